@@ -1,0 +1,32 @@
+# keel: set-up and the three things one does with a checkout.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint oracles clean
+
+# PyTorch first and by itself: asked for as a dependency, pip would fetch gigabytes of CUDA libraries.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/keel demo --out keel-demo
+
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not oracle" -n 2
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+oracles: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable ".[oracles]"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m oracle
+
+clean:
+	rm -rf $(VENV) build dist keel-demo .pytest_cache .mypy_cache .ruff_cache

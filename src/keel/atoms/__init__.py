@@ -1,0 +1,1 @@
+"""What is simulated: structures, labels, neighbour lists, batches, files."""

@@ -1,0 +1,39 @@
+"""Names, covalent radii and masses of the elements, by atomic number (from ASE)."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
+from numpy.typing import NDArray
+
+from keel.errors import DataError
+
+MASSES: NDArray[np.float64] = np.asarray(atomic_masses, dtype=np.float64)
+"""Standard atomic weights in u, indexed by atomic number."""
+
+COVALENT_RADII: NDArray[np.float64] = np.asarray(covalent_radii, dtype=np.float64)
+"""Covalent radii in angstrom, indexed by atomic number (Cordero et al., Dalton Trans. 2832, 2008)."""
+
+
+def symbol(number: int) -> str:
+    """Return the chemical symbol of an atomic number."""
+    return str(chemical_symbols[number])
+
+
+def atomic_number(element: int | str) -> int:
+    """Return the atomic number of a symbol or number.
+
+    Raises
+    ------
+    DataError
+        If there is no such element.
+    """
+    number = atomic_numbers.get(element) if isinstance(element, str) else int(element)
+    if number is None or not 0 < number < len(chemical_symbols):
+        raise DataError(f"{element!r} is not a chemical element")
+    return int(number)
+
+
+def pair_name(first: int, second: int) -> str:
+    """Return the name of a pair of elements, lower atomic number first: ``"O-Si"``."""
+    return f"{symbol(min(first, second))}-{symbol(max(first, second))}"

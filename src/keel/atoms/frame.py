@@ -1,0 +1,91 @@
+"""One labelled structure, as it stands in a file: plain numpy, float64, no neighbour list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A structure of N atoms with the labels that are there.
+
+    Parameters
+    ----------
+    numbers
+        Atomic numbers, shape (N,).
+    positions
+        Cartesian positions in angstrom, shape (N, 3).
+    cell
+        Rows are the lattice vectors in angstrom, shape (3, 3); zero where there is none.
+    pbc
+        Periodic along each lattice vector, shape (3,).
+    energy
+        Total energy in eV, or None.
+    forces
+        Forces in eV/angstrom, shape (N, 3), or None.
+    stress
+        (1/V) dE/d strain in eV/angstrom^3 (ASE's sign: compressed = negative diagonal), shape (3, 3), or None.
+    info
+        Everything else that the file says of the frame (``topology``, trajectory id, ...).
+    source
+        Where it comes from, for messages: ``"file.extxyz, frame 12"`` (frames count from 0).
+    """
+
+    numbers: NDArray[np.int64]
+    positions: Array
+    cell: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    pbc: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(3, dtype=bool))
+    energy: float | None = None
+    forces: Array | None = None
+    stress: Array | None = None
+    info: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    source: str = "in memory"
+
+    def __len__(self) -> int:
+        """Return the number of atoms."""
+        return len(self.numbers)
+
+    @property
+    def volume(self) -> float:
+        """|det cell| in cubic angstrom (0 without a cell)."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in Hill order."""
+        from ase.data import chemical_symbols
+        from ase.formula import Formula
+
+        return str(Formula.from_list([chemical_symbols[z] for z in self.numbers]).format("hill"))
+
+    def replace(self, **changes: Any) -> Frame:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_ase(self) -> Atoms:
+        """Return ``ase.Atoms`` with the labels in a ``SinglePointCalculator``."""
+        from ase import Atoms
+        from ase.calculators.singlepoint import SinglePointCalculator
+
+        atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc, info=dict(self.info))
+        labels: dict[str, Any] = {}
+        if self.energy is not None:
+            labels["energy"] = self.energy
+        if self.forces is not None:
+            labels["forces"] = self.forces
+        if self.stress is not None:
+            labels["stress"] = self.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        if labels:
+            atoms.calc = SinglePointCalculator(atoms, **labels)
+        return atoms

@@ -1,0 +1,37 @@
+"""The command line: one command for each stage, and ``keel run`` for all of them.
+
+Each command lives in a function below that reads arguments, calls one room and prints; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from keel.errors import KeelError
+
+app = typer.Typer(
+    name="keel",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD.",
+)
+
+
+def main() -> Any:
+    """Entry point: one sentence and exit code 2 for a user's mistake, 130 for an interrupt."""
+    import torch
+
+    # Per thread: before the thread pool exists. Denormal numbers slow a training step three times.
+    torch.set_flush_denormal(True)
+    try:
+        app()
+    except KeelError as error:
+        print(f"keel: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("keel: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

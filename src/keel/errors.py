@@ -1,0 +1,15 @@
+"""Errors that a user can cause and mend; each message is one sentence that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class KeelError(Exception):
+    """Base of every error that keel raises for a user's mistake; the command line prints it and exits with 2."""
+
+
+class DataError(KeelError, ValueError):
+    """A file, frame or graph cannot be used as it is."""
+
+
+class ConfigError(KeelError, ValueError):
+    """A setting is unknown, impossible, or contradicts another."""

@@ -1,0 +1,236 @@
+"""The contract of every potential: a batch of structures in, energy, forces and stress out.
+
+A concrete potential implements one method, :meth:`Potential.atomic_energies`, from edge vectors. The base class
+differentiates once with respect to the edge vectors r_ij = x_j - x_i and scatters the edge gradient g_ij = dE/dr_ij:
+
+    F_k     = sum_{e: i = k} g_e - sum_{e: j = k} g_e
+    stress  = (1/V) sum_e r_e (x) g_e        (symmetrised; ASE's sign; no strain variable is needed)
+
+Potentials with a closed-form derivative override :meth:`Potential.energies_and_gradient` and never touch autograd.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from keel.atoms.elements import symbol
+from keel.atoms.graph import AtomGraph
+from keel.errors import DataError
+
+MAX_ATOMIC_NUMBER = 118
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a potential says of a batch of B structures and N atoms.
+
+    Parameters
+    ----------
+    energy
+        Total energies in eV, float64, shape (B,).
+    forces
+        Forces in eV/angstrom, shape (N, 3), or None if not asked for.
+    stress
+        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3); NaN for structures that are not periodic in three
+        directions; None if not asked for.
+    atomic_energies
+        Share of each atom in the total energy in eV, float64, shape (N,).
+    """
+
+    energy: Tensor
+    forces: Tensor | None
+    stress: Tensor | None
+    atomic_energies: Tensor
+
+
+class Potential(nn.Module, ABC):
+    """Base class of every potential.
+
+    Parameters
+    ----------
+    cutoff
+        Radius in angstrom beyond which two atoms do not see each other in one step.
+    elements
+        Atomic numbers that the potential knows; None for all.
+    """
+
+    half_list: ClassVar[bool] = False
+    """True if :meth:`atomic_energies` expects each pair once."""
+    closed_form: ClassVar[bool] = False
+    """True if :meth:`energies_and_gradient` is closed-form, without autograd."""
+    registry: ClassVar[dict[str, type[Potential]]] = {}
+
+    energy_offsets: Tensor
+    species_index: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Potential.registry[cls.__name__] = cls
+
+    def __init__(self, cutoff: float, elements: Iterable[int] | None = None) -> None:
+        super().__init__()
+        self.cutoff = float(cutoff)
+        self.elements: tuple[int, ...] | None = None if elements is None else tuple(sorted(set(elements)))
+        species = torch.arange(MAX_ATOMIC_NUMBER + 1)
+        if self.elements is not None:
+            species = torch.full((MAX_ATOMIC_NUMBER + 1,), -1)
+            species[list(self.elements)] = torch.arange(len(self.elements))
+        self.register_buffer("species_index", species, persistent=False)
+        self.register_buffer("energy_offsets", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
+
+    @abstractmethod
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """Return the energy of each atom in eV, without the per-element offsets, shape (N,).
+
+        ``vectors`` (E, 3) are the edge vectors of ``graph``; the result must depend on the positions through
+        them only.
+        """
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return JSON-compatible constructor arguments: ``type(self)(**config())`` has the same architecture."""
+
+    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) and dE/d vectors (E, 3), by automatic differentiation unless overridden."""
+        with torch.enable_grad():
+            if not vectors.requires_grad:
+                vectors = vectors.requires_grad_()
+            energies = self.atomic_energies(graph, vectors)
+            return energies, edge_gradient(energies, vectors, differentiable=differentiable)
+
+    def derivatives(self, graph: AtomGraph, *, differentiable: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return atomic energies (N,), forces (N, 3) and virial-like sum r (x) g (B, 3, 3), without offsets."""
+        graph = self.prepare(graph)
+        vectors = graph.edge_vectors()
+        energies, gradient = self.energies_and_gradient(graph, vectors, differentiable=differentiable)
+        return energies, *scatter_gradient(graph, vectors.detach(), gradient)
+
+    def forward(
+        self, graph: AtomGraph, *, derivatives: bool = True, differentiable: bool = False
+    ) -> Prediction:
+        """Predict energy, forces and stress of a batch.
+
+        Parameters
+        ----------
+        graph
+            The batch; its cutoff must be at least the potential's, longer edges are left out.
+        derivatives
+            Compute forces and stress.
+        differentiable
+            Keep the result differentiable with respect to the parameters (for training).
+
+        Raises
+        ------
+        DataError
+            If the graph's cutoff is too small or it holds an element that the potential does not know.
+        """
+        graph = graph.to(dtype=self.dtype)
+        forces: Tensor | None = None
+        stress: Tensor | None = None
+        with torch.set_grad_enabled(differentiable):
+            if derivatives:
+                energies, forces, virial = self.derivatives(graph, differentiable=differentiable)
+                periodic = graph.periodic
+                volume = torch.where(periodic, graph.volume, 1.0)[:, None, None]
+                stress = 0.5 * (virial + virial.transpose(1, 2)) / volume
+                stress = torch.where(periodic[:, None, None], stress, torch.nan)
+            else:
+                energies = self.energies(graph)
+            # Summed in float64: offsets of 1e4 eV would leave float32 no digits for the interaction.
+            atomic = energies.double() + self.offsets().index_select(0, graph.numbers)
+            energy = atomic.new_zeros(graph.n_structures).index_add(0, graph.batch, atomic)
+        prediction = Prediction(energy=energy, forces=forces, stress=stress, atomic_energies=atomic)
+        return prediction if differentiable else detached(prediction)
+
+    def energies(self, graph: AtomGraph) -> Tensor:
+        """Return atomic energies without offsets for any graph whose cutoff suffices, shape (N,)."""
+        graph = self.prepare(graph)
+        return self.atomic_energies(graph, graph.edge_vectors())
+
+    def offsets(self) -> Tensor:
+        """Energy of an isolated atom or reference state by atomic number in eV, float64, shape (119,)."""
+        return self.energy_offsets
+
+    def set_offsets(self, offsets: Mapping[int, float]) -> None:
+        """Set the per-element energies (atomic number -> eV); elements not named get 0."""
+        self.energy_offsets.zero_()
+        for number, value in offsets.items():
+            self.energy_offsets[number] = value
+
+    def prepare(self, graph: AtomGraph) -> AtomGraph:
+        """Return the graph with this potential's cutoff and list kind, after checking that it knows the elements."""
+        if self.elements is not None and graph.n_atoms:
+            unknown = self.species_index.index_select(0, graph.numbers) < 0
+            if bool(unknown.any()):
+                names = ", ".join(symbol(int(z)) for z in graph.numbers[unknown].unique())
+                known = ", ".join(symbol(z) for z in self.elements)
+                raise DataError(f"this {type(self).__name__} knows {known} but the structures hold {names}")
+        graph = graph.within(self.cutoff)
+        return graph.to_half_list() if self.half_list else graph.to_full_list()
+
+    def species(self, graph: AtomGraph) -> Tensor:
+        """Return the index of each atom's element among :attr:`elements`, shape (N,)."""
+        return self.species_index.index_select(0, graph.numbers)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point dtype of the parameters."""
+        for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
+            if tensor.is_floating_point() and not name.endswith("energy_offsets"):
+                return tensor.dtype
+        return torch.get_default_dtype()
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return self.energy_offsets.device
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Energy offsets stay float64 whatever the dtype of the network.
+        offsets = self.energy_offsets
+        super()._apply(fn, recurse)
+        self.energy_offsets = offsets.to(self.energy_offsets.device)
+        return self
+
+    def save(self, path: str) -> None:
+        """Write the potential to ``path``: ``.safetensors`` (any) or ``.json`` (closed-form, human-readable)."""
+        from keel.potentials.files import save
+
+        save(self, path)
+
+
+def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) -> Tensor:
+    """Return d(sum of energies)/d vectors, zero where the energies do not depend on them."""
+    if vectors.shape[0] == 0 or not energies.requires_grad:
+        return torch.zeros_like(vectors)
+    (gradient,) = torch.autograd.grad(
+        energies.sum(), vectors, create_graph=differentiable, allow_unused=True, materialize_grads=True
+    )
+    return gradient
+
+
+def scatter_gradient(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Return forces (N, 3) and sum_e r_e (x) g_e (B, 3, 3) from the gradient g (E, 3) with respect to edge vectors."""
+    i, j = graph.edge_index
+    forces = gradient.new_zeros(graph.n_atoms, 3).index_add(0, i, gradient).index_add(0, j, gradient, alpha=-1)
+    if graph.n_structures == 1:
+        return forces, (vectors.T @ gradient)[None]
+    outer = (vectors[:, :, None] * gradient[:, None, :]).reshape(-1, 9)
+    virial = outer.new_zeros(graph.n_structures, 9).index_add(0, graph.batch.index_select(0, i), outer)
+    return forces, virial.reshape(-1, 3, 3)
+
+
+def detached(prediction: Prediction) -> Prediction:
+    """Return the prediction without its autograd history."""
+    return Prediction(
+        energy=prediction.energy.detach(),
+        forces=None if prediction.forces is None else prediction.forces.detach(),
+        stress=None if prediction.stress is None else prediction.stress.detach(),
+        atomic_energies=prediction.atomic_energies.detach(),
+    )

@@ -1,0 +1,141 @@
+"""Potential files: safetensors with the architecture as JSON metadata, or plain JSON for closed-form potentials.
+
+Nothing is ever unpickled. The format carries a version number; older files are upgraded when they are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from keel.errors import DataError
+from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential
+
+FORMAT_VERSION = 1
+
+
+def build(name: str, config: dict[str, Any]) -> Potential:
+    """Return a new potential of the class ``name`` from its configuration.
+
+    Raises
+    ------
+    DataError
+        If there is no such class, or the configuration does not fit it.
+    """
+    cls = Potential.registry.get(name)
+    if cls is None:
+        raise DataError(f"the potential class {name!r} is not known; import the package that defines it first")
+    try:
+        from_config: Callable[[dict[str, Any]], Potential] | None = getattr(cls, "from_config", None)
+        return from_config(config) if from_config else cls(**config)
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"the configuration of a {name} is damaged ({error})") from None
+
+
+def description(potential: Potential) -> dict[str, Any]:
+    """Return what rebuilds the potential's architecture, JSON-compatible."""
+    return {"keel_format": FORMAT_VERSION, "potential": type(potential).__name__, "config": potential.config()}
+
+
+def save(potential: Potential, path: str | Path) -> None:
+    """Write a potential; the suffix decides the format.
+
+    ``.safetensors`` holds any potential. ``.json`` holds a closed-form potential, whose configuration is complete,
+    with its per-element energy offsets: readable and editable.
+
+    Raises
+    ------
+    DataError
+        If the suffix is another, or a network is to be written as JSON.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        metadata = {"keel": json.dumps(description(potential))}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in potential.state_dict().items()}
+        replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    elif path.suffix == ".json":
+        if not potential.closed_form:
+            raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
+        offsets = {z: float(e) for z in range(MAX_ATOMIC_NUMBER + 1) if (e := potential.energy_offsets[z]) != 0}
+        text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
+        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
+    else:
+        raise DataError(f"{path}: save a potential with the suffix .safetensors or .json")
+
+
+def load(path: str | Path) -> Potential:
+    """Read a potential that :func:`save` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, damaged, not a potential, or from a newer version of keel.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
+    return potential.eval()
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file completely or not at all: to a temporary name in the same folder, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load_json(path: Path) -> Potential:
+    try:
+        content = json.loads(path.read_text())
+        potential = _build_described(path, content)
+        potential.set_offsets({int(z): float(e) for z, e in content.get("energy_offsets", {}).items()})
+    except (ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: this is not a keel potential ({error})") from None
+    return potential
+
+
+def _load_safetensors(path: Path) -> Potential:
+    try:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads((file.metadata() or {}).get("keel", "null"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise DataError(f"{path}: this is not a keel potential, or it is damaged ({error})") from None
+    potential = _build_described(path, content)
+    dtypes = {t.dtype for k, t in tensors.items() if t.is_floating_point() and not k.endswith("energy_offsets")}
+    if len(dtypes) == 1:
+        potential = potential.to(dtypes.pop())
+    try:
+        potential.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{path}: its weights do not fit its configuration ({error})") from None
+    return potential
+
+
+def _build_described(path: Path, content: Any) -> Potential:
+    if not isinstance(content, dict) or "potential" not in content:
+        raise DataError(f"{path}: this is not a keel potential")
+    if content.get("keel_format", 0) > FORMAT_VERSION:
+        raise DataError(f"{path}: it was written by a newer keel (format {content['keel_format']}); update keel")
+    try:
+        return build(content["potential"], content["config"])
+    except (DataError, KeyError) as error:
+        raise DataError(f"{path}: {error}") from None
