@@ -1,0 +1,20 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder with real DFT data: $KEEL_DATA or ../shared/data; skipped where absent, an error on CI."""
+    folder = Path(os.environ.get("KEEL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{folder} is absent; set KEEL_DATA")
+        pytest.skip(f"{folder} is absent; set KEEL_DATA to test on real data")
+    return folder
