@@ -31,6 +31,9 @@ _PUBLIC = {
     "load": "keel.potentials.files",
     "fit_eam": "keel.fitting",
     "train": "keel.training",
+    "Strategy": "keel.training",
+    "TrainingSettings": "keel.training",
+    "PerturbationSettings": "keel.perturbation",
     "datasets": "keel.datasets",
 }
 
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from keel.potentials.lennard_jones import LennardJones as LennardJones
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.potentials.zbl import ZBL as ZBL
+    from keel.perturbation import PerturbationSettings as PerturbationSettings
+    from keel.training import Strategy as Strategy
+    from keel.training import TrainingSettings as TrainingSettings
     from keel.training import train as train
 
 

@@ -6,17 +6,15 @@ Nothing is ever unpickled. The format carries a version number; older files are 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from keel.errors import DataError
+from keel.files import replace_file
 from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential
 
 FORMAT_VERSION = 1
@@ -84,20 +82,6 @@ def load(path: str | Path) -> Potential:
         raise DataError(f"{path}: there is no such file")
     potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
     return potential.eval()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file completely or not at all: to a temporary name in the same folder, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _load_json(path: Path) -> Potential:

@@ -1,0 +1,139 @@
+"""The crystal graph convolutional neural network (CGCNN) as an interatomic potential.
+
+Source: Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), eq. 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from keel.atoms.graph import AtomGraph
+from keel.errors import ConfigError
+from keel.potentials.network import Network
+from keel.potentials.radial import GaussianBasis
+from keel.potentials.switch import quintic_switch
+
+
+class Convolution(nn.Module):
+    """Gated convolution over neighbours.
+
+        v_i' = v_i + sum_j sigmoid(z_ij W_f + b_f) * softplus(z_ij W_s + b_s) s(r_ij),   z_ij = [v_i, v_j, e_ij]
+
+    The product z W is the sum of three: those of v_i and v_j are taken once per atom, not once per edge. The gate
+    (f) and the core (s) are stacked in this order in one matrix of 2 F rows.
+
+    Parameters
+    ----------
+    features
+        Length F of the atom vectors.
+    basis
+        Length of the edge vectors e_ij.
+    """
+
+    def __init__(self, features: int, basis: int) -> None:
+        super().__init__()
+        self.centre = nn.Linear(features, 2 * features)
+        self.neighbour = nn.Linear(features, 2 * features, bias=False)
+        self.edge = nn.Linear(basis, 2 * features, bias=False)
+        # The three blocks are one matrix: initialise them as one of 2 F + basis columns.
+        bound = (2 * features + basis) ** -0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, v: Tensor, i: Tensor, j: Tensor, e: Tensor, switch: Tensor | None) -> Tensor:
+        """Return the new atom vectors (N, F); ``e`` (E, basis), ``switch`` (E, 1) or None."""
+        z = self.edge(e) + self.centre(v).index_select(0, i) + self.neighbour(v).index_select(0, j)
+        gate, core = z.chunk(2, dim=1)
+        message = torch.sigmoid(gate) * functional.softplus(core)
+        if switch is not None:
+            message = message * switch
+        return v.index_add(0, i, message)
+
+
+class CGCNN(Network):
+    """Crystal graph convolutional neural network.
+
+    Atom vectors start from a learned embedding of the element, pass through gated convolutions with Gaussian
+    distance features, and a two-layer perceptron turns each into the energy of its atom.
+
+    Parameters
+    ----------
+    elements
+        Symbols or atomic numbers that the network knows.
+    cutoff
+        In angstrom.
+    features
+        Length of the atom vectors.
+    convolutions
+        Number of convolutions.
+    gaussians
+        Number of Gaussian distance features.
+    hidden
+        Width of the perceptron.
+    mode
+        ``"smooth"``: each message is multiplied by the quintic switch from 1 at ``switch_from * cutoff`` to 0 at the
+        cutoff, so that energy and forces vanish there. ``"reference"``: messages as published, cut off abruptly.
+    switch_from
+        Where the switch begins, in units of the cutoff.
+
+    Examples
+    --------
+    >>> import keel
+    >>> network = keel.CGCNN(elements=["P"], cutoff=5.0)
+    >>> network(keel.batch(keel.datasets.phosphorus()[0], cutoff=5.0)).forces.shape
+    torch.Size([32, 3])
+    """
+
+    def __init__(
+        self,
+        elements: Iterable[int | str],
+        cutoff: float = 5.0,
+        features: int = 64,
+        convolutions: int = 3,
+        gaussians: int = 50,
+        hidden: int = 128,
+        mode: Literal["smooth", "reference"] = "smooth",
+        switch_from: float = 0.0,
+    ) -> None:
+        super().__init__(elements, cutoff)
+        if mode not in ("smooth", "reference"):
+            raise ConfigError(f"mode must be 'smooth' or 'reference', not {mode!r}")
+        if min(features, convolutions, hidden) < 1 or gaussians < 2:
+            raise ConfigError("features, convolutions and hidden must be at least 1 and gaussians at least 2")
+        if not 0.0 <= switch_from < 1.0:
+            raise ConfigError(f"switch_from is a fraction of the cutoff in [0, 1), not {switch_from}")
+        self.mode = mode
+        self.switch_from = switch_from
+        self.embedding = nn.Embedding(self.n_species, features)
+        self.basis = GaussianBasis(self.cutoff, gaussians)
+        self.convolutions = nn.ModuleList([Convolution(features, gaussians) for _ in range(convolutions)])
+        self.readout = nn.Sequential(nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+
+    def config(self) -> dict[str, Any]:
+        """See :class:`Potential`."""
+        return {
+            "elements": list(self.elements or ()),
+            "cutoff": self.cutoff,
+            "features": self.embedding.embedding_dim,
+            "convolutions": len(self.convolutions),
+            "gaussians": len(self.basis.centres),
+            "hidden": self.readout[0].out_features,
+            "mode": self.mode,
+            "switch_from": self.switch_from,
+        }
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`."""
+        i, j = graph.edge_index
+        r = torch.linalg.vector_norm(vectors, dim=1)
+        e = self.basis(r)
+        switch = quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
+        v = self.embedding(self.species(graph))
+        for convolution in self.convolutions:
+            v = convolution(v, i, j, e, switch)
+        return self.scale * self.readout(v)[:, 0]

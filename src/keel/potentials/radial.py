@@ -1,0 +1,37 @@
+"""Radial bases."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+_NEGLIGIBLE = 30.0  # exp(-30) = 9e-14
+
+
+class GaussianBasis(nn.Module):
+    """e_k(r) = exp(-(r - mu_k)^2 / (2 w^2)), with mu_k evenly from 0 to the cutoff and w their spacing.
+
+    Exactly zero where a Gaussian falls below exp(-30): denormal numbers would slow every matrix product that
+    follows several times.
+
+    Parameters
+    ----------
+    cutoff
+        Last centre in angstrom.
+    size
+        Number of Gaussians.
+    """
+
+    centres: Tensor
+
+    def __init__(self, cutoff: float, size: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.linspace(0.0, cutoff, size), persistent=False)
+        self.inverse_width = (size - 1) / cutoff
+
+    def forward(self, r: Tensor) -> Tensor:
+        """Return the basis, shape (E, size), of distances (E,) in angstrom."""
+        t = (r[:, None] - self.centres) * (self.inverse_width * math.sqrt(0.5))
+        return torch.exp(-torch.clamp(t * t, max=_NEGLIGIBLE)) - math.exp(-_NEGLIGIBLE)

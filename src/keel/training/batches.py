@@ -1,0 +1,67 @@
+"""Where batches come from: each is a pure function of (seed, stage, step, rank), so that a killed run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from keel.atoms.frame import Frame
+from keel.atoms.graph import AtomGraph, collate
+from keel.atoms.neighbours import graph_of
+from keel.errors import DataError
+
+
+class BatchSource(Protocol):
+    """Anything that gives the labelled batch of a step."""
+
+    def batch(self, step: int, rank: int = 0) -> AtomGraph:
+        """Return the batch of an optimiser step (from 0) for one of several data-parallel ranks."""
+
+
+class FrameBatches:
+    """Labelled frames in seeded random order, each once in an epoch.
+
+    Parameters
+    ----------
+    frames
+        Labelled frames; their neighbour lists are built once.
+    cutoff
+        Of the network, in angstrom.
+    batch_size
+        Structures in a batch of one rank (all frames if there are fewer).
+    seed
+        Of the order.
+    ranks
+        Number of data-parallel ranks that share an epoch.
+
+    Raises
+    ------
+    DataError
+        If there is no frame, or none has a label.
+    """
+
+    def __init__(self, frames: Sequence[Frame], cutoff: float, batch_size: int, seed: int, ranks: int = 1) -> None:
+        if not frames:
+            raise DataError("there are no frames to train on")
+        if all(f.energy is None and f.forces is None and f.stress is None for f in frames):
+            raise DataError(f"{frames[0].source}: none of the {len(frames)} frames carries a label to train on")
+        self.graphs = [graph_of(f, cutoff, dtype=torch.float32) for f in frames]
+        self.batch_size = min(batch_size, len(frames))
+        self.seed = seed
+        self.ranks = ranks
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    def batch(self, step: int, rank: int = 0) -> AtomGraph:
+        """See :class:`BatchSource`."""
+        first = (step * self.ranks + rank) * self.batch_size
+        return collate([self.graphs[self._pick(first + k)] for k in range(self.batch_size)])
+
+    def _pick(self, index: int) -> int:
+        epoch, place = divmod(index, len(self.graphs))
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.graphs)))
+        return int(self._order[1][place])

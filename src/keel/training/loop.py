@@ -1,0 +1,148 @@
+"""The training loop: one stage, step by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from keel.atoms.graph import AtomGraph, collate
+from keel.errors import KeelError
+from keel.potentials.network import Network
+from keel.training.batches import BatchSource
+from keel.training.checkpoint import TrainingState
+from keel.training.losses import Loss, loss
+from keel.training.sam import ascended
+from keel.training.settings import TrainingSettings
+from keel.training.strategies import Stage
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+Row = dict[str, Any]
+
+
+class TrainingError(KeelError):
+    """Training cannot go on."""
+
+
+def run_stage(
+    fabric: Fabric,
+    state: TrainingState,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    stage: Stage,
+    settings: TrainingSettings,
+    sources: dict[bool, BatchSource],
+    validation: Sequence[AtomGraph],
+    after_step: Callable[[Row], None],
+) -> None:
+    """Take the remaining optimiser steps of a stage.
+
+    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``network`` is the
+    network of ``state`` as Fabric wraps it. ``after_step`` is called with the metrics of each step.
+    """
+    while state.step < stage.steps:
+        started = time.perf_counter()
+        rate = learning_rate(stage, settings, state.step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        graph = fabric.to_device(sources[stage.from_teacher(state.step)].batch(state.step, fabric.global_rank))
+        parts = step(fabric, state, network, optimizer, graph, stage, settings)
+        state.average.update(state.network, state.step)
+        state.step += 1
+        row: Row = {"stage": stage.name, "step": state.step, "learning_rate": rate} | {
+            name: float(getattr(parts, name).detach()) for name in ("total", "energy", "forces", "stress")
+        }
+        if validation and (state.step % settings.validate_every == 0 or state.step == stage.steps):
+            row |= validate(state, network, validation, settings)
+            if stage.name == "train":
+                keep_best(state, row["validation"])
+        state.seconds += time.perf_counter() - started
+        state.history.append(row)
+        after_step(row)
+
+
+def step(
+    fabric: Fabric,
+    state: TrainingState,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    graph: AtomGraph,
+    stage: Stage,
+    settings: TrainingSettings,
+) -> Loss:
+    """Take one optimiser step and return the loss before it."""
+
+    def gradient() -> Loss:
+        parts = loss(network(graph, differentiable=True), graph, state.network.scale, settings.loss)
+        fabric.backward(parts.total)
+        state.gradient_evaluations += 1
+        return parts
+
+    optimizer.zero_grad()
+    parts = gradient()
+    if stage.sam_rho is not None:
+        # The gradient of the sharp point nearby, applied to the weights as they were.
+        with ascended(state.network, stage.sam_rho):
+            gradient()
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm or math.inf)
+    if not torch.isfinite(norm):
+        raise TrainingError(
+            f"the gradient is not finite at step {state.step + 1} of stage {stage.name!r}; "
+            "lower the learning rate, or check the data with `keel census`"
+        )
+    optimizer.step()
+    return parts
+
+
+def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:
+    """Return the learning rate of a step (from 0): linear rise, then the schedule down to its final share."""
+    warmup = min(settings.warmup_steps, stage.steps // 2)
+    if step < warmup:
+        return stage.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(stage.steps - warmup, 1)
+    shape = {
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
+        "linear": 1.0 - progress,
+        "constant": 1.0,
+    }[settings.schedule]
+    floor = settings.final_learning_rate if settings.schedule != "constant" else 1.0
+    return stage.learning_rate * (floor + (1.0 - floor) * shape)
+
+
+def validate(
+    state: TrainingState, network: Network, graphs: Sequence[AtomGraph], settings: TrainingSettings
+) -> Row:
+    """Return the mean validation loss and errors of the averaged weights."""
+    totals = {"validation": 0.0, "validation_energy_mae": 0.0, "validation_force_mae": 0.0}
+    with state.average.applied(state.network):
+        for graph in graphs:
+            prediction = network(graph)
+            labels = graph.labels
+            assert labels is not None
+            totals["validation"] += float(loss(prediction, graph, state.network.scale, settings.loss).total)
+            error = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
+            totals["validation_energy_mae"] += float(error.mean())
+            totals["validation_force_mae"] += float((prediction.forces - labels.forces).abs().mean())
+    return {name: value / len(graphs) for name, value in totals.items()}
+
+
+def keep_best(state: TrainingState, score: float) -> None:
+    """Remember the averaged weights if their validation loss is the lowest so far."""
+    if state.best_score is None or score < state.best_score:
+        state.best_score = score
+        state.best_weights = {k: v.clone() for k, v in state.average.weights.items()}
+
+
+def validation_batches(graphs: Sequence[AtomGraph], most_atoms: int = 400) -> list[AtomGraph]:
+    """Join validation graphs into batches of a bounded number of atoms."""
+    batches: list[list[AtomGraph]] = []
+    for graph in graphs:
+        if not batches or sum(g.n_atoms for g in batches[-1]) + graph.n_atoms > most_atoms:
+            batches.append([])
+        batches[-1].append(graph)
+    return [collate(members) for members in batches]

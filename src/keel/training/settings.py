@@ -1,0 +1,49 @@
+"""Settings of training: what is minimised, how, and for how long."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+
+class LossSettings(BaseModel):
+    """Weights and form of the loss (see :func:`keel.training.losses.loss`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
+    huber_delta: PositiveFloat = Field(0.1, description="residual at which the Huber penalty turns from square to linear")
+    energy: float = Field(1.0, ge=0, description="weight of the energy per atom")
+    forces: float = Field(1.0, ge=0, description="weight of the force components")
+    stress: float = Field(1.0, ge=0, description="weight of the stress components")
+    force_falloff: PositiveFloat | None = Field(
+        4.0, description="eV/angstrom; atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
+    )
+
+
+class TrainingSettings(BaseModel):
+    """Settings of one training run.
+
+    The budget is in optimiser steps. Strategies that pretrain take their steps from it, so that strategies with
+    the same settings are compared at equal cost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
+    batch_size: PositiveInt = Field(4, description="structures in a batch")
+    learning_rate: PositiveFloat = Field(2e-3, description="highest learning rate of AdamW")
+    pretrain_learning_rate: PositiveFloat | None = Field(None, description="the same while pretraining; null: equal")
+    final_learning_rate: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a share of the highest")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="decay of the learning rate")
+    warmup_steps: int = Field(50, ge=0, description="steps of linear rise of the learning rate, in each stage")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
+    clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null: not clipped")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
+    validate_every: PositiveInt = Field(100, description="steps between validations")
+    checkpoint_every: PositiveInt = Field(50, description="steps between checkpoints")
+    loss: LossSettings = Field(default_factory=LossSettings)
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
+    devices: PositiveInt = Field(1, description="number of devices (data-parallel)")
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="of the network")

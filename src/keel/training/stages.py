@@ -1,0 +1,266 @@
+"""Train a network: all stages of a strategy, resumable."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import graph_of
+from keel.errors import ConfigError, DataError
+from keel.files import replace_file
+from keel.fitting import EAMFit, fit_offsets
+from keel.perturbation import PerturbationSettings, PerturbationStream
+from keel.potentials.base import Potential
+from keel.potentials.network import Network
+from keel.training.batches import BatchSource, FrameBatches
+from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
+from keel.training.ema import MovingAverage
+from keel.training.loop import Row, run_stage, validation_batches
+from keel.training.settings import TrainingSettings
+from keel.training.strategies import Stage, Strategy, stages_of, strategy_of
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A trained network and what it cost.
+
+    Parameters
+    ----------
+    potential
+        The network with the weights that did best in validation.
+    history
+        Metrics of each optimiser step.
+    pretrain_steps, train_steps
+        Optimiser steps on teacher labels first, and afterwards.
+    gradient_evaluations
+        Gradients of the loss taken (sharpness-aware steps take two).
+    seconds
+        Wall time of the steps.
+    """
+
+    potential: Network
+    history: list[Row]
+    pretrain_steps: int
+    train_steps: int
+    gradient_evaluations: int
+    seconds: float
+
+
+def train(
+    network: Network,
+    frames: Sequence[Frame],
+    *,
+    strategy: str | Strategy = "vanilla",
+    teacher: Potential | EAMFit | None = None,
+    validation: Sequence[Frame] = (),
+    settings: TrainingSettings | None = None,
+    perturbation: PerturbationSettings | None = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    on_step: Callable[[Row], None] | None = None,
+) -> TrainingResult:
+    """Train a network on DFT-labelled frames, with or without pretraining.
+
+    The network's energy offsets are fitted to the labels, and its scale is set to the root mean square of the force
+    components of ``frames``; both stay as they are through all stages. A teacher's zero of energy is aligned with
+    that of the DFT labels element by element, so that it never leaks into the network.
+
+    Parameters
+    ----------
+    network
+        The network; it is trained in place.
+    frames
+        Training frames. With a teacher they are also the parents of the perturbed structures.
+    strategy
+        ``"vanilla"``, ``"sam"``, ``"pretrain"``, or a :class:`Strategy`.
+    teacher
+        Labels the perturbed structures, usually ``keel.fit_eam(frames)``.
+    validation
+        Frames that choose the weights to keep: the averaged weights with the lowest loss. Without them the last ones.
+    settings, perturbation
+        Settings; defaults if None.
+    seed
+        Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
+    folder
+        For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
+        called again with the same arguments, and ends with the same numbers.
+    on_step
+        Called with the metrics of each step.
+
+    Raises
+    ------
+    ConfigError
+        If the strategy needs a teacher and there is none, or settings contradict each other.
+    DataError
+        If there are no labels, or the network does not know an element.
+
+    Examples
+    --------
+    >>> import keel
+    >>> frames = keel.datasets.phosphorus()[:8]
+    >>> network = keel.CGCNN(elements=["P"], features=16, convolutions=1)
+    >>> settings = keel.TrainingSettings(steps=3, batch_size=2)
+    >>> keel.train(network, frames, settings=settings).train_steps
+    3
+    """
+    settings = settings or TrainingSettings()
+    strategy = strategy_of(strategy)
+    stages = stages_of(strategy, settings)
+    _check_elements(network, [*frames, *validation])
+    prepare(network, frames)
+    fabric = _fabric(settings)
+    sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
+    state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
+    checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
+    identity = _identity(network, frames, validation, strategy, settings, perturbation, seed)
+    entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
+    graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
+    wrapped = fabric.setup_module(network)
+    while state.stage < len(stages):
+        stage = stages[state.stage]
+        optimizer = _optimizer(fabric, network, settings)
+        if entries:
+            restore_optimizer(optimizer, entries)
+            entries = {}
+
+        def after_step(row: Row, optimizer: torch.optim.Optimizer = optimizer) -> None:
+            if on_step is not None:
+                on_step(row)
+            if checkpoint and fabric.is_global_zero and state.step % settings.checkpoint_every == 0:
+                save_state(checkpoint, state, optimizer, identity)
+
+        run_stage(fabric, state, wrapped, optimizer, stage, settings, sources, graphs, after_step)
+        state.stage, state.step = state.stage + 1, 0
+        if checkpoint and fabric.is_global_zero:
+            save_state(checkpoint, state, None, identity)
+    adopt_best(state)
+    if checkpoint and fabric.is_global_zero:
+        write_metrics(checkpoint.with_name("metrics.csv"), state.history)
+    return _result(network.eval(), state, stages)
+
+
+def prepare(network: Network, frames: Sequence[Frame]) -> None:
+    """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames."""
+    network.set_offsets(fit_offsets([f for f in frames if f.energy is not None]))
+    forces = [f.forces for f in frames if f.forces is not None]
+    if forces:
+        rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+        # Frames at rest have no force to measure by.
+        network.scale.fill_(rms if rms > 1e-3 else 1.0)
+
+
+def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, float]) -> Potential:
+    """Return a copy of the teacher with its zero of energy moved, element by element, to that of the DFT labels.
+
+    The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
+    is added. What the network learns from the teacher then continues in the DFT labels without a step.
+    """
+    own = fit_offsets([f.replace(energy=float(teacher(graph_of(f, teacher.cutoff)).energy)) for f in frames])
+    teacher = copy.deepcopy(teacher)
+    for number, value in offsets.items():
+        teacher.energy_offsets[number] += value - own[number]
+    return teacher
+
+
+def write_metrics(path: Path, history: Sequence[Row]) -> None:
+    """Write the metrics of each step as CSV."""
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    replace_file(path, lambda temporary: temporary.write_text(text.getvalue()))
+
+
+def _fabric(settings: TrainingSettings) -> Fabric:
+    # Imported here: it takes seconds, and most of keel does without.
+    from lightning.fabric import Fabric
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda' but PyTorch sees no CUDA device; set device to 'auto' or 'cpu'")
+    fabric = Fabric(accelerator=settings.device, devices=settings.devices, precision=settings.precision)
+    if settings.devices > 1:
+        fabric.launch()
+    return fabric
+
+
+def _sources(
+    network: Network,
+    frames: Sequence[Frame],
+    strategy: Strategy,
+    teacher: Potential | EAMFit | None,
+    settings: TrainingSettings,
+    perturbation: PerturbationSettings | None,
+    seed: int,
+    ranks: int,
+) -> dict[bool, BatchSource]:
+    sources: dict[bool, BatchSource] = {False: FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)}
+    if strategy.needs_teacher:
+        if teacher is None:
+            raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames)")
+        potential = teacher.potential if isinstance(teacher, EAMFit) else teacher
+        offsets = {z: float(network.energy_offsets[z]) for z in network.elements or ()}
+        sources[True] = PerturbationStream(
+            frames,
+            aligned(potential, frames, offsets),
+            perturbation or PerturbationSettings(),
+            cutoff=network.cutoff,
+            batch_size=settings.batch_size,
+            seed=seed,
+        )
+    return sources
+
+
+def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> Any:
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+    )
+    return fabric.setup_optimizers(optimizer)
+
+
+def _check_elements(network: Network, frames: Sequence[Frame]) -> None:
+    for frame in frames:
+        unknown = sorted(set(frame.numbers.tolist()) - set(network.elements or ()))
+        if unknown:
+            from keel.atoms.elements import symbol
+
+            raise DataError(
+                f"{frame.source}: the network does not know {', '.join(map(symbol, unknown))}; "
+                "name all elements of the data when building it"
+            )
+
+
+def _identity(network: Network, frames: Sequence[Frame], validation: Sequence[Frame], *settings: Any) -> str:
+    """Return a hash of everything that determines the course of training."""
+    digest = hashlib.sha256(json.dumps([type(network).__name__, network.config()]).encode())
+    for frame in [*frames, *validation]:
+        digest.update(frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.tobytes())
+        digest.update(repr(frame.energy).encode() + (b"" if frame.forces is None else frame.forces.tobytes()))
+    for part in settings:
+        digest.update((part.model_dump_json() if hasattr(part, "model_dump_json") else repr(part)).encode())
+    return digest.hexdigest()
+
+
+def _result(network: Network, state: TrainingState, stages: Sequence[Stage]) -> TrainingResult:
+    return TrainingResult(
+        potential=network,
+        history=state.history,
+        pretrain_steps=sum(s.steps for s in stages if s.name == "pretrain"),
+        train_steps=sum(s.steps for s in stages if s.name == "train"),
+        gradient_evaluations=state.gradient_evaluations,
+        seconds=state.seconds,
+    )

@@ -1,0 +1,96 @@
+"""Ways of training a network, as combinations of a few choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from keel.errors import ConfigError
+from keel.training.settings import TrainingSettings
+
+
+class Strategy(BaseModel):
+    """What is done with a budget of optimiser steps.
+
+    Without any choice it is plain training on the DFT labels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps spent on teacher-labelled structures")
+    replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
+    sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """True if structures labelled by a teacher are part of it."""
+        return self.pretrain_share > 0 or self.replay_share > 0
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "vanilla": Strategy(),
+    "sam": Strategy(sam_rho=0.005),
+    "pretrain": Strategy(pretrain_share=0.1),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training with its own data and its own cycle of the learning rate.
+
+    Parameters
+    ----------
+    name
+        ``"pretrain"`` or ``"train"``.
+    steps
+        Optimiser steps.
+    learning_rate
+        Highest learning rate.
+    teacher_share
+        Share of the steps whose batch comes from the teacher.
+    sam_rho
+        Radius of sharpness-aware minimisation, or None.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    teacher_share: float
+    sam_rho: float | None
+
+    def from_teacher(self, step: int) -> bool:
+        """Return whether the batch of a step (from 0) comes from the teacher; evenly spread."""
+        return int((step + 1) * self.teacher_share + 1e-9) > int(step * self.teacher_share + 1e-9)
+
+
+def strategy_of(strategy: str | Strategy) -> Strategy:
+    """Return a strategy by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if isinstance(strategy, Strategy):
+        return strategy
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"there is no strategy {strategy!r}; choose from {', '.join(STRATEGIES)}")
+    return STRATEGIES[strategy]
+
+
+def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
+    """Divide the budget of optimiser steps into stages."""
+    pretrain_steps = round(strategy.pretrain_share * settings.steps)
+    if strategy.pretrain_share and not 0 < pretrain_steps < settings.steps:
+        raise ConfigError(f"{settings.steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
+    stages = []
+    if pretrain_steps:
+        rate = settings.pretrain_learning_rate or settings.learning_rate
+        stages.append(Stage("pretrain", pretrain_steps, rate, 1.0, None))
+    stages.append(
+        Stage(
+            "train", settings.steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho
+        )
+    )
+    return stages
