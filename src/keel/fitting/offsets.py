@@ -1,0 +1,59 @@
+"""Per-element energy offsets: the part of the energies that composition alone explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms.frame import Array, Frame
+from keel.errors import DataError
+
+
+def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[int, float]:
+    """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result belongs into ``Potential.set_offsets``.
+
+    Where compositions do not tell the elements apart (silica is always 1:2) the solution of minimum norm is taken:
+    the sum over a structure is right all the same.
+
+    Parameters
+    ----------
+    frames
+        Frames; those without an energy are left out.
+    energies
+        Energies in eV to use in place of the frames' own, one per frame.
+
+    Returns
+    -------
+    dict
+        Atomic number -> eV, for every element in ``frames``.
+
+    Raises
+    ------
+    DataError
+        If no frame has an energy.
+    """
+    labels = [f.energy for f in frames] if energies is None else [float(e) for e in energies]
+    known = [(f, e) for f, e in zip(frames, labels, strict=True) if e is not None and len(f)]
+    if not known:
+        raise DataError("per-element energy offsets need frames with an energy; none of the frames has one")
+    elements = sorted({int(z) for f in frames for z in f.numbers})
+    per_atom = np.array([e / len(f) for f, e in known])
+    solution = minimum_norm(compositions([f for f, _ in known], elements), per_atom)
+    return dict(zip(elements, solution.tolist(), strict=True))
+
+
+def compositions(frames: Sequence[Frame], elements: Sequence[int]) -> Array:
+    """Return the fraction of each element in each frame, shape (frames, elements)."""
+    return np.array([[np.count_nonzero(f.numbers == z) / max(len(f), 1) for z in elements] for f in frames])
+
+
+def inseparable(frames: Sequence[Frame], elements: Sequence[int]) -> bool:
+    """Whether the compositions do not determine one offset for each element."""
+    return bool(np.linalg.matrix_rank(compositions(frames, elements), tol=1e-6) < len(elements))
+
+
+def minimum_norm(matrix: Array, target: Array) -> NDArray[np.float64]:
+    """Return the least-squares solution of minimum norm; directions that the data hardly see stay zero."""
+    return np.linalg.lstsq(matrix, target, rcond=1e-8)[0]
