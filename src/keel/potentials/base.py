@@ -218,12 +218,25 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
 def scatter_gradient(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return forces (N, 3) and sum_e r_e (x) g_e (B, 3, 3) from the gradient g (E, 3) with respect to edge vectors."""
     i, j = graph.edge_index
-    forces = gradient.new_zeros(graph.n_atoms, 3).index_add(0, i, gradient).index_add(0, j, gradient, alpha=-1)
+    zeros = gradient.new_zeros(graph.n_atoms, 3)
+    # A difference of two sums: index_add with alpha = -1 takes ten times as long on CPU.
+    forces = zeros.index_add(0, i, gradient) - zeros.index_add(0, j, gradient)
+    return forces, _sum_of_outer_products(graph, vectors, gradient)
+
+
+def _sum_of_outer_products(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
+    """Return sum_e r_e (x) g_e of each structure, shape (B, 3, 3)."""
     if graph.n_structures == 1:
-        return forces, (vectors.T @ gradient)[None]
+        return (vectors.T @ gradient)[None]
+    structure = graph.batch.index_select(0, graph.edge_index[0])
+    many_edges = graph.n_edges > 200 * graph.n_structures and vectors.device.type == "cpu"
+    if many_edges and bool((structure[1:] >= structure[:-1]).all()):
+        # One matrix product for each structure is six times faster than (E, 9) products on CPU.
+        edges = torch.bincount(structure, minlength=graph.n_structures).tolist()
+        return torch.stack([r.T @ g for r, g in zip(vectors.split(edges), gradient.split(edges), strict=True)])
     outer = (vectors[:, :, None] * gradient[:, None, :]).reshape(-1, 9)
-    virial = outer.new_zeros(graph.n_structures, 9).index_add(0, graph.batch.index_select(0, i), outer)
-    return forces, virial.reshape(-1, 3, 3)
+    virial = outer.new_zeros(graph.n_structures, 9).index_add(0, structure, outer)
+    return virial.reshape(-1, 3, 3)
 
 
 def detached(prediction: Prediction) -> Prediction:
