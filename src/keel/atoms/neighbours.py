@@ -108,10 +108,11 @@ def batch(
     (2, 64)
     """
     members = [frames] if isinstance(frames, Frame) or hasattr(frames, "get_positions") else list(frames)
-    return collate([graph_of(_as_frame(f), cutoff, half_list=half_list, dtype=dtype) for f in members])
+    return collate([graph_of(as_frame(f), cutoff, half_list=half_list, dtype=dtype) for f in members])
 
 
-def _as_frame(structure: Frame | Atoms) -> Frame:
+def as_frame(structure: Frame | Atoms) -> Frame:
+    """Return a frame as it is, and ``ase.Atoms`` as a frame with their labels."""
     if isinstance(structure, Frame):
         return structure
     from keel.atoms.labels import frame_from_ase

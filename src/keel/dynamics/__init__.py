@@ -1,1 +1,37 @@
-""""""
+"""Molecular dynamics of many structures at once, first-passage stability, survival."""
+
+from keel.dynamics.criteria import (
+    AtomsLost,
+    Criterion,
+    ForceCap,
+    FusedAtoms,
+    Moment,
+    NonFinite,
+    Overheated,
+    default_criteria,
+)
+from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.simulate import MDSettings, simulate
+from keel.dynamics.stability import Rung, StabilityResult, find_rung, stability
+from keel.dynamics.survival import Survival, kaplan_meier
+
+__all__ = [
+    "AtomsLost",
+    "Criterion",
+    "ForceCap",
+    "FusedAtoms",
+    "MDSettings",
+    "Moment",
+    "NonFinite",
+    "Overheated",
+    "Rung",
+    "Snapshot",
+    "StabilityResult",
+    "Survival",
+    "Trajectory",
+    "default_criteria",
+    "find_rung",
+    "kaplan_meier",
+    "simulate",
+    "stability",
+]

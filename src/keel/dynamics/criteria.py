@@ -1,0 +1,190 @@
+"""When has a simulation failed? First-passage criteria with named causes.
+
+A criterion looks at the :class:`Moment` of a batch and says which structures have failed. A run ends at the first
+step at which any criterion holds; of several that hold at once the first in the list names the cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.frame import Frame
+from keel.atoms.graph import AtomGraph
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A batch of B running structures after one step.
+
+    Parameters
+    ----------
+    step
+        Steps done.
+    timestep
+        In fs.
+    runs
+        The number of each run (B).
+    graph
+        Structures with their neighbours, at least within the potential's cutoff.
+    squared
+        Squared length of the edges in angstrom^2, float64, shape (E,).
+    positions, velocities
+        Unwrapped, angstrom and angstrom/fs, float64, shape (N, 3).
+    energy, forces
+        Of the potential, eV, shape (B,), and eV/angstrom, shape (N, 3).
+    temperature
+        Kinetic temperature in K, shape (B,).
+    target
+        The temperature asked for, in K.
+    """
+
+    step: int
+    timestep: float
+    runs: Sequence[int]
+    graph: AtomGraph
+    squared: Tensor
+    positions: Tensor
+    velocities: Tensor
+    energy: Tensor
+    forces: Tensor
+    temperature: Tensor
+    target: float
+
+    def any_atom(self, atoms: Tensor) -> Tensor:
+        """Return, for a bool per atom (N,), whether it holds for any atom of each structure, shape (B,)."""
+        count = torch.zeros(self.graph.n_structures, dtype=torch.int32, device=atoms.device)
+        return count.index_add(0, self.graph.batch, atoms.int()) > 0
+
+
+class Criterion(Protocol):
+    """What every criterion offers."""
+
+    @property
+    def cause(self) -> str:
+        """Name of the failure."""
+
+    def reach(self, frames: Sequence[Frame]) -> float:
+        """Return the distance in angstrom up to which the criterion must see neighbours."""
+
+    def failed(self, moment: Moment) -> Tensor:
+        """Return which structures have failed, bool, shape (B,)."""
+
+
+class _LocalCriterion:
+    """A criterion that needs no neighbours."""
+
+    def reach(self, frames: Sequence[Frame]) -> float:  # noqa: ARG002
+        """See :class:`Criterion`."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class NonFinite(_LocalCriterion):
+    """A position, velocity, force or energy is NaN or infinite."""
+
+    cause: str = "non-finite"
+
+    def failed(self, moment: Moment) -> Tensor:
+        """See :class:`Criterion`."""
+        # NaN and infinity survive a sum, so one number per atom tells of all three vectors.
+        atoms = (moment.positions + moment.velocities + moment.forces).sum(dim=1).isfinite().logical_not_()
+        return moment.any_atom(atoms) | ~moment.energy.isfinite()
+
+
+@dataclass(frozen=True)
+class Overheated(_LocalCriterion):
+    """T > T0 + ``excess`` or T > ``factor`` T0, T the kinetic and T0 the target temperature in K."""
+
+    excess: float = 1e4
+    factor: float = 10.0
+    cause: str = "temperature"
+
+    def failed(self, moment: Moment) -> Tensor:
+        """See :class:`Criterion`."""
+        limit = min(moment.target + self.excess, self.factor * moment.target)
+        return moment.temperature > limit
+
+
+@dataclass(frozen=True)
+class FusedAtoms:
+    """Two atoms, periodic images included, are closer than ``fraction`` of the sum of their covalent radii."""
+
+    fraction: float = 0.5
+    cause: str = "fused atoms"
+
+    def reach(self, frames: Sequence[Frame]) -> float:
+        """See :class:`Criterion`."""
+        return 2.0 * self.fraction * max((COVALENT_RADII[f.numbers].max() for f in frames if len(f)), default=0.0)
+
+    def failed(self, moment: Moment) -> Tensor:
+        """See :class:`Criterion`."""
+        graph = moment.graph
+        i, j = graph.edge_index
+        radii = _radii(graph.numbers.device).index_select(0, graph.numbers)
+        nearest_allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
+        fused = moment.squared < nearest_allowed.square()
+        atoms = torch.zeros(graph.n_atoms, dtype=torch.bool, device=fused.device)
+        return moment.any_atom(atoms.index_fill_(0, i[fused], True))
+
+
+@dataclass(frozen=True)
+class ForceCap(_LocalCriterion):
+    """|F| of an atom exceeds ``cap`` in eV/angstrom.
+
+    At 5000 K (kT = 0.43 eV) a collision would need tens of eV to meet such a force on a physical repulsive wall, so the
+    default of 100 eV/angstrom is never met by a healthy potential at the temperatures of a stability ladder.
+    """
+
+    cap: float = 100.0
+    cause: str = "force"
+
+    def failed(self, moment: Moment) -> Tensor:
+        """See :class:`Criterion`."""
+        return moment.any_atom(moment.forces.square().sum(dim=1) > self.cap**2)
+
+
+@dataclass(frozen=True)
+class AtomsLost(_LocalCriterion):
+    """An atom of several has no neighbour left within the potential's cutoff: no force can bring it back."""
+
+    cause: str = "atoms lost"
+
+    def failed(self, moment: Moment) -> Tensor:
+        """See :class:`Criterion`."""
+        alone = torch.ones(moment.graph.n_atoms, dtype=torch.bool, device=moment.positions.device)
+        for end in moment.graph.edge_index:
+            alone.index_fill_(0, end, False)
+        return moment.any_atom(alone) & (moment.graph.atoms_per_structure > 1)
+
+
+def default_criteria(force_cap: float = 100.0) -> tuple[Criterion, ...]:
+    """Return the criteria that need no reference data, in the order in which they name a cause."""
+    return NonFinite(), Overheated(), FusedAtoms(), ForceCap(force_cap), AtomsLost()
+
+
+def first_cause(criteria: Sequence[Criterion], moment: Moment) -> dict[int, str]:
+    """Return the cause of failure of each failed structure, by its index in the batch."""
+    if not criteria:
+        return {}
+    failed = torch.stack([c.failed(moment) for c in criteria])
+    if not bool(failed.any()):
+        return {}
+    causes = np.array([c.cause for c in criteria])
+    table = failed.cpu().numpy()
+    return {b: str(causes[table[:, b].argmax()]) for b in np.flatnonzero(table.any(axis=0)).tolist()}
+
+
+_RADII: dict[torch.device, Tensor] = {}
+
+
+def _radii(device: torch.device) -> Tensor:
+    if device not in _RADII:
+        _RADII[device] = torch.tensor(COVALENT_RADII, dtype=torch.float64, device=device)
+    return _RADII[device]

@@ -1,0 +1,71 @@
+"""Random numbers that are a pure function of (seed, run, step), so that alone, batched and resumed runs agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from keel.errors import ConfigError
+
+BLOCK = 16
+"""Steps drawn at once; a constant, because the numbers depend on it."""
+
+_PURPOSES = {"noise": 0, "velocities": 1}
+
+
+def gaussian(seed: int, run: int, purpose: str, block: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return standard normal numbers from the counter-based generator Philox4x64 (Salmon et al., SC11, 2011).
+
+    The key is (seed, run), the counter starts at (purpose, block): no state is carried from one call to the next.
+
+    Raises
+    ------
+    ConfigError
+        If seed or run is negative.
+    """
+    if seed < 0 or run < 0:
+        raise ConfigError(f"seed and run must be zero or positive, not {seed} and {run}")
+    key = np.array([seed, run], dtype=np.uint64)
+    counter = np.array([0, 0, block, _PURPOSES[purpose]], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter)).standard_normal(shape)
+
+
+class LangevinNoise:
+    """The noise of a batch of runs, step by step; runs may leave the batch.
+
+    Parameters
+    ----------
+    seed
+        Shared by all runs.
+    runs
+        Number of each run, which together with the seed fixes its noise.
+    sizes
+        Number of atoms of each run.
+    """
+
+    def __init__(self, seed: int, runs: Sequence[int], sizes: Sequence[int], device: torch.device) -> None:
+        self.seed, self.runs, self.sizes, self.device = seed, list(runs), list(sizes), device
+        self._block: int | None = None
+        self._numbers = torch.empty(0)
+
+    def at(self, step: int) -> Tensor:
+        """Return xi ~ N(0, 1) for a step, float64, shape (N, 3)."""
+        block, row = divmod(step, BLOCK)
+        if block != self._block:
+            drawn = [
+                gaussian(self.seed, run, "noise", block, (BLOCK, size, 3))
+                for run, size in zip(self.runs, self.sizes, strict=True)
+            ]
+            self._numbers = torch.from_numpy(np.concatenate(drawn, axis=1)).to(self.device)
+            self._block = block
+        return self._numbers[row]
+
+    def keep(self, structures: Sequence[int]) -> None:
+        """Keep only these runs of the batch (indices in ascending order)."""
+        self.runs = [self.runs[b] for b in structures]
+        self.sizes = [self.sizes[b] for b in structures]
+        self._block = None

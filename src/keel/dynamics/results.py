@@ -1,0 +1,104 @@
+"""What a simulation leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keel.atoms.elements import MASSES
+from keel.atoms.frame import Array, Frame
+from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A structure in motion; a simulation can start from it, and so continue where another stopped.
+
+    Parameters
+    ----------
+    frame
+        Unwrapped positions, with the energy and forces of the potential that moved them.
+    velocities
+        In angstrom/fs, shape (N, 3).
+    step
+        Steps done since the run began.
+    time
+        Since the run began, in fs.
+    """
+
+    frame: Frame
+    velocities: Array
+    step: int
+    time: float
+
+    @property
+    def kinetic_energy(self) -> float:
+        """sum_i m_i v_i^2 / 2 in eV."""
+        masses = MASSES[self.frame.numbers][:, None]
+        return float(0.5 * (masses * np.square(self.velocities)).sum() / ACCELERATION)
+
+    @property
+    def total_energy(self) -> float:
+        """Potential plus kinetic energy in eV."""
+        return float("nan") if self.frame.energy is None else self.frame.energy + self.kinetic_energy
+
+    @property
+    def temperature(self) -> float:
+        """2 E_kin / (3 N k) in K."""
+        return 2.0 * self.kinetic_energy / (3.0 * len(self.frame) * BOLTZMANN)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One run.
+
+    Parameters
+    ----------
+    run
+        Its number; with the seed it fixes velocities and noise.
+    snapshots
+        What was recorded, in order of time.
+    last
+        The last state before failure, or the end of the run.
+    recent
+        A few states that lead up to ``last``, oldest first, ``last`` included.
+    failed
+        The state that met a criterion; positions may be anything; None for a survivor.
+    time
+        Time to failure in fs, or the length of the run.
+    cause
+        Why it failed; None for a survivor.
+    timestep, temperature
+        In fs; the target, in K.
+    """
+
+    run: int
+    snapshots: tuple[Snapshot, ...]
+    last: Snapshot
+    recent: tuple[Snapshot, ...]
+    failed: Snapshot | None
+    time: float
+    cause: str | None
+    timestep: float
+    temperature: float
+
+    @property
+    def survived(self) -> bool:
+        """True if no criterion was met."""
+        return self.cause is None
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The recorded structures."""
+        return [s.frame for s in self.snapshots]
+
+    @property
+    def times(self) -> Array:
+        """Time of each recorded structure in fs."""
+        return np.array([s.time for s in self.snapshots])
+
+    @property
+    def total_energies(self) -> Array:
+        """Potential plus kinetic energy of each recorded structure in eV."""
+        return np.array([s.total_energy for s in self.snapshots])

@@ -1,0 +1,169 @@
+"""Molecular dynamics of many structures at once, with any potential."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import as_frame
+from keel.dynamics.batch import RunningBatch
+from keel.dynamics.criteria import Criterion, default_criteria
+from keel.dynamics.results import Snapshot, Trajectory
+from keel.errors import ConfigError, DataError
+from keel.potentials.base import Potential
+from keel.potentials.convert import converted
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Ensemble = Literal["nvt", "nve"]
+
+
+@dataclass(frozen=True)
+class MDSettings:
+    """How to simulate; see :func:`simulate` for the meaning of each."""
+
+    temperature: float
+    steps: int
+    timestep: float
+    friction: float = 0.01
+    seed: int = 0
+    ensemble: Ensemble = "nvt"
+    record_every: int = 0
+    recent: int = 5
+    skin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.ensemble not in ("nvt", "nve"):
+            raise ConfigError(f"the ensemble must be nvt or nve, not {self.ensemble!r}")
+        if not (self.timestep > 0 and self.temperature >= 0 and self.friction >= 0 and self.skin >= 0):
+            raise ConfigError("timestep must be positive; temperature, friction and skin must not be negative")
+        if self.steps < 0 or self.record_every < 0 or self.recent < 1 or self.seed < 0:
+            raise ConfigError("steps, record_every and seed must not be negative, and recent must be at least 1")
+
+
+def simulate(
+    potential: Potential,
+    starts: Sequence[Frame | Atoms | Snapshot],
+    *,
+    temperature: float,
+    steps: int,
+    timestep: float | None = None,
+    friction: float = 0.01,
+    seed: int = 0,
+    ensemble: Ensemble = "nvt",
+    criteria: Sequence[Criterion] | None = None,
+    record_every: int = 0,
+    recent: int = 5,
+    runs: Sequence[int] | None = None,
+    skin: float = 1.0,
+    max_atoms: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    callback: Callable[[int, int], None] | None = None,
+) -> list[Trajectory]:
+    """Simulate each structure until it fails or ``steps`` are done; the structures do not see each other.
+
+    NVT is Langevin dynamics with the BAOAB splitting, NVE velocity Verlet (:mod:`keel.dynamics.integrators`).
+    Velocities are drawn at the temperature with zero total momentum and not rescaled. Velocities and noise are pure
+    functions of (seed, run, step): a run is the same alone, in a batch, or continued from a :class:`Snapshot`.
+    Positions and velocities are float64 and never wrapped, whatever the precision of the potential.
+
+    Parameters
+    ----------
+    potential
+        Left as it is; a copy is made where dtype or device differ.
+    starts
+        Structures, or snapshots of earlier runs to continue (with their velocities and their step).
+    temperature
+        In K.
+    steps
+        Length of each run; a snapshot at step k has ``steps - k`` left.
+    timestep
+        In fs; None: 1, or 0.5 if any structure holds hydrogen.
+    friction
+        gamma in 1/fs (NVT only).
+    seed
+        Fixes velocities and noise, together with ``runs``.
+    ensemble
+        ``"nvt"`` or ``"nve"``.
+    criteria
+        When a run has failed; None: :func:`~keel.dynamics.criteria.default_criteria`, an empty list: never.
+    record_every
+        Keep a snapshot each so many steps, the start included; 0 for none.
+    recent
+        Number of last states to keep.
+    runs
+        The number of each run; None: 0, 1, 2, ...
+    skin
+        Of the Verlet lists, in angstrom.
+    max_atoms
+        Atoms that move in one batch; None: 64 on a CPU, where large batches lose, 50,000 on a GPU.
+    dtype, device
+        Of the potential; None keeps its device.
+    callback
+        Called with (structure-steps done, in all) after every step.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is impossible.
+    DataError
+        If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element.
+    """
+    states = [start if isinstance(start, Snapshot) else as_frame(start) for start in starts]
+    frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
+    numbers = list(range(len(states))) if runs is None else list(runs)
+    _check(frames, numbers)
+    if timestep is None:
+        timestep = default_timestep(frames)
+    settings = MDSettings(temperature, steps, timestep, friction, seed, ensemble, record_every, recent, skin)
+    potential = converted(potential, dtype, device)
+    if max_atoms is None:
+        max_atoms = 64 if potential.device.type == "cpu" else 50_000
+    criteria = default_criteria() if criteria is None else tuple(criteria)
+    done, total = 0, steps * len(states)
+    results: list[Trajectory] = []
+    for members in _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms):
+        batch = RunningBatch(potential, [states[m] for m in members], [numbers[m] for m in members], settings, criteria)
+        for progress in batch.run():
+            if callback is not None:
+                callback(done + progress, total)
+        done += steps * len(members)
+        results += batch.trajectories()
+    return results
+
+
+def default_timestep(frames: Sequence[Frame]) -> float:
+    """Return 0.5 fs if any structure holds hydrogen, else 1 fs."""
+    return 0.5 if any((f.numbers == 1).any() for f in frames) else 1.0
+
+
+def _check(frames: Sequence[Frame], runs: Sequence[int]) -> None:
+    if not frames:
+        raise DataError("there is no structure to simulate")
+    if len(runs) != len(frames) or len(set(runs)) != len(runs):
+        raise ConfigError(f"{len(frames)} structures need as many different run numbers, not {list(runs)}")
+    for frame in frames:
+        if len(frame) == 0:
+            raise DataError(f"{frame.source}: a structure without atoms cannot be simulated")
+
+
+def _step(start: Frame | Snapshot) -> int:
+    return start.step if isinstance(start, Snapshot) else 0
+
+
+def _chunks(sizes: Sequence[int], steps: Sequence[int], max_atoms: int) -> Iterator[list[int]]:
+    """Yield consecutive structures of one step that have at most ``max_atoms`` atoms, or one larger structure."""
+    chunk: list[int] = []
+    for k, size in enumerate(sizes):
+        if chunk and (steps[k] != steps[chunk[0]] or sum(sizes[m] for m in chunk) + size > max_atoms):
+            yield chunk
+            chunk = []
+        chunk.append(k)
+    if chunk:
+        yield chunk
