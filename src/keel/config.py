@@ -1,0 +1,173 @@
+"""The configuration of a run: YAML checked by pydantic, the same classes usable from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from keel.errors import ConfigError
+from keel.perturbation import PerturbationSettings
+from keel.training import STRATEGIES, Strategy, TrainingSettings
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSettings(_Section):
+    """Which frames train, choose the weights, and test.
+
+    ``by: topology`` (any key of the frames' info) keeps groups whole and apart: ``train``, ``validation`` and ``test``
+    then count groups. ``by: frame`` draws frames at random. ``by: start`` takes the first frames of each group named
+    by ``group`` for training and validation, and tests on the rest.
+    """
+
+    by: str = Field("frame", description="'frame', 'start', or the info key that names a frame's group")
+    group: str | None = Field(None, description="with by: start, the info key that names a run")
+    train: PositiveInt = Field(..., description="frames, or groups, that train")
+    validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
+    test: PositiveInt | None = Field(None, description="frames, or groups, that test; null: all others")
+    seed: int = Field(0, description="of the random choice")
+    train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
+    validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
+    test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
+
+
+class DataSettings(_Section):
+    """The DFT data."""
+
+    files: list[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
+    split: SplitSettings
+
+
+class TeacherSettings(_Section):
+    """The EAM teacher, fitted to the training frames, or read from a file."""
+
+    file: str | None = Field(None, description="a potential file to use instead of fitting")
+    cutoff: PositiveFloat = Field(8.0, description="angstrom")
+    zbl: bool = Field(True, description="add a nuclear repulsion at short range for every pair")
+
+
+class NetworkSettings(BaseModel):
+    """A network: the class and its arguments (``elements`` come from the data)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    architecture: str = Field("CGCNN", description="class of the network")
+    name: str | None = Field(None, description="name in tables; the architecture's if null")
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return self.name or self.architecture
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the class."""
+        return dict(self.model_extra or {})
+
+
+class MDSettings(_Section):
+    """First-passage stability: at which temperatures, how many runs, how long."""
+
+    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0, 4000.0], min_length=1, description="ladder in K")
+    runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
+    length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
+    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
+    friction_per_fs: PositiveFloat = Field(0.01, description="of the Langevin thermostat")
+    seed: int = Field(0, description="of velocities and noise, the same for all networks")
+
+
+class EvaluationSettings(_Section):
+    """What is looked at besides stability."""
+
+    rdf_temperature: PositiveFloat | None = Field(None, description="K; MD at this temperature is compared with the test frames' RDF; null: not done")
+    rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
+    rdf_runs: PositiveInt = Field(4, description="number of these runs")
+    dimers: bool = Field(True, description="curves of every pair of elements")
+
+
+class RunSettings(_Section):
+    """Everything that ``keel run`` needs to know."""
+
+    name: str = Field(..., description="name of the system in tables")
+    description: str = Field("", description="one sentence for the report")
+    data: DataSettings
+    teacher: TeacherSettings = Field(default_factory=TeacherSettings)
+    perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
+    networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
+    strategies: list[str] = Field(default_factory=lambda: ["vanilla", "sam", "pretrain"], min_length=1)
+    custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    md: MDSettings = Field(default_factory=MDSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSettings:
+        for strategy in self.strategies:
+            self.strategy(strategy)
+        labels = [n.label for n in self.networks]
+        for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{what} holds one name twice")
+        return self
+
+    def strategy(self, name: str) -> Strategy:
+        """Return a strategy by name, own ones first."""
+        known = {**STRATEGIES, **self.custom_strategies}
+        if name not in known:
+            raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
+        return known[name]
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def parse(model: type[Settings], content: Any, source: str) -> Settings:
+    """Check content against a settings class.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first setting that is wrong, and why.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = "there is no such setting"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ConfigError(f"{source}: {where}: {message[0].lower()}{message[1:]}{more}") from None
+
+
+def read_config(path: str | Path) -> RunSettings:
+    """Read the configuration of a run from YAML.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent, not YAML, or holds an unknown or impossible setting.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
+    return parse(RunSettings, content, str(path))
+
+
+def dump_yaml(settings: BaseModel) -> str:
+    """Return settings as YAML, all defaults written out."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=120)
+
+

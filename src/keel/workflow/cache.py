@@ -1,0 +1,68 @@
+"""Stages whose results are kept under a hash of their inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keel import __version__
+from keel.files import replace_file
+from keel.progress import console
+
+
+class StageCache:
+    """Runs a stage once for given inputs, each in its own folder ``stages/KIND/NAME-HASH`` of a run.
+
+    A stage is done when its folder holds ``done.json``, which is written last. A stage that was interrupted runs
+    again in its folder, where it may find what it had stored. Changing a setting and changing it back finds the
+    first result.
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def stage(self, kind: str, name: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> Path:
+        """Return the folder of a finished stage, running ``work(folder)`` if it is not there yet.
+
+        ``inputs`` is JSON-compatible and holds all that the result depends on; folders of earlier stages stand for
+        their results, because their names carry the hash of their inputs.
+        """
+        text = json.dumps({"keel": __version__, "kind": kind, "name": name, **inputs}, sort_keys=True, default=str)
+        folder = self.root / "stages" / kind / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        done = folder / "done.json"
+        if done.is_file():
+            console.print(f"[dim]{kind:>9}  {name}  (done before)")
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        work(folder)
+        seconds = time.perf_counter() - started
+        write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
+        console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
+        return folder
+
+    def relative(self, folder: Path | None) -> str | None:
+        """Return a stage's folder relative to the run folder."""
+        return None if folder is None else folder.relative_to(self.root).as_posix()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON completely or not at all."""
+    text = json.dumps(content, indent=1, allow_nan=False, default=_plain)
+    replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy and torch numbers and arrays into JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
