@@ -60,9 +60,9 @@ class Potential(nn.Module, ABC):
         Atomic numbers that the potential knows; None for all.
     """
 
-    half_list: ClassVar[bool] = False
+    half_list: bool = False
     """True if :meth:`atomic_energies` expects each pair once."""
-    closed_form: ClassVar[bool] = False
+    closed_form: bool = False
     """True if :meth:`energies_and_gradient` is closed-form, without autograd."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
 
@@ -104,15 +104,23 @@ class Potential(nn.Module, ABC):
             energies = self.atomic_energies(graph, vectors)
             return energies, edge_gradient(energies, vectors, differentiable=differentiable)
 
-    def derivatives(self, graph: AtomGraph, *, differentiable: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def derivatives(
+        self, graph: AtomGraph, *, differentiable: bool, vectors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return atomic energies (N,), forces (N, 3) and virial-like sum r (x) g (B, 3, 3), without offsets."""
-        graph = self.prepare(graph)
-        vectors = graph.edge_vectors()
-        energies, gradient = self.energies_and_gradient(graph, vectors, differentiable=differentiable)
-        return energies, *scatter_gradient(graph, vectors.detach(), gradient)
+        prepared = self.prepare(graph)
+        if vectors is None or prepared is not graph:
+            vectors = prepared.edge_vectors()
+        energies, gradient = self.energies_and_gradient(prepared, vectors, differentiable=differentiable)
+        return energies, *scatter_gradient(prepared, vectors.detach(), gradient)
 
     def forward(
-        self, graph: AtomGraph, *, derivatives: bool = True, differentiable: bool = False
+        self,
+        graph: AtomGraph,
+        *,
+        derivatives: bool = True,
+        differentiable: bool = False,
+        vectors: Tensor | None = None,
     ) -> Prediction:
         """Predict energy, forces and stress of a batch.
 
@@ -124,6 +132,8 @@ class Potential(nn.Module, ABC):
             Compute forces and stress.
         differentiable
             Keep the result differentiable with respect to the parameters (for training).
+        vectors
+            The edge vectors of ``graph`` (E, 3) where the caller has them already, to save computing them again.
 
         Raises
         ------
@@ -135,7 +145,8 @@ class Potential(nn.Module, ABC):
         stress: Tensor | None = None
         with torch.set_grad_enabled(differentiable):
             if derivatives:
-                energies, forces, virial = self.derivatives(graph, differentiable=differentiable)
+                vectors = None if vectors is None else vectors.detach().to(self.dtype)
+                energies, forces, virial = self.derivatives(graph, differentiable=differentiable, vectors=vectors)
                 periodic = graph.periodic
                 volume = torch.where(periodic, graph.volume, 1.0)[:, None, None]
                 stress = 0.5 * (virial + virial.transpose(1, 2)) / volume

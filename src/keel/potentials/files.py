@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from keel.errors import DataError
 from keel.files import replace_file
-from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential
+from keel.potentials.base import Potential
 
 FORMAT_VERSION = 1
 
@@ -62,7 +62,8 @@ def save(potential: Potential, path: str | Path) -> None:
     elif path.suffix == ".json":
         if not potential.closed_form:
             raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
-        offsets = {z: float(e) for z in range(MAX_ATOMIC_NUMBER + 1) if (e := potential.energy_offsets[z]) != 0}
+        # All offsets together: those of the members of a sum are not part of its configuration.
+        offsets = {z: e for z, e in enumerate(potential.offsets().tolist()) if e != 0}
         text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
         replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
     else:

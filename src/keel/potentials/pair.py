@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ class PairPotential(Potential):
     A concrete pair potential implements :meth:`pair_energy`.
     """
 
-    half_list: ClassVar[bool] = True
-    closed_form: ClassVar[bool] = True
+    half_list = True
+    closed_form = True
 
     @abstractmethod
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.base import Potential, edge_gradient, scatter_gradient
+from keel.potentials.base import Potential, edge_gradient
 
 
 class SumPotential(Potential):
@@ -31,6 +31,8 @@ class SumPotential(Potential):
         known = [set(m.elements) for m in members if m.elements is not None]
         super().__init__(max(m.cutoff for m in members), set.intersection(*known) if known else None)
         self.members = nn.ModuleList(members)
+        self.half_list = all(m.half_list for m in members)
+        self.closed_form = all(m.closed_form for m in members)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
@@ -52,34 +54,52 @@ class SumPotential(Potential):
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
-        return torch.stack([_member_energies(m, graph, vectors) for m in self._members()]).sum(dim=0)
+        return _energies(self._members(), graph, vectors)
 
-    def derivatives(self, graph: AtomGraph, *, differentiable: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`."""
-        results = [m.derivatives(graph, differentiable=differentiable) for m in self._members() if m.closed_form]
+        energies, gradient = vectors.new_zeros(graph.n_atoms), torch.zeros_like(vectors)
         learned = [m for m in self._members() if not m.closed_form]
         if learned:
-            graph = self.prepare(graph).within(max(m.cutoff for m in learned))
             with torch.enable_grad():
-                vectors = graph.edge_vectors()
                 if not vectors.requires_grad:
                     vectors = vectors.requires_grad_()
-                energies = torch.stack([_member_energies(m, graph, vectors) for m in learned]).sum(dim=0)
+                energies = _energies(learned, graph, vectors)
                 gradient = edge_gradient(energies, vectors, differentiable=differentiable)
-            results.append((energies, *scatter_gradient(graph, vectors.detach(), gradient)))
-        energies, forces, virial = (torch.stack(parts).sum(dim=0) for parts in zip(*results, strict=True))
-        return energies, forces, virial
+        vectors = vectors.detach()
+        for member in self._members():
+            if member.closed_form:
+                part, edges = _part(member, graph, vectors)
+                e, g = member.energies_and_gradient(part, _rows(vectors, edges, member), differentiable=differentiable)
+                g = g.to(gradient.dtype)
+                energies = energies + e.to(energies.dtype)
+                gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
+        return energies, gradient
 
     def _members(self) -> list[Potential]:
         return [m for m in self.members if isinstance(m, Potential)]
 
 
-def _member_energies(member: Potential, graph: AtomGraph, vectors: Tensor) -> Tensor:
-    """Atomic energies of one member from the edges of a full list that may reach further than it does."""
-    with torch.no_grad():
-        keep = vectors.square().sum(dim=1) < member.cutoff**2
-        if member.half_list:
-            keep &= graph.one_of_each_pair()
-        edges = keep.nonzero()[:, 0]
-    part = graph.select_edges(edges, cutoff=member.cutoff, half_list=member.half_list)
-    return member.atomic_energies(part, vectors.index_select(0, edges))
+def _energies(members: Iterable[Potential], graph: AtomGraph, vectors: Tensor) -> Tensor:
+    total = vectors.new_zeros(graph.n_atoms)
+    for member in members:
+        part, edges = _part(member, graph, vectors)
+        total = total + member.atomic_energies(part, _rows(vectors, edges, member)).to(total.dtype)
+    return total
+
+
+def _part(member: Potential, graph: AtomGraph, vectors: Tensor) -> tuple[AtomGraph, Tensor | None]:
+    """Return the graph in a member's cutoff, list kind and dtype, and the edges that were kept (None: all)."""
+    edges = None
+    if member.cutoff < graph.cutoff or member.half_list != graph.half_list:
+        with torch.no_grad():
+            keep = vectors.square().sum(dim=1) < member.cutoff**2
+            if member.half_list and not graph.half_list:
+                keep &= graph.one_of_each_pair()
+            edges = keep.nonzero()[:, 0]
+        graph = graph.select_edges(edges, cutoff=member.cutoff, half_list=member.half_list)
+    return graph if graph.positions.dtype == member.dtype else graph.to(dtype=member.dtype), edges
+
+
+def _rows(vectors: Tensor, edges: Tensor | None, member: Potential) -> Tensor:
+    return (vectors if edges is None else vectors.index_select(0, edges)).to(member.dtype)
