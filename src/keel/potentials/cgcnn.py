@@ -121,7 +121,7 @@ class CGCNN(Network):
             "cutoff": self.cutoff,
             "features": self.embedding.embedding_dim,
             "convolutions": len(self.convolutions),
-            "gaussians": len(self.basis.centres),
+            "gaussians": len(self.basis.indices),
             "hidden": self.readout[0].out_features,
             "mode": self.mode,
             "switch_from": self.switch_from,

@@ -24,14 +24,15 @@ class GaussianBasis(nn.Module):
         Number of Gaussians.
     """
 
-    centres: Tensor
+    indices: Tensor
 
     def __init__(self, cutoff: float, size: int) -> None:
         super().__init__()
-        self.register_buffer("centres", torch.linspace(0.0, cutoff, size), persistent=False)
+        # In units of the spacing the centres are whole numbers, exact in every dtype.
+        self.register_buffer("indices", torch.arange(size, dtype=torch.get_default_dtype()), persistent=False)
         self.inverse_width = (size - 1) / cutoff
 
     def forward(self, r: Tensor) -> Tensor:
         """Return the basis, shape (E, size), of distances (E,) in angstrom."""
-        t = (r[:, None] - self.centres) * (self.inverse_width * math.sqrt(0.5))
+        t = (r[:, None] * self.inverse_width - self.indices) * math.sqrt(0.5)
         return torch.exp(-torch.clamp(t * t, max=_NEGLIGIBLE)) - math.exp(-_NEGLIGIBLE)
