@@ -1,0 +1,174 @@
+"""Errors against reference labels: energy per atom, forces and stress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from keel.atoms.elements import symbol
+from keel.atoms.frame import Array, Frame
+from keel.atoms.graph import AtomGraph, collate
+from keel.atoms.neighbours import graph_of
+from keel.errors import DataError
+from keel.potentials.base import Potential, Prediction
+from keel.potentials.convert import converted
+
+MILLI = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Parity:
+    """Predictions beside reference labels, in the units of the labels."""
+
+    reference: Array
+    prediction: Array
+
+    @property
+    def mae(self) -> float:
+        """Mean |prediction - reference|; 0 is perfect, NaN without labels."""
+        return float(np.abs(self.prediction - self.reference).mean()) if self.reference.size else float("nan")
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean (prediction - reference)^2; never below the MAE; NaN without labels."""
+        error = np.square(self.prediction - self.reference)
+        return float(np.sqrt(error.mean())) if self.reference.size else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How far a potential is from the labels of some frames.
+
+    Parameters
+    ----------
+    energy
+        Energy per atom in eV, one value for each labelled frame.
+    forces
+        Components in eV/angstrom, shape (M, 3) for the M atoms of the labelled frames.
+    stress
+        The six independent components (xx, yy, zz, yz, xz, xy) in eV/angstrom^3, shape (K, 6).
+    numbers
+        Element of each atom of ``forces``, shape (M,).
+    n_frames, n_atoms
+        Of all frames, labelled or not.
+    """
+
+    energy: Parity
+    forces: Parity
+    stress: Parity
+    numbers: NDArray[np.int64]
+    n_frames: int
+    n_atoms: int
+
+    def by_element(self) -> dict[str, Parity]:
+        """Return the forces of each element, by its symbol."""
+        return {
+            symbol(int(z)): Parity(self.forces.reference[self.numbers == z], self.forces.prediction[self.numbers == z])
+            for z in np.unique(self.numbers)
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the errors in meV under the names of a summary; None where there is no label."""
+        errors: dict[str, Any] = {"frames": self.n_frames, "atoms": self.n_atoms}
+        quantities = (
+            ("energy", "mev_per_atom", self.energy),
+            ("force", "mev_per_angstrom", self.forces),
+            ("stress", "mev_per_cubic_angstrom", self.stress),
+        )
+        for name, unit, parity in quantities:
+            for kind, value in (("mae", parity.mae), ("rmse", parity.rmse)):
+                errors[f"{name}_{kind}_{unit}"] = MILLI * value if parity.reference.size else None
+        errors["force_mae_mev_per_angstrom_by_element"] = {z: MILLI * p.mae for z, p in self.by_element().items()}
+        return errors
+
+
+def accuracy(
+    potential: Potential,
+    frames: Iterable[Frame],
+    *,
+    max_atoms: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Accuracy:
+    """Compare a potential with the labels of some frames; frames are streamed, labels that are absent do not count.
+
+    Parameters
+    ----------
+    potential
+        Left as it is.
+    frames
+        Read once.
+    max_atoms
+        Atoms in one batch (a larger frame makes a batch of its own); None: 512 on a CPU, 20,000 on a GPU.
+    dtype, device
+        Of the potential; None keeps its own.
+
+    Raises
+    ------
+    DataError
+        If there is no frame, no label at all, or an element that the potential does not know.
+    """
+    potential = converted(potential, dtype, device)
+    if max_atoms is None:
+        max_atoms = 512 if potential.device.type == "cpu" else 20_000
+    parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
+    numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
+    for graph in _batches(frames, potential, max_atoms):
+        for name, pair in _parity(graph, potential(graph)).items():
+            parts[name].append(pair)
+        numbers.append(graph.numbers[_labelled_atoms(graph)].cpu().numpy())
+        n_frames, n_atoms = n_frames + graph.n_structures, n_atoms + graph.n_atoms
+    if n_frames == 0:
+        raise DataError("there is no frame to evaluate")
+    result = {name: _joined(pairs) for name, pairs in parts.items()}
+    if not any(p.reference.size for p in result.values()):
+        raise DataError(f"none of the {n_frames} frames has an energy, forces or a stress to compare with")
+    return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
+
+
+def _batches(frames: Iterable[Frame], potential: Potential, max_atoms: int) -> Iterator[AtomGraph]:
+    waiting: list[AtomGraph] = []
+    for frame in frames:
+        graph = graph_of(frame, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype)
+        if waiting and sum(g.n_atoms for g in waiting) + graph.n_atoms > max_atoms:
+            yield collate(waiting).to(potential.device)
+            waiting = []
+        waiting.append(graph)
+    if waiting:
+        yield collate(waiting).to(potential.device)
+
+
+def _labelled_atoms(graph: AtomGraph) -> torch.Tensor:
+    assert graph.labels is not None
+    return graph.labels.forces_mask.index_select(0, graph.batch)
+
+
+def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, Array]]:
+    labels, atoms = graph.labels, _labelled_atoms(graph)
+    assert labels is not None and prediction.forces is not None and prediction.stress is not None
+    per_atom = 1.0 / graph.atoms_per_structure.double()
+    with_stress = labels.stress_mask & graph.periodic
+    voigt = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+
+    def pair(reference: torch.Tensor, predicted: torch.Tensor) -> tuple[Array, Array]:
+        return reference.double().cpu().numpy(), predicted.double().cpu().numpy()
+
+    energy, energy_mask = (labels.energy * per_atom), labels.energy_mask
+    return {
+        "energy": pair(energy[energy_mask], (prediction.energy * per_atom)[energy_mask]),
+        "forces": pair(labels.forces[atoms], prediction.forces[atoms]),
+        "stress": pair(
+            labels.stress[with_stress][:, voigt[0], voigt[1]], prediction.stress[with_stress][:, voigt[0], voigt[1]]
+        ),
+    }
+
+
+def _joined(pairs: list[tuple[Array, Array]]) -> Parity:
+    if not pairs:
+        return Parity(np.empty(0), np.empty(0))
+    return Parity(np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs]))
