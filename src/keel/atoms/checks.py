@@ -1,0 +1,201 @@
+"""What cannot be real is refused, what is unlikely is reported: checks of single frames and of whole data sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms.elements import COVALENT_RADII, pair_name
+from keel.atoms.frame import Array, Frame
+from keel.atoms.neighbours import neighbour_list
+from keel.errors import DataError
+
+CLOSEST_APPROACH = 0.1
+"""Angstrom. Two atoms closer than this stand in one place: a doubled atom or a wrong cell, whatever the physics."""
+OVERLAP = 0.5
+"""In units of the sum of covalent radii. Closer pairs occur in no solid or molecule, but do in collisions."""
+SMALLEST_VOLUME = 0.5
+"""Angstrom^3 per atom; hydrogen at 500 GPa has about 1."""
+LARGEST_LENGTH = 1e6
+"""Angstrom; longer cells and coordinates leave no digits for distances."""
+SMALLEST_HEIGHT = 0.1
+"""Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
+_SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
+
+REQUIREMENT = "name its key (--{0}-key, LabelKeys({0}=...)), leave such frames out (--skip-bad), or do not require it"
+
+
+def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
+    """Refuse a frame that cannot be used.
+
+    Raises
+    ------
+    DataError
+        If it has no atoms, anything in it is not finite, a label has the wrong shape or a required one is absent, it
+        has no volume in a periodic direction or a negative one, or two atoms stand in one place.
+    """
+    problem = (
+        _not_finite(frame)
+        or _wrong_shape(frame)
+        or _absent(frame, require)
+        or _bad_cell(frame)
+        or _atoms_in_one_place(frame)
+    )
+    if problem:
+        raise DataError(f"{frame.source}: {problem}")
+
+
+def _not_finite(frame: Frame) -> str | None:
+    if not len(frame):
+        return "it has no atoms"
+    for name in ("cell", "positions", "energy", "forces", "stress"):
+        value = getattr(frame, name)
+        if value is not None and not np.isfinite(value).all():
+            where = ""
+            if np.ndim(value) == 2 and name in ("positions", "forces"):
+                where = f" at atom {int(np.argmin(np.isfinite(value).all(axis=1)))}"
+            return f"its {name} {'is' if np.ndim(value) == 0 else 'are'} not finite (NaN or infinite){where}"
+    return None
+
+
+def _wrong_shape(frame: Frame) -> str | None:
+    for name, shape in (("positions", (len(frame), 3)), ("forces", (len(frame), 3)), ("stress", (3, 3))):
+        value = getattr(frame, name)
+        if value is not None and np.shape(value) != shape:
+            return f"its {name} have the shape {np.shape(value)} but should have {shape}"
+    return None
+
+
+def _absent(frame: Frame, require: Iterable[str]) -> str | None:
+    for label in require:
+        if getattr(frame, label) is None:
+            return f"it has no {label}; {REQUIREMENT.format(label)}"
+    return None
+
+
+def _bad_cell(frame: Frame) -> str | None:
+    longest = max(np.abs(frame.cell).max(), np.abs(frame.positions).max())
+    if longest > LARGEST_LENGTH:
+        return f"it has a cell or coordinates of {longest:.3g} angstrom; check the unit of length"
+    periodic = frame.cell[frame.pbc]
+    if not periodic.any(axis=1).all():
+        return "it is periodic but has no cell in that direction; give a Lattice or set pbc to F"
+    if frame.pbc.any():
+        return _bad_shape(periodic) or _bad_volume(frame)
+    return None
+
+
+def _bad_shape(periodic: Array) -> str | None:
+    lengths = np.linalg.norm(periodic, axis=1)
+    # Heights between faces: the smallest is at least the smallest singular value of the lattice vectors.
+    smallest = np.sqrt(max(np.linalg.eigvalsh(periodic @ periodic.T)[0], 0.0))
+    if smallest < 1e-10 * lengths.max():
+        return "its cell has no volume; correct the Lattice"
+    if smallest < SMALLEST_HEIGHT and (1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0)).min() < SMALLEST_HEIGHT:
+        return f"its cell is flatter than {SMALLEST_HEIGHT} angstrom; correct the Lattice or reduce it (ase.build)"
+    return None
+
+
+def _bad_volume(frame: Frame) -> str | None:
+    if not frame.pbc.all():
+        return None
+    volume = float(np.linalg.det(frame.cell))
+    if volume < 0:
+        return (
+            f"its cell is left-handed, a volume of {volume:.6g} angstrom^3; exchange two lattice vectors, or "
+            "change the sign of all three, which is the same crystal"
+        )
+    if volume < SMALLEST_VOLUME * len(frame):
+        return f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit"
+    stated = frame.info.get("volume", frame.info.get("Volume"))
+    if isinstance(stated, int | float) and not np.isclose(stated, volume, rtol=0.01):
+        return f"it says volume={stated:g} but its cell has {volume:g} angstrom^3; correct one of them"
+    return None
+
+
+def _atoms_in_one_place(frame: Frame) -> str | None:
+    i, j, distances = pairs_within(frame, _SEARCH_RADIUS)
+    nearest = int(np.argmin(distances)) if len(distances) else -1
+    if nearest < 0 or distances[nearest] >= CLOSEST_APPROACH:
+        return None
+    return (
+        f"atoms {i[nearest]} and {j[nearest]} overlap ({distances[nearest]:.3g} angstrom apart); "
+        "remove the doubled atom or correct the cell"
+    )
+
+
+def pairs_within(frame: Frame, cutoff: float) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Return i, j and the distance in angstrom of every pair closer than ``cutoff``, images included, each (P,)."""
+    (i, j), shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=True)
+    vectors = frame.positions[j] + shifts @ frame.cell - frame.positions[i]
+    return i, j, np.linalg.norm(vectors, axis=1)
+
+
+@dataclass(frozen=True)
+class Closest:
+    """The nearest pair of a frame in angstrom and in units of the sum of its covalent radii."""
+
+    distance: float
+    ratio: float
+    pair: str
+
+
+def closest_pair(frame: Frame, cutoff: float = 3.0) -> Closest | None:
+    """Return the pair of atoms that overlaps most, or None if no two atoms are within ``cutoff`` angstrom."""
+    i, j, distances = pairs_within(frame, cutoff)
+    if not len(distances):
+        return None
+    a, b = frame.numbers[i], frame.numbers[j]
+    ratios = distances / (COVALENT_RADII[a] + COVALENT_RADII[b])
+    worst = int(np.argmin(ratios))
+    return Closest(float(distances.min()), float(ratios[worst]), pair_name(int(a[worst]), int(b[worst])))
+
+
+def energy_outliers(frames: Sequence[Frame], deviations: float = 12.0, floor: float = 0.3) -> list[tuple[Frame, float]]:
+    """Return frames whose energy per atom lies far outside the rest of their composition, with the distance in eV/atom.
+
+    Far is more than ``deviations`` robust standard deviations (1.4826 x median absolute deviation) and more than
+    ``floor`` eV/atom from the median; compositions of fewer than ten frames are not judged.
+    """
+    groups: dict[tuple[tuple[int, int], ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if frame.energy is not None:
+            groups[_composition(frame)].append(frame)
+    found = []
+    for members in groups.values():
+        if len(members) < 10:
+            continue
+        energies = np.array([f.energy / len(f) for f in members if f.energy is not None])
+        offsets = energies - np.median(energies)
+        limit = max(floor, deviations * 1.4826 * float(np.median(np.abs(offsets))))
+        found += [(members[k], float(offsets[k])) for k in np.flatnonzero(np.abs(offsets) > limit)]
+    return found
+
+
+def _composition(frame: Frame) -> tuple[tuple[int, int], ...]:
+    numbers, counts = np.unique(frame.numbers, return_counts=True)
+    counts //= np.gcd.reduce(counts)
+    return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def duplicates(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    """Return pairs (first, repeat) of frames with exactly the same atoms, positions, cell and periodicity."""
+    seen: dict[int, Frame] = {}
+    repeats = []
+    for frame in frames:
+        key = structure_hash(frame)
+        if key in seen:
+            repeats.append((seen[key], frame))
+        seen.setdefault(key, frame)
+    return repeats
+
+
+def structure_hash(frame: Frame) -> int:
+    """Return a hash of the atoms, positions, cell and periodicity, not of the labels."""
+    # Adding zero turns -0.0 into 0.0.
+    parts = (frame.numbers, frame.positions + 0.0, frame.cell + 0.0, frame.pbc)
+    return hash(tuple(np.ascontiguousarray(part).tobytes() for part in parts))

@@ -1,0 +1,156 @@
+"""Labelled frames as one numpy archive, without pickle.
+
+Arrays of F frames with N atoms in total: ``n_atoms (F,)``, ``numbers (N,)``, ``positions (N, 3)``, ``cell (F, 3, 3)``,
+``pbc (F, 3)``, and where there are labels ``energy (F,)``, ``forces (N, 3)``, ``stress (F, 3, 3)`` with ``has_energy``,
+``has_forces``, ``has_stress`` (F,) for frames that lack them; ``info (F,)`` holds one JSON text per frame.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.frame import Frame
+from keel.atoms.labels import Record
+from keel.errors import DataError
+
+_PER_ATOM = {"numbers": (), "positions": (3,), "forces": (3,)}
+_PER_FRAME = {"cell": (3, 3), "pbc": (3,), "energy": (), "stress": (3, 3), "info": ()}
+_PER_FRAME |= {"has_energy": (), "has_forces": (), "has_stress": ()}
+_LABELS = ("energy", "forces", "stress")
+
+
+def npz_records(path: Path) -> Iterator[Record]:
+    """Yield the frames of an archive.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged, or its arrays are absent or do not fit each other.
+    """
+    data = _load(path)
+    n_atoms = data["n_atoms"]
+    ends = np.cumsum(n_atoms)
+    for index, (end, n) in enumerate(zip(ends, n_atoms, strict=True)):
+        source, atoms = f"{path}, frame {index}", slice(int(end - n), int(end))
+        info = _info(data, index, source)
+        arrays: dict[str, Any] = {}
+        for label in _LABELS:
+            if label in data and (f"has_{label}" not in data or data[f"has_{label}"][index]):
+                per_atom = label in _PER_ATOM
+                (arrays if per_atom else info)[label] = data[label][atoms] if per_atom else data[label][index]
+        yield Record(
+            numbers=data["numbers"][atoms].astype(np.int64),
+            positions=data["positions"][atoms].astype(np.float64),
+            cell=np.zeros((3, 3)) if "cell" not in data else data["cell"][index].astype(np.float64),
+            pbc=np.full(3, "cell" in data) if "pbc" not in data else data["pbc"][index].astype(bool),
+            info=info,
+            arrays=arrays,
+            source=source,
+        )
+
+
+def write_npz(path: Path, frames: Iterable[Frame]) -> int:
+    """Write frames as an archive and return their number."""
+    frames = list(frames)
+    arrays: dict[str, Any] = {
+        "n_atoms": np.array([len(f) for f in frames], dtype=np.int64),
+        "numbers": np.concatenate([f.numbers for f in frames]),
+        "positions": np.concatenate([f.positions for f in frames]),
+        "cell": np.stack([f.cell for f in frames]),
+        "pbc": np.stack([f.pbc for f in frames]),
+        "info": np.array([json.dumps(dict(f.info), default=_plain) for f in frames]),
+    }
+    for label in _LABELS:
+        has = np.array([getattr(f, label) is not None for f in frames])
+        if has.any():
+            arrays |= {label: _label(frames, label), f"has_{label}": has}
+    np.savez_compressed(path, **arrays)
+    return len(frames)
+
+
+def _label(frames: list[Frame], label: str) -> Any:
+    def value(frame: Frame) -> Any:
+        shape = {"energy": (), "forces": (len(frame), 3), "stress": (3, 3)}[label]
+        given = getattr(frame, label)
+        return np.zeros(shape) if given is None else given
+
+    values: list[Any] = [value(f) for f in frames]
+    return np.concatenate(values) if label in _PER_ATOM else np.array(values, dtype=np.float64)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_sizes(archive, path)
+        with np.load(path, allow_pickle=False) as archive:
+            data = dict(archive)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(f"{path}: it cannot be read as a numpy archive ({_first_line(error)})") from None
+    except Exception as error:
+        raise DataError(f"{path}: the numpy archive is damaged ({_first_line(error)})") from None
+    _check_shapes(data, path)
+    return data
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse arrays whose header promises more than the archive holds, before numpy makes room for them."""
+    for member in archive.infolist():
+        with archive.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            read: Any = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read = np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+            promised = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+        if dtype.hasobject or promised > member.file_size:
+            raise DataError(f"{path}: the array {member.filename} is damaged or holds Python objects")
+
+
+def _check_shapes(data: dict[str, Any], path: Path) -> None:
+    absent = [name for name in ("n_atoms", "numbers", "positions") if name not in data]
+    if absent:
+        raise DataError(
+            f"{path}: the archive has no {', '.join(absent)}; it needs n_atoms, numbers, positions, and as a rule "
+            "cell, energy and forces"
+        )
+    n_atoms = data["n_atoms"]
+    if n_atoms.ndim != 1 or n_atoms.dtype.kind not in "iu" or (n_atoms < 0).any() or not len(n_atoms):
+        raise DataError(f"{path}: n_atoms should be the number of atoms of each frame")
+    atoms, frames = int(n_atoms.sum()), len(n_atoms)
+    for name, array in data.items():
+        width = _PER_ATOM.get(name, _PER_FRAME.get(name))
+        if width is None:
+            continue
+        wanted = (atoms if name in _PER_ATOM else frames, *width)
+        if array.shape != wanted:
+            raise DataError(f"{path}: the array {name} has the shape {array.shape} but should have {wanted}")
+        if name != "info" and array.dtype.kind not in "fiub":
+            raise DataError(f"{path}: the array {name} is not numeric")
+
+
+def _info(data: dict[str, Any], index: int, source: str) -> dict[str, Any]:
+    if "info" not in data:
+        return {}
+    try:
+        info = json.loads(str(data["info"][index]))
+    except ValueError:
+        info = None
+    if not isinstance(info, dict):
+        raise DataError(f"{source}: its info is not a JSON object")
+    return info
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
