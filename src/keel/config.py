@@ -70,7 +70,7 @@ class NetworkSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
-class MDSettings(_Section):
+class StabilitySettings(_Section):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
     temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0, 4000.0], min_length=1, description="ladder in K")
@@ -80,6 +80,7 @@ class MDSettings(_Section):
     timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
     friction_per_fs: PositiveFloat = Field(0.01, description="of the Langevin thermostat")
     seed: int = Field(0, description="of velocities and noise, the same for all networks")
+    max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
 
 class EvaluationSettings(_Section):
@@ -104,7 +105,7 @@ class RunSettings(_Section):
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
-    md: MDSettings = Field(default_factory=MDSettings)
+    md: StabilitySettings = Field(default_factory=StabilitySettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
 
     @model_validator(mode="after")

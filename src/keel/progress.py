@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -11,16 +12,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(stderr=True, highlight=False)
 
 
+class Advance(Protocol):
+    """Moves the bar."""
+
+    def __call__(self, done: int, total: int, remark: str = "") -> None:
+        """Say how much of how much is done."""
+
+
 @contextmanager
-def bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar while the block runs; call the yielded function with a remark after each of ``total`` steps.
+def bar(title: str, total: int = 0) -> Iterator[Advance]:
+    """Show a bar while the block runs; call what it yields with (done, total, remark).
 
     Parameters
     ----------
     title
         What is being done.
     total
-        Number of steps.
+        Number of steps; 0 while it is not known.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -32,5 +40,9 @@ def bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
     )
     # Transient: the line that stays is the one that says how the work ended.
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total, remark="")
-        yield lambda remark="": progress.update(task, advance=1, remark=remark)
+        task = progress.add_task(title, total=total or None, remark="")
+
+        def advance(done: int, total: int, remark: str = "") -> None:
+            progress.update(task, completed=done, total=total, remark=remark)
+
+        yield advance

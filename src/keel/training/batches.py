@@ -18,8 +18,8 @@ from keel.errors import DataError
 class BatchSource(Protocol):
     """Anything that gives the labelled batch of a step."""
 
-    def batch(self, step: int, rank: int = 0) -> AtomGraph:
-        """Return the batch of an optimiser step (from 0) for one of several data-parallel ranks."""
+    def batch(self, step: int, rank: int = 0, stage: str = "train") -> AtomGraph:
+        """Return the batch of an optimiser step (from 0) of a stage for one of several data-parallel ranks."""
 
 
 class FrameBatches:
@@ -55,8 +55,9 @@ class FrameBatches:
         self.ranks = ranks
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
-    def batch(self, step: int, rank: int = 0) -> AtomGraph:
-        """See :class:`BatchSource`."""
+    def batch(self, step: int, rank: int = 0, stage: str = "train") -> AtomGraph:
+        """See :class:`BatchSource`; the order is that of the epochs, in every stage."""
+        del stage
         first = (step * self.ranks + rank) * self.batch_size
         return collate([self.graphs[self._pick(first + k)] for k in range(self.batch_size)])
 

@@ -50,11 +50,17 @@ def run_stage(
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        graph = fabric.to_device(sources[stage.from_teacher(state.step)].batch(state.step, fabric.global_rank))
+        source = sources[stage.from_teacher(state.step)]
+        graph = fabric.to_device(source.batch(state.step, fabric.global_rank, stage.name))
         parts = step(fabric, state, network, optimizer, graph, stage, settings)
         state.average.update(state.network, state.step)
         state.step += 1
-        row: Row = {"stage": stage.name, "step": state.step, "learning_rate": rate} | {
+        row: Row = {
+            "taken": len(state.history) + 1,
+            "stage": stage.name,
+            "step": state.step,
+            "learning_rate": rate,
+        } | {
             name: float(getattr(parts, name).detach()) for name in ("total", "energy", "forces", "stress")
         }
         if validation and (state.step % settings.validate_every == 0 or state.step == stage.steps):

@@ -150,7 +150,7 @@ class Run:
         inputs = {"networks": [f.name for f in folders], "md": self.config.md.model_dump()}
         starts = self.split.validation or self.split.test
         return self._stage(
-            "rung", network.label, inputs, lambda f: steps.choose_rung(f, [_potential(p) for p in folders], starts, self.config.md)
+            "rung", network.label, inputs, lambda f: steps.choose_rung(f, [_potential(p) for p in folders], starts, self.config.md, network.label)
         )
 
     def _evaluate(self, cell: Cell, trained: Path, rung: Path) -> None:

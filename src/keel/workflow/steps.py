@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
+import math
 import resource
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.atoms.write import write
-from keel.config import EvaluationSettings, MDSettings, NetworkSettings, RunSettings, TeacherSettings
+from keel.config import EvaluationSettings, StabilitySettings, NetworkSettings, RunSettings, TeacherSettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
+from keel.dynamics.simulate import default_timestep
 from keel.errors import ConfigError
-from keel.evaluation import accuracy, dimer_curves, rdf, rdf_error_fu, rdf_error_percent
+from keel.evaluation import accuracy, dimers, rdf, rdf_error, rdf_error_percent
 from keel.files import replace_file
 from keel.fitting import fit_eam, label_errors
 from keel.potentials import Potential, load
@@ -25,6 +27,18 @@ from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
 from keel.workflow.cache import write_json
+
+
+Item = TypeVar("Item")
+
+STABILITY_FIELDS = (
+    "md_temperature_k",
+    "md_timestep_fs",
+    "md_friction_per_fs",
+    "md_length_fs",
+    "time_to_failure_fs",
+    "failure_cause",
+)
 
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, seed: int) -> None:
@@ -81,7 +95,7 @@ def train_network(
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
-            on_step=lambda row: advance(f"{row['stage']}, loss {row['total']:.3f}"),
+            on_step=lambda row: advance(row["taken"], config.training.steps, f"{row['stage']}, loss {row['total']:.3f}"),
         )
     result.potential.save(str(folder / "potential.safetensors"))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -99,30 +113,36 @@ def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]
     """Compare predictions with the labels of the test frames."""
     result = accuracy(potential, frames)
     write_json(folder / "accuracy.json", result.to_dict())
-    write_csv(folder / "parity.csv", ("quantity", "reference", "prediction"), result.parity(most=4000))
+    rows = [
+        (quantity, f"{reference:.7g}", f"{prediction:.7g}")
+        for quantity, parity in (("energy", result.energy), ("forces", result.forces), ("stress", result.stress))
+        for reference, prediction in evenly(list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True)), 1500)
+    ]
+    write_csv(folder / "parity.csv", ("quantity", "reference", "prediction"), rows)
 
 
 def choose_rung(
-    folder: Path, potentials: Sequence[Potential], starts: Sequence[Frame], settings: MDSettings
+    folder: Path, potentials: Sequence[Potential], starts: Sequence[Frame], settings: StabilitySettings, title: str
 ) -> None:
     """Find the lowest temperature at which vanilla fails in half its runs, and how long the runs must be."""
     runs = -(-settings.runs // len(potentials))
-    with bar("     rung", 1) as _:
+    starts = evenly(starts, runs)
+    with bar(f"     rung  {title}", 0) as advance:
         rung = find_rung(
             potentials,
-            evenly(starts, runs),
+            starts,
             length_fs=settings.length_fs,
             ladder=settings.temperatures,
             n_runs=runs,
             **md_arguments(settings),
+            callback=lambda done, total: advance(done, total, "lowest temperature at which half the runs fail"),
         )
     wanted = max(settings.length_fs, rung.length() or 0.0)
-    shares = {f"{t:g}": _failing_share(results) for t, results in rung.tried}
     content = {
         "temperature_k": rung.temperature or max(settings.temperatures),
         "length_fs": min(wanted, settings.longest_fs),
         "reached": rung.temperature is not None,
-        "failing_share": shares,
+        "failing_share": {f"{t:g}": _failing_share(results) for t, results in rung.tried},
         "median_fs": rung.median,
         "ladder_k": settings.temperatures,
     }
@@ -130,11 +150,16 @@ def choose_rung(
 
 
 def measure_stability(
-    folder: Path, potential: Potential, starts: Sequence[Frame], rung: dict[str, Any], settings: MDSettings, title: str
+    folder: Path,
+    potential: Potential,
+    starts: Sequence[Frame],
+    rung: dict[str, Any],
+    settings: StabilitySettings,
+    title: str,
 ) -> None:
     """Simulate from test structures until each run fails or ends; keep the frame before each failure."""
     starts = evenly(starts, settings.runs)
-    with bar(f"stability  {title}", 1) as _:
+    with bar(f"stability  {title}", 0) as advance:
         result = stability(
             potential,
             starts,
@@ -142,28 +167,69 @@ def measure_stability(
             length_fs=rung["length_fs"],
             n_runs=settings.runs,
             **md_arguments(settings),
+            callback=lambda done, total: advance(done, total, f"at {rung['temperature_k']:g} K"),
         )
-    content = result.to_dict() | {"sources": [starts[k % len(starts)].source for k in range(settings.runs)]}
-    write_json(folder / "stability.json", content)
-    write(folder / "failures.extxyz", _failures(result))
+    sources = [starts[k % len(starts)].source for k in range(settings.runs)]
+    write_json(folder / "stability.json", result.to_dict() | {"sources": sources})
+    write(folder / "failures.extxyz", _last_frames(result, sources))
 
 
 def measure_rdf(
-    folder: Path, potential: Potential, starts: Sequence[Frame], reference: Sequence[Frame], settings: EvaluationSettings, md: MDSettings
+    folder: Path,
+    potential: Potential,
+    frames: Sequence[Frame],
+    evaluation: EvaluationSettings,
+    settings: StabilitySettings,
+    title: str,
 ) -> None:
-    """Compare the RDF of MD at the data's temperature with that of the DFT frames."""
+    """Compare g(r) of MD at the data's own temperature with that of the DFT frames that it starts from.
+
+    The first third of each run is left out; a run that fails counts until then.
+    """
+    starts = evenly(frames, evaluation.rdf_runs)
+    temperature = evaluation.rdf_temperature
+    assert temperature is not None
+    timestep = settings.timestep_fs or default_timestep(starts)
+    with bar(f"      rdf  {title}", 0) as advance:
+        runs = simulate(
+            potential,
+            starts,
+            temperature=temperature,
+            steps=round(evaluation.rdf_length_fs / timestep),
+            record_every=max(1, round(10.0 / timestep)),
+            **md_arguments(settings),
+            callback=lambda done, total: advance(done, total, f"at {temperature:g} K"),
+        )
+    recorded = [s.frame for run in runs for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3]
+    content: dict[str, Any] = {"temperature_k": temperature, "failed_runs": sum(not r.survived for r in runs)}
+    if recorded:
+        reference, simulated = rdf(frames), rdf(recorded)
+        fu, percent = rdf_error(reference, simulated), rdf_error_percent(reference, simulated)
+        content["errors"] = {pair: {"fu": fu[pair], "percent": percent[pair]} for pair in reference.pairs}
+        rows = [
+            (pair, r, g, h)
+            for pair in reference.pairs
+            for r, g, h in zip(reference.r, reference.g[pair], simulated.g[pair], strict=True)
+        ]
+        write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), rows)
+    else:
+        content["errors"] = {}
+        write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), [])
+    write_json(folder / "rdf.json", content)
 
 
 def measure_dimers(folder: Path, potential: Potential) -> None:
     """Curves of every pair of elements, with their metrics."""
-    curves = dimer_curves(potential)
-    rows = [(c.pair, r, e, f) for c in curves for r, e, f in zip(c.distance, c.energy, c.force, strict=True)]
+    curves = dimers(potential)
+    rows = [
+        (name, f"{r:.6g}", f"{e:.9g}", f"{f:.9g}")
+        for name, curve in curves.items()
+        for r, e, f in zip(curve.r, curve.energy, curve.force, strict=True)
+    ]
     write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
-    write_json(folder / "dimers.json", {c.pair: c.metrics() for c in curves})
-
-
-def write_decomposition(path: Path, teacher: Potential) -> None:
-    """Write what the teacher's dimers consist of."""
+    metrics = {name: curve.metrics() for name, curve in curves.items()}
+    finite = {n: {k: v if math.isfinite(v) else None for k, v in m.items()} for n, m in metrics.items()}
+    write_json(folder / "dimers.json", finite)
 
 
 def elements_of(frames: Iterable[Frame]) -> list[int]:
@@ -171,15 +237,20 @@ def elements_of(frames: Iterable[Frame]) -> list[int]:
     return sorted({int(z) for f in frames for z in set(f.numbers.tolist())})
 
 
-def evenly(frames: Sequence[Frame], n: int) -> list[Frame]:
-    """Return at most n frames, evenly spread over the sequence."""
-    n = min(n, len(frames))
-    return [frames[(2 * k + 1) * len(frames) // (2 * n)] for k in range(n)]
+def evenly(items: Sequence[Item], n: int) -> list[Item]:
+    """Return at most n items, evenly spread over the sequence."""
+    n = min(n, len(items))
+    return [items[(2 * k + 1) * len(items) // (2 * n)] for k in range(n)]
 
 
-def md_arguments(settings: MDSettings) -> dict[str, Any]:
+def md_arguments(settings: StabilitySettings) -> dict[str, Any]:
     """Return the settings that every run shares."""
-    return {"timestep": settings.timestep_fs, "friction": settings.friction_per_fs, "seed": settings.seed}
+    return {
+        "timestep": settings.timestep_fs,
+        "friction": settings.friction_per_fs,
+        "seed": settings.seed,
+        "max_atoms": settings.max_atoms,
+    }
 
 
 def peak_memory_mb() -> float:
@@ -206,5 +277,11 @@ def _failing_share(results: Sequence[StabilityResult]) -> float:
     return sum(c is not None for c in causes) / len(causes)
 
 
-def _failures(result: StabilityResult) -> list[Frame]:
-    return []
+def _last_frames(result: StabilityResult, sources: Sequence[str]) -> list[Frame]:
+    """Return the frame before failure of each run that failed, with the potential's own energy and forces."""
+    frames = []
+    for run, source in zip(result.trajectories, sources, strict=True):
+        if not run.survived:
+            info = {"run": run.run, "time_fs": run.time, "cause": run.cause, "start": source}
+            frames.append(run.last.frame.replace(info=info))
+    return frames

@@ -1,0 +1,95 @@
+"""``keel dimers``: two atoms alone, from 0.1 to 8 angstrom."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from keel.evaluation.dimers import DimerCurve
+
+
+def dimers(
+    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
+    elements: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,  # noqa: UP045
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+) -> None:
+    """Draw the energy of every pair of elements against distance, and judge the curves.
+
+    A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
+    0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for the window that public
+    leaderboards judge.
+
+    Example: keel dimers cgcnn.safetensors --out dimers/
+    """
+    from keel.evaluation.dimers import dimers as all_dimers
+    from keel.evaluation.dimers import write_curves
+    from keel.potentials.files import load
+
+    chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
+    curves = all_dimers(load(potential), chosen)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_curves(curves, out / "dimers.csv")
+        _draw(curves, out / "dimers.png")
+    if as_json:
+        metrics = {n: {"full": c.metrics(), "leaderboard": c.leaderboard_metrics()} for n, c in curves.items()}
+        typer.echo(json.dumps(_without_nan(metrics), indent=1))
+    else:
+        _show(curves)
+
+
+def _show(curves: dict[str, DimerCurve]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = {
+        "tortuosity": "tortuosity",
+        "force flips": "force_flips",
+        "energy jump (eV)": "energy_jump_ev",
+        "wall at 10 eV (Å)": "wall_position_angstrom",
+        "repulsive from (Å)": "repulsive_from_angstrom",
+    }
+    table = Table("pair", *columns, "leaderboard tortuosity", "flips")
+    for name, curve in curves.items():
+        full, window = curve.metrics(), curve.leaderboard_metrics()
+        values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]
+        table.add_row(name, *("-" if math.isnan(v) else f"{v:.4g}" for v in values))
+    Console(highlight=False).print(table)
+
+
+def _draw(curves: dict[str, DimerCurve], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    n = len(curves)
+    columns = min(n, 4)
+    rows = -(-n // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.6 * rows), squeeze=False)
+    for axis in axes.flat[n:]:
+        axis.remove()
+    for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
+        axis.plot(curve.r, curve.energy, color="#0072B2")
+        axis.axhline(0.0, color="0.7", linewidth=0.8)
+        axis.set(title=name, xlabel="r (Å)", ylabel="E (eV)", xlim=(0, curve.r[-1]))
+        # Walls of 1e4 eV and wells of a few eV on one axis.
+        axis.set_yscale("symlog", linthresh=1.0)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

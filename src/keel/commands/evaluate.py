@@ -1,0 +1,42 @@
+"""``keel evaluate``: errors of a potential against labelled frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def evaluate(
+    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
+    file: Annotated[list[Path], typer.Argument(help="Labelled frames: extxyz, npz, ASE database, ...")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, ...")] = None,  # noqa: UP045
+) -> None:
+    """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
+
+    Example: keel evaluate runs/silica/cgcnn.safetensors test.extxyz
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from keel.atoms.read import iter_frames
+    from keel.evaluation.accuracy import MILLI, accuracy
+    from keel.potentials.files import load
+
+    result = accuracy(load(potential), iter_frames(file, require=()), device=device)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    table = Table(title=f"{potential.name}: {result.n_frames} frames, {result.n_atoms} atoms")
+    for column in ("", "MAE", "RMSE", "unit", "values"):
+        table.add_column(column, justify="left" if column in ("", "unit") else "right")
+    rows = [("energy", result.energy, "meV/atom"), ("forces", result.forces, "meV/Å")]
+    rows += [(f"  {element}", parity, "meV/Å") for element, parity in result.by_element().items()]
+    rows += [("stress", result.stress, "meV/Å³")]
+    for name, parity, unit in rows:
+        values = [f"{MILLI * x:.4g}" if parity.reference.size else "no labels" for x in (parity.mae, parity.rmse)]
+        table.add_row(name, *values, unit, str(parity.reference.size))
+    Console().print(table)

@@ -1,0 +1,97 @@
+"""``keel md``: simulate, see how long it stays physical, keep the trajectory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from keel.dynamics import StabilityResult
+
+
+def md(
+    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
+    file: Annotated[Path, typer.Argument(help="Structures to start from (labels are not needed).")],
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="In K.")],
+    runs: Annotated[Optional[int], typer.Option(help="Number of runs; default: one from each structure.")] = None,  # noqa: UP045
+    length_fs: Annotated[float, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
+    timestep: Annotated[Optional[float], typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,  # noqa: UP045
+    friction: Annotated[float, typer.Option(help="Of the Langevin thermostat in 1/fs.")] = 0.01,
+    nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
+    seed: Annotated[int, typer.Option(help="Fixes velocities and noise.")] = 0,
+    index: Annotated[Optional[str], typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Write the trajectories of all runs to this file.")] = None,  # noqa: UP045
+    record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, ...")] = None,  # noqa: UP045
+) -> None:
+    """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
+
+    A run fails when numbers are not finite, the temperature runs away, two atoms fuse, a force is absurd, or an atom is
+    lost. With --out, the written file holds positions (unwrapped), energies and forces of the potential.
+
+    Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
+    """
+    from keel.atoms.read import read
+    from keel.atoms.write import write
+    from keel.dynamics import stability
+    from keel.potentials.files import load
+
+    starts = read(file, index=index, require=())
+    with _bar(f"MD at {temperature:g} K") as callback:
+        result = stability(
+            load(potential),
+            starts,
+            temperature=temperature,
+            length_fs=length_fs,
+            n_runs=runs,
+            timestep=timestep,
+            friction=friction,
+            seed=seed,
+            ensemble="nve" if nve else "nvt",
+            record_every=record_every if out is not None else 0,
+            device=device,
+            callback=callback,
+        )
+    if out is not None:
+        write(out, (s.labelled_frame(t.run) for t in result.trajectories for s in t.snapshots))
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    else:
+        _show(result)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress
+
+    from keel.progress import console
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _show(result: StabilityResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table("run", "start", "lived (fs)", "ended by")
+    for t in result.trajectories:
+        source = t.last.frame.source.split(" at ")[0]
+        table.add_row(str(t.run), source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "-")
+    console.print(table)
+    curve = result.survival
+    console.print(
+        f"{len(result.times)} runs at {result.temperature:g} K, {result.length:g} fs: "
+        f"{100 * result.failed_share:.0f} % failed, median time to failure {curve.median_text} fs, "
+        f"mean up to the end {curve.restricted_mean():.0f} fs"
+    )
+    for cause, share in result.cause_shares.items():
+        console.print(f"  {cause}: {100 * share:.0f} %")

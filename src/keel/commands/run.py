@@ -1,0 +1,33 @@
+"""keel run: the whole job from one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="Configuration (YAML); see examples/.", metavar="CONFIG.yaml")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/ and the configuration's name.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Data file to use instead of the configuration's; may be repeated.")] = None,
+) -> None:
+    """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
+
+    Every stage is kept in the run folder under a hash of its inputs: run the same command again to go on after an
+    interruption, or change the configuration and only what depends on it is done anew.
+
+    Example: keel run examples/silica-cgcnn.yaml --data zeolites-pbe-d3.extxyz
+    """
+    from keel.config import read_config
+    from keel.progress import console
+    from keel.workflow import run as perform
+
+    settings = read_config(config)
+    base = config.parent
+    if data:
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": data})})
+        base = Path()
+    report = perform(settings, out or Path("runs") / config.stem, base=base)
+    console.print(f"report: {report}")

@@ -1,0 +1,71 @@
+"""keel train: one network, one strategy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    files: Annotated[list[Path], typer.Argument(help="DFT-labelled structures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the potential, its metrics and the checkpoint.")],
+    network: Annotated[str, typer.Option(help="Class of the network.")] = "CGCNN",
+    cutoff: Annotated[float, typer.Option(help="Cutoff of the network in angstrom.")] = 5.0,
+    strategy: Annotated[str, typer.Option(help="vanilla, sam or pretrain.")] = "pretrain",
+    teacher: Annotated[Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")] = None,
+    steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
+    batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
+) -> None:
+    """Train a network on DFT-labelled structures; killed, it goes on from its checkpoint.
+
+    Example: keel train train.extxyz --strategy pretrain --out model
+
+    writes model/potential.safetensors, for keel evaluate, keel md, keel.load and the ASE calculator.
+    """
+    from keel.atoms.read import read
+    from keel.atoms.splits import split
+    from keel.config import NetworkSettings
+    from keel.fitting import fit_eam
+    from keel.potentials import load
+    from keel.progress import bar, console
+    from keel.training import TrainingSettings
+    from keel.training import train as train_network
+    from keel.training.strategies import strategy_of
+    from keel.config import parse
+    from keel.workflow.steps import build_network, elements_of
+
+    settings = parse(
+        TrainingSettings, {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}, "keel train"
+    )
+    chosen = strategy_of(strategy)
+    frames = read(files)
+    parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
+    labels = None
+    if chosen.needs_teacher:
+        labels = load(teacher) if teacher else fit_eam(parts.train).potential
+    model = build_network(NetworkSettings(architecture=network, cutoff=cutoff), elements_of(frames), seed)
+    with bar(f"train {network} ({strategy})", steps) as advance:
+        result = train_network(
+            model,
+            parts.train,
+            strategy=chosen,
+            teacher=labels,
+            validation=parts.validation,
+            settings=settings,
+            seed=seed,
+            folder=out,
+            on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
+        )
+    result.potential.save(str(out / "potential.safetensors"))
+    last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
+    if last:
+        console.print(
+            f"validation: energy {1e3 * last['validation_energy_mae']:.1f} meV/atom, "
+            f"forces {1e3 * last['validation_force_mae']:.0f} meV/angstrom"
+        )
+    console.print(f"potential: {out / 'potential.safetensors'}")
