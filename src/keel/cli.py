@@ -10,6 +10,9 @@ from typing import Any
 
 import typer
 
+from keel.commands.dimers import dimers
+from keel.commands.evaluate import evaluate
+from keel.commands.md import md
 from keel.errors import KeelError
 
 app = typer.Typer(
@@ -19,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD.",
 )
+app.command()(dimers)
+app.command()(evaluate)
+app.command()(md)
 
 
 def main() -> Any:

@@ -63,9 +63,11 @@ class VerletList:
         self._join_edges()
 
     def update(self, positions: Tensor) -> tuple[AtomGraph, Tensor]:
-        """Return the graph of new positions (float64, shape (N, 3)) and the squared length of its edges, shape (E,).
+        """Return the graph of new positions (float64, shape (N, 3)) and its edge vectors, float64, shape (E, 3).
 
-        Structures whose positions are not finite keep their old list; their edges drop out.
+        The vectors are more precise than those of a float32 graph, and need not be computed again:
+        ``potential(graph, vectors=vectors)``. Structures whose positions are not finite keep their old list; their
+        edges drop out.
         """
         moved = (positions - self._reference).square().sum(dim=1)
         stale = moved > (0.5 * self.skin) ** 2
@@ -73,8 +75,7 @@ class VerletList:
             self._rebuild(positions, moved, self._batch[stale].unique().tolist())
         i, j = self._edge_index
         vectors = positions.index_select(0, j) - positions.index_select(0, i) + self._offsets
-        squared = vectors.square().sum(dim=1)
-        within = (squared < self.cutoff**2).nonzero()[:, 0]
+        within = (vectors.square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
         graph = AtomGraph(
             numbers=self._numbers,
             positions=positions.to(self.dtype),
@@ -86,7 +87,7 @@ class VerletList:
             cutoff=self.cutoff,
             half_list=self.half_list,
         )
-        return graph, squared.index_select(0, within)
+        return graph, vectors.index_select(0, within)
 
     def keep(self, structures: Sequence[int]) -> None:
         """Keep only these structures (indices in ascending order)."""

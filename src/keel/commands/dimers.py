@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def dimers(
     potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
     elements: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Draw the energy of every pair of elements against distance, and judge the curves.

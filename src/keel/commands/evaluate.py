@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ def evaluate(
     potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
     file: Annotated[list[Path], typer.Argument(help="Labelled frames: extxyz, npz, ASE database, ...")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
-    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, ...")] = None,  # noqa: UP045
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
 ) -> None:
     """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
 

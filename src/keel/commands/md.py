@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,17 +18,17 @@ def md(
     potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
     file: Annotated[Path, typer.Argument(help="Structures to start from (labels are not needed).")],
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="In K.")],
-    runs: Annotated[Optional[int], typer.Option(help="Number of runs; default: one from each structure.")] = None,  # noqa: UP045
+    runs: Annotated[int | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
     length_fs: Annotated[float, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
-    timestep: Annotated[Optional[float], typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,  # noqa: UP045
+    timestep: Annotated[float | None, typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,
     friction: Annotated[float, typer.Option(help="Of the Langevin thermostat in 1/fs.")] = 0.01,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
     seed: Annotated[int, typer.Option(help="Fixes velocities and noise.")] = 0,
-    index: Annotated[Optional[str], typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(help="Write the trajectories of all runs to this file.")] = None,  # noqa: UP045
+    index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the trajectories of all runs to this file.")] = None,
     record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
-    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, ...")] = None,  # noqa: UP045
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
 ) -> None:
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 

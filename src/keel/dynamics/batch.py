@@ -121,8 +121,9 @@ class RunningBatch:
         return replace(new, velocities=flow.kick(velocities, new.forces, self.masses, 0.5 * dt))
 
     def _evaluated(self, step: int, positions: Tensor, velocities: Tensor) -> _State:
-        self.graph, self.squared = self.lists.update(positions)
-        prediction = self.potential(self.graph)
+        self.graph, self.vectors = self.lists.update(positions)
+        prediction = self.potential(self.graph, vectors=self.vectors)
+        assert prediction.forces is not None
         return _State(step, positions, velocities, prediction.energy, prediction.forces.double())
 
     def _examine(self) -> None:
@@ -148,7 +149,8 @@ class RunningBatch:
             timestep=self.settings.timestep,
             runs=self.runs,
             graph=self.graph,
-            squared=self.squared,
+            squared=self.vectors.square().sum(dim=1),
+            cutoff=self.potential.cutoff,
             positions=s.positions,
             velocities=s.velocities,
             energy=s.energy,

@@ -35,6 +35,8 @@ class Moment:
         Structures with their neighbours, at least within the potential's cutoff.
     squared
         Squared length of the edges in angstrom^2, float64, shape (E,).
+    cutoff
+        Of the potential in angstrom; some edges may be longer.
     positions, velocities
         Unwrapped, angstrom and angstrom/fs, float64, shape (N, 3).
     energy, forces
@@ -50,6 +52,7 @@ class Moment:
     runs: Sequence[int]
     graph: AtomGraph
     squared: Tensor
+    cutoff: float
     positions: Tensor
     velocities: Tensor
     energy: Tensor
@@ -159,7 +162,10 @@ class AtomsLost(_LocalCriterion):
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
         alone = torch.ones(moment.graph.n_atoms, dtype=torch.bool, device=moment.positions.device)
-        for end in moment.graph.edge_index:
+        edges = moment.graph.edge_index
+        if moment.graph.cutoff > moment.cutoff:
+            edges = edges[:, moment.squared < moment.cutoff**2]
+        for end in edges:
             alone.index_fill_(0, end, False)
         return moment.any_atom(alone) & (moment.graph.atoms_per_structure > 1)
 

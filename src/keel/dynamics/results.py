@@ -32,6 +32,10 @@ class Snapshot:
     step: int
     time: float
 
+    def __repr__(self) -> str:
+        """Say where it is."""
+        return f"Snapshot({self.frame.formula} at {self.time:g} fs, {self.temperature:.0f} K)"
+
     @property
     def kinetic_energy(self) -> float:
         """sum_i m_i v_i^2 / 2 in eV."""
@@ -42,6 +46,11 @@ class Snapshot:
     def total_energy(self) -> float:
         """Potential plus kinetic energy in eV."""
         return float("nan") if self.frame.energy is None else self.frame.energy + self.kinetic_energy
+
+    def labelled_frame(self, run: int) -> Frame:
+        """Return the frame with ``run``, ``time_fs`` and ``temperature_k`` in its info, to be written to a file."""
+        info = {**self.frame.info, "run": run, "time_fs": self.time, "temperature_k": round(self.temperature, 3)}
+        return self.frame.replace(info=info)
 
     @property
     def temperature(self) -> float:
@@ -82,6 +91,11 @@ class Trajectory:
     cause: str | None
     timestep: float
     temperature: float
+
+    def __repr__(self) -> str:
+        """Say what became of it."""
+        ending = "survived" if self.cause is None else self.cause
+        return f"Trajectory(run {self.run}, {self.time:g} fs, {ending}, {len(self.snapshots)} snapshots)"
 
     @property
     def survived(self) -> bool:

@@ -207,9 +207,7 @@ def find_rung(
         raise ConfigError("finding a rung needs at least one temperature and one potential")
     tried: list[tuple[float, tuple[StabilityResult, ...]]] = []
     for temperature in sorted(ladder):
-        results = tuple(
-            stability(p, starts, temperature=temperature, length_fs=length_fs, **settings) for p in members
-        )
+        results = tuple(stability(p, starts, temperature=temperature, length_fs=length_fs, **settings) for p in members)
         tried.append((temperature, results))
         causes = [c for r in results for c in r.causes]
         if sum(c is not None for c in causes) >= share * len(causes):

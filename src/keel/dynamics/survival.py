@@ -55,7 +55,7 @@ class Survival:
 
     @property
     def median_interval(self) -> tuple[float | None, float | None]:
-        """Times at which the lower and the upper limit of S reach 0.5 (Brookmeyer & Crowley, Biometrics 38, 29, 1982)."""
+        """Times at which the limits of S reach 0.5 (Brookmeyer & Crowley, Biometrics 38, 29 (1982))."""
         return _crossing(self.times, self.lower), _crossing(self.times, self.upper)
 
     @property
@@ -82,8 +82,8 @@ def kaplan_meier(times: Sequence[float], failed: Sequence[bool], confidence: flo
 
         S^{exp(+- z s)},    s^2 = (1 / log^2 S) sum_{t_i <= t} d_i / (n_i (n_i - d_i))
 
-    (Kalbfleisch & Prentice, The Statistical Analysis of Failure Time Data, 2002, eq. 1.13). Where S is 0 or 1 it has no
-    width, and the exact binomial interval of n runs stands instead: for n survivors of n, [(1 - confidence)/2]^(1/n) to 1.
+    (Kalbfleisch & Prentice, The Statistical Analysis of Failure Time Data, 2002, sec. 1.4). Where S is 0 or 1 this has
+    no width, and the exact binomial interval stands instead: from [(1 - confidence)/2]^(1/n) to 1 for n of n alive.
 
     Raises
     ------
@@ -114,6 +114,6 @@ def shares_of_causes(causes: Sequence[str | None]) -> dict[str, float]:
 
 
 def _crossing(times: Array, curve: Array) -> float | None:
-    below = np.flatnonzero(curve <= 0.5)
+    # A product of twelve factors such as 23/24 misses 0.5 by rounding.
+    below = np.flatnonzero(curve <= 0.5 + 1e-9)
     return float(times[below[0]]) if below.size else None
-

@@ -150,7 +150,9 @@ def _labelled_atoms(graph: AtomGraph) -> torch.Tensor:
 
 def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, Array]]:
     labels, atoms = graph.labels, _labelled_atoms(graph)
-    assert labels is not None and prediction.forces is not None and prediction.stress is not None
+    assert labels is not None
+    assert prediction.forces is not None
+    assert prediction.stress is not None
     per_atom = 1.0 / graph.atoms_per_structure.double()
     with_stress = labels.stress_mask & graph.periodic
     voigt = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])

@@ -136,7 +136,7 @@ def _steps(values: Array, threshold: float) -> Array:
 
 
 def _flips(values: Array) -> np.ndarray:
-    return np.diff(np.sign(values)) != 0
+    return np.asarray(np.diff(np.sign(values)) != 0)
 
 
 def _spearman(r: Array, values: Array, branch: slice) -> float:

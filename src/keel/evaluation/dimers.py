@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -57,7 +57,7 @@ class DimerCurve:
     def metrics(self) -> dict[str, float]:
         """Return all metrics of :mod:`keel.evaluation.dimer_metrics` by name; NaN where the curve is not finite."""
         r, e, f = self.r, self.energy, self.force
-        functions = {
+        functions: dict[str, Callable[[], float]] = {
             "tortuosity": lambda: metric.tortuosity(e),
             "energy_flips": lambda: float(metric.energy_flips(e)),
             "energy_jump_ev": lambda: metric.energy_jump(e),

@@ -86,7 +86,7 @@ class RDFWindow:
             sums = self._sums.setdefault(run, {})
             here = (structure == b) & (bins < n_bins)
             volume = float(graph.volume[b])
-            numbers, counts = graph.numbers[graph.batch == b].unique(return_counts=True)
+            numbers, counts = torch.unique(graph.numbers[graph.batch == b], return_counts=True)
             self._add(sums, TOTAL, bins[here], float(counts.sum()) ** 2 / 2 / volume, graph.half_list)
             for k, first in enumerate(numbers.tolist()):
                 for m, second in enumerate(numbers.tolist()[k:], start=k):

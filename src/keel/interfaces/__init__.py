@@ -1,1 +1,1 @@
-""""""
+"""Other programs' ways to use a potential."""

@@ -1,0 +1,117 @@
+"""Any potential as an ASE calculator: MD, relaxation (of the cell too), NEB, phonons, whatever ASE scripts do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from keel.atoms.frame import Frame
+from keel.atoms.verlet import VerletList
+from keel.potentials.base import Potential
+from keel.potentials.convert import converted
+from keel.potentials.files import load
+
+
+class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
+    """ASE calculator around a potential.
+
+    Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
+    (eV/angstrom^3, Voigt order; only where the cell is periodic in three directions).
+
+    Parameters
+    ----------
+    potential
+        A potential, or the path of a file that :meth:`keel.Potential.save` wrote.
+    device
+        ``"cpu"``, ``"cuda"``, ...; None keeps the potential's.
+    dtype
+        ``"float32"``, ``"float64"`` or a torch dtype; None keeps the potential's. float64 suits phonons and tight
+        relaxations, float32 is faster in MD.
+    skin
+        Of the neighbour list in angstrom: larger is rebuilt less often, and filtered longer at every call.
+
+    Raises
+    ------
+    DataError
+        If the file is no potential, or the atoms hold an element that the potential does not know.
+    PropertyNotImplementedError
+        If the stress is asked for and the cell is not periodic in three directions.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> import keel
+    >>> atoms = bulk("Ar", cubic=True)
+    >>> atoms.calc = keel.KeelCalculator(keel.LennardJones())
+    >>> atoms.get_forces().shape
+    (4, 3)
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
+
+    def __init__(
+        self,
+        potential: Potential | str | Path,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        *,
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not isinstance(potential, Potential):
+            potential = load(potential)
+        precision = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        self.potential = converted(potential, precision, device)
+        self.skin = skin
+        self._list: VerletList | None = None
+        self._listed: tuple[np.ndarray, ...] = ()
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute all properties at once; called by ASE."""
+        super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
+        periodic = bool(np.all(self.atoms.pbc))
+        if "stress" in (properties or ()) and not periodic:
+            raise PropertyNotImplementedError("a stress needs a cell that is periodic in three directions")
+        positions = torch.tensor(self.atoms.positions, dtype=torch.float64, device=self.potential.device)
+        graph, vectors = self._neighbours(self.atoms).update(positions)
+        prediction = self.potential(graph, vectors=vectors)
+        assert prediction.forces is not None
+        assert prediction.stress is not None
+        energy = float(prediction.energy[0])
+        self.results: dict[str, Any] = {
+            "energy": energy,
+            "free_energy": energy,
+            "energies": prediction.atomic_energies.cpu().numpy(),
+            "forces": prediction.forces.double().cpu().numpy(),
+        }
+        if periodic:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(prediction.stress[0].double().cpu().numpy())
+
+    def _neighbours(self, atoms: Atoms) -> VerletList:
+        """Return the list of these atoms; a new one when anything but their positions has changed."""
+        system = (atoms.numbers.copy(), np.array(atoms.cell.array), atoms.pbc.copy())
+        same = len(self._listed) and all(np.array_equal(a, b) for a, b in zip(system, self._listed, strict=True))
+        if self._list is None or not same:
+            frame = Frame(*(system[0].astype(np.int64), np.array(atoms.positions), *system[1:]))
+            self._list = VerletList(
+                [frame],
+                self.potential.cutoff,
+                skin=self.skin,
+                half_list=self.potential.half_list,
+                dtype=self.potential.dtype,
+                device=self.potential.device,
+            )
+            self._listed = system
+        return self._list
