@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
+from keel.potentials.network import Network
 from keel.training.ema import MovingAverage, copy_weights
 
 FORMAT_VERSION = 1
@@ -43,7 +44,7 @@ class TrainingState:
         Time spent in all sessions of this run.
     """
 
-    network: nn.Module
+    network: Network
     average: MovingAverage
     stage: int = 0
     step: int = 0

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import KeelError
-from keel.potentials.network import Network
 from keel.training.batches import BatchSource
 from keel.training.checkpoint import TrainingState
-from keel.training.losses import Loss, loss
+from keel.training.losses import loss
 from keel.training.sam import ascended
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Stage
@@ -32,7 +32,7 @@ class TrainingError(KeelError):
 def run_stage(
     fabric: Fabric,
     state: TrainingState,
-    network: Network,
+    objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     stage: Stage,
     settings: TrainingSettings,
@@ -42,8 +42,8 @@ def run_stage(
 ) -> None:
     """Take the remaining optimiser steps of a stage.
 
-    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``network`` is the
-    network of ``state`` as Fabric wraps it. ``after_step`` is called with the metrics of each step.
+    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``objective``
+    is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric. ``after_step`` is called with the metrics of each step.
     """
     while state.step < stage.steps:
         started = time.perf_counter()
@@ -52,7 +52,7 @@ def run_stage(
             group["lr"] = rate
         source = sources[stage.from_teacher(state.step)]
         graph = fabric.to_device(source.batch(state.step, fabric.global_rank, stage.name))
-        parts = step(fabric, state, network, optimizer, graph, stage, settings)
+        parts = step(fabric, state, objective, optimizer, graph, stage, settings)
         state.average.update(state.network, state.step)
         state.step += 1
         row: Row = {
@@ -61,10 +61,10 @@ def run_stage(
             "step": state.step,
             "learning_rate": rate,
         } | {
-            name: float(getattr(parts, name).detach()) for name in ("total", "energy", "forces", "stress")
+            name: float(value.detach()) for name, value in parts.items()
         }
         if validation and (state.step % settings.validate_every == 0 or state.step == stage.steps):
-            row |= validate(state, network, validation, settings)
+            row |= validate(state, validation, settings)
             if stage.name == "train":
                 keep_best(state, row["validation"])
         state.seconds += time.perf_counter() - started
@@ -75,17 +75,17 @@ def run_stage(
 def step(
     fabric: Fabric,
     state: TrainingState,
-    network: Network,
+    objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     graph: AtomGraph,
     stage: Stage,
     settings: TrainingSettings,
-) -> Loss:
-    """Take one optimiser step and return the loss before it."""
+) -> dict[str, Tensor]:
+    """Take one optimiser step and return the loss before it, and its parts."""
 
-    def gradient() -> Loss:
-        parts = loss(network(graph, differentiable=True), graph, state.network.scale, settings.loss)
-        fabric.backward(parts.total)
+    def gradient() -> dict[str, Tensor]:
+        parts: dict[str, Tensor] = objective(lambda: graph)
+        fabric.backward(parts["total"])
         state.gradient_evaluations += 1
         return parts
 
@@ -120,14 +120,12 @@ def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:
     return stage.learning_rate * (floor + (1.0 - floor) * shape)
 
 
-def validate(
-    state: TrainingState, network: Network, graphs: Sequence[AtomGraph], settings: TrainingSettings
-) -> Row:
+def validate(state: TrainingState, graphs: Sequence[AtomGraph], settings: TrainingSettings) -> Row:
     """Return the mean validation loss and errors of the averaged weights."""
     totals = {"validation": 0.0, "validation_energy_mae": 0.0, "validation_force_mae": 0.0}
     with state.average.applied(state.network):
         for graph in graphs:
-            prediction = network(graph)
+            prediction = state.network(graph)
             labels = graph.labels
             assert labels is not None
             totals["validation"] += float(loss(prediction, graph, state.network.scale, settings.loss).total)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
 from keel.potentials.base import Prediction
+from keel.potentials.network import Network
 from keel.training.settings import LossSettings
 
 
@@ -71,6 +73,33 @@ def penalty(residual: Tensor, settings: LossSettings) -> Tensor:
         return residual.square()
     delta = settings.huber_delta
     return functional.huber_loss(residual, torch.zeros_like(residual), delta=delta, reduction="none") / delta
+
+
+class Objective(nn.Module):
+    """The loss of a network as a module, which Fabric can wrap.
+
+    Parameters
+    ----------
+    network
+        The network in training.
+    settings
+        Of the loss.
+    """
+
+    def __init__(self, network: Network, settings: LossSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+
+    def forward(self, graph: Callable[[], AtomGraph]) -> dict[str, Tensor]:
+        """Return the loss and its parts by name.
+
+        The graph comes in a closure: Fabric would turn every tensor that it finds in an argument, energies of
+        thousands of eV too, into the precision of the network.
+        """
+        batch = graph()
+        parts = loss(self.network(batch, differentiable=True), batch, self.network.scale, self.settings)
+        return {"total": parts.total, "energy": parts.energy, "forces": parts.forces, "stress": parts.stress}
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -46,4 +46,4 @@ class TrainingSettings(BaseModel):
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: PositiveInt = Field(1, description="number of devices (data-parallel)")
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="of the network")
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = Field("32-true", description="of the network")

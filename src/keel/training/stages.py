@@ -19,13 +19,14 @@ from keel.atoms.frame import Frame
 from keel.atoms.neighbours import graph_of
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
-from keel.fitting import EAMFit, fit_offsets
+from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.network import Network
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.ema import MovingAverage
+from keel.training.losses import Objective
 from keel.training.loop import Row, run_stage, validation_batches
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Stage, Strategy, stages_of, strategy_of
@@ -65,7 +66,7 @@ def train(
     frames: Sequence[Frame],
     *,
     strategy: str | Strategy = "vanilla",
-    teacher: Potential | EAMFit | None = None,
+    teacher: Potential | None = None,
     validation: Sequence[Frame] = (),
     settings: TrainingSettings | None = None,
     perturbation: PerturbationSettings | None = None,
@@ -88,7 +89,7 @@ def train(
     strategy
         ``"vanilla"``, ``"sam"``, ``"pretrain"``, or a :class:`Strategy`.
     teacher
-        Labels the perturbed structures, usually ``keel.fit_eam(frames)``.
+        Labels the perturbed structures, usually ``keel.fit_eam(frames).potential``.
     validation
         Frames that choose the weights to keep: the averaged weights with the lowest loss. Without them the last ones.
     settings, perturbation
@@ -129,7 +130,7 @@ def train(
     identity = _identity(network, frames, validation, strategy, settings, perturbation, seed)
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
-    wrapped = fabric.setup_module(network)
+    objective = fabric.setup_module(Objective(network, settings.loss))
     while state.stage < len(stages):
         stage = stages[state.stage]
         optimizer = _optimizer(fabric, network, settings)
@@ -143,7 +144,7 @@ def train(
             if checkpoint and fabric.is_global_zero and state.step % settings.checkpoint_every == 0:
                 save_state(checkpoint, state, optimizer, identity)
 
-        run_stage(fabric, state, wrapped, optimizer, stage, settings, sources, graphs, after_step)
+        run_stage(fabric, state, objective, optimizer, stage, settings, sources, graphs, after_step)
         state.stage, state.step = state.stage + 1, 0
         if checkpoint and fabric.is_global_zero:
             save_state(checkpoint, state, None, identity)
@@ -169,7 +170,7 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
     is added. What the network learns from the teacher then continues in the DFT labels without a step.
     """
-    own = fit_offsets([f.replace(energy=float(teacher(graph_of(f, teacher.cutoff)).energy)) for f in frames])
+    own = fit_offsets(frames, np.array([float(teacher(graph_of(f, teacher.cutoff)).energy) for f in frames]))
     teacher = copy.deepcopy(teacher)
     for number, value in offsets.items():
         teacher.energy_offsets[number] += value - own[number]
@@ -202,7 +203,7 @@ def _sources(
     network: Network,
     frames: Sequence[Frame],
     strategy: Strategy,
-    teacher: Potential | EAMFit | None,
+    teacher: Potential | None,
     settings: TrainingSettings,
     perturbation: PerturbationSettings | None,
     seed: int,
@@ -211,12 +212,11 @@ def _sources(
     sources: dict[bool, BatchSource] = {False: FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)}
     if strategy.needs_teacher:
         if teacher is None:
-            raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames)")
-        potential = teacher.potential if isinstance(teacher, EAMFit) else teacher
+            raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
         offsets = {z: float(network.energy_offsets[z]) for z in network.elements or ()}
         sources[True] = PerturbationStream(
             frames,
-            aligned(potential, frames, offsets),
+            aligned(teacher, frames, offsets),
             perturbation or PerturbationSettings(),
             cutoff=network.cutoff,
             batch_size=settings.batch_size,
