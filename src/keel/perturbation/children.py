@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keel.perturbation.moves import Floats, disjoint, pair_displacement, random_deformations, random_directions
-from keel.perturbation.parents import Parent, Partners
+from keel.perturbation.parents import Parent, Records
 from keel.perturbation.settings import PerturbationSettings
 
 
@@ -45,7 +44,7 @@ class Children:
 
 
 def make_children(
-    partners: Sequence[Partners],
+    partners: Sequence[Records],
     sizes: NDArray[np.int64],
     periodic: NDArray[np.bool_],
     rounds: NDArray[np.int64],
@@ -67,15 +66,14 @@ def make_children(
     settings, rng
         The same settings and generator state give the same children.
     """
-    dtype = partners[0].vectors.dtype
+    dtype = partners[0]["vector"].dtype
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     deformation = random_deformations(rng, len(sizes), settings.strain)
     deformation[~periodic] = np.eye(3)
     deformation = deformation.astype(dtype)
     lengths = settings.lengths[rounds].astype(dtype)
     displacement = random_directions(rng, int(offsets[-1]), dtype) * lengths.repeat(sizes)[:, None]
-    choices = _choose(partners, offsets, settings.pair_fraction, rng)
-    first, second, vectors, bond, child = choices
+    first, second, vectors, bond, child = _choose(partners, offsets, settings.pair_fraction, rng)
     vectors = np.einsum("pi,pij->pj", vectors, deformation[child]) + displacement[second] - displacement[first]
     pair_lengths = rng.uniform(*settings.pair_range, len(first)).astype(dtype) * bond
     move = pair_displacement(vectors, pair_lengths)
@@ -85,26 +83,25 @@ def make_children(
 
 
 def _choose(
-    partners: Sequence[Partners], offsets: NDArray[np.int64], fraction: float, rng: np.random.Generator
+    partners: Sequence[Records], offsets: NDArray[np.int64], fraction: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
     """Let each atom, with probability ``fraction``, choose a partner; return pairs that share no atom."""
-    chosen = np.flatnonzero(rng.random(int(offsets[-1]), dtype=np.float32) < fraction)
-    rng.shuffle(chosen)
-    choices = [len(p.first) for p in partners]
-    first = np.concatenate([p.first for p in partners]) + np.repeat(offsets[:-1], choices)
-    cumulative = np.concatenate([p.cumulative for p in partners]) + np.repeat(offsets[:-1], choices)
-    choice = np.searchsorted(cumulative, chosen + rng.random(len(chosen)), side="right")
+    draws = rng.random((2, int(offsets[-1])))
+    chosen = np.flatnonzero(draws[0] < fraction)
+    # The smallest draws first, so that no atom comes before others by its place in the file.
+    chosen = chosen[draws[0, chosen].argsort()]
+    counts = [len(p) for p in partners]
+    table = np.concatenate(partners)
+    start = np.repeat(offsets[:-1], counts)
+    choice = np.searchsorted(table["cumulative"] + start, chosen + draws[1, chosen], side="right")
     # Atoms without a possible partner are left alone.
-    found = choice < len(first)
-    found[found] = first[choice[found]] == chosen[found]
-    choice = choice[found]
-    child = np.repeat(np.arange(len(partners)), choices)[choice]
-    second = np.concatenate([p.second for p in partners])[choice] + offsets[child]
-    keep = disjoint(first[choice], second)
-    choice, child, second = choice[keep], child[keep], second[keep]
-    vectors = np.concatenate([p.vectors for p in partners])[choice]
-    bond = np.concatenate([p.bond for p in partners])[choice]
-    return first[choice], second, vectors, bond, child
+    possible = choice < len(table)
+    chosen, choice = chosen[possible], choice[possible]
+    pairs, start = table[choice], start[choice]
+    first, second = pairs["first"] + start, pairs["second"] + start
+    keep = (first == chosen) & disjoint(first, second)
+    child = np.searchsorted(offsets, first[keep], side="right") - 1
+    return first[keep], second[keep], pairs["vector"][keep], pairs["bond"][keep], child
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,62 +110,67 @@ class Pairs:
 
     Parameters
     ----------
-    first, second
-        Atoms, shape (E,).
+    ends
+        First and second atom, shape (2, E).
     vectors
-        From the first to the second in angstrom, shape (E, 4) with a zero.
+        From the first to the second in angstrom, shape (3, E).
     shifts
-        Whole lattice vectors, shape (E, 4) with a zero.
+        Whole lattice vectors, shape (E, 3).
     squared
         Squared distances, shape (E,).
     radius
         In angstrom.
     """
 
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
+    ends: NDArray[np.int64]
     vectors: Floats
-    shifts: NDArray[np.int16]
+    shifts: Floats
     squared: Floats
     radius: float
 
 
 def find_pairs(parents: Sequence[Parent], children: Children) -> Pairs:
-    """Find the pairs of children closer than the radius of their parents' lists."""
-    padded = np.zeros((len(children.displacement), 4), dtype=children.displacement.dtype)
-    padded[:, :3] = children.displacement
-    moved = np.sqrt(np.einsum("ij,ij->i", padded, padded))
-    deformation = np.zeros((len(parents), 4, 4), dtype=padded.dtype)
-    deformation[:, :3, :3] = children.deformation
-    smallest = np.linalg.eigvalsh(children.deformation)[:, 0]
-    columns: list[tuple[NDArray[Any], ...]] = []
+    """Find the pairs of children closer than the radius of their parents' lists.
+
+    In a child the vector of a pair is r (I + e) + u_j - u_i.
+    """
+    radius = parents[0].radius
+    moved = np.sqrt(np.einsum("ij,ij->i", children.displacement, children.displacement))
+    smallest = np.linalg.eigvalsh(children.deformation)[:, 0].tolist()
+    edges, vectors = [], []
     for b, parent in enumerate(parents):
-        atoms = slice(children.offsets[b], children.offsets[b + 1])
-        columns.append(_pairs_of(parent, deformation[b], float(smallest[b]), padded[atoms], moved[atoms]))
-    counts = [len(c[0]) for c in columns]
-    first, second, vectors, shifts, squared = (np.concatenate(c) for c in zip(*columns, strict=True))
-    start = np.repeat(children.offsets[:-1], counts)
-    return Pairs(first + start, second + start, vectors, shifts, squared, parents[0].radius)
+        near = _within_reach(parent, smallest[b], moved[children.offsets[b] : children.offsets[b + 1]])
+        edges.append(near)
+        vectors.append(children.deformation[b] @ near["vector"].T)
+    start = np.repeat(children.offsets[:-1], [len(e) for e in edges])
+    edge, vector = np.concatenate(edges), np.concatenate(vectors, axis=1)
+    ends = np.stack([edge["first"] + start, edge["second"] + start])
+    displacement = np.ascontiguousarray(children.displacement.T)
+    vector += displacement.take(ends[1], axis=1)
+    vector -= displacement.take(ends[0], axis=1)
+    x, y, z = vector
+    squared = x * x + y * y + z * z
+    within = np.flatnonzero(squared < radius**2)
+    return Pairs(
+        ends.take(within, axis=1),
+        vector.take(within, axis=1),
+        edge.take(within)["shift"],
+        squared.take(within),
+        radius,
+    )
 
 
-def _pairs_of(
-    parent: Parent, deformation: Floats, smallest: float, displacement: Floats, moved: Floats
-) -> tuple[NDArray[Any], ...]:
-    """Return first, second, vectors, shifts and squared distances of one child's pairs within the radius."""
-    margin = 1e-4  # angstrom, for rounding in float32
-    needed = (parent.radius + 2.0 * float(moved.max()) + margin) / smallest
+def _within_reach(parent: Parent, smallest: float, moved: Floats) -> Records:
+    """Return the pairs of a parent that can be within the radius in a child, by how far their atoms moved.
+
+    |r (I + e) + u_j - u_i| >= smallest |r| - |u_i| - |u_j|, with the smallest eigenvalue of I + e.
+    """
+    reach = parent.radius + 1e-4  # angstrom; a margin for rounding in float32
+    needed = (reach + 2.0 * float(moved.max())) / smallest
     if needed > parent.list_cutoff:
         raise RuntimeError(f"an atom of a child of {parent.frame.source} moved further than its neighbour list covers")
-    end = int(parent.distance.searchsorted(parent.distance.dtype.type(needed)))
-    first, second = parent.first[:end], parent.second[:end]
-    # |r (I + e)| >= smallest |r|: most pairs are ruled out by how far their atoms moved, before any vector is computed.
-    slack = parent.distance[:end] * smallest - moved.take(first)
-    close = np.flatnonzero(slack - moved.take(second) < parent.radius + margin)
-    first, second = first.take(close), second.take(close)
-    vectors = parent.vectors.take(close, axis=0) @ deformation
-    vectors += displacement.take(second, axis=0)
-    vectors -= displacement.take(first, axis=0)
-    squared = vectors[:, 0] * vectors[:, 0] + vectors[:, 1] * vectors[:, 1] + vectors[:, 2] * vectors[:, 2]
-    within = np.flatnonzero(squared < parent.radius**2)
-    shifts = parent.shifts.take(close.take(within), axis=0)
-    return first.take(within), second.take(within), vectors.take(within, axis=0), shifts, squared.take(within)
+    end = parent.distance.searchsorted(parent.distance.dtype.type(needed))
+    closest = parent.distance[:end] * smallest
+    closest -= moved.take(parent.ends[0, :end])
+    closest -= moved.take(parent.ends[1, :end])
+    return parent.edges.take(np.flatnonzero(closest < reach))

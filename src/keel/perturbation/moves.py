@@ -14,29 +14,14 @@ Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
 
-def random_rotations(rng: np.random.Generator, n: int) -> Floats:
-    """Return n rotation matrices, uniform over all rotations, shape (n, 3, 3).
-
-    Each comes from a uniform unit quaternion (Shoemake, Graphics Gems III, 124, 1992).
-    """
-    q = rng.standard_normal((n, 4))
-    q /= np.linalg.norm(q, axis=1, keepdims=True)
-    w, x, y, z = q.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
-
-
 def random_deformations(rng: np.random.Generator, n: int, strain: float) -> Floats:
     """Return n symmetric deformations I + e, shape (n, 3, 3).
 
     The principal strains (eigenvalues of e) are uniform in [-strain, strain], along uniformly random axes, so that no
     length changes by more than the factor 1 +- strain.
     """
-    axes = random_rotations(rng, n)
+    # The Q of a normal matrix is a uniformly random set of axes, but for their signs, which do not matter here.
+    axes = np.linalg.qr(rng.standard_normal((n, 3, 3)))[0]
     principal = rng.uniform(-strain, strain, (n, 1, 3))
     return np.eye(3) + (axes * principal) @ axes.transpose(0, 2, 1)
 
@@ -51,18 +36,12 @@ def random_directions(rng: np.random.Generator, n: int, dtype: DTypeLike = np.fl
 
 def disjoint(first: Indices, second: Indices) -> NDArray[np.bool_]:
     """Return which pairs to keep so that no atom is in two: a pair gives way to earlier ones that are kept."""
+    used: set[int] = set()
     keep = np.zeros(len(first), dtype=bool)
-    open_pairs = np.arange(len(first))
-    while len(open_pairs):
-        atoms = np.concatenate([first[open_pairs], second[open_pairs]])
-        rank = np.tile(np.arange(len(open_pairs)), 2)
-        unique, place = np.unique(atoms, return_inverse=True)
-        earliest = np.full(len(unique), len(open_pairs))
-        np.minimum.at(earliest, place, rank)
-        ahead = (earliest[place] == rank).reshape(2, -1).all(axis=0)
-        keep[open_pairs[ahead]] = True
-        used = np.isin(unique, atoms.reshape(2, -1)[:, ahead])
-        open_pairs = open_pairs[~used[place].reshape(2, -1).any(axis=0)]
+    for k, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        if used.isdisjoint(pair):
+            keep[k] = True
+            used.update(pair)
     return keep
 
 

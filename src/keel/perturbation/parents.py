@@ -16,31 +16,25 @@ from keel.atoms.neighbours import neighbour_list
 from keel.perturbation.moves import Floats
 from keel.perturbation.settings import PerturbationSettings
 
+Records = NDArray[np.void]
 
-@dataclass(frozen=True, eq=False)
-class Partners:
-    """Who may be paired with whom in step 2, for N atoms and C choices in order of the first atom.
 
-    Each choice is a pair (i, j, image of j). To draw a partner of atom i, draw u in [0, 1) and take the first choice
-    whose ``cumulative`` exceeds i + u: this draws an element uniformly, then one of its candidates.
+def edge_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the record of a pair of atoms: its vector in angstrom, whole lattice vectors, first and second atom.
 
-    Parameters
-    ----------
-    first, second
-        Atoms of a pair, shape (C,).
-    vectors
-        From the first to the second in angstrom, shape (C, 3).
-    bond
-        Sum of the covalent radii in angstrom, shape (C,).
-    cumulative
-        i + cumulative probability, shape (C,).
+    In float32 it has 32 bytes, a size that numpy gathers fast.
     """
+    return np.dtype([("vector", dtype, 3), ("shift", dtype, 3), ("first", np.int32), ("second", np.int32)])
 
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    vectors: Floats
-    bond: Floats
-    cumulative: NDArray[np.float64]
+
+def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the record of a choice of step 2: a pair (i, j, image of j) that atom i may set the distance of.
+
+    ``bond`` is the sum of the covalent radii in angstrom. To draw a partner of atom i, draw u in [0, 1) and take the
+    first choice whose ``cumulative`` exceeds i + u: this draws an element uniformly, then one of its candidates.
+    """
+    fields = [("vector", dtype, 3), ("bond", dtype), ("first", np.int64), ("second", np.int64)]
+    return np.dtype([*fields, ("cumulative", np.float64)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,38 +47,33 @@ class Parent:
         The structure.
     radius
         The list serves children up to this distance, in angstrom.
-    first, second
-        Atoms of E pairs (half list), in order of their distance, shape (E,).
-    vectors
-        From the first to the second, shape (E, 4): x, y, z in angstrom and a zero.
-    shifts
-        Whole lattice vectors, shape (E, 4), with a zero.
-    distance
-        In angstrom, ascending, shape (E,).
     list_cutoff
         The list holds every pair closer than this, in angstrom.
+    edges
+        Records of E pairs (half list), in order of their distance, shape (E,).
+    ends
+        First and second atom of each pair once more, shape (2, E).
+    distance
+        In angstrom, ascending, shape (E,).
     partners
         Choices of step 2.
     """
 
     frame: Frame
     radius: float
-    first: NDArray[np.int32]
-    second: NDArray[np.int32]
-    vectors: Floats
-    shifts: NDArray[np.int16]
-    distance: Floats
     list_cutoff: float
-    partners: Partners
+    edges: Records
+    ends: NDArray[np.int32]
+    distance: Floats
+    partners: Records
 
     @property
     def nbytes(self) -> int:
         """Memory of the list in bytes."""
-        arrays = (self.first, self.second, self.vectors, self.shifts, self.distance)
-        return sum(a.nbytes for a in arrays)
+        return self.edges.nbytes + self.ends.nbytes + self.distance.nbytes
 
 
-def find_partners(frame: Frame, settings: PerturbationSettings, dtype: DTypeLike = np.float64) -> Partners:
+def find_partners(frame: Frame, settings: PerturbationSettings, dtype: DTypeLike = np.float64) -> Records:
     """Return the choices of step 2: all near atoms of an element, or else its nearest atom within reach."""
     radii = COVALENT_RADII[frame.numbers]
     edge_index, shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, settings.reach * 2.0 * radii.max())
@@ -99,13 +88,10 @@ def find_partners(frame: Frame, settings: PerturbationSettings, dtype: DTypeLike
     starts_group[1:] = (i[1:] != i[:-1]) | (frame.numbers[j[1:]] != frame.numbers[j[:-1]])
     chosen = starts_group | (distance < settings.near * bond)
     i, j, group = i[chosen], j[chosen], np.cumsum(starts_group)[chosen]
-    return Partners(
-        first=i,
-        second=j,
-        vectors=vectors[chosen].astype(dtype),
-        bond=bond[chosen].astype(dtype),
-        cumulative=_cumulative(i, group),
-    )
+    partners = np.empty(len(i), dtype=partner_type(dtype))
+    partners["vector"], partners["bond"] = vectors[chosen], bond[chosen]
+    partners["first"], partners["second"], partners["cumulative"] = i, j, _cumulative(i, group)
+    return partners
 
 
 def prepare(frame: Frame, radius: float, settings: PerturbationSettings, dtype: DTypeLike = np.float32) -> Parent:
@@ -119,29 +105,22 @@ def prepare(frame: Frame, radius: float, settings: PerturbationSettings, dtype: 
     edge_index, shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, list_cutoff, half_list=True)
     vectors, distance = _vectors(frame, edge_index, shifts)
     order = distance.argsort()
-    return Parent(
-        frame=frame,
-        radius=radius,
-        first=edge_index[0, order].astype(np.int32),
-        second=edge_index[1, order].astype(np.int32),
-        vectors=_padded(vectors[order].astype(dtype)),
-        shifts=_padded(shifts[order].astype(np.int16)),
-        distance=distance[order].astype(dtype),
-        list_cutoff=list_cutoff,
-        partners=partners,
-    )
+    edges = np.empty(len(order), dtype=edge_type(dtype))
+    edges["vector"], edges["shift"] = vectors[order], shifts[order]
+    edges["first"], edges["second"] = ends = edge_index[:, order].astype(np.int32)
+    return Parent(frame, radius, list_cutoff, edges, ends, distance[order].astype(dtype), partners)
 
 
-def largest_move(partners: Partners, settings: PerturbationSettings) -> float:
+def largest_move(partners: Records, settings: PerturbationSettings) -> float:
     """Return the largest distance in angstrom that an atom of a child can move after the strain."""
     step_1 = max(settings.displacement)
-    if settings.pair_fraction == 0 or not len(partners.first):
+    if settings.pair_fraction == 0 or not len(partners):
         return step_1
-    distance = np.linalg.norm(partners.vectors, axis=1)
+    distance, bond = np.linalg.norm(partners["vector"], axis=1), partners["bond"]
     longest = distance * (1.0 + settings.strain) + 2.0 * step_1
     shortest = np.maximum(distance * (1.0 - settings.strain) - 2.0 * step_1, 0.0)
     closest, furthest = settings.pair_range
-    change = np.maximum(longest - closest * partners.bond, furthest * partners.bond - shortest)
+    change = np.maximum(longest - closest * bond, furthest * bond - shortest)
     return step_1 + 0.5 * float(change.max())
 
 
@@ -171,13 +150,6 @@ def _vectors(
     i, j = edge_index
     vectors = frame.positions[j] - frame.positions[i] + shifts @ frame.cell
     return vectors, np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-
-
-def _padded(rows: NDArray[Any]) -> NDArray[Any]:
-    # numpy gathers rows of 8 or 16 bytes five times faster than rows of 6 or 12.
-    padded = np.zeros((len(rows), 4), dtype=rows.dtype)
-    padded[:, :3] = rows
-    return padded
 
 
 def _cumulative(atom: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.float64]:

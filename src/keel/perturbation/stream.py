@@ -191,33 +191,35 @@ def structures(parents: Sequence[Parent], children: Children, dtype: torch.dtype
 
 def half_graph(graph: AtomGraph, pairs: Pairs, cutoff: float) -> tuple[AtomGraph, Tensor]:
     """Return the graph with each pair within ``cutoff`` once, and its edge vectors."""
-    edges = slice(None) if cutoff >= pairs.radius else np.flatnonzero(pairs.squared < cutoff**2)
     half = graph.replace(
-        edge_index=torch.from_numpy(np.stack([pairs.first[edges], pairs.second[edges]])),
-        edge_shift=torch.from_numpy(pairs.shifts[edges, :3]).to(graph.positions.dtype),
-        cutoff=cutoff,
+        edge_index=torch.from_numpy(pairs.ends),
+        edge_shift=torch.from_numpy(pairs.shifts),
+        cutoff=pairs.radius,
         half_list=True,
     )
-    return half, torch.from_numpy(np.ascontiguousarray(pairs.vectors[edges, :3]))
+    vectors = torch.from_numpy(pairs.vectors).T
+    if cutoff < pairs.radius:
+        edges = torch.from_numpy(np.flatnonzero(pairs.squared < cutoff**2))
+        return half.select_edges(edges, cutoff=cutoff), vectors.index_select(0, edges)
+    return half, vectors
 
 
 def full_graph(graph: AtomGraph, pairs: Pairs, cutoff: float) -> AtomGraph:
     """Return the graph with each pair within ``cutoff`` twice, sorted by its first atom."""
     edges = np.flatnonzero(pairs.squared < cutoff**2)
-    first, second, shifts = pairs.first.take(edges), pairs.second.take(edges), pairs.shifts.take(edges, axis=0)
-    i, j = np.concatenate([first, second]), np.concatenate([second, first])
+    ends, shifts = pairs.ends.take(edges, axis=1), pairs.shifts.take(edges, axis=0)
+    ends = np.concatenate([ends, ends[::-1]], axis=1)
     # numpy sorts 16-bit integers by counting, ten times faster than wider ones.
-    order = i.astype(np.uint16 if graph.n_atoms < 2**16 else np.int64).argsort(kind="stable")
-    shifts = np.concatenate([shifts, -shifts]).take(order, axis=0)
+    order = ends[0].astype(np.uint16 if graph.n_atoms < 2**16 else np.int64).argsort(kind="stable")
     return graph.replace(
-        edge_index=torch.from_numpy(np.stack([i.take(order), j.take(order)])),
-        edge_shift=torch.from_numpy(shifts[:, :3]).to(graph.positions.dtype),
+        edge_index=torch.from_numpy(ends.take(order, axis=1)),
+        edge_shift=torch.from_numpy(np.concatenate([shifts, -shifts])).index_select(0, torch.from_numpy(order)),
         cutoff=cutoff,
     )
 
 
 def _unmoved(parents: Sequence[Parent], sizes: NDArray[np.int64]) -> Children:
-    dtype = parents[0].vectors.dtype
+    dtype = parents[0].distance.dtype
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     return Children(
         rounds=np.zeros(len(parents), dtype=np.int64),

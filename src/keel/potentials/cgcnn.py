@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
+from keel.potentials.base import lengths
 from keel.potentials.network import Network
 from keel.potentials.radial import GaussianBasis
 from keel.potentials.switch import quintic_switch
@@ -130,7 +131,7 @@ class CGCNN(Network):
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
         i, j = graph.edge_index
-        r = torch.linalg.vector_norm(vectors, dim=1)
+        r = lengths(vectors)
         e = self.basis(r)
         switch = quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
         v = self.embedding(self.species(graph))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import torch
 from torch import Tensor
 
 from keel.atoms.graph import AtomGraph
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, lengths
 
 
 class PairPotential(Potential):
@@ -35,7 +34,7 @@ class PairPotential(Potential):
     def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
         i, j = graph.edge_index
-        r = torch.linalg.vector_norm(vectors, dim=1)
+        r = lengths(vectors)
         phi, slope = self.pair_energy(r, graph.numbers.index_select(0, i), graph.numbers.index_select(0, j))
         half = 0.5 * phi
         energies = half.new_zeros(graph.n_atoms).index_add(0, i, half).index_add(0, j, half)
