@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from keel.commands.census import census
 from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.md import md
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD.",
 )
+app.command()(census)
 app.command()(dimers)
 app.command()(evaluate)
 app.command()(md)

@@ -26,7 +26,10 @@ SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
-REQUIREMENT = "name its key (--{0}-key, LabelKeys({0}=...)), leave such frames out (--skip-bad), or do not require it"
+ABSENT = (
+    "it has no {0}; if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`, "
+    "or leave such frames out (skip_bad, --skip-bad)"
+)
 
 
 def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
@@ -73,7 +76,7 @@ def _wrong_shape(frame: Frame) -> str | None:
 def _absent(frame: Frame, require: Iterable[str]) -> str | None:
     for label in require:
         if getattr(frame, label) is None:
-            return f"it has no {label}; {REQUIREMENT.format(label)}"
+            return ABSENT.format(label)
     return None
 
 
@@ -164,7 +167,7 @@ def energy_outliers(frames: Sequence[Frame], deviations: float = 12.0, floor: fl
     groups: dict[tuple[tuple[int, int], ...], list[Frame]] = defaultdict(list)
     for frame in frames:
         if frame.energy is not None:
-            groups[_composition(frame)].append(frame)
+            groups[composition(frame)].append(frame)
     found = []
     for members in groups.values():
         if len(members) < 10:
@@ -176,7 +179,8 @@ def energy_outliers(frames: Sequence[Frame], deviations: float = 12.0, floor: fl
     return found
 
 
-def _composition(frame: Frame) -> tuple[tuple[int, int], ...]:
+def composition(frame: Frame) -> tuple[tuple[int, int], ...]:
+    """Return the reduced composition: (atomic number, count) of each element, counts without a common divisor."""
     numbers, counts = np.unique(frame.numbers, return_counts=True)
     counts //= np.gcd.reduce(counts)
     return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))

@@ -264,7 +264,10 @@ class _Search:
         values = list(found.values())
         if not all(_equal(values[0], v) for v in values[1:]):
             names = " and ".join(found)
-            raise DataError(f"{names} contradict each other; choose one with LabelKeys({label}=...) or --{label}-key")
+            raise DataError(
+                f"{names} contradict each other; choose one with LabelKeys({label}=...) or "
+                f"`keel census FILE --{label}-key NAME --write OUT`"
+            )
         return values[0] if values else None
 
     def _matrix(self, value: Any, key: str) -> Array:

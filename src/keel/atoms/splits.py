@@ -1,0 +1,194 @@
+"""Dividing frames into training, validation and test parts: by frame, by group, or by time.
+
+Frames of one relaxation or MD run resemble each other, so where generalisation is claimed whole groups (a framework, a
+trajectory) or later times must be held out; a random split of frames measures memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeVar
+
+import numpy as np
+
+from keel.atoms.frame import Frame
+from keel.errors import ConfigError, DataError
+
+T = TypeVar("T")
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts without a common frame, each in the order of the frames given."""
+
+    train: list[Frame]
+    validation: list[Frame]
+    test: list[Frame]
+
+    def __str__(self) -> str:
+        return f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test frames"
+
+
+def split(
+    frames: Sequence[Frame],
+    train: float | int,
+    validation: float | int,
+    test: float | int | None = None,
+    *,
+    by: str | None = None,
+    seed: int = 0,
+) -> Split:
+    """Divide frames at random, by frame or by whole groups.
+
+    Parameters
+    ----------
+    frames
+        All frames.
+    train, validation, test
+        Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; ``test`` takes the rest if
+        None. What all three leave over is not used.
+    by
+        Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided.
+    seed
+        Same seed, same split, in whatever order the groups stand.
+
+    Raises
+    ------
+    ConfigError
+        If the sizes ask for more than there is, or leave a part empty that was asked for.
+    DataError
+        If there are no frames, or a frame lacks the key ``by``.
+
+    Examples
+    --------
+    >>> import keel
+    >>> from keel.atoms.splits import split
+    >>> print(split(keel.datasets.phosphorus(), 0.8, 0.1, seed=1))
+    622 training, 78 validation and 77 test frames
+    """
+    rng = np.random.default_rng(seed)
+    if by is None:
+        counts = _counts(len(frames), (train, validation, test), "frames")
+        parts = _cut(rng.permutation(len(frames)).tolist(), counts)
+        return Split(*([frames[i] for i in sorted(part)] for part in parts))
+    groups = group_frames(frames, by)
+    keys = sorted(groups)
+    counts = _counts(len(keys), (train, validation, test), f"groups of {by!r}")
+    held = [{keys[i] for i in part} for part in _cut(rng.permutation(len(keys)).tolist(), counts)]
+    return Split(*([f for f in frames if str(f.info[by]) in names] for names in held))
+
+
+def split_in_time(
+    frames: Sequence[Frame], train: float | int, validation: float | int = 0, *, by: str | None = None, gap: int = 0
+) -> Split:
+    """Train on the start of each run, validate on what follows, test on the rest.
+
+    Parameters
+    ----------
+    frames
+        All frames, in the order of the runs.
+    train, validation
+        Shares or numbers of the frames of each run.
+    by
+        Key in ``Frame.info`` that names the run; all frames are one run if None.
+    gap
+        Frames of each run left out before the test part, because they resemble the last ones before it.
+
+    Raises
+    ------
+    ConfigError
+        If nothing of a run would be left for the test.
+    DataError
+        If there are no frames, or a frame lacks the key ``by``.
+
+    Examples
+    --------
+    >>> import keel
+    >>> from keel.atoms.splits import split_in_time
+    >>> print(split_in_time(keel.datasets.phosphorus(), 20, 10, by="phase"))
+    40 training, 20 validation and 717 test frames
+    """
+    runs = list(group_frames(frames, by).values()) if by is not None else [list(frames)]
+    parts = Split([], [], [])
+    for run in runs:
+        n_train, n_validation, n_test = _counts(len(run), (train, validation, None), "frames of a run")
+        if gap < 0 or n_test <= gap:
+            raise ConfigError(f"a run of {len(run)} frames has none left for the test; take fewer for training")
+        parts.train.extend(run[:n_train])
+        parts.validation.extend(run[n_train : n_train + n_validation])
+        parts.test.extend(run[n_train + n_validation + gap :])
+    return parts
+
+
+def sample(frames: Sequence[Frame], number: int, *, by: str | None = None, seed: int = 0) -> list[Frame]:
+    """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer.
+    """
+    if not 0 < number <= len(frames):
+        raise ConfigError(f"{number} frames cannot be drawn from {len(frames)}")
+    rng = np.random.default_rng(seed)
+    members: dict[str, list[int]] = {}
+    for i, frame in enumerate(frames):
+        members.setdefault("" if by is None else _group(frame, by), []).append(i)
+    shuffled = [rng.permutation(members[key]).tolist() for key in sorted(members)]
+    # Round by round: the k-th of every group before the (k+1)-th of any.
+    queue = sorted((k, g, i) for g, group in enumerate(shuffled) for k, i in enumerate(group))
+    return [frames[i] for i in sorted(i for _, _, i in queue[:number])]
+
+
+def group_frames(frames: Iterable[Frame], by: str) -> dict[str, list[Frame]]:
+    """Return the frames of each value of ``info[by]``, in the order given.
+
+    Raises
+    ------
+    DataError
+        If a frame has no such key (says which keys it has).
+    """
+    groups: dict[str, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(_group(frame, by), []).append(frame)
+    return groups
+
+
+def _group(frame: Frame, by: str) -> str:
+    if by not in frame.info:
+        there = ", ".join(sorted(frame.info)) or "none"
+        raise DataError(f"{frame.source}: it has no {by!r} to group by; its keys are {there}")
+    return str(frame.info[by])
+
+
+def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> list[int]:
+    """Whole numbers for sizes that are shares, numbers or None (the rest)."""
+    if not total:
+        raise DataError("there are no frames to split")
+    counts = [_count(total, size, part) for size, part in zip(sizes, PARTS, strict=True)]
+    if sizes[2] is None:
+        counts[2] = total - sum(counts)
+    # Rounding of shares that add up to one may ask for one too many.
+    if sum(counts) == total + 1 and any(isinstance(size, float) for size in sizes):
+        counts[int(np.argmax(counts))] -= 1
+    if counts[2] < 0 or sum(counts) > total:
+        raise ConfigError(f"the split asks for more than the {total} {what} that there are")
+    for size, count, part in zip(sizes, counts, PARTS, strict=True):
+        if size and not count:
+            raise ConfigError(f"the {part} part of the split is empty; {total} {what} are too few for {size:g}")
+    return counts
+
+
+def _count(total: int, size: float | int | None, part: str) -> int:
+    if size is None:
+        return 0
+    if size < 0 or (isinstance(size, float) and not size <= 1.0):
+        raise ConfigError(f"the size {size} of the {part} part is neither a share in [0, 1] nor a whole number")
+    return int(total * size + 0.5) if isinstance(size, float) else int(size)
+
+
+def _cut(members: list[T], counts: Sequence[int]) -> list[list[T]]:
+    return [members[end - n : end] for n, end in zip(counts, accumulate(counts), strict=True)]

@@ -1,0 +1,163 @@
+"""``keel census``: what the files hold, before anything is fitted to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keel.atoms.census import Census, Range, take_census
+from keel.atoms.checks import duplicates
+from keel.atoms.frame import Frame
+from keel.atoms.labels import LabelKeys
+from keel.atoms.read import BadFrames, iter_frames
+from keel.atoms.write import write
+from keel.errors import DataError
+
+QUANTITIES = {
+    "atoms_per_frame": "atoms per frame",
+    "energy_per_atom": "energy, eV/atom",
+    "largest_force": "largest |F|, eV/Å",
+    "pressure": "pressure, GPa",
+    "nearest_distance": "nearest distance, Å",
+    "volume_per_atom": "volume, Å³/atom",
+}
+STYLES = {"refuse": "bold red", "warn": "yellow", "note": "cyan", "set aside": "yellow"}
+
+
+def census(
+    files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, npz, ASE db or any ASE format.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    skip_bad: Annotated[
+        Path | None, typer.Option(help="Set frames that cannot be used aside into this file and go on.")
+    ] = None,
+    write_to: Annotated[
+        Path | None, typer.Option("--write", help="Write the usable frames, labels under their standard names.")
+    ] = None,
+    energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
+    forces_key: Annotated[str | None, typer.Option(help="Name of the forces in the files.")] = None,
+    stress_key: Annotated[str | None, typer.Option(help="Name of the stress or virial in the files.")] = None,
+    stress_convention: Annotated[
+        str | None, typer.Option(help="What the stress is: ase (eV/Å³), virial (eV), gpa or vasp-kbar.")
+    ] = None,
+) -> None:
+    """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, stress.
+
+    A frame that cannot be used ends the command with its name and the reason; --skip-bad sets such frames aside.
+
+    For example `keel census train.extxyz test.extxyz`, or, to bring a foreign file into keel's names and units,
+    `keel census raw.xyz --energy-key E_dft --skip-bad bad.xyz --write train.extxyz`.
+    """
+    keys = LabelKeys(energy_key, forces_key, stress_key, stress_convention)
+    bad = BadFrames(skip_bad) if skip_bad else None
+    everything: list[Frame] = []
+    reports: list[tuple[str, Census]] = []
+    for file in files:
+        before = len(bad.reasons) if bad else 0
+        frames = list(iter_frames(file, keys=keys, require=(), skip_bad=bad))
+        reports.append((str(file), take_census(frames, bad.reasons[before:] if bad else ())))
+        everything += frames
+    shared = _shared_between(everything) if len(files) > 1 else 0
+    if as_json:
+        content = [{"file": name, **report.to_dict()} for name, report in reports]
+        print(json.dumps({"files": content, "structures_shared_between_files": shared}, indent=1))
+    else:
+        _print(Console(highlight=False), reports, shared, bad)
+    problems = [f"{name}: {problem}" for name, report in reports for problem in report.refusals()]
+    if problems:
+        raise DataError(problems[0])
+    if write_to is not None:
+        write(write_to, everything)
+
+
+def _shared_between(frames: list[Frame]) -> int:
+    def file_of(frame: Frame) -> str:
+        return frame.source.rpartition(", ")[0]
+
+    return sum(file_of(first) != file_of(again) for first, again in duplicates(frames))
+
+
+def _print(console: Console, reports: list[tuple[str, Census]], shared: int, bad: BadFrames | None) -> None:
+    for name, report in reports:
+        console.print()
+        console.print(Text(name, style="bold"), soft_wrap=True)
+        console.print(_facts(report))
+        console.print(_ranges(report))
+        console.print(_remarks(name, report))
+    if shared:
+        console.print(f"{shared} structures of one file stand in another too; do not test on them", style="yellow")
+    if bad:
+        console.print(f"{len(bad)} frames were set aside into {bad.path}", style="yellow")
+
+
+def _facts(report: Census) -> Table:
+    table = Table.grid(padding=(0, 2), pad_edge=True)
+    table.add_column(style="bold", min_width=10)
+    table.add_column()
+    compositions = f", {report.compositions} compositions" if report.compositions > 1 else ""
+    table.add_row("frames", f"{report.frames:,}, {report.atoms:,} atoms{compositions}")
+    table.add_row("elements", _elements(report))
+    table.add_row("labels", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
+    names = {3: "three directions", 2: "two directions (slabs)", 1: "one direction", 0: "none (molecules)"}
+    table.add_row(
+        "periodic in", ", ".join(f"{names[k]} {_share(n, report.frames)}" for k, n in report.periodic.items())
+    )
+    if report.groups:
+        table.add_row("split by", ", ".join(f"{k} ({n} values)" for k, n in report.groups.items()))
+    return table
+
+
+def _elements(report: Census) -> str:
+    most = sorted(report.elements.items(), key=lambda item: -item[1])
+    shown = most if len(most) <= 10 else most[:7]
+    text = ", ".join(f"{name} {count:,}" for name, count in shown)
+    if len(shown) < len(most):
+        rarest = ", ".join(f"{name} {count:,}" for name, count in most[-3:])
+        text = f"{len(most)}: {text}, ..., {rarest} atoms"
+    return text
+
+
+def _share(count: int, total: int) -> str:
+    return "all" if count == total else "none" if count == 0 else f"{count:,} of {total:,}"
+
+
+def _ranges(report: Census) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=True)
+    table.add_column("")
+    for column in ("smallest", "median", "largest"):
+        table.add_column(column, justify="right")
+    table.add_column("smallest, largest at", style="dim")
+    for name, label in QUANTITIES.items():
+        if name in report.ranges:
+            span = report.ranges[name]
+            values = [_number(v, span) for v in (span.minimum, span.median, span.maximum)]
+            where = " , ".join(w.rpartition(", ")[2] for w in (span.minimum_at, span.maximum_at))
+            table.add_row(label, *values, where.replace(" , ", ", ") if span.minimum < span.maximum else "")
+    return table
+
+
+def _number(value: float, span: Range) -> str:
+    if not span.unit:
+        return f"{value:g}"
+    largest = max(abs(span.minimum), abs(span.maximum))
+    return f"{value:.{1 if largest >= 1000 else 2 if largest >= 100 else 3}f}"
+
+
+def _remarks(name: str, report: Census) -> Table:
+    table = Table.grid(padding=(0, 2), pad_edge=True)
+    table.add_column(min_width=10)
+    table.add_column()
+    if report.labels["stress"] and not report.stress.contradiction:
+        table.add_row(Text("stress", style="bold"), str(report.stress))
+    for finding in report.findings:
+        table.add_row(Text(finding.level, style=STYLES[finding.level]), finding.message.replace(f"{name}, ", ""))
+    for reason in report.set_aside[:5]:
+        table.add_row(Text("set aside", style=STYLES["set aside"]), reason.replace(f"{name}, ", ""))
+    if len(report.set_aside) > 5:
+        table.add_row(Text("set aside", style=STYLES["set aside"]), f"and {len(report.set_aside) - 5} more")
+    return table
