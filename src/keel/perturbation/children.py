@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.perturbation.moves import Floats, disjoint, pair_displacement, random_deformations, random_directions
-from keel.perturbation.parents import Parent, Records
+from keel.perturbation.parents import Parent, Records, join
 from keel.perturbation.settings import PerturbationSettings
 
 
@@ -91,7 +91,7 @@ def _choose(
     # The smallest draws first, so that no atom comes before others by its place in the file.
     chosen = chosen[draws[0, chosen].argsort()]
     counts = [len(p) for p in partners]
-    table = np.concatenate(partners)
+    table = join(partners)
     start = np.repeat(offsets[:-1], counts)
     choice = np.searchsorted(table["cumulative"] + start, chosen + draws[1, chosen], side="right")
     # Atoms without a possible partner are left alone.
@@ -143,7 +143,7 @@ def find_pairs(parents: Sequence[Parent], children: Children) -> Pairs:
         edges.append(near)
         vectors.append(children.deformation[b] @ near["vector"].T)
     start = np.repeat(children.offsets[:-1], [len(e) for e in edges])
-    edge, vector = np.concatenate(edges), np.concatenate(vectors, axis=1)
+    edge, vector = join(edges), np.concatenate(vectors, axis=1)
     ends = np.stack([edge["first"] + start, edge["second"] + start])
     displacement = np.ascontiguousarray(children.displacement.T)
     vector += displacement.take(ends[1], axis=1)
