@@ -5,7 +5,7 @@ The list is exact for every cell: skewed, far smaller than the cutoff, periodic 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from vesin import NeighborList
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.graph import AtomGraph, Labels, collate
+from keel.atoms.graph import AtomGraph, Labels
 from keel.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ def neighbour_list(
         raise DataError("positions or cell are not finite; the structure cannot have a neighbour list")
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise DataError(f"the cutoff must be a positive length in angstrom, not {cutoff}")
-    if pbc.any() and np.linalg.matrix_rank(cell[pbc]) < pbc.sum():
+    periodic = cell[pbc]
+    gram = periodic @ periodic.T
+    # Squared volume (area, length) against that of a right-angled cell; zero to rounding where vectors are dependent.
+    if len(periodic) and np.linalg.det(gram) <= 1e-14 * gram.diagonal().prod():
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
     if len(positions) == 0:
         return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
@@ -55,24 +58,7 @@ def graph_of(
     frame: Frame, cutoff: float, *, half_list: bool = False, dtype: torch.dtype | None = None, labels: bool = True
 ) -> AtomGraph:
     """Return the graph of one frame (see :func:`batch`)."""
-    dtype = dtype or torch.get_default_dtype()
-    try:
-        edge_index, edge_shift = neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=half_list)
-    except DataError as error:
-        raise DataError(f"{frame.source}: {error}") from None
-    n = len(frame)
-    return AtomGraph(
-        numbers=torch.as_tensor(frame.numbers, dtype=torch.int64),
-        positions=torch.as_tensor(frame.positions).to(dtype),
-        cell=torch.as_tensor(frame.cell).to(dtype)[None],
-        pbc=torch.as_tensor(frame.pbc)[None],
-        batch=torch.zeros(n, dtype=torch.int64),
-        edge_index=torch.from_numpy(edge_index),
-        edge_shift=torch.from_numpy(edge_shift).to(dtype),
-        cutoff=float(cutoff),
-        half_list=half_list,
-        labels=_labels(frame, dtype) if labels else None,
-    )
+    return _graph([frame], cutoff, half_list, dtype or torch.get_default_dtype(), labels)
 
 
 def batch(
@@ -108,7 +94,7 @@ def batch(
     (2, 64)
     """
     members = [frames] if isinstance(frames, Frame) or hasattr(frames, "get_positions") else list(frames)
-    return collate([graph_of(as_frame(f), cutoff, half_list=half_list, dtype=dtype) for f in members])
+    return _graph([as_frame(f) for f in members], cutoff, half_list, dtype or torch.get_default_dtype(), labels=True)
 
 
 def as_frame(structure: Frame | Atoms) -> Frame:
@@ -120,16 +106,46 @@ def as_frame(structure: Frame | Atoms) -> Frame:
     return frame_from_ase(structure)
 
 
-def _labels(frame: Frame, dtype: torch.dtype) -> Labels:
-    def mask(label: object) -> Tensor:
-        return torch.tensor([label is not None])
+def _graph(frames: Sequence[Frame], cutoff: float, half_list: bool, dtype: torch.dtype, labels: bool) -> AtomGraph:
+    if not frames:
+        raise DataError("an empty list of structures cannot be batched; give at least one")
+    lists = [_list_of(f, cutoff, half_list) for f in frames]
+    sizes = np.array([len(f) for f in frames])
+    start = np.repeat(np.cumsum(sizes) - sizes, [len(shift) for _, shift in lists])
+    # Joined as arrays, and then converted once: a tensor for each frame takes as long as its neighbour list.
+    return AtomGraph(
+        numbers=torch.from_numpy(np.concatenate([f.numbers for f in frames]).astype(np.int64)),
+        positions=torch.from_numpy(np.concatenate([f.positions for f in frames])).to(dtype),
+        cell=torch.from_numpy(np.stack([f.cell for f in frames])).to(dtype),
+        pbc=torch.from_numpy(np.stack([f.pbc for f in frames])),
+        batch=torch.from_numpy(np.repeat(np.arange(len(frames)), sizes)),
+        edge_index=torch.from_numpy(np.concatenate([index for index, _ in lists], axis=1) + start),
+        edge_shift=torch.from_numpy(np.concatenate([shift for _, shift in lists])).to(dtype),
+        cutoff=float(cutoff),
+        half_list=half_list,
+        labels=_labels(frames, dtype) if labels else None,
+    )
 
-    n = len(frame)
+
+def _list_of(frame: Frame, cutoff: float, half_list: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    try:
+        return neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=half_list)
+    except DataError as error:
+        raise DataError(f"{frame.source}: {error}") from None
+
+
+def _labels(frames: Sequence[Frame], dtype: torch.dtype) -> Labels:
+    def mask(labels: Sequence[object]) -> Tensor:
+        return torch.tensor([label is not None for label in labels])
+
+    energies, forces, stresses = ([getattr(f, name) for f in frames] for name in ("energy", "forces", "stress"))
+    force = [np.zeros((len(f), 3)) if f.forces is None else f.forces for f in frames]
+    stress = [np.zeros((3, 3)) if f.stress is None else f.stress for f in frames]
     return Labels(
-        energy=torch.tensor([frame.energy or 0.0], dtype=torch.float64),
-        energy_mask=mask(frame.energy),
-        forces=torch.as_tensor(np.zeros((n, 3)) if frame.forces is None else frame.forces).to(dtype),
-        forces_mask=mask(frame.forces),
-        stress=torch.as_tensor(np.zeros((3, 3)) if frame.stress is None else frame.stress).to(dtype)[None],
-        stress_mask=mask(frame.stress),
+        energy=torch.tensor([e or 0.0 for e in energies], dtype=torch.float64),
+        energy_mask=mask(energies),
+        forces=torch.from_numpy(np.concatenate(force)).to(dtype),
+        forces_mask=mask(forces),
+        stress=torch.from_numpy(np.stack(stress)).to(dtype),
+        stress_mask=mask(stresses),
     )
