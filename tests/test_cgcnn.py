@@ -25,7 +25,14 @@ def crystal(seed: int = 0, n: int = 6, a: float = 4.0) -> Frame:
 
 def network(seed: int = 0, **changes) -> keel.CGCNN:
     torch.manual_seed(seed)
-    arguments = {"elements": ["Si", "O"], "cutoff": 4.0, "features": 12, "convolutions": 2, "gaussians": 20, "hidden": 16}
+    arguments = {
+        "elements": ["Si", "O"],
+        "cutoff": 4.0,
+        "features": 12,
+        "convolutions": 2,
+        "gaussians": 20,
+        "hidden": 16,
+    }
     return keel.CGCNN(**{**arguments, **changes}).double()
 
 

@@ -263,9 +263,7 @@ class TestTrain:
         assert train(network(), argon(4), strategy="sam", settings=SHORT).gradient_evaluations == 2 * SHORT.steps
 
     def test_pretraining_counts_in_the_budget(self):
-        result = train(
-            network(), argon(4), strategy=Strategy(pretrain_share=0.25), teacher=ARGON, settings=SHORT
-        )
+        result = train(network(), argon(4), strategy=Strategy(pretrain_share=0.25), teacher=ARGON, settings=SHORT)
         assert (result.pretrain_steps, result.train_steps) == (3, 9)
         assert [row["stage"] for row in result.history].count("pretrain") == 3
 

@@ -1,6 +1,6 @@
 """The command line: one command for each stage, and ``keel run`` for all of them.
 
-Each command lives in a function below that reads arguments, calls one room and prints; nothing is computed here.
+Each command is a function in its own file of :mod:`keel.commands`: it reads arguments, calls one room and prints.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 import typer
 
 from keel.commands.census import census
+from keel.commands.demo import demo
 from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.md import md
+from keel.commands.run import run
+from keel.commands.train import train
 from keel.errors import KeelError
 
 app = typer.Typer(
@@ -24,9 +27,12 @@ app = typer.Typer(
     help="Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD.",
 )
 app.command()(census)
+app.command()(demo)
 app.command()(dimers)
 app.command()(evaluate)
 app.command()(md)
+app.command()(run)
+app.command()(train)
 
 
 def main() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -31,6 +31,7 @@ class SplitSettings(_Section):
     validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
     test: PositiveInt | None = Field(None, description="frames, or groups, that test; null: all others")
     seed: int = Field(0, description="of the random choice")
+    gap: int = Field(0, ge=0, description="with by: start, frames of each run left out before the test part")
     train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
     validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
     test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
@@ -86,7 +87,9 @@ class StabilitySettings(_Section):
 class EvaluationSettings(_Section):
     """What is looked at besides stability."""
 
-    rdf_temperature: PositiveFloat | None = Field(None, description="K; MD at this temperature is compared with the test frames' RDF; null: not done")
+    rdf_temperature: PositiveFloat | None = Field(
+        None, description="K; MD at this temperature is compared with the RDF of the test frames; null: not done"
+    )
     rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
     rdf_runs: PositiveInt = Field(4, description="number of these runs")
     dimers: bool = Field(True, description="curves of every pair of elements")
@@ -170,5 +173,3 @@ def read_config(path: str | Path) -> RunSettings:
 def dump_yaml(settings: BaseModel) -> str:
     """Return settings as YAML, all defaults written out."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, width=120)
-
-

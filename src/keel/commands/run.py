@@ -11,7 +11,9 @@ import typer
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration (YAML); see examples/.", metavar="CONFIG.yaml")],
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/ and the configuration's name.")] = None,
-    data: Annotated[list[str] | None, typer.Option(help="Data file to use instead of the configuration's; may be repeated.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
+    ] = None,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 

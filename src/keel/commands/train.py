@@ -14,7 +14,9 @@ def train(
     network: Annotated[str, typer.Option(help="Class of the network.")] = "CGCNN",
     cutoff: Annotated[float, typer.Option(help="Cutoff of the network in angstrom.")] = 5.0,
     strategy: Annotated[str, typer.Option(help="vanilla, sam or pretrain.")] = "pretrain",
-    teacher: Annotated[Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
@@ -29,14 +31,13 @@ def train(
     """
     from keel.atoms.read import read
     from keel.atoms.splits import split
-    from keel.config import NetworkSettings
+    from keel.config import NetworkSettings, parse
     from keel.fitting import fit_eam
     from keel.potentials import load
     from keel.progress import bar, console
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.strategies import strategy_of
-    from keel.config import parse
     from keel.workflow.steps import build_network, elements_of
 
     settings = parse(

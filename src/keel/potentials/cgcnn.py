@@ -133,7 +133,9 @@ class CGCNN(Network):
         i, j = graph.edge_index
         r = lengths(vectors)
         e = self.basis(r)
-        switch = quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
+        switch = (
+            quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
+        )
         v = self.embedding(self.species(graph))
         for convolution in self.convolutions:
             v = convolution(v, i, j, e, switch)

@@ -31,7 +31,9 @@ class PairPotential(Potential):
         """See :class:`Potential`."""
         return self.energies_and_gradient(graph, vectors, differentiable=vectors.requires_grad)[0]
 
-    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
         i, j = graph.edge_index
         r = lengths(vectors)

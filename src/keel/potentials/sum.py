@@ -56,7 +56,9 @@ class SumPotential(Potential):
         """See :class:`Potential`."""
         return _energies(self._members(), graph, vectors)
 
-    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`."""
         energies, gradient = vectors.new_zeros(graph.n_atoms), torch.zeros_like(vectors)
         learned = [m for m in self._members() if not m.closed_form]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def quintic_switch(r: Tensor, inner: float | Tensor, outer: float | Tensor) -> Tensor:
-    """C2 switch from 1 at ``inner`` to 0 at ``outer``: s = 1 - 10 t^3 + 15 t^4 - 6 t^5, t = (r - inner)/(outer - inner).
+    """C2 switch s = 1 - 10 t^3 + 15 t^4 - 6 t^5 with t = (r - inner)/(outer - inner) held within [0, 1].
 
     First and second derivatives vanish at both ends; s is exactly 1 below and exactly 0 above.
     """

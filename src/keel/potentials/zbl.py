@@ -51,11 +51,13 @@ class ZBL(PairPotential):
     ) -> None:
         known = None if elements is None else [atomic_number(e) for e in elements]
         self.inner, self.outer = inner, outer
-        self.pairs = None if pairs is None else sorted(
-            {tuple(sorted((atomic_number(a), atomic_number(b)))) for a, b in pairs}
+        self.pairs = (
+            None if pairs is None else sorted({tuple(sorted((atomic_number(a), atomic_number(b)))) for a, b in pairs})
         )
         radii = COVALENT_RADII[: MAX_ATOMIC_NUMBER + 1]
-        super().__init__(cutoff=2.0 * outer * float(radii.max() if known is None else radii[known].max()), elements=known)
+        super().__init__(
+            cutoff=2.0 * outer * float(radii.max() if known is None else radii[known].max()), elements=known
+        )
         self.register_buffer("radii", torch.tensor(radii), persistent=False)
         self.register_buffer(
             "charge_power", torch.arange(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64) ** 0.23, persistent=False

@@ -88,7 +88,9 @@ def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dic
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start anew") from None
     if metadata["identity"] != identity:
-        raise ConfigError(f"{path}: the checkpoint belongs to other settings or data; choose another folder or delete it")
+        raise ConfigError(
+            f"{path}: the checkpoint belongs to other settings or data; delete it or choose another folder"
+        )
     for key in TrainingState._PLAIN:
         setattr(state, key, metadata[key])
     state.network.load_state_dict(_part(tensors, "network."))

@@ -42,8 +42,9 @@ def run_stage(
 ) -> None:
     """Take the remaining optimiser steps of a stage.
 
-    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``objective``
-    is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric. ``after_step`` is called with the metrics of each step.
+    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``objective`` is the
+    :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric. ``after_step`` is called
+    with the metrics of each step.
     """
     while state.step < stage.steps:
         started = time.perf_counter()
@@ -60,9 +61,7 @@ def run_stage(
             "stage": stage.name,
             "step": state.step,
             "learning_rate": rate,
-        } | {
-            name: float(value.detach()) for name, value in parts.items()
-        }
+        } | {name: float(value.detach()) for name, value in parts.items()}
         if validation and (state.step % settings.validate_every == 0 or state.step == stage.steps):
             row |= validate(state, validation, settings)
             if stage.name == "train":

@@ -13,7 +13,7 @@ class LossSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
-    huber_delta: PositiveFloat = Field(0.1, description="residual at which the Huber penalty turns from square to linear")
+    huber_delta: PositiveFloat = Field(0.1, description="residual where the Huber penalty turns linear")
     energy: float = Field(1.0, ge=0, description="weight of the energy per atom")
     forces: float = Field(1.0, ge=0, description="weight of the force components")
     stress: float = Field(1.0, ge=0, description="weight of the stress components")
@@ -35,7 +35,7 @@ class TrainingSettings(BaseModel):
     batch_size: PositiveInt = Field(4, description="structures in a batch")
     learning_rate: PositiveFloat = Field(2e-3, description="highest learning rate of AdamW")
     pretrain_learning_rate: PositiveFloat | None = Field(None, description="the same while pretraining; null: equal")
-    final_learning_rate: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a share of the highest")
+    final_learning_rate: float = Field(0.01, ge=0, le=1, description="learning rate at the end / highest")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="decay of the learning rate")
     warmup_steps: int = Field(50, ge=0, description="steps of linear rise of the learning rate, in each stage")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")

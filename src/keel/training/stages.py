@@ -26,8 +26,8 @@ from keel.potentials.network import Network
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.ema import MovingAverage
-from keel.training.losses import Objective
 from keel.training.loop import Row, run_stage, validation_batches
+from keel.training.losses import Objective
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Stage, Strategy, stages_of, strategy_of
 

@@ -18,7 +18,7 @@ class Strategy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps spent on teacher-labelled structures")
+    pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
     sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
 
@@ -89,8 +89,6 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
         rate = settings.pretrain_learning_rate or settings.learning_rate
         stages.append(Stage("pretrain", pretrain_steps, rate, 1.0, None))
     stages.append(
-        Stage(
-            "train", settings.steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho
-        )
+        Stage("train", settings.steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho)
     )
     return stages

@@ -17,15 +17,13 @@ import torch
 
 from keel import __version__
 from keel.atoms.census import take_census
-from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings, dump_yaml
 from keel.files import replace_file
 from keel.potentials import Potential, load
-from keel.progress import console
 from keel.workflow import steps
 from keel.workflow.cache import StageCache, write_json
-from keel.workflow.data import read_data, split_frames
+from keel.workflow.data import describe_split, read_data, split_frames
 
 
 @dataclass(frozen=True)
@@ -143,14 +141,20 @@ class Run:
         if strategy.needs_teacher:
             inputs |= {"teacher": teacher.name, "perturbation": config.perturbation.model_dump()}
         return self._stage(
-            "train", cell.name, inputs, lambda f: steps.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher)
+            "train",
+            cell.name,
+            inputs,
+            lambda f: steps.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher),
         )
 
     def _rung(self, network: NetworkSettings, folders: Sequence[Path]) -> Path:
         inputs = {"networks": [f.name for f in folders], "md": self.config.md.model_dump()}
         starts = self.split.validation or self.split.test
         return self._stage(
-            "rung", network.label, inputs, lambda f: steps.choose_rung(f, [_potential(p) for p in folders], starts, self.config.md, network.label)
+            "rung",
+            network.label,
+            inputs,
+            lambda f: steps.choose_rung(f, [_potential(p) for p in folders], starts, self.config.md, network.label),
         )
 
     def _evaluate(self, cell: Cell, trained: Path, rung: Path) -> None:
@@ -219,7 +223,11 @@ class Run:
         settings = self.config.data.split
         parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
         content: dict[str, Any] = {name: len(frames) for name, frames in parts.items()}
-        content |= {"by": settings.by, "sources": {name: [f.source for f in frames] for name, frames in parts.items()}}
+        content |= {
+            "by": settings.by,
+            "description": describe_split(settings),
+            "sources": {name: [f.source for f in frames] for name, frames in parts.items()},
+        }
         write_json(folder / "split.json", content)
 
 
@@ -246,7 +254,9 @@ def fingerprint(split: Split) -> str:
         digest.update(b"part")
         for f in part:
             digest.update(f.numbers.tobytes() + f.positions.tobytes() + f.cell.tobytes() + repr(f.energy).encode())
-            digest.update((b"" if f.forces is None else f.forces.tobytes()) + (b"" if f.stress is None else f.stress.tobytes()))
+            digest.update(
+                (b"" if f.forces is None else f.forces.tobytes()) + (b"" if f.stress is None else f.stress.tobytes())
+            )
     return digest.hexdigest()
 
 

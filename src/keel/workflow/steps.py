@@ -15,7 +15,7 @@ import torch
 from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.atoms.write import write
-from keel.config import EvaluationSettings, StabilitySettings, NetworkSettings, RunSettings, TeacherSettings
+from keel.config import EvaluationSettings, NetworkSettings, RunSettings, StabilitySettings, TeacherSettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.dynamics.simulate import default_timestep
 from keel.errors import ConfigError
@@ -27,7 +27,6 @@ from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
 from keel.workflow.cache import write_json
-
 
 Item = TypeVar("Item")
 
@@ -41,19 +40,18 @@ STABILITY_FIELDS = (
 )
 
 
-def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, seed: int) -> None:
+def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
     """Fit the EAM to the training frames, or copy the given potential, and note its errors on all frames."""
     warnings: Sequence[str] = ()
     without_data: Sequence[str] = ()
     if settings.file is not None:
         teacher = load(settings.file)
     else:
-        fit = fit_eam(split.train, cutoff=settings.cutoff, zbl=settings.zbl, seed=seed)
+        fit = fit_eam(split.train, cutoff=settings.cutoff, zbl=settings.zbl)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     teacher.save(str(folder / "teacher.json"))
     errors = {
-        part: label_errors(teacher, frames).to_dict()
-        for part, frames in (("train", split.train), ("test", split.test))
+        part: label_errors(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
     }
     write_json(folder / "fit.json", {**errors, "warnings": list(warnings), "pairs_without_data": list(without_data)})
     write_decomposition(folder / "decomposition.csv", teacher)
@@ -95,7 +93,9 @@ def train_network(
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
-            on_step=lambda row: advance(row["taken"], config.training.steps, f"{row['stage']}, loss {row['total']:.3f}"),
+            on_step=lambda row: advance(
+                row["taken"], config.training.steps, f"{row['stage']}, loss {row['total']:.3f}"
+            ),
         )
     result.potential.save(str(folder / "potential.safetensors"))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -116,7 +116,9 @@ def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]
     rows = [
         (quantity, f"{reference:.7g}", f"{prediction:.7g}")
         for quantity, parity in (("energy", result.energy), ("forces", result.forces), ("stress", result.stress))
-        for reference, prediction in evenly(list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True)), 1500)
+        for reference, prediction in evenly(
+            list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True)), 1500
+        )
     ]
     write_csv(folder / "parity.csv", ("quantity", "reference", "prediction"), rows)
 
