@@ -15,6 +15,7 @@ from keel.commands.demo import demo
 from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.md import md
+from keel.commands.perturb import perturb
 from keel.commands.run import run
 from keel.commands.train import train
 from keel.errors import KeelError
@@ -31,6 +32,7 @@ app.command()(demo)
 app.command()(dimers)
 app.command()(evaluate)
 app.command()(md)
+app.command()(perturb)
 app.command()(run)
 app.command()(train)
 

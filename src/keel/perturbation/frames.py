@@ -59,20 +59,23 @@ def perturb(
 def _children_of(
     frame: Frame, teacher: Potential, settings: PerturbationSettings, rng: np.random.Generator, counts: Counts
 ) -> Iterator[Frame]:
-    rounds = np.arange(settings.rounds)
+    n = settings.rounds
+    rounds = np.arange(n)
     children = make_children(
-        [find_partners(frame, settings)] * settings.rounds,
-        np.full(settings.rounds, len(frame)),
-        np.full(settings.rounds, frame.pbc.all()),
+        [find_partners(frame, settings)] * n,
+        np.full(n, len(frame)),
+        np.full(n, frame.pbc.all()),
         rounds,
         settings,
         rng,
     )
-    made = [_frame(frame, children, k) for k in range(settings.rounds)]
-    graph = batch([*made, frame], teacher.cutoff, half_list=teacher.half_list, dtype=torch.float32)
+    made = [_frame(frame, children, k) for k in rounds.tolist()]
+    # The parent comes last, where its energy is needed.
+    parents = [] if settings.energy_cap is None else [frame]
+    graph = batch([*made, *parents], teacher.cutoff, half_list=teacher.half_list, dtype=torch.float32)
     labels = labels_of(teacher(graph), graph.periodic)
-    excess = (labels.energy - labels.energy[-1]) / len(frame)
-    strong, high = (beyond[:-1] for beyond in beyond_caps(labels, graph.batch, excess, settings))
+    excess = (labels.energy - labels.energy[-1]) / len(frame) if parents else torch.zeros_like(labels.energy)
+    strong, high = (beyond[:n] for beyond in beyond_caps(labels, graph.batch, excess, settings))
     counts.add(rounds, strong, high)
     forces = labels.forces.double().numpy().reshape(-1, len(frame), 3)
     for k in np.flatnonzero(~(strong | high)):

@@ -23,7 +23,8 @@ def random_deformations(rng: np.random.Generator, n: int, strain: float) -> Floa
     # The Q of a normal matrix is a uniformly random set of axes, but for their signs, which do not matter here.
     axes = np.linalg.qr(rng.standard_normal((n, 3, 3)))[0]
     principal = rng.uniform(-strain, strain, (n, 1, 3))
-    return np.eye(3) + (axes * principal) @ axes.transpose(0, 2, 1)
+    deformations: Floats = np.eye(3) + (axes * principal) @ axes.transpose(0, 2, 1)
+    return deformations
 
 
 def random_directions(rng: np.random.Generator, n: int, dtype: DTypeLike = np.float64) -> Floats:

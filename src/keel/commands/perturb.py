@@ -1,0 +1,73 @@
+"""``keel perturb``: structures far beyond the data, labelled by a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from keel.atoms.frame import Frame
+
+
+def perturb(
+    files: Annotated[list[Path], typer.Argument(help="Parent structures, labelled or not; use training frames only.")],
+    teacher: Annotated[Path, typer.Option(help="The potential that labels the children, e.g. from keel fit.")],
+    out: Annotated[Path, typer.Option(help="Where the children go: .extxyz (also .gz, .xz), .npz or .db.")],
+    index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Children of each parent, one in each round.")] = None,
+    displacement: Annotated[
+        tuple[float, float] | None, typer.Option(help="Å by which every atom moves in the first and in the last round.")
+    ] = None,
+    pair_fraction: Annotated[float | None, typer.Option(help="Share of the atoms that get a new distance.")] = None,
+    pair_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="Range of that distance in sums of the covalent radii.")
+    ] = None,
+    strain: Annotated[float | None, typer.Option(help="Largest principal strain of the cell.")] = None,
+    force_cap: Annotated[float | None, typer.Option(help="eV/Å; children beyond are set aside; inf: none are.")] = None,
+    energy_cap: Annotated[float | None, typer.Option(help="eV/atom above the parent; likewise.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """Write perturbed copies of some structures with the energies, forces and stresses of a teacher.
+
+    In each round the cell is strained at random, every atom is displaced by the length of the round in a random
+    direction, and some atoms are brought to a new distance from a near atom. Children beyond a cap are left out and
+    counted. (Pretraining makes the same structures by itself; the file is for looking at them, and for other tools.)
+
+    Example: keel perturb train.extxyz --teacher eam.json --out perturbed.extxyz
+    """
+    from keel.atoms.read import read
+    from keel.atoms.write import write
+    from keel.config import parse
+    from keel.errors import ConfigError
+    from keel.perturbation import Counts, PerturbationSettings
+    from keel.perturbation import perturb as children_of
+    from keel.potentials.files import load
+    from keel.progress import bar, console
+
+    given = {
+        "rounds": rounds,
+        "displacement": displacement,
+        "pair_fraction": pair_fraction,
+        "pair_range": pair_range,
+        "strain": strain,
+        "force_cap": force_cap,
+        "energy_cap": energy_cap,
+    }
+    settings = parse(PerturbationSettings, {k: v for k, v in given.items() if v is not None}, "keel perturb")
+    if any(out.resolve() == file.resolve() for file in files):
+        raise ConfigError(f"{out}: the children would replace their parents; give --out another name")
+    potential = load(teacher)
+    frames = read(files, index=index, require=())
+    counts = Counts.zero(settings.rounds)
+    with bar("perturbing", len(frames)) as advance:
+
+        def parents() -> Iterator[Frame]:
+            for done, frame in enumerate(frames):
+                advance(done, len(frames))
+                yield frame
+
+        written = write(out, children_of(parents(), potential, settings, seed, counts))
+    console.print(f"{counts}; {written} written to {out}")
