@@ -42,7 +42,7 @@ def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
         has no volume in a periodic direction or a negative one, or two atoms stand in one place.
     """
     problem = (
-        _not_finite(frame)
+        _not_real(frame)
         or _wrong_shape(frame)
         or _absent(frame, require)
         or _bad_cell(frame)
@@ -52,9 +52,11 @@ def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
         raise DataError(f"{frame.source}: {problem}")
 
 
-def _not_finite(frame: Frame) -> str | None:
+def _not_real(frame: Frame) -> str | None:
     if not len(frame):
         return "it has no atoms"
+    if not ((frame.numbers > 0) & (frame.numbers <= 118)).all():
+        return "it has an atomic number that is not a chemical element"
     for name in ("cell", "positions", "energy", "forces", "stress"):
         value = getattr(frame, name)
         if value is not None and not np.isfinite(value).all():
@@ -93,12 +95,14 @@ def _bad_cell(frame: Frame) -> str | None:
 
 
 def _bad_shape(periodic: Array) -> str | None:
-    lengths = np.linalg.norm(periodic, axis=1)
-    # Heights between faces: the smallest is at least the smallest singular value of the lattice vectors.
-    smallest = np.sqrt(max(np.linalg.eigvalsh(periodic @ periodic.T)[0], 0.0))
-    if smallest < 1e-10 * lengths.max():
+    singular = np.linalg.svd(periodic, compute_uv=False)
+    if singular[-1] < 1e-12 * singular[0]:
         return "its cell has no volume; correct the Lattice"
-    if smallest < SMALLEST_HEIGHT and (1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0)).min() < SMALLEST_HEIGHT:
+    # No face is nearer to its opposite than the smallest singular value.
+    if (
+        singular[-1] < SMALLEST_HEIGHT
+        and (1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0)).min() < SMALLEST_HEIGHT
+    ):
         return f"its cell is flatter than {SMALLEST_HEIGHT} angstrom; correct the Lattice or reduce it (ase.build)"
     return None
 

@@ -105,10 +105,11 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
         frame.damage = f"it should begin with its number of atoms but begins with {_shown(header)}"
         return _to_next_header(frame, lines)
     comment = lines.next()
-    frame.lines.append(comment)
-    if not comment:
-        frame.damage = "the file ends after the number of atoms; the frame is cut off"
+    lines.back(comment)
+    if not comment or (_atom_count(comment) is not None and lines.at_header()):
+        frame.damage = "nothing comes after its number of atoms; the frame is cut off"
         return frame
+    frame.lines.append(lines.next())
     for _ in range(count):
         line = lines.next()
         row = line.split()
@@ -122,7 +123,8 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
         frame.rows.append(row)
     following = lines.next()
     lines.back(following)
-    if following.strip() and _atom_count(following) is None:
+    # Anything but another atom is the damaged start of the next frame.
+    if frame.rows and len(following.split()) == len(frame.rows[-1]):
         frame.damage = f"it should have {count} atoms but {_shown(following)} follows; correct the number of atoms"
         return _to_next_header(frame, lines)
     return frame
@@ -244,11 +246,15 @@ def _culprit(name: str, kind: str, rows: list[list[bytes]]) -> str:
 def parse_comment(comment: str) -> dict[str, Any]:
     """Return the ``key=value`` pairs of a comment line with their values typed as ASE does.
 
+    A line without any is kept as ``comment``.
+
     Raises
     ------
     DataError
         If a key stands twice or a quotation mark is not closed.
     """
+    if "=" not in comment:
+        return {"comment": comment} if comment else {}
     info: dict[str, Any] = {}
     for key, value in _PAIR.findall(comment):
         key = _unquoted(key)

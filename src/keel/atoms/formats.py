@@ -41,6 +41,7 @@ MPTRJ_KEYS = LabelKeys(
     energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
 )
 """The DFT labels in MPtrj's JSON: total energy without Materials Project corrections, stress as VASP prints it."""
+LONGEST_STRING = 1 << 20
 
 
 def ase_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
@@ -137,12 +138,18 @@ class _Text:
         while True:
             try:
                 value, end = decoder.raw_decode(self.text)
-            except (ValueError, RecursionError) as error:
-                if not self.more():
+            except RecursionError:
+                raise DataError(f"{self.path}: the JSON is nested too deeply; it is no file of structures") from None
+            except json.JSONDecodeError as error:
+                # Only a string can be incomplete and yet begin long before the end of what was read.
+                hopeless = error.pos + LONGEST_STRING < len(self.text)
+                if hopeless or not self.more():
                     raise DataError(f"{self.path}: the JSON is damaged or cut off ({error})") from None
                 continue
-            self.text = self.text[end:]
-            return value
+            # A number at the very end may have more digits to come.
+            if end < len(self.text) or not self.more():
+                self.text = self.text[end:]
+                return value
 
 
 def _mptrj_frame(material: str, content: Any, source: str, keys: LabelKeys | None) -> Frame:
@@ -150,14 +157,15 @@ def _mptrj_frame(material: str, content: Any, source: str, keys: LabelKeys | Non
         structure = content["structure"]
         sites = structure["sites"]
         if any(len(site["species"]) != 1 or site["species"][0].get("occu", 1) != 1 for site in sites):
-            raise DataError(f"{source}: it has partly occupied sites, which cannot be simulated")
+            raise DataError("it has partly occupied sites, which cannot be simulated")
         numbers = np.array([atomic_number(site["species"][0]["element"]) for site in sites], dtype=np.int64)
         cell = np.array(structure["lattice"]["matrix"], dtype=np.float64).reshape(3, 3)
         positions = np.array([site["abc"] for site in sites], dtype=np.float64).reshape(-1, 3) @ cell
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{source}: its structure is not in the layout of MPtrj (pymatgen) ({error!r})") from None
+        reason = (
+            str(error) if isinstance(error, DataError) else "its structure is not in the layout of MPtrj (pymatgen)"
+        )
+        raise DataError(f"{source}: {reason}") from None
     info = {k: v for k, v in content.items() if k not in ("structure", "force", "magmom") and v is not None}
     arrays = {k: content[k] for k in ("force", "magmom") if content.get(k) is not None}
     record = Record(numbers, positions, cell, np.ones(3, dtype=bool), {"mp_id": material, **info}, arrays, source)

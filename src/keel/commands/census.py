@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -104,9 +105,9 @@ def _facts(report: Census) -> Table:
     table.add_row("elements", _elements(report))
     table.add_row("labels", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
     names = {3: "three directions", 2: "two directions (slabs)", 1: "one direction", 0: "none (molecules)"}
-    table.add_row(
-        "periodic in", ", ".join(f"{names[k]} {_share(n, report.frames)}" for k, n in report.periodic.items())
-    )
+    several = len(report.periodic) > 1
+    parts = [names[k] + (f" {_share(n, report.frames)}" if several else "") for k, n in report.periodic.items()]
+    table.add_row("periodic in", ", ".join(parts))
     if report.groups:
         table.add_row("split by", ", ".join(f"{k} ({n} values)" for k, n in report.groups.items()))
     return table
@@ -131,21 +132,22 @@ def _ranges(report: Census) -> Table:
     table.add_column("")
     for column in ("smallest", "median", "largest"):
         table.add_column(column, justify="right")
-    table.add_column("smallest, largest at", style="dim")
+    table.add_column("extreme frames", style="dim")
     for name, label in QUANTITIES.items():
         if name in report.ranges:
             span = report.ranges[name]
             values = [_number(v, span) for v in (span.minimum, span.median, span.maximum)]
-            where = " , ".join(w.rpartition(", ")[2] for w in (span.minimum_at, span.maximum_at))
-            table.add_row(label, *values, where.replace(" , ", ", ") if span.minimum < span.maximum else "")
+            where = ", ".join(w.rpartition(", ")[2].removeprefix("frame ") for w in (span.minimum_at, span.maximum_at))
+            table.add_row(label, *values, where if span.minimum < span.maximum else "")
     return table
 
 
 def _number(value: float, span: Range) -> str:
     if not span.unit:
         return f"{value:g}"
-    largest = max(abs(span.minimum), abs(span.maximum))
-    return f"{value:.{1 if largest >= 1000 else 2 if largest >= 100 else 3}f}"
+    spread = span.maximum - span.minimum
+    decimals = 3 - math.floor(math.log10(spread)) if spread > 0 else 3
+    return f"{value:.{min(max(decimals, 1), 4)}f}"
 
 
 def _remarks(name: str, report: Census) -> Table:
