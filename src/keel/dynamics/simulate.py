@@ -102,7 +102,8 @@ def simulate(
     skin
         Of the Verlet lists, in angstrom.
     max_atoms
-        Atoms that move in one batch; None: 64 on a CPU, where large batches lose, 50,000 on a GPU.
+        Atoms that move in one batch (a larger structure alone); None: 256 on a CPU, where larger batches fall out of
+        the cache, 50,000 on a GPU.
     dtype, device
         Of the potential; None keeps its device.
     callback
@@ -124,7 +125,7 @@ def simulate(
     settings = MDSettings(temperature, steps, timestep, friction, seed, ensemble, record_every, recent, skin)
     potential = converted(potential, dtype, device)
     if max_atoms is None:
-        max_atoms = 64 if potential.device.type == "cpu" else 50_000
+        max_atoms = 256 if potential.device.type == "cpu" else 50_000
     criteria = default_criteria() if criteria is None else tuple(criteria)
     done, total = 0, steps * len(states)
     results: list[Trajectory] = []

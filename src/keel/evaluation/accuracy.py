@@ -104,7 +104,7 @@ def accuracy(
     frames
         Read once.
     max_atoms
-        Atoms in one batch (a larger frame makes a batch of its own); None: 512 on a CPU, 20,000 on a GPU.
+        Atoms in one batch (a larger frame makes a batch of its own); None: 256 on a CPU, 20,000 on a GPU.
     dtype, device
         Of the potential; None keeps its own.
 
@@ -115,7 +115,7 @@ def accuracy(
     """
     potential = converted(potential, dtype, device)
     if max_atoms is None:
-        max_atoms = 512 if potential.device.type == "cpu" else 20_000
+        max_atoms = 256 if potential.device.type == "cpu" else 20_000
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     for graph in _batches(frames, potential, max_atoms):

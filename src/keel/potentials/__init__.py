@@ -4,6 +4,7 @@ Importing this package registers the built-in classes, so that :func:`keel.load`
 """
 
 from keel.potentials.base import Potential, Prediction
+from keel.potentials.cgcnn import CGCNN
 from keel.potentials.eam import EAM
 from keel.potentials.files import load, save
 from keel.potentials.lennard_jones import LennardJones
@@ -11,4 +12,15 @@ from keel.potentials.pair import PairPotential
 from keel.potentials.sum import SumPotential
 from keel.potentials.zbl import ZBL
 
-__all__ = ["EAM", "ZBL", "LennardJones", "PairPotential", "Potential", "Prediction", "SumPotential", "load", "save"]
+__all__ = [
+    "CGCNN",
+    "EAM",
+    "ZBL",
+    "LennardJones",
+    "PairPotential",
+    "Potential",
+    "Prediction",
+    "SumPotential",
+    "load",
+    "save",
+]
