@@ -16,6 +16,7 @@ from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.md import md
 from keel.commands.perturb import perturb
+from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.train import train
 from keel.errors import KeelError
@@ -33,6 +34,7 @@ app.command()(dimers)
 app.command()(evaluate)
 app.command()(md)
 app.command()(perturb)
+app.command()(report)
 app.command()(run)
 app.command()(train)
 

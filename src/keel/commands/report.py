@@ -1,0 +1,27 @@
+"""``keel report``: the report of a run folder, written anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, as `keel run` leaves it.", metavar="RUN")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to put the HTML file; default: RUN/report.html. Figures lie beside it.")
+    ] = None,
+) -> None:
+    """Write the report of a finished run again: one HTML file, and each figure as PNG, PDF and CSV.
+
+    The page needs no network and nothing beside it: send it by mail, open it on a phone, print it.
+
+    Example: keel report runs/silica-cgcnn --out /tmp/silica.html
+    """
+    from keel.reporting import write_report
+
+    path = write_report(run, out)
+    typer.echo(path)
+    typer.echo(f"figures as PNG, PDF and CSV: {path.parent / 'figures'}", err=True)
