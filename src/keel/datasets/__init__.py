@@ -61,7 +61,7 @@ class DatasetCard:
 def names() -> list[str]:
     """Return the names of the data sets in the package."""
     files = (entry.name for entry in resources.files(__name__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+    return sorted(name.removesuffix(".extxyz.xz") for name in files if name.endswith(".extxyz.xz"))
 
 
 def card(name: str) -> DatasetCard:

@@ -1,0 +1,211 @@
+"""The census counts right, and finds what was planted."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+import keel
+from keel.atoms.census import take_census
+from keel.atoms.checks import check_frame, closest_pair, duplicates, energy_outliers
+from keel.atoms.frame import Frame
+from keel.atoms.labels import GPA, frame_from_ase
+from keel.atoms.stress_check import check_stress, refuse_wrong_stress
+from keel.cli import main
+from keel.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def relaxation() -> list[Frame]:
+    """Twenty frames of copper whose cell and atoms change little by little."""
+    rng, members = np.random.default_rng(0), []
+    atoms = bulk("Cu", cubic=True)
+    for step in range(20):
+        strain = rng.normal(scale=0.004, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain + strain.T), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.02, size=(4, 3))
+        atoms.calc = EMT()
+        atoms.get_potential_energy(), atoms.get_stress()
+        members.append(frame_from_ase(atoms, f"relax.extxyz, frame {step}").replace(info={"run": f"r{step // 10}"}))
+    return members
+
+
+def messages(frames: list[Frame], level: str) -> list[str]:
+    return [f.message for f in take_census(frames).findings if f.level == level]
+
+
+def test_counts(relaxation: list[Frame]) -> None:
+    slab = relaxation[0].replace(pbc=np.array([True, True, False]), stress=None)
+    census = take_census([*relaxation, slab.replace(energy=None)])
+    assert (census.frames, census.atoms, census.elements) == (21, 84, {"Cu": 84})
+    assert census.labels == {"energy": 20, "forces": 21, "stress": 20}
+    assert census.periodic == {3: 20, 2: 1}
+    assert census.groups == {"run": 2}
+    assert census.compositions == 1
+
+
+def test_ranges(relaxation: list[Frame]) -> None:
+    ranges = take_census(relaxation).ranges
+    energies = [f.energy / 4 for f in relaxation if f.energy is not None]
+    span = ranges["energy_per_atom"]
+    assert (span.minimum, span.median, span.maximum) == (min(energies), np.median(energies), max(energies))
+    assert span.maximum_at == f"relax.extxyz, frame {int(np.argmax(energies))}"
+    stress = np.diag([-3.0, -6.0, -9.0]) * GPA
+    assert take_census([relaxation[0].replace(stress=stress)]).ranges["pressure"].median == pytest.approx(6.0)
+    assert ranges["nearest_distance"].minimum == min(closest_pair(f).distance for f in relaxation)  # type: ignore[union-attr]
+    assert "pressure" not in take_census([f.replace(stress=None) for f in relaxation]).ranges
+
+
+def test_census_is_json(relaxation: list[Frame]) -> None:
+    content = json.loads(json.dumps(take_census(relaxation[:2]).to_dict(), allow_nan=False))
+    assert content["frames"] == 2
+    assert content["stress"]["slope"] is None
+    assert "cannot be checked" in content["stress"]["verdict"]
+    assert json.loads(json.dumps(take_census(relaxation).to_dict(), allow_nan=False))["stress"]["pairs"] == 19
+
+
+def test_stress_agrees_with_energies(relaxation: list[Frame]) -> None:
+    check = check_stress(relaxation)
+    assert check.pairs == 19
+    assert check.slope == pytest.approx(1.0, abs=0.02)
+    assert check.correlation > 0.999
+    assert check.contradiction is None
+    refuse_wrong_stress(relaxation)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (-1.0, "opposite"),
+        (1 / GPA, "in GPa,"),
+        (-10 / GPA, "VASP"),
+        (10 / GPA, "in kbar,"),
+        (-1 / GPA, "GPa with"),
+        (7.0, "unit or sign"),
+    ],
+)
+def test_wrong_stress_is_refused_and_named(factor: float, words: str, relaxation: list[Frame]) -> None:
+    wrong = [f.replace(stress=f.stress * factor) for f in relaxation]
+    assert words in messages(wrong, "refuse")[0]
+    with pytest.raises(DataError, match=r"relax\.extxyz: the stress contradicts the energies"):
+        refuse_wrong_stress(wrong)
+
+
+def test_stress_of_a_fixed_cell_cannot_be_checked(relaxation: list[Frame]) -> None:
+    check = check_stress([relaxation[0]] * 10)
+    assert not check.conclusive
+    assert "cannot be checked" in str(check)
+    noise = np.random.default_rng(1)
+    noisy = [f.replace(energy=noise.normal()) for f in relaxation]
+    assert check_stress(noisy).contradiction is None
+
+
+def test_unwrapped_atoms_do_not_disturb_the_stress_check(relaxation: list[Frame]) -> None:
+    hops = np.random.default_rng(2)
+    moved = [f.replace(positions=f.positions + hops.integers(-2, 3, (4, 3)) @ f.cell) for f in relaxation]
+    assert check_stress(moved).slope == pytest.approx(check_stress(relaxation).slope, abs=1e-9)
+
+
+def test_outliers(relaxation: list[Frame]) -> None:
+    assert energy_outliers(relaxation) == []
+    far = [*relaxation[:-1], relaxation[-1].replace(energy=relaxation[-1].energy + 40.0)]
+    ((frame, distance),) = energy_outliers(far)
+    assert frame is far[-1]
+    assert distance == pytest.approx(10.0, abs=0.5)
+    assert "far outside" in messages(far, "warn")[0]
+    assert energy_outliers(far[-5:]) == []
+
+
+def test_overlaps(relaxation: list[Frame]) -> None:
+    close = relaxation[0].positions.copy()
+    close[1] = close[0] + [0.0, 0.0, 0.9]
+    frame = relaxation[0].replace(positions=close)
+    check_frame(frame)
+    assert "Cu-Cu at 0.34 (relax.extxyz, frame 0)" in messages([frame], "warn")[0]
+    assert messages(relaxation, "warn") == []
+    close[1] = close[0] + frame.cell[0] + [0.0, 0.0, 0.05]
+    with pytest.raises(DataError, match="atoms 0 and 1 overlap"):
+        check_frame(relaxation[0].replace(positions=close))
+
+
+def test_duplicates(relaxation: list[Frame]) -> None:
+    again = relaxation[3].replace(source="relax.extxyz, frame 20")
+    assert duplicates([*relaxation, again]) == [(relaxation[3], again)]
+    assert "1 frame repeating another exactly" in messages([*relaxation, again], "note")[0]
+    assert messages([*relaxation, again], "warn") == []
+    other = again.replace(energy=0.0)
+    assert "carry other labels" in messages([*relaxation, other], "warn")[-1]
+    assert duplicates([relaxation[3], again.replace(numbers=again.numbers + 1)]) == []
+    assert duplicates([relaxation[3], again.replace(pbc=np.array([True, True, False]))]) == []
+
+
+def test_notes(relaxation: list[Frame]) -> None:
+    info = {"energy_extrapolated": relaxation[0].energy + 0.4, "other_energy": 1.0, "unused_columns": "tags magmoms"}
+    notes = " ".join(messages([relaxation[0].replace(info=info), relaxation[1].replace(stress=None)], "note"))
+    assert "differ by up to 100 meV/atom" in notes
+    assert "label energy that is not used" in notes
+    assert "magmoms, tags" in notes
+    assert "1 frame without stress" in notes
+
+
+def test_no_frames() -> None:
+    with pytest.raises(DataError, match="no frames"):
+        take_census([])
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["keel", "census", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_command(
+    relaxation: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, bad, clean = (tmp_path / name for name in ("a.extxyz", "b.npz", "bad.xyz", "clean.extxyz"))
+    keel.write(first, [*relaxation, relaxation[0].replace(energy=np.nan)])
+    keel.write(second, relaxation[:1])
+    assert run(monkeypatch, first, second, "--skip-bad", bad, "--write", clean) == 0
+    output = capsys.readouterr().out
+    for words in ("20, 80 atoms", "Cu 80", "agrees with the energies", "1 structures of one file", "1 frames were set"):
+        assert words in output
+    assert len(keel.read(clean)) == 21
+    assert "energy=nan" in bad.read_text()
+    assert run(monkeypatch, first, "--skip-bad", bad, "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    assert report["frames"] == 20
+    assert len(report["set_aside"]) == 1
+
+
+def test_command_refuses_a_wrong_stress_after_showing_it(
+    relaxation: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keel.write(tmp_path / "a.extxyz", [f.replace(stress=-f.stress) for f in relaxation])
+    assert run(monkeypatch, tmp_path / "a.extxyz") == 2
+    output = capsys.readouterr()
+    assert "Cu 80" in output.out
+    assert "a.extxyz: the stress contradicts the energies" in output.err
+
+
+def test_command_brings_foreign_names_and_units_home(
+    relaxation: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = [f.replace(energy=None, stress=None, info={"E": f.energy, "sigma": f.stress / GPA}) for f in relaxation]
+    keel.write(tmp_path / "raw.xyz", foreign)
+    options = ("--energy-key", "E", "--stress-key", "sigma", "--stress-convention", "gpa")
+    assert run(monkeypatch, tmp_path / "raw.xyz", *options, "--write", tmp_path / "home.extxyz") == 0
+    for frame, home in zip(relaxation, keel.read(tmp_path / "home.extxyz"), strict=True):
+        assert home.energy == frame.energy
+        np.testing.assert_allclose(home.stress, frame.stress, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["metals/cu-train", "metals/mo-train", "mptrj/ymgpo4-relaxations"])
+def test_real_stresses_agree_with_energies(name: str, data_dir: Path) -> None:
+    check = check_stress(keel.read(data_dir / f"{name}.extxyz", index=":300"))
+    assert check.conclusive
+    assert check.slope == pytest.approx(1.0, abs=0.2)

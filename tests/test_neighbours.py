@@ -1,0 +1,168 @@
+"""Neighbour lists equal a direct enumeration of images, for every cell."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keel
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import batch, graph_of, neighbour_list
+from keel.errors import DataError
+
+Edge = tuple[int, int, int, int, int]
+
+
+def enumerate_images(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> set[Edge]:
+    """Every pair within the cutoff, by trying all images that could reach; distances as in the list under test."""
+    reach = np.zeros(3, dtype=int)
+    if pbc.any():
+        # |S_k| <= (cutoff + extent) x |column k of the (pseudo-)inverse of the periodic vectors|.
+        inverse = np.linalg.pinv(cell[pbc])
+        extent = np.ptp(positions, axis=0)
+        reach[pbc] = np.ceil((cutoff + np.linalg.norm(extent)) * np.linalg.norm(inverse, axis=0)).astype(int)
+    edges = set()
+    for shift in product(*(range(-n, n + 1) for n in reach)):
+        vectors = positions[None, :] + np.array(shift) @ cell - positions[:, None]
+        distances = np.linalg.norm(vectors, axis=2)
+        for i, j in np.argwhere(distances < cutoff):
+            if i != j or any(shift):
+                edges.add((int(i), int(j), *shift))
+    return edges
+
+
+def listed(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float, half: bool = False) -> list[Edge]:
+    edge_index, shifts = neighbour_list(positions, cell, pbc, cutoff, half_list=half)
+    return [(int(i), int(j), *map(int, s)) for (i, j), s in zip(edge_index.T, shifts, strict=True)]
+
+
+CELLS = {
+    "cubic": np.eye(3) * 4.0,
+    "tiny": np.eye(3) * 1.3,
+    "skewed": np.array([[3.0, 0, 0], [2.7, 1.5, 0], [-2.1, 1.9, 2.5]]),
+    "tiny and skewed": np.array([[1.5, 0, 0], [1.4, 1.0, 0], [1.3, 0.9, 1.1]]),
+    "left-handed": np.array([[0, 3.0, 0], [3.0, 0, 0], [0, 0, 3.0]]),
+    "needle": np.diag([1.2, 9.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("pbc", list(product([True, False], repeat=3)))
+@given(seed=st.integers(0, 1000), n=st.integers(1, 4), cutoff=st.floats(0.8, 3.5))
+@settings(max_examples=4, deadline=None)
+def test_list_equals_enumeration(name: str, pbc: tuple[bool, ...], seed: int, n: int, cutoff: float) -> None:
+    cell, rng = CELLS[name], np.random.default_rng(seed)
+    # Up to two cells outside on either side: positions need not be wrapped.
+    positions = rng.uniform(-2.0, 3.0, (n, 3)) @ cell
+    edges = listed(positions, cell, np.array(pbc), cutoff)
+    assert len(edges) == len(set(edges))
+    assert set(edges) == enumerate_images(positions, cell, np.array(pbc), cutoff)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 30), cutoff=st.floats(0.5, 6.0))
+@settings(max_examples=30, deadline=None)
+def test_molecule_without_a_cell(seed: int, n: int, cutoff: float) -> None:
+    positions = np.random.default_rng(seed).normal(scale=2.0, size=(n, 3))
+    pbc = np.zeros(3, dtype=bool)
+    assert set(listed(positions, np.zeros((3, 3)), pbc, cutoff)) == enumerate_images(
+        positions, np.zeros((3, 3)), pbc, cutoff
+    )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_half_list_holds_each_pair_once(name: str) -> None:
+    positions = np.random.default_rng(1).uniform(-1.0, 2.0, (3, 3)) @ CELLS[name]
+    pbc = np.ones(3, dtype=bool)
+    half = listed(positions, CELLS[name], pbc, 3.0, half=True)
+    back = [(j, i, -a, -b, -c) for i, j, a, b, c in half]
+    full = listed(positions, CELLS[name], pbc, 3.0)
+    assert not set(half) & set(back)
+    assert set(half) | set(back) == set(full)
+    assert 2 * len(half) == len(full)
+
+
+def test_sorted_by_first_atom() -> None:
+    atoms = bulk("Cu", cubic=True).repeat(2)
+    edge_index, _ = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, 5.0)
+    assert (np.diff(edge_index[0]) >= 0).all()
+
+
+def test_nothing_within_reach() -> None:
+    edge_index, shifts = neighbour_list(np.zeros((1, 3)), np.eye(3) * 9, np.ones(3, dtype=bool), 5.0)
+    assert edge_index.shape == (2, 0)
+    assert shifts.shape == (0, 3)
+    assert neighbour_list(np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, dtype=bool), 5.0)[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("positions", "cell", "cutoff", "words"),
+    [
+        ([[np.nan, 0, 0]], np.eye(3), 1.0, "not finite"),
+        ([[0, 0, 0]], np.full((3, 3), np.inf), 1.0, "not finite"),
+        ([[0, 0, 0]], np.eye(3), 0.0, "cutoff must be a positive"),
+        ([[0, 0, 0]], np.eye(3), np.nan, "cutoff must be a positive"),
+        ([[0, 0, 0]], np.diag([1.0, 0, 1]), 1.0, "no volume"),
+        ([[0, 0, 0]], np.ones((3, 3)), 1.0, "no volume"),
+    ],
+)
+def test_impossible_lists_are_refused(positions: list, cell: np.ndarray, cutoff: float, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        neighbour_list(np.array(positions, dtype=float), cell, np.ones(3, dtype=bool), cutoff)
+
+
+def test_errors_name_the_frame() -> None:
+    frame = Frame(np.array([14]), np.zeros((1, 3)), pbc=np.ones(3, dtype=bool), source="a.extxyz, frame 7")
+    with pytest.raises(DataError, match=r"a\.extxyz, frame 7: the cell has no volume"):
+        keel.batch([frame], 5.0)
+
+
+def test_batch_takes_frames_and_atoms_one_or_many() -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.info["energy"] = -1.5
+    frame = keel.atoms.labels.frame_from_ase(atoms)
+    single = batch(atoms, 3.0)
+    assert single.n_edges == batch(frame, 3.0).n_edges == 48
+    both = batch([atoms, frame], 3.0, dtype=torch.float64)
+    assert (both.n_structures, both.n_atoms, both.n_edges) == (2, 8, 96)
+    assert both.positions.dtype == torch.float64
+    assert both.labels is not None
+    assert both.labels.energy.tolist() == [-1.5, -1.5]
+    with pytest.raises(DataError, match="empty list"):
+        batch([], 3.0)
+
+
+def test_labels_carry_masks() -> None:
+    full = Frame(np.array([14, 8]), np.eye(3)[:2], energy=-1.0, forces=np.ones((2, 3)), stress=np.eye(3))
+    bare = Frame(np.array([14]), np.zeros((1, 3)))
+    labels = batch([full, bare], 2.0).labels
+    assert labels is not None
+    for mask in (labels.energy_mask, labels.forces_mask, labels.stress_mask):
+        assert mask.tolist() == [True, False]
+    assert labels.energy.dtype == torch.float64
+    assert labels.energy.tolist() == [-1.0, 0.0]
+    assert labels.forces[2].tolist() == [0.0, 0.0, 0.0]
+    assert labels.stress[1].abs().sum() == 0
+    assert graph_of(full, 2.0, labels=False).labels is None
+
+
+def test_zero_energy_is_a_label() -> None:
+    labels = batch(Frame(np.array([14]), np.zeros((1, 3)), energy=0.0), 2.0).labels
+    assert labels is not None
+    assert labels.energy_mask.tolist() == [True]
+
+
+@pytest.mark.parametrize("cutoff", [3.0, 8.0])
+def test_agrees_with_ase(cutoff: float) -> None:
+    from ase.neighborlist import neighbor_list
+
+    atoms = Atoms(
+        "SiO2", [[0, 0, 0], [1.6, 0, 0], [0, 1.6, 4.0]], cell=[[3, 0, 0], [1, 3.5, 0], [0.5, 0.2, 4]], pbc=True
+    )
+    i, j, shifts = neighbor_list("ijS", atoms, cutoff)
+    expected = {(int(a), int(b), *map(int, s)) for a, b, s in zip(i, j, shifts, strict=True)}
+    assert set(listed(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)) == expected
