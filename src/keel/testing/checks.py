@@ -1,0 +1,229 @@
+"""What every potential must fulfil, as functions that raise an AssertionError where it does not.
+
+Each takes a potential and the frames of a trial structure; the potential's dtype decides how closely numbers must
+agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.neighbours import batch
+from keel.potentials.base import Potential, Prediction
+
+Check = Callable[[Potential, Sequence[Frame]], None]
+
+STEP = 1e-4  # angstrom, of finite differences
+
+
+def predict(potential: Potential, frames: Sequence[Frame]) -> Prediction:
+    """Return the prediction of a batch of frames in the potential's dtype."""
+    prediction: Prediction = potential(batch(frames, potential.cutoff, dtype=potential.dtype))
+    return prediction
+
+
+def assert_equal(what: str, found: ArrayLike, expected: ArrayLike, scale: float, tolerance: float) -> None:
+    """Raise unless two arrays agree to ``tolerance`` times ``scale`` (not less than 1e-3 eV or eV/angstrom)."""
+    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    assert found.shape == expected.shape, f"{what}: shape {found.shape} instead of {expected.shape}"
+    difference = float(np.abs(found - expected).max(initial=0.0))
+    allowed = tolerance * max(scale, 1e-3)
+    # Not (difference <= allowed), so that NaN fails.
+    assert difference <= allowed, f"{what} differ by {difference:.3g}, more than {allowed:.3g}"
+
+
+def assert_same(a: Prediction, b: Prediction, what: str, tolerance: float | None = None) -> None:
+    """Raise unless two predictions agree to rounding in the dtype of their forces (or to a relative tolerance)."""
+    assert a.forces is not None, "there are no forces"
+    assert b.forces is not None, "there are no forces"
+    assert a.stress is not None, "there is no stress"
+    assert b.stress is not None, "there is no stress"
+    if tolerance is None:
+        tolerance = _rounding(a.forces.dtype)
+    assert_equal(f"{what}: energies", a.energy, b.energy, _size(b), tolerance)
+    largest = _largest(b.atomic_energies)
+    assert_equal(f"{what}: atomic energies", a.atomic_energies, b.atomic_energies, largest, tolerance)
+    assert_equal(f"{what}: forces", a.forces, b.forces, _largest(b.forces), tolerance)
+    assert bool((a.stress.isnan() == b.stress.isnan()).all()), f"{what}: stresses are there for different structures"
+    assert_equal(f"{what}: stresses", a.stress.nan_to_num(), b.stress.nan_to_num(), _largest(b.stress), tolerance)
+
+
+def result(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Shapes and dtypes are right, all is finite, forces add up to zero, stress is symmetric or NaN."""
+    p = predict(potential, frames)
+    n, periodic = sum(map(len, frames)), torch.tensor([bool(f.pbc.all()) for f in frames])
+    assert p.forces is not None, "there are no forces"
+    assert p.stress is not None, "there is no stress"
+    assert p.energy.shape == (len(frames),), f"energy has shape {tuple(p.energy.shape)}"
+    assert p.energy.dtype == p.atomic_energies.dtype == torch.float64, "energies are not in float64"
+    assert p.atomic_energies.shape == (n,), f"atomic energies have shape {tuple(p.atomic_energies.shape)}"
+    assert p.forces.shape == (n, 3), f"forces have shape {tuple(p.forces.shape)}"
+    assert p.stress.shape == (len(frames), 3, 3), f"stress has shape {tuple(p.stress.shape)}"
+    assert p.forces.dtype == p.stress.dtype == potential.dtype, "forces or stress are not in the potential's dtype"
+    assert bool(p.energy.isfinite().all() and p.forces.isfinite().all()), "energy or forces are not finite"
+    defined = p.stress.isfinite().all(dim=2).all(dim=1)
+    assert bool((defined == periodic).all()), "stress must be finite where pbc is True in three directions, else NaN"
+    assert not p.energy.requires_grad, "the energy holds on to an autograd graph"
+    assert not p.forces.requires_grad, "the forces hold on to an autograd graph"
+    tolerance = _rounding(potential.dtype)
+    start = 0
+    for frame in frames:
+        total = p.forces[start : start + len(frame)].sum(dim=0)
+        assert_equal("total forces", total, np.zeros(3), _largest(p.forces), tolerance)
+        start += len(frame)
+    stress = p.stress.nan_to_num()
+    assert_equal("stress and its transpose", stress, stress.transpose(1, 2), _largest(stress), tolerance)
+
+
+def translation(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Nothing depends on the origin."""
+    moved = [f.replace(positions=f.positions + np.array([1.3, -0.7, 2.1])) for f in frames]
+    assert_same(predict(potential, moved), predict(potential, frames), "translated structures")
+
+
+def rotation(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Energies stay; forces and stress rotate with the structure."""
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    turn = turn * np.linalg.det(turn)
+    turned = [f.replace(positions=f.positions @ turn.T, cell=f.cell @ turn.T) for f in frames]
+    before, after = predict(potential, frames), predict(potential, turned)
+    r = torch.tensor(turn, dtype=potential.dtype)
+    assert before.forces is not None, "there are no forces"
+    assert before.stress is not None, "there is no stress"
+    expected = Prediction(before.energy, before.forces @ r.T, r @ before.stress @ r.T, before.atomic_energies)
+    assert_same(after, expected, "rotated structures")
+
+
+def permutation(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Nothing depends on the order of the atoms."""
+    rng = np.random.default_rng(2)
+    orders = [rng.permutation(len(f)) for f in frames]
+    mixed = [f.replace(numbers=f.numbers[o], positions=f.positions[o]) for f, o in zip(frames, orders, strict=True)]
+    start = np.cumsum([0, *map(len, frames)])
+    order = torch.from_numpy(np.concatenate([o + s for o, s in zip(orders, start, strict=False)]))
+    before, after = predict(potential, frames), predict(potential, mixed)
+    assert before.forces is not None, "there are no forces"
+    expected = Prediction(before.energy, before.forces[order], before.stress, before.atomic_energies[order])
+    assert_same(after, expected, "permuted structures")
+
+
+def wrapping(potential: Potential, frames: Sequence[Frame]) -> None:
+    """An atom may stand in any image of the cell."""
+    rng = np.random.default_rng(3)
+    shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
+    moved = [f.replace(positions=f.positions + s @ f.cell) for f, s in zip(frames, shifts, strict=True)]
+    assert_same(predict(potential, moved), predict(potential, frames), "structures with atoms in other images")
+
+
+def batching(potential: Potential, frames: Sequence[Frame]) -> None:
+    """A batch equals its members."""
+    members = [*frames, *frames[::-1]]
+    alone = [predict(potential, [f]) for f in members]
+    expected = Prediction(
+        energy=torch.cat([p.energy for p in alone]),
+        forces=torch.cat([p.forces for p in alone if p.forces is not None]),
+        stress=torch.cat([p.stress for p in alone if p.stress is not None]),
+        atomic_energies=torch.cat([p.atomic_energies for p in alone]),
+    )
+    assert_same(predict(potential, members), expected, "members of a batch")
+
+
+def extensivity(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Energies of supercells, and of fragments that do not see each other, add up."""
+    for frame in frames:
+        one, two = predict(potential, [frame]), predict(potential, [_doubled(frame, 3.0 * potential.cutoff)])
+        assert one.forces is not None, "there are no forces"
+        assert one.stress is not None, "there is no stress"
+        expected = Prediction(2 * one.energy, one.forces.repeat(2, 1), one.stress, one.atomic_energies.repeat(2))
+        assert_same(two, expected, "doubled structures")
+
+
+def list_kinds(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Half and full lists, and lists that reach further than the cutoff, give the same; edge vectors may be given."""
+    expected = predict(potential, frames)
+    for half_list in (False, True):
+        for cutoff in (potential.cutoff, 1.3 * potential.cutoff):
+            graph = batch(frames, cutoff, half_list=half_list, dtype=potential.dtype)
+            assert_same(potential(graph), expected, f"lists (half_list={half_list}, cutoff={cutoff:g})")
+            known = potential(graph, vectors=graph.edge_vectors().T.contiguous().T)
+            assert_same(known, expected, "known edge vectors")
+    energy = potential(graph, derivatives=False).energy
+    assert_equal("energies without derivatives", energy, expected.energy, _size(expected), _rounding(potential.dtype))
+
+
+def forces(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Forces are -dE/dx, by central differences (float64)."""
+    for frame in frames:
+        moved = []
+        for k in range(3 * len(frame)):
+            for step in (STEP, -STEP):
+                positions = frame.positions.copy()
+                positions.flat[k] += step
+                moved.append(frame.replace(positions=positions))
+        energy = predict(potential, moved).energy.numpy().reshape(-1, 2)
+        found = predict(potential, [frame]).forces
+        assert found is not None, "there are no forces"
+        difference = -(energy[:, 0] - energy[:, 1]).reshape(-1, 3) / (2 * STEP)
+        assert_equal("forces and -dE/dx", found, difference, _largest(found), 1e-5)
+
+
+def stress(potential: Potential, frames: Sequence[Frame]) -> None:
+    """Stress is (1/V) dE/d strain, by central differences (float64)."""
+    for frame in (f for f in frames if f.pbc.all()):
+        strained = []
+        for k in range(9):
+            for step in (STEP, -STEP):
+                deformation = np.eye(3)
+                deformation.flat[k] += step
+                strained.append(_deformed(frame, deformation))
+        energy = predict(potential, strained).energy.numpy().reshape(-1, 2)
+        difference = (energy[:, 0] - energy[:, 1]).reshape(3, 3) / (2 * STEP * frame.volume)
+        found = predict(potential, [frame]).stress
+        assert found is not None, "there is no stress"
+        assert_equal("stress and dE/d strain / V", found[0], difference, _largest(found), 1e-5)
+
+
+INVARIANCES: dict[str, Check] = {
+    check.__name__: check
+    for check in (result, translation, rotation, permutation, wrapping, batching, extensivity, list_kinds)
+}
+"""Checks in either dtype."""
+
+DERIVATIVES: dict[str, Check] = {check.__name__: check for check in (forces, stress)}
+"""Checks in float64."""
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    return 1e-9 if dtype == torch.float64 else 2e-4
+
+
+def _size(prediction: Prediction) -> float:
+    """Energies of atoms may cancel in their sum, their rounding does not."""
+    return float(prediction.atomic_energies.abs().sum())
+
+
+def _largest(values: Tensor) -> float:
+    return float(values.nan_to_num().abs().max()) if values.numel() else 0.0
+
+
+def _deformed(frame: Frame, deformation: Array) -> Frame:
+    return frame.replace(positions=frame.positions @ deformation, cell=frame.cell @ deformation)
+
+
+def _doubled(frame: Frame, apart: float) -> Frame:
+    """Repeat along the first periodic direction, or else put a copy far away."""
+    periodic = np.flatnonzero(frame.pbc)
+    cell = frame.cell.copy()
+    step = frame.cell[periodic[0]] if len(periodic) else np.array([apart + np.ptp(frame.positions), 0.0, 0.0])
+    if len(periodic):
+        cell[periodic[0]] *= 2
+    numbers = np.concatenate([frame.numbers, frame.numbers])
+    return frame.replace(
+        numbers=numbers, positions=np.concatenate([frame.positions, frame.positions + step]), cell=cell
+    )

@@ -1,0 +1,75 @@
+"""The structures on which the contract of potentials is tried: ordinary ones, and those that break codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.frame import Frame
+
+STRUCTURES = ("periodic", "tiny cell", "slab", "molecule", "one atom", "no edge", "two systems")
+"""Names of the trial structures, each a batch of one or two frames."""
+
+PERIODIC = ("periodic", "tiny cell", "two systems")
+"""Those with a frame that is periodic in three directions, so that it has a stress."""
+
+
+def trial_frames(name: str, elements: Sequence[int], cutoff: float) -> list[Frame]:
+    """Return the frames of a trial structure, made of the given elements for a potential of the given cutoff.
+
+    Atoms stand on a jittered, sheared grid of the spacing of chemical bonds.
+
+    Raises
+    ------
+    KeyError
+        If there is no structure of that name.
+    """
+    shear = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.3, 1.0]])
+    if name == "periodic":
+        return [_grid((2, 2, 2), elements, shear, (True, True, True))]
+    if name == "tiny cell":
+        return [_grid((1, 1, 2), elements, shear, (True, True, True))]
+    if name == "slab":
+        return [_grid((2, 1, 2), elements, shear, (True, True, False))]
+    if name == "molecule":
+        return [_grid((1, 2, 3), elements, shear, (False, False, False))]
+    if name == "one atom":
+        return [_molecule(elements[:1], [[0.3, -0.2, 0.1]])]
+    if name == "no edge":
+        return [_molecule([elements[0], elements[-1]], [[0.0, 0.0, 0.0], [0.0, 2.5 * cutoff, 0.0]])]
+    if name == "two systems":
+        return [*trial_frames("molecule", elements, cutoff), *trial_frames("periodic", elements[::-1], cutoff)]
+    raise KeyError(name)
+
+
+def dimer(first: int, second: int, distance: float) -> Frame:
+    """Return two atoms without a cell."""
+    return _molecule([first, second], [[0.0, 0.0, 0.0], [0.6 * distance, 0.0, 0.8 * distance]])
+
+
+def atom(number: int) -> Frame:
+    """Return one atom without a cell."""
+    return _molecule([number], [[0.0, 0.0, 0.0]])
+
+
+def _molecule(numbers: Sequence[int], positions: Sequence[Sequence[float]]) -> Frame:
+    return Frame(numbers=np.array(numbers, dtype=np.int64), positions=np.array(positions, dtype=np.float64))
+
+
+def _grid(shape: tuple[int, int, int], elements: Sequence[int], shear: np.ndarray, pbc: tuple[bool, ...]) -> Frame:
+    n = int(np.prod(shape))
+    numbers = np.resize(np.array(elements, dtype=np.int64), n)
+    spacing = 2.1 * float(COVALENT_RADII[numbers].mean())
+    points = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(n, 3)
+    jitter = np.random.default_rng(n).uniform(-0.08, 0.08, (n, 3))
+    cell = spacing * np.array(shape)[:, None] * shear
+    cell[[not p for p in pbc]] = 0.0
+    return Frame(
+        numbers=numbers,
+        positions=spacing * (points + jitter) @ shear,
+        cell=cell,
+        pbc=np.array(pbc),
+        source=f"trial structure {shape}",
+    )
