@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,30 +12,11 @@ from torch import Tensor, nn
 from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.base import Potential
-from keel.potentials.switch import quintic_switch, quintic_switch_derivative
-
-SWITCH_START = 0.66
-"""The switch begins at this fraction of the cutoff."""
+from keel.potentials.base import Potential, lengths
+from keel.potentials.eam_terms import EAMTerms, switch
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
 ELEMENT_PARAMETERS = ("density", "beta", "embedding")
-
-
-@dataclass(frozen=True)
-class Dimer:
-    """The energy of two atoms alone, and what it consists of, against their distance; all shape (n,), in eV.
-
-    ``total = embedding + pair``; the per-element offsets are ``atomic`` and not part of the total. ``density`` is the
-    electron density (dimensionless) at the first and at the second atom, shape (2, n).
-    """
-
-    distance: Tensor
-    total: Tensor
-    embedding: Tensor
-    pair: Tensor
-    density: Tensor
-    atomic: float
 
 
 class EAM(Potential):
@@ -75,8 +55,8 @@ class EAM(Potential):
         If a pair or a value is missing, or a value is not a number of the right sign.
     """
 
-    half_list: ClassVar[bool] = True
-    closed_form: ClassVar[bool] = True
+    half_list = True
+    closed_form = True
 
     pair_index: Tensor
     pair_radius: Tensor
@@ -145,11 +125,13 @@ class EAM(Potential):
         """See :class:`Potential`."""
         return self.energies_and_gradient(graph, vectors, differentiable=vectors.requires_grad)[0]
 
-    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
-        r = torch.linalg.vector_norm(vectors, dim=1)
-        energies, slope = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
-        return energies, (slope / r)[:, None] * vectors
+        r = lengths(vectors)
+        terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
+        return terms.energies, (terms.slope / r)[:, None] * vectors
 
     def terms(self, values: Mapping[str, Tensor]) -> EAMTerms:
         """Return the functions of this potential with the given parameter values (see :meth:`values`)."""
@@ -169,104 +151,25 @@ class EAM(Potential):
     def pair_energy(self, r: Tensor, first: int | str, second: int | str) -> Tensor:
         """Return phi(r) in eV between two elements, shape of ``r`` (angstrom)."""
         pair = torch.full(r.shape, self._index(first) * len(self.symbols) + self._index(second))
-        return self.terms(self.values()).pair(r, *self._switch(r), pair)[0].detach()
+        with torch.no_grad():
+            return self.terms(self.values()).pair(r, *switch(r, self.cutoff), pair)[0]
 
     def density(self, r: Tensor, donor: int | str) -> Tensor:
         """Return the electron density that an atom of ``donor`` gives at distance r (angstrom), dimensionless."""
-        return self.terms(self.values()).density(r, *self._switch(r), torch.full(r.shape, self._index(donor)))[0].detach()
+        donors = torch.full(r.shape, self._index(donor))
+        with torch.no_grad():
+            return self.terms(self.values()).density(r, *switch(r, self.cutoff), donors)[0]
 
     def embedding_energy(self, rho: Tensor, element: int | str) -> Tensor:
         """Return F(rho) in eV of an element, shape of ``rho``; without the element's offset."""
-        return self.terms(self.values()).embed(rho, torch.full(rho.shape, self._index(element)))[0].detach()
-
-    def dimer(self, first: int | str, second: int | str, distance: Tensor) -> Dimer:
-        """Return the energy of two atoms against their distance (angstrom, (n,)) with its shares."""
-        density = torch.stack([self.density(distance, second), self.density(distance, first)])
-        embedding = self.embedding_energy(density[0], first) + self.embedding_energy(density[1], second)
-        pair = self.pair_energy(distance, first, second)
-        atomic = float(self.energy_offsets[[atomic_number(first), atomic_number(second)]].sum())
-        return Dimer(distance, embedding + pair, embedding, pair, density, atomic)
-
-    def _switch(self, r: Tensor) -> tuple[Tensor, Tensor]:
-        return switch(r, self.cutoff)
+        with torch.no_grad():
+            return self.terms(self.values()).embed(rho, torch.full(rho.shape, self._index(element)))[0]
 
     def _index(self, element: int | str) -> int:
         index = int(self.species_index[atomic_number(element)])
         if index < 0:
             raise ConfigError(f"this EAM knows {', '.join(self.symbols)} but not {element}")
         return index
-
-
-@dataclass(frozen=True)
-class EAMTerms:
-    """The functions of an EAM with their parameters laid out for evaluation over many pairs.
-
-    Per ordered pair of elements a * n_elements + b: ``alpha``, ``log_scale`` (alpha radius), ``repulsion``,
-    ``attraction``; per element ``beta``, ``log_density`` (ln density + beta radius), ``embedding``. Each function returns its
-    value and its derivative.
-    """
-
-    n_elements: int
-    alpha: Tensor
-    log_scale: Tensor
-    repulsion: Tensor
-    attraction: Tensor
-    beta: Tensor
-    log_density: Tensor
-    embedding: Tensor
-    delta: float
-    cutoff: float
-
-    def evaluate(self, r: Tensor, edge_index: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) and dE/dr (E,) for a half list of pairs at distances r (E,)."""
-        i, j = edge_index
-        first, second = species.index_select(0, i), species.index_select(0, j)
-        s, ds = switch(r, self.cutoff)
-        phi, phi_slope = self.pair(r, s, ds, first * self.n_elements + second)
-        to_i, to_i_slope = self.density(r, s, ds, second)
-        to_j, to_j_slope = (to_i, to_i_slope) if self.n_elements == 1 else self.density(r, s, ds, first)
-        rho = r.new_zeros(len(species)).index_add(0, i, to_i).index_add(0, j, to_j)
-        energies, embedding_slope = self.embed(rho, species)
-        slope = (
-            phi_slope
-            + embedding_slope.index_select(0, i) * to_i_slope
-            + embedding_slope.index_select(0, j) * to_j_slope
-        )
-        half = 0.5 * phi
-        return energies.index_add(0, i, half).index_add(0, j, half), slope
-
-    def pair(self, r: Tensor, s: Tensor, ds: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Phi = (repulsion x^2 - attraction x) s and its derivative, in eV and eV/angstrom."""
-        alpha = self._take(self.alpha, pair)
-        x = torch.exp(self._take(self.log_scale, pair) - alpha * r)
-        repulsive = self._take(self.repulsion, pair) * x
-        attraction = self._take(self.attraction, pair)
-        phi = (repulsive - attraction) * x
-        slope = alpha * x * (attraction - 2.0 * repulsive)
-        return phi * s, slope * s + phi * ds
-
-    def density(self, r: Tensor, s: Tensor, ds: Tensor, donor: Tensor) -> tuple[Tensor, Tensor]:
-        """Electron density of a donor and its derivative (1/angstrom)."""
-        beta = self._take(self.beta, donor)
-        f = torch.exp(self._take(self.log_density, donor) - beta * r)
-        return f * s, f * (ds - beta * s)
-
-    def embed(self, rho: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
-        """F(rho) = -embedding [sqrt(rho + delta) - sqrt(delta)] and dF/d rho, in eV."""
-        root = torch.sqrt(rho + self.delta)
-        embedding = self._take(self.embedding, species)
-        return embedding * (self.delta**0.5 - root), -0.5 * embedding / root
-
-    @staticmethod
-    def _take(table: Tensor, index: Tensor) -> Tensor:
-        """Gather, or broadcast where there is one entry only."""
-        return table if len(table) == 1 else table.index_select(0, index)
-
-
-def switch(r: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
-    """Return the quintic C2 switch from 1 at 0.66 cutoff to 0 at the cutoff, and its derivative."""
-    inner = SWITCH_START * cutoff
-    return quintic_switch(r, inner, cutoff), quintic_switch_derivative(r, inner, cutoff)
 
 
 def pair_names(symbols: Sequence[str]) -> list[str]:
