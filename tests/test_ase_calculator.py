@@ -12,7 +12,7 @@ from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 
 import keel
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.interfaces.ase import KeelCalculator
 from keel.potentials import LennardJones
 
@@ -180,6 +180,9 @@ def test_from_a_file_in_another_precision(tmp_path):
         results[dtype] = atoms.get_forces()
     np.testing.assert_allclose(results["float32"], results["float64"], atol=1e-4)
     assert np.abs(results["float32"] - results["float64"]).max() > 0
+    for wrong in ({"dtype": "float23"}, {"dtype": "int64"}, {"device": "nowhere"}):
+        with pytest.raises(ConfigError, match=r"not a precision|cannot be used"):
+            KeelCalculator(path, **wrong)
     with pytest.raises(DataError, match="no such file"):
         KeelCalculator(tmp_path / "absent.safetensors")
 

@@ -162,6 +162,8 @@ def test_impossible_structures_are_refused():
         run([])
     with pytest.raises(DataError, match="without atoms"):
         run([frame_of(Atoms())])
+    with pytest.raises(DataError, match="in memory: positions or cell are not finite"):
+        run([CLUSTER.replace(positions=np.full((4, 3), np.nan))])
     with pytest.raises(DataError, match="knows Si but"):
         simulate(keel.CGCNN(elements=[14], cutoff=5.0), [argon()], temperature=10, steps=1)
 

@@ -186,6 +186,16 @@ def test_runs_are_censored_where_they_survive():
     assert result.survival.at(400.0) == pytest.approx(1 - result.failed_share)
 
 
+def test_what_is_written_ends_before_the_failure(tmp_path):
+    broken = Given(after(1e-3, float("nan")))
+    failed = one(broken, DIMER, temperature=50, record_every=1000)
+    written = failed.to_write()
+    assert [f.info["time_fs"] for f in written] == [0.0, failed.last.time]
+    at_once = one(Given(lambda graph: torch.full_like(graph.positions, float("nan"))), DIMER)
+    assert at_once.time == 0.0 and at_once.to_write()[0].forces is None
+    assert keel.write(tmp_path / "written.extxyz", written + at_once.to_write()) == 3
+
+
 def test_runs_cycle_through_the_structures():
     result = stability(LennardJones(), [DIMER, PAIRED], temperature=10.0, length_fs=2.0, n_runs=3, criteria=())
     assert [len(t.last.frame) for t in result.trajectories] == [2, 4, 2]
@@ -224,5 +234,6 @@ def test_command(tmp_path):
     assert shown.exit_code == 0 and "0 % failed" in shown.output and "> 20 fs" in shown.output
     frames = keel.read(tmp_path / "out.extxyz")
     assert len(frames) == 9 and frames[-1].info["time_fs"] == 20 and frames[-1].info["run"] == 2
+    assert frames[-1].energy is not None and [f.info["time_fs"] for f in frames[:3]] == [0.0, 10.0, 20.0]
     record = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
     assert record["time_to_failure_fs"] == [20.0, 20.0] and record["failure_cause"] == [None, None]

@@ -11,6 +11,7 @@ from torch import Tensor
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import neighbour_list
+from keel.errors import DataError
 
 MAX_DISPLACEMENT = 1e3
 """An atom that moved further than this between two lists (angstrom) has left the simulation; no list can follow it."""
@@ -99,9 +100,11 @@ class VerletList:
         self._join_edges()
 
     def _build(self, frame: Frame, positions: np.ndarray) -> tuple[Tensor, Tensor]:
-        edges, shifts = neighbour_list(
-            positions, frame.cell, frame.pbc, self.cutoff + self.skin, half_list=self.half_list
-        )
+        radius = self.cutoff + self.skin
+        try:
+            edges, shifts = neighbour_list(positions, frame.cell, frame.pbc, radius, half_list=self.half_list)
+        except DataError as error:
+            raise DataError(f"{frame.source}: {error}") from None
         order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
         return torch.from_numpy(edges[:, order]), torch.from_numpy(shifts[order])
 

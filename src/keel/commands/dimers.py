@@ -48,17 +48,19 @@ def dimers(
 
 
 def _show(curves: dict[str, DimerCurve]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     columns = {
         "tortuosity": "tortuosity",
-        "force flips": "force_flips",
-        "energy jump (eV)": "energy_jump_ev",
-        "wall at 10 eV (Å)": "wall_position_angstrom",
-        "repulsive from (Å)": "repulsive_from_angstrom",
+        "force\nflips": "force_flips",
+        "jumps\n(eV)": "energy_jump_ev",
+        "10 eV\nat (Å)": "wall_position_angstrom",
+        "repulsive\nfrom (Å)": "repulsive_from_angstrom",
     }
-    table = Table("pair", *columns, "leaderboard tortuosity", "flips")
+    # The last two columns are those of the window that leaderboards judge.
+    table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE_HEAD)
     for name, curve in curves.items():
         full, window = curve.metrics(), curve.leaderboard_metrics()
         values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +31,8 @@ def md(
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 
     A run fails when numbers are not finite, the temperature runs away, two atoms fuse, a force is absurd, or an atom is
-    lost. With --out, the written file holds positions (unwrapped), energies and forces of the potential.
+    lost. With --out, the written file holds positions (unwrapped), energies and forces of the potential,
+    and ends with the last frame before failure.
 
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
@@ -41,9 +40,10 @@ def md(
     from keel.atoms.write import write
     from keel.dynamics import stability
     from keel.potentials.files import load
+    from keel.progress import bar
 
     starts = read(file, index=index, require=())
-    with _bar(f"MD at {temperature:g} K") as callback:
+    with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
             load(potential),
             starts,
@@ -56,35 +56,24 @@ def md(
             ensemble="nve" if nve else "nvt",
             record_every=record_every if out is not None else 0,
             device=device,
-            callback=callback,
+            callback=advance,
         )
     if out is not None:
-        write(out, (s.labelled_frame(t.run) for t in result.trajectories for s in t.snapshots))
+        write(out, (frame for t in result.trajectories for frame in t.to_write()))
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
     else:
         _show(result)
 
 
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import Progress
-
-    from keel.progress import console
-
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
 def _show(result: StabilityResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     table = Table("run", "start", "lived (fs)", "ended by")
     for t in result.trajectories:
-        source = t.last.frame.source.split(" at ")[0]
+        source = Path(t.last.frame.source.split(" at ")[0]).name
         table.add_row(str(t.run), source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "-")
     console.print(table)
     curve = result.survival

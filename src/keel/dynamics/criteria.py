@@ -83,7 +83,7 @@ class Criterion(Protocol):
 class _LocalCriterion:
     """A criterion that needs no neighbours."""
 
-    def reach(self, frames: Sequence[Frame]) -> float:  # noqa: ARG002
+    def reach(self, frames: Sequence[Frame]) -> float:
         """See :class:`Criterion`."""
         return 0.0
 
@@ -103,7 +103,7 @@ class NonFinite(_LocalCriterion):
 
 @dataclass(frozen=True)
 class Overheated(_LocalCriterion):
-    """T > T0 + ``excess`` or T > ``factor`` T0, T the kinetic and T0 the target temperature in K."""
+    """T > T0 + ``excess`` or T > ``factor`` T0 > 0, T the kinetic and T0 the target temperature in K."""
 
     excess: float = 1e4
     factor: float = 10.0
@@ -111,8 +111,10 @@ class Overheated(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
-        limit = min(moment.target + self.excess, self.factor * moment.target)
-        return moment.temperature > limit
+        limits = [moment.target + self.excess]
+        if moment.target > 0:
+            limits.append(self.factor * moment.target)
+        return moment.temperature > min(limits)
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,6 @@ class Snapshot:
         """Potential plus kinetic energy in eV."""
         return float("nan") if self.frame.energy is None else self.frame.energy + self.kinetic_energy
 
-    def labelled_frame(self, run: int) -> Frame:
-        """Return the frame with ``run``, ``time_fs`` and ``temperature_k`` in its info, to be written to a file."""
-        info = {**self.frame.info, "run": run, "time_fs": self.time, "temperature_k": round(self.temperature, 3)}
-        return self.frame.replace(info=info)
-
     @property
     def temperature(self) -> float:
         """2 E_kin / (3 N k) in K."""
@@ -106,6 +101,19 @@ class Trajectory:
     def frames(self) -> list[Frame]:
         """The recorded structures."""
         return [s.frame for s in self.snapshots]
+
+    def to_write(self) -> list[Frame]:
+        """Return the recorded structures and the last; ``info`` says ``run``, ``time_fs`` and ``temperature_k``."""
+        recorded = {s.step: s for s in (*self.snapshots, self.last)}
+        frames = []
+        for s in recorded.values():
+            info = {**s.frame.info, "run": self.run, "time_fs": s.time, "temperature_k": round(s.temperature, 3)}
+            finite = s.frame.forces is not None and bool(
+                np.isfinite(s.frame.forces).all() and np.isfinite(s.total_energy)
+            )
+            labels = {} if finite else {"energy": None, "forces": None}
+            frames.append(s.frame.replace(info=info, **labels))
+        return frames
 
     @property
     def times(self) -> Array:

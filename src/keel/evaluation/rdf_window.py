@@ -46,7 +46,7 @@ class RDFWindow:
     cause: str = "rdf"
     _sums: dict[int, _Histograms] = field(default_factory=dict, repr=False)
 
-    def reach(self, frames: Sequence[Frame]) -> float:  # noqa: ARG002
+    def reach(self, frames: Sequence[Frame]) -> float:
         """See :class:`keel.dynamics.Criterion`."""
         return self.reference.width * len(self.reference.r)
 

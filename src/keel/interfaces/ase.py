@@ -40,6 +40,8 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     ------
     DataError
         If the file is no potential, or the atoms hold an element that the potential does not know.
+    ConfigError
+        If dtype or device cannot be used.
     PropertyNotImplementedError
         If the stress is asked for and the cell is not periodic in three directions.
 
@@ -66,8 +68,7 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         super().__init__()
         if not isinstance(potential, Potential):
             potential = load(potential)
-        precision = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.potential = converted(potential, precision, device)
+        self.potential = converted(potential, dtype, device)
         self.skin = skin
         self._list: VerletList | None = None
         self._listed: tuple[np.ndarray, ...] = ()
