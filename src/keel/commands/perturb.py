@@ -70,4 +70,4 @@ def perturb(
                 yield frame
 
         written = write(out, children_of(parents(), potential, settings, seed, counts))
-    console.print(f"{counts}; {written} written to {out}")
+    console.print(f"{counts}; {written} written to {out}", soft_wrap=True)

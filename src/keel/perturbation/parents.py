@@ -159,16 +159,9 @@ def _vectors(
 
 
 def _cumulative(atom: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give each element present around an atom the same probability, shared evenly by its candidates."""
-    if not len(atom):
-        return np.zeros(0)
-    _, group, in_group = np.unique(group, return_inverse=True, return_counts=True)
-    _, first_choice, atom_rank = np.unique(atom, return_index=True, return_inverse=True)
-    groups_of_atom = np.add.reduceat(1.0 / in_group[group], first_choice)
-    probability = 1.0 / (in_group[group] * groups_of_atom[atom_rank])
-    cumulative = np.cumsum(probability)
-    # Counted anew for each atom, so that rounding does not add up over the atoms.
-    before = np.concatenate([[0.0], cumulative[first_choice[1:] - 1]])
-    within: NDArray[np.float64] = cumulative - before[atom_rank]
-    within[np.append(first_choice[1:], len(atom)) - 1] = 1.0
-    return np.add(atom, within, dtype=np.float64)
+    """Give each element around an atom the same probability, shared evenly by its candidates (one group)."""
+    probability = 1.0 / np.bincount(group)[group]
+    rank = np.unique(atom, return_inverse=True)[1]
+    probability /= np.bincount(rank, probability)[rank]
+    # Each atom that has a choice adds one to the sum.
+    return np.add(np.cumsum(probability), atom - rank, dtype=np.float64)

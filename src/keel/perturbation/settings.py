@@ -12,7 +12,7 @@ class PerturbationSettings(BaseModel):
     """How children are made from a parent structure: strain of the cell, then step 1, then step 2.
 
     A child belongs to one of ``rounds`` rounds, which differ in the length of step 1 only. "Sum" below is the sum of
-    the covalent radii of the two atoms of a pair.
+    the covalent radii of the two atoms of a pair. Partners are found in the parent, before any move.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
