@@ -60,7 +60,7 @@ def _show(curves: dict[str, DimerCurve]) -> None:
         "repulsive\nfrom (Å)": "repulsive_from_angstrom",
     }
     # The last two columns are those of the window that leaderboards judge.
-    table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE_HEAD)
+    table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name, curve in curves.items():
         full, window = curve.metrics(), curve.leaderboard_metrics()
         values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]

@@ -105,7 +105,7 @@ def pair_histograms(frame: Frame, edges: Array) -> dict[str, tuple[Array, float]
 
 
 def rdf_error(reference: RDF, simulated: RDF, r_max: float = 6.0) -> dict[str, float]:
-    """Return int_0^{r_max} |g - g_ref| dr in angstrom by pair and in total (Fu et al., TMLR 2023, sec. 4.2).
+    """Return int_0^{r_max} |g - g_ref| dr in angstrom by pair and in total (Fu et al., arXiv 2210.07237).
 
     0 is perfect agreement; there is no upper bound; the paper calls a simulation unstable beyond 3 (water, worst
     pair) or 1 (LiPS, all pairs).

@@ -18,7 +18,7 @@ _Histograms = dict[str, tuple[Tensor, float]]
 
 @dataclass(frozen=True, eq=False)
 class RDFWindow:
-    """int |<g>_window - g_ref| dr > Delta for any pair of elements (Fu et al., TMLR 2023, eq. 1 for water).
+    """int |<g>_window - g_ref| dr > Delta for any pair of elements (Fu et al., arXiv 2210.07237).
 
     g(r) is averaged over windows that follow each other; a run is judged at the end of each, so that the criterion
     only depends on the trajectory. Meaningful with a reference at the temperature of the simulation, and with windows
