@@ -172,7 +172,7 @@ def test_command(
     keel.write(second, relaxation[:1])
     assert run(monkeypatch, first, second, "--skip-bad", bad, "--write", clean) == 0
     output = capsys.readouterr().out
-    for words in ("20, 80 atoms", "Cu 80", "agrees with the energies", "1 structures of one file", "1 frames were set"):
+    for words in ("20, 80 atoms", "Cu 80", "agrees with the energies", "1 structure of one file", "1 frame was set"):
         assert words in output
     assert len(keel.read(clean)) == 21
     assert "energy=nan" in bad.read_text()

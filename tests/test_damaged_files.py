@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import keel
 from keel.atoms.read import BadFrames, iter_frames
@@ -311,3 +313,35 @@ def test_nothing_is_written_where_nothing_is_bad(tmp_path: Path) -> None:
     path.write_text(GOOD)
     assert len(keel.read(path, skip_bad=aside)) == 1
     assert not aside.exists()
+
+
+WHOLE = {
+    "extxyz": (GOOD + frame(f'{HEAD} energy=2 stress="1 0 0 0 1 0 0 0 1" name="a b" pbc="T T F"')).encode(),
+    "xyz.gz": gzip.compress(GOOD.encode() * 3),
+    "npz": npz(info=np.array(['{"a": 1}'])),
+    "json": mptrj().encode(),
+}
+
+
+@pytest.mark.parametrize("suffix", WHOLE)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_gives_frames_or_a_data_error(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
+    content = bytearray(WHOLE[suffix])
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(content)))
+        length = data.draw(st.sampled_from([0, 1, 1, 5, 40]))
+        content[start : start + length] = data.draw(
+            st.one_of(
+                st.binary(max_size=4), st.sampled_from([b"", b"\n", b" ", b"0", b"-", b"nan", b'"', b"=", b"1e9"])
+            )
+        )
+    path = tmp_path / f"damaged.{suffix}"
+    path.write_bytes(content)
+    try:
+        for found in iter_frames(path, require=()):
+            assert len(found)
+            assert np.isfinite(found.positions).all()
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017

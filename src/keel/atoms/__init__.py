@@ -1,1 +1,32 @@
-"""What is simulated: structures, labels, neighbour lists, batches, files."""
+"""What is simulated: structures, labels, neighbour lists, batches, files.
+
+Reading and writing are :func:`keel.read` and :func:`keel.write`.
+"""
+
+from keel.atoms.census import Census, take_census
+from keel.atoms.frame import Frame
+from keel.atoms.graph import AtomGraph, Labels, collate
+from keel.atoms.labels import LabelKeys, frame_from_ase
+from keel.atoms.neighbours import batch, neighbour_list
+from keel.atoms.read import BadFrames, iter_frames
+from keel.atoms.splits import Split, group_frames, sample, split, split_in_time
+
+__all__ = [
+    "AtomGraph",
+    "BadFrames",
+    "Census",
+    "Frame",
+    "LabelKeys",
+    "Labels",
+    "Split",
+    "batch",
+    "collate",
+    "frame_from_ase",
+    "group_frames",
+    "iter_frames",
+    "neighbour_list",
+    "sample",
+    "split",
+    "split_in_time",
+    "take_census",
+]

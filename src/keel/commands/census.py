@@ -91,9 +91,11 @@ def _print(console: Console, reports: list[tuple[str, Census]], shared: int, bad
         console.print(_ranges(report))
         console.print(_remarks(name, report))
     if shared:
-        console.print(f"{shared} structures of one file stand in another too; do not test on them", style="yellow")
+        what = "1 structure of one file stands" if shared == 1 else f"{shared} structures of one file stand"
+        console.print(f"{what} in another too; do not train on one and test on the other", style="yellow")
     if bad:
-        console.print(f"{len(bad)} frames were set aside into {bad.path}", style="yellow")
+        count = "1 frame was" if len(bad) == 1 else f"{len(bad)} frames were"
+        console.print(f"{count} set aside into {bad.path}", style="yellow")
 
 
 def _facts(report: Census) -> Table:
