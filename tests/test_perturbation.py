@@ -166,7 +166,8 @@ def _canonical(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
 @settings(max_examples=80, deadline=None)
 @given(parents(), st.integers(0, 1000), st.floats(2.0, 5.0))
 def test_the_list_of_the_parent_serves_every_child(frame: Frame, seed: int, radius: float) -> None:
-    n = 40
+    # No cell is exactly so long: whether a pair at the radius is within it is a matter of rounding.
+    n, radius = 40, radius + 0.0123456789
     parent = prepare(frame, radius, WILD, np.float64)
     children = children_of(frame, n, WILD, seed)
     pairs = find_pairs([parent] * n, children)
