@@ -13,8 +13,9 @@ import keel
 from keel.atoms.census import take_census
 from keel.atoms.checks import check_frame, closest_pair, duplicates, energy_outliers
 from keel.atoms.frame import Frame
-from keel.atoms.labels import GPA, frame_from_ase
+from keel.atoms.labels import frame_from_ase
 from keel.atoms.stress_check import check_stress, refuse_wrong_stress
+from keel.atoms.stress_units import GPA
 from keel.cli import main
 from keel.errors import DataError
 

@@ -9,11 +9,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keel.atoms.labels import (
+from keel.atoms.labels import LabelKeys, frame_from_ase
+from keel.atoms.stress_units import (
     GPA,
     STRESS_CONVENTIONS,
-    LabelKeys,
-    frame_from_ase,
     matrix_from_voigt,
     stress_from_gpa,
     stress_from_vasp_kbar,

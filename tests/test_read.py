@@ -20,8 +20,9 @@ import keel
 from keel.atoms.extxyz import format_frame, raw_frames
 from keel.atoms.formats import json_members
 from keel.atoms.frame import Frame
-from keel.atoms.labels import GPA, LabelKeys, frame_from_record
+from keel.atoms.labels import LabelKeys, frame_from_record
 from keel.atoms.read import iter_frames
+from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError, DataError
 
 SUFFIXES = ["extxyz", "xyz", "extxyz.gz", "xyz.xz", "extxyz.bz2", "npz", "db"]

@@ -12,8 +12,9 @@ import numpy as np
 from keel.atoms.checks import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.labels import EXTRAPOLATED_ENERGY, GPA, SET_ASIDE, UNUSED_COLUMNS
+from keel.atoms.labels import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
 from keel.atoms.stress_check import StressCheck, check_stress
+from keel.atoms.stress_units import GPA
 from keel.errors import DataError
 
 LABELS = ("energy", "forces", "stress")

@@ -6,8 +6,6 @@ comment line with ``key=value``) and goes on from there.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from keel.atoms.comment import parse_comment, quoted, value_text
 from keel.atoms.frame import Frame
 from keel.atoms.labels import Record, is_label_name
 from keel.errors import DataError
@@ -22,12 +21,6 @@ from keel.errors import DataError
 LONGEST_LINE = 1 << 24
 """Bytes; a longer line is not text that anybody wrote as extended XYZ."""
 
-_QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\{[^}]*\}|\[[^\]]*\]'
-_PAIR = re.compile(rf"\s*({_QUOTED}|[^\s=]+)(?:\s*=\s*({_QUOTED}|\S*))?")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
-_TRUTH = {"T": True, "F": False, "True": True, "False": False, "true": True, "false": False}
-_TRUTH |= {"TRUE": True, "FALSE": False}
 _RESERVED = frozenset({"Lattice", "Properties", "pbc"})
 
 
@@ -243,51 +236,6 @@ def _culprit(name: str, kind: str, rows: list[list[bytes]]) -> str:
     return f"the column {name} is out of range"
 
 
-def parse_comment(comment: str) -> dict[str, Any]:
-    """Return the ``key=value`` pairs of a comment line with their values typed as ASE does.
-
-    A line without any is kept as ``comment``.
-
-    Raises
-    ------
-    DataError
-        If a key stands twice or a quotation mark is not closed.
-    """
-    if "=" not in comment:
-        return {"comment": comment} if comment else {}
-    info: dict[str, Any] = {}
-    for key, value in _PAIR.findall(comment):
-        key = _unquoted(key)
-        if key in info:
-            raise DataError(f"the key {key!r} stands twice in its comment line; remove one")
-        if value[:1] in ('"', "'", "{", "[") and value == _unquoted(value):
-            raise DataError(f"the value of {key!r} in its comment line opens with {value[0]} and is not closed")
-        info[key] = _typed(_unquoted(value)) if value else True
-    return info
-
-
-def _unquoted(word: str) -> str:
-    if len(word) < 2 or word[0] + word[-1] not in ('""', "''", "{}", "[]"):
-        return word
-    return re.sub(r"\\(.)", r"\1", word[1:-1])
-
-
-def _typed(text: str) -> Any:
-    if text.startswith("_JSON "):
-        try:
-            return json.loads(text[6:])
-        except ValueError:
-            return text
-    words = re.findall(r"[^\s,]+", text)
-    if words and all(map(_INTEGER.fullmatch, words)):
-        return int(words[0]) if len(words) == 1 else np.array(words, dtype=np.int64)
-    if words and all(map(_NUMBER.fullmatch, words)):
-        return float(words[0]) if len(words) == 1 else np.array(words, dtype=np.float64)
-    if words and all(w in _TRUTH for w in words):
-        return _TRUTH[words[0]] if len(words) == 1 else np.array([_TRUTH[w] for w in words])
-    return text
-
-
 def format_frame(frame: Frame) -> str:
     """Return a frame as extended XYZ, every float with the digits that bring it back exactly.
 
@@ -300,7 +248,7 @@ def format_frame(frame: Frame) -> str:
     properties = "species:S:1:pos:R:3" + ("" if frame.forces is None else ":forces:R:3")
     comment = [f'Lattice="{_joined(frame.cell)}"'] if frame.cell.any() else []
     comment.append(f"Properties={properties}")
-    comment += [f"{_quoted(k)}={_value(v)}" for k, v in _writable(frame.info, frame.source).items()]
+    comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
     if frame.energy is not None:
         comment.append(f"energy={float(frame.energy)!r}")
     if frame.stress is not None:
@@ -322,24 +270,3 @@ def _writable(info: Mapping[str, Any], source: str) -> Mapping[str, Any]:
 
 def _joined(values: np.ndarray[Any, Any]) -> str:
     return " ".join(map(repr, values.ravel().tolist()))
-
-
-def _quoted(text: str) -> str:
-    if text and not re.search(r"[\s=\"'{}\[\]\\,]", text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _value(value: Any) -> str:
-    """Plain where reading gives the same value back, JSON elsewhere."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, bool):
-        return "T" if value else "F"
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**18):
-        return repr(value)
-    if isinstance(value, list) and len(value) > 1 and {type(v) for v in value} in ({float}, {int}):
-        return '"' + " ".join(map(repr, value)) + '"'
-    if isinstance(value, str) and value and _typed(value) is value and "\n" not in value:
-        return _quoted(value)
-    return _quoted("_JSON " + json.dumps(value, default=str))

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.labels import GPA
+from keel.atoms.stress_units import GPA
 from keel.errors import DataError
 
 FEWEST_PAIRS = 5
