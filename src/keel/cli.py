@@ -26,7 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD.",
 )
 app.command()(census)
 app.command()(demo)
@@ -39,12 +38,17 @@ app.command()(run)
 app.command()(train)
 
 
-def main() -> Any:
-    """Entry point: one sentence and exit code 2 for a user's mistake, 130 for an interrupt."""
+@app.callback()
+def prepare() -> None:
+    """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
     import torch
 
-    # Per thread: before the thread pool exists. Denormal numbers slow a training step three times.
+    # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.
     torch.set_flush_denormal(True)
+
+
+def main() -> Any:
+    """Entry point: one sentence and exit code 2 for a user's mistake, 130 for an interrupt."""
     try:
         app()
     except KeelError as error:
