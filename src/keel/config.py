@@ -49,7 +49,7 @@ class TeacherSettings(_Section):
 
     file: str | None = Field(None, description="a potential file to use instead of fitting")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
-    zbl: bool = Field(True, description="add a nuclear repulsion at short range for every pair")
+    zbl: bool = Field(False, description="put a nuclear repulsion under every pair, not only those without data")
 
 
 class NetworkSettings(BaseModel):

@@ -6,12 +6,15 @@ import csv
 import math
 import resource
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from keel.atoms.elements import pair_name
 from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.atoms.write import write
@@ -19,10 +22,11 @@ from keel.config import EvaluationSettings, NetworkSettings, RunSettings, Stabil
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.dynamics.simulate import default_timestep
 from keel.errors import ConfigError
-from keel.evaluation import accuracy, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation import accuracy, dimer_curve, dimers, rdf, rdf_error, rdf_error_percent
 from keel.files import replace_file
 from keel.fitting import fit_eam, label_errors
 from keel.potentials import Potential, load
+from keel.potentials.dimer import dimer
 from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
@@ -42,6 +46,7 @@ STABILITY_FIELDS = (
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
     """Fit the EAM to the training frames, or copy the given potential, and note its errors on all frames."""
+    started = time.perf_counter()
     warnings: Sequence[str] = ()
     without_data: Sequence[str] = ()
     if settings.file is not None:
@@ -49,11 +54,13 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
     else:
         fit = fit_eam(split.train, cutoff=settings.cutoff, zbl=settings.zbl)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
+    seconds = time.perf_counter() - started
     teacher.save(str(folder / "teacher.json"))
     errors = {
         part: label_errors(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
     }
-    write_json(folder / "fit.json", {**errors, "warnings": list(warnings), "pairs_without_data": list(without_data)})
+    notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
+    write_json(folder / "fit.json", {**errors, **notes})
     write_decomposition(folder / "decomposition.csv", teacher)
 
 
@@ -112,7 +119,7 @@ def train_network(
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
     """Compare predictions with the labels of the test frames."""
     result = accuracy(potential, frames)
-    write_json(folder / "accuracy.json", result.to_dict())
+    write_json(folder / "accuracy.json", finite(result.to_dict()))
     rows = [
         (quantity, f"{reference:.7g}", f"{prediction:.7g}")
         for quantity, parity in (("energy", result.energy), ("forces", result.forces), ("stress", result.stress))
@@ -230,8 +237,25 @@ def measure_dimers(folder: Path, potential: Potential) -> None:
     ]
     write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
     metrics = {name: curve.metrics() for name, curve in curves.items()}
-    finite = {n: {k: v if math.isfinite(v) else None for k, v in m.items()} for n, m in metrics.items()}
-    write_json(folder / "dimers.json", finite)
+    write_json(folder / "dimers.json", finite(metrics))
+
+
+def write_decomposition(path: Path, teacher: Potential) -> None:
+    """Write the energy of two atoms of each pair of elements, and what it consists of if the teacher is an EAM."""
+    distances = torch.arange(0.1, 8.0 + 1e-9, 0.02, dtype=torch.float64)
+    rows: list[tuple[Any, ...]] = []
+    for a, b in combinations_with_replacement(teacher.elements or (), 2):
+        try:
+            d = dimer(teacher.double(), a, b, distances)
+        except ConfigError:
+            curve = dimer_curve(teacher.double(), a, b, distances.numpy())
+            rows += [
+                (curve.name, f"{r:.6g}", f"{e:.9g}", "", "", "", "") for r, e in zip(curve.r, curve.energy, strict=True)
+            ]
+            continue
+        columns = (d.distance, d.total, d.morse, d.embedding, d.density.mean(dim=0), d.core)
+        rows += [(pair_name(a, b), *(f"{x:.9g}" for x in row)) for row in torch.stack(columns, dim=1).tolist()]
+    write_csv(path, ("pair", "r", "total", "morse", "embedding", "density", "core"), rows)
 
 
 def elements_of(frames: Iterable[Frame]) -> list[int]:
@@ -272,6 +296,13 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
             writer.writerows(rows)
 
     replace_file(path, fill)
+
+
+def finite(content: Any) -> Any:
+    """Return JSON content with None for every number that is not finite, which JSON cannot hold."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:
