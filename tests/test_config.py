@@ -41,7 +41,7 @@ def test_round_trip_through_yaml(tmp_path):
 def test_mistakes_name_the_setting(content, message, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigError, match="config.yaml") as error:
+    with pytest.raises(ConfigError, match=r"config\.yaml") as error:
         read_config(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)

@@ -114,7 +114,8 @@ class AtomGraph:
     @property
     def volume(self) -> Tensor:
         """|det cell| in cubic angstrom, shape (B,); 0 without a cell."""
-        return torch.linalg.det(self.cell).abs()
+        volume: Tensor = torch.linalg.det(self.cell).abs()
+        return volume
 
     @property
     def periodic(self) -> Tensor:
@@ -168,7 +169,7 @@ class AtomGraph:
     def one_of_each_pair(self) -> Tensor:
         """Mask of a full list that holds each pair once: i < j, or for two images of one atom a shift above zero."""
         i, j = self.edge_index
-        keep = i < j
+        keep: Tensor = i < j
         images = (i == j).nonzero()[:, 0]
         if len(images):
             # Integer shifts in lexicographic order: (j, i, -S) is kept exactly where (i, j, S) is not.

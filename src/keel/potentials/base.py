@@ -205,7 +205,7 @@ class Potential(nn.Module, ABC):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Energy offsets stay float64 whatever the dtype of the network.
         offsets = self.energy_offsets
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.energy_offsets = offsets.to(self.energy_offsets.device)
         return self
 

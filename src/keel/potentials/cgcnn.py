@@ -139,4 +139,5 @@ class CGCNN(Network):
         v = self.embedding(self.species(graph))
         for convolution in self.convolutions:
             v = convolution(v, i, j, e, switch)
-        return self.scale * self.readout(v)[:, 0]
+        energies: Tensor = self.readout(v)[:, 0]
+        return self.scale * energies
