@@ -164,4 +164,5 @@ def _cumulative(atom: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np
     rank = np.unique(atom, return_inverse=True)[1]
     probability /= np.bincount(rank, probability)[rank]
     # Each atom that has a choice adds one to the sum.
-    return np.add(np.cumsum(probability), atom - rank, dtype=np.float64)
+    cumulative: NDArray[np.float64] = np.cumsum(probability) + (atom - rank)
+    return cumulative

@@ -6,6 +6,7 @@ Nothing is ever unpickled. The format carries a version number; older files are 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from keel.atoms.elements import atomic_number
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.potentials.base import Potential
@@ -28,14 +30,14 @@ def build(name: str, config: dict[str, Any]) -> Potential:
     DataError
         If there is no such class, or the configuration does not fit it.
     """
-    cls = Potential.registry.get(name)
+    cls = Potential.registry.get(name) if isinstance(name, str) else None
     if cls is None:
         raise DataError(f"the potential class {name!r} is not known; import the package that defines it first")
     try:
         from_config: Callable[[dict[str, Any]], Potential] | None = getattr(cls, "from_config", None)
         return from_config(config) if from_config else cls(**config)
-    except (TypeError, KeyError, ValueError) as error:
-        raise DataError(f"the configuration of a {name} is damaged ({error})") from None
+    except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise DataError(f"the configuration of the {name} is damaged ({' '.join(str(error).split())})") from None
 
 
 def description(potential: Potential) -> dict[str, Any]:
@@ -88,12 +90,16 @@ def load(path: str | Path) -> Potential:
 def _load_json(path: Path) -> Potential:
     try:
         content = json.loads(path.read_text())
-        potential = _build_described(path, content)
-        potential.set_offsets({int(z): float(e) for z, e in content.get("energy_offsets", {}).items()})
-    except (ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, DataError):
-            raise
+    except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{path}: this is not a keel potential ({error})") from None
+    potential = _build_described(path, content)
+    try:
+        offsets = {atomic_number(int(z)): float(e) for z, e in content.get("energy_offsets", {}).items()}
+        if not all(map(math.isfinite, offsets.values())):
+            raise ValueError("one is not a finite number")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: its energy offsets are damaged ({error})") from None
+    potential.set_offsets(offsets)
     return potential
 
 
@@ -111,16 +117,19 @@ def _load_safetensors(path: Path) -> Potential:
     try:
         potential.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(f"{path}: its weights do not fit its configuration ({error})") from None
+        raise DataError(f"{path}: its weights do not fit its configuration ({' '.join(str(error).split())})") from None
     return potential
 
 
 def _build_described(path: Path, content: Any) -> Potential:
-    if not isinstance(content, dict) or "potential" not in content:
+    if not isinstance(content, dict) or not {"potential", "config"} <= content.keys():
         raise DataError(f"{path}: this is not a keel potential")
-    if content.get("keel_format", 0) > FORMAT_VERSION:
-        raise DataError(f"{path}: it was written by a newer keel (format {content['keel_format']}); update keel")
+    version = content.get("keel_format")
+    if not isinstance(version, int):
+        raise DataError(f"{path}: this is not a keel potential (it names no format)")
+    if version > FORMAT_VERSION:
+        raise DataError(f"{path}: it was written by a newer keel (format {version}); update keel")
     try:
         return build(content["potential"], content["config"])
-    except (DataError, KeyError) as error:
+    except DataError as error:
         raise DataError(f"{path}: {error}") from None

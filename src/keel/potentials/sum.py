@@ -22,6 +22,11 @@ class SumPotential(Potential):
     ----------
     members
         The potentials; their per-element offsets add up.
+
+    Raises
+    ------
+    ConfigError
+        If there is no member, or no element that all members know.
     """
 
     def __init__(self, members: Iterable[Potential]) -> None:
@@ -29,7 +34,10 @@ class SumPotential(Potential):
         if not members:
             raise ConfigError("a SumPotential needs at least one member")
         known = [set(m.elements) for m in members if m.elements is not None]
-        super().__init__(max(m.cutoff for m in members), set.intersection(*known) if known else None)
+        common = set.intersection(*known) if known else None
+        if common is not None and not common:
+            raise ConfigError("the members of a SumPotential have no element in common")
+        super().__init__(max(m.cutoff for m in members), common)
         self.members = nn.ModuleList(members)
         self.half_list = all(m.half_list for m in members)
         self.closed_form = all(m.closed_form for m in members)

@@ -1,0 +1,241 @@
+"""The stream: a pure function of the step, with the labels of the teacher, within the caps."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import keel
+from keel.atoms.frame import Frame
+from keel.atoms.graph import AtomGraph, Labels, collate
+from keel.atoms.neighbours import batch
+from keel.errors import ConfigError, DataError
+from keel.perturbation import PerturbationSettings, PerturbationStream
+from keel.perturbation.labels import select_structures
+from keel.potentials.base import Potential
+from perturbed import silica
+
+PARENTS = [silica(n) for n in range(5)]
+OPEN = [
+    silica(5).replace(pbc=np.array([True, True, False])),
+    silica(6).replace(pbc=np.zeros(3, dtype=bool)),
+    Frame(np.array([14]), np.zeros((1, 3))),
+    Frame(np.array([14, 8]), np.array([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0]])),
+    Frame(np.array([14, 14]), np.array([[0.0, 0.0, 0.0], [1.2, 0.9, 1.4]]), np.eye(3) * 2.7, np.ones(3, dtype=bool)),
+]
+
+
+def eam(cutoff: float = 6.0) -> keel.EAM:
+    potential = keel.EAM.from_elements(["Si", "O"], cutoff)
+    potential.set_offsets({8: -432.1, 14: -101.3})
+    return potential
+
+
+def stream(
+    parents: list[Frame] = PARENTS, teacher: Potential | None = None, cutoff: float = 4.0, **options: object
+) -> PerturbationStream:
+    if not options.keys() & {"batch_size", "batch_atoms"}:
+        options["batch_size"] = 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return PerturbationStream(parents, teacher or eam(), cutoff=cutoff, **options)  # type: ignore[arg-type]
+
+
+def tensors(graph: AtomGraph) -> dict[str, Tensor]:
+    values = {f.name: getattr(graph, f.name) for f in fields(AtomGraph)}
+    assert graph.labels is not None
+    values |= {f"label {f.name}": getattr(graph.labels, f.name) for f in fields(Labels)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def same(a: AtomGraph, b: AtomGraph) -> bool:
+    first, second = tensors(a), tensors(b)
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_a_batch_is_a_function_of_seed_stage_step_and_rank() -> None:
+    one, other = stream(seed=3), stream(seed=3, cache_bytes=1.0)
+    batches = {step: one.batch(step) for step in (0, 7, 2)}
+    for step in (7, 0, 2):
+        assert same(other.batch(step), batches[step])
+        assert same(one.batch(step), batches[step])
+    others = [
+        stream(seed=4).batch(7),
+        one.batch(8),
+        one.batch(7, rank=1),
+        one.batch(7, stage="train"),
+    ]
+    for k, first in enumerate([batches[7], *others]):
+        for second in others[k:]:
+            assert not torch.equal(first.labels.energy, second.labels.energy)
+
+
+def frames_of(graph: AtomGraph) -> list[Frame]:
+    frames = []
+    for b in range(graph.n_structures):
+        atoms = graph.batch == b
+        frames.append(
+            Frame(
+                numbers=graph.numbers[atoms].numpy(),
+                positions=graph.positions[atoms].double().numpy(),
+                cell=graph.cell[b].double().numpy(),
+                pbc=graph.pbc[b].numpy(),
+            )
+        )
+    return frames
+
+
+def edges(graph: AtomGraph) -> list[tuple[int, ...]]:
+    rows = torch.cat([graph.edge_index.T, graph.edge_shift.long()], dim=1)
+    return sorted(map(tuple, rows.tolist()))
+
+
+def pair(first: float, second: float) -> keel.SumPotential:
+    return keel.SumPotential([eam(first), keel.ZBL(inner=0.4, outer=second, elements=["Si", "O"])])
+
+
+def network() -> keel.CGCNN:
+    torch.manual_seed(0)
+    return keel.CGCNN(elements=["Si", "O"], cutoff=5.0, features=8, convolutions=1, gaussians=8, hidden=8)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "cutoff"),
+    [(eam(6.0), 4.0), (eam(3.5), 4.0), (eam(5.0), 5.0), (pair(6.0, 0.8), 4.0), (network(), 5.0), (network(), 6.0)],
+    ids=["teacher sees further", "student sees further", "equal", "sum", "network", "network, student sees further"],
+)
+def test_labels_and_edges_are_those_of_a_fresh_graph(teacher: Potential, cutoff: float) -> None:
+    # float64, so that the fresh list cannot differ by rounding.
+    made = stream([*PARENTS, *OPEN], teacher, cutoff, dtype=torch.float64, batch_size=10)
+    double = made.teacher.double()
+    for step in range(4):
+        graph = made.batch(step)
+        frames = frames_of(graph)
+        fresh = batch(frames, cutoff, dtype=torch.float64)
+        assert graph.cutoff == cutoff
+        assert not graph.half_list
+        assert edges(graph) == edges(fresh)
+        assert bool((graph.edge_index[0].diff() >= 0).all())
+        expected = double(batch(frames, teacher.cutoff, dtype=torch.float64))
+        labels = graph.labels
+        assert labels is not None
+        assert labels.energy.dtype == torch.float64
+        assert torch.allclose(labels.energy, expected.energy, rtol=1e-10)
+        assert torch.allclose(labels.forces, expected.forces, rtol=1e-6, atol=1e-8)
+        assert torch.equal(labels.stress_mask, graph.periodic)
+        assert torch.allclose(labels.stress[graph.periodic], expected.stress[graph.periodic], rtol=1e-6, atol=1e-9)
+        assert not labels.stress[~graph.periodic].any()
+        assert bool((labels.energy_mask & labels.forces_mask).all())
+
+
+def test_single_precision_agrees_with_double() -> None:
+    single = stream().batch(11)
+    expected = eam()(batch(frames_of(single), 6.0, dtype=torch.float64))
+    assert single.positions.dtype == single.labels.forces.dtype == torch.float32
+    assert torch.allclose(single.labels.energy, expected.energy, rtol=1e-7, atol=1e-3)
+    scale = expected.forces.abs().max()
+    assert (single.labels.forces - expected.forces).abs().max() < 1e-4 * scale
+
+
+def test_children_come_from_all_parents_and_rounds() -> None:
+    made = stream(parents=[silica(0), silica(1), silica(2)], batch_size=20)
+    graphs = [made.batch(step) for step in range(20)]
+    sizes = torch.cat([g.atoms_per_structure for g in graphs])
+    assert set(sizes.tolist()) == {12, 15, 18}
+    assert made.counts.made.sum() >= 400
+    assert made.counts.made.min() > 30
+
+
+def test_beyond_a_cap_others_are_drawn() -> None:
+    capped = PerturbationSettings(force_cap=20.0, energy_cap=0.3)
+    made = stream(settings=capped, batch_size=5)
+    for step in range(30):
+        graph = made.batch(step)
+        assert graph.n_structures == 5
+        assert float(graph.labels.forces.norm(dim=1).max()) <= 20.0
+        assert same(graph, stream(settings=capped, batch_size=5).batch(step))
+    assert made.counts.force_cap.sum() > 0
+    assert made.counts.energy_cap.sum() > 0
+    assert made.counts.kept.sum() == 150
+    # Larger displacements give larger forces.
+    assert made.counts.force_cap[-2:].sum() > made.counts.force_cap[:2].sum()
+
+
+def test_the_energy_cap_counts_from_the_parent() -> None:
+    capped = PerturbationSettings(force_cap=None, energy_cap=0.2)
+    made = stream(parents=[silica(0)], settings=capped, dtype=torch.float64, batch_size=8)
+    parent = float(eam()(batch(silica(0), 6.0, dtype=torch.float64)).energy)
+    for step in range(10):
+        excess = (made.batch(step).labels.energy - parent) / len(silica(0))
+        assert float(excess.max()) <= 0.2
+    assert made.counts.energy_cap.sum() > 0
+
+
+def test_caps_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match="caps set aside nearly every"):
+        stream(settings=PerturbationSettings(force_cap=1e-6)).batch(0)
+
+
+def test_labels_that_are_not_finite_are_set_aside() -> None:
+    class Broken(keel.LennardJones):
+        def offsets(self) -> Tensor:
+            return super().offsets() + torch.nan
+
+    with pytest.raises(ConfigError, match="caps set aside nearly every"):
+        stream(teacher=Broken(), settings=PerturbationSettings(force_cap=None, energy_cap=None)).batch(0)
+
+
+def test_batches_by_number_of_atoms() -> None:
+    made = stream(batch_atoms=70)
+    sizes = [made.batch(step).n_atoms for step in range(20)]
+    assert 70 - 18 < max(sizes) <= 70
+    assert min(sizes) > 70 - 18
+    assert stream(batch_atoms=1).batch(0).n_structures == 1
+
+
+def test_nothing_is_drawn_without_moves() -> None:
+    still = PerturbationSettings(rounds=1, displacement=(0.0, 0.0), pair_fraction=0.0, strain=0.0)
+    graph = stream(parents=[silica(2)], settings=still, batch_size=2, dtype=torch.float64).batch(0)
+    assert np.allclose(graph.positions[:18], silica(2).positions, atol=1e-14)
+    assert torch.equal(graph.positions[:18], graph.positions[18:])
+
+
+def test_selected_structures_are_those_of_the_batch() -> None:
+    whole = stream().batch(1)
+    keep = torch.tensor([True, False, False, True, True, False])
+    parts = [select_structures(whole, torch.arange(6) == b) for b in range(6)]
+    assert same(collate(parts), whole)
+    assert same(select_structures(whole, keep), collate([p for p, kept in zip(parts, keep, strict=True) if kept]))
+
+
+def test_mistakes_are_refused() -> None:
+    with pytest.raises(DataError, match="no parent structures"):
+        stream(parents=[])
+    with pytest.raises(DataError, match="Cu12 holds an element that the teacher does not know"):
+        stream(parents=[silica(), silica().replace(numbers=np.full(12, 29))])
+    with pytest.raises(DataError, match="without atoms"):
+        stream(parents=[Frame(np.zeros(0, dtype=np.int64), np.zeros((0, 3)))])
+    for sizes in ({}, {"batch_size": 3, "batch_atoms": 9}, {"batch_size": 0}):
+        with pytest.raises(ConfigError, match="either batch_size or batch_atoms"):
+            PerturbationStream(PARENTS, eam(), cutoff=8.0, **sizes)
+
+
+def test_a_teacher_that_sees_further_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="sees atoms up to 6 angstrom, the student up to 4 only"):
+        PerturbationStream(PARENTS, eam(6.0), cutoff=4.0, batch_size=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PerturbationStream(PARENTS, eam(6.0), cutoff=6.0, batch_size=1)
+
+
+def test_the_teacher_is_not_changed() -> None:
+    teacher = eam()
+    made = stream(teacher=teacher)
+    made.batch(0)
+    assert teacher.dtype == torch.float64
+    assert all(p.requires_grad for p in teacher.parameters())
