@@ -56,4 +56,4 @@ def inseparable(frames: Sequence[Frame], elements: Sequence[int]) -> bool:
 
 def minimum_norm(matrix: Array, target: Array) -> NDArray[np.float64]:
     """Return the least-squares solution of minimum norm; directions that the data hardly see stay zero."""
-    return np.linalg.lstsq(matrix, target, rcond=1e-8)[0]
+    return np.asarray(np.linalg.lstsq(matrix, target, rcond=1e-8)[0], dtype=np.float64)

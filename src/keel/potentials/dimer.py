@@ -19,8 +19,8 @@ from keel.potentials.sum import SumPotential
 class Dimer:
     """The energy of two atoms against their distance and its shares, in eV, shape (n,).
 
-    ``total = embedding + morse + core``. ``density`` (2, n) is the electron density (dimensionless) at the first and at the
-    second atom. ``atomic`` is the energy of the two atoms apart, not part of the total.
+    ``total = embedding + morse + core``. ``density`` (2, n) is the electron density (dimensionless) at the first
+    and at the second atom. ``atomic`` is the energy of the two atoms apart, not part of the total.
     """
 
     distance: Tensor

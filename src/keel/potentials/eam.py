@@ -32,8 +32,8 @@ class EAM(Potential):
     per-element energy offsets (:meth:`Potential.set_offsets`). All parameters can be trained and stay positive;
     one that is zero stays zero.
 
-    Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil. Mag. A 50, 45
-    (1984); Morse, Phys. Rev. 34, 57 (1929).
+    Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil.
+    Mag. A 50, 45 (1984); Morse, Phys. Rev. 34, 57 (1929).
 
     Parameters
     ----------

@@ -1,0 +1,146 @@
+"""The labels of an EAM fit, laid out for many evaluations: distances once, in chunks that stay in cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.graph import AtomGraph
+from keel.atoms.neighbours import batch
+from keel.fitting.offsets import compositions
+from keel.potentials.eam import EAM
+
+CHUNK_ATOMS = 700
+EXTREME_FORCE = 4.0  # eV/angstrom
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some frames: B structures, N atoms, E pairs (each once), in float64.
+
+    Errors of ``forces`` times ``force_weight`` (N, 1) and of ``stress`` times ``stress_weight`` (B, 1, 1), squared, are
+    their share in the loss; weights are zero where a label is absent.
+    """
+
+    r: Tensor
+    unit: Tensor
+    edge_index: Tensor
+    species: Tensor
+    structure: Tensor
+    edges_per_structure: list[int]
+    volume: Tensor
+    forces: Tensor
+    force_weight: Tensor
+    stress: Tensor
+    stress_weight: Tensor
+
+    def errors(self, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weighted errors of forces (N, 3) and stress (B, 3, 3) from dE/dr (E,) of each pair."""
+        gradient = slope[:, None] * self.unit
+        i, j = self.edge_index
+        zeros = slope.new_zeros(len(self.species), 3)
+        forces = zeros.index_add(0, i, gradient) - zeros.index_add(0, j, gradient)
+        vectors = (self.r[:, None] * self.unit).split(self.edges_per_structure)
+        pairs = zip(vectors, gradient.split(self.edges_per_structure), strict=True)
+        stress = torch.stack([v.T @ g for v, g in pairs]) / self.volume
+        return (forces - self.forces) * self.force_weight, (stress - self.stress) * self.stress_weight
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """All labels of a fit to F frames.
+
+    ``atoms`` (F,) per frame; ``energy`` (F,) per atom; ``energy_weight`` (F,); ``composition`` (F, elements), the
+    fraction of each element.
+    """
+
+    chunks: list[Chunk]
+    atoms: Tensor
+    energy: Tensor
+    energy_weight: Tensor
+    composition: Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What an error costs: shares of one label so that each kind's sum of squares is a mean over the data."""
+
+    energy: float
+    force: float
+    stress: float
+
+    @classmethod
+    def of(cls, frames: Sequence[Frame], energy_weight: float, stress_weight: float) -> Weights:
+        """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``."""
+        energies = sum(f.energy is not None for f in frames)
+        forces = np.concatenate([f.forces for f in frames if f.forces is not None] or [np.zeros((1, 3))])
+        stress = np.array([f.stress for f in frames if f.stress is not None] or [np.zeros((3, 3))])
+        force_scale = max(float(np.sqrt(np.mean((forces * caution(forces)) ** 2))), 1e-3)
+        stress_scale = max(float(np.sqrt(np.mean(stress**2))), 1e-4)
+        return cls(
+            energy=energy_weight / np.sqrt(max(energies, 1)),
+            force=1.0 / (force_scale * np.sqrt(forces.size)),
+            stress=stress_weight / (stress_scale * np.sqrt(stress.size)),
+        )
+
+
+def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_weight: float) -> FitData:
+    """Lay out the labels of ``frames``."""
+    weights = Weights.of(frames, energy_weight, stress_weight)
+    labelled = torch.tensor([f.energy is not None for f in frames])
+    atoms = torch.tensor([len(f) for f in frames], dtype=torch.float64)
+    return FitData(
+        chunks=[
+            _chunk(batch(group, model.cutoff, half_list=True, dtype=torch.float64), model, weights)
+            for group in _groups(frames)
+        ],
+        atoms=atoms,
+        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms,
+        energy_weight=weights.energy * labelled.double(),
+        composition=torch.as_tensor(compositions(frames, model.elements or ())),
+    )
+
+
+def caution(forces: Array) -> Array:
+    """1 / max(1, |F| / 4 eV/angstrom), shape (N, 1): one extreme force must not outvote all the others."""
+    return np.asarray(1.0 / np.maximum(1.0, np.linalg.norm(forces, axis=1, keepdims=True) / EXTREME_FORCE))
+
+
+def _chunk(graph: AtomGraph, model: EAM, weights: Weights) -> Chunk:
+    labels = graph.labels
+    assert labels is not None
+    vectors = graph.edge_vectors()
+    r = vectors.norm(dim=1)
+    edges = torch.bincount(graph.batch[graph.edge_index[0]], minlength=graph.n_structures)
+    has_forces = labels.forces_mask[graph.batch][:, None]
+    has_stress = (labels.stress_mask & graph.periodic)[:, None, None]
+    return Chunk(
+        r=r,
+        unit=vectors / r[:, None],
+        edge_index=graph.edge_index,
+        species=model.species(graph),
+        structure=graph.batch,
+        edges_per_structure=edges.tolist(),
+        volume=torch.where(graph.periodic, graph.volume, 1.0)[:, None, None],
+        forces=labels.forces,
+        force_weight=weights.force * torch.as_tensor(caution(labels.forces.numpy())) * has_forces,
+        stress=labels.stress,
+        stress_weight=weights.stress * has_stress.double(),
+    )
+
+
+def _groups(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    """Consecutive frames of about CHUNK_ATOMS atoms together."""
+    group: list[Frame] = []
+    for frame in frames:
+        if group and sum(map(len, group)) + len(frame) > CHUNK_ATOMS:
+            yield group
+            group = []
+        group.append(frame)
+    if group:
+        yield group
