@@ -67,7 +67,7 @@ def main() -> None:
         return sum(warm.batch(20 * repeat + step).n_atoms for step in range(20))
 
     result = {
-        "fresh_atoms_per_second": round(rate(fresh, 3)),
+        "fresh_atoms_per_second": round(rate(fresh, 8)),
         "first_atoms_per_second": round(rate(first, 10)),
         "shared_atoms_per_second": round(rate(shared, 20)),
         "batch_atoms": arguments.batch_atoms,

@@ -33,7 +33,7 @@ class PerturbationSettings(BaseModel):
         0.03, ge=0, lt=0.5, description="largest principal strain of the cell (structures periodic in all directions)"
     )
     force_cap: PositiveFloat | None = Field(
-        100.0, description="eV/angstrom; children with a larger force on any atom are set aside; null: none are"
+        1000.0, description="eV/angstrom; children with a larger force on any atom are set aside; null: none are"
     )
     energy_cap: PositiveFloat | None = Field(
         20.0, description="eV/atom above the parent; children with a higher energy are set aside; null: none are"
