@@ -59,11 +59,12 @@ class Scenario:
     temperature: float = 3000.0
 
 
+FUSED = "fused atoms"
 HELPS = Scenario(
     failures={
-        "vanilla": [(150, "fused atoms"), (190, "fused atoms"), (225, "force"), (241, "fused atoms"), (260, "temperature"),
-                    (410, "fused atoms"), (700, "non-finite")],
-        "sam": [(210, "fused atoms"), (350, "force"), (480, "fused atoms"), (900, "fused atoms"), (1500, "temperature")],
+        "vanilla": [(150, FUSED), (190, FUSED), (225, "force"), (241, FUSED), (260, "temperature"), (410, FUSED),
+                    (700, "non-finite")],
+        "sam": [(210, FUSED), (350, "force"), (480, FUSED), (900, FUSED), (1500, "temperature")],
         "pretrain": [],
     },
     force_mae={"vanilla": 78.0, "sam": 76.0, "pretrain": 81.0},
@@ -122,8 +123,9 @@ def build_run_folder(
         index["teacher"] = write_teacher(folder / "stages" / "teacher", system)
     for network in networks:
         path = folder / "stages" / "rung" / network
-        rung = {"temperature_k": scenario.temperature, "length_fs": scenario.length, "reached": True, "ladder_k": [1000, 2000, 3000],
-                "failing_share": {"1000": 0.0, "2000": 0.25, "3000": 0.75}, "median_fs": 241.0}  # fmt: skip
+        shares = {"1000": 0.0, "2000": 0.25, "3000": 0.75}
+        rung = {"temperature_k": scenario.temperature, "length_fs": scenario.length, "reached": True,
+                "median_fs": 241.0, "ladder_k": [1000, 2000, 3000], "failing_share": shares}  # fmt: skip
         write_json(path / "rung.json", rung)
         index["rungs"][network] = str(path.relative_to(folder))
     write_json(folder / "results.json", index)
@@ -175,13 +177,13 @@ def write_data(folder: Path, system: System) -> str:
         "periodic": {"3": 777},
         "labels": {"energy": 777, "forces": 777, "stress": 777 if system.stress else 0},
         "ranges": {
-            n: {"unit": u, "minimum": a, "median": b, "maximum": c, "minimum_at": "data.extxyz, frame 3", "maximum_at": "data.extxyz, frame 9"}
+            n: {"unit": u, "minimum": a, "median": b, "maximum": c, "minimum_at": "frame 3", "maximum_at": "frame 9"}
             for n, (u, a, b, c) in ranges.items()
         },
         "groups": {"phase": 2},
         "stress": {"frames": 0, "verdict": "there is no stress to check"},
         "findings": [
-            {"level": "warn", "message": "2 frames with an energy far outside the rest of the composition (data.extxyz, frame 12)"},
+            {"level": "warn", "message": "2 frames with an energy far outside the rest of the composition (frame 12)"},
             {"level": "note", "message": "1 frame repeating another exactly, such as data.extxyz, frame 4"},
         ],
         "set_aside": [],
@@ -222,7 +224,8 @@ def write_teacher(folder: Path, system: System) -> str:
         "energy_rmse_mev_per_atom": 16.0,
     }
     fit = {"train": errors, "test": errors | {"force_mae_mev_per_angstrom": 352.0}, "seconds": 4.1,
-           "warnings": ["the composition never varies, so the atomic energies of O and Si cannot be told apart"], "pairs_without_data": []}  # fmt: skip
+           "warnings": ["the composition never varies, so atomic energies cannot be told apart"],
+           "pairs_without_data": []}  # fmt: skip
     write_json(folder / "fit.json", fit)
     return str(Path("stages") / "teacher")
 
@@ -238,8 +241,8 @@ def write_train(folder: Path, system: System, strategy: str, seed: int, record: 
                 (floor + 2.1 * np.exp(-step / 90), 0.01, 0.9 * (0.09 + np.exp(-step / 150))) if seen else ("",) * 3
             )
             rows.append((stage, step, 1e-3, loss, loss / 3, loss / 3, 0.0, *validation))
-    header = ("stage", "step", "learning_rate", "total", "energy", "forces", "stress", "validation", "validation_energy_mae",
-              "validation_force_mae")  # fmt: skip
+    header = ("stage", "step", "learning_rate", "total", "energy", "forces", "stress", "validation",
+              "validation_energy_mae", "validation_force_mae")  # fmt: skip
     write_csv(folder / "metrics.csv", header, rows)
     write_json(
         folder / "training.json", {"pretrain_steps": record["pretrain_steps"], "train_steps": record["train_steps"]}
@@ -326,8 +329,9 @@ def write_dimers(folder: Path, system: System, strategy: str, seed: int, record:
             )
         force = -np.gradient(energy, r)
         rows += zip([pair] * len(r), r, energy, force, strict=True)
-        metrics[pair] = {"tortuosity": 1.0 if strategy == "pretrain" else 1.9, "force_flips": 1.0 if strategy == "pretrain" else 3.0,
-                         "energy_jump_ev": 0.0, "wall_position_angstrom": 0.9 if strategy == "pretrain" else None}  # fmt: skip
+        sound = strategy == "pretrain"
+        metrics[pair] = {"tortuosity": 1.0 if sound else 1.9, "force_flips": 1.0 if sound else 3.0,
+                         "energy_jump_ev": 0.0, "wall_position_angstrom": 0.9 if sound else None}  # fmt: skip
     write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
     write_json(folder / "dimers.json", metrics)
 

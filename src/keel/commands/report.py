@@ -11,7 +11,7 @@ import typer
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder, as `keel run` leaves it.", metavar="RUN")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to put the HTML file; default: RUN/report.html. Figures lie beside it.")
+        Path | None, typer.Option(help="HTML file, or a folder for it and its figures; default: the run folder.")
     ] = None,
 ) -> None:
     """Write the report of a finished run again: one HTML file, and each figure as PNG, PDF and CSV.
@@ -22,6 +22,4 @@ def report(
     """
     from keel.reporting import write_report
 
-    path = write_report(run, out)
-    typer.echo(path)
-    typer.echo(f"figures as PNG, PDF and CSV: {path.parent / 'figures'}", err=True)
+    typer.echo(write_report(run, out))

@@ -8,7 +8,7 @@ from functools import cached_property
 from statistics import fmean, stdev
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import CensoredData, logrank
 
 from keel.atoms.frame import Array
 from keel.dynamics.survival import Survival, kaplan_meier
@@ -41,6 +41,10 @@ class StrategyResult:
     def causes(self) -> tuple[str | None, ...]:
         """Cause of failure of each run, None for survivors."""
         return tuple(cause for record in self.records for cause in record.failure_cause)
+
+    def seeds(self) -> tuple[StrategyResult, ...]:
+        """Return the result of each seed alone."""
+        return tuple(StrategyResult(self.network, self.strategy, (record,)) for record in self.records)
 
     @property
     def runs(self) -> int:
@@ -118,26 +122,17 @@ def verdict(base: StrategyResult, other: StrategyResult) -> Verdict:
 
 
 def log_rank(first: StrategyResult, second: StrategyResult) -> float:
-    """Return the p-value of the log-rank test that two groups of runs share one survival curve.
+    """Return the p-value of the log-rank test that the runs of two strategies share one survival curve.
 
-    With n_k runs of the first group among N_k at risk and d_k failures in all at each failure time,
-
-        z^2 = [sum_k (d_1k - d_k n_k / N_k)]^2 / sum_k d_k (n_k/N_k) (1 - n_k/N_k) (N_k - d_k)/(N_k - 1),
-
-    chi-squared with one degree of freedom; every run counts as independent (Mantel, Cancer Chemother. Rep. 50, 163,
-    1966). Returns 1 where no run failed.
+    Every run counts as independent (Mantel, Cancer Chemother. Rep. 50, 163, 1966). 1 where no run failed.
     """
-    times = np.concatenate([first.times, second.times])
-    failed = np.concatenate([first.failed, second.failed])
-    excess = variance = 0.0
-    for time in np.unique(times[failed]):
-        at_risk, n = int((times >= time).sum()), int((first.times >= time).sum())
-        deaths = int((failed & (times == time)).sum())
-        share = n / at_risk
-        excess += int((first.failed & (first.times == time)).sum()) - deaths * share
-        if at_risk > 1:
-            variance += deaths * share * (1.0 - share) * (at_risk - deaths) / (at_risk - 1)
-    return float(chi2.sf(excess**2 / variance, 1)) if variance > 0 else 1.0
+    if not (first.failures or second.failures):
+        return 1.0
+    samples = [CensoredData.right_censored(s.times, ~s.failed) for s in (first, second)]
+    with np.errstate(invalid="ignore"):
+        p = float(logrank(*samples).pvalue)
+    # Not finite where all runs fail at one time: nothing tells them apart.
+    return p if np.isfinite(p) else 1.0
 
 
 def _stability(base: StrategyResult, other: StrategyResult) -> tuple[str, str]:
@@ -160,13 +155,19 @@ def _stability(base: StrategyResult, other: StrategyResult) -> tuple[str, str]:
 
 
 def _change(base: StrategyResult, other: StrategyResult, better: bool) -> str:
-    if base.median_fs is None and other.median_fs is None:
+    """Say what changed by the plainest number that agrees with the survival curves as a whole."""
+    medians = [np.inf if s.median_fs is None else s.median_fs for s in (base, other)]
+    if medians[0] != medians[1] and (medians[1] > medians[0]) == better:
+        verb = "lengthened" if better else "shortened"
+        return f"{verb} the median time to failure from {median_text(base)} to {median_text(other)}"
+    if (other.failures * base.runs < base.failures * other.runs) == better:
         verb = "lowered" if better else "raised"
         return (
             f"{verb} the number of failing runs from {base.failures} of {base.runs} to {other.failures} of {other.runs}"
         )
-    verb = "lengthened" if better else "shortened"
-    return f"{verb} the median time to failure from {median_text(base)} to {median_text(other)}"
+    horizon = _common_length(base, other)
+    means = [number(s.survival.restricted_mean(horizon)) for s in (base, other)]
+    return f"{'lengthened' if better else 'shortened'} the mean time survived from {means[0]} to {means[1]} fs"
 
 
 def _against(base: StrategyResult, other: StrategyResult) -> str:
@@ -193,7 +194,11 @@ def _force_clause(base: StrategyResult, other: StrategyResult) -> str:
 
 def conditions(base: StrategyResult, other: StrategyResult) -> str:
     """Return ``(8 runs each of 3000 fs at 3000 K)``."""
-    runs = f"{base.runs} runs each" if base.runs == other.runs else f"{base.runs} and {other.runs} runs"
+    runs = (
+        f"{base.runs} run{'s' if base.runs > 1 else ''} each"
+        if base.runs == other.runs
+        else f"{base.runs} and {other.runs} runs"
+    )
     temperatures = sorted(set(base.values("md_temperature_k") + other.values("md_temperature_k")))
     at = " and ".join(f"{t:g}" for t in temperatures)
     return f"({runs} of {_common_length(base, other):g} fs at {at} K)"

@@ -73,7 +73,8 @@ def remarks(results: RunResults) -> list[str]:
         temperatures = {t for s in strategies for t in s.values("md_temperature_k")}
         if len(lengths) > 1 or len(temperatures) > 1:
             notes.append(
-                f"{network}: the MD runs differ in length ({_list(lengths)} fs) or temperature ({_list(temperatures)} K)."
+                f"{network}: the MD runs differ in length ({_list(lengths)} fs) or temperature "
+                f"({_list(temperatures)} K)."
             )
         if any(len(s.records) == 1 for s in strategies):
             notes.append(f"{network}: one seed only; the spread between trainings is not known.")
@@ -124,8 +125,9 @@ def _dynamics(results: RunResults) -> str | None:
     )
     chosen = ladder if any(rung.get("reached") for rung in results.rungs.values()) else ""
     return (
-        f"{_count(len(first.time_to_failure_fs), 'Langevin run')} of each network from test structures at {number(first.md_temperature_k)} K, "
-        f"up to {number(first.md_length_fs)} fs, in steps of {number(first.md_timestep_fs)} fs, friction "
+        f"{_count(len(first.time_to_failure_fs), 'Langevin run')} of each network from test structures at "
+        f"{number(first.md_temperature_k)} K, up to {number(first.md_length_fs)} fs, in steps of "
+        f"{number(first.md_timestep_fs)} fs, friction "
         f"{number(first.md_friction_per_fs)}/fs{chosen}"
     )
 

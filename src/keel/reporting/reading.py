@@ -88,8 +88,11 @@ def _floats(values: Sequence[str], name: str, path: Path) -> Array:
 def read_groups(path: Path, key: str, numbers: Sequence[str]) -> dict[str, dict[str, Array]]:
     """Return the number columns of a CSV file for each value of its text column ``key``, in order of appearance."""
     (keys,), columns = read_columns(path, [key], numbers)
-    names = np.array(keys, dtype=object)
-    return {name: {n: column[names == name] for n, column in columns.items()} for name in dict.fromkeys(keys)}
+    codes = {name: code for code, name in enumerate(dict.fromkeys(keys))}
+    group = np.array([codes[name] for name in keys], dtype=np.int64)
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(group, minlength=len(codes)))[:-1])
+    return {name: {n: column[rows] for n, column in columns.items()} for name, rows in zip(codes, parts, strict=False)}
 
 
 def read_frames(path: Path) -> tuple[Frame, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,14 @@ class RunResults:
         return tuple(c for c in self.cells if c.network == network and strategy in (None, c.strategy))
 
 
+def by_strategy(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """Return the cells of each strategy, in order of appearance."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.strategy, []).append(cell)
+    return groups
+
+
 def load_results(folder: str | Path) -> RunResults:
     """Read a run folder as `keel run` leaves it.
 
@@ -228,7 +236,7 @@ def _training(path: Path) -> Training:
     pretrain_steps = int(columns["step"][pretraining].max(initial=0))
     # Each stage counts its own steps from 1.
     step = np.where(pretraining, columns["step"], columns["step"] + pretrain_steps)
-    return Training(step, *(columns[name] for name in names[1:]), pretrain_steps=pretrain_steps)
+    return Training(**{**columns, "step": step}, pretrain_steps=pretrain_steps)
 
 
 def _parity(path: Path) -> dict[str, Parity]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keel.reporting.comparison import BASELINE, StrategyResult, log_rank, number, p_text
-from keel.reporting.figures.curves import by_strategy
-from keel.reporting.results import Cell, Record, RunResults
+from keel.reporting.results import Cell, Record, RunResults, by_strategy
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keel.files import replace_file
 
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 INK, GRID = "#24292f", "#d8dde3"
 """Text and lines of a figure, which follow the page in dark mode."""
+QUIET = "#7d8690"
+"""Lines that only guide the eye."""
 
 # Okabe & Ito (2008): told apart by colour-blind readers.
 COLOURS = {
@@ -33,7 +39,7 @@ COLOURS = {
 }
 MARKERS = {"vanilla": "o", "sam": "s", "pretrain": "^", "pretrain+replay": "D", "pretrain-forces": "v"}
 DASHES = {"vanilla": "-", "sam": "--", "pretrain": "-", "pretrain+replay": "-.", "pretrain-forces": ":"}
-SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#6A3D9A", "#B15928")
+SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
 
 RC: dict[str, Any] = {
     "font.size": 8.5,
@@ -48,6 +54,7 @@ RC: dict[str, Any] = {
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.linewidth": 0.7,
@@ -59,9 +66,6 @@ RC: dict[str, Any] = {
     "grid.color": GRID,
     "grid.linewidth": 0.5,
     "legend.frameon": False,
-    "axes.formatter.use_mathtext": False,
-    "axes.unicode_minus": True,
-    "text.parse_math": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "none",
@@ -70,6 +74,7 @@ RC: dict[str, Any] = {
 }
 
 Parameters = ParamSpec("Parameters")
+Column: TypeAlias = Sequence[Any] | NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,22 +85,24 @@ class ReportFigure:
     ----------
     name
         Stem of its files.
-    title, caption
-        What stands above and below it, may be empty; ``alt`` says what it shows to who cannot see it.
+    alt
+        What it shows, for readers who cannot see it.
     figure
         The drawing.
     data
         The numbers that it shows: equally long columns by name.
+    title, caption
+        What stands above and below it; may be empty.
     on_paper
         Keep its white background on a dark page.
     """
 
     name: str
-    title: str
-    caption: str
     alt: str
     figure: Figure
-    data: Mapping[str, Sequence[Any]]
+    data: Mapping[str, Column]
+    title: str = ""
+    caption: str = ""
     on_paper: bool = False
 
 
@@ -119,14 +126,23 @@ def styled(draw: Callable[Parameters, ReportFigure]) -> Callable[Parameters, Rep
     return wrapper
 
 
-def new_figure(height: float = 2.6, width: float = 3.7) -> tuple[Figure, Axes]:
-    """Return an empty figure of one column (inches), readable at the width of a phone and of a printed column."""
+@overload
+def new_figure(height: float = ..., *, panels: None = None) -> tuple[Figure, Axes]: ...
+@overload
+def new_figure(height: float = ..., *, panels: tuple[int, ...]) -> tuple[Figure, tuple[Axes, ...]]: ...
+def new_figure(height: float = 2.6, *, panels: tuple[int, ...] | None = None) -> tuple[Figure, Axes | tuple[Axes, ...]]:
+    """Return an empty figure of 3.7 inches, readable at the width of a phone and of a printed column.
+
+    ``panels`` are the relative heights of panels that stand above each other and share their x axis.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(3.7, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+    if panels is None:
+        return figure, figure.add_subplot()
+    return figure, tuple(figure.subplots(len(panels), 1, sharex=True, height_ratios=panels))
 
 
 def colour_of(strategy: str) -> str:
@@ -136,7 +152,17 @@ def colour_of(strategy: str) -> str:
 
 def slug(*parts: object) -> str:
     """Return a file name made of letters, digits, dots and dashes."""
-    return "-".join(re.sub(r"[^A-Za-z0-9.+]+", "-", str(part)).strip("-.") or "x" for part in parts)
+    return "-".join(re.sub(r"[^A-Za-z0-9.+]+", "-", str(part)).strip("-.")[:60] or "x" for part in parts)
+
+
+def joined(names: Sequence[str], parts: Sequence[Sequence[object]]) -> dict[str, Column]:
+    """Return columns from the parts of a table, each with a value or a whole column under each name."""
+    columns: dict[str, list[object]] = {name: [] for name in names}
+    for part in parts:
+        length = max((len(value) for value in part if isinstance(value, np.ndarray)), default=1)
+        for column, value in zip(columns.values(), part, strict=True):
+            column += value.tolist() if isinstance(value, np.ndarray) else [value] * length
+    return dict(columns)
 
 
 def save(picture: ReportFigure, folder: Path) -> str:
@@ -145,49 +171,43 @@ def save(picture: ReportFigure, folder: Path) -> str:
         # Once arranged, a figure need not be arranged again for every format.
         picture.figure.draw_without_rendering()
         picture.figure.set_layout_engine("none")
-        for suffix in ("png", "pdf"):
-            replace_file(
-                folder / f"{picture.name}.{suffix}", lambda path, kind=suffix: _write(picture.figure, path, kind)
-            )
+        # Without a date the same results give the same file.
+        for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            write = partial(picture.figure.savefig, format=kind, dpi=200, metadata=metadata)
+            replace_file(folder / f"{picture.name}.{kind}", write)
         write_table(folder / f"{picture.name}.csv", picture.data)
         return inline_svg(picture)
 
 
-def _write(figure: Figure, path: Path, kind: str) -> None:
-    # Without a date the same results give the same file.
-    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(path, format=kind, dpi=200, metadata=metadata)
-
-
-def write_table(path: Path, data: Mapping[str, Sequence[Any]]) -> None:
+def write_table(path: Path, data: Mapping[str, Column]) -> None:
     """Write equally long columns as CSV."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
+            writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(data)
-            writer.writerows(zip(*data.values(), strict=True))
+            writer.writerows(map(_cells, zip(*data.values(), strict=True)))
 
     replace_file(path, write)
+
+
+def _cells(row: Sequence[object]) -> list[object]:
+    return [f"{value:.9g}" if isinstance(value, (float, np.floating)) else value for value in row]
 
 
 def inline_svg(picture: ReportFigure) -> str:
     """Return a figure as an SVG element that scales with the page and takes the page's font and ink."""
     buffer = io.StringIO()
     picture.figure.savefig(buffer, format="svg", dpi=200, transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Names of groups repeat from figure to figure; only clip paths and markers are referred to.
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r'( id="|#)((?:p|m|C|h|image)[0-9a-f_]{6,})', rf"\1{picture.name}-\2", svg)
-    svg = svg.replace(INK, "currentColor").replace(GRID, "var(--grid)")
-    svg = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", svg)
-    width, height = (float(value) for value in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())  # type: ignore[union-attr]
-    kind = "figure paper" if picture.on_paper else "figure"
-    head = f'<svg class="{kind}" role="img" aria-labelledby="alt-{picture.name}" viewBox="0 0 {width:g} {height:g}">'
-    return head + f'<title id="alt-{picture.name}">{_escape(picture.alt)}</title>' + svg[svg.index(">") + 1 :].strip()
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
+    head, body = text[text.index("<svg") :].split(">", 1)
+    # Names of groups repeat from figure to figure; those that are referred to get the figure's name.
+    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    body = re.sub(r'( id="|#)((?:p|m|C|h|image)[0-9a-f_]{6,})', rf"\1{picture.name}-\2", body)
+    body = body.replace(INK, "currentColor").replace(GRID, "var(--grid)")
+    body = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", body)
+    box = re.search(r'viewBox="[^"]*"', head)
+    assert box is not None
+    kind, label = "figure paper" if picture.on_paper else "figure", f"alt-{picture.name}"
+    opening = f'<svg class="{kind}" role="img" aria-labelledby="{label}" {box.group()}>'
+    return f'{opening}<title id="{label}">{escape(picture.alt)}</title>{body.strip()}'

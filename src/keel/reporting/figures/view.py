@@ -1,0 +1,85 @@
+"""From where to look at a structure so that its closest pair of atoms is in sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.frame import Array, Frame
+
+
+@dataclass(frozen=True, eq=False)
+class ClosestPair:
+    """The two atoms of a frame that are closest in units of the sum of their covalent radii.
+
+    Parameters
+    ----------
+    i, j
+        Their indices.
+    vector
+        From i to the nearest image of j in angstrom, shape (3,).
+    distance, ratio
+        Length of the vector in angstrom, and divided by the sum of covalent radii.
+    """
+
+    i: int
+    j: int
+    vector: Array
+    distance: float
+    ratio: float
+
+
+def closest_pair(frame: Frame) -> ClosestPair:
+    """Return the pair with the smallest r_ij / (R_i + R_j), periodic images included, of at least two atoms."""
+    from ase.geometry import find_mic
+
+    i, j = np.triu_indices(len(frame), k=1)
+    vectors, distances = find_mic(frame.positions[j] - frame.positions[i], frame.cell, frame.pbc)
+    ratios = distances / (COVALENT_RADII[frame.numbers[i]] + COVALENT_RADII[frame.numbers[j]])
+    best = int(np.argmin(ratios))
+    return ClosestPair(int(i[best]), int(j[best]), vectors[best], float(distances[best]), float(ratios[best]))
+
+
+def centred(frame: Frame, pair: ClosestPair) -> Array:
+    """Return positions relative to the middle of the pair, wrapped into a cell around it, shape (N, 3)."""
+    positions = frame.positions - (frame.positions[pair.i] + 0.5 * pair.vector)
+    if frame.volume == 0:
+        return np.asarray(positions, dtype=np.float64)
+    scaled = np.linalg.solve(frame.cell.T, positions.T).T
+    wrapped: Array = (scaled - np.where(frame.pbc, np.round(scaled), 0.0)) @ frame.cell
+    return wrapped
+
+
+def best_view(positions: Array, frame: Frame, pair: ClosestPair) -> Array:
+    """Return the rotation in which the pair is seen best; its rows point right, up and towards the reader."""
+    return max(_views(), key=lambda view: _visibility(positions @ view.T, frame, pair))
+
+
+def hiding(seen: Array, frame: Frame, pair: ClosestPair) -> Array:
+    """Return how far each atom (N,) that lies before the pair reaches over its atoms, in angstrom; 0 if it does not."""
+    radii = COVALENT_RADII[frame.numbers]
+    overlap = np.zeros(len(frame))
+    for end in (pair.i, pair.j):
+        gap = np.linalg.norm(seen[:, :2] - seen[end, :2], axis=1) - radii - radii[end]
+        overlap = np.maximum(overlap, np.where(seen[:, 2] > seen[end, 2], -gap, 0.0))
+    overlap[[pair.i, pair.j]] = 0.0
+    return overlap
+
+
+def _views() -> list[Array]:
+    """Return views along the axes of space, each turned and tilted a little, as crystallographers draw them."""
+    views = []
+    for axis, turn, tilt in product(range(3), np.radians((-40, -25, -12, 12, 25, 40)), np.radians((-12, 8, 18))):
+        about_up = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+        about_right = [[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]
+        views.append(np.array(about_right) @ np.array(about_up) @ np.roll(np.eye(3), axis, axis=0))
+    return views
+
+
+def _visibility(seen: Array, frame: Frame, pair: ClosestPair) -> float:
+    """Return the share of the pair's distance that lies in the plane of the picture, less what hides it."""
+    in_plane = float(np.linalg.norm(seen[pair.i, :2] - seen[pair.j, :2])) / max(pair.distance, 1e-9)
+    return in_plane - 0.25 * float(hiding(seen, frame, pair).sum())
