@@ -55,7 +55,7 @@ def main() -> None:
     def fresh(repeat: int) -> int:
         return sum(len(f) for f in perturb(frames, teacher, settings, seed=repeat))
 
-    def first(repeat: int) -> int:
+    def first(_: int) -> int:
         new = stream()
         return sum(new.batch(step).n_atoms for step in range(4))
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def neighbour_list(
     positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float, *, half_list: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return every pair closer than ``cutoff``: edge_index (2, E) sorted by i, and whole cell shifts (E, 3).
+    """Return every pair closer than ``cutoff``: edge_index (2, E), and whole cell shifts (E, 3).
+
+    A full list is sorted by i, a half list is not.
 
     Positions may lie outside the cell. Not periodic directions never have shifts.
 
@@ -45,7 +47,7 @@ def neighbour_list(
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
     if len(positions) == 0:
         return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
-    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=True, n_threads=1).compute(
+    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
         points=np.ascontiguousarray(positions, dtype=np.float64),
         box=np.ascontiguousarray(cell, dtype=np.float64),
         periodic=pbc,
