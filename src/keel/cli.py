@@ -14,6 +14,8 @@ from keel.commands.census import census
 from keel.commands.demo import demo
 from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
+from keel.commands.export import export
+from keel.commands.fit import fit
 from keel.commands.md import md
 from keel.commands.perturb import perturb
 from keel.commands.report import report
@@ -31,6 +33,8 @@ app.command()(census)
 app.command()(demo)
 app.command()(dimers)
 app.command()(evaluate)
+app.command()(export)
+app.command()(fit)
 app.command()(md)
 app.command()(perturb)
 app.command()(report)

@@ -115,6 +115,14 @@ class EAM(Potential):
         """Return parameters by name: per pair (in the order of ``pair_names``) or per element (``symbols``)."""
         return {n: getattr(self, f"{n}_start") * torch.exp(getattr(self, f"{n}_log_change")) for n in names}
 
+    def wells(self) -> dict[str, tuple[float, float]]:
+        """Return depth D (eV) and position r0 (angstrom) of the Morse interaction of the pairs that have a well."""
+        v = {name: value.detach() for name, value in self.values(PAIR_PARAMETERS).items()}
+        depth = v["attraction"].square() / (4.0 * v["repulsion"])
+        position = self.pair_radius + torch.log(2.0 * v["repulsion"] / v["attraction"]) / v["alpha"]
+        table = zip(self.pair_names, depth.tolist(), position.tolist(), strict=True)
+        return {name: (d, r0) for name, d, r0 in table if d > 0 and 0 < r0 < self.cutoff}
+
     def _register_positive(self, name: str, start: Tensor) -> None:
         # value = start exp(log change): positive by construction, zero if it starts so, and the file's value exactly
         # as long as nothing is trained.

@@ -27,8 +27,8 @@ class EAMTerms:
     """The functions of an EAM with their parameters laid out for evaluation over many pairs.
 
     Per ordered pair of elements a * n_elements + b: ``alpha``, ``log_scale`` (alpha radius), ``repulsion``,
-    ``attraction``; per element ``beta``, ``log_density`` (ln density + beta radius), ``embedding``. Each function returns
-    its value and its derivative.
+    ``attraction``; per element ``beta``, ``log_density`` (ln density + beta radius), ``embedding``. Each
+    function returns its value and its derivative.
     """
 
     n_elements: int

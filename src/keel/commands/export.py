@@ -1,0 +1,46 @@
+"""``keel export``: an EAM for LAMMPS."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """Formats of other programs."""
+
+    SETFL = "setfl"
+
+
+def export(
+    potential: Annotated[Path, typer.Argument(help="A fitted EAM, e.g. eam.json of keel fit.")],
+    out: Annotated[Path, typer.Option(help="Where it goes, e.g. silica.eam.alloy.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="setfl: LAMMPS eam/alloy, also read by ASE and matscipy.")
+    ] = (Format.SETFL),
+) -> None:
+    """Write an EAM for LAMMPS (pair_style eam/alloy), ASE and matscipy.
+
+    The file is a table, as fine as the potential needs: energies agree to 1e-5 eV/atom, forces to 1e-4 eV/Å. The energy
+    offsets of the elements are part of it, and so is a ZBL core.
+
+    Example: keel export eam.json --out silica.eam.alloy
+    """
+    from keel.interfaces.lammps import write_setfl
+    from keel.potentials.files import load
+
+    assert form is Format.SETFL
+    loaded = load(potential)
+    grid = write_setfl(loaded, out)
+    names = " ".join(_symbols(loaded.elements or ()))
+    typer.echo(f"{out}: {grid.n_rho} densities up to {grid.rho[-1]:.4g}, {grid.n_r} distances up to {grid.r[-1]:g} Å")
+    typer.echo(f"in LAMMPS:\n  units metal\n  pair_style eam/alloy\n  pair_coeff * * {out.name} {names}")
+
+
+def _symbols(numbers: tuple[int, ...]) -> list[str]:
+    from keel.atoms.elements import symbol
+
+    return [symbol(z) for z in numbers]

@@ -1,0 +1,113 @@
+"""``keel fit``: an EAM from labelled frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from keel.fitting import EAMFit, LabelErrors
+
+PARTS = ("training", "test")
+MOST_ROWS = 40
+
+
+def fit(
+    files: Annotated[list[Path], typer.Argument(help="Labelled frames with forces: extxyz, npz, ASE database, ...")],
+    out: Annotated[Path, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")],
+    test: Annotated[Path | None, typer.Option(help="Other labelled frames, to measure the errors on.")] = None,
+    cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
+    zbl: Annotated[
+        bool, typer.Option("--zbl", help="Put a nuclear repulsion (ZBL) under every pair, where the data end.")
+    ] = False,
+    index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
+    max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
+    skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
+) -> None:
+    """Fit an embedded-atom potential (EAM) to energies, forces and, where present, stresses.
+
+    Any number of elements. Atoms of every pair of elements repel each other at short range, whatever the data say:
+    that is what a network learns from the EAM in pretraining. Errors are printed for the frames of the fit and for
+    those of --test; a force error of a third of the mean force is good for an EAM of an oxide or a metal. The file
+    is readable, can be edited, and runs anywhere a potential does (keel md, keel dimers, keel export).
+
+    Example: keel fit train.extxyz --test test.extxyz --out eam.json
+    """
+    from keel.atoms.read import read
+    from keel.fitting import fit_eam, label_errors
+    from keel.progress import console
+
+    frames = read(files, index=index, require=(), skip_bad=skip_bad)
+    others = None if test is None else read(test, require=(), skip_bad=None)
+    with console.status(f"fitting an EAM to {len(frames)} frames"):
+        result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
+    result.potential.save(str(out))
+    errors = [result.errors] if others is None else [result.errors, label_errors(result.potential, others)]
+    if as_json:
+        typer.echo(json.dumps(_record(result, errors), indent=1))
+        return
+    _show(result, errors, out)
+
+
+def _record(result: EAMFit, errors: list[LabelErrors]) -> dict[str, object]:
+    """Errors on the test frames, or else on those of the fit, under the names of a summary; and each by itself."""
+    parts = {part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}
+    return {
+        **errors[-1].to_dict(),
+        **parts,
+        "frames_used": result.frames_used,
+        "warnings": list(result.warnings),
+        "pairs_without_data": list(result.pairs_without_data),
+    }
+
+
+def _show(result: EAMFit, errors: list[LabelErrors], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    screen = Console(highlight=False)
+    table = Table("MAE (RMSE)", *PARTS[: len(errors)], "unit")
+    for name, key, unit in (
+        ("energy", "energy_{}_mev_per_atom", "meV/atom"),
+        ("forces", "force_{}_mev_per_angstrom", "meV/Å"),
+        ("stress", "stress_{}_mev_per_cubic_angstrom", "meV/Å³"),
+    ):
+        values = [(e.to_dict()[key.format("mae")], e.to_dict()[key.format("rmse")]) for e in errors]
+        table.add_row(name, *("no labels" if m is None else f"{m:.4g} ({r:.4g})" for m, r in values), unit)
+    table.add_row("frames", *(str(e.frames) for e in errors), "")
+    screen.print(table)
+    _show_parameters(result, screen)
+    for warning in result.warnings:
+        screen.print(f"[yellow]note:[/] {warning}")
+    screen.print(f"fitted to {result.frames_used} frames; written to {out}")
+
+
+def _show_parameters(result: EAMFit, screen: Console) -> None:
+    from rich.table import Table
+
+    eam = result.eam
+    config, wells = eam.config(), eam.wells()
+    offsets = result.potential.offsets()
+    elements = Table("element", "offset (eV)", "density", "beta (1/Å)", "embedding (eV)", title="Elements")
+    for number, name in zip(eam.elements or (), eam.symbols, strict=True):
+        row = config["elements"][name]
+        elements.add_row(
+            name, f"{float(offsets[number]):.4f}", *(f"{row[k]:.4g}" for k in ("density", "beta", "embedding"))
+        )
+    pairs = Table("pair", "alpha (1/Å)", "repulsion (eV)", "attraction (eV)", "D (eV)", "r0 (Å)", title="Pairs")
+    for name in eam.pair_names[:MOST_ROWS]:
+        row, well = config["pairs"][name], wells.get(name)
+        shape = ("no well", "") if well is None else (f"{well[0]:.4g}", f"{well[1]:.4g}")
+        mark = " (no data)" if name in result.pairs_without_data else ""
+        pairs.add_row(name + mark, *(f"{row[k]:.4g}" for k in ("alpha", "repulsion", "attraction")), *shape)
+    screen.print(elements)
+    screen.print(pairs)
+    if len(eam.pair_names) > MOST_ROWS:
+        screen.print(f"... and {len(eam.pair_names) - MOST_ROWS} more pairs in the file")

@@ -1,0 +1,193 @@
+"""Export of an EAM to LAMMPS: a ``setfl`` file for ``pair_style eam/alloy``, which ASE and matscipy read as well.
+
+    pair_style eam/alloy
+    pair_coeff * * silica.eam.alloy O Si          (units metal; names in the order of the atom types)
+
+A setfl file holds tables: F_a(rho) with the energy offset of the element folded in, so that F_a(0) is the energy of an
+atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from pathlib import Path
+
+import torch
+from ase.data import reference_states
+from torch import Tensor
+
+from keel.atoms.elements import COVALENT_RADII, MASSES, symbol
+from keel.errors import ConfigError
+from keel.files import replace_file
+from keel.potentials.base import Potential
+from keel.potentials.convert import converted
+from keel.potentials.dimer import core_energy, eam_and_cores
+
+PAIR_ERROR, EMBEDDING_ERROR = 1e-7, 1e-6
+"""Interpolation errors in eV that a grid may have; ten times as much in eV/angstrom."""
+FEWEST_POINTS, MOST_POINTS = 2_000, 128_000
+HARD, CLOSEST = 100.0, 0.3
+"""Pairs are judged where their energy is below 100 eV and they are not closer than 0.3 angstrom."""
+CROWDED, LEAST_RHO = 0.7, 5.0
+"""The table in rho reaches to twelve neighbours at 0.7 times the sum of the covalent radii, and at least to 5."""
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SetflGrid:
+    """Numbers of points and spacings of a setfl file: in rho (dimensionless) and in r (angstrom), both from 0."""
+
+    n_rho: int
+    d_rho: float
+    n_r: int
+    d_r: float
+
+    @property
+    def rho(self) -> Tensor:
+        """Electron densities."""
+        return torch.arange(self.n_rho, dtype=torch.float64) * self.d_rho
+
+    @property
+    def r(self) -> Tensor:
+        """Distances in angstrom."""
+        return torch.arange(self.n_r, dtype=torch.float64) * self.d_r
+
+
+def write_setfl(potential: Potential, path: str | Path) -> SetflGrid:
+    """Write an EAM, alone or summed with pair potentials such as ZBL, as a setfl file; return its grid.
+
+    The grid is the coarsest whose interpolation errors, measured half-way between its points with the local cubics of
+    LAMMPS, are below 1e-7 eV and 1e-6 eV/angstrom per pair, 1e-6 eV and 1e-5 eV/angstrom per atom.
+
+    Raises
+    ------
+    ConfigError
+        If the potential is anything but an EAM and pair potentials, or too steep for a table.
+    """
+    functions = Functions(potential)
+    grid = choose_grid(functions)
+    replace_file(Path(path), lambda temporary: _write(temporary, functions, grid))
+    return grid
+
+
+class Functions:
+    """The functions that a setfl file tabulates, by atomic number, in float64."""
+
+    def __init__(self, potential: Potential) -> None:
+        self.eam, self.cores = eam_and_cores(converted(potential, torch.float64))
+        self.offsets = potential.offsets().tolist()
+        self.elements = self.eam.elements or ()
+        self.pairs = list(combinations_with_replacement(self.elements, 2))
+
+    def embedding(self, rho: Tensor, element: int) -> Tensor:
+        """F(rho) in eV, without the element's offset."""
+        return self.eam.embedding_energy(rho, element)
+
+    def density(self, r: Tensor, donor: int) -> Tensor:
+        """Electron density that a donor gives at distance r."""
+        return self.eam.density(r, donor)
+
+    def r_phi(self, r: Tensor, first: int, second: int) -> Tensor:
+        """R phi(r) in eV angstrom, cores included; the limit at r = 0 is finite."""
+        distance = r.clamp(min=1e-9)
+        phi = self.eam.pair_energy(distance, first, second)
+        for core in self.cores:
+            phi = phi + core_energy(core, distance, first, second)
+        return distance * phi
+
+    def most_rho(self) -> float:
+        """Electron density in a crowded place: the end of the table."""
+        bonds = {pair: CROWDED * float(COVALENT_RADII[pair[0]] + COVALENT_RADII[pair[1]]) for pair in self.pairs}
+        crowded = [
+            float(self.density(torch.tensor([r], dtype=torch.float64), z)) for pair, r in bonds.items() for z in pair
+        ]
+        return max(LEAST_RHO, 12.0 * max(crowded))
+
+
+def choose_grid(functions: Functions) -> SetflGrid:
+    """Return the coarsest grid whose measured interpolation errors are small enough.
+
+    Raises
+    ------
+    ConfigError
+        If even the finest is not.
+    """
+    end, cutoff = functions.most_rho(), functions.eam.cutoff
+    strength = functions.eam.values(["embedding"])["embedding"].max().item()
+
+    def embedding(element: int, n: int) -> bool:
+        rho, _, error, slope_error = _errors(lambda rho: functions.embedding(rho, element), end, n)
+        # d rho/dr is at most about 5 rho/angstrom.
+        return bool((error < EMBEDDING_ERROR).all() and (5.0 * rho * slope_error < 10.0 * EMBEDDING_ERROR).all())
+
+    def pair(first: int, second: int, n: int) -> bool:
+        return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, lambda r: r)
+
+    def density(donor: int, n: int) -> bool:
+        return _resolved(lambda r: strength * functions.density(r, donor), cutoff, n, torch.ones_like)
+
+    n_rho = _first(lambda n: all(embedding(z, n) for z in functions.elements))
+    n_r = _first(lambda n: all(density(z, n) for z in functions.elements) and all(pair(*p, n) for p in functions.pairs))
+    return SetflGrid(n_rho, end / (n_rho - 1), n_r, cutoff / (n_r - 1))
+
+
+def _first(fine_enough: Callable[[int], bool]) -> int:
+    n = FEWEST_POINTS
+    while not fine_enough(n):
+        n *= 2
+        if n > MOST_POINTS:
+            raise ConfigError(f"no table of {MOST_POINTS} points resolves this potential: its functions are too steep")
+    return n
+
+
+def _resolved(function: Function, end: float, n: int, divisor: Function) -> bool:
+    r, value, error, slope_error = _errors(function, end, n)
+    scale = divisor(r)
+    judged = (r > CLOSEST) & (value.abs() < HARD * scale)
+    error, slope_error = (error / scale)[judged], (slope_error / scale)[judged]
+    return bool((error < PAIR_ERROR).all() and (slope_error < 10.0 * PAIR_ERROR).all())
+
+
+def _errors(function: Function, end: float, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return positions half-way between grid points, values there, and errors of value and slope of the interpolation.
+
+    Cubics between neighbouring points with slopes from five points, as LAMMPS takes them (``PairEAM::interpolate``).
+    """
+    h = end / (n - 1)
+    f = function(torch.arange(n, dtype=torch.float64) * h)
+    slope = (f[:-4] - 8.0 * f[1:-3] + 8.0 * f[3:-1] - f[4:]) / 12.0
+    left, right = f[2:-3], f[3:-2]
+    value = 0.5 * (left + right) + (slope[:-1] - slope[1:]) / 8.0
+    derivative = (1.5 * (right - left) - 0.25 * (slope[:-1] + slope[1:])) / h
+    x = (torch.arange(2, n - 3, dtype=torch.float64) + 0.5) * h
+    exact = function(x)
+    step = 0.1 * h
+    exact_slope = (
+        8.0 * (function(x + step) - function(x - step)) - function(x + 2 * step) + function(x - 2 * step)
+    ) / (12 * step)
+    return x, exact, (value - exact).abs(), (derivative - exact_slope).abs()
+
+
+def _write(path: Path, functions: Functions, grid: SetflGrid) -> None:
+    names = [symbol(z) for z in functions.elements]
+    with path.open("w") as file:
+        file.write("EAM potential written by keel (units metal: eV, angstrom)\n")
+        file.write("F(rho) holds the energy of the isolated atom; cores are part of the pair table\n\n")
+        file.write(f"{len(names)} {' '.join(names)}\n")
+        file.write(f"{grid.n_rho} {grid.d_rho:.16e} {grid.n_r} {grid.d_r:.16e} {functions.eam.cutoff:.16e}\n")
+        for z in functions.elements:
+            lattice = reference_states[z] or {}
+            file.write(f"{z} {MASSES[z]:.8g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}\n")
+            file.writelines(_lines(functions.embedding(grid.rho, z) + functions.offsets[z], 16))
+            file.writelines(_lines(functions.density(grid.r, z), 12))
+        for k, first in enumerate(functions.elements):
+            for second in functions.elements[: k + 1]:
+                file.writelines(_lines(functions.r_phi(grid.r, first, second), 12))
+
+
+def _lines(values: Tensor, digits: int) -> Iterable[str]:
+    rows = [values[k : k + 5].tolist() for k in range(0, len(values), 5)]
+    return (" ".join(f"{v:.{digits}e}" for v in row) + "\n" for row in rows)
