@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from browser import Browser
+from keel.cli import app
 from keel.errors import DataError
 from keel.reporting import load_results, write_report
 from keel.reporting.figures.style import slug
@@ -195,6 +197,13 @@ def test_the_same_results_give_the_same_files(small, tmp_path):
     assert second.read_text().replace("other-figures/", "figures/") == first.read_text()
     for path in (small / "figures").iterdir():
         assert (tmp_path / "again" / "other-figures" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_command_prints_where_the_report_is(small, tmp_path):
+    run = CliRunner().invoke(app, ["report", str(small), "--out", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    assert Path(run.stdout.strip()) == tmp_path / "report.html"
+    assert (tmp_path / "figures" / "survival-CGCNN.png").is_file()
 
 
 def test_hostile_names_stay_text(tmp_path):

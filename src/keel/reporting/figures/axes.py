@@ -15,10 +15,10 @@ from keel.reporting.figures.style import QUIET
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINEAR_EV = 1.0
+LINEAR_EV = 0.2
 """Energies are drawn as asinh(E / this): linear well below, logarithmic well above."""
 HIGHEST_EV = 1e4
-TICKS_EV = (-1e4, -1e3, -100, -10, -3, -1, 0, 1, 3, 10, 100, 1e3, 1e4)
+TICKS_EV = (-1e4, -1e3, -100, -10, -1, 0, 1, 10, 100, 1e3, 1e4)
 
 
 def energy_axis(axes: Axes, curves: Iterable[Array]) -> None:

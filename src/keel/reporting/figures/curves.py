@@ -29,7 +29,7 @@ def rdf_figure(network: str, pair: str, cells: Sequence[Cell], temperature: floa
     figure, axes = new_figure()
     drawn = [(cell.strategy, cell.rdf[pair]) for cell in cells if cell.rdf and pair in cell.rdf]
     first = drawn[0][1]
-    axes.plot(first.r, first.reference, color=INK, linewidth=4, alpha=0.35, label="DFT")
+    axes.plot(first.r, first.reference, color=INK, linewidth=3, alpha=0.4, label="DFT")
     data: dict[str, Column] = {"r": first.r, "reference": first.reference}
     for strategy in dict.fromkeys(name for name, _ in drawn):
         curves = np.stack([np.interp(first.r, c.r, c.simulation) for name, c in drawn if name == strategy])

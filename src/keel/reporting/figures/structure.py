@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,13 @@ def failure_figure(network: str, strategy: str, frame: Frame) -> ReportFigure:
     draw_legend(axes, frame)
     names = "–".join(symbol(int(frame.numbers[end])) for end in sorted((pair.i, pair.j), key=frame.numbers.__getitem__))
     cause, time = str(frame.info.get("cause", "failure")), frame.info.get("time_fs")
+    start = re.split(r"[/\\]", str(frame.info.get("start", "a test structure")))[-1]
     what = cause if time is None else f"{cause} at {float(time):g} fs"
     return ReportFigure(
         name=slug("failure", network, strategy),
         title=f"{strategy}: {what}",
         caption=f"Closest pair: {names}, {pair.distance:.2f} Å, {100 * pair.ratio:.0f} % of the sum of their covalent "
-        f"radii. {len(frame)} atoms; started from {frame.info.get('start', 'a test structure')}.",
+        f"radii. {len(frame)} atoms; started from {start}.",
         alt=f"Structure of {len(frame)} atoms before the failure of a {strategy} run ({what}); {names} at "
         f"{pair.distance:.2f} angstrom is marked.",
         figure=figure,

@@ -86,9 +86,13 @@ def parity_figure(network: str, strategy: str, quantity: str, parts: Sequence[Pa
         # The zero of energy is arbitrary; the scatter is what matters.
         middle = np.median(reference)
         reference, prediction = reference - middle, prediction - middle
-    low, high = _range(reference)
+    low, high = _range(reference, prediction)
+    # What lies outside is drawn on the edge rather than left out.
+    drawn = np.clip(np.nan_to_num(prediction, nan=high), low, high)
     axes.plot([low, high], [low, high], color=QUIET, linewidth=0.8)
-    axes.scatter(reference, prediction, s=5, color=colour_of(strategy), alpha=0.3, linewidths=0, rasterized=True)
+    size, alpha = (12, 0.6) if len(reference) < 500 else (5, 0.3)
+    colour = colour_of(strategy)
+    axes.scatter(reference, drawn, s=size, color=colour, alpha=alpha, linewidths=0, rasterized=True, clip_on=False)
     words, unit = QUANTITIES.get(quantity, (quantity, ""))
     axes.set(xlabel=f"DFT {words} ({unit})", ylabel=f"predicted ({unit})", xlim=(low, high), ylim=(low, high))
     axes.set_box_aspect(1)
@@ -116,10 +120,12 @@ def shade_pretraining(axes: Axes, steps: int) -> None:
         axes.axvspan(0, steps, color="#0072B2", alpha=0.12, linewidth=0, label="pretraining")
 
 
-def _range(values: Array) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+def _range(reference: Array, prediction: Array) -> tuple[float, float]:
+    """Return limits for all references and all but the outermost 2 % of the predictions."""
+    finite = prediction[np.isfinite(prediction)]
+    values = np.concatenate([reference, np.quantile(finite, (0.01, 0.99))] if len(finite) else [reference])
+    low, high = float(np.min(values, initial=np.inf)), float(np.max(values, initial=-np.inf))
+    if not low <= high:
         return -1.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
