@@ -40,13 +40,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it."""
+    """A heading with what stands under it; on paper its figures take a half of the width, or ``thirds``."""
 
     title: str
     text: tuple[str, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     warnings: tuple[str, ...] = ()
+    thirds: bool = False
 
 
 class Album:
@@ -195,7 +196,7 @@ def _parity(network: str, cells: Sequence[Cell], suffix: str, album: Album) -> S
         if parts
     )
     text = ("Predictions against DFT labels on the test frames (a thinned sample, all seeds).",)
-    return Section(f"Accuracy on test frames{suffix}", text, drawings) if drawings else None
+    return Section(f"Accuracy on test frames{suffix}", text, drawings, thirds=True) if drawings else None
 
 
 def _data(results: RunResults) -> Section | None:
