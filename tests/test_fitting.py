@@ -1,0 +1,280 @@
+"""Fitting an EAM, its wall, per-element offsets and errors against labels."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import keel
+from keel.atoms.frame import Frame
+from keel.cli import app
+from keel.fitting import fit_offsets, label_errors
+from keel.fitting.data import caution, fit_data
+from keel.fitting.eam import choose
+from keel.fitting.objective import Objective
+from keel.fitting.parameters import Parametrisation
+from keel.fitting.start import expected
+from keel.fitting.walls import wall_positions, weak_walls
+
+CUTOFF = 4.0
+
+
+def rock_salt(seed: int, first: int = 11, second: int = 17, spread: float = 0.12) -> Frame:
+    """Eight atoms, displaced, in a strained cell; two of them missing or exchanged, so that compositions vary."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.arange(2)] * 3), axis=-1).reshape(-1, 3)
+    numbers = np.where(grid.sum(axis=1) % 2 == 0, first, second)
+    numbers[rng.integers(8)] = rng.choice([first, second])
+    cell = np.diag(5.2 * rng.uniform(0.95, 1.05, 3)) + rng.normal(0, 0.1, (3, 3))
+    keep = np.sort(rng.permutation(8)[: rng.integers(6, 9)])
+    positions = (grid / 2.0) @ cell + rng.normal(0, spread, (8, 3))
+    return Frame(numbers[keep], positions[keep], cell, np.ones(3, dtype=bool))
+
+
+def labelled(potential: keel.Potential, frames: list[Frame]) -> list[Frame]:
+    graph = keel.batch(frames, potential.cutoff, dtype=torch.float64)
+    p = potential(graph)
+    parts = p.forces.split(graph.atoms_per_structure.tolist())
+    return [
+        f.replace(energy=float(e), forces=force.numpy(), stress=s.numpy())
+        for f, e, force, s in zip(frames, p.energy, parts, p.stress, strict=True)
+    ]
+
+
+def salt() -> keel.EAM:
+    config = keel.EAM.from_elements(["Na", "Cl"], CUTOFF).config()
+    config["elements"]["Cl"] |= {"density": 0.2, "beta": 1.6, "embedding": 1.4}
+    config["pairs"]["Na-Cl"] |= {"alpha": 1.3, "repulsion": 1.1, "attraction": 1.6}
+    config["pairs"]["Cl-Cl"] |= {"alpha": 1.0, "repulsion": 2.0, "attraction": 0.3}
+    potential = keel.EAM(**config)
+    potential.set_offsets({11: -1.5, 17: -2.25})
+    return potential
+
+
+@pytest.fixture(scope="module")
+def salt_frames() -> list[Frame]:
+    return labelled(salt(), [rock_salt(seed) for seed in range(40)])
+
+
+@pytest.fixture(scope="module")
+def salt_fit(salt_frames):
+    return keel.fit_eam(salt_frames, CUTOFF)
+
+
+def test_labels_of_an_eam_are_reproduced(salt_frames, salt_fit):
+    force = float(np.mean(np.abs(np.concatenate([f.forces for f in salt_frames])))) * 1000
+    unseen = labelled(salt(), [rock_salt(seed) for seed in range(100, 110)])
+    for errors in (salt_fit.errors, label_errors(salt_fit.potential, unseen)):
+        assert errors.force_mae_mev_per_angstrom < 0.06 * force
+        assert errors.energy_mae_mev_per_atom < 15
+    assert salt_fit.warnings == ()
+    assert salt_fit.pairs_without_data == ()
+
+
+def test_same_frames_and_seed_give_the_same_potential(salt_frames, salt_fit):
+    again = keel.fit_eam(salt_frames, CUTOFF)
+    assert again.potential.config() == salt_fit.potential.config()
+    assert torch.equal(again.potential.offsets(), salt_fit.potential.offsets())
+
+
+def test_mean_electron_density_is_one(salt_frames, salt_fit):
+    data = fit_data(salt_frames, salt_fit.eam, 5.0, 0.3)
+    par = Parametrisation(salt_fit.eam, salt_fit.eam.pair_radius)
+    values = {k: v.detach() for k, v in salt_fit.eam.values().items()}
+    assert Objective(data, par, expected(par)).mean_density(values) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def objective(salt_frames) -> Objective:
+    model = salt()
+    par = Parametrisation(model, 0.6 * model.pair_radius)
+    return Objective(fit_data(salt_frames[:6], model, 5.0, 0.3), par, expected(par))
+
+
+def test_gradient_of_the_objective(objective):
+    theta = expected(objective.parametrisation).numpy() + np.random.default_rng(0).normal(0, 0.2, 21)
+    _, gradient = objective(theta)
+    for k in range(len(theta)):
+        step = np.zeros_like(theta)
+        step[k] = 1e-5
+        difference = (objective(theta + step)[0] - objective(theta - step)[0]) / 2e-5
+        assert gradient[k] == pytest.approx(difference, rel=1e-5, abs=1e-7), k
+
+
+def test_residuals_are_linear_in_what_is_solved_linearly(objective):
+    par = objective.parametrisation
+    values = {k: v.detach() for k, v in salt().values().items()}
+    first = {**values, "slack": values["repulsion"], "attraction": values["attraction"]}
+    second = {**first, "slack": first["slack"] * 2, "attraction": first["attraction"] * 0, "embedding": 3 * first["embedding"]}
+    middle = {k: 0.5 * (first[k] + second[k]) for k in first}
+    one, two, half = (objective.residuals(par.with_wall(v)) for v in (first, second, middle))
+    np.testing.assert_allclose(half, 0.5 * (one + two), atol=1e-12)
+
+
+def test_values_come_back_from_theta(objective):
+    par = objective.parametrisation
+    theta = expected(par) + torch.linspace(-0.5, 0.5, 21, dtype=torch.float64)
+    values = par.values(theta)
+    values["slack"] = values["repulsion"] - par.least_repulsion(values)
+    again = par.values(par.theta(values))
+    for name in ("alpha", "beta", "density", "embedding", "attraction", "repulsion"):
+        torch.testing.assert_close(again[name], values[name], rtol=1e-8, atol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-4, 4), min_size=21, max_size=21))
+def test_whatever_the_parameters_two_atoms_repel_each_other(numbers):
+    model = keel.EAM.from_elements(["H", "Pb"], cutoff=8.0)
+    par = Parametrisation(model, 0.6 * model.pair_radius)
+    values = par.values(expected(par) + torch.tensor(numbers, dtype=torch.float64))
+    config = model.config()
+    for table, names in (("elements", model.symbols), ("pairs", model.pair_names)):
+        for name, row in zip(names, config[table].values(), strict=True):
+            k = names.index(name)
+            row |= {key: float(values[key][k]) for key in row if key in values}
+    assert weak_walls(keel.EAM(**config), 0.6) == []
+
+
+def test_a_pair_that_attracts_at_short_range_is_found():
+    config = keel.EAM.from_elements(["P"], cutoff=6.0).config()
+    config["pairs"]["P-P"] |= {"repulsion": 0.0}
+    attracting = keel.EAM(**config)
+    assert wall_positions(attracting) == {"P-P": 0.0}
+    assert weak_walls(attracting, 0.6) == ["P-P"]
+    assert wall_positions(keel.LennardJones and keel.EAM.from_elements(["P"], 6.0))["P-P"] > 1.3
+
+
+def test_a_pair_without_data_is_marked_and_gets_a_wall(tmp_path):
+    first = [rock_salt(s, 11, 17) for s in range(12)]
+    second = [rock_salt(s, 12, 8) for s in range(12)]
+    teacher = keel.EAM.from_elements([8, 11, 12, 17], CUTOFF)
+    result = keel.fit_eam(labelled(teacher, first + second), CUTOFF, max_atoms=100_000)
+    assert set(result.pairs_without_data) == {"O-Na", "O-Cl", "Na-Mg", "Mg-Cl"}
+    assert any("4 of 10 pairs" in w for w in result.warnings)
+    assert weak_walls(result.potential, 0.6) == []
+    walls = wall_positions(result.potential)
+    assert all(walls[name] > 0.75 * bond for name, bond in {"O-Na": 2.32, "Mg-Cl": 2.43}.items())
+    result.potential.save(str(tmp_path / "eam.json"))
+    again = keel.load(tmp_path / "eam.json")
+    assert again.config() == result.potential.config()
+    assert torch.equal(again.offsets(), result.potential.offsets())
+
+
+def test_a_core_does_not_touch_the_data(salt_frames, salt_fit):
+    result = keel.fit_eam(salt_frames, CUTOFF, zbl=True)
+    assert isinstance(result.potential, keel.SumPotential)
+    assert result.errors.force_mae_mev_per_angstrom == pytest.approx(salt_fit.errors.force_mae_mev_per_angstrom)
+    near = Frame(np.array([11, 17]), np.array([[0.0, 0, 0], [0.6, 0, 0]]))
+    with_core, without = (
+        float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.potential)
+    )
+    assert with_core > without + 50
+
+
+def test_offsets_that_composition_cannot_tell_apart_are_noted():
+    frames = [rock_salt(s) for s in range(8)]
+    always_equal = [f.replace(numbers=np.array([11, 17] * 4)[: len(f)]) for f in frames if len(f) != 7]
+    result = keel.fit_eam(labelled(salt(), always_equal), CUTOFF)
+    assert any("do not determine an energy offset for each of Na, Cl" in w for w in result.warnings)
+    assert result.errors.energy_mae_mev_per_atom < 30
+
+
+def test_frames_without_forces_are_refused():
+    with pytest.raises(keel.DataError, match="needs frames with forces"):
+        keel.fit_eam([rock_salt(0).replace(energy=1.0)])
+
+
+def test_forces_alone_suffice(salt_frames):
+    result = keel.fit_eam([f.replace(energy=None, stress=None) for f in salt_frames[:8]], CUTOFF)
+    assert np.isfinite(result.errors.force_mae_mev_per_angstrom)
+    assert result.errors.to_dict()["energy_mae_mev_per_atom"] is None
+    assert not bool(result.potential.offsets().any())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 5))
+def test_a_choice_of_frames_holds_every_element(atoms, seed):
+    frames = [rock_salt(s, 11, 17) for s in range(20)] + [rock_salt(0, 3, 9)]
+    chosen = choose(frames, atoms, seed)
+    assert {int(z) for f in chosen for z in f.numbers} == {3, 9, 11, 17}
+    assert [id(f) for f in chosen] == [id(f) for f in choose(frames, atoms, seed)]
+    assert sum(map(len, chosen)) <= max(atoms + 8, 32)
+
+
+def test_an_extreme_force_does_not_outvote_the_others():
+    forces = np.array([[1.0, 0, 0], [0, 3.0, 0], [0, 40.0, 30.0]])
+    np.testing.assert_allclose(caution(forces)[:, 0], [1.0, 1.0, 0.08])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-1e4, 10), min_size=3, max_size=3), st.integers(0, 100))
+def test_offsets_explain_energies_that_composition_gives(offsets, seed):
+    rng = np.random.default_rng(seed)
+    eps = dict(zip((1, 8, 79), offsets, strict=True))
+    frames = [Frame(rng.choice([1, 8, 79], n), rng.normal(size=(n, 3))) for n in (1, 2, 3, 5, 8, 13, 9, 9)]
+    frames = [f.replace(energy=sum(eps[int(z)] for z in f.numbers)) for f in frames]
+    found = fit_offsets(frames)
+    for f in frames:
+        assert sum(found[int(z)] for z in f.numbers) == pytest.approx(f.energy, abs=1e-6)
+
+
+def test_inseparable_offsets_have_minimum_norm():
+    frames = [Frame(np.array([14, 8, 8] * n), np.zeros((3 * n, 3)), energy=-30.0 * n) for n in (1, 2)]
+    found = fit_offsets(frames)
+    # Of all solutions of x + 2 y = -30 the one along (1, 2).
+    assert found == pytest.approx({14: -6.0, 8: -12.0})
+    with pytest.raises(keel.DataError, match="none of the frames has one"):
+        fit_offsets([f.replace(energy=None) for f in frames])
+
+
+def test_label_errors_are_what_they_say(salt_frames):
+    shifted = [
+        f.replace(energy=f.energy + 0.01 * len(f), forces=f.forces + 0.002, stress=f.stress - 0.003)
+        for f in salt_frames
+    ]
+    for batch_atoms in (1, 100):
+        errors = label_errors(salt(), shifted, batch_atoms)
+        assert errors.energy_mae_mev_per_atom == pytest.approx(10.0)
+        assert errors.force_rmse_mev_per_angstrom == pytest.approx(2.0)
+        assert errors.stress_mae_mev_per_cubic_angstrom == pytest.approx(3.0)
+        assert (errors.frames, errors.atoms) == (40, sum(map(len, shifted)))
+
+
+def test_command_fits_and_reports(tmp_path, salt_frames):
+    from keel.atoms.write import write
+
+    write(tmp_path / "train.extxyz", salt_frames[:10])
+    write(tmp_path / "test.extxyz", salt_frames[10:15])
+    arguments = ["fit", str(tmp_path / "train.extxyz"), "--test", str(tmp_path / "test.extxyz"), "--cutoff", "4"]
+    arguments += ["--out", str(tmp_path / "eam.json")]
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    errors = label_errors(keel.load(tmp_path / "eam.json"), keel.read(tmp_path / "test.extxyz"))
+    for name in ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom"):
+        assert printed[name] == printed["test"][name] == pytest.approx(getattr(errors, name), rel=1e-6)
+    readable = CliRunner().invoke(app, arguments)
+    assert readable.exit_code == 0, readable.output
+    assert "Na-Cl" in readable.stdout
+    assert f"{errors.force_mae_mev_per_angstrom:.4g}" in readable.stdout
+
+
+def test_silica(data_dir):
+    frames = keel.read(data_dir / "silica" / "zeolites-pbe-d3.extxyz", index="::60")
+    result = keel.fit_eam(frames[::2])
+    errors = label_errors(result.potential, frames[1::2])
+    assert errors.force_mae_mev_per_angstrom < 250
+    assert errors.energy_mae_mev_per_atom < 15
+    assert any("minimum norm" in w for w in result.warnings)
+    assert weak_walls(result.potential, 0.6) == []
+
+
+def test_molybdenum(data_dir):
+    result = keel.fit_eam(keel.read(data_dir / "metals" / "mo-train.extxyz"), max_atoms=3000)
+    errors = label_errors(result.potential, keel.read(data_dir / "metals" / "mo-test.extxyz"))
+    assert errors.force_mae_mev_per_angstrom < 340
+    assert errors.energy_mae_mev_per_atom < 55

