@@ -6,6 +6,7 @@ Each command is a function in its own file of :mod:`keel.commands`: it reads arg
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -21,7 +22,7 @@ from keel.commands.perturb import perturb
 from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.train import train
-from keel.errors import KeelError
+from keel.errors import KeelError, KeelWarning
 
 app = typer.Typer(
     name="keel",
@@ -49,6 +50,13 @@ def prepare() -> None:
 
     # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.
     torch.set_flush_denormal(True)
+    warnings.showwarning = _one_line
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Print keel's own warnings as one sentence; those of other packages are for developers."""
+    if issubclass(category, KeelWarning):
+        print(f"note: {message}", file=sys.stderr)
 
 
 def main() -> Any:

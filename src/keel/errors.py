@@ -7,6 +7,10 @@ class KeelError(Exception):
     """Base of every error that keel raises for a user's mistake; the command line prints it and exits with 2."""
 
 
+class KeelWarning(UserWarning):
+    """Something a user should know though the work goes on; one sentence."""
+
+
 class DataError(KeelError, ValueError):
     """A file, frame or graph cannot be used as it is."""
 

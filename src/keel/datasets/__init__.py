@@ -122,4 +122,6 @@ def _load(name: str, part: str | None) -> list[Frame]:
     counts, atoms = Counter(str(f.info[about.group]) for f in frames), sum(map(len, frames))
     if counts != about.frames or atoms != about.atoms:
         raise DataError(f"the data set {name} does not hold what its card says; install keel again")
-    return [f for f in frames if part in (None, f.info[about.group])]
+    # The path in the package would differ from machine to machine.
+    named = [f.replace(source=f"{name}, frame {k}") for k, f in enumerate(frames)]
+    return [f for f in named if part in (None, f.info[about.group])]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
-from keel.errors import ConfigError, DataError
+from keel.errors import ConfigError, DataError, KeelWarning
 from keel.perturbation.children import Children, Pairs, find_pairs, make_children
 from keel.perturbation.labels import Counts, beyond_caps, labels_of, select_structures
 from keel.perturbation.parents import Parent, ParentCache, prepare
@@ -62,7 +62,7 @@ class PerturbationStream:
 
     Warns
     -----
-    UserWarning
+    KeelWarning
         If the teacher sees further than the student.
     """
 
@@ -86,6 +86,7 @@ class PerturbationStream:
             warnings.warn(
                 f"the teacher sees atoms up to {teacher.cutoff:g} angstrom, the student up to {cutoff:g} only: "
                 "what lies between it can learn on average at best",
+                KeelWarning,
                 stacklevel=2,
             )
         self.settings = settings or PerturbationSettings()

@@ -180,7 +180,12 @@ def measure_stability(
         )
     sources = [starts[k % len(starts)].source for k in range(settings.runs)]
     write_json(folder / "stability.json", result.to_dict() | {"sources": sources})
-    write(folder / "failures.extxyz", _last_frames(result, sources))
+    failures = _last_frames(result, sources)
+    path = folder / "failures.extxyz"
+    if failures:
+        write(path, failures)
+    else:
+        path.touch()
 
 
 def measure_rdf(

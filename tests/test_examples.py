@@ -1,0 +1,47 @@
+"""The examples of the public surface and of the README run as they stand."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import keel
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    {
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "src" / "keel").rglob("*.py")
+        if ">>> " in path.read_text()
+    }
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_readme_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["atoms"].get_forces().shape == (len(names["atoms"]), 3)
+
+
+def test_public_names_exist_and_are_documented():
+    for name in keel.__all__:
+        assert getattr(keel, name).__doc__, name
+
+
+def test_files_named_in_the_readme_exist():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target

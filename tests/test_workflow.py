@@ -1,0 +1,196 @@
+"""The whole job on a tiny scale: results, caching, resumption after a kill, mistakes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keel.cli import app, main
+from keel.config import parse
+from keel.config import RunSettings
+from keel.errors import ConfigError
+from keel.workflow import run
+from keel.workflow.cache import StageCache
+from keel.workflow.data import split_frames
+
+TINY = {
+    "name": "phosphorus",
+    "data": {
+        "files": ["phosphorus"],
+        "split": {"by": "start", "group": "phase", "train": 4, "validation": 2, "test_frames": 6},
+    },
+    "networks": [{"architecture": "CGCNN", "cutoff": 4.0, "features": 8, "convolutions": 1, "hidden": 8}],
+    "strategies": ["vanilla", "pretrain"],
+    "training": {"steps": 20, "batch_size": 2, "validate_every": 10, "checkpoint_every": 2, "warmup_steps": 2},
+    "teacher": {"cutoff": 5.0},
+    "md": {"temperatures": [500, 2000], "runs": 2, "length_fs": 20, "longest_fs": 40},
+    "evaluation": {"rdf_temperature": 500, "rdf_length_fs": 20, "rdf_runs": 1},
+}
+FIELDS = {
+    "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
+    "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
+    "md_timestep_fs", "md_friction_per_fs", "md_length_fs", "time_to_failure_fs", "failure_cause", "wall_seconds",
+    "peak_memory_mb",
+}  # fmt: skip
+VARYING = {"wall_seconds", "peak_memory_mb"}
+
+
+def tiny(**changes) -> RunSettings:
+    return parse(RunSettings, {**TINY, **changes}, "test")
+
+
+def numbers(folder: Path) -> list[dict]:
+    records = json.loads((folder / "summary.json").read_text())
+    return [{k: v for k, v in r.items() if k not in VARYING} for r in records]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    run(tiny(), folder)
+    return folder
+
+
+def test_leaves_report_and_summary(finished):
+    assert (finished / "report.html").stat().st_size > 10_000
+    records = json.loads((finished / "summary.json").read_text())
+    assert [set(r) for r in records] == [FIELDS, FIELDS]
+    vanilla, pretrain = records
+    assert vanilla["pretrain_steps"] + vanilla["train_steps"] == pretrain["pretrain_steps"] + pretrain["train_steps"]
+    assert pretrain["pretrain_steps"] == 2
+    for r in records:
+        assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
+        for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):
+            assert (t == r["md_length_fs"]) if cause is None else (t <= r["md_length_fs"])
+
+
+def test_no_test_or_validation_frame_is_trained_on(finished):
+    folder = next((finished / "stages" / "data").iterdir())
+    sources = json.loads((folder / "split.json").read_text())["sources"]
+    parts = [set(sources[p]) for p in ("train", "validation", "test")]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert all(parts)
+
+
+def test_configuration_is_written_out_and_reads_back(finished):
+    assert parse(RunSettings, yaml.safe_load((finished / "config.yaml").read_text()), "x") == tiny()
+
+
+def test_second_run_does_nothing_again(finished):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")}
+    expected = numbers(finished)
+    run(tiny(), finished)
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")} == before
+    assert numbers(finished) == expected
+
+
+def test_only_what_depends_on_a_change_is_done_anew(finished):
+    before = set(finished.rglob("done.json"))
+    run(tiny(md={**TINY["md"], "runs": 1}), finished)
+    new = {p.parent.parent.name for p in set(finished.rglob("done.json")) - before}
+    assert new == {"rung", "stability", "rdf"}
+    run(tiny(), finished)
+
+
+@pytest.mark.parametrize("kill_signal", [signal.SIGKILL])
+def test_killed_and_run_again(finished, tmp_path, kill_signal):
+    """Killed at random moments; ends with the numbers of an undisturbed run."""
+    config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(yaml.safe_dump(TINY))
+    command = [sys.executable, "-m", "keel", "run", str(config), "--out", str(folder)]
+    clock = random.Random(0)
+    for _ in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+        time.sleep(clock.uniform(5, 12))
+        process.send_signal(kill_signal)
+        process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert numbers(folder) == numbers(finished)
+
+
+def test_stage_that_failed_runs_again(tmp_path):
+    cache, calls = StageCache(tmp_path), []
+
+    def work(folder: Path) -> None:
+        calls.append(folder)
+        if len(calls) == 1:
+            raise RuntimeError("the machine went down")
+
+    with pytest.raises(RuntimeError):
+        cache.stage("kind", "name", {"a": 1}, work)
+    first = cache.stage("kind", "name", {"a": 1}, work)
+    assert cache.stage("kind", "name", {"a": 1}, work) == first
+    assert len(calls) == 2
+    assert cache.stage("kind", "name", {"a": 2}, work) != first
+
+
+def test_unknown_network_and_argument(tmp_path):
+    with pytest.raises(ConfigError, match="there is no 'Nothing'; choose from CGCNN"):
+        run(tiny(networks=[{"architecture": "Nothing"}]), tmp_path)
+    with pytest.raises(ConfigError, match="colour"):
+        run(tiny(networks=[{"architecture": "CGCNN", "colour": 3}]), tmp_path)
+
+
+def test_split_by_group_and_thinning():
+    from keel.datasets import phosphorus
+
+    settings = tiny(
+        data={
+            "files": ["x"],
+            "split": {"by": "phase", "train": 1, "validation": 0, "test": 1, "train_frames": 5, "test_frames": 7},
+        }
+    ).data.split
+    parts = split_frames(phosphorus(), settings)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (5, 0, 7)
+    assert {f.info["phase"] for f in parts.train}.isdisjoint({f.info["phase"] for f in parts.test})
+
+
+class TestCommandLine:
+    def run(self, *arguments: str, capsys) -> tuple[int, str]:
+        old = sys.argv
+        sys.argv = ["keel", *arguments]
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+        finally:
+            sys.argv = old
+        return stop.value.code, capsys.readouterr().err
+
+    @pytest.mark.parametrize("content", ["", "name: x", "data: [", "name: 3\ncolour: blue", "\x00\x01"])
+    def test_bad_configuration(self, content, tmp_path, capsys):
+        path = tmp_path / "c.yaml"
+        path.write_text(content)
+        code, error = self.run("run", str(path), "--out", str(tmp_path / "out"), capsys=capsys)
+        assert code == 2
+        assert error.startswith("keel: ")
+        assert error.count("\n") == 1
+
+    def test_absent_data(self, tmp_path, capsys):
+        path = tmp_path / "c.yaml"
+        path.write_text(yaml.safe_dump({**TINY, "data": {**TINY["data"], "files": ["absent.xyz"]}}))
+        code, error = self.run("run", str(path), "--out", str(tmp_path / "out"), capsys=capsys)
+        assert code == 2
+        assert "absent.xyz" in error
+
+    @pytest.mark.parametrize("command", sorted(c.callback.__name__ for c in app.registered_commands))
+    def test_help_teaches(self, command, capsys):
+        code, _ = self.run(command, "--help", capsys=capsys)
+        assert code == 0
+
+    def test_train(self, tmp_path, capsys):
+        import keel
+
+        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:60:6])
+        code, _ = self.run(
+            "train", str(tmp_path / "p.extxyz"), "--out", str(tmp_path / "m"), "--steps", "20", "--strategy", "pretrain",
+            "--batch-size", "2", capsys=capsys,
+        )  # fmt: skip
+        assert code == 0
+        assert keel.load(tmp_path / "m" / "potential.safetensors").elements == (15,)
