@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from keel.cli import app, main
-from keel.config import parse
-from keel.config import RunSettings
+from keel.config import RunSettings, parse
 from keel.errors import ConfigError
 from keel.workflow import run
 from keel.workflow.cache import StageCache
@@ -64,7 +63,7 @@ def test_leaves_report_and_summary(finished):
     assert [set(r) for r in records] == [FIELDS, FIELDS]
     vanilla, pretrain = records
     assert vanilla["pretrain_steps"] + vanilla["train_steps"] == pretrain["pretrain_steps"] + pretrain["train_steps"]
-    assert pretrain["pretrain_steps"] == 2
+    assert pretrain["pretrain_steps"] == 4
     for r in records:
         assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
         for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):
@@ -83,7 +82,13 @@ def test_configuration_is_written_out_and_reads_back(finished):
     assert parse(RunSettings, yaml.safe_load((finished / "config.yaml").read_text()), "x") == tiny()
 
 
-def test_second_run_does_nothing_again(finished):
+@pytest.fixture
+def no_report(monkeypatch):
+    """Leave out the report, which takes seconds and was looked at above."""
+    monkeypatch.setattr("keel.reporting.write_report", lambda folder: folder / "report.html")
+
+
+def test_second_run_does_nothing_again(finished, no_report):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")}
     expected = numbers(finished)
     run(tiny(), finished)
@@ -91,7 +96,7 @@ def test_second_run_does_nothing_again(finished):
     assert numbers(finished) == expected
 
 
-def test_only_what_depends_on_a_change_is_done_anew(finished):
+def test_only_what_depends_on_a_change_is_done_anew(finished, no_report):
     before = set(finished.rglob("done.json"))
     run(tiny(md={**TINY["md"], "runs": 1}), finished)
     new = {p.parent.parent.name for p in set(finished.rglob("done.json")) - before}
@@ -113,6 +118,11 @@ def test_killed_and_run_again(finished, tmp_path, kill_signal):
         process.wait()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert numbers(folder) == numbers(finished)
+
+
+def test_workers_give_the_same_numbers(finished, tmp_path, no_report):
+    run(tiny(), tmp_path, workers=2)
+    assert numbers(tmp_path) == numbers(finished)
 
 
 def test_stage_that_failed_runs_again(tmp_path):
@@ -189,8 +199,8 @@ class TestCommandLine:
 
         keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:60:6])
         code, _ = self.run(
-            "train", str(tmp_path / "p.extxyz"), "--out", str(tmp_path / "m"), "--steps", "20", "--strategy", "pretrain",
-            "--batch-size", "2", capsys=capsys,
+            "train", str(tmp_path / "p.extxyz"), "--out", str(tmp_path / "m"), "--steps", "20",
+            "--strategy", "pretrain", "--batch-size", "2", capsys=capsys,
         )  # fmt: skip
         assert code == 0
         assert keel.load(tmp_path / "m" / "potential.safetensors").elements == (15,)

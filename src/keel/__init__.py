@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from keel.errors import KeelError as KeelError
     from keel.fitting import fit_eam as fit_eam
     from keel.interfaces.ase import KeelCalculator as KeelCalculator
+    from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.cgcnn import CGCNN as CGCNN
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from keel.potentials.lennard_jones import LennardJones as LennardJones
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.potentials.zbl import ZBL as ZBL
-    from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings
     from keel.training import train as train

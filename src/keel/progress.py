@@ -10,6 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
+_bars = True
+
+
+def without_bars() -> None:
+    """Show no bars in this process: several at once would overwrite each other."""
+    global _bars
+    _bars = False
 
 
 class Advance(Protocol):
@@ -39,7 +46,7 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
         TextColumn("[dim]{task.fields[remark]}"),
     )
     # Transient: the line that stays is the one that says how the work ended.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not (_bars and console.is_terminal)) as progress:
         task = progress.add_task(title, total=total or None, remark="")
 
         def advance(done: int, total: int, remark: str = "") -> None:

@@ -12,6 +12,7 @@ CONFIG = Path(__file__).parents[1] / "datasets" / "demo.yaml"
 
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("keel-demo"),
+    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 2,
 ) -> None:
     """Run the whole job on the embedded phosphorus data: some ten minutes on two cores.
 
@@ -22,5 +23,5 @@ def demo(
     from keel.progress import console
     from keel.workflow import run
 
-    report = run(read_config(CONFIG), out)
+    report = run(read_config(CONFIG), out, workers=workers)
     console.print(f"report: {report.resolve()}")

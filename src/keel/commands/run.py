@@ -14,6 +14,7 @@ def run(
     data: Annotated[
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 
@@ -31,5 +32,5 @@ def run(
     if data:
         settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": data})})
         base = Path()
-    report = perform(settings, out or Path("runs") / config.stem, base=base)
+    report = perform(settings, out or Path("runs") / config.stem, base=base, workers=workers)
     console.print(f"report: {report}")

@@ -19,7 +19,7 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
 ) -> None:

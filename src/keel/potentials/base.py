@@ -96,7 +96,9 @@ class Potential(nn.Module, ABC):
     def config(self) -> dict[str, Any]:
         """Return JSON-compatible constructor arguments: ``type(self)(**config())`` has the same architecture."""
 
-    def energies_and_gradient(self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool) -> tuple[Tensor, Tensor]:
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
         """Return atomic energies (N,) and dE/d vectors (E, 3), by automatic differentiation unless overridden."""
         with torch.enable_grad():
             if not vectors.requires_grad:

@@ -38,7 +38,7 @@ class LennardJones(PairPotential):
         """See :class:`Potential`."""
         return {"epsilon": float(self.epsilon), "sigma": float(self.sigma), "cutoff": self.cutoff}
 
-    def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""
         x6 = (self.sigma / r) ** 6
         phi = 4.0 * self.epsilon * (x6 * x6 - x6)

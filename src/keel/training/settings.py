@@ -33,7 +33,7 @@ class TrainingSettings(BaseModel):
 
     steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
     batch_size: PositiveInt = Field(4, description="structures in a batch")
-    learning_rate: PositiveFloat = Field(2e-3, description="highest learning rate of AdamW")
+    learning_rate: PositiveFloat = Field(3e-3, description="highest learning rate of AdamW")
     pretrain_learning_rate: PositiveFloat | None = Field(None, description="the same while pretraining; null: equal")
     final_learning_rate: float = Field(0.01, ge=0, le=1, description="learning rate at the end / highest")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="decay of the learning rate")

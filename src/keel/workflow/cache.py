@@ -40,7 +40,6 @@ class StageCache:
         folder = self.root / "stages" / kind / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
         done = folder / "done.json"
         if done.is_file():
-            console.print(f"[dim]{kind:>9}  {name}  (done before)")
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
@@ -49,10 +48,6 @@ class StageCache:
         write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
-
-    def relative(self, folder: Path | None) -> str | None:
-        """Return a stage's folder relative to the run folder."""
-        return None if folder is None else folder.relative_to(self.root).as_posix()
 
 
 def write_json(path: Path, content: Any) -> None:

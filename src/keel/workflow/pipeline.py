@@ -1,0 +1,209 @@
+"""The stages of a run, each of which finds what it needs by asking for the stages before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keel.atoms.census import take_census
+from keel.atoms.splits import Split
+from keel.config import NetworkSettings, RunSettings
+from keel.potentials import Potential, load
+from keel.workflow import steps
+from keel.workflow.cache import StageCache, write_json
+from keel.workflow.data import describe_split, read_data, split_frames
+
+ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network trained with one strategy from one seed."""
+
+    network: NetworkSettings
+    strategy: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the cell, also of its folders."""
+        return f"{self.network.label}-{self.strategy}-seed{self.seed}"
+
+
+class Pipeline:
+    """The stages of a run. A stage that is done costs nothing but a look at its folder.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    root
+        The run folder.
+    base
+        Folder that relative paths in the configuration start from.
+    """
+
+    def __init__(self, config: RunSettings, root: Path, base: Path) -> None:
+        self.config, self.root, self.base = config, root, base
+        for network in config.networks:
+            # An argument that does not fit is told before anything is done.
+            steps.build_network(network, [1], 0)
+        self.cache = StageCache(root)
+        frames = read_data(config.data, base)
+        self.split = split_frames(frames, config.data.split)
+        self.data = self.cache.stage(
+            "data", config.name, {"frames": fingerprint(self.split)}, lambda f: self._describe_data(f, frames)
+        )
+        self.cells = [Cell(n, s, k) for n in config.networks for s in config.strategies for k in config.seeds]
+
+    def teacher(self) -> Path:
+        """Fit the teacher."""
+        settings = self.config.teacher
+        inputs: dict[str, Any] = {"data": self.data.name, "teacher": settings.model_dump()}
+        if settings.file is not None:
+            settings = settings.model_copy(update={"file": str(self.base / settings.file)})
+            inputs["content"] = file_hash(Path(str(settings.file)))
+        return self.cache.stage(
+            "teacher", self.config.name, inputs, lambda f: steps.fit_teacher(f, settings, self.split)
+        )
+
+    def train(self, cell: Cell) -> Path:
+        """Train a network."""
+        config, strategy = self.config, self.config.strategy(cell.strategy)
+        inputs = {
+            "data": self.data.name,
+            "network": cell.network.model_dump(),
+            "strategy": strategy.model_dump(),
+            "training": config.training.model_dump(),
+            "seed": cell.seed,
+        }
+        teacher = self.teacher()
+        if strategy.needs_teacher:
+            inputs |= {"teacher": teacher.name, "perturbation": config.perturbation.model_dump()}
+        return self.cache.stage(
+            "train",
+            cell.name,
+            inputs,
+            lambda f: steps.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher),
+        )
+
+    def rung(self, network: NetworkSettings) -> Path:
+        """Choose the temperature at which the strategies are compared: by vanilla, or the first where it is absent."""
+        strategies, md = self.config.strategies, self.config.md
+        reference = "vanilla" if "vanilla" in strategies else strategies[0]
+        folders = [self.train(c) for c in self.cells if c.network == network and c.strategy == reference]
+        starts = self.split.validation or self.split.test
+        return self.cache.stage(
+            "rung",
+            network.label,
+            {"networks": [f.name for f in folders], "md": md.model_dump()},
+            lambda f: steps.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
+        )
+
+    def evaluate(self, cell: Cell) -> Record:
+        """Measure accuracy, stability, RDF and dimers of a trained network; return where they are."""
+        config, test, trained = self.config, self.split.test, self.train(cell)
+        rung = json.loads((self.rung(cell.network) / "rung.json").read_text())
+        potential, evaluation, md = potential_of(trained), config.evaluation, config.md
+        inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
+        with_md = {**inputs, "md": md.model_dump()}
+        stages = {
+            "train": trained,
+            "accuracy": self.cache.stage(
+                "accuracy", cell.name, inputs, lambda f: steps.measure_accuracy(f, potential, test)
+            ),
+            "stability": self.cache.stage(
+                "stability",
+                cell.name,
+                {**with_md, "rung": [rung["temperature_k"], rung["length_fs"]]},
+                lambda f: steps.measure_stability(f, potential, test, rung, md, cell.name),
+            ),
+        }
+        if evaluation.rdf_temperature is not None:
+            stages["rdf"] = self.cache.stage(
+                "rdf",
+                cell.name,
+                {**with_md, "evaluation": evaluation.model_dump()},
+                lambda f: steps.measure_rdf(f, potential, test, evaluation, md, cell.name),
+            )
+        if evaluation.dimers:
+            stages["dimers"] = self.cache.stage(
+                "dimers", cell.name, inputs, lambda f: steps.measure_dimers(f, potential)
+            )
+        record: Record = {"network": cell.network.label, "strategy": cell.strategy, "seed": cell.seed}
+        return record | {"rdf": None, "dimers": None} | {k: self._relative(v) for k, v in stages.items()}
+
+    def write_results(self, records: Sequence[Record]) -> None:
+        """Write ``results.json`` (where everything is) and ``summary.json`` (a row for each cell)."""
+        results = {
+            "name": self.config.name,
+            "description": self.config.description,
+            "data": self._relative(self.data),
+            "teacher": self._relative(self.teacher()),
+            "rungs": {n.label: self._relative(self.rung(n)) for n in self.config.networks},
+            "cells": list(records),
+        }
+        write_json(self.root / "results.json", results)
+        write_json(self.root / "summary.json", [self._summary(r) for r in records])
+
+    def _summary(self, record: Record) -> Record:
+        def content(stage: str, name: str) -> dict[str, Any]:
+            return dict(json.loads((self.root / record[stage] / name).read_text()))
+
+        training, stability = content("train", "training.json"), content("stability", "stability.json")
+        errors = content("accuracy", "accuracy.json")
+        return {
+            "system": self.config.name,
+            "network": record["network"],
+            "strategy": record["strategy"],
+            "seed": record["seed"],
+            "train_frames": len(self.split.train),
+            "pretrain_steps": training["pretrain_steps"],
+            "train_steps": training["train_steps"],
+            **{name: errors[name] for name in ERRORS},
+            "gradient_evaluations": training["gradient_evaluations"],
+            **{name: stability[name] for name in steps.STABILITY_FIELDS},
+            "wall_seconds": training["seconds"],
+            "peak_memory_mb": training["peak_memory_mb"],
+        }
+
+    def _describe_data(self, folder: Path, frames: Sequence[Any]) -> None:
+        write_json(folder / "census.json", take_census(frames).to_dict())
+        settings = self.config.data.split
+        parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
+        content: dict[str, Any] = {name: len(part) for name, part in parts.items()}
+        content |= {"by": settings.by, "description": describe_split(settings)}
+        content["sources"] = {name: [f.source for f in part] for name, part in parts.items()}
+        write_json(folder / "split.json", content)
+
+    def _relative(self, folder: Path) -> str:
+        return folder.relative_to(self.root).as_posix()
+
+
+def fingerprint(split: Split) -> str:
+    """Return a hash of the frames of a split and their order."""
+    digest = hashlib.sha256()
+    for part in (split.train, split.validation, split.test):
+        digest.update(b"part")
+        for f in part:
+            digest.update(f.numbers.tobytes() + f.positions.tobytes() + f.cell.tobytes() + repr(f.energy).encode())
+            digest.update(
+                (b"" if f.forces is None else f.forces.tobytes()) + (b"" if f.stress is None else f.stress.tobytes())
+            )
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return a hash of a file's content, empty where there is no file (the stage that reads it says so)."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def potential_of(folder: Path) -> Potential:
+    """Return the potential of a training stage."""
+    return load(folder / "potential.safetensors")
