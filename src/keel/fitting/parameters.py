@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keel.potentials.eam import EAM
 
-WALL_SLOPE = 10.0
+WALL_SLOPE = 2.0
 """The least slope of a dimer's energy where its wall may end, in eV/angstrom."""
 LEAST_ALPHA = 1.1
 """alpha is at least this times beta/4; 1 is where the embedding energy would outgrow the repulsion."""

@@ -15,7 +15,7 @@ from keel.fitting.parameters import Parametrisation
 ALPHAS = (0.9, 1.2, 1.6, 2.2)
 BETAS = (1.4, 2.0, 2.8, 4.0, 5.6)
 MOST_PAIRS = 15
-"""With more pairs of elements than this, the linear parameters of all elements are tied together."""
+"""With more pairs of elements than this, there is no grid: the fit starts from what it expects."""
 
 Direction = tuple[str, Tensor]
 
@@ -29,6 +29,8 @@ def expected(parametrisation: Parametrisation) -> Tensor:
 
 def starts(objective: Objective) -> list[Tensor]:
     """Return theta for a grid of exponents common to all elements, best first, without repetitions."""
+    if objective.parametrisation.n_pairs > MOST_PAIRS:
+        return [expected(objective.parametrisation)]
     grid = [(alpha, beta) for alpha, beta in product(ALPHAS, BETAS) if 4.0 * alpha > 1.2 * beta]
     results = sorted((_solve(objective, alpha, beta) for alpha, beta in grid), key=lambda result: result[0])
     distinct = [k for k in range(len(results)) if k == 0 or results[k][0] > 1.002 * results[k - 1][0]]
@@ -46,20 +48,13 @@ def _solve(objective: Objective, alpha: float, beta: float) -> tuple[float, Tens
     values |= {"slack": 0.0 * pair, "attraction": 0.0 * pair, "embedding": 0.0 * element}
     values["density"] = element / objective.mean_density(par.with_wall(values))
     nothing = objective.residuals(par.with_wall(values))
-    directions = _directions(values, tied=par.n_pairs > MOST_PAIRS)
+    names = ("slack", "attraction", "embedding")
+    directions = [(name, row) for name in names for row in torch.eye(len(values[name]), dtype=torch.float64)]
     columns = [objective.residuals(par.with_wall(_add(values, d, 1.0))) - nothing for d in directions]
     solution, norm = nnls(np.stack(columns, axis=1), -nothing)
     for direction, amount in zip(directions, solution, strict=True):
         values = _add(values, direction, float(amount))
     return float(norm**2), par.theta(values)
-
-
-def _directions(values: dict[str, Tensor], *, tied: bool) -> list[Direction]:
-    """What is varied: each linear parameter by itself, or one value of each kind for all elements."""
-    names = ("slack", "attraction", "embedding")
-    if tied:
-        return [(name, torch.ones_like(values[name])) for name in names]
-    return [(name, row) for name in names for row in torch.eye(len(values[name]), dtype=torch.float64)]
 
 
 def _add(values: dict[str, Tensor], direction: Direction, amount: float) -> dict[str, Tensor]:

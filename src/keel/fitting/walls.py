@@ -1,18 +1,76 @@
-"""Whether two atoms of each pair of elements repel each other at short range, whatever the fit did elsewhere."""
+"""The short-range wall of each pair of elements: where data end, what is imposed there, and whether it holds.
+
+Distances here are often in bonds: units of the sum of the covalent radii.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from keel.atoms.elements import COVALENT_RADII, pair_name
+from keel.atoms.elements import atomic_number, pair_name
+from keel.fitting.data import FitData
 from keel.potentials.base import Potential
-from keel.potentials.dimer import dimer
+from keel.potentials.dimer import core_energy, dimer, eam_and_cores
+from keel.potentials.eam import EAM
+from keel.potentials.sum import SumPotential
+from keel.potentials.zbl import ZBL
 
+WALL, WALL_WITHOUT_DATA = 0.6, 0.8
+"""Walls reach at least to here, in bonds; without data to where the ZBL core ends."""
+NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
+"""A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 bonds."""
+SOFT_AT, SOFT = 0.4, 0.25
+"""A wall is soft if at 0.4 bonds its energy is below a quarter of the nuclear repulsion."""
 SHORTEST = 0.1
 """Walls are checked from here, in angstrom."""
+
+
+def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
+    """Return how far the wall of each pair must reach, in angstrom."""
+    unknown = set(without_data)
+    bonds = [WALL_WITHOUT_DATA if name in unknown else WALL for name in model.pair_names]
+    return torch.tensor(bonds, dtype=torch.float64) * model.pair_radius
+
+
+def pairs_without_data(model: EAM, data: FitData) -> list[str]:
+    """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
+    counts = torch.zeros(len(model.pair_names), dtype=torch.int64)
+    near = torch.clamp(NEAR_BONDS * model.pair_radius, min=NEAR)
+    for r, pair in _distances(model, data):
+        counts += torch.bincount(pair[r < near[pair]], minlength=len(counts))
+    return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
+
+
+def with_core(eam: EAM, data: FitData, every_pair: bool) -> Potential:
+    """Return the EAM with a ZBL core under pairs without data and under soft walls, or under every pair.
+
+    The core ends where the data begin, so that it leaves the fit as it is.
+    """
+    covered = eam.pair_names if every_pair else sorted({*eam.pairs_without_data, *soft_walls(eam)})
+    if not covered:
+        return eam
+    under = torch.tensor([name in set(covered) for name in eam.pair_names])
+    outer = WALL_WITHOUT_DATA
+    for r, pair in _distances(eam, data):
+        outer = min([outer, *(r / eam.pair_radius[pair])[under[pair]].tolist()])
+    named = None if len(covered) == len(eam.pair_names) else [_elements(name) for name in covered]
+    return SumPotential([eam, ZBL(inner=0.5 * outer, outer=outer, pairs=named, elements=eam.elements)])
+
+
+def soft_walls(eam: EAM) -> list[str]:
+    """Return the pairs whose wall is far softer than that of nuclei: the data did not reach there."""
+    nuclei = ZBL(inner=SOFT_AT, outer=2.0 * SOFT_AT, elements=eam.elements)
+    soft = []
+    for name, radius in zip(eam.pair_names, eam.pair_radius.tolist(), strict=True):
+        r = torch.tensor([SOFT_AT * radius], dtype=torch.float64)
+        if float(dimer(eam, *_elements(name), r).total) < SOFT * float(core_energy(nuclei, r, *_elements(name))):
+            soft.append(name)
+    return soft
 
 
 def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]:
@@ -29,8 +87,20 @@ def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]
     return positions
 
 
-def weak_walls(potential: Potential, fraction: float) -> list[str]:
-    """Return the pairs whose wall ends before ``fraction`` of the sum of the covalent radii; sound ones have none."""
-    pairs = combinations_with_replacement(potential.elements or (), 2)
-    needed = {pair_name(a, b): fraction * float(COVALENT_RADII[a] + COVALENT_RADII[b]) for a, b in pairs}
+def weak_walls(potential: Potential) -> list[str]:
+    """Return the pairs whose wall does not reach to 0.6 bonds; a fit leaves none."""
+    eam, _ = eam_and_cores(potential)
+    needed = dict(zip(eam.pair_names, (WALL * eam.pair_radius).tolist(), strict=True))
     return [name for name, position in wall_positions(potential).items() if position < needed[name] - 0.03]
+
+
+def _distances(model: EAM, data: FitData) -> list[tuple[Tensor, Tensor]]:
+    """Distances and indices of the pairs of elements, chunk by chunk."""
+    species = [chunk.species[chunk.edge_index] for chunk in data.chunks]
+    pairs = [model.pair_index[first * len(model.symbols) + second] for first, second in species]
+    return [(chunk.r, pair) for chunk, pair in zip(data.chunks, pairs, strict=True)]
+
+
+def _elements(name: str) -> tuple[int, int]:
+    first, second = name.split("-")
+    return atomic_number(first), atomic_number(second)

@@ -25,8 +25,8 @@ from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.potentials.dimer import core_energy, eam_and_cores
 
-PAIR_ERROR, EMBEDDING_ERROR = 1e-7, 1e-6
-"""Interpolation errors in eV that a grid may have; ten times as much in eV/angstrom."""
+PAIR_ERROR, EMBEDDING_ERROR, FORCE_ERROR = 1e-7, 1e-6, 2e-5
+"""Interpolation errors that a grid may have, in eV, eV and eV/angstrom; for a hard pair, more by its energy in eV."""
 FEWEST_POINTS, MOST_POINTS = 2_000, 128_000
 HARD, CLOSEST = 100.0, 0.3
 """Pairs are judged where their energy is below 100 eV and they are not closer than 0.3 angstrom."""
@@ -60,7 +60,7 @@ def write_setfl(potential: Potential, path: str | Path) -> SetflGrid:
     """Write an EAM, alone or summed with pair potentials such as ZBL, as a setfl file; return its grid.
 
     The grid is the coarsest whose interpolation errors, measured half-way between its points with the local cubics of
-    LAMMPS, are below 1e-7 eV and 1e-6 eV/angstrom per pair, 1e-6 eV and 1e-5 eV/angstrom per atom.
+    LAMMPS, are below 1e-7 eV per pair, 1e-6 eV per atom and 2e-5 eV/angstrom.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def choose_grid(functions: Functions) -> SetflGrid:
     def embedding(element: int, n: int) -> bool:
         rho, _, error, slope_error = _errors(lambda rho: functions.embedding(rho, element), end, n)
         # d rho/dr is at most about 5 rho/angstrom.
-        return bool((error < EMBEDDING_ERROR).all() and (5.0 * rho * slope_error < 10.0 * EMBEDDING_ERROR).all())
+        return bool((error < EMBEDDING_ERROR).all() and (5.0 * rho * slope_error < FORCE_ERROR).all())
 
     def pair(first: int, second: int, n: int) -> bool:
         return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, lambda r: r)
@@ -147,8 +147,9 @@ def _resolved(function: Function, end: float, n: int, divisor: Function) -> bool
     r, value, error, slope_error = _errors(function, end, n)
     scale = divisor(r)
     judged = (r > CLOSEST) & (value.abs() < HARD * scale)
-    error, slope_error = (error / scale)[judged], (slope_error / scale)[judged]
-    return bool((error < PAIR_ERROR).all() and (slope_error < 10.0 * PAIR_ERROR).all())
+    scale = (scale + value.abs())[judged]
+    error, slope_error = error[judged] / scale, slope_error[judged] / scale
+    return bool((error < PAIR_ERROR).all() and (slope_error < FORCE_ERROR).all())
 
 
 def _errors(function: Function, end: float, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -182,10 +183,10 @@ def _write(path: Path, functions: Functions, grid: SetflGrid) -> None:
             lattice = reference_states[z] or {}
             file.write(f"{z} {MASSES[z]:.8g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}\n")
             file.writelines(_lines(functions.embedding(grid.rho, z) + functions.offsets[z], 16))
-            file.writelines(_lines(functions.density(grid.r, z), 12))
+            file.writelines(_lines(functions.density(grid.r, z), 10))
         for k, first in enumerate(functions.elements):
             for second in functions.elements[: k + 1]:
-                file.writelines(_lines(functions.r_phi(grid.r, first, second), 12))
+                file.writelines(_lines(functions.r_phi(grid.r, first, second), 10))
 
 
 def _lines(values: Tensor, digits: int) -> Iterable[str]:
