@@ -18,7 +18,7 @@ from keel.fitting.eam import choose
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
-from keel.fitting.walls import wall_positions, weak_walls
+from keel.fitting.walls import soft_walls, wall_positions, weak_walls
 
 CUTOFF = 4.0
 
@@ -71,8 +71,16 @@ def test_labels_of_an_eam_are_reproduced(salt_frames, salt_fit):
     for errors in (salt_fit.errors, label_errors(salt_fit.potential, unseen)):
         assert errors.force_mae_mev_per_angstrom < 0.06 * force
         assert errors.energy_mae_mev_per_atom < 15
-    assert salt_fit.warnings == ()
     assert salt_fit.pairs_without_data == ()
+
+
+def test_a_soft_wall_gets_a_core_and_is_named(salt_frames, salt_fit):
+    soft = soft_walls(salt_fit.eam)
+    assert soft
+    assert any(all(name in w for name in soft) and "softer than that of nuclei" in w for w in salt_fit.warnings)
+    assert isinstance(salt_fit.potential, keel.SumPotential)
+    hard = labelled(keel.SumPotential([salt(), keel.ZBL(inner=0.8, outer=1.6, elements=[11, 17])]), salt_frames)
+    assert keel.fit_eam(hard, CUTOFF).warnings == ()
 
 
 def test_same_frames_and_seed_give_the_same_potential(salt_frames, salt_fit):
@@ -175,7 +183,7 @@ def test_a_core_does_not_touch_the_data(salt_frames, salt_fit):
     assert result.errors.force_mae_mev_per_angstrom == pytest.approx(salt_fit.errors.force_mae_mev_per_angstrom)
     near = Frame(np.array([11, 17]), np.array([[0.0, 0, 0], [0.6, 0, 0]]))
     with_core, without = (
-        float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.potential)
+        float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.eam)
     )
     assert with_core > without + 50
 

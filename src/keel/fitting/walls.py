@@ -46,12 +46,8 @@ def pairs_without_data(model: EAM, data: FitData) -> list[str]:
     return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
 
 
-def with_core(eam: EAM, data: FitData, every_pair: bool) -> Potential:
-    """Return the EAM with a ZBL core under pairs without data and under soft walls, or under every pair.
-
-    The core ends where the data begin, so that it leaves the fit as it is.
-    """
-    covered = eam.pair_names if every_pair else sorted({*eam.pairs_without_data, *soft_walls(eam)})
+def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
+    """Return the EAM with a ZBL core under some pairs; it ends where their data begin, and leaves the fit as it is."""
     if not covered:
         return eam
     under = torch.tensor([name in set(covered) for name in eam.pair_names])
