@@ -5,6 +5,7 @@ Each command is a function in its own file of :mod:`keel.commands`: it reads arg
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -46,6 +47,8 @@ app.command()(train)
 @app.callback()
 def prepare() -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
+    # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.

@@ -38,7 +38,7 @@ def train(
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.strategies import strategy_of
-    from keel.workflow.steps import build_network, elements_of
+    from keel.workflow.make import build_network, elements_of
 
     settings = parse(
         TrainingSettings, {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}, "keel train"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from keel import __version__
-from keel.files import replace_file
 from keel.progress import console
+from keel.workflow.records import write_json
 
 
 class StageCache:
@@ -48,16 +48,3 @@ class StageCache:
         write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON completely or not at all."""
-    text = json.dumps(content, indent=1, allow_nan=False, default=_plain)
-    replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy and torch numbers and arrays into JSON."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")

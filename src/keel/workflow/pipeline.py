@@ -13,9 +13,10 @@ from keel.atoms.census import take_census
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings
 from keel.potentials import Potential, load
-from keel.workflow import steps
-from keel.workflow.cache import StageCache, write_json
+from keel.workflow import make, measure
+from keel.workflow.cache import StageCache
 from keel.workflow.data import describe_split, read_data, split_frames
+from keel.workflow.records import write_json
 
 ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
 
@@ -53,7 +54,7 @@ class Pipeline:
         self.config, self.root, self.base = config, root, base
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
-            steps.build_network(network, [1], 0)
+            make.build_network(network, [1], 0)
         self.cache = StageCache(root)
         frames = read_data(config.data, base)
         self.split = split_frames(frames, config.data.split)
@@ -70,7 +71,7 @@ class Pipeline:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
             inputs["content"] = file_hash(Path(str(settings.file)))
         return self.cache.stage(
-            "teacher", self.config.name, inputs, lambda f: steps.fit_teacher(f, settings, self.split)
+            "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split)
         )
 
     def train(self, cell: Cell) -> Path:
@@ -90,7 +91,7 @@ class Pipeline:
             "train",
             cell.name,
             inputs,
-            lambda f: steps.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher),
+            lambda f: make.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher),
         )
 
     def rung(self, network: NetworkSettings) -> Path:
@@ -103,7 +104,7 @@ class Pipeline:
             "rung",
             network.label,
             {"networks": [f.name for f in folders], "md": md.model_dump()},
-            lambda f: steps.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
+            lambda f: measure.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
         )
 
     def evaluate(self, cell: Cell) -> Record:
@@ -116,13 +117,13 @@ class Pipeline:
         stages = {
             "train": trained,
             "accuracy": self.cache.stage(
-                "accuracy", cell.name, inputs, lambda f: steps.measure_accuracy(f, potential, test)
+                "accuracy", cell.name, inputs, lambda f: measure.measure_accuracy(f, potential, test)
             ),
             "stability": self.cache.stage(
                 "stability",
                 cell.name,
                 {**with_md, "rung": [rung["temperature_k"], rung["length_fs"]]},
-                lambda f: steps.measure_stability(f, potential, test, rung, md, cell.name),
+                lambda f: measure.measure_stability(f, potential, test, rung, md, cell.name),
             ),
         }
         if evaluation.rdf_temperature is not None:
@@ -130,11 +131,11 @@ class Pipeline:
                 "rdf",
                 cell.name,
                 {**with_md, "evaluation": evaluation.model_dump()},
-                lambda f: steps.measure_rdf(f, potential, test, evaluation, md, cell.name),
+                lambda f: measure.measure_rdf(f, potential, test, evaluation, md, cell.name),
             )
         if evaluation.dimers:
             stages["dimers"] = self.cache.stage(
-                "dimers", cell.name, inputs, lambda f: steps.measure_dimers(f, potential)
+                "dimers", cell.name, inputs, lambda f: measure.measure_dimers(f, potential)
             )
         record: Record = {"network": cell.network.label, "strategy": cell.strategy, "seed": cell.seed}
         return record | {"rdf": None, "dimers": None} | {k: self._relative(v) for k, v in stages.items()}
@@ -168,7 +169,7 @@ class Pipeline:
             "train_steps": training["train_steps"],
             **{name: errors[name] for name in ERRORS},
             "gradient_evaluations": training["gradient_evaluations"],
-            **{name: stability[name] for name in steps.STABILITY_FIELDS},
+            **{name: stability[name] for name in measure.STABILITY_FIELDS},
             "wall_seconds": training["seconds"],
             "peak_memory_mb": training["peak_memory_mb"],
         }
