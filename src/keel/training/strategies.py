@@ -31,7 +31,7 @@ class Strategy(BaseModel):
 STRATEGIES: dict[str, Strategy] = {
     "vanilla": Strategy(),
     "sam": Strategy(sam_rho=0.005),
-    "pretrain": Strategy(pretrain_share=0.2),
+    "pretrain": Strategy(pretrain_share=0.15),
 }
 
 
