@@ -41,9 +41,12 @@ def fit(
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
     from keel.atoms.read import read
+    from keel.errors import ConfigError
     from keel.fitting import fit_eam, label_errors
     from keel.progress import console
 
+    if out.suffix not in (".json", ".safetensors"):
+        raise ConfigError(f"{out}: a fitted potential is written with the suffix .json or .safetensors")
     frames = read(files, index=index, require=(), skip_bad=skip_bad)
     others = None if test is None else read(test, require=(), skip_bad=None)
     with console.status(f"fitting an EAM to {len(frames)} frames"):

@@ -6,7 +6,8 @@ least squares, the best starts are refined on few frames, and the winner on many
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,18 +114,22 @@ def fit_eam(
     labelled = [f for f in map(_as_frame, frames) if len(f) and not (f.forces is None and f.energy is None)]
     if all(f.forces is None for f in labelled):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
-    elements = sorted({int(z) for f in labelled for z in f.numbers})
-    budget = max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements))
-    chosen = choose(labelled, budget, seed)
+    with _one_thread():
+        return _fit(labelled, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
+
+
+def _fit(
+    frames: Sequence[Frame], cutoff: float, zbl: bool, weights: tuple[float, float], max_atoms: int | None, seed: int
+) -> EAMFit:
+    elements = sorted({int(z) for f in frames for z in f.numbers})
+    chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
-    data = fit_data(chosen, model, energy_weight, stress_weight)
+    data = fit_data(chosen, model, *weights)
     if not any(len(chunk.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, data)
     par = Parametrisation(model, wall_lengths(model, without_data))
-    few = data
-    if par.n_pairs <= MOST_PAIRS:
-        few = fit_data(choose(chosen, FIRST_ATOMS, seed), model, energy_weight, stress_weight)
+    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights)
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective))
     eam = _fitted(model, objective, values, without_data)
@@ -134,7 +139,7 @@ def fit_eam(
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
-        errors=label_errors(potential, labelled),
+        errors=label_errors(potential, frames),
         warnings=tuple(_warnings(potential, chosen, without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
@@ -215,6 +220,17 @@ def _warnings(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Chunks that stay in the cache of one core gain nothing from a second, and lose much where it is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _as_frame(structure: Frame | Atoms) -> Frame:
