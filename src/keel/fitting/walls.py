@@ -24,8 +24,8 @@ WALL, WALL_WITHOUT_DATA = 0.6, 0.8
 """Walls reach at least to here, in bonds; without data to where the ZBL core ends."""
 NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
 """A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 bonds."""
-SOFT_AT, SOFT = 0.4, 0.25
-"""A wall is soft if at 0.4 bonds its energy is below a quarter of the nuclear repulsion."""
+SOFT = 0.1
+"""A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
 SHORTEST = 0.1
 """Walls are checked from here, in angstrom."""
 
@@ -60,11 +60,12 @@ def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
 
 def soft_walls(eam: EAM) -> list[str]:
     """Return the pairs whose wall is far softer than that of nuclei: the data did not reach there."""
-    nuclei = ZBL(inner=SOFT_AT, outer=2.0 * SOFT_AT, elements=eam.elements)
+    nuclei = ZBL(elements=eam.elements)
     soft = []
     for name, radius in zip(eam.pair_names, eam.pair_radius.tolist(), strict=True):
-        r = torch.tensor([SOFT_AT * radius], dtype=torch.float64)
-        if float(dimer(eam, *_elements(name), r).total) < SOFT * float(core_energy(nuclei, r, *_elements(name))):
+        r = torch.tensor([0.3, nuclei.inner * radius], dtype=torch.float64)
+        ratio = dimer(eam, *_elements(name), r).total / core_energy(nuclei, r, *_elements(name))
+        if float(ratio.min()) < SOFT:
             soft.append(name)
     return soft
 

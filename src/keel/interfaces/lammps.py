@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -129,17 +130,18 @@ def choose_grid(functions: Functions) -> SetflGrid:
     def density(donor: int, n: int) -> bool:
         return _resolved(lambda r: strength * functions.density(r, donor), cutoff, n, torch.ones_like)
 
-    n_rho = _first(lambda n: all(embedding(z, n) for z in functions.elements))
-    n_r = _first(lambda n: all(density(z, n) for z in functions.elements) and all(pair(*p, n) for p in functions.pairs))
+    n_rho = _points(partial(embedding, z) for z in functions.elements)
+    n_r = _points([*(partial(density, z) for z in functions.elements), *(partial(pair, *p) for p in functions.pairs)])
     return SetflGrid(n_rho, end / (n_rho - 1), n_r, cutoff / (n_r - 1))
 
 
-def _first(fine_enough: Callable[[int], bool]) -> int:
+def _points(fine_enough: Iterable[Callable[[int], bool]]) -> int:
     n = FEWEST_POINTS
-    while not fine_enough(n):
-        n *= 2
-        if n > MOST_POINTS:
-            raise ConfigError(f"no table of {MOST_POINTS} points resolves this potential: its functions are too steep")
+    for function in fine_enough:
+        while not function(n):
+            n *= 2
+            if n > MOST_POINTS:
+                raise ConfigError(f"no table of {MOST_POINTS} points resolves this EAM: its functions are too steep")
     return n
 
 
