@@ -11,7 +11,8 @@ from keel.dynamics.criteria import (
     default_criteria,
 )
 from keel.dynamics.results import Snapshot, Trajectory
-from keel.dynamics.simulate import MDSettings, simulate
+from keel.dynamics.settings import MDSettings
+from keel.dynamics.simulate import simulate
 from keel.dynamics.stability import Rung, StabilityResult, find_rung, stability
 from keel.dynamics.survival import Survival, kaplan_meier
 

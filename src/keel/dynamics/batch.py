@@ -21,7 +21,7 @@ from keel.dynamics.results import Snapshot, Trajectory
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
-    from keel.dynamics.simulate import MDSettings
+    from keel.dynamics.settings import MDSettings
 
 
 @dataclass(frozen=True, eq=False)

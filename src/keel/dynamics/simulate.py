@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,37 +12,13 @@ from keel.atoms.neighbours import as_frame
 from keel.dynamics.batch import RunningBatch
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.settings import Ensemble, MDSettings
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-Ensemble = Literal["nvt", "nve"]
-
-
-@dataclass(frozen=True)
-class MDSettings:
-    """How to simulate; see :func:`simulate` for the meaning of each."""
-
-    temperature: float
-    steps: int
-    timestep: float
-    friction: float = 0.01
-    seed: int = 0
-    ensemble: Ensemble = "nvt"
-    record_every: int = 0
-    recent: int = 5
-    skin: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.ensemble not in ("nvt", "nve"):
-            raise ConfigError(f"the ensemble must be nvt or nve, not {self.ensemble!r}")
-        if not (self.timestep > 0 and self.temperature >= 0 and self.friction >= 0 and self.skin >= 0):
-            raise ConfigError("timestep must be positive; temperature, friction and skin must not be negative")
-        if self.steps < 0 or self.record_every < 0 or self.recent < 1 or self.seed < 0:
-            raise ConfigError("steps, record_every and seed must not be negative, and recent must be at least 1")
 
 
 def simulate(

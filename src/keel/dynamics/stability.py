@@ -13,7 +13,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
-from keel.dynamics.simulate import Ensemble, default_timestep, simulate
+from keel.dynamics.settings import Ensemble
+from keel.dynamics.simulate import default_timestep, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
