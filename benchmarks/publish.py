@@ -58,8 +58,8 @@ def page(run: Path, name: str) -> str:
     first = records[0]
     seeds = sorted({r["seed"] for r in records})
     about = (
-        f"{first['train_frames']} training frames; {len(seeds)} seed(s); MD at {first['md_temperature_k']:g} K, runs of "
-        f"{first['md_length_fs']:g} fs in steps of {first['md_timestep_fs']:g} fs, friction "
+        f"{first['train_frames']} training frames; {len(seeds)} seed(s); MD at {first['md_temperature_k']:g} K, "
+        f"runs of {first['md_length_fs']:g} fs, steps of {first['md_timestep_fs']:g} fs, friction "
         f"{first['md_friction_per_fs']:g}/fs. Errors: mean ± standard deviation over seeds. MD: runs of all seeds "
         "pooled, Kaplan-Meier."
     )
