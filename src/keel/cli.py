@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from typing import Any
 
 import typer
@@ -23,7 +22,8 @@ from keel.commands.perturb import perturb
 from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.train import train
-from keel.errors import KeelError, KeelWarning
+from keel.errors import KeelError
+from keel.progress import plain_warnings
 
 app = typer.Typer(
     name="keel",
@@ -53,13 +53,7 @@ def prepare() -> None:
 
     # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.
     torch.set_flush_denormal(True)
-    warnings.showwarning = _one_line
-
-
-def _one_line(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Print keel's own warnings as one sentence; those of other packages are for developers."""
-    if issubclass(category, KeelWarning):
-        print(f"note: {message}", file=sys.stderr)
+    plain_warnings()
 
 
 def main() -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from keel.errors import KeelWarning
 
 console = Console(stderr=True, highlight=False)
 _bars = True
@@ -17,6 +20,16 @@ def without_bars() -> None:
     """Show no bars in this process: several at once would overwrite each other."""
     global _bars
     _bars = False
+
+
+def plain_warnings() -> None:
+    """Print keel's own warnings as one sentence, and none of other packages, which are for developers."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if issubclass(category, KeelWarning):
+            console.print(f"     note  {message}")
+
+    warnings.showwarning = show
 
 
 class Advance(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from keel.config import RunSettings
-from keel.progress import without_bars
+from keel.progress import plain_warnings, without_bars
 from keel.workflow.pipeline import Cell, Pipeline
 
 _pipeline: Pipeline | None = None
@@ -44,6 +44,7 @@ def _start(config: RunSettings, root: Path, base: Path) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     without_bars()
+    plain_warnings()
     _pipeline = Pipeline(config, root, base)
 
 
