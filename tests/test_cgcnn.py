@@ -73,7 +73,7 @@ class TestBases:
         h = 1e-6
         slope = float(quintic_switch_derivative(torch.tensor(r, dtype=torch.float64), inner, inner + width))
         assert slope == pytest.approx((s(r + h) - s(r - h)) / (2 * h), abs=1e-4 / width**2)
-        assert 0 <= s(r) <= 1
+        assert -1e-12 <= s(r) <= 1
 
 
 class TestCGCNN:
