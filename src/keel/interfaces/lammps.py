@@ -29,10 +29,10 @@ from keel.potentials.dimer import core_energy, eam_and_cores
 PAIR_ERROR, EMBEDDING_ERROR, FORCE_ERROR = 1e-7, 1e-6, 2e-5
 """Interpolation errors that a grid may have, in eV, eV and eV/angstrom; for a hard pair, more by its energy in eV."""
 FEWEST_POINTS, MOST_POINTS = 2_000, 128_000
-HARD, CLOSEST = 100.0, 0.3
-"""Pairs are judged where their energy is below 100 eV and they are not closer than 0.3 angstrom."""
+HARD, CLOSEST = 100.0, 0.6
+"""Pairs are judged where their energy is below 100 eV, from 0.6 times the sum of the covalent radii on."""
 CROWDED, LEAST_RHO = 0.7, 5.0
-"""The table in rho reaches to twelve neighbours at 0.7 times the sum of the covalent radii, and at least to 5."""
+"""The table in rho reaches to where twelve like or four unlike atoms stand at 0.7 times that sum; at least to 5."""
 
 Function = Callable[[Tensor], Tensor]
 
@@ -101,11 +101,17 @@ class Functions:
 
     def most_rho(self) -> float:
         """Electron density in a crowded place: the end of the table."""
-        bonds = {pair: CROWDED * float(COVALENT_RADII[pair[0]] + COVALENT_RADII[pair[1]]) for pair in self.pairs}
         crowded = [
-            float(self.density(torch.tensor([r], dtype=torch.float64), z)) for pair, r in bonds.items() for z in pair
+            (12.0 if first == second else 4.0) * float(self.density(CROWDED * bond(first, second), donor))
+            for first, second in self.pairs
+            for donor in (first, second)
         ]
-        return max(LEAST_RHO, 12.0 * max(crowded))
+        return max(LEAST_RHO, *crowded)
+
+
+def bond(first: int, second: int) -> Tensor:
+    """Return the sum of the covalent radii of two elements in angstrom."""
+    return torch.tensor(COVALENT_RADII[first] + COVALENT_RADII[second], dtype=torch.float64)
 
 
 def choose_grid(functions: Functions) -> SetflGrid:
@@ -125,10 +131,12 @@ def choose_grid(functions: Functions) -> SetflGrid:
         return bool((error < EMBEDDING_ERROR).all() and (5.0 * rho * slope_error < FORCE_ERROR).all())
 
     def pair(first: int, second: int, n: int) -> bool:
-        return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, lambda r: r)
+        closest = CLOSEST * float(bond(first, second))
+        return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, closest, lambda r: r)
 
     def density(donor: int, n: int) -> bool:
-        return _resolved(lambda r: strength * functions.density(r, donor), cutoff, n, torch.ones_like)
+        closest = CLOSEST * float(min(bond(donor, z) for z in functions.elements))
+        return _resolved(lambda r: strength * functions.density(r, donor), cutoff, n, closest, torch.ones_like)
 
     n_rho = _points(partial(embedding, z) for z in functions.elements)
     n_r = _points([*(partial(density, z) for z in functions.elements), *(partial(pair, *p) for p in functions.pairs)])
@@ -145,10 +153,10 @@ def _points(fine_enough: Iterable[Callable[[int], bool]]) -> int:
     return n
 
 
-def _resolved(function: Function, end: float, n: int, divisor: Function) -> bool:
+def _resolved(function: Function, end: float, n: int, closest: float, divisor: Function) -> bool:
     r, value, error, slope_error = _errors(function, end, n)
     scale = divisor(r)
-    judged = (r > CLOSEST) & (value.abs() < HARD * scale)
+    judged = (r > closest) & (value.abs() < HARD * scale)
     scale = (scale + value.abs())[judged]
     error, slope_error = error[judged] / scale, slope_error[judged] / scale
     return bool((error < PAIR_ERROR).all() and (slope_error < FORCE_ERROR).all())
