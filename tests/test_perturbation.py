@@ -122,7 +122,7 @@ def test_a_pair_moves_along_its_line_by_equal_parts() -> None:
 
 def test_step_two_takes_its_share_and_draws_elements_evenly() -> None:
     frame = silica()
-    children = children_of(frame, 4000, PerturbationSettings(), seed=4)
+    children = children_of(frame, 4000, PerturbationSettings(pair_fraction=0.1), seed=4)
     first, second = children.pairs % len(frame)
     # A few choices are lost to atoms that are taken already.
     assert 0.08 < len(first) / (4000 * len(frame)) < 0.1

@@ -152,7 +152,7 @@ def test_children_come_from_all_parents_and_rounds() -> None:
 
 
 def test_beyond_a_cap_others_are_drawn() -> None:
-    capped = PerturbationSettings(force_cap=20.0, energy_cap=0.3)
+    capped = PerturbationSettings(displacement=(0.0, 0.6), pair_fraction=0.1, force_cap=20.0, energy_cap=0.3)
     made = stream(settings=capped, batch_size=5)
     for step in range(30):
         graph = made.batch(step)
