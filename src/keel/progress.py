@@ -27,7 +27,7 @@ def plain_warnings() -> None:
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         if issubclass(category, KeelWarning):
-            console.print(f"     note  {message}")
+            console.print(f"     note  {message}", soft_wrap=True)
 
     warnings.showwarning = show
 
