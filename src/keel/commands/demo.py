@@ -14,7 +14,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("keel-demo"),
     workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 2,
 ) -> None:
-    """Run the whole job on the embedded phosphorus data: some ten minutes on two cores.
+    """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
 
     CGCNN learns from few DFT frames, plainly, with sharpness-aware steps and with pretraining, at equal cost; each
     is simulated until it fails. The report says whether pretraining helped.

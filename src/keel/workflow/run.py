@@ -52,6 +52,9 @@ def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", work
     root = Path(folder)
     if (root / "stages").is_dir():
         console.print(f"going on in {root}; finished stages are kept")
+    for unfinished in root.rglob(".writing-*"):
+        # What a killed run was writing; nothing refers to it.
+        unfinished.unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
     pipeline = Pipeline(config, root, Path(base))
     text = dump_yaml(config)
