@@ -23,7 +23,7 @@ def evaluate(
     from rich.table import Table
 
     from keel.atoms.read import iter_frames
-    from keel.evaluation.accuracy import MILLI, accuracy
+    from keel.potentials.accuracy import MILLI, accuracy
     from keel.potentials.files import load
 
     result = accuracy(load(potential), iter_frames(file, require=()), device=device)

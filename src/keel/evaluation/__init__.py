@@ -1,10 +1,10 @@
 """Probes of a potential, one in each file: accuracy, dimer curves, radial distribution functions, conservation."""
 
-from keel.evaluation.accuracy import Accuracy, Parity, accuracy
 from keel.evaluation.conservation import Conservation, Smoothness, force_consistency, nve_drift, smoothness
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
+from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
 __all__ = [
     "RDF",
