@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.fitting import fit_offsets, label_errors
+from keel.evaluation import accuracy
+from keel.fitting import fit_offsets
 from keel.fitting.data import caution, fit_data
 from keel.fitting.eam import choose
 from keel.fitting.objective import Objective
@@ -66,11 +67,11 @@ def salt_fit(salt_frames):
 
 
 def test_labels_of_an_eam_are_reproduced(salt_frames, salt_fit):
-    force = float(np.mean(np.abs(np.concatenate([f.forces for f in salt_frames])))) * 1000
+    force = float(np.mean(np.abs(np.concatenate([f.forces for f in salt_frames]))))
     unseen = labelled(salt(), [rock_salt(seed) for seed in range(100, 110)])
-    for errors in (salt_fit.errors, label_errors(salt_fit.potential, unseen)):
-        assert errors.force_mae_mev_per_angstrom < 0.06 * force
-        assert errors.energy_mae_mev_per_atom < 15
+    for errors in (salt_fit.errors, accuracy(salt_fit.potential, unseen)):
+        assert errors.forces.mae < 0.06 * force
+        assert errors.energy.mae < 0.015
     assert salt_fit.pairs_without_data == ()
 
 
@@ -180,7 +181,7 @@ def test_a_pair_without_data_is_marked_and_gets_a_wall(tmp_path):
 def test_a_core_does_not_touch_the_data(salt_frames, salt_fit):
     result = keel.fit_eam(salt_frames, CUTOFF, zbl=True)
     assert isinstance(result.potential, keel.SumPotential)
-    assert result.errors.force_mae_mev_per_angstrom == pytest.approx(salt_fit.errors.force_mae_mev_per_angstrom)
+    assert result.errors.forces.mae == pytest.approx(salt_fit.errors.forces.mae)
     near = Frame(np.array([11, 17]), np.array([[0.0, 0, 0], [0.6, 0, 0]]))
     with_core, without = (
         float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.eam)
@@ -193,7 +194,7 @@ def test_offsets_that_composition_cannot_tell_apart_are_noted():
     always_equal = [f.replace(numbers=np.array([11, 17] * 4)[: len(f)]) for f in frames if len(f) != 7]
     result = keel.fit_eam(labelled(salt(), always_equal), CUTOFF)
     assert any("do not determine an energy offset for each of Na, Cl" in w for w in result.warnings)
-    assert result.errors.energy_mae_mev_per_atom < 30
+    assert result.errors.energy.mae < 0.03
 
 
 def test_frames_without_forces_are_refused():
@@ -203,7 +204,7 @@ def test_frames_without_forces_are_refused():
 
 def test_forces_alone_suffice(salt_frames):
     result = keel.fit_eam([f.replace(energy=None, stress=None) for f in salt_frames[:8]], CUTOFF)
-    assert np.isfinite(result.errors.force_mae_mev_per_angstrom)
+    assert np.isfinite(result.errors.forces.mae)
     assert result.errors.to_dict()["energy_mae_mev_per_atom"] is None
     assert not bool(result.potential.offsets().any())
 
@@ -244,17 +245,17 @@ def test_inseparable_offsets_have_minimum_norm():
         fit_offsets([f.replace(energy=None) for f in frames])
 
 
-def test_label_errors_are_what_they_say(salt_frames):
+def test_errors_are_what_they_say(salt_frames):
     shifted = [
         f.replace(energy=f.energy + 0.01 * len(f), forces=f.forces + 0.002, stress=f.stress - 0.003)
         for f in salt_frames
     ]
     for batch_atoms in (1, 100):
-        errors = label_errors(salt(), shifted, batch_atoms)
-        assert errors.energy_mae_mev_per_atom == pytest.approx(10.0)
-        assert errors.force_rmse_mev_per_angstrom == pytest.approx(2.0)
-        assert errors.stress_mae_mev_per_cubic_angstrom == pytest.approx(3.0)
-        assert (errors.frames, errors.atoms) == (40, sum(map(len, shifted)))
+        errors = accuracy(salt(), shifted, max_atoms=batch_atoms)
+        assert errors.energy.mae == pytest.approx(0.01)
+        assert errors.forces.rmse == pytest.approx(0.002)
+        assert errors.stress.mae == pytest.approx(0.003)
+        assert (errors.n_frames, errors.n_atoms) == (40, sum(map(len, shifted)))
 
 
 def test_command_fits_and_reports(tmp_path, salt_frames):
@@ -267,27 +268,27 @@ def test_command_fits_and_reports(tmp_path, salt_frames):
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
-    errors = label_errors(keel.load(tmp_path / "eam.json"), keel.read(tmp_path / "test.extxyz"))
+    errors = accuracy(keel.load(tmp_path / "eam.json"), keel.read(tmp_path / "test.extxyz")).to_dict()
     for name in ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom"):
-        assert printed[name] == printed["test"][name] == pytest.approx(getattr(errors, name), rel=1e-6)
+        assert printed[name] == printed["test"][name] == pytest.approx(errors[name], rel=1e-6)
     readable = CliRunner().invoke(app, arguments)
     assert readable.exit_code == 0, readable.output
     assert "Na-Cl" in readable.stdout
-    assert f"{errors.force_mae_mev_per_angstrom:.4g}" in readable.stdout
+    assert f"{errors['force_mae_mev_per_angstrom']:.4g}" in readable.stdout
 
 
 def test_silica(data_dir):
     frames = keel.read(data_dir / "silica" / "zeolites-pbe-d3.extxyz", index="::120")
     result = keel.fit_eam(frames[::2])
-    errors = label_errors(result.potential, frames[1::2])
-    assert errors.force_mae_mev_per_angstrom < 250
-    assert errors.energy_mae_mev_per_atom < 15
+    errors = accuracy(result.potential, frames[1::2])
+    assert errors.forces.mae < 0.25
+    assert errors.energy.mae < 0.015
     assert any("minimum norm" in w for w in result.warnings)
     assert weak_walls(result.potential) == []
 
 
 def test_molybdenum(data_dir):
     result = keel.fit_eam(keel.read(data_dir / "metals" / "mo-train.extxyz"), max_atoms=3000)
-    errors = label_errors(result.potential, keel.read(data_dir / "metals" / "mo-test.extxyz"))
-    assert errors.force_mae_mev_per_angstrom < 340
-    assert errors.energy_mae_mev_per_atom < 55
+    errors = accuracy(result.potential, keel.read(data_dir / "metals" / "mo-test.extxyz"))
+    assert errors.forces.mae < 0.34
+    assert errors.energy.mae < 0.055

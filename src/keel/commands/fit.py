@@ -11,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from keel.fitting import EAMFit, LabelErrors
+    from keel.fitting import EAMFit
+    from keel.potentials.accuracy import Accuracy
 
 PARTS = ("training", "test")
 MOST_ROWS = 40
@@ -42,7 +43,8 @@ def fit(
     """
     from keel.atoms.read import read
     from keel.errors import ConfigError
-    from keel.fitting import fit_eam, label_errors
+    from keel.evaluation import accuracy
+    from keel.fitting import fit_eam
     from keel.progress import console
 
     if out.suffix not in (".json", ".safetensors"):
@@ -52,14 +54,14 @@ def fit(
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
-    errors = [result.errors] if others is None else [result.errors, label_errors(result.potential, others)]
+    errors = [result.errors] if others is None else [result.errors, accuracy(result.potential, others)]
     if as_json:
         typer.echo(json.dumps(_record(result, errors), indent=1))
         return
     _show(result, errors, out)
 
 
-def _record(result: EAMFit, errors: list[LabelErrors]) -> dict[str, object]:
+def _record(result: EAMFit, errors: list[Accuracy]) -> dict[str, object]:
     """Errors on the test frames, or else on those of the fit, under the names of a summary; and each by itself."""
     parts = {part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}
     return {
@@ -71,7 +73,7 @@ def _record(result: EAMFit, errors: list[LabelErrors]) -> dict[str, object]:
     }
 
 
-def _show(result: EAMFit, errors: list[LabelErrors], out: Path) -> None:
+def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -84,7 +86,7 @@ def _show(result: EAMFit, errors: list[LabelErrors], out: Path) -> None:
     ):
         values = [(e.to_dict()[key.format("mae")], e.to_dict()[key.format("rmse")]) for e in errors]
         table.add_row(name, *("no labels" if m is None else f"{m:.4g} ({r:.4g})" for m, r in values), unit)
-    table.add_row("frames", *(str(e.frames) for e in errors), "")
+    table.add_row("frames", *(str(e.n_frames) for e in errors), "")
     screen.print(table)
     _show_parameters(result, screen)
     for warning in result.warnings:

@@ -20,12 +20,12 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.errors import DataError
 from keel.fitting.data import fit_data
-from keel.fitting.errors import LabelErrors, label_errors
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
 from keel.fitting.walls import pairs_without_data, soft_walls, wall_lengths, weak_walls, with_core
+from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.eam import EAM
 
@@ -46,7 +46,7 @@ class EAMFit:
     eam
         The EAM itself.
     errors
-        Errors on all frames that were given.
+        Predictions beside the labels of all frames that were given.
     warnings
         Sentences for the user.
     pairs_without_data
@@ -57,7 +57,7 @@ class EAMFit:
 
     potential: Potential
     eam: EAM
-    errors: LabelErrors
+    errors: Accuracy
     warnings: tuple[str, ...]
     pairs_without_data: tuple[str, ...]
     frames_used: int
@@ -107,7 +107,7 @@ def fit_eam(
     --------
     >>> import keel
     >>> fit = keel.fit_eam(keel.datasets.phosphorus()[::40])
-    >>> fit.errors.force_mae_mev_per_angstrom < 300
+    >>> fit.errors.forces.mae < 0.3
     True
     >>> fit.potential.save("phosphorus-eam.json")  # doctest: +SKIP
     """
@@ -139,7 +139,7 @@ def _fit(
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
-        errors=label_errors(potential, frames),
+        errors=accuracy(potential, frames),
         warnings=tuple(_warnings(potential, chosen, without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),

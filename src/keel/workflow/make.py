@@ -17,8 +17,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError
-from keel.evaluation import dimer_curve
-from keel.fitting import fit_eam, label_errors
+from keel.evaluation import accuracy, dimer_curve
+from keel.fitting import fit_eam
 from keel.potentials import Potential, load
 from keel.potentials.dimer import dimer
 from keel.potentials.network import Network
@@ -40,7 +40,7 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
     seconds = time.perf_counter() - started
     teacher.save(str(folder / "teacher.json"))
     errors = {
-        part: label_errors(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
+        part: accuracy(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
     }
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     write_json(folder / "fit.json", {**errors, **notes})
@@ -67,7 +67,13 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
 
 
 def train_network(
-    folder: Path, config: RunSettings, network: NetworkSettings, strategy: str, seed: int, split: Split, teacher: Path
+    folder: Path,
+    config: RunSettings,
+    network: NetworkSettings,
+    strategy: str,
+    seed: int,
+    split: Split,
+    teacher: Path | None,
 ) -> None:
     """Train one network with one strategy; goes on from a checkpoint."""
     model = build_network(network, elements_of([*split.train, *split.validation, *split.test]), seed)
@@ -77,7 +83,7 @@ def train_network(
             model,
             split.train,
             strategy=config.strategy(strategy),
-            teacher=load(teacher / "teacher.json"),
+            teacher=None if teacher is None else load(teacher / "teacher.json"),
             validation=split.validation,
             settings=config.training,
             perturbation=config.perturbation,

@@ -84,8 +84,8 @@ class Pipeline:
             "training": config.training.model_dump(),
             "seed": cell.seed,
         }
-        teacher = self.teacher()
-        if strategy.needs_teacher:
+        teacher = self.teacher() if strategy.needs_teacher else None
+        if teacher is not None:
             inputs |= {"teacher": teacher.name, "perturbation": config.perturbation.model_dump()}
         return self.cache.stage(
             "train",
