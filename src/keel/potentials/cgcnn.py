@@ -5,17 +5,16 @@ Source: Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), eq. 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import lengths
-from keel.potentials.network import Network
+from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.radial import GaussianBasis
 from keel.potentials.switch import quintic_switch
 
@@ -68,6 +67,11 @@ class CGCNN(Network):
         Symbols or atomic numbers that the network knows.
     cutoff
         In angstrom.
+    preset
+        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Xie & Grossman).
+    mode
+        ``"smooth"``: each message is multiplied by the quintic switch from 1 at ``switch_from * cutoff`` to 0 at the
+        cutoff, so that energy and forces vanish there. ``"reference"``: messages as published, cut off abruptly.
     features
         Length of the atom vectors.
     convolutions
@@ -76,11 +80,13 @@ class CGCNN(Network):
         Number of Gaussian distance features.
     hidden
         Width of the perceptron.
-    mode
-        ``"smooth"``: each message is multiplied by the quintic switch from 1 at ``switch_from * cutoff`` to 0 at the
-        cutoff, so that energy and forces vanish there. ``"reference"``: messages as published, cut off abruptly.
     switch_from
         Where the switch begins, in units of the cutoff.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
 
     Examples
     --------
@@ -90,54 +96,61 @@ class CGCNN(Network):
     torch.Size([32, 3])
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {"cutoff": 5.0, "features": 32, "convolutions": 2, "gaussians": 40, "hidden": 64},
+        "default": {"cutoff": 5.0, "features": 64, "convolutions": 3, "gaussians": 50, "hidden": 128},
+        "paper": {"cutoff": 8.0, "features": 64, "convolutions": 3, "gaussians": 41, "hidden": 128},
+    }
+
     def __init__(
         self,
         elements: Iterable[int | str],
-        cutoff: float = 5.0,
-        features: int = 64,
-        convolutions: int = 3,
-        gaussians: int = 50,
-        hidden: int = 128,
-        mode: Literal["smooth", "reference"] = "smooth",
+        cutoff: float | None = None,
+        preset: Preset = "default",
+        mode: Mode = "smooth",
+        *,
+        features: int | None = None,
+        convolutions: int | None = None,
+        gaussians: int | None = None,
+        hidden: int | None = None,
         switch_from: float = 0.0,
     ) -> None:
-        super().__init__(elements, cutoff)
-        if mode not in ("smooth", "reference"):
-            raise ConfigError(f"mode must be 'smooth' or 'reference', not {mode!r}")
-        if min(features, convolutions, hidden) < 1 or gaussians < 2:
+        given = {"features": features, "convolutions": convolutions, "gaussians": gaussians, "hidden": hidden}
+        options = self.options(preset, cutoff=cutoff, **given)
+        super().__init__(elements, options["cutoff"], mode)
+        n, gaussians, hidden = options["features"], options["gaussians"], options["hidden"]
+        if min(n, options["convolutions"], hidden) < 1 or gaussians < 2:
             raise ConfigError("features, convolutions and hidden must be at least 1 and gaussians at least 2")
         if not 0.0 <= switch_from < 1.0:
             raise ConfigError(f"switch_from is a fraction of the cutoff in [0, 1), not {switch_from}")
-        self.mode = mode
         self.switch_from = switch_from
-        self.embedding = nn.Embedding(self.n_species, features)
+        self.embedding = nn.Embedding(self.n_species, n)
         self.basis = GaussianBasis(self.cutoff, gaussians)
-        self.convolutions = nn.ModuleList([Convolution(features, gaussians) for _ in range(convolutions)])
-        self.readout = nn.Sequential(nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.convolutions = nn.ModuleList([Convolution(n, gaussians) for _ in range(options["convolutions"])])
+        self.readout = nn.Sequential(nn.Linear(n, hidden), nn.SiLU(), nn.Linear(hidden, 1))
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {
             "elements": list(self.elements or ()),
             "cutoff": self.cutoff,
+            "mode": self.mode,
             "features": self.embedding.embedding_dim,
             "convolutions": len(self.convolutions),
             "gaussians": len(self.basis.indices),
             "hidden": self.readout[0].out_features,
-            "mode": self.mode,
             "switch_from": self.switch_from,
         }
 
-    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
-        """See :class:`Potential`."""
-        i, j = graph.edge_index
+    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
+        """See :class:`Network`."""
         r = lengths(vectors)
         e = self.basis(r)
         switch = (
             quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
         )
-        v = self.embedding(self.species(graph))
+        v = self.embedding(edges.species)
         for convolution in self.convolutions:
-            v = convolution(v, i, j, e, switch)
+            v = convolution(v, edges.i, edges.j, e, switch)
         energies: Tensor = self.readout(v)[:, 0]
-        return self.scale * energies
+        return energies

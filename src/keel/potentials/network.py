@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
+from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
+
+Preset = Literal["small", "default", "paper"]
+Mode = Literal["smooth", "reference"]
+
+
+class Edges(NamedTuple):
+    """Who is whose neighbour: all that a network needs of a batch besides the edge vectors.
+
+    Parameters
+    ----------
+    species
+        Index of each atom's element among those of the network, shape (N,).
+    i, j
+        Centre and neighbour of each edge, each pair twice and sorted by i, shape (E,).
+    near
+        The edges that some networks treat besides, ascending, shape (E',): see :meth:`Network.near`.
+    """
+
+    species: Tensor
+    i: Tensor
+    j: Tensor
+    near: Tensor
 
 
 class Network(Potential):
@@ -18,26 +43,69 @@ class Network(Potential):
     ``scale`` (eV) is a fixed number, the root mean square of the DFT training forces in eV/angstrom, so that the
     network itself works with numbers of order one.
 
+    A concrete network implements :meth:`network_energies`, a function of tensors only, and names its ``presets``.
+
     Parameters
     ----------
     elements
         Symbols or atomic numbers that the network knows.
     cutoff
         In angstrom.
+    mode
+        ``"smooth"``: energy and forces vanish at the cutoff. ``"reference"``: exactly as the reference implementation.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Options by the name of the preset: ``"small"``, ``"default"``, ``"paper"``."""
 
     scale: Tensor
 
-    def __init__(self, elements: Iterable[int | str], cutoff: float) -> None:
+    def __init__(self, elements: Iterable[int | str], cutoff: float, mode: Mode = "smooth") -> None:
         numbers = [atomic_number(e) for e in elements]
         if not numbers:
             raise ConfigError("a network needs at least one element, e.g. elements=['Si', 'O']")
         if not cutoff > 0:
             raise ConfigError(f"the cutoff must be a positive length in angstrom, not {cutoff}")
+        if mode not in get_args(Mode):
+            raise ConfigError(f"mode must be 'smooth' or 'reference', not {mode!r}")
         super().__init__(cutoff, numbers)
+        self.mode = mode
         self.register_buffer("scale", torch.ones(()))
+
+    @abstractmethod
+    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
+        """Return the energy of each atom in units of ``scale``, shape (N,), from edge vectors (E, 3) in angstrom.
+
+        The function may be compiled: shapes must not depend on the values of tensors.
+        """
+
+    def near(self, vectors: Tensor) -> Tensor:
+        """Return the edges that :meth:`network_energies` finds in ``edges.near``, shape (E',); none by default."""
+        return vectors.new_empty(0, dtype=torch.int64)
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`."""
+        return self.scale * self.network_energies(self.edges(graph, vectors), vectors)
+
+    def edges(self, graph: AtomGraph, vectors: Tensor) -> Edges:
+        """Return the edges of a batch."""
+        i, j = graph.edge_index
+        return Edges(self.species(graph), i, j, self.near(vectors.detach()))
 
     @property
     def n_species(self) -> int:
         """Number of elements that the network knows."""
         return len(self.elements or ())
+
+    @classmethod
+    def options(cls, preset: str, **given: Any) -> dict[str, Any]:
+        """Return the options of a preset, replaced by those that are given (not None).
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset.
+        """
+        if preset not in cls.presets:
+            raise ConfigError(f"{cls.__name__}: preset must be one of {', '.join(cls.presets)}, not {preset!r}")
+        return {**cls.presets[preset], **{name: value for name, value in given.items() if value is not None}}
