@@ -45,6 +45,11 @@ def cgcnn(**settings: Any) -> keel.CGCNN:
     )
 
 
+def torchmd_et(**settings: Any) -> keel.TorchMDET:
+    torch.manual_seed(0)
+    return keel.TorchMDET(elements=["Si", "O"], cutoff=3.5, channels=16, layers=2, heads=4, num_rbf=12, **settings)
+
+
 class TestLennardJones(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:
@@ -93,6 +98,20 @@ class TestCGCNNReference(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:
         return cgcnn(mode="reference")
+
+
+class TestTorchMDET(PotentialContract):
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return torchmd_et()
+
+
+class TestTorchMDETReference(PotentialContract):
+    exempt = {"smooth_cutoff"}
+
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return torchmd_et(mode="reference")
 
 
 class TestSumOfClosedForms(PotentialContract):
