@@ -45,10 +45,11 @@ class TestConvolution:
         layer = Convolution(5, 7).double()
         v, e = torch.randn(4, 5).double(), torch.randn(9, 7).double()
         i, j = torch.randint(0, 4, (2, 9))
-        z = torch.cat([v[i], v[j], e], dim=1)
         w = torch.cat([layer.centre.weight, layer.neighbour.weight, layer.edge.weight], dim=1)
-        gate, core = (z @ w.T + layer.centre.bias).chunk(2, dim=1)
-        expected = v.index_add(0, i, torch.sigmoid(gate) * nn.functional.softplus(core))
+        expected = v
+        for a, b in ((i, j), (j, i)):
+            gate, core = (torch.cat([v[a], v[b], e], dim=1) @ w.T + layer.centre.bias).chunk(2, dim=1)
+            expected = expected.index_add(0, a, torch.sigmoid(gate) * nn.functional.softplus(core))
         assert torch.allclose(layer(v, i, j, e, None), expected, atol=1e-12)
 
 

@@ -15,6 +15,7 @@ from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.settings import Ensemble, MDSettings
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
+from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def simulate(
     runs: Sequence[int] | None = None,
     skin: float = 1.0,
     max_atoms: int | None = None,
+    compile: bool | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     callback: Callable[[int, int], None] | None = None,
@@ -79,6 +81,8 @@ def simulate(
     max_atoms
         Atoms that move in one batch (a larger structure alone); None: 256 on a CPU, where larger batches fall out of
         the cache, 50,000 on a GPU.
+    compile
+        Run networks compiled (:func:`~keel.potentials.compiled.compiling`); None: where that saves time.
     dtype, device
         Of the potential; None keeps its device.
     callback
@@ -104,13 +108,15 @@ def simulate(
     criteria = default_criteria() if criteria is None else tuple(criteria)
     done, total = 0, steps * len(states)
     results: list[Trajectory] = []
-    for members in _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms):
-        batch = RunningBatch(potential, [states[m] for m in members], [numbers[m] for m in members], settings, criteria)
-        for progress in batch.run():
-            if callback is not None:
-                callback(done + progress, total)
-        done += steps * len(members)
-        results += batch.trajectories()
+    with compiling(potential, compile, steps * sum(map(len, frames))):
+        for members in _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms):
+            starts = [states[m] for m in members]
+            batch = RunningBatch(potential, starts, [numbers[m] for m in members], settings, criteria)
+            for progress in batch.run():
+                if callback is not None:
+                    callback(done + progress, total)
+            done += steps * len(members)
+            results += batch.trajectories()
     return results
 
 

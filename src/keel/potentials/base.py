@@ -64,6 +64,10 @@ class Potential(nn.Module, ABC):
     """True if :meth:`atomic_energies` expects each pair once."""
     closed_form: bool = False
     """True if :meth:`energies_and_gradient` is closed-form, without autograd."""
+    compilable: bool = False
+    """True if it can run compiled; see :func:`keel.potentials.compiled.compiling`."""
+    compiled: bool = False
+    """Whether it runs compiled at present."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
 
     energy_offsets: Tensor

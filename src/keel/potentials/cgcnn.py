@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from keel.errors import ConfigError
 from keel.potentials.base import lengths
+from keel.potentials.gather import gather
 from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.radial import GaussianBasis
 from keel.potentials.switch import quintic_switch
@@ -24,8 +25,8 @@ class Convolution(nn.Module):
 
         v_i' = v_i + sum_j sigmoid(z_ij W_f + b_f) * softplus(z_ij W_s + b_s) s(r_ij),   z_ij = [v_i, v_j, e_ij]
 
-    The product z W is the sum of three: those of v_i and v_j are taken once per atom, not once per edge. The gate
-    (f) and the core (s) are stacked in this order in one matrix of 2 F rows.
+    The product z W is the sum of three: those of v_i and v_j are taken once per atom, that of e_ij once per pair, for
+    e_ij = e_ji. The gate (f) and the core (s) are stacked in this order in one matrix of 2 F rows.
 
     Parameters
     ----------
@@ -46,13 +47,15 @@ class Convolution(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, v: Tensor, i: Tensor, j: Tensor, e: Tensor, switch: Tensor | None) -> Tensor:
-        """Return the new atom vectors (N, F); ``e`` (E, basis), ``switch`` (E, 1) or None."""
-        z = self.edge(e) + self.centre(v).index_select(0, i) + self.neighbour(v).index_select(0, j)
-        gate, core = z.chunk(2, dim=1)
-        message = torch.sigmoid(gate) * functional.softplus(core)
-        if switch is not None:
-            message = message * switch
-        return v.index_add(0, i, message)
+        """Return the new atom vectors (N, F) from a half list; ``e`` (E, basis), ``switch`` (E, 1) or None."""
+        centre, neighbour, edge = self.centre(v), self.neighbour(v), self.edge(e)
+        for a, b in ((i, j), (j, i)):
+            gate, core = (edge + gather(centre, a) + gather(neighbour, b)).chunk(2, dim=1)
+            message = torch.sigmoid(gate) * functional.softplus(core)
+            if switch is not None:
+                message = message * switch
+            v = v.index_add(0, a, message)
+        return v
 
 
 class CGCNN(Network):
@@ -96,6 +99,7 @@ class CGCNN(Network):
     torch.Size([32, 3])
     """
 
+    half_list = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {"cutoff": 5.0, "features": 32, "convolutions": 2, "gaussians": 40, "hidden": 64},
         "default": {"cutoff": 5.0, "features": 64, "convolutions": 3, "gaussians": 50, "hidden": 128},

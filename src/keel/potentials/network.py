@@ -13,6 +13,10 @@ from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
+from keel.potentials.compiled import compiled
+
+FEWEST_EDGES = 32
+"""Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
 
 Preset = Literal["small", "default", "paper"]
 Mode = Literal["smooth", "reference"]
@@ -55,6 +59,7 @@ class Network(Potential):
         ``"smooth"``: energy and forces vanish at the cutoff. ``"reference"``: exactly as the reference implementation.
     """
 
+    compilable = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Options by the name of the preset: ``"small"``, ``"default"``, ``"paper"``."""
 
@@ -87,6 +92,19 @@ class Network(Potential):
         """See :class:`Potential`."""
         return self.scale * self.network_energies(self.edges(graph, vectors), vectors)
 
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`Potential`."""
+        if not self.compiled or graph.n_edges < FEWEST_EDGES:
+            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
+        edges, vectors = self.edges(graph, vectors), vectors.detach()
+        result = compiled(scaled_energies_and_gradient, self, edges, vectors)
+        if result is None:
+            self.compiled = False
+            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
+        return result
+
     def edges(self, graph: AtomGraph, vectors: Tensor) -> Edges:
         """Return the edges of a batch."""
         i, j = graph.edge_index
@@ -109,3 +127,18 @@ class Network(Potential):
         if preset not in cls.presets:
             raise ConfigError(f"{cls.__name__}: preset must be one of {', '.join(cls.presets)}, not {preset!r}")
         return {**cls.presets[preset], **{name: value for name, value in given.items() if value is not None}}
+
+
+def scaled_energies_and_gradient(network: Network, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return atomic energies in eV and the gradient of their sum, as a function that can be compiled.
+
+    Compilers cannot differentiate twice, but what differentiates by itself (``torch.func.grad``) can be compiled and
+    then differentiated once more, with respect to the parameters.
+    """
+
+    def total(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        energies = network.scale * network.network_energies(edges, vectors)
+        return energies.sum(), energies
+
+    gradient, energies = torch.func.grad(total, has_aux=True)(vectors)
+    return energies, gradient

@@ -22,6 +22,7 @@ from keel.files import replace_file
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
+from keel.potentials.compiled import compiling
 from keel.potentials.network import Network
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
@@ -72,6 +73,7 @@ def train(
     perturbation: PerturbationSettings | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
+    fresh: bool = True,
     on_step: Callable[[Row], None] | None = None,
 ) -> TrainingResult:
     """Train a network on DFT-labelled frames, with or without pretraining.
@@ -99,6 +101,9 @@ def train(
     folder
         For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
         called again with the same arguments, and ends with the same numbers.
+    fresh
+        False if the network has been trained before, here or elsewhere: its scale stays as it is, and its energies
+        are moved, element by element, to the zero of the labels.
     on_step
         Called with the metrics of each step.
 
@@ -122,7 +127,7 @@ def train(
     strategy = strategy_of(strategy)
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
-    prepare(network, frames)
+    prepare(network, frames, fresh)
     fabric = _fabric(settings)
     sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
@@ -131,6 +136,7 @@ def train(
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     objective = fabric.setup_module(Objective(network, settings.loss))
+    work = settings.steps * settings.batch_size * sum(map(len, frames)) / len(frames)
     while state.stage < len(stages):
         stage = stages[state.stage]
         optimizer = _optimizer(fabric, network, settings)
@@ -144,7 +150,8 @@ def train(
             if checkpoint and fabric.is_global_zero and state.step % settings.checkpoint_every == 0:
                 save_state(checkpoint, state, optimizer, identity)
 
-        run_stage(fabric, state, objective, optimizer, stage, settings, sources, graphs, after_step)
+        with compiling(network, settings.compile, work):
+            run_stage(fabric, state, objective, optimizer, stage, settings, sources, graphs, after_step)
         state.stage, state.step = state.stage + 1, 0
         if checkpoint and fabric.is_global_zero:
             save_state(checkpoint, state, None, identity)
@@ -154,9 +161,16 @@ def train(
     return _result(network.eval(), state, stages)
 
 
-def prepare(network: Network, frames: Sequence[Frame]) -> None:
-    """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames."""
-    network.set_offsets(fit_offsets([f for f in frames if f.energy is not None]))
+def prepare(network: Network, frames: Sequence[Frame], fresh: bool = True) -> None:
+    """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames.
+
+    Neither is done to a network that is not fresh; its zero of energy is moved to that of the labels.
+    """
+    labels = fit_offsets([f for f in frames if f.energy is not None])
+    if not fresh:
+        network.energy_offsets.copy_(aligned(network, frames, labels).energy_offsets)
+        return
+    network.set_offsets(labels)
     forces = [f.forces for f in frames if f.forces is not None]
     if forces:
         rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
@@ -170,10 +184,12 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
     is added. What the network learns from the teacher then continues in the DFT labels without a step.
     """
-    own = fit_offsets(frames, np.array([float(teacher(graph_of(f, teacher.cutoff)).energy) for f in frames]))
+    energies = np.array([float(teacher(graph_of(f, teacher.cutoff)).energy) for f in frames])
+    known = np.isfinite(energies)
+    own = fit_offsets([f for f, k in zip(frames, known, strict=True) if k], energies[known])
     teacher = copy.deepcopy(teacher)
     for number, value in offsets.items():
-        teacher.energy_offsets[number] += value - own[number]
+        teacher.energy_offsets[number] += value - own.get(number, value)
     return teacher
 
 
@@ -213,7 +229,7 @@ def _sources(
     if strategy.needs_teacher:
         if teacher is None:
             raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
-        offsets = {z: float(network.energy_offsets[z]) for z in network.elements or ()}
+        offsets = fit_offsets([f for f in frames if f.energy is not None])
         sources[True] = PerturbationStream(
             frames,
             aligned(teacher, frames, offsets),

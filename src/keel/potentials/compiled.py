@@ -1,0 +1,87 @@
+"""Compiled evaluation of networks: where it pays, and what happens where there is no compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+
+from keel.errors import KeelWarning
+from keel.potentials.base import Potential
+
+PAYS_FROM = 500_000
+"""Atoms times steps from which the time that compiled code saves outweighs that of compiling it."""
+VARIANTS = 64
+"""Versions of a compiled function: each architecture and precision has its own, with and without gradients."""
+
+Result = TypeVar("Result")
+
+
+def obstacle(device: torch.device) -> str | None:
+    """Return why nothing can be compiled for a device, None if it can."""
+    if device.type == "cpu":
+        compilers = [os.environ.get("CXX"), "g++", "clang++", "c++", "cl"]
+        return None if any(c and shutil.which(c) for c in compilers) else "there is no C++ compiler; install g++"
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "Triton is not installed; run pip install triton"
+    return f"torch.compile does not serve the device {device.type}"
+
+
+@contextmanager
+def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> Iterator[None]:
+    """Let the networks in a potential run compiled for a while.
+
+    Compiling takes some ten seconds for inference and a minute for training, once for each architecture; results
+    agree with those of eager evaluation up to rounding. Batches of few edges stay eager.
+
+    Parameters
+    ----------
+    potential
+        Any; only its networks are concerned.
+    wanted
+        True or False; None: if ``atom_steps`` is at least :data:`PAYS_FROM` and there is a compiler.
+    atom_steps
+        The work ahead: number of atoms times number of steps.
+    """
+    networks = [m for m in potential.modules() if isinstance(m, Potential) and m.compilable and not m.compiled]
+    if wanted is None:
+        wanted = atom_steps >= PAYS_FROM and obstacle(potential.device) is None
+    elif wanted and networks and (reason := obstacle(potential.device)):
+        warnings.warn(f"nothing is compiled, which is slower but no less right: {reason}", KeelWarning, stacklevel=3)
+        wanted = False
+    for network in networks:
+        network.compiled = wanted
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.compiled = False
+
+
+def compiled(function: Callable[..., Result], *arguments: Any) -> Result | None:
+    """Call the compiled version of a function; None, with a warning, if it cannot be compiled."""
+    try:
+        version: Callable[..., Result] = _version(function)
+        return version(*arguments)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = " ".join(str(error).split())[:200]
+        warnings.warn(
+            f"going on without compiled code, which is slower but no less right ({reason})", KeelWarning, stacklevel=2
+        )
+        return None
+
+
+@cache
+def _version(function: Callable[..., Result]) -> Callable[..., Result]:
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, VARIANTS)
+    # Shapes are symbols from the start: no two batches have as many edges.
+    version: Callable[..., Result] = torch.compile(function, dynamic=True, fullgraph=True)
+    return version

@@ -1,0 +1,99 @@
+"""Compiled networks: the same numbers, forces and their gradients too, and a plain word where nothing compiles."""
+
+import warnings
+
+import pytest
+import torch
+
+import keel
+from keel.errors import KeelWarning
+from keel.potentials import compiled
+from keel.potentials.base import Potential
+from keel.potentials.compiled import compiling, obstacle
+
+FRAMES = keel.datasets.phosphorus()
+needs_compiler = pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler")
+
+
+def network(elements=("P",)) -> keel.CGCNN:
+    torch.manual_seed(0)
+    return keel.CGCNN(elements, cutoff=4.0, features=8, convolutions=1, gaussians=8, hidden=8)
+
+
+def gradients(potential: Potential, graph: keel.AtomGraph) -> list[torch.Tensor]:
+    prediction = potential(graph, differentiable=True)
+    value = prediction.forces.square().sum() + prediction.energy.sum() + prediction.stress.square().sum()
+    return list(torch.autograd.grad(value, list(potential.parameters()), allow_unused=True))
+
+
+@needs_compiler
+class TestTheSameNumbers:
+    """One test compiles, once for inference and once for training: each takes many seconds."""
+
+    def test_as_eager_for_batches_of_any_size(self):
+        potential = keel.SumPotential([network(), keel.ZBL(elements=["P"])])
+        for n in (1, 3, 2):
+            graph = keel.batch(FRAMES[:n], 4.0)
+            eager, slopes = potential(graph), gradients(potential, graph)
+            with warnings.catch_warnings(), compiling(potential, True, 0):
+                warnings.simplefilter("error", KeelWarning)
+                assert potential.members[0].compiled
+                fast, fast_slopes = potential(graph), gradients(potential, graph)
+            torch.testing.assert_close(fast.energy, eager.energy, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(fast.forces, eager.forces, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(fast.stress, eager.stress, rtol=1e-4, atol=1e-7)
+            for a, b in zip(slopes, fast_slopes, strict=True):
+                torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4 * float(a.abs().max()))
+
+
+class TestWhere:
+    def states(self, wanted, atom_steps):
+        potential = network()
+        with compiling(potential, wanted, atom_steps):
+            inside = potential.compiled
+        return inside, potential.compiled
+
+    def test_on_request_or_where_it_pays(self, monkeypatch):
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+        assert self.states(True, 0) == (True, False)
+        assert self.states(False, 1e12) == (False, False)
+        assert self.states(None, compiled.PAYS_FROM) == (True, False)
+        assert self.states(None, compiled.PAYS_FROM - 1) == (False, False)
+
+    def test_eager_again_after_an_error(self, monkeypatch):
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+        potential = network()
+        with pytest.raises(KeyError), compiling(potential, True, 0):
+            raise KeyError
+        assert not potential.compiled
+
+    def test_without_a_compiler(self, monkeypatch):
+        monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
+        assert self.states(None, 1e12) == (False, False)
+        with pytest.warns(KeelWarning, match="no C\\+\\+ compiler; install g\\+\\+"):
+            assert self.states(True, 0) == (False, False)
+
+    def test_what_is_no_network_is_left_alone(self):
+        with warnings.catch_warnings(), compiling(keel.LennardJones(), True, 1e12):
+            warnings.simplefilter("error")
+
+    def test_tiny_batches_stay_eager(self, monkeypatch):
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+        monkeypatch.setattr(compiled, "_version", lambda function: pytest.fail("compiled"))
+        potential, atom = network(), keel.Frame([15], [[0.0, 0.0, 0.0]])
+        with compiling(potential, True, 0):
+            assert potential(keel.batch([atom], 4.0)).forces.shape == (1, 3)
+
+    def test_a_compiler_that_fails_is_named_once_and_done_without(self, monkeypatch):
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+
+        def fails(*arguments):
+            raise torch._dynamo.exc.Unsupported("no such luck")
+
+        monkeypatch.setattr(compiled, "_version", lambda function: fails)
+        potential, graph = network(), keel.batch(FRAMES[0], 4.0)
+        with compiling(potential, True, 0):
+            with pytest.warns(KeelWarning, match="slower but no less right"):
+                first = potential(graph)
+            assert not potential.compiled
+            assert torch.equal(potential(graph).forces, first.forces)
