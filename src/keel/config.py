@@ -45,30 +45,54 @@ class DataSettings(_Section):
 
 
 class TeacherSettings(_Section):
-    """The EAM teacher, fitted to the training frames, or read from a file."""
+    """The EAM teacher, fitted to the training frames; or a potential file; or an ASE calculator."""
 
     file: str | None = Field(None, description="a potential file to use instead of fitting")
+    calculator: str | None = Field(
+        None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
     zbl: bool = Field(False, description="put a nuclear repulsion under every pair, not only those without data")
 
+    @model_validator(mode="after")
+    def _one(self) -> TeacherSettings:
+        if self.file is not None and self.calculator is not None:
+            raise ValueError("the teacher is a file or a calculator, not both")
+        if self.arguments and self.calculator is None:
+            raise ValueError("arguments are those of a calculator, and none is named")
+        return self
+
 
 class NetworkSettings(BaseModel):
-    """A network: the class and its arguments (``elements`` come from the data)."""
+    """A network: the class and its arguments (``elements`` come from the data), or a file with a trained one."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    architecture: str = Field("CGCNN", description="class of the network")
-    name: str | None = Field(None, description="name in tables; the architecture's if null")
+    architecture: str | None = Field(None, description="class of the network; null: CGCNN, or what the file holds")
+    start: str | None = Field(None, description="a file with a trained network, which is trained on")
+    name: str | None = Field(None, description="name in tables; that of the class or file if null")
 
     @property
     def label(self) -> str:
         """Name in tables."""
-        return self.name or self.architecture
+        return self.name or (self.class_name if self.start is None else Path(self.start).stem)
+
+    @property
+    def class_name(self) -> str:
+        """Class of a new network."""
+        return self.architecture or "CGCNN"
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of the class."""
         return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _one(self) -> NetworkSettings:
+        if self.start is not None and (self.arguments or self.architecture):
+            raise ValueError("a network that starts from a file has the architecture and arguments of that file")
+        return self
 
 
 class StabilitySettings(_Section):

@@ -17,3 +17,7 @@ class DataError(KeelError, ValueError):
 
 class ConfigError(KeelError, ValueError):
     """A setting is unknown, impossible, or contradicts another."""
+
+
+class UnavailableError(ConfigError):
+    """Something optional is needed that is not installed, or that a file may not ask for."""

@@ -58,17 +58,18 @@ class Counts:
 
 
 def labels_of(prediction: Prediction, periodic: Tensor) -> Labels:
-    """Return a prediction as labels; stress is masked where a structure is not periodic in three directions."""
+    """Return a prediction as labels; stress is masked where there is none: not every teacher has one."""
     if prediction.forces is None or prediction.stress is None:
         raise ValueError("labels need forces and stress")
     everywhere = torch.ones_like(periodic)
+    stressed = periodic & prediction.stress.isfinite().all(dim=2).all(dim=1)
     return Labels(
         energy=prediction.energy,
         energy_mask=everywhere,
         forces=prediction.forces,
         forces_mask=everywhere,
-        stress=torch.where(periodic[:, None, None], prediction.stress, 0.0),
-        stress_mask=periodic,
+        stress=torch.where(stressed[:, None, None], prediction.stress, 0.0),
+        stress_mask=stressed,
     )
 
 

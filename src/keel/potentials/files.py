@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from keel.atoms.elements import atomic_number
-from keel.errors import DataError
+from keel.errors import DataError, UnavailableError
 from keel.files import replace_file
 from keel.potentials.base import Potential
 
@@ -29,6 +29,8 @@ def build(name: str, config: dict[str, Any]) -> Potential:
     ------
     DataError
         If there is no such class, or the configuration does not fit it.
+    UnavailableError
+        If it needs a package that is not installed.
     """
     cls = Potential.registry.get(name) if isinstance(name, str) else None
     if cls is None:
@@ -36,6 +38,8 @@ def build(name: str, config: dict[str, Any]) -> Potential:
     try:
         from_config: Callable[[dict[str, Any]], Potential] | None = getattr(cls, "from_config", None)
         return from_config(config) if from_config else cls(**config)
+    except UnavailableError:
+        raise
     except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise DataError(f"the configuration of the {name} is damaged ({' '.join(str(error).split())})") from None
 

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from inspect import isabstract
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from keel.atoms.elements import pair_name
 from keel.atoms.frame import Frame
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings, TeacherSettings
-from keel.errors import ConfigError
+from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
-from keel.potentials import Potential, load
+from keel.potentials import ASEPotential, Potential, load
 from keel.potentials.dimer import dimer
 from keel.potentials.network import Network
 from keel.progress import bar
@@ -28,42 +29,66 @@ from keel.workflow.records import write_csv, write_json
 
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
-    """Fit the EAM to the training frames, or copy the given potential, and note its errors on all frames."""
+    """Fit the EAM to the training frames, or take what is given instead, and note its errors on all frames."""
     started = time.perf_counter()
     warnings: Sequence[str] = ()
     without_data: Sequence[str] = ()
-    if settings.file is not None:
-        teacher = load(settings.file)
+    if settings.file is not None or settings.calculator is not None:
+        teacher = given_teacher(settings)
     else:
         fit = fit_eam(split.train, cutoff=settings.cutoff, zbl=settings.zbl)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     seconds = time.perf_counter() - started
-    teacher.save(str(folder / "teacher.json"))
+    if settings.calculator is None:
+        teacher.save(str(folder / ("teacher.json" if teacher.closed_form else "teacher.safetensors")))
     errors = {
         part: accuracy(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
     }
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     write_json(folder / "fit.json", {**errors, **notes})
-    write_decomposition(folder / "decomposition.csv", teacher)
+    elements = teacher.elements or elements_of([*split.train, *split.validation, *split.test])
+    write_decomposition(folder / "decomposition.csv", teacher, elements)
+
+
+def given_teacher(settings: TeacherSettings) -> Potential:
+    """Return the potential that the settings name by its file or calculator."""
+    if settings.calculator is not None:
+        return ASEPotential(settings.calculator, settings.arguments)
+    return load(str(settings.file))
+
+
+def load_teacher(folder: Path, settings: TeacherSettings) -> Potential:
+    """Return the teacher of a finished stage."""
+    if settings.calculator is not None:
+        return given_teacher(settings)
+    closed_form = folder / "teacher.json"
+    return load(closed_form if closed_form.is_file() else folder / "teacher.safetensors")
 
 
 def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network:
-    """Return a new network with weights of a seed.
+    """Return a new network with weights of a seed, or a trained one from its file.
 
     Raises
     ------
     ConfigError
         If there is no such class, or an argument does not fit it.
+    DataError
+        If the file holds no network.
     """
-    cls = Potential.registry.get(settings.architecture)
+    if settings.start is not None:
+        trained = load(settings.start)
+        if not isinstance(trained, Network):
+            raise DataError(f"{settings.start}: a {type(trained).__name__} cannot be trained; start from a network")
+        return trained.to(torch.get_default_dtype())
+    cls = Potential.registry.get(settings.class_name)
     if cls is None or not issubclass(cls, Network):
-        known = sorted(n for n, c in Potential.registry.items() if issubclass(c, Network) and c is not Network)
-        raise ConfigError(f"networks: there is no {settings.architecture!r}; choose from {', '.join(known)}")
+        known = sorted(n for n, c in Potential.registry.items() if issubclass(c, Network) and not isabstract(c))
+        raise ConfigError(f"networks: there is no {settings.class_name!r}; choose from {', '.join(known)}")
     torch.manual_seed(seed)
     try:
         return cls(elements=elements, **settings.arguments)
     except TypeError as error:
-        raise ConfigError(f"networks: {settings.architecture}: {str(error).split(') ')[-1]}") from None
+        raise ConfigError(f"networks: {settings.class_name}: {str(error).split(') ')[-1]}") from None
 
 
 def train_network(
@@ -83,12 +108,13 @@ def train_network(
             model,
             split.train,
             strategy=config.strategy(strategy),
-            teacher=None if teacher is None else load(teacher / "teacher.json"),
+            teacher=None if teacher is None else load_teacher(teacher, config.teacher),
             validation=split.validation,
             settings=config.training,
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
+            fresh=network.start is None,
             on_step=lambda row: advance(
                 row["taken"], config.training.steps, f"{row['stage']}, loss {row['total']:.3f}"
             ),
@@ -105,11 +131,11 @@ def train_network(
     write_json(folder / "training.json", cost)
 
 
-def write_decomposition(path: Path, teacher: Potential) -> None:
+def write_decomposition(path: Path, teacher: Potential, elements: Iterable[int]) -> None:
     """Write the energy of two atoms of each pair of elements, and what it consists of if the teacher is an EAM."""
     distances = torch.arange(0.1, 8.0 + 1e-9, 0.02, dtype=torch.float64)
     rows: list[tuple[Any, ...]] = []
-    for a, b in combinations_with_replacement(teacher.elements or (), 2):
+    for a, b in combinations_with_replacement(elements, 2):
         try:
             d = dimer(teacher.double(), a, b, distances)
         except ConfigError:

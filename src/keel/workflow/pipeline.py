@@ -54,7 +54,7 @@ class Pipeline:
         self.config, self.root, self.base = config, root, base
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
-            make.build_network(network, [1], 0)
+            make.build_network(self._located(network), [1], 0)
         self.cache = StageCache(root)
         frames = read_data(config.data, base)
         self.split = split_frames(frames, config.data.split)
@@ -76,7 +76,7 @@ class Pipeline:
 
     def train(self, cell: Cell) -> Path:
         """Train a network."""
-        config, strategy = self.config, self.config.strategy(cell.strategy)
+        config, strategy, network = self.config, self.config.strategy(cell.strategy), self._located(cell.network)
         inputs = {
             "data": self.data.name,
             "network": cell.network.model_dump(),
@@ -84,6 +84,8 @@ class Pipeline:
             "training": config.training.model_dump(),
             "seed": cell.seed,
         }
+        if network.start is not None:
+            inputs["start"] = file_hash(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
             inputs |= {"teacher": teacher.name, "perturbation": config.perturbation.model_dump()}
@@ -91,7 +93,7 @@ class Pipeline:
             "train",
             cell.name,
             inputs,
-            lambda f: make.train_network(f, config, cell.network, cell.strategy, cell.seed, self.split, teacher),
+            lambda f: make.train_network(f, config, network, cell.strategy, cell.seed, self.split, teacher),
         )
 
     def rung(self, network: NetworkSettings) -> Path:
@@ -182,6 +184,12 @@ class Pipeline:
         content |= {"by": settings.by, "description": describe_split(settings)}
         content["sources"] = {name: [f.source for f in part] for name, part in parts.items()}
         write_json(folder / "split.json", content)
+
+    def _located(self, network: NetworkSettings) -> NetworkSettings:
+        """Return the settings with the path of the file that the network starts from, if there is one."""
+        if network.start is None:
+            return network
+        return network.model_copy(update={"start": str(self.base / network.start)})
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()

@@ -1,0 +1,174 @@
+"""Any ASE calculator as a potential: it labels, it is simulated, it teaches; it cannot be trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from keel.atoms.graph import AtomGraph
+from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
+from keel.potentials.base import Potential
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+Array = NDArray[np.float64]
+
+
+class ASEPotential(Potential):
+    """Energy, forces and stress of an ASE calculator: a semi-empirical method, DFT, a potential from elsewhere.
+
+    The energy is the force-consistent free energy where the calculator gives one. It says nothing of single atoms, so
+    each has an equal share. The stress is NaN where the calculator has none. A structure on which the calculation
+    fails (``ase``'s ``CalculationFailed``, such as a density that does not converge) has NaN for all of them, with a
+    warning; perturbed structures without finite labels are set aside and counted.
+
+    Parameters
+    ----------
+    calculator
+        A calculator, or the import path of its class or of a function that returns one, such as
+        ``"ase.calculators.emt.EMT"``.
+    arguments
+        Keyword arguments of that class.
+    cutoff
+        Of the neighbour lists that are handed in, in angstrom; the calculator makes its own.
+    elements
+        Symbols or atomic numbers that it knows; None: it says so itself.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to import there, or it cannot be called with the arguments.
+    DataError
+        When it is used: if the calculator refuses a structure.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> import keel
+    >>> from keel.potentials.external import ASEPotential
+    >>> emt = ASEPotential("ase.calculators.emt.EMT")
+    >>> emt(keel.batch(bulk("Cu", cubic=True), cutoff=5.0)).forces.shape
+    torch.Size([4, 3])
+    """
+
+    precision: Tensor
+
+    def __init__(
+        self,
+        calculator: Calculator | str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        cutoff: float = 5.0,
+        elements: Iterable[int | str] | None = None,
+    ) -> None:
+        from keel.atoms.elements import atomic_number
+
+        super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
+        self.calculator = _new(calculator, arguments or {}) if isinstance(calculator, str) else calculator
+        # What `.to(dtype)` acts on; it has the dtype of the results.
+        self.register_buffer("precision", torch.zeros((), dtype=torch.float64), persistent=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
+        other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
+        other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
+        return other.to(device=self.device, dtype=self.dtype)
+
+    def config(self) -> NoReturn:
+        """Refuse: a calculator is not a matter of numbers."""
+        raise ConfigError(
+            "a potential around an ASE calculator cannot be saved; name the calculator where it is used "
+            "(teacher: {calculator: ase.calculators.emt.EMT} in the configuration of a run, or in Python)"
+        )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> NoReturn:
+        """Refuse: a file that names what to import could run anything."""
+        del config
+        raise UnavailableError("an ASE calculator cannot come from a potential file, which could then run any code")
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> NoReturn:
+        """Refuse: a calculator gives forces on atoms, no derivatives with respect to edge vectors."""
+        raise ConfigError("a potential around an ASE calculator can be neither trained nor a member of a sum")
+
+    def energies(self, graph: AtomGraph) -> Tensor:
+        """See :class:`Potential`."""
+        return self._shares(graph, self._results(self.prepare(graph), forces=False)[0])
+
+    def derivatives(
+        self, graph: AtomGraph, *, differentiable: bool, vectors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :class:`Potential`; the results are constants, also with ``differentiable``."""
+        energy, forces, stress = self._results(self.prepare(graph), forces=True)
+        return self._shares(graph, energy), forces.to(self.dtype), (stress * graph.volume[:, None, None]).to(self.dtype)
+
+    def _results(self, graph: AtomGraph, *, forces: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return energies (B,), forces (N, 3) and stresses (B, 3, 3) in float64."""
+        rows = [self._calculate(atoms, forces) for atoms in structures(graph)]
+        energy, force, stress = zip(*rows, strict=True)
+        arrays = np.array(energy), np.concatenate(force), np.stack(stress)
+        return tuple(torch.from_numpy(a).to(self.device) for a in arrays)  # type: ignore[return-value]
+
+    def _calculate(self, atoms: Atoms, forces: bool) -> tuple[float, Array, Array]:
+        from ase.calculators.calculator import CalculationFailed
+
+        nothing = float("nan"), np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)
+        if not np.isfinite(atoms.positions).all():
+            return nothing
+        atoms.calc = self.calculator
+        name = type(self.calculator).__name__
+        try:
+            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
+            stress = forces and atoms.pbc.all() and _has(self.calculator, "stress")
+            return (
+                float(energy),
+                atoms.get_forces() if forces else nothing[1],
+                atoms.get_stress(voigt=False) if stress else nothing[2],
+            )
+        except CalculationFailed as error:
+            warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
+            return nothing
+        except Exception as error:
+            raise DataError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
+
+    def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
+        return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
+
+
+def structures(graph: AtomGraph) -> list[Atoms]:
+    """Return the structures of a batch as ``ase.Atoms``."""
+    from ase import Atoms
+
+    numbers, positions, cells, pbc = (
+        t.detach().cpu().numpy() for t in (graph.numbers, graph.positions.double(), graph.cell.double(), graph.pbc)
+    )
+    ends = np.cumsum(graph.atoms_per_structure.cpu().numpy())[:-1]
+    parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, strict=True)
+    return [Atoms(z, positions=x, cell=cell, pbc=periodic) for z, x, cell, periodic in parts]
+
+
+def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)(**arguments)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ConfigError(f"the calculator {path!r} cannot be imported ({_line(error)})") from None
+    except Exception as error:
+        raise ConfigError(f"the calculator {path!r} cannot be made with {dict(arguments)} ({_line(error)})") from None
+
+
+def _has(calculator: Calculator, name: str) -> bool:
+    return name in calculator.implemented_properties
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

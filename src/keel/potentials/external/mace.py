@@ -1,0 +1,139 @@
+"""MACE (mace-torch) as a network: built from options and trained by keel, or taken over from a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import pi
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from keel.atoms.graph import AtomGraph
+from keel.errors import ConfigError
+from keel.potentials.external import mace_module
+from keel.potentials.external.network import ForeignNetwork
+from keel.potentials.network import Preset
+
+ATOMS_PER_VOLUME = 0.06  # per cubic angstrom, about that of an oxide
+
+
+class MACE(ForeignNetwork):
+    """Higher-order equivariant message passing, as mace-torch computes it (its ``ScaleShiftMACE``).
+
+    E_i = scale * mace_i + offset of the element: scale and offsets take the places of mace's ``scale_shift`` and
+    atomic energies. Energies and forces vanish smoothly at the cutoff.
+
+    Source: Batatia et al., NeurIPS 35, 11423 (2022).
+
+    Parameters
+    ----------
+    elements
+        Symbols or atomic numbers that the network knows.
+    cutoff
+        Of one layer, in angstrom.
+    preset
+        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Batatia et al., rMD17).
+    channels, max_l
+        The hidden features: so many of each order l = 0..max_l (64 and 1: ``64x0e + 64x1o``).
+    layers
+        Number of interactions.
+    max_ell
+        Highest order of the spherical harmonics.
+    correlation
+        How many messages are multiplied; the body order is one more.
+    average_neighbours
+        By which sums over neighbours are divided; by default the number of atoms within the cutoff at 0.06 atoms
+        per cubic angstrom.
+    head
+        Index of the head that is used, if ``heads`` names several.
+    **options
+        Whatever else mace's constructor takes, in its words: ``pair_repulsion=True``, ``num_bessel=10``,
+        ``interaction_cls="RealAgnosticDensityResidualInteractionBlock"``, ... (see :data:`mace_module.OPTIONS`).
+
+    Raises
+    ------
+    UnavailableError
+        If mace-torch is not installed.
+    ConfigError
+        If an option does not exist or is out of its range.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {"cutoff": 5.0, "channels": 16, "max_l": 0, "layers": 2, "max_ell": 2, "correlation": 2},
+        "default": {"cutoff": 5.0, "channels": 64, "max_l": 1, "layers": 2, "max_ell": 3, "correlation": 3},
+        "paper": {"cutoff": 5.0, "channels": 256, "max_l": 2, "layers": 2, "max_ell": 3, "correlation": 3},
+    }
+
+    def __init__(
+        self,
+        elements: Iterable[int | str],
+        cutoff: float | None = None,
+        preset: Preset = "default",
+        *,
+        channels: int | None = None,
+        max_l: int | None = None,
+        layers: int | None = None,
+        max_ell: int | None = None,
+        correlation: int | None = None,
+        average_neighbours: float | None = None,
+        head: int = 0,
+        **options: Any,
+    ) -> None:
+        given = {"channels": channels, "max_l": max_l, "layers": layers, "max_ell": max_ell, "correlation": correlation}
+        named = self.options(preset, cutoff=cutoff, **given)
+        super().__init__(elements, named.pop("cutoff"))
+        named["average_neighbours"] = average_neighbours or ATOMS_PER_VOLUME * 4 / 3 * pi * self.cutoff**3
+        chosen = {**named, **mace_module.OPTIONS, **options}
+        if not 0 <= head < len(chosen["heads"]):
+            raise ConfigError(f"MACE: there is no head {head}; heads count from 0")
+        self.architecture = {**chosen, "head": head}
+        self.model = mace_module.build(self.elements or (), self.cutoff, **chosen)
+        self.head = head
+        self.to(torch.get_default_dtype())
+
+    @classmethod
+    def from_model(cls, model: Any, head: str | None = None) -> Self:
+        """Take over a trained ``ScaleShiftMACE`` in its own precision, with its energies and forces unchanged.
+
+        Load the model with mace-torch, whose files run code when they are read: do so once, where you trust them,
+        and save the result as a keel file.
+
+        Parameters
+        ----------
+        model
+            The model; it is not changed.
+        head
+            Name of the head to use; the last one if None, as in mace's calculator.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no such head, or is of a kind that cannot be rebuilt exactly.
+        """
+        arguments = mace_module.arguments_of(model)
+        heads = arguments["heads"]
+        if head is not None and head not in heads:
+            raise ConfigError(f"MACE: the model has no head {head!r}; choose from {', '.join(heads)}")
+        network = cls(**arguments, head=len(heads) - 1 if head is None else heads.index(head))
+        network.to(next(model.parameters()).dtype)
+        mace_module.copy_weights(model, network.model)
+        network._take_scale_and_offsets()
+        return network.eval()
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`."""
+        species = nn.functional.one_hot(self.species(graph), self.n_species).to(vectors.dtype)
+        return self.scale * mace_module.node_energies(self.model, species, graph.edge_index, vectors, self.head)
+
+    @torch.no_grad()
+    def _take_scale_and_offsets(self) -> None:
+        """Move the scale, shift and atomic energies of the head to where keel has them."""
+        block, reference = self.model.scale_shift, self.model.atomic_energies_fn.atomic_energies
+        scale, shift = (torch.atleast_1d(t)[self.head].clone() for t in (block.scale, block.shift))
+        offsets = torch.atleast_2d(reference)[self.head].double() + shift.double()
+        self.set_offsets(dict(zip(self.elements or (), offsets.tolist(), strict=True)))
+        self.scale.fill_(scale)
+        block.scale.div_(scale)
+        block.shift.zero_()
+        reference.zero_()

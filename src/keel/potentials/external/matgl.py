@@ -1,0 +1,128 @@
+"""Networks of matgl (TensorNet, CHGNet, M3GNet) as networks of keel."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import atomic_number, symbol
+from keel.atoms.graph import AtomGraph
+from keel.errors import ConfigError
+from keel.potentials.external.extras import optional
+from keel.potentials.external.network import ForeignNetwork
+
+MODELS = ("TensorNet", "CHGNet", "M3GNet")
+
+
+class MatglPotential(ForeignNetwork):
+    """A network of matgl on keel's neighbour lists: E_i = scale * matgl_i + offset of the element.
+
+    Parameters
+    ----------
+    elements
+        Symbols or atomic numbers that the network knows.
+    cutoff
+        In angstrom.
+    model
+        ``"TensorNet"``, ``"CHGNet"`` or ``"M3GNet"``.
+    **options
+        Arguments of that class of ``matgl.models``, e.g. ``units=64``.
+
+    Raises
+    ------
+    UnavailableError
+        If matgl is not installed.
+    ConfigError
+        If there is no such model or option.
+    """
+
+    def __init__(
+        self, elements: Iterable[int | str], cutoff: float = 5.0, model: str = "TensorNet", **options: Any
+    ) -> None:
+        super().__init__(elements, cutoff)
+        if model not in MODELS:
+            raise ConfigError(f"MatglPotential: model must be one of {', '.join(MODELS)}, not {model!r}")
+        cls = getattr(optional("matgl.models", "MatglPotential", "matgl", "matgl"), model)
+        known = inspect.signature(cls).parameters
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            raise ConfigError(f"MatglPotential: {model} has no option {', '.join(unknown)}")
+        # The energy of a structure is a sum over atoms, not a mean.
+        extensive = {"is_intensive": False} if "is_intensive" in known and "is_intensive" not in options else {}
+        names = tuple(symbol(z) for z in self.elements or ())
+        self.architecture = {"model": model, **extensive, **options}
+        self.model = cls(element_types=names, cutoff=self.cutoff, **extensive, **options)
+
+    @classmethod
+    def from_model(cls, model: Any) -> Self:
+        """Take over a trained ``matgl.apps.pes.Potential`` in its own precision, energies and forces unchanged.
+
+        Raises
+        ------
+        ConfigError
+            If it is of a kind that cannot be taken over (says why).
+        """
+        core = model.model
+        elements = _check(model)
+        wanted = inspect.signature(type(core)).parameters.keys() - {"element_types", "cutoff", "dtype", "kwargs"}
+        arguments = {key: value for key, value in core._init_args.items() if key in wanted}
+        try:
+            network = cls(elements, float(core.cutoff), type(core).__name__, **json.loads(json.dumps(arguments)))
+            network.model.load_state_dict({k: v.cpu() for k, v in core.state_dict().items()})
+        except (TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"MatglPotential: the model cannot be rebuilt from its options ({reason})") from None
+        network.to(next(core.parameters()).dtype)
+        network.scale.fill_(float(model.data_std))
+        if model.element_refs is not None:
+            offsets = model.element_refs.property_offset.double().flatten()
+            network.set_offsets(dict(zip(elements, offsets.tolist(), strict=True)))
+        return network.eval()
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`.
+
+        matgl computes edge vectors as x_j - x_i + shift: with all atoms at the origin, they are the shifts. It sums
+        energies over the atoms of each structure: with each atom a structure of its own, they are those of atoms.
+        """
+        atoms = torch.arange(graph.n_atoms, device=vectors.device)
+        structure = SimpleNamespace(
+            node_type=self.species(graph),
+            pos=vectors.new_zeros(graph.n_atoms, 3),
+            pbc_offshift=vectors,
+            pbc_offset=graph.edge_shift,
+            edge_index=graph.edge_index,
+            batch=atoms,
+            num_graphs=graph.n_atoms,
+        )
+        energies: Tensor = self.model(structure).reshape(graph.n_atoms)
+        # matgl keeps its features here, and with them the autograd graph.
+        self.model.feature_dict = {}
+        return self.scale * energies
+
+
+def _check(model: Any) -> list[int]:
+    """Return the elements of a matgl potential that can be taken over."""
+    core, reasons = model.model, []
+    elements = [atomic_number(e) for e in core.element_types]
+    if type(core).__name__ not in MODELS:
+        reasons.append(f"{type(core).__name__} is none of {', '.join(MODELS)}")
+    if float(model.data_mean) != 0:
+        reasons.append("it adds a constant to the energy of each structure (data_mean)")
+    if model.calc_repuls:
+        reasons.append("it has a nuclear repulsion (calc_repuls)")
+    if getattr(core, "include_state", False) or getattr(core, "state_embedding", None) is not None:
+        reasons.append("it needs a state of each structure")
+    if getattr(core, "is_intensive", False):
+        reasons.append("its energy is intensive")
+    if elements != sorted(elements):
+        reasons.append("its elements are not in the order of atomic numbers")
+    if reasons:
+        raise ConfigError(f"MatglPotential: this model cannot be taken over: {'; '.join(reasons)}")
+    return elements
