@@ -55,12 +55,7 @@ class Worker:
 
     def __init__(self, python: str, script: str, spec: dict[str, Any]) -> None:
         threads = str(spec["threads"])
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
+        limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
             [python, str(WORKERS / f"worker_{script}.py"), json.dumps(spec)],
             stdin=subprocess.PIPE,
@@ -195,13 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     worker.stop()
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-    machine = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": cpu(),
-        "ase": ase.__version__,
-    }
     if options.out:
+        machine = {"python": platform.python_version(), "platform": platform.platform(), "cpu": cpu()}
         record = {"rows": rows, "versions": environments, "machine": machine}
         options.out.write_text(json.dumps(record, indent=1) + "\n")
 
