@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.potentials.base import Potential
@@ -70,8 +71,6 @@ class ASEPotential(Potential):
         cutoff: float = 5.0,
         elements: Iterable[int | str] | None = None,
     ) -> None:
-        from keel.atoms.elements import atomic_number
-
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
         self.calculator = _new(calculator, arguments or {}) if isinstance(calculator, str) else calculator
         # What `.to(dtype)` acts on; it has the dtype of the results.
@@ -89,6 +88,10 @@ class ASEPotential(Potential):
             "a potential around an ASE calculator cannot be saved; name the calculator where it is used "
             "(teacher: {calculator: ase.calculators.emt.EMT} in the configuration of a run, or in Python)"
         )
+
+    def save(self, path: str) -> NoReturn:
+        """Refuse, see :meth:`config`."""
+        self.config()
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> NoReturn:

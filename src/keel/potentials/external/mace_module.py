@@ -138,7 +138,7 @@ def copy_weights(source: Any, target: Any) -> None:
     source = copy.deepcopy(source).cpu()
     refusal = "MACE: this model cannot be rebuilt from its options, so it cannot be taken over"
     try:
-        keys = target.load_state_dict(source.state_dict(), strict=False)
+        keys = target.load_state_dict(_with_heads(source.state_dict()), strict=False)
     except RuntimeError as error:
         raise ConfigError(f"{refusal} ({str(error).splitlines()[-1].strip()})") from None
     weights = {name for module in (source, target) for name, _ in module.named_parameters()}
@@ -150,6 +150,13 @@ def copy_weights(source: Any, target: Any) -> None:
         before, after = (node_energies(module, *trial, head) for module in (source, target))
         if not torch.allclose(before, after, rtol=1e-5, atol=1e-5):
             raise ConfigError(f"{refusal} (energies differ by {float((before - after).abs().max()):.2g} eV)")
+
+
+def _with_heads(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state in which also a model of one head has a dimension for it."""
+    shapes = {"scale_shift.scale": (-1,), "scale_shift.shift": (-1,)}
+    energies = "atomic_energies_fn.atomic_energies"
+    return {**state, **{k: state[k].reshape(s) for k, s in shapes.items()}, energies: torch.atleast_2d(state[energies])}
 
 
 def _hidden(channels: int, max_l: int) -> str:

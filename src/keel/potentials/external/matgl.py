@@ -74,11 +74,11 @@ class MatglPotential(ForeignNetwork):
         arguments = {key: value for key, value in core._init_args.items() if key in wanted}
         try:
             network = cls(elements, float(core.cutoff), type(core).__name__, **json.loads(json.dumps(arguments)))
+            network.to(next(core.parameters()).dtype)
             network.model.load_state_dict({k: v.cpu() for k, v in core.state_dict().items()})
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"MatglPotential: the model cannot be rebuilt from its options ({reason})") from None
-        network.to(next(core.parameters()).dtype)
         network.scale.fill_(float(model.data_std))
         if model.element_refs is not None:
             offsets = model.element_refs.property_offset.double().flatten()

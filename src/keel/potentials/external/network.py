@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, NoReturn
 
 from torch import Tensor
@@ -31,6 +32,10 @@ class ForeignNetwork(Network):
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {"elements": list(self.elements or ()), "cutoff": self.cutoff, **self.architecture}
+
+    @abstractmethod
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`."""
 
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool

@@ -114,17 +114,18 @@ class TorchMDNetPotential(ForeignNetwork):
             raise ConfigError("TorchMDNetPotential: a model that adds a mean to each structure cannot be taken over")
         options = {key: hyper_parameters[key] for key in OPTIONS if key in hyper_parameters}
         cutoff = float(hyper_parameters["cutoff_upper"])
-        network = cls(elements, cutoff, hyper_parameters["model"], **options)
+        network = cls(elements, cutoff, hyper_parameters["model"], **options).to(next(model.parameters()).dtype)
         network.set_offsets(_references(model, network.elements or ()))
         network.scale.fill_(float(model.std))
         unused = ("prior_model.", "representation_model.distance.")
         weights = {k: v.cpu() for k, v in model.state_dict().items() if not k.startswith(unused)}
+        weights["std"] = torch.ones_like(weights["std"])
         try:
             network.model.load_state_dict(weights)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"TorchMDNetPotential: the model does not fit its hyper-parameters ({reason})") from None
-        return network.to(next(model.parameters()).dtype).eval()
+        return network.eval()
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
