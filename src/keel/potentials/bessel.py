@@ -12,19 +12,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Self
 
 import numpy as np
 import torch
+from numpy.polynomial import chebyshev
 from torch import Tensor, nn
 
 from keel.atoms.frame import Array
+from keel.potentials.constants import Constant
 
 RadialFunction = Callable[[Array], Array]
 
 
 class RadialBasis(nn.Module):
     """Radial functions as Chebyshev series.
+
+    Their first two derivatives are series as well, and are computed with them: automatic differentiation meets only
+
+        R(r + d) = R(r) + R'(r) d + R''(r) d^2/2
+
+    with d = 0, not the sixty steps of the polynomials. Derivatives with respect to distances are therefore right up to
+    the second.
 
     Parameters
     ----------
@@ -38,40 +46,44 @@ class RadialBasis(nn.Module):
         The highest angular frequency among them, in s; it decides the number of terms.
     """
 
-    coefficients: Tensor
     odd: Tensor
 
     def __init__(
         self, cutoff: float, functions: Sequence[RadialFunction], odd: Sequence[bool], frequency: float
     ) -> None:
         super().__init__()
-        self.cutoff = cutoff
+        self.cutoff, self.size = cutoff, len(functions)
         # Beyond half the frequency the coefficients fall faster than exponentially: 1e-16 after some twelve more.
-        terms = int(frequency / 2) + 14
-        table = [_chebyshev_series(f, o, terms) for f, o in zip(functions, odd, strict=True)]
-        self._table = torch.from_numpy(np.stack(table, axis=1))
-        self.register_buffer("coefficients", self._table.to(torch.get_default_dtype()), persistent=False)
-        self.register_buffer("odd", torch.tensor(list(odd)), persistent=False)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        # Rounded once from float64, whatever dtypes the network had before.
-        self.coefficients = self._table.to(self.coefficients)
-        return self
+        self.terms = int(frequency / 2) + 14
+        series = [_chebyshev_series(f, o, self.terms) for f, o in zip(functions, odd, strict=True)]
+        first = [_derivative(c, o) for c, o in zip(series, odd, strict=True)]
+        second = [_derivative(c, not o) for c, o in zip(first, odd, strict=True)]
+        columns = [*series, *(c / cutoff for c in first), *(c / cutoff**2 for c in second)]
+        self.coefficients = Constant(np.stack(columns, axis=1))
+        parity = torch.tensor(list(odd))
+        self.register_buffer("odd", torch.cat([parity, ~parity, parity]), persistent=False)
 
     def forward(self, r: Tensor) -> Tensor:
         """Return the functions, shape (E, size), of distances (E,) in angstrom, each at most the cutoff."""
-        s = r * (1.0 / self.cutoff)
-        t = 2.0 * s * s - 1.0
-        chebyshev = [torch.ones_like(t), t]
-        for _ in range(2, self.coefficients.shape[0]):
-            chebyshev.append(2.0 * t * chebyshev[-1] - chebyshev[-2])
-        values = torch.stack(chebyshev, dim=1) @ self.coefficients
-        return torch.where(self.odd, values * s[:, None], values)
+        with torch.no_grad():
+            s = r.detach() * (1.0 / self.cutoff)
+            values = chebyshev_polynomials(2.0 * s * s - 1.0, self.terms) @ self.coefficients()
+            value, slope, curvature = torch.where(self.odd, values * s[:, None], values).chunk(3, dim=1)
+        d = (r - r.detach())[:, None]
+        return value + d * (slope + (0.5 * d) * curvature)
 
     def __repr__(self) -> str:
-        terms, size = self.coefficients.shape
-        return f"RadialBasis(size={size}, cutoff={self.cutoff:g}, terms={terms})"
+        return f"RadialBasis(size={self.size}, cutoff={self.cutoff:g}, terms={self.terms})"
+
+
+def chebyshev_polynomials(t: Tensor, terms: int) -> Tensor:
+    """Return T_k(t), k < ``terms``, shape (E, terms), by T_{n+m} = 2 T_n T_m - T_{n-m}, m = 1..n, doubling n."""
+    values = torch.stack([torch.ones_like(t), t], dim=1)
+    while (n := values.shape[1] - 1) < terms - 1:
+        m = min(n, terms - 1 - n)
+        following = 2.0 * values[:, n:] * values[:, 1 : m + 1] - values[:, n - m : n].flip(1)
+        values = torch.cat([values, following], dim=1)
+    return values
 
 
 def spherical_bessel_basis(cutoff: float, max_n: int, max_l: int) -> RadialBasis:
@@ -136,10 +148,19 @@ def spherical_bessel_roots(max_n: int, max_l: int) -> Array:
 
 
 def _chebyshev_series(function: RadialFunction, odd: bool, terms: int) -> Array:
-    nodes = np.polynomial.chebyshev.chebpts1(terms)
+    """Return the coefficients c_k of a function that is even or odd in s."""
+    nodes = chebyshev.chebpts1(terms)
     s = np.sqrt(0.5 * (nodes + 1.0))
     values = function(s) / s if odd else function(s)
     # At these nodes the polynomials are orthogonal, so that the series is a sum, not a solution of equations.
-    basis = np.polynomial.chebyshev.chebvander(nodes, terms - 1)
     weights = np.where(np.arange(terms) == 0, 1.0, 2.0) / terms
-    return np.asarray(weights * (values @ basis))
+    return np.asarray(weights * (values @ chebyshev.chebvander(nodes, terms - 1)))
+
+
+def _derivative(series: Array, odd: bool) -> Array:
+    """Return the series of the derivative, of the other parity: d/ds P = s 4 P', d/ds (s P) = P + 2 (t + 1) P'."""
+    derivative = np.zeros_like(series)
+    slope = chebyshev.chebder(series)
+    for part in (2.0 * slope, 2.0 * chebyshev.chebmulx(slope), series) if odd else (4.0 * slope,):
+        derivative[: len(part)] += part
+    return derivative

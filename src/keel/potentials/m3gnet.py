@@ -15,7 +15,9 @@ from torch.nn import functional
 from keel.errors import ConfigError
 from keel.potentials.base import lengths
 from keel.potentials.bessel import smooth_bessel_basis, spherical_bessel_basis
-from keel.potentials.m3gnet_blocks import Block, GatedPerceptron, Triples, summation_over_m, triples
+from keel.potentials.gather import gather
+from keel.potentials.harmonics import AngularBasis
+from keel.potentials.m3gnet_blocks import Block, GatedPerceptron, Triples
 from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.switch import quintic_switch
 
@@ -92,8 +94,6 @@ class M3GNet(Network):
         "paper": {"cutoff": 5.0, "node_features": 64, "edge_features": 64, "units": 64, "blocks": 3},
     }
 
-    sum_over_m: Tensor
-
     def __init__(
         self,
         elements: Iterable[int | str],
@@ -127,7 +127,7 @@ class M3GNet(Network):
             else spherical_bessel_basis(self.cutoff, max_n, max_l)
         )
         self.radial_features = max_n if smooth_basis else functions
-        self.register_buffer("sum_over_m", summation_over_m(max_n, max_l), persistent=False)
+        self.angular = AngularBasis(max_n, max_l)
         self.embedding = nn.Embedding(self.n_species, nodes)
         self.edge_embedding = nn.Linear(self.radial_features, features)
         self.blocks = nn.ModuleList(
@@ -187,11 +187,9 @@ class M3GNet(Network):
 
     def _triples(self, edges: Edges, vectors: Tensor, r: Tensor, radial: Tensor) -> Triples:
         near = edges.near
-        distance = r.index_select(0, near)
-        return triples(
-            (edges.i.index_select(0, near), edges.j.index_select(0, near), near),
-            vectors.index_select(0, near) / distance[:, None],
-            radial.index_select(0, near),
-            quintic_switch(distance, 0.0, self.three_body_cutoff),
-            self.sum_over_m,
-        )
+        distance = gather(r, near)
+        envelope = quintic_switch(distance, 0.0, self.three_body_cutoff)[:, None]
+        unit = gather(vectors, near) / distance[:, None]
+        harmonics, sources = self.angular(unit, gather(radial, near) * envelope)
+        i, j = gather(edges.i, near), gather(edges.j, near)
+        return Triples(i, j, near, sources, harmonics * envelope, self.angular.sum_over_m)

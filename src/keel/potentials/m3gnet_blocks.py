@@ -5,7 +5,6 @@ Source: Chen & Ong, Nat. Comput. Sci. 2, 718 (2022), eqs. 1 to 5.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keel.potentials.harmonics import racah_harmonics
+from keel.potentials.gather import gather, scatter
 
 
 class GatedPerceptron(nn.Module):
@@ -79,8 +78,7 @@ class PairPerceptron(GatedPerceptron):
 
     def pairs(self, v: Tensor, e: Tensor, i: Tensor, j: Tensor) -> Tensor:
         """Return phi of each edge, shape (E, sizes[-1])."""
-        nodes = self.centre(v).index_select(0, i) + self.neighbour(v).index_select(0, j)
-        return self.after_first(self.edge(e) + nodes)
+        return self.after_first(self.edge(e) + gather(self.centre(v), i) + gather(self.neighbour(v), j))
 
 
 class Triples(NamedTuple):
@@ -95,9 +93,9 @@ class Triples(NamedTuple):
     near
         Their indices among all edges, ascending, shape (E',).
     sources
-        f_c(r_ik) R_ln(r_ik) C_lm(r_ik), what each edge gives to its centre, shape (E', n L^2).
-    harmonics
-        f_c(r_ij) sqrt((2l+1)/4 pi) C_lm(r_ij), with which each edge reads it, shape (E', n L^2).
+        f_c(r_ik) R_ln(r_ik) sqrt((2l+1)/4 pi) C_lm(r_ik), what each edge gives to its centre, shape (E', n L^2).
+    readers
+        f_c(r_ij) C_lm(r_ij), with which each edge reads it, shape (E', n L^2).
     sum_over_m
         0 or 1, shape (n L^2, n L).
     """
@@ -106,44 +104,8 @@ class Triples(NamedTuple):
     j: Tensor
     near: Tensor
     sources: Tensor
-    harmonics: Tensor
+    readers: Tensor
     sum_over_m: Tensor
-
-
-def triples(
-    edges: tuple[Tensor, Tensor, Tensor], unit: Tensor, radial: Tensor, envelope: Tensor, sum_over_m: Tensor
-) -> Triples:
-    """Return the :class:`Triples` of near edges (i, j, near).
-
-    Parameters
-    ----------
-    edges
-        ``i``, ``j`` and ``near`` of the E' near edges.
-    unit
-        Their unit vectors, shape (E', 3).
-    radial
-        R_ln, column l max_n + n, shape (E', n L).
-    envelope
-        f_c, shape (E',).
-    sum_over_m
-        See :func:`summation_over_m`.
-    """
-    max_l = sum_over_m.shape[0] // sum_over_m.shape[1]
-    max_n = sum_over_m.shape[1] // max_l
-    weighted = (radial * envelope[:, None]).split(max_n, dim=1)
-    sources, harmonics = [], []
-    for degree, c in enumerate(racah_harmonics(unit, max_l)):
-        sources.append((weighted[degree][:, :, None] * c[:, None, :]).flatten(1))
-        norm = math.sqrt((2 * degree + 1) / (4.0 * math.pi))
-        harmonics.append((c * (norm * envelope)[:, None]).repeat(1, max_n))
-    return Triples(*edges, torch.cat(sources, dim=1), torch.cat(harmonics, dim=1), sum_over_m)
-
-
-def summation_over_m(max_n: int, max_l: int) -> Tensor:
-    """Return the matrix of 0 and 1 that sums the columns (l, n, m) over m, shape (n L^2, n L)."""
-    orders = torch.arange(max_l).repeat_interleave(max_n)
-    columns = torch.arange(max_n * max_l).repeat_interleave(2 * orders + 1)
-    return functional.one_hot(columns).to(torch.get_default_dtype())
 
 
 class ThreeBody(nn.Module):
@@ -171,10 +133,9 @@ class ThreeBody(nn.Module):
     def forward(self, v: Tensor, e: Tensor, t: Triples) -> Tensor:
         """Return the new edge vectors (E, edges)."""
         weights = torch.sigmoid(self.neighbour(v)) @ t.sum_over_m.T
-        own = t.sources * weights.index_select(0, t.j)
-        moments = own.new_zeros(v.shape[0], own.shape[1]).index_add(0, t.i, own)
-        others = moments.index_select(0, t.i) - own
-        return e.index_add(0, t.near, self.update((others * t.harmonics) @ t.sum_over_m))
+        own = t.sources * gather(weights, t.j)
+        others = gather(scatter(own, t.i, len(v)), t.i) - own
+        return e.index_add(0, t.near, self.update((others * t.readers) @ t.sum_over_m))
 
 
 class Block(nn.Module):
@@ -206,4 +167,4 @@ class Block(nn.Module):
         e = self.three_body(v, e, t)
         e = e + self.edge_update.pairs(v, e, i, j) * self.edge_weight(h)
         message = self.node_update.pairs(v, e, i, j) * self.node_weight(h)
-        return v.index_add(0, i, message), e
+        return v + scatter(message, i, len(v)), e
