@@ -17,13 +17,14 @@ from ase.calculators.lj import LennardJones
 
 import keel
 from keel.atoms.labels import frame_from_ase
-from keel.config import NetworkSettings, TeacherSettings, parse
+from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
 from keel.dynamics import simulate
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.external import ASEPotential
 from keel.potentials.external.extras import UNSAFE_LOAD, optional
 from keel.testing import PotentialContract
+from keel.workflow import run
 from keel.workflow.make import build_network
 
 
@@ -221,6 +222,27 @@ class TestStart:
         keel.LennardJones().save(str(tmp_path / "lj.json"))
         with pytest.raises(DataError, match="a LennardJones cannot be trained"):
             build_network(NetworkSettings(start=str(tmp_path / "lj.json")), [29], 0)
+
+
+def test_keel_run_with_a_calculator_that_teaches_a_trained_network(tmp_path):
+    keel.CGCNN(["P"], cutoff=4.0, features=4, convolutions=1, gaussians=8, hidden=4).save(
+        str(tmp_path / "own.safetensors")
+    )
+    settings = {
+        "name": "tiny",
+        "data": {"files": ["phosphorus"], "split": {"train": 4, "validation": 2, "test": 2}},
+        "teacher": {"calculator": "ase.calculators.lj.LennardJones", "arguments": {"sigma": 1.9, "smooth": True}},
+        "networks": [{"start": "own.safetensors"}],
+        "strategies": ["pretrain"],
+        "training": {"steps": 8, "batch_size": 2},
+        "md": {"temperatures": [300], "runs": 1, "length_fs": 5, "longest_fs": 5},
+        "evaluation": {"dimers": False},
+    }
+    report = run(parse(RunSettings, settings, "test"), tmp_path / "run", base=tmp_path)
+    assert report.is_file()
+    assert len(list((tmp_path / "run").glob("stages/train/own-pretrain-seed0-*/potential.safetensors"))) == 1
+    (curves,) = (tmp_path / "run").glob("stages/teacher/*/decomposition.csv")
+    assert "P-P" in curves.read_text()
 
 
 class TestExtras:
