@@ -17,6 +17,7 @@ from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
+from keel.commands.import_ import import_
 from keel.commands.md import md
 from keel.commands.perturb import perturb
 from keel.commands.report import report
@@ -37,6 +38,7 @@ app.command()(dimers)
 app.command()(evaluate)
 app.command()(export)
 app.command()(fit)
+app.command("import")(import_)
 app.command()(md)
 app.command()(perturb)
 app.command()(report)

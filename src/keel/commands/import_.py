@@ -1,0 +1,47 @@
+"""``keel import``: networks of other packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: the .ckpt file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the network goes: .safetensors.")],
+    elements: Annotated[
+        str | None, typer.Option(help="torchmd-net: elements to take over, e.g. Si,O; all that it has if not given.")
+    ] = None,
+    energy_unit: Annotated[
+        float, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
+    ] = 1.0,
+) -> None:
+    """Turn a trained M3GNet of matgl or equivariant transformer of torchmd-net into a file of keel.
+
+    It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
+    looked at (keel dimers). Nothing in the checkpoint is executed: only its settings and its numbers are read.
+
+    Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
+    """
+    from keel.errors import ConfigError
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
+    if checkpoint.is_dir():
+        from keel.interfaces.matgl import from_matgl
+
+        if elements is not None or energy_unit != 1.0:
+            raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
+        network = from_matgl(checkpoint)
+    else:
+        from keel.interfaces.torchmdnet import from_torchmdnet
+
+        chosen = None if elements is None else [e.strip() for e in elements.split(",")]
+        network = from_torchmdnet(checkpoint, chosen, energy_unit=energy_unit)
+    network.save(str(out))
+    weights = sum(p.numel() for p in network.parameters())
+    typer.echo(f"{out}: {type(network).__name__} of {network.n_species} elements, {weights} weights")
