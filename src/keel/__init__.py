@@ -21,6 +21,8 @@ _PUBLIC = {
     "LennardJones": "keel.potentials.lennard_jones",
     "SumPotential": "keel.potentials.sum",
     "CGCNN": "keel.potentials.cgcnn",
+    "M3GNet": "keel.potentials.m3gnet",
+    "TorchMDET": "keel.potentials.torchmd_et",
     "KeelCalculator": "keel.interfaces.ase",
     "KeelError": "keel.errors",
     "DataError": "keel.errors",
@@ -58,7 +60,9 @@ if TYPE_CHECKING:
     from keel.potentials.eam import EAM as EAM
     from keel.potentials.files import load as load
     from keel.potentials.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.m3gnet import M3GNet as M3GNet
     from keel.potentials.sum import SumPotential as SumPotential
+    from keel.potentials.torchmd_et import TorchMDET as TorchMDET
     from keel.potentials.zbl import ZBL as ZBL
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings

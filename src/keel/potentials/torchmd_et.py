@@ -11,18 +11,19 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
+from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.network import Edges, Mode, Network, Preset
-from keel.potentials.radial import ExponentialNormalBasis, FreeGaussianBasis, cosine_cutoff
+from keel.potentials.layered import NotCompiledError, energies_and_gradient
+from keel.potentials.network import FEWEST_EDGES, Edges, Mode, Network, Preset
+from keel.potentials.radial import ExponentialNormalBasis, FreeGaussianBasis
 from keel.potentials.torchmd_et_blocks import (
     ACTIVATIONS,
     Attention,
     EquivariantScalarHead,
-    Itself,
     NeighbourEmbedding,
-    Pairs,
+    PairGeometry,
     ScalarHead,
-    soft_norm,
+    State,
 )
 
 RadialBasis = Literal["expnorm", "gauss"]
@@ -141,53 +142,68 @@ class TorchMDET(Network):
 
     def _build(self) -> None:
         o, softening = self.chosen, SOFTENING[self.mode]
-        c, basis = o["channels"], o["num_rbf"]
-        activations = (o["activation"], o["attn_activation"])
-        self.softening = softening
+        c, size, lower = o["channels"], o["num_rbf"], o["cutoff_lower"]
+        basis = ExponentialNormalBasis if o["rbf_type"] == "expnorm" else FreeGaussianBasis
+        self.geometry = PairGeometry(basis(self.cutoff, size, lower, o["trainable_rbf"]), self.cutoff, lower, softening)
         self.embedding = nn.Embedding(self.n_species, c)
-        radial = ExponentialNormalBasis if o["rbf_type"] == "expnorm" else FreeGaussianBasis
-        self.basis = radial(self.cutoff, basis, o["cutoff_lower"], o["trainable_rbf"])
-        self.neighbour_embedding = NeighbourEmbedding(self.n_species, c, basis) if o["neighbor_embedding"] else None
-        self.layers = nn.ModuleList(
-            [
-                Attention(c, o["heads"], basis, o["distance_influence"], activations, o["vector_cutoff"])
-                for _ in range(o["layers"])
-            ]
-        )
-        self.norm = nn.LayerNorm(c)
-        equivariant = o["output_model"] == "EquivariantScalar"
-        self.head = (
-            EquivariantScalarHead(c, o["activation"], softening) if equivariant else ScalarHead(c, o["activation"])
-        )
+        layers: list[nn.Module] = []
+        if o["neighbor_embedding"]:
+            self.second_embedding = nn.Embedding(self.n_species, c)
+            layers.append(NeighbourEmbedding(c, size))
+        scalar = o["output_model"] == "Scalar"
+        layers += [
+            Attention(
+                c,
+                o["heads"],
+                size,
+                o["distance_influence"],
+                (o["activation"], o["attn_activation"]),
+                o["vector_cutoff"],
+                own_cutoff=0.0 if lower > 0 else 1.0,
+                last=scalar and n == o["layers"] - 1,
+            )
+            for n in range(o["layers"])
+        ]
+        self.layers = nn.ModuleList(layers)
+        self.head = ScalarHead(c, o["activation"]) if scalar else EquivariantScalarHead(c, o["activation"], softening)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {"elements": list(self.elements or ()), "mode": self.mode, **self.chosen}
 
+    def start(self, species: Tensor) -> State:
+        """Return the state before the first layer: the embeddings of the elements."""
+        x = self.embedding(species)
+        return (x, self.second_embedding(species)) if self.chosen["neighbor_embedding"] else (x,)
+
     def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
         """See :class:`Network`."""
-        pairs, itself = self.pairs(edges, vectors), self.itself(vectors)
-        x, v = self.embedding(edges.species), None
-        if self.neighbour_embedding is not None:
-            x = self.neighbour_embedding(x, edges.species, pairs)
-        for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1 and isinstance(self.head, ScalarHead)
-            x, v = layer(x, v, pairs, itself, last=last)
-        energies: Tensor = self.head(self.norm(x), v)
+        geometry, state = self.geometry(vectors), self.start(edges.species)
+        for layer in self.layers:
+            state = layer(state, geometry, edges.i, edges.j)
+        energies: Tensor = self.head(state)
         return energies
 
-    def pairs(self, edges: Edges, vectors: Tensor) -> Pairs:
-        """Return radial basis, cutoff function and direction of each pair."""
-        lower = self.chosen["cutoff_lower"]
-        r = soft_norm(vectors, self.softening)
-        inside = (r > lower).to(r.dtype)[:, None] if lower > 0 else None
-        cutoff = cosine_cutoff(r, self.cutoff, lower)[:, None]
-        return Pairs(edges.i, edges.j, vectors / r[:, None], self.basis(r), cutoff, inside)
-
-    def itself(self, vectors: Tensor) -> Itself:
-        """Return radial basis and cutoff function of an atom and itself."""
-        basis = self.basis(vectors.new_zeros(1))
-        return Itself(basis, 0.0 if self.chosen["cutoff_lower"] > 0 else 1.0)
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`Potential`; compiled layer by layer."""
+        if not self.compiled or graph.n_edges < FEWEST_EDGES:
+            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
+        edges = self.edges(graph, vectors)
+        try:
+            energies, gradient = energies_and_gradient(
+                self.geometry,
+                self.start(edges.species),
+                list(self.layers),
+                self.head,
+                vectors.detach(),
+                (edges.i, edges.j),
+            )
+        except NotCompiledError:
+            self.compiled = False
+            return self.energies_and_gradient(graph, vectors, differentiable=differentiable)
+        return self.scale * energies, self.scale * gradient
 
 
 def _check(options: Mapping[str, Any], mode: str) -> None:

@@ -2,6 +2,9 @@
 
 A pair of atoms stands once in the list: its radial features are those of both its messages, i <- j and j <- i. An atom
 also sends a message to itself, whose radial features are the same for all atoms: it needs no edge.
+
+Vectors are (3, N, C), so that each component is an array of its own like the scalars: compilers merge operations on
+arrays of one shape.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from keel.potentials.gather import gather, scatter
+from keel.potentials.radial import cosine_cutoff
 
 # log 2 in float32, as the reference has it in every precision.
 _LOG_2 = 0.6931471824645996
@@ -25,152 +31,188 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "mish": functional.mish,
 }
 
+State = tuple[Tensor, ...]
+"""What the atoms carry: scalars x (N, C), and vectors V (3, N, C) unless all are zero or nobody reads them."""
 
-class Pairs(NamedTuple):
-    """What the blocks need of the neighbour list, each of the P pairs once.
+
+class Geometry(NamedTuple):
+    """What the blocks need of the edge vectors of P pairs, with K radial functions.
 
     Parameters
     ----------
-    i, j
-        The two atoms, shape (P,).
-    direction
-        Unit vectors from i to j, shape (P, 3).
     basis
-        Radial basis of the distance, shape (P, K).
+        Radial basis of the distances, shape (P, K).
+    own_basis
+        Radial basis at distance zero, shape (1, K).
     cutoff
-        Cutoff function of the distance, shape (P, 1).
-    inside
-        1 where the distance exceeds the lower cutoff, shape (P, 1), or None where there is none.
+        Cutoff function of the distances, shape (P, 1).
+    direction
+        Components of the unit vectors from i to j, shape (3, P, 1).
     """
 
-    i: Tensor
-    j: Tensor
-    direction: Tensor
     basis: Tensor
+    own_basis: Tensor
     cutoff: Tensor
-    inside: Tensor | None
+    direction: Tensor
 
 
-class Itself(NamedTuple):
-    """The same of an atom and itself: basis (1, K) and cutoff function at distance zero."""
+class PairGeometry(nn.Module):
+    """Distances and directions of pairs.
 
-    basis: Tensor
-    cutoff: float
+    Parameters
+    ----------
+    basis
+        Radial basis.
+    cutoff, lower
+        Where the cutoff function vanishes, in angstrom.
+    softening
+        eps in the distance sqrt(r^2 + eps^2), in angstrom.
+    """
+
+    def __init__(self, basis: nn.Module, cutoff: float, lower: float, softening: float) -> None:
+        super().__init__()
+        self.basis, self.cutoff, self.lower, self.softening = basis, cutoff, lower, softening
+
+    def forward(self, vectors: Tensor) -> Geometry:
+        """Return the geometry of edge vectors (P, 3) in angstrom."""
+        components = torch.stack(vectors.unbind(1))
+        r = soft_norm(components, self.softening)
+        return Geometry(
+            basis=self.basis(r),
+            own_basis=self.basis(r.new_zeros(1)),
+            cutoff=cosine_cutoff(r, self.cutoff, self.lower)[:, None],
+            direction=(components / r)[:, :, None],
+        )
 
 
 class NeighbourEmbedding(nn.Module):
-    """x_i' = W_c [x_i, sum_j (W e(r_ij) + b) f_c(r_ij) y_{z_j}] + b_c, with a second embedding y (eq. 3)."""
+    """x_i' = W_c [x_i, sum_j (W e(r_ij) + b) f_c(r_ij) y_j] + b_c, with second embeddings y of the elements (eq. 3)."""
 
-    def __init__(self, species: int, channels: int, basis: int) -> None:
+    def __init__(self, channels: int, basis: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(species, channels)
         self.distance = linear(basis, channels)
         self.combine = linear(2 * channels, channels)
 
-    def forward(self, x: Tensor, species: Tensor, pairs: Pairs) -> Tensor:
-        """Return the new atom vectors, shape (N, C)."""
-        y = self.embedding(species)
-        w = self.distance(pairs.basis) * pairs.cutoff
-        total = scatter(w * gather(y, pairs.j), pairs.i, len(x)) + scatter(w * gather(y, pairs.i), pairs.j, len(x))
-        combined: Tensor = self.combine(torch.cat([x, total], dim=1))
-        return combined
+    def forward(self, state: State, geometry: Geometry, i: Tensor, j: Tensor) -> State:
+        """Return the scalars (N, C) that follow from the embeddings x and y, both (N, C)."""
+        x, y = state
+        w = self.distance(geometry.basis) * geometry.cutoff
+        total = scatter(w * gather(y, j), i, len(y)) + scatter(w * gather(y, i), j, len(y))
+        return (self.combine(torch.cat([x, total], dim=1)),)
 
 
 class Attention(nn.Module):
     """Equivariant attention over the neighbours and the atom itself (section 3 of the paper).
 
-        a_ij = act(sum_d q_i k_j D^K_ij),        D^K, D^V = silu(W e(r_ij) + b)
-        [s0, s1, s2]_ij = v_j D^V_ij f_c(r_ij)   (the reference may multiply a_ij by f_c instead)
-        y_i = sum_j s0_ij a_ij,                  w_i = sum_j s2_ij d_ij + s1_ij V_j
-        x_i += o3_i + o2_i <U1 V_i, U2 V_i>,     V_i += o1_i U3 V_i + w_i,        [o1, o2, o3] = W_o y + b_o
+        a_ij = act(sum_d q_i k_j D^K_ij) f_c(r_ij),        D^K, D^V = act(W e(r_ij) + b)
+        [s0, s1, s2]_ij = v_j D^V_ij                       (smooth: f_c multiplies these instead of a)
+        y_i = sum_j s0_ij a_ij,                            w_i = sum_j s1_ij V_j + s2_ij d_ij
+        x_i += o2_i <U1 V_i, U2 V_i> + o3_i,               V_i += o1_i U3 V_i + w_i,        [o1, o2, o3] = W_o y + b_o
 
-    Blocks of rows that a place in the network does not use are left out of the products: s1 and o2 where there are no
-    vectors V yet, s1, s2 and o1 where nobody reads V afterwards. The order of the blocks allows it: s0, s2, s1; o3,
-    o2, o1; U1, U2, U3.
+    What belongs to atom j alone is multiplied before it goes to the edges (v1_j V_j), what belongs to the distance
+    once for both messages of a pair. What nobody reads is not computed: s1, o2 where there are no vectors yet, s1, s2,
+    o1 where the vectors are not read afterwards.
+
+    Parameters
+    ----------
+    channels, heads, basis
+        Numbers C of channels, H of attention heads, K of radial functions.
+    influence
+        What the distance filters: ``"keys"``, ``"values"``, ``"both"`` or ``"none"``.
+    activations
+        Names of the activation functions of filters and attention.
+    vector_cutoff
+        Whether the cutoff function multiplies all messages, or only the attention.
+    own_cutoff
+        Cutoff function of an atom and itself.
+    last
+        Nobody reads the vectors afterwards.
     """
 
+    spread: Tensor
+
     def __init__(
-        self, channels: int, heads: int, basis: int, influence: str, activations: tuple[str, str], vector_cutoff: bool
+        self,
+        channels: int,
+        heads: int,
+        basis: int,
+        influence: str,
+        activations: tuple[str, str],
+        vector_cutoff: bool,
+        own_cutoff: float,
+        last: bool,
     ) -> None:
         super().__init__()
-        self.heads, self.vector_cutoff = heads, vector_cutoff
+        self.vector_cutoff, self.own_cutoff, self.last = vector_cutoff, own_cutoff, last
         self.act, self.attn_act = (ACTIVATIONS[name] for name in activations)
         self.norm = nn.LayerNorm(channels)
-        self.q, self.k = linear(channels, channels), linear(channels, channels)
-        self.v, self.o = linear(channels, 3 * channels), linear(channels, 3 * channels)
+        self.qkv = linear(channels, channels, channels, 3 * channels)
+        self.o = linear(channels, 3 * channels)
         self.u = linear(channels, 3 * channels, bias=False)
         self.dk = linear(basis, channels) if influence in ("keys", "both") else None
         self.dv = linear(basis, 3 * channels) if influence in ("values", "both") else None
+        # Sums over the channels of a head as products with a matrix of 0 and 1: no change of shape interrupts the
+        # loops of compiled code.
+        self.register_buffer("spread", torch.eye(heads).repeat_interleave(channels // heads, dim=1), persistent=False)
 
-    def forward(
-        self, x: Tensor, vectors: Tensor | None, pairs: Pairs, itself: Itself, *, last: bool
+    def forward(self, state: State, geometry: Geometry, i: Tensor, j: Tensor) -> State:
+        """Return the new state."""
+        x, *v = state
+        y, w = self.messages(self.norm(x), v[0] if v else None, geometry, i, j)
+        o1, o2, o3 = self.o(y).chunk(3, dim=1)
+        if not v:
+            return (x + o3,) if w is None else (x + o3, w)
+        u1, u2, u3 = self.u(v[0]).chunk(3, dim=2)
+        x = x + o2 * (u1 * u2).sum(dim=0) + o3
+        return (x,) if w is None else (x, v[0] + o1 * u3 + w)
+
+    def messages(
+        self, x: Tensor, v: Tensor | None, geometry: Geometry, i: Tensor, j: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the new atom vectors x (N, C) and V (N, 3, C); None where ``last`` says that nobody reads V."""
-        n, c = x.shape
-        values = c * (1 if last else 2 if vectors is None else 3)
-        x_ = self.norm(x)
-        q, k, v = self.q(x_), self.k(x_), rows(self.v, x_, values)
-        y, w = self.message(q, k, v, vectors, *self.radial(itself.basis, values), itself.cutoff, None, None)
-        dk, dv = self.radial(pairs.basis, values)
-        for a, b, direction in ((pairs.i, pairs.j, pairs.direction), (pairs.j, pairs.i, -pairs.direction)):
-            v_b = None if vectors is None or last else gather(vectors, b)
-            y_ab, w_ab = self.message(
-                gather(q, a), gather(k, b), gather(v, b), v_b, dk, dv, pairs.cutoff, direction, pairs.inside
-            )
-            y = y + scatter(y_ab, a, n)
-            if w_ab is not None:
-                w = scatter(w_ab, a, n) if w is None else w + scatter(w_ab, a, n)
-        return self.update(x, vectors, y, None if last else w)
+        """Return the sums of the messages y (N, C) and w (3, N, C) of all neighbours and the atom itself."""
+        q, k, s0, s1, s2 = self.qkv(x).chunk(5, dim=1)
+        s1v = None if v is None or self.last else (s1 * v).unbind(0)
+        y, w = self.own_message(q, k, s0, s1v, geometry.own_basis)
+        inside = geometry.cutoff if self.vector_cutoff else (geometry.cutoff > 0).to(x.dtype)
+        key, f0, f1, f2 = self.filters(geometry.basis, inside, s1v is not None)
+        d = geometry.direction.unbind(0)
+        for a, b, sign in ((i, j, 1.0), (j, i, -1.0)):
+            attention = self.attention(gather(q, a), gather(k, b), key)
+            if not self.vector_cutoff:
+                attention = attention * geometry.cutoff
+            y = y + scatter(f0 * gather(s0, b) * attention, a, len(x))
+            if self.last:
+                continue
+            t = sign * f2 * gather(s2, b)
+            parts = [t * d[n] if s1v is None else t * d[n] + f1 * gather(s1v[n], b) for n in range(3)]
+            sums = [scatter(part, a, len(x)) for part in parts]
+            w = sums if w is None else [total + part for total, part in zip(w, sums, strict=True)]
+        return y, None if w is None else torch.stack(w)
 
-    def radial(self, basis: Tensor, values: int) -> tuple[Tensor | None, Tensor | None]:
-        """Return D^K (E, C) and the first ``values`` columns of D^V, or None where distances have no influence."""
-        dk = None if self.dk is None else self.act(self.dk(basis))
-        dv = None if self.dv is None else self.act(rows(self.dv, basis, values))
-        return dk, dv
+    def own_message(
+        self, q: Tensor, k: Tensor, s0: Tensor, s1v: tuple[Tensor, ...] | None, basis: Tensor
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """Return what atoms send to themselves: y (N, C), and the components of w (N, C) if there are vectors."""
+        inside = basis.new_full((1, 1), self.own_cutoff if self.vector_cutoff else 1.0)
+        key, f0, f1, _ = self.filters(basis, inside, s1v is not None)
+        y = f0 * s0 * self.attention(q, k, key)
+        if not self.vector_cutoff:
+            y = y * self.own_cutoff
+        return y, None if s1v is None else [f1 * part for part in s1v]
 
-    def message(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        vectors: Tensor | None,
-        dk: Tensor | None,
-        dv: Tensor | None,
-        cutoff: Tensor | float,
-        direction: Tensor | None,
-        inside: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the messages s0 a (E, C) and s2 d + s1 V (E, 3, C) of E edges."""
-        e, c = q.shape
-        by_head = (e, self.heads, c // self.heads)
-        product = q * k if dk is None else q * k * dk
-        attention = self.attn_act(product.view(by_head).sum(dim=2))
-        v = v if dv is None else v * dv
-        if self.vector_cutoff:
-            v = v * cutoff
-        else:
-            attention = attention * cutoff
-        s0, *s = v.split(c, dim=1)
-        y = (s0.reshape(by_head) * attention[:, :, None]).view(e, c)
-        if not s:
-            return y, None
-        w = None if direction is None else s[0][:, None] * direction[:, :, None]
-        if vectors is not None:
-            w = s[1][:, None] * vectors if w is None else w + s[1][:, None] * vectors
-        if inside is not None and w is not None and not self.vector_cutoff:
-            w = w * inside[:, :, None]
-        return y, w
+    def filters(self, basis: Tensor, inside: Tensor, vectors: bool) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+        """Return the filters of keys (P, C), or None, and of the values s0, s1, s2 (P, C or 1)."""
+        key = None if self.dk is None else self.act(self.dk(basis))
+        if self.dv is None:
+            return key, inside, inside, inside
+        read = (True, vectors, not self.last)
+        values = [self.act(third(self.dv, basis, n)) * inside if read[n] else inside for n in range(3)]
+        return key, values[0], values[1], values[2]
 
-    def update(self, x: Tensor, vectors: Tensor | None, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return x and V after the messages y (N, C) and w (N, 3, C)."""
-        c = x.shape[1]
-        if vectors is None:
-            return x + rows(self.o, y, c), w
-        used = 2 if w is None else 3
-        o3, o2, *o1 = rows(self.o, y, used * c).split(c, dim=1)
-        u1, u2, *u3 = rows(self.u, vectors, used * c).split(c, dim=2)
-        x = x + o3 + o2 * (u1 * u2).sum(dim=1)
-        return x, None if w is None else vectors + w + u3[0] * o1[0][:, None]
+    def attention(self, q: Tensor, k: Tensor, key: Tensor | None) -> Tensor:
+        """Return the attention of each channel's head, shape (P, C)."""
+        product = q * k if key is None else q * k * key
+        return self.attn_act(functional.linear(product, self.spread)) @ self.spread
 
 
 class GatedBlock(nn.Module):
@@ -182,41 +224,44 @@ class GatedBlock(nn.Module):
     ----------
     channels, outputs
         Number of channels before and after.
-    vectors
-        Whether V' is wanted.
+    activation
+        Name of the activation function.
     softening
         eps in the norm sqrt(v^2 + eps^2) - eps, whose derivatives are finite at v = 0.
+    last
+        V' is not wanted.
     """
 
-    def __init__(self, channels: int, outputs: int, activation: str, vectors: bool, softening: float) -> None:
+    def __init__(self, channels: int, outputs: int, activation: str, softening: float, last: bool) -> None:
         super().__init__()
-        self.act, self.outputs, self.softening = ACTIVATIONS[activation], outputs, softening
+        self.act, self.softening, self.outputs = ACTIVATIONS[activation], softening, outputs
         self.u1 = linear(channels, channels, bias=False)
-        self.u2 = linear(channels, outputs, bias=False) if vectors else None
+        self.u2 = None if last else linear(channels, outputs, bias=False)
         self.hidden = linear(2 * channels, channels)
-        self.output = linear(channels, 2 * outputs if vectors else outputs)
+        self.output = linear(channels, outputs if last else 2 * outputs)
 
-    def forward(self, x: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return x' (N, outputs) and V' (N, 3, outputs), or None where it is not wanted."""
-        norm = soft_norm(self.u1(vectors), self.softening) - self.softening
+    def forward(self, state: State) -> State:
+        """Return x' (N, outputs), and V' (3, N, outputs) unless it is not wanted."""
+        x, v = state
+        norm = soft_norm(self.u1(v), self.softening) - self.softening
         x = self.output(self.act(self.hidden(torch.cat([x, norm], dim=1))))
         if self.u2 is None:
-            return x, None
+            return (x,)
         x, gate = x.split(self.outputs, dim=1)
-        return x, gate[:, None] * self.u2(vectors)
+        return x, gate * self.u2(v)
 
 
 class ScalarHead(nn.Module):
-    """E_i = W2 act(W1 x_i + b1) + b2."""
+    """E_i = W2 act(W1 norm(x_i) + b1) + b2."""
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
-        self.act = ACTIVATIONS[activation]
+        self.act, self.norm = ACTIVATIONS[activation], nn.LayerNorm(channels)
         self.hidden, self.output = linear(channels, channels // 2), linear(channels // 2, 1)
 
-    def forward(self, x: Tensor, vectors: Tensor | None) -> Tensor:
+    def forward(self, state: State) -> Tensor:
         """Return the energy of each atom, shape (N,)."""
-        energies: Tensor = self.output(self.act(self.hidden(x)))[:, 0]
+        energies: Tensor = self.output(self.act(self.hidden(self.norm(state[0]))))[:, 0]
         return energies
 
 
@@ -225,43 +270,34 @@ class EquivariantScalarHead(nn.Module):
 
     def __init__(self, channels: int, activation: str, softening: float) -> None:
         super().__init__()
-        self.act = ACTIVATIONS[activation]
-        self.first = GatedBlock(channels, channels // 2, activation, True, softening)
-        self.second = GatedBlock(channels // 2, 1, activation, False, softening)
+        self.act, self.norm = ACTIVATIONS[activation], nn.LayerNorm(channels)
+        self.first = GatedBlock(channels, channels // 2, activation, softening, last=False)
+        self.second = GatedBlock(channels // 2, 1, activation, softening, last=True)
 
-    def forward(self, x: Tensor, vectors: Tensor | None) -> Tensor:
+    def forward(self, state: State) -> Tensor:
         """Return the energy of each atom, shape (N,)."""
-        assert vectors is not None
-        x, gated = self.first(x, vectors)
-        assert gated is not None
-        energies: Tensor = self.second(self.act(x), gated)[0][:, 0]
+        x, v = self.first((self.norm(state[0]), state[1]))
+        energies: Tensor = self.second((self.act(x), v))[0][:, 0]
         return energies
 
 
-def gather(x: Tensor, index: Tensor) -> Tensor:
-    """Return values of atoms (N, ...) at the edges, shape (E, ...)."""
-    return x.index_select(0, index)
-
-
-def scatter(values: Tensor, index: Tensor, n: int) -> Tensor:
-    """Return the sums over the edges of each atom (N, ...) of values (E, ...)."""
-    return values.new_zeros(n, *values.shape[1:]).index_add(0, index, values)
-
-
 def soft_norm(vectors: Tensor, softening: float) -> Tensor:
-    """Return sqrt(v^2 + eps^2) of vectors along dimension 1: every derivative is finite at v = 0."""
-    return (vectors.square().sum(dim=1) + softening**2).sqrt()
+    """Return sqrt(v^2 + eps^2) of vectors along the first dimension: every derivative is finite at v = 0."""
+    return (vectors.square().sum(dim=0) + softening**2).sqrt()
 
 
-def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
-    """Return a linear layer with Glorot's weights and zero bias."""
-    layer = nn.Linear(inputs, outputs, bias=bias)
-    nn.init.xavier_uniform_(layer.weight)
+def linear(inputs: int, *outputs: int, bias: bool = True) -> nn.Linear:
+    """Return linear layers with Glorot's weights and zero bias, joined to one."""
+    layer = nn.Linear(inputs, sum(outputs), bias=bias)
+    for part in layer.weight.split(outputs):
+        nn.init.xavier_uniform_(part)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
 
 
-def rows(layer: nn.Linear, x: Tensor, outputs: int) -> Tensor:
-    """Return the first outputs of a linear layer."""
-    return functional.linear(x, layer.weight[:outputs], None if layer.bias is None else layer.bias[:outputs])
+def third(layer: nn.Linear, x: Tensor, n: int) -> Tensor:
+    """Return the n-th third of the outputs of a linear layer."""
+    size = layer.out_features // 3
+    rows = slice(n * size, (n + 1) * size)
+    return functional.linear(x, layer.weight[rows], layer.bias[rows])
