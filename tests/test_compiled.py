@@ -46,6 +46,27 @@ class TestTheSameNumbers:
                 torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4 * float(a.abs().max()))
 
 
+    def test_code_that_a_killed_process_left_damaged(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+        torch._dynamo.reset()
+        potential, graph = keel.CGCNN(["P"], 4.0, features=2, convolutions=1, gaussians=2, hidden=2), FRAMES[0]
+        graph = keel.batch(graph, 4.0)
+        with compiling(potential, True, 0):
+            first = potential(graph)
+        libraries = list(tmp_path.rglob("*.so"))
+        assert libraries
+        for library in libraries:
+            library.unlink()
+            library.write_bytes(b"")
+        torch._dynamo.reset()
+        torch._inductor.codecache.CppCodeCache.cache_clear()
+        with warnings.catch_warnings(), compiling(potential, True, 0):
+            warnings.simplefilter("error", KeelWarning)
+            second = potential(graph)
+            assert potential.compiled
+        assert torch.equal(first.forces, second.forces)
+
+
 class TestWhere:
     def states(self, wanted, atom_steps):
         potential = network()
@@ -91,6 +112,7 @@ class TestWhere:
             raise torch._dynamo.exc.Unsupported("no such luck")
 
         monkeypatch.setattr(compiled, "_version", lambda function: fails)
+        monkeypatch.setattr(compiled, "_forget", lambda: None)
         potential, graph = network(), keel.batch(FRAMES[0], 4.0)
         with compiling(potential, True, 0):
             with pytest.warns(KeelWarning, match="slower but no less right"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,15 +68,25 @@ def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> I
 
 def compiled(function: Callable[..., Result], *arguments: Any) -> Result | None:
     """Call the compiled version of a function; None, with a warning, if it cannot be compiled."""
-    try:
-        version: Callable[..., Result] = _version(function)
-        return version(*arguments)
-    except torch._dynamo.exc.TorchDynamoException as error:
-        reason = " ".join(str(error).split())[:200]
-        warnings.warn(
-            f"going on without compiled code, which is slower but no less right ({reason})", KeelWarning, stacklevel=2
-        )
-        return None
+    for last in (False, True):
+        try:
+            version: Callable[..., Result] = _version(function)
+            return version(*arguments)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:200]
+        if not last:
+            _forget()
+    warnings.warn(
+        f"going on without compiled code, which is slower but no less right ({reason})", KeelWarning, stacklevel=2
+    )
+    return None
+
+
+def _forget() -> None:
+    """Begin with an empty folder of compiled code: a process that was killed may have left half a file in the old."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="keel-compiled-")
+    torch._dynamo.reset()
+    _version.cache_clear()
 
 
 @cache
