@@ -28,6 +28,7 @@ def import_(
     Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
     """
     from keel.errors import ConfigError
+    from keel.potentials.network import Network
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
@@ -36,7 +37,7 @@ def import_(
 
         if elements is not None or energy_unit != 1.0:
             raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
-        network = from_matgl(checkpoint)
+        network: Network = from_matgl(checkpoint)
     else:
         from keel.interfaces.torchmdnet import from_torchmdnet
 
