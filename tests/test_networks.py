@@ -1,0 +1,62 @@
+"""What all networks of the package have in common: presets, options, documentation, training, compiled code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import keel
+from keel.errors import ConfigError
+from keel.potentials.network import Network
+
+NETWORKS = [keel.CGCNN, keel.M3GNet, keel.TorchMDET]
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "networks.md"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
+class TestEveryNetwork:
+    @pytest.mark.parametrize("preset", ["small", "default", "paper"])
+    def test_presets_are_those_of_the_documentation(self, network, preset):
+        column = ["small", "default", "paper"].index(preset)
+        rows = [line.split("|")[1:-1] for line in DOCUMENTATION.read_text().splitlines() if line.startswith("| ")]
+        table = {cells[0].strip(): cells[column + 1].strip() for cells in rows if len(cells) == 4}
+        config = network(["Si", "O"], preset=preset).config()
+        assert set(network.presets) == {"small", "default", "paper"}
+        for option, value in network.presets[preset].items():
+            assert table[f"{network.__name__} `{option}`"] == str(value) == str(config[option])
+
+    def test_what_is_given_counts_more_than_the_preset(self, network):
+        assert network(["P"], cutoff=4.25, preset="small").config()["cutoff"] == 4.25
+
+    def test_small_is_smaller(self, network):
+        sizes = [sum(p.numel() for p in network(["P"], preset=p).parameters()) for p in ("small", "default")]
+        assert sizes[0] < sizes[1]
+
+    def test_refusals(self, network):
+        with pytest.raises(ConfigError, match="preset must be one of small, default, paper, not 'huge'"):
+            network(["P"], preset="huge")
+        with pytest.raises(ConfigError, match="mode must be"):
+            network(["P"], mode="rough")
+        with pytest.raises(ConfigError, match="at least one element"):
+            network([])
+
+    def test_one_configuration_one_network(self, network):
+        torch.manual_seed(0)
+        first = network(["Si", "O"], preset="small", mode="reference")
+        torch.manual_seed(0)
+        second = type(first)(**first.config())
+        assert first.config() == second.config()
+        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+
+    def test_learns(self, network):
+        torch.manual_seed(0)
+        frames = keel.datasets.phosphorus()[:4]
+        settings = keel.TrainingSettings(steps=120, batch_size=2, learning_rate=3e-3, warmup_steps=2)
+        result = keel.train(network(["P"], cutoff=4.0, preset="small"), frames, settings=settings)
+        losses = [row["total"] for row in result.history]
+        assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+    def test_is_of_the_family(self, network):
+        assert issubclass(network, Network)
+        assert network.compilable
