@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
-from keel.errors import DataError, KeelError
+from keel.errors import DataError, KeelError, KeelWarning
 from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.torchmd_et import TorchMDET
 
@@ -42,8 +42,10 @@ OPTIONS = {
 }
 """Options of :class:`keel.TorchMDET` and their names in torchmd-net."""
 
-# Names of torchmd-net before version 2, see its pull request 314.
+# Names in older checkpoints, see torchmd-net's pull request 314.
 _OLD_NAMES = (
+    (r"^model\.", ""),
+    (r"^prior_model\.(?!\d)", "prior_model.0."),
     (r"(output_network\.\d+\.update_net)\.(\d+)\.", r"\1.layers.\2."),
     (r"(output_model\.output_network)\.([02])\.(weight|bias)", r"\1.layers.\2.\3"),
 )
@@ -106,6 +108,8 @@ def from_torchmdnet(
         raise DataError(f"{path}: this is not a checkpoint of torchmd-net, it has no {error}") from None
     except KeelError as error:
         raise DataError(f"{path}: {error}") from None
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DataError(f"{path}: the settings in it are damaged ({' '.join(str(error).split())})") from None
     return potential.eval()
 
 
@@ -163,6 +167,7 @@ def converted(
         warnings.warn(
             f"torchmd-net adds {mean * energy_unit:g} eV to the energy of each structure, whatever its size; "
             "it is left out here, forces are the same",
+            KeelWarning,
             stacklevel=3,
         )
     return potential
@@ -181,7 +186,7 @@ def _check(arguments: Mapping[str, Any]) -> None:
 
 
 def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    state = {re.sub(r"^model\.", "", name): tensor for name, tensor in weights.items()}
+    state = dict(weights)
     for old, new in _OLD_NAMES:
         state = {re.sub(old, new, name): tensor for name, tensor in state.items()}
     # The box is that of the structures; the last block's vectors are not read.

@@ -187,8 +187,8 @@ class TorchMDET(Network):
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
-        """See :class:`Potential`; compiled layer by layer."""
-        if not self.compiled or graph.n_edges < FEWEST_EDGES:
+        """See :class:`Potential`; for training compiled layer by layer, or compiling would take many minutes."""
+        if not (self.compiled and differentiable) or graph.n_edges < FEWEST_EDGES:
             return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
         edges = self.edges(graph, vectors)
         try:
