@@ -119,6 +119,34 @@ class TestTorchMDETReference(PotentialContract):
         return torchmd_et(mode="reference")
 
 
+def m3gnet(**settings: Any) -> keel.M3GNet:
+    torch.manual_seed(0)
+    sizes = {"node_features": 12, "edge_features": 8, "units": 10, "blocks": 2}
+    return keel.M3GNet(elements=["Si", "O"], cutoff=3.5, three_body_cutoff=3.0, **sizes, **settings)
+
+
+class TestM3GNet(PotentialContract):
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return m3gnet()
+
+
+class TestM3GNetReference(PotentialContract):
+    exempt = {"smooth_cutoff"}
+
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return m3gnet(mode="reference", max_n=2, max_l=4)
+
+
+class TestM3GNetReferenceOfSmoothBasis(PotentialContract):
+    """With these radial functions even the reference is smooth."""
+
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return m3gnet(mode="reference", smooth_basis=True)
+
+
 class TestSumOfClosedForms(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
-from keel.errors import DataError, KeelError
+from keel.errors import DataError, KeelError, KeelWarning
 from keel.potentials.m3gnet import M3GNet
 
 MODEL_VERSION = 2
@@ -51,7 +51,8 @@ def from_matgl(path: str | Path) -> M3GNet:
     """Return the M3GNet of a matgl checkpoint, in reference mode: it gives the same energies, forces and stress.
 
     E = data_std * E_network + sum of element references; the standard deviation becomes ``scale`` and the references
-    the energy offsets. Dropout, which acts in matgl's training only, is not taken over.
+    the energy offsets. The mean that matgl may add to each structure, whatever its size, is left out with a warning;
+    dropout, which acts in matgl's training only, is not taken over.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def from_matgl(path: str | Path) -> M3GNet:
     ------
     DataError
         If a file is absent or damaged, the model is no M3GNet, or it uses what keel does not have: global state,
-        azimuthal angles (``use_phi``), an intensive or classifying readout, a ZBL term, a mean per structure.
+        azimuthal angles (``use_phi``), an intensive or classifying readout, a ZBL term.
     """
     path = Path(path)
     description, state = _read_description(path), _read_state(path)
@@ -166,6 +167,7 @@ def _check_model(model: Mapping[str, Any], arguments: Mapping[str, Any]) -> None
         warnings.warn(
             f"the checkpoint was written by another version of matgl's M3GNet ({model.get('@model_version')}); "
             f"it is read as matgl 4.1.2 reads it, as version {MODEL_VERSION}",
+            KeelWarning,
             stacklevel=4,
         )
     defaults = {**_REQUIRED, "is_intensive": True}
@@ -182,9 +184,11 @@ def _set_scale_and_offsets(
         raise DataError("the potential has a ZBL term (calc_repuls=True), which cannot be converted")
     mean, std = float(state.get("data_mean", torch.zeros(()))), float(state.get("data_std", torch.ones(())))
     if mean != 0.0:
-        raise DataError(
-            f"the potential adds {mean:g} eV to each structure, however large (data_mean); "
-            "only data_mean=0 can be converted"
+        warnings.warn(
+            f"the potential's mean energy of {mean:g} eV, which matgl adds to each structure whatever its size "
+            "(data_mean), is left out; forces and stress do not depend on it",
+            KeelWarning,
+            stacklevel=4,
         )
     if not (math.isfinite(std) and std > 0):
         raise DataError(f"the standard deviation of the potential (data_std) is {std:g}")
