@@ -69,6 +69,8 @@ class Worker:
         """Wait for a line; an error if the process has died (of memory, as a rule)."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        while line and not line.startswith("{"):  # what a package says of itself when it is imported
+            line = self.process.stdout.readline()
         return json.loads(line) if line else {"error": f"the process ended with {self.process.wait()}"}
 
     def run(self) -> dict[str, Any]:

@@ -48,7 +48,6 @@ class TestTheSameNumbers:
             for a, b in zip(slopes, fast_slopes, strict=True):
                 torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4 * float(a.abs().max()))
 
-
     def test_code_that_a_killed_process_left_damaged_is_made_again(self, tmp_path):
         script = (
             "import keel, torch, warnings\n"
