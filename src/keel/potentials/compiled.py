@@ -16,6 +16,7 @@ import torch
 
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
+from keel.potentials.repairs import keep_order_of_sums
 
 PAYS_FROM = 500_000
 """Atoms times steps from which the time that compiled code saves outweighs that of compiling it."""
@@ -91,6 +92,7 @@ def _forget() -> None:
 
 @cache
 def _version(function: Callable[..., Result]) -> Callable[..., Result]:
+    keep_order_of_sums()
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
     # Shapes are symbols from the start: no two batches have as many edges.
