@@ -1,5 +1,6 @@
 """Checkpoints of torchmd-net as keel potentials: what is read, and what is refused."""
 
+import os
 import pickle
 import re
 from pathlib import Path
@@ -91,6 +92,37 @@ class TestRead:
         assert old
         net = from_torchmdnet(checkpoint(tmp_path, case, {**old, "representation_model.distance.box": None}))
         assert prediction(net, case).energy.tolist() == pytest.approx(stored(case).energies, rel=1e-9)
+
+
+@pytest.mark.oracle
+def test_what_torchmd_net_saves(tmp_path):
+    """A checkpoint of its training module, written by Lightning, with atomic energies and a spread."""
+    if os.environ.get("CI") != "true":
+        pytest.importorskip("torchmdnet")
+    import lightning
+    from torchmdnet.module import LNNP
+    from torchmdnet.priors import Atomref
+
+    reference = stored("smooth")
+    prior = Atomref(max_z=16)
+    prior.initial_atomref[:] = torch.arange(16.0)[:, None]
+    of_training = {
+        "load_model": None,
+        "remove_ref_energy": False,
+        "prior_model": "Atomref",
+        "prior_args": {"max_z": 16},
+    }
+    of_training |= {"lr": 1e-3, "weight_decay": 0.0, "lr_factor": 0.5, "lr_patience": 1, "lr_min": 0.0}
+    module = LNNP({**reference.arguments, **of_training}, prior_model=[prior], std=torch.tensor(2.5))
+    trainer = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", max_steps=1)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "trained.ckpt")
+    net = from_torchmdnet(tmp_path / "trained.ckpt")
+    molecule = reference.frames[1]
+    energy, forces = module.model(torch.tensor(molecule.numbers), torch.tensor(molecule.positions))
+    ours = net(keel.batch(molecule, net.cutoff, dtype=torch.float64))
+    assert float(ours.energy[0]) == pytest.approx(float(energy.detach()), rel=1e-9)
+    assert torch.allclose(ours.forces, forces, rtol=0, atol=1e-9)
 
 
 class Foreign:

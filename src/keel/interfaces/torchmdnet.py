@@ -18,6 +18,7 @@ from torch import Tensor
 
 from keel.atoms.elements import atomic_number
 from keel.errors import DataError, KeelError, KeelWarning
+from keel.interfaces.torchmdnet_weights import current_names, take, translated
 from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.torchmd_et import TorchMDET
 
@@ -41,33 +42,6 @@ OPTIONS = {
     },
 }
 """Options of :class:`keel.TorchMDET` and their names in torchmd-net."""
-
-# Names in older checkpoints, see torchmd-net's pull request 314.
-_OLD_NAMES = (
-    (r"^model\.", ""),
-    (r"^prior_model\.(?!\d)", "prior_model.0."),
-    (r"(output_network\.\d+\.update_net)\.(\d+)\.", r"\1.layers.\2."),
-    (r"(output_model\.output_network)\.([02])\.(weight|bias)", r"\1.layers.\2.\3"),
-)
-
-_NEW_NAMES = (
-    (r"^attention_layers\.-1\.(distance|combine)\.", r"neighbor_embedding.\1."),
-    (r"^neighbor_embedding\.distance\.", "neighbor_embedding.distance_proj."),
-    (r"^second_embedding\.", "neighbor_embedding.embedding."),
-    (r"^geometry\.basis\.", "distance_expansion."),
-    (r"^head\.norm\.", "out_norm."),
-    (r"^head\.(hidden|output)\.", r"output_model.output_network.\1."),
-    (r"^head\.first\.(hidden|output)\.", r"output_model.output_network.0.update_net.\1."),
-    (r"^head\.second\.(hidden|output)\.", r"output_model.output_network.1.update_net.\1."),
-    (r"^head\.first\.u", "output_model.output_network.0.vec"),
-    (r"^head\.second\.u", "output_model.output_network.1.vec"),
-    (r"\.hidden\.", ".layers.0."),
-    (r"\.output\.", ".layers.2."),
-    (r"\.vec([12])\.", r".vec\1_proj."),
-    (r"\.u\.", ".vec_proj."),
-    (r"^(attention_layers\.\d+)\.norm\.", r"\1.layernorm."),
-    (r"\.(qkv|o|dk|dv)\.", r".\1_proj."),
-)
 
 
 def from_torchmdnet(
@@ -108,7 +82,7 @@ def from_torchmdnet(
         raise DataError(f"{path}: this is not a checkpoint of torchmd-net, it has no {error}") from None
     except KeelError as error:
         raise DataError(f"{path}: {error}") from None
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
         raise DataError(f"{path}: the settings in it are damaged ({' '.join(str(error).split())})") from None
     return potential.eval()
 
@@ -146,8 +120,8 @@ def converted(
         If an argument is missing.
     """
     _check(arguments)
-    state = _current_names(weights)
-    embedding = _take(state, "representation_model.embedding.weight")
+    state = current_names(weights)
+    embedding = take(state, "representation_model.embedding.weight")
     numbers = _elements(elements, len(embedding))
     options = {name: arguments[theirs] for name, theirs in OPTIONS.items()}
     potential = TorchMDET(
@@ -157,7 +131,7 @@ def converted(
         output_model="EquivariantScalar" if any("vec1_proj" in name for name in state) else "Scalar",
         **options,
     ).to(torch.float64 if embedding.dtype == torch.float64 else torch.float32)
-    ours = _translated(state, embedding, potential)
+    ours = translated(state, embedding, potential)
     offsets = _offsets(arguments, state, numbers)
     mean, std = (float(state.pop(name, torch.tensor(default))) for name, default in (("mean", 0.0), ("std", 1.0)))
     _load(potential, ours, state)
@@ -185,15 +159,6 @@ def _check(arguments: Mapping[str, Any]) -> None:
             raise DataError(f"its {name} is {value!r}; only {supported[0]!r} can be read")
 
 
-def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    state = dict(weights)
-    for old, new in _OLD_NAMES:
-        state = {re.sub(old, new, name): tensor for name, tensor in state.items()}
-    # The box is that of the structures; the last block's vectors are not read.
-    unused = ("representation_model.distance.box", "output_model.output_network.1.vec2_proj.weight")
-    return {name: tensor for name, tensor in state.items() if name not in unused}
-
-
 def _elements(elements: Iterable[int | str] | None, rows: int) -> list[int]:
     """Return atomic numbers; the embedding has a row for each number from 0."""
     if elements is None:
@@ -204,12 +169,6 @@ def _elements(elements: Iterable[int | str] | None, rows: int) -> list[int]:
     return numbers
 
 
-def _take(state: dict[str, Tensor], name: str) -> Tensor:
-    if not isinstance(state.get(name), Tensor):
-        raise DataError(f"it has no weights {name!r}")
-    return state.pop(name)
-
-
 def _offsets(arguments: Mapping[str, Any], state: dict[str, Tensor], numbers: list[int]) -> dict[int, float]:
     """Return the energies that ``Atomref`` priors add to each atom."""
     offsets = dict.fromkeys(numbers, 0.0)
@@ -217,7 +176,7 @@ def _offsets(arguments: Mapping[str, Any], state: dict[str, Tensor], numbers: li
         if name not in ("Atomref", "LearnableAtomref"):
             raise DataError(f"its prior model {name!r} cannot be read, only 'Atomref'")
         state.pop(f"prior_model.{index}.initial_atomref", None)
-        energies = _take(state, f"prior_model.{index}.atomref.weight")[:, 0]
+        energies = take(state, f"prior_model.{index}.atomref.weight")[:, 0]
         for z in numbers:
             if settings.get("enable", True) and z < len(energies):
                 offsets[z] += float(energies[z])
@@ -235,44 +194,6 @@ def _priors(arguments: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
         return priors
     settings = given if isinstance(given, list) else [given]
     return [(name, s or {}) for (name, _), s in zip(priors, settings, strict=False)]
-
-
-def _translated(state: dict[str, Tensor], embedding: Tensor, potential: TorchMDET) -> dict[str, Tensor]:
-    """Return the weights under keel's names and in its order of rows; they are taken out of ``state``."""
-    numbers, heads = list(potential.elements or ()), int(potential.config()["heads"])
-    ours = {"embedding.weight": embedding[numbers]}
-    for name, theirs in _names(potential).items():
-        if name == "second_embedding.weight":
-            ours[name] = _take(state, theirs)[numbers]
-        elif ".qkv." in name:
-            q, k, v = (_take(state, theirs.replace("qkv", letter)) for letter in "qkv")
-            ours[name] = torch.cat([q, k, _heads_within_parts(v, heads)])
-        elif ".dv." in name:
-            ours[name] = _heads_within_parts(_take(state, theirs), heads)
-        elif name.startswith("head.second.output"):
-            ours[name] = _take(state, theirs)[:1]
-        else:
-            ours[name] = _take(state, theirs)
-    return ours
-
-
-def _heads_within_parts(rows: Tensor, heads: int) -> Tensor:
-    """Return rows that stand as (head, part, channel of the head) as (part, head, channel of the head)."""
-    return rows.reshape(heads, 3, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)
-
-
-def _names(potential: TorchMDET) -> dict[str, str]:
-    """Return keel's and torchmd-net's name of each weight but the embedding."""
-    embedded = "second_embedding.weight" in potential.state_dict()
-    names = {}
-    for name in potential.state_dict():
-        if name in ("embedding.weight", "energy_offsets", "scale"):
-            continue
-        theirs = re.sub(r"^layers\.(\d+)\.", lambda m: f"attention_layers.{int(m[1]) - embedded}.", name)
-        for old, new in _NEW_NAMES:
-            theirs = re.sub(old, new, theirs)
-        names[name] = theirs if theirs.startswith("output_model") else f"representation_model.{theirs}"
-    return names
 
 
 def _load(potential: TorchMDET, ours: Mapping[str, Tensor], left: Mapping[str, Tensor]) -> None:

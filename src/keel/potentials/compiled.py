@@ -95,6 +95,8 @@ def _version(function: Callable[..., Result]) -> Callable[..., Result]:
     keep_order_of_sums()
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
+    # Sizes that are equal by chance, of a batch and of a layer, must not be taken for one.
+    torch.fx.experimental._config.use_duck_shape = False
     # Shapes are symbols from the start: no two batches have as many edges.
     version: Callable[..., Result] = torch.compile(function, dynamic=True, fullgraph=True)
     return version

@@ -16,15 +16,8 @@ from keel.errors import ConfigError
 from keel.potentials.layered import NotCompiledError, energies_and_gradient
 from keel.potentials.network import FEWEST_EDGES, Edges, Mode, Network, Preset
 from keel.potentials.radial import ExponentialNormalBasis, FreeGaussianBasis
-from keel.potentials.torchmd_et_blocks import (
-    ACTIVATIONS,
-    Attention,
-    EquivariantScalarHead,
-    NeighbourEmbedding,
-    PairGeometry,
-    ScalarHead,
-    State,
-)
+from keel.potentials.torchmd_et_blocks import ACTIVATIONS, Attention, NeighbourEmbedding, PairGeometry, State
+from keel.potentials.torchmd_et_heads import EquivariantScalarHead, ScalarHead
 
 RadialBasis = Literal["expnorm", "gauss"]
 Influence = Literal["keys", "values", "both", "none"]
@@ -159,7 +152,6 @@ class TorchMDET(Network):
                 o["distance_influence"],
                 (o["activation"], o["attn_activation"]),
                 o["vector_cutoff"],
-                own_cutoff=0.0 if lower > 0 else 1.0,
                 last=scalar and n == o["layers"] - 1,
             )
             for n in range(o["layers"])

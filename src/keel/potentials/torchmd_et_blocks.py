@@ -31,6 +31,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "mish": functional.mish,
 }
 
+Filter = tuple[Tensor, Tensor]
 State = tuple[Tensor, ...]
 """What the atoms carry: scalars x (N, C), and vectors V (3, N, C) unless all are zero or nobody reads them."""
 
@@ -38,21 +39,23 @@ State = tuple[Tensor, ...]
 class Geometry(NamedTuple):
     """What the blocks need of the edge vectors of P pairs, with K radial functions.
 
+    The last row of ``basis``, ``cutoff`` and ``inside`` belongs to an atom and itself.
+
     Parameters
     ----------
     basis
-        Radial basis of the distances, shape (P, K).
-    own_basis
-        Radial basis at distance zero, shape (1, K).
+        Radial basis of the distances, shape (P + 1, K).
     cutoff
-        Cutoff function of the distances, shape (P, 1).
+        Cutoff function of the distances, shape (P + 1, 1).
+    inside
+        1 between the cutoffs, 0 elsewhere, shape (P + 1, 1).
     direction
         Components of the unit vectors from i to j, shape (3, P, 1).
     """
 
     basis: Tensor
-    own_basis: Tensor
     cutoff: Tensor
+    inside: Tensor
     direction: Tensor
 
 
@@ -77,10 +80,12 @@ class PairGeometry(nn.Module):
         """Return the geometry of edge vectors (P, 3) in angstrom."""
         components = torch.stack(vectors.unbind(1))
         r = soft_norm(components, self.softening)
+        r_and_own = torch.cat([r, r.new_zeros(1)])
+        inside = torch.cat([(r > self.lower).to(r.dtype), r.new_ones(1)])
         return Geometry(
-            basis=self.basis(r),
-            own_basis=self.basis(r.new_zeros(1)),
-            cutoff=cosine_cutoff(r, self.cutoff, self.lower)[:, None],
+            basis=self.basis(r_and_own),
+            cutoff=cosine_cutoff(r_and_own, self.cutoff, self.lower)[:, None],
+            inside=inside[:, None],
             direction=(components / r)[:, :, None],
         )
 
@@ -96,7 +101,7 @@ class NeighbourEmbedding(nn.Module):
     def forward(self, state: State, geometry: Geometry, i: Tensor, j: Tensor) -> State:
         """Return the scalars (N, C) that follow from the embeddings x and y, both (N, C)."""
         x, y = state
-        w = self.distance(geometry.basis) * geometry.cutoff
+        w = self.distance(geometry.basis[:-1]) * geometry.cutoff[:-1]
         total = scatter(w * gather(y, j), i, len(y)) + scatter(w * gather(y, i), j, len(y))
         return (self.combine(torch.cat([x, total], dim=1)),)
 
@@ -110,8 +115,8 @@ class Attention(nn.Module):
         x_i += o2_i <U1 V_i, U2 V_i> + o3_i,               V_i += o1_i U3 V_i + w_i,        [o1, o2, o3] = W_o y + b_o
 
     What belongs to atom j alone is multiplied before it goes to the edges (v1_j V_j), what belongs to the distance
-    once for both messages of a pair. What nobody reads is not computed: s1, o2 where there are no vectors yet, s1, s2,
-    o1 where the vectors are not read afterwards.
+    once for both messages of a pair. No message is made of vectors V that are zero yet, or for vectors that nobody
+    reads afterwards.
 
     Parameters
     ----------
@@ -123,8 +128,6 @@ class Attention(nn.Module):
         Names of the activation functions of filters and attention.
     vector_cutoff
         Whether the cutoff function multiplies all messages, or only the attention.
-    own_cutoff
-        Cutoff function of an atom and itself.
     last
         Nobody reads the vectors afterwards.
     """
@@ -139,11 +142,10 @@ class Attention(nn.Module):
         influence: str,
         activations: tuple[str, str],
         vector_cutoff: bool,
-        own_cutoff: float,
         last: bool,
     ) -> None:
         super().__init__()
-        self.vector_cutoff, self.own_cutoff, self.last = vector_cutoff, own_cutoff, last
+        self.vector_cutoff, self.last = vector_cutoff, last
         self.act, self.attn_act = (ACTIVATIONS[name] for name in activations)
         self.norm = nn.LayerNorm(channels)
         self.qkv = linear(channels, channels, channels, 3 * channels)
@@ -171,114 +173,44 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the sums of the messages y (N, C) and w (3, N, C) of all neighbours and the atom itself."""
         q, k, s0, s1, s2 = self.qkv(x).chunk(5, dim=1)
-        s1v = None if v is None or self.last else (s1 * v).unbind(0)
-        y, w = self.own_message(q, k, s0, s1v, geometry.own_basis)
-        inside = geometry.cutoff if self.vector_cutoff else (geometry.cutoff > 0).to(x.dtype)
-        key, f0, f1, f2 = self.filters(geometry.basis, inside, s1v is not None)
-        d = geometry.direction.unbind(0)
-        for a, b, sign in ((i, j, 1.0), (j, i, -1.0)):
-            attention = self.attention(gather(q, a), gather(k, b), key)
-            if not self.vector_cutoff:
-                attention = attention * geometry.cutoff
-            y = y + scatter(f0 * gather(s0, b) * attention, a, len(x))
-            if self.last:
-                continue
-            t = sign * f2 * gather(s2, b)
-            parts = [t * d[n] if s1v is None else t * d[n] + f1 * gather(s1v[n], b) for n in range(3)]
-            sums = [scatter(part, a, len(x)) for part in parts]
-            w = sums if w is None else [total + part for total, part in zip(w, sums, strict=True)]
-        return y, None if w is None else torch.stack(w)
+        key, (f0, own0), (f1, own1), (f2, _) = self.filters(geometry)
+        a_ij, a_ji, a_own = self.attention(q, k, key, geometry.cutoff, i, j)
+        y = scatter(f0 * gather(s0, j) * a_ij, i, len(x)) + scatter(f0 * gather(s0, i) * a_ji, j, len(x))
+        y = y + own0 * s0 * a_own
+        if self.last:
+            return y, None
+        t_ij, t_ji = f2 * gather(s2, j), f2 * gather(s2, i)
+        w = []
+        vs = [None] * 3 if v is None else v.unbind(0)
+        for v_n, d in zip(vs, geometry.direction.unbind(0), strict=True):
+            w_ij, w_ji = t_ij * d, -t_ji * d
+            if v_n is not None:
+                s1v = s1 * v_n
+                w_ij, w_ji = w_ij + f1 * gather(s1v, j), w_ji + f1 * gather(s1v, i)
+            total = scatter(w_ij, i, len(x)) + scatter(w_ji, j, len(x))
+            w.append(total if v_n is None else total + own1 * s1v)
+        return y, torch.stack(w)
 
-    def own_message(
-        self, q: Tensor, k: Tensor, s0: Tensor, s1v: tuple[Tensor, ...] | None, basis: Tensor
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        """Return what atoms send to themselves: y (N, C), and the components of w (N, C) if there are vectors."""
-        inside = basis.new_full((1, 1), self.own_cutoff if self.vector_cutoff else 1.0)
-        key, f0, f1, _ = self.filters(basis, inside, s1v is not None)
-        y = f0 * s0 * self.attention(q, k, key)
-        if not self.vector_cutoff:
-            y = y * self.own_cutoff
-        return y, None if s1v is None else [f1 * part for part in s1v]
+    def filters(self, geometry: Geometry) -> tuple[Tensor | None, Filter, Filter, Filter]:
+        """Return the filters of keys (P + 1, C), if any, and of s0, s1, s2: of pairs, and of atoms themselves."""
+        key = None if self.dk is None else self.act(self.dk(geometry.basis))
+        inside = geometry.cutoff if self.vector_cutoff else geometry.inside
+        values = [inside if self.dv is None else self.act(third(self.dv, geometry.basis, n)) * inside for n in range(3)]
+        s0, s1, s2 = ((f[:-1], f[-1:]) for f in values)
+        return key, s0, s1, s2
 
-    def filters(self, basis: Tensor, inside: Tensor, vectors: bool) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """Return the filters of keys (P, C), or None, and of the values s0, s1, s2 (P, C or 1)."""
-        key = None if self.dk is None else self.act(self.dk(basis))
-        if self.dv is None:
-            return key, inside, inside, inside
-        read = (True, vectors, not self.last)
-        values = [self.act(third(self.dv, basis, n)) * inside if read[n] else inside for n in range(3)]
-        return key, values[0], values[1], values[2]
-
-    def attention(self, q: Tensor, k: Tensor, key: Tensor | None) -> Tensor:
-        """Return the attention of each channel's head, shape (P, C)."""
-        product = q * k if key is None else q * k * key
-        return self.attn_act(functional.linear(product, self.spread)) @ self.spread
-
-
-class GatedBlock(nn.Module):
-    """Gated equivariant block of the output network (Schuett et al., ICML 2021, fig. 3).
-
-        [x', g] = W2 act(W1 [x, |U1 V|] + b1) + b2,   V' = g U2 V
-
-    Parameters
-    ----------
-    channels, outputs
-        Number of channels before and after.
-    activation
-        Name of the activation function.
-    softening
-        eps in the norm sqrt(v^2 + eps^2) - eps, whose derivatives are finite at v = 0.
-    last
-        V' is not wanted.
-    """
-
-    def __init__(self, channels: int, outputs: int, activation: str, softening: float, last: bool) -> None:
-        super().__init__()
-        self.act, self.softening, self.outputs = ACTIVATIONS[activation], softening, outputs
-        self.u1 = linear(channels, channels, bias=False)
-        self.u2 = None if last else linear(channels, outputs, bias=False)
-        self.hidden = linear(2 * channels, channels)
-        self.output = linear(channels, outputs if last else 2 * outputs)
-
-    def forward(self, state: State) -> State:
-        """Return x' (N, outputs), and V' (3, N, outputs) unless it is not wanted."""
-        x, v = state
-        norm = soft_norm(self.u1(v), self.softening) - self.softening
-        x = self.output(self.act(self.hidden(torch.cat([x, norm], dim=1))))
-        if self.u2 is None:
-            return (x,)
-        x, gate = x.split(self.outputs, dim=1)
-        return x, gate * self.u2(v)
-
-
-class ScalarHead(nn.Module):
-    """E_i = W2 act(W1 norm(x_i) + b1) + b2."""
-
-    def __init__(self, channels: int, activation: str) -> None:
-        super().__init__()
-        self.act, self.norm = ACTIVATIONS[activation], nn.LayerNorm(channels)
-        self.hidden, self.output = linear(channels, channels // 2), linear(channels // 2, 1)
-
-    def forward(self, state: State) -> Tensor:
-        """Return the energy of each atom, shape (N,)."""
-        energies: Tensor = self.output(self.act(self.hidden(self.norm(state[0]))))[:, 0]
-        return energies
-
-
-class EquivariantScalarHead(nn.Module):
-    """Two gated equivariant blocks, so that lengths of the vectors V enter the energy."""
-
-    def __init__(self, channels: int, activation: str, softening: float) -> None:
-        super().__init__()
-        self.act, self.norm = ACTIVATIONS[activation], nn.LayerNorm(channels)
-        self.first = GatedBlock(channels, channels // 2, activation, softening, last=False)
-        self.second = GatedBlock(channels // 2, 1, activation, softening, last=True)
-
-    def forward(self, state: State) -> Tensor:
-        """Return the energy of each atom, shape (N,)."""
-        x, v = self.first((self.norm(state[0]), state[1]))
-        energies: Tensor = self.second((self.act(x), v))[0][:, 0]
-        return energies
+    def attention(
+        self, q: Tensor, k: Tensor, key: Tensor | None, cutoff: Tensor, i: Tensor, j: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the attention of each channel's head: i to j (P, C), j to i (P, C), atoms to themselves (N, C)."""
+        parts = [gather(q, i) * gather(k, j), gather(q, j) * gather(k, i), q * k]
+        if key is not None:
+            parts = [part * rows for part, rows in zip(parts, (key[:-1], key[:-1], key[-1:]), strict=True)]
+        attention = self.attn_act(functional.linear(torch.cat(parts), self.spread)) @ self.spread
+        a_ij, a_ji, a_own = attention.split([len(i), len(i), len(q)])
+        if self.vector_cutoff:
+            return a_ij, a_ji, a_own
+        return a_ij * cutoff[:-1], a_ji * cutoff[:-1], a_own * cutoff[-1:]
 
 
 def soft_norm(vectors: Tensor, softening: float) -> Tensor:
