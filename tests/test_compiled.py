@@ -112,6 +112,39 @@ class TestWhere:
         with compiling(potential, True, 0):
             assert potential(keel.batch([atom], 4.0)).forces.shape == (1, 3)
 
+    @pytest.mark.parametrize("training", [False, True])
+    def test_a_compiler_that_errs_is_found_out(self, training, monkeypatch):
+        """Wrong derivatives with respect to the parameters, as of sums that are read too early, or wrong forces."""
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+
+        def wrong(function):
+            def version(net, edges, vectors):
+                energies, gradient = function(net, edges, vectors)
+                missing = gradient[::2] if training else gradient[::2] / 1.01
+                return energies, torch.stack([missing.detach(), gradient[1::2]], dim=1).reshape(gradient.shape)
+
+            return version
+
+        monkeypatch.setattr(compiled, "_version", wrong)
+        potential, graph = network(), keel.batch(FRAMES[0], 4.0)
+        expected = gradients(potential, graph) if training else [potential(graph).forces]
+        with compiling(potential, True, 0):
+            with pytest.warns(KeelWarning, match="wrong numbers for this CGCNN"):
+                found = gradients(potential, graph) if training else [potential(graph).forces]
+            assert not potential.compiled
+        for a, b in zip(found, expected, strict=True):
+            assert torch.equal(a, b)
+        with warnings.catch_warnings(), compiling(potential, True, 0):
+            warnings.simplefilter("error")
+            potential(graph, differentiable=training)  # said once
+
+    def test_many_threads(self, monkeypatch):
+        """The loops of compiled code run on one thread."""
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: compiled.MOST_THREADS + 1)
+        assert self.states(None, 1e12) == (False, False)
+        assert self.states(True, 0) == (True, False)
+
     def test_a_compiler_that_fails_is_named_once_and_done_without(self, monkeypatch):
         monkeypatch.setattr(compiled, "obstacle", lambda device: None)
 

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from keel.potentials.products import OneDNNProducts, available
 
+LARGE = 5000
+
 pytestmark = pytest.mark.skipif(not available(), reason="this PyTorch is built without oneDNN")
 
 
@@ -37,33 +39,43 @@ class Passed:
         return self.function(x, *others)
 
 
-@pytest.mark.parametrize("columns", [3, 40])
-def test_layers(columns):
-    layer = nn.Linear(7, columns).requires_grad_(False)
+@pytest.mark.parametrize(("first", "replaced"), [(LARGE, 2), (20, 0)])
+def test_layers(first, replaced):
+    """What the first batch decides holds for others, of any size."""
+    layer = nn.Linear(27, 40).requires_grad_(False)
     passed = Passed(lambda x: functional.silu(layer(x)) @ layer.weight)
-    for n in (50, 33, 2):
-        x = torch.randn(n, 7)
+    for n in (first, 33, 2):
+        x = torch.randn(n, 27)
         assert torch.allclose(passed(x), functional.silu(layer(x)) @ layer.weight, atol=1e-5)
-    assert passed.replaced == passed.products == 2
+    assert (passed.replaced, passed.products) == (replaced, 2)
 
 
-@pytest.mark.parametrize(("wide", "narrow", "replaced"), [(64, 9, 1), (64, 40, 0), (9, 64, 0)])
-def test_contraction_over_many_rows(wide, narrow, replaced):
-    """Gradients of weights; with few columns they are faster the other way round."""
+def test_sum_of_products():
+    """A matrix that is added is added afterwards."""
+    weight = torch.randn(40, 27)
+    passed = Passed(lambda x: torch.addmm(x[:, :27], x, weight))
+    x = torch.randn(LARGE, 40)
+    assert torch.allclose(passed(x), x[:, :27] + x @ weight, atol=1e-4)
+    assert (passed.replaced, passed.products) == (1, 1)
 
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "replaced"), [(64, 9, 1), (9, 64, 1), (64, 40, 0), (128, 64, 1), (64, 128, 1)]
+)
+def test_gradients_of_weights(rows, columns, replaced):
     def gradient(x):
-        return x[:, :wide].T @ x[:, wide:]
+        return x[:, :rows].T @ x[:, rows:]
 
-    passed, x = Passed(gradient), torch.randn(500, wide + narrow)
-    assert torch.allclose(passed(x), gradient(x), atol=1e-3)
+    passed, x = Passed(gradient), torch.randn(LARGE, rows + columns)
+    assert torch.allclose(passed(x), gradient(x), atol=1e-2)
     assert (passed.replaced, passed.products) == (replaced, 1)
 
 
 @pytest.mark.parametrize(
     ("x", "function"),
     [
-        (torch.randn(50, 7, dtype=torch.float64), lambda x: x @ torch.ones(7, 4, dtype=torch.float64)),
-        (torch.randn(50, 7), lambda x: x.sum() + torch.ones(4, 7) @ torch.ones(7, 5)),
+        (torch.randn(LARGE, 40, dtype=torch.float64), lambda x: x @ torch.ones(40, 40, dtype=torch.float64)),
+        (torch.randn(50, 7), lambda x: x.sum() + torch.ones(400, 70) @ torch.ones(70, 500)),
     ],
     ids=["double precision", "weights only"],
 )

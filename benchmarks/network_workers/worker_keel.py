@@ -9,6 +9,7 @@ from worker import Task, md_steps, serve, training_step
 
 import keel
 from keel.potentials.compiled import compiling
+from keel.process import keep_freed_memory
 
 
 def prepare(task: Task) -> Callable[[], object]:
@@ -19,6 +20,7 @@ def prepare(task: Task) -> Callable[[], object]:
         # Small forces: an untrained network must not blow the simulation up.
         network.scale.fill_(0.01)
         return md_steps(task, keel.KeelCalculator(network, compile=not eager))
+    keep_freed_memory()  # as keel.train and the calculator do
     graph = keel.batch(task.frames, network.cutoff).to(dtype=network.dtype)
 
     def predict() -> tuple[Tensor, Tensor, Tensor]:

@@ -51,10 +51,9 @@ def prepare() -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
     # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
+    from keel.process import prepare_process
 
-    # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.
-    torch.set_flush_denormal(True)
+    prepare_process()
     plain_warnings()
 
 

@@ -17,6 +17,7 @@ from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
+from keel.process import keep_freed_memory
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -95,6 +96,7 @@ def simulate(
     DataError
         If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element.
     """
+    keep_freed_memory()
     states = [start if isinstance(start, Snapshot) else as_frame(start) for start in starts]
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)

@@ -17,6 +17,7 @@ from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
 from keel.potentials.files import load
+from keel.process import keep_freed_memory
 
 
 class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -70,6 +71,7 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         skin: float = 0.5,
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         if not isinstance(potential, Potential):
             potential = load(potential)
         self.potential = converted(potential, dtype, device)

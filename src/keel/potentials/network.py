@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
@@ -11,12 +12,14 @@ from torch import Tensor
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
-from keel.errors import ConfigError
+from keel.errors import ConfigError, KeelWarning
 from keel.potentials.base import Potential
-from keel.potentials.compiled import compiled
+from keel.potentials.compiled import agree, compiled
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
+PROVEN_EDGES = 20_000
+"""Compiled code is compared with plain code for no more edges: plain code takes more memory."""
 
 Preset = Literal["small", "default", "paper"]
 Mode = Literal["smooth", "reference"]
@@ -75,6 +78,7 @@ class Network(Potential):
             raise ConfigError(f"mode must be 'smooth' or 'reference', not {mode!r}")
         super().__init__(cutoff, numbers)
         self.mode = mode
+        self._proofs: dict[tuple[Any, ...], bool] = {}
         self.register_buffer("scale", torch.ones(()))
 
     @abstractmethod
@@ -96,14 +100,48 @@ class Network(Potential):
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`."""
-        if not self.compiled or graph.n_edges < FEWEST_EDGES:
-            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
-        edges, vectors = self.edges(graph, vectors), vectors.detach()
-        result = compiled(scaled_energies_and_gradient, self, edges, vectors)
-        if result is None:
+        if self.compiled and graph.n_edges >= FEWEST_EDGES:
+            edges, vectors = self.edges(graph, vectors), vectors.detach()
+            self.compiled = self._proven(edges, vectors, differentiable)
+            result = self.compiled_energies_and_gradient(edges, vectors) if self.compiled else None
+            if result is not None:
+                return result
             self.compiled = False
-            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
-        return result
+        return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
+
+    def compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what :func:`scaled_energies_and_gradient` does, by compiled code; None if it cannot be compiled."""
+        return compiled(scaled_energies_and_gradient, self, edges, vectors)
+
+    def _proven(self, edges: Edges, vectors: Tensor, differentiable: bool) -> bool:
+        """Return whether compiled code gives the right numbers for the edges of a first batch, see :func:`agree`."""
+        kind = (differentiable, vectors.dtype, vectors.device)
+        if kind not in self._proofs:
+            few = edges.near < PROVEN_EDGES
+            edges = Edges(edges.species, edges.i[:PROVEN_EDGES], edges.j[:PROVEN_EDGES], edges.near[few])
+            vectors = vectors[:PROVEN_EDGES]
+            fast = self.compiled_energies_and_gradient(edges, vectors)
+            if fast is None:
+                return False
+            plain = scaled_energies_and_gradient(self, edges, vectors)
+            results = [[*pair, *(self._slopes(*pair) if differentiable else ())] for pair in (fast, plain)]
+            self._proofs[kind] = agree(*results)
+            if not self._proofs[kind]:
+                warnings.warn(
+                    f"the compiler of PyTorch {torch.__version__} gives wrong numbers for this {type(self).__name__}; "
+                    "going on without compiled code, which is slower but right",
+                    KeelWarning,
+                    stacklevel=2,
+                )
+        return self._proofs[kind]
+
+    def _slopes(self, energies: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
+        """Return the derivatives of some function of both results with respect to the parameters."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        if not parameters:
+            return ()
+        value = energies.sum() + (gradient * gradient.detach().sign()).sum()
+        return torch.autograd.grad(value, parameters, allow_unused=True)
 
     def edges(self, graph: AtomGraph, vectors: Tensor) -> Edges:
         """Return the edges of a batch."""

@@ -1,7 +1,7 @@
 """Matrix products of compiled networks on CPU: by oneDNN, which takes half the time of the default on AMD processors.
 
-A pass over the compiled graph, after differentiation, replaces the products of many rows (edges, atoms) with a layer's
-weights. Their number is a symbol there, so that the rows can be told from the columns.
+A pass over the compiled graph, after differentiation, replaces the products in which one size is the number of edges or
+atoms; it is a symbol there, so that it can be told from the sizes of the layers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from torch import Tensor
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-FEW = 16
-"""Columns from which the default product of two transposed matrices is fast whichever comes first."""
+LEAST_WORK = 2_000_000
+"""Multiplications below which a call of oneDNN takes longer than it saves."""
+FEW, MANY = 17, 64
+"""Numbers of features between which gradients of weights are as fast by default."""
 
 _library = torch.library.Library("keel", "DEF")
 _library.define("product(Tensor x, Tensor y, Tensor? bias) -> Tensor")
@@ -22,7 +24,7 @@ _library.define("product(Tensor x, Tensor y, Tensor? bias) -> Tensor")
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None) -> Tensor:
     """Return x y + bias."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, y.t(), bias, "none", [], "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, y.t(), bias, "none", [], "")
     return result
 
 
@@ -54,25 +56,53 @@ def available() -> bool:
 def _replace(graph: Graph, node: Node) -> None:
     arguments = [a for a in node.args if isinstance(a, Node)]
     values = [a.meta["val"] for a in arguments]
-    if len(values) != len(node.args) or node.kwargs or any(v.dtype != torch.float32 for v in values):
+    if len(values) != len(node.args) or node.kwargs:
+        return
+    if any(v.dtype != torch.float32 or v.device.type != "cpu" for v in values):
         return
     x, y = arguments[-2:]
-    bias = arguments[0] if len(arguments) == 3 else None
-    if values[0].device.type != "cpu" or (bias is not None and values[0].dim() != 1):
-        return
     (rows, inner), columns = values[-2].shape, values[-1].shape[1]
-    if not isinstance(rows, int):
-        node.target, node.args = torch.ops.keel.product.default, (x, y, bias)
-    elif bias is None and not isinstance(inner, int) and isinstance(columns, int) and columns <= FEW < rows:
-        with graph.inserting_before(node):
-            turned = (_transposed(graph, y), _transposed(graph, x), None)
-            result = graph.call_function(torch.ops.keel.product.default, turned)
-            result.meta["val"] = node.meta["val"].new_empty(columns, rows)
-            node.replace_all_uses_with(_transposed(graph, result))
-        graph.erase_node(node)
+    if _expected(rows) * _expected(inner) * _expected(columns) < LEAST_WORK:
+        return
+    with graph.inserting_before(node):
+        if not isinstance(rows, int):
+            one_row = len(values) == 3 and values[0].dim() == 1
+            result = _call(graph, x, y, arguments[0] if one_row else None)
+        elif _gradient_of_weights(rows, inner, columns):
+            one_row = False
+            # oneDNN copies its first matrix, so the smaller comes first.
+            turned = columns < rows
+            result = _call(graph, *((_turned(graph, y), _turned(graph, x)) if turned else (x, y)), None)
+            result = _turned(graph, result) if turned else result
+        else:
+            return
+        if len(values) == 3 and not one_row:
+            total = graph.call_function(torch.ops.aten.add.Tensor, (result, arguments[0]))
+            total.meta["val"] = node.meta["val"]
+            result = total
+    node.replace_all_uses_with(result)
+    graph.erase_node(node)
 
 
-def _transposed(graph: Graph, matrix: Node) -> Node:
+def _gradient_of_weights(rows: int, inner: int | torch.SymInt, columns: int | torch.SymInt) -> bool:
+    """Return whether a product sums over edges or atoms, and is faster by oneDNN."""
+    if isinstance(inner, int) or not isinstance(columns, int):
+        return False
+    return min(rows, columns) < FEW or max(rows, columns) > MANY
+
+
+def _expected(size: int | torch.SymInt) -> int:
+    """Return a size, or that of the first batch if it is a symbol."""
+    return size if isinstance(size, int) else int(size.node.hint or 0)
+
+
+def _call(graph: Graph, x: Node, y: Node, bias: Node | None) -> Node:
+    result = graph.call_function(torch.ops.keel.product.default, (x, y, bias))
+    result.meta["val"] = x.meta["val"].new_empty(x.meta["val"].shape[0], y.meta["val"].shape[1])
+    return result
+
+
+def _turned(graph: Graph, matrix: Node) -> Node:
     result = graph.call_function(torch.ops.aten.permute.default, (matrix, [1, 0]))
     result.meta["val"] = matrix.meta["val"].permute(1, 0)
     return result

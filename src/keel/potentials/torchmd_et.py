@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
-from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.layered import NotCompiledError, energies_and_gradient
-from keel.potentials.network import FEWEST_EDGES, Edges, Mode, Network, Preset
+from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.radial import ExponentialNormalBasis, FreeGaussianBasis
 from keel.potentials.torchmd_et_blocks import ACTIVATIONS, Attention, NeighbourEmbedding, PairGeometry, State
 from keel.potentials.torchmd_et_heads import EquivariantScalarHead, ScalarHead
@@ -176,26 +176,17 @@ class TorchMDET(Network):
         energies: Tensor = self.head(state)
         return energies
 
-    def energies_and_gradient(
-        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
-    ) -> tuple[Tensor, Tensor]:
-        """See :class:`Potential`; for training compiled layer by layer, or compiling would take many minutes."""
-        if not (self.compiled and differentiable) or graph.n_edges < FEWEST_EDGES:
-            return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
-        edges = self.edges(graph, vectors)
+    def compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
+        """See :class:`Network`; for training compiled layer by layer, or compiling would take many minutes."""
+        if not torch.is_grad_enabled():
+            return super().compiled_energies_and_gradient(edges, vectors)
+        start, constants = self.start(edges.species), (edges.i, edges.j)
         try:
-            energies, gradient = energies_and_gradient(
-                self.geometry,
-                self.start(edges.species),
-                list(self.layers),
-                self.head,
-                vectors.detach(),
-                (edges.i, edges.j),
-            )
+            results = energies_and_gradient(self.geometry, start, list(self.layers), self.head, vectors, constants)
         except NotCompiledError:
-            self.compiled = False
-            return self.energies_and_gradient(graph, vectors, differentiable=differentiable)
-        return self.scale * energies, self.scale * gradient
+            return None
+        energies, gradient = (self.scale * result for result in results)
+        return energies, gradient
 
 
 def _check(options: Mapping[str, Any], mode: str) -> None:

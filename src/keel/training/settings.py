@@ -46,5 +46,5 @@ class TrainingSettings(BaseModel):
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: PositiveInt = Field(1, description="number of devices (data-parallel)")
-    compile: bool | None = Field(False, description="compile the network (torch.compile); null: where that saves time")
+    compile: bool | None = Field(None, description="compile the network (torch.compile); null: where that saves time")
     precision: Literal["32-true", "64-true", "bf16-mixed"] = Field("32-true", description="of the network")

@@ -24,6 +24,7 @@ from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.network import Network
+from keel.process import keep_freed_memory
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.ema import MovingAverage
@@ -123,6 +124,7 @@ def train(
     >>> keel.train(network, frames, settings=settings).train_steps
     3
     """
+    keep_freed_memory()
     settings = settings or TrainingSettings()
     strategy = strategy_of(strategy)
     stages = stages_of(strategy, settings)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from keel.config import RunSettings
+from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
 from keel.workflow.pipeline import Cell, Pipeline
 
@@ -42,7 +43,7 @@ def _start(config: RunSettings, root: Path, base: Path) -> None:
     global _pipeline
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    prepare_process()
     without_bars()
     plain_warnings()
     _pipeline = Pipeline(config, root, base)

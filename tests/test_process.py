@@ -1,0 +1,42 @@
+"""Settings of the process that make computing faster."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from keel.process import keep_freed_memory
+
+SCRIPT = """
+import resource, torch
+from keel.process import keep_freed_memory
+torch.set_num_threads(1)
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        kept = [torch.ones(6_000_000) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+keep_freed_memory()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_is_not_fetched_again():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 5
+
+
+def test_without_that_function(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    keep_freed_memory.cache_clear()
+    keep_freed_memory()
+    keep_freed_memory.cache_clear()
+    assert float(torch.ones(3).sum()) == 3
