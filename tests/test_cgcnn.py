@@ -1,6 +1,7 @@
 """CGCNN: its algebra, its limits, and equality with the reference implementation."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,36 @@ class TestCGCNN:
 
     def test_config_error_is_a_keel_error(self):
         assert issubclass(ConfigError, keel.KeelError)
+
+
+def with_weights_of_pyg(net: keel.CGCNN, weights: dict[str, torch.Tensor]) -> keel.CGCNN:
+    """Give a network the weights of one made of CGConv; gate and core are stacked here, atoms and edges there."""
+    net.embedding.weight.data.copy_(weights["embedding.weight"])
+    net.readout.load_state_dict({n.removeprefix("readout."): w for n, w in weights.items() if "readout" in n})
+    f, g = net.embedding.embedding_dim, len(net.basis.indices)
+    for k, layer in enumerate(net.convolutions):
+        gate_and_core = [{n: weights[f"convolutions.{k}.lin_{part}.{n}"] for n in ("weight", "bias")} for part in "fs"]
+        stacked = {n: torch.cat([part[n] for part in gate_and_core]) for n in ("weight", "bias")}
+        blocks = stacked["weight"].split([f, f, g], dim=1)
+        for linear, block in zip((layer.centre, layer.neighbour, layer.edge), blocks, strict=True):
+            linear.weight.data.copy_(block)
+        layer.centre.bias.data.copy_(stacked["bias"])
+    return net
+
+
+@pytest.mark.parametrize(("dtype", "energies", "forces"), [(torch.float64, 1e-9, 1e-9), (torch.float32, 1e-5, 1e-4)])
+def test_as_torch_geometric_predicted(dtype, energies, forces):
+    """Stored predictions (see reference/make_cgcnn.py): torch_geometric is not needed."""
+    stored = dict(np.load(Path(__file__).parent / "reference" / "cgcnn.npz"))
+    weights = {n.removeprefix("weights/"): torch.tensor(a) for n, a in stored.items() if n.startswith("weights/")}
+    options = {"features": 10, "convolutions": 3, "gaussians": 12, "hidden": 9}
+    net = with_weights_of_pyg(network(mode="reference", **options), weights).to(dtype)
+    for k in range(3):
+        frame = Frame(*(stored[f"frame{k}/{part}"] for part in ("numbers", "positions", "cell", "pbc")))
+        ours = net(keel.batch(frame, 4.0, dtype=dtype))
+        expected = stored[f"forces{k}"]
+        assert float(ours.energy[0]) == pytest.approx(float(stored[f"energy{k}"]), rel=energies)
+        np.testing.assert_allclose(ours.forces.numpy(), expected, rtol=0, atol=forces * np.abs(expected).max())
 
 
 @pytest.mark.oracle
