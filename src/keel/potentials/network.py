@@ -18,8 +18,8 @@ from keel.potentials.compiled import agree, compiled
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
-PROVEN_EDGES = 20_000
-"""Compiled code is compared with plain code for no more edges: plain code takes more memory."""
+PROVEN_EDGES = 2_000
+"""Compiled code is compared with plain code for so many edges: plain code takes more memory."""
 
 Preset = Literal["small", "default", "paper"]
 Mode = Literal["smooth", "reference"]
@@ -102,9 +102,8 @@ class Network(Potential):
         """See :class:`Potential`."""
         if self.compiled and graph.n_edges >= FEWEST_EDGES:
             edges, vectors = self.edges(graph, vectors), vectors.detach()
-            self.compiled = self._proven(edges, vectors, differentiable)
-            result = self.compiled_energies_and_gradient(edges, vectors) if self.compiled else None
-            if result is not None:
+            result = self.compiled_energies_and_gradient(edges, vectors)
+            if result is not None and self._proven(edges, vectors, differentiable):
                 return result
             self.compiled = False
         return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
@@ -114,18 +113,16 @@ class Network(Potential):
         return compiled(scaled_energies_and_gradient, self, edges, vectors)
 
     def _proven(self, edges: Edges, vectors: Tensor, differentiable: bool) -> bool:
-        """Return whether compiled code gives the right numbers for the edges of a first batch, see :func:`agree`."""
+        """Return whether compiled code gives the right numbers for some edges of a first batch, see :func:`agree`."""
         kind = (differentiable, vectors.dtype, vectors.device)
         if kind not in self._proofs:
-            few = edges.near < PROVEN_EDGES
-            edges = Edges(edges.species, edges.i[:PROVEN_EDGES], edges.j[:PROVEN_EDGES], edges.near[few])
-            vectors = vectors[:PROVEN_EDGES]
-            fast = self.compiled_energies_and_gradient(edges, vectors)
+            n = PROVEN_EDGES
+            few = Edges(edges.species, edges.i[:n], edges.j[:n], edges.near[edges.near < n])
+            fast = self.compiled_energies_and_gradient(few, vectors[:n])
             if fast is None:
                 return False
-            plain = scaled_energies_and_gradient(self, edges, vectors)
-            results = [[*pair, *(self._slopes(*pair) if differentiable else ())] for pair in (fast, plain)]
-            self._proofs[kind] = agree(*results)
+            pairs = (fast, scaled_energies_and_gradient(self, few, vectors[:n]))
+            self._proofs[kind] = agree(*([*p, *(self._slopes(*p) if differentiable else ())] for p in pairs))
             if not self._proofs[kind]:
                 warnings.warn(
                     f"the compiler of PyTorch {torch.__version__} gives wrong numbers for this {type(self).__name__}; "
