@@ -51,7 +51,7 @@ class TestConvolution:
         for a, b in ((i, j), (j, i)):
             gate, core = (torch.cat([v[a], v[b], e], dim=1) @ w.T + layer.centre.bias).chunk(2, dim=1)
             expected = expected.index_add(0, a, torch.sigmoid(gate) * nn.functional.softplus(core))
-        assert torch.allclose(layer(v, i, j, e, None), expected, atol=1e-12)
+        assert torch.allclose(layer((v,), (e,), i, j)[0], expected, atol=1e-12)
 
 
 class TestBases:

@@ -18,7 +18,7 @@ from keel.atoms.frame import Frame
 from keel.interfaces.matgl import convert, from_matgl
 from keel.potentials.bessel import smooth_bessel_basis, spherical_bessel_basis, spherical_bessel_roots
 from keel.potentials.harmonics import AngularBasis, racah_harmonics
-from keel.potentials.m3gnet_blocks import ThreeBody, Triples
+from keel.potentials.m3gnet_blocks import Geometry, ThreeBody, Triples
 
 REFERENCE = Path(__file__).parent / "reference" / "m3gnet.npz"
 MODELS = ["bessel", "smooth"]
@@ -119,7 +119,8 @@ class TestThreeBody:
         unit = nn.functional.normalize(torch.randn(edges, 3).double(), dim=1)
         radial, envelope = torch.randn(edges, max_n * max_l).double(), torch.rand(edges).double()
         harmonics, sources = basis(unit, radial * envelope[:, None])
-        found = layer(v, e, Triples(i, j, near, sources, harmonics * envelope[:, None], basis.sum_over_m))
+        geometry = Geometry(e, e, sources, harmonics * envelope[:, None])
+        found = layer(v, e, geometry, Triples(near, i, j, basis.sum_over_m))
         weights = torch.sigmoid(layer.neighbour(v))
         expected = e.clone()
         for a in range(edges):

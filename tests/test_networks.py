@@ -7,6 +7,7 @@ import torch
 
 import keel
 from keel.errors import ConfigError
+from keel.potentials import layered
 from keel.potentials.network import Network
 
 NETWORKS = [keel.CGCNN, keel.M3GNet, keel.TorchMDET]
@@ -48,6 +49,38 @@ class TestEveryNetwork:
         assert first.config() == second.config()
         for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
             assert torch.equal(a, b)
+
+    @pytest.mark.parametrize("mode", ["smooth", "reference"])
+    def test_layer_by_layer_is_the_same(self, network, mode):
+        """Energies, forces, stress, and their derivatives with respect to the parameters."""
+        torch.manual_seed(0)
+        net = network(["P"], cutoff=4.0, preset="small", mode=mode).double()
+        net.scale.fill_(2.0)
+        graph = keel.batch(keel.datasets.phosphorus()[:2], 4.0, dtype=torch.float64)
+        results = []
+        for net.layer_by_layer in (False, True):
+            p = net(graph, differentiable=True)
+            value = p.energy.sum() + p.forces.square().sum() + p.stress.square().sum()
+            slopes = torch.autograd.grad(value, list(net.parameters()), allow_unused=True, materialize_grads=True)
+            results.append([p.energy, p.forces, p.stress, *slopes])
+            torch.testing.assert_close(net(graph).forces, p.forces)
+        torch.testing.assert_close(*results)
+
+    def test_large_cells_are_evaluated_layer_by_layer(self, network, monkeypatch):
+        seen, evaluate = [], layered.energies_and_gradient
+
+        def watched(*arguments, **options):
+            seen.append(options)
+            return evaluate(*arguments, **options)
+
+        monkeypatch.setattr(layered, "energies_and_gradient", watched)
+        net, frames = network(["P"], cutoff=3.0, preset="small"), keel.datasets.phosphorus()
+        small, large = (keel.batch(frames[:n], 3.0) for n in (1, 8))
+        monkeypatch.setattr("keel.potentials.network.MANY_EDGES", net.prepare(small).n_edges)
+        net(small)
+        assert not seen
+        net(large)
+        assert seen == [{"compile": False}]
 
     def test_learns(self, network):
         torch.manual_seed(0)

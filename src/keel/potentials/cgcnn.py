@@ -15,6 +15,7 @@ from torch.nn import functional
 from keel.errors import ConfigError
 from keel.potentials.base import lengths
 from keel.potentials.gather import gather
+from keel.potentials.layered import Chain, State
 from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.radial import GaussianBasis
 from keel.potentials.switch import quintic_switch
@@ -46,16 +47,17 @@ class Convolution(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    def forward(self, v: Tensor, i: Tensor, j: Tensor, e: Tensor, switch: Tensor | None) -> Tensor:
-        """Return the new atom vectors (N, F) from a half list; ``e`` (E, basis), ``switch`` (E, 1) or None."""
+    def forward(self, state: State, geometry: tuple[Tensor, ...], i: Tensor, j: Tensor) -> State:
+        """Return the new atom vectors (N, F) from a half list, ``e`` (E, basis) and, if there is one, s (E, 1)."""
+        (v,), (e, *switch) = state, geometry
         centre, neighbour, edge = self.centre(v), self.neighbour(v), self.edge(e)
         for a, b in ((i, j), (j, i)):
             gate, core = (edge + gather(centre, a) + gather(neighbour, b)).chunk(2, dim=1)
             message = torch.sigmoid(gate) * functional.softplus(core)
-            if switch is not None:
-                message = message * switch
+            if switch:
+                message = message * switch[0]
             v = v.index_add(0, a, message)
-        return v
+        return (v,)
 
 
 class CGCNN(Network):
@@ -146,15 +148,18 @@ class CGCNN(Network):
             "switch_from": self.switch_from,
         }
 
-    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
+    def chain(self, edges: Edges) -> Chain:
         """See :class:`Network`."""
+        start = (self.embedding(edges.species),)
+        return Chain(start, self._geometry, self.convolutions, self._output, (edges.i, edges.j))
+
+    def _geometry(self, vectors: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+        """Return the distance features (E, gaussians) and, in smooth mode, the switch (E, 1)."""
         r = lengths(vectors)
-        e = self.basis(r)
-        switch = (
-            quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None] if self.mode == "smooth" else None
-        )
-        v = self.embedding(edges.species)
-        for convolution in self.convolutions:
-            v = convolution(v, edges.i, edges.j, e, switch)
-        energies: Tensor = self.readout(v)[:, 0]
+        if self.mode == "reference":
+            return (self.basis(r),)
+        return self.basis(r), quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None]
+
+    def _output(self, state: State) -> Tensor:
+        energies: Tensor = self.readout(state[0])[:, 0]
         return energies

@@ -1,87 +1,106 @@
-"""Networks evaluated layer by layer with compiled code.
+"""Networks as chains: the geometry of the edges, layers that change what the atoms carry, an output.
 
-A network is a chain of blocks: the geometry of the edges, layers that change what the atoms carry, an output. The
-gradient of the energy is the chain of their pullbacks (vector-Jacobian products) in reverse:
+The gradient of the energy is the chain of the blocks' pullbacks (vector-Jacobian products) in reverse:
 
     s_0, g = geometry(r);    s_l = layer_l(s_{l-1}, g);    E = sum output(s_L)
     ds_L = dE/ds_L;          ds_{l-1}, dg_l = pullback of layer_l at (s_{l-1}, g) on ds_l
     dE/dr = pullback of the geometry on sum_l dg_l
 
-Blocks and pullbacks are compiled one by one, each kind once however many layers there are, and can be differentiated
-with respect to the parameters. A pullback computes its block again, so that only the states are kept in memory.
+A pullback computes its block again, so that only the states are kept in memory (gradient checkpointing). Blocks and
+pullbacks may be compiled one by one, each kind once however many layers there are, and be differentiated with respect
+to the parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from keel.potentials.compiled import compiled
+
+State = tuple[Tensor, ...]
+"""What the atoms, and perhaps the edges, carry from layer to layer."""
+
+
+class Chain(NamedTuple):
+    """A network that has seen a batch, but not yet the edge vectors.
+
+    Parameters
+    ----------
+    start
+        State before the first layer.
+    geometry
+        Tuple of tensors from (edge vectors, *constants).
+    layers
+        Each the new state from (state, geometry, *constants).
+    output
+        Energies of the atoms, shape (N,), from the last state.
+    constants
+        What the blocks need besides, e.g. the edges' atoms.
+    """
+
+    start: State
+    geometry: Callable[..., tuple[Tensor, ...]]
+    layers: Iterable[Callable[..., State]]
+    output: Callable[[State], Tensor]
+    constants: tuple[Tensor, ...]
 
 
 class NotCompiledError(Exception):
     """A block could not be compiled."""
 
 
-def energies_and_gradient(
-    geometry: nn.Module,
-    start: tuple[Tensor, ...],
-    layers: Sequence[nn.Module],
-    output: nn.Module,
-    vectors: Tensor,
-    constants: tuple[Tensor, ...],
-) -> tuple[Tensor, Tensor]:
-    """Return atomic energies (N,) and the gradient of their sum with respect to the edge vectors (E, 3).
+def atomic_energies(chain: Chain, vectors: Tensor) -> Tensor:
+    """Return the energies of the atoms, shape (N,), from edge vectors (E, 3)."""
+    geometry, state = chain.geometry(vectors, *chain.constants), chain.start
+    for layer in chain.layers:
+        state = layer(state, geometry, *chain.constants)
+    return chain.output(state)
 
-    Parameters
-    ----------
-    geometry
-        Tuple of tensors from ``vectors``.
-    start
-        State before the first layer.
-    layers
-        New state from (state, geometry, *constants).
-    output
-        Atomic energies from the last state.
-    vectors
-        Edge vectors, shape (E, 3).
-    constants
-        What the layers need besides, e.g. the edges' atoms.
+
+def energies_and_gradient(chain: Chain, vectors: Tensor, *, compile: bool) -> tuple[Tensor, Tensor]:
+    """Return the energies of the atoms (N,) and the gradient of their sum with respect to the edge vectors (E, 3).
 
     Raises
     ------
     NotCompiledError
-        If a block cannot be compiled.
+        If a block shall be compiled and cannot.
     """
-    g = _run(value, geometry, (vectors,), ())
-    states = [start]
+    run = _compiled if compile else _plain
+    g = run(value, chain.geometry, (vectors,), chain.constants)
+    layers, states = list(chain.layers), [chain.start]
     for layer in layers:
-        states.append(_run(value, layer, (states[-1], g), constants))
-    energies = _run(value, output, (states[-1],), ())
-    (gradient,) = _run(pullback, output, (states[-1],), (), torch.ones_like(energies))
+        states.append(run(value, layer, (states[-1], g), chain.constants))
+    energies = run(value, chain.output, (states[-1],), ())
+    (gradient,) = run(pullback, chain.output, (states.pop(),), (), torch.ones_like(energies))
     total = None
-    for layer, state in zip(reversed(layers), reversed(states[:-1]), strict=True):
-        gradient, part = _run(pullback, layer, (state, g), constants, gradient)
-        total = part if total is None else type(part)(*(a + b for a, b in zip(total, part, strict=True)))
-    (result,) = _run(pullback, geometry, (vectors,), (), total)
+    for layer in reversed(layers):
+        gradient, part = run(pullback, layer, (states.pop(), g), chain.constants, gradient)
+        total = part if total is None else tree_map(torch.add, total, part)
+    (result,) = run(pullback, chain.geometry, (vectors,), chain.constants, total)
     return energies, result
 
 
-def value(module: nn.Module, inputs: tuple[Any, ...], constants: tuple[Tensor, ...]) -> Any:
-    """Return module(*inputs, *constants)."""
-    return module(*inputs, *constants)
+def value(block: Callable[..., Any], inputs: tuple[Any, ...], constants: tuple[Tensor, ...]) -> Any:
+    """Return block(*inputs, *constants)."""
+    return block(*inputs, *constants)
 
 
-def pullback(module: nn.Module, inputs: tuple[Any, ...], constants: tuple[Tensor, ...], gradient: Any) -> Any:
+def pullback(block: Callable[..., Any], inputs: tuple[Any, ...], constants: tuple[Tensor, ...], gradient: Any) -> Any:
     """Return the gradient with respect to each input, given that with respect to the value."""
-    transpose = torch.func.vjp(lambda *x: module(*x, *constants), *inputs)[1]
+    transpose = torch.func.vjp(lambda *x: block(*x, *constants), *inputs)[1]
     return transpose(gradient)
 
 
-def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+def _plain(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     result = compiled(function, *arguments)
     if result is None:
         raise NotCompiledError

@@ -17,7 +17,8 @@ from keel.potentials.base import lengths
 from keel.potentials.bessel import smooth_bessel_basis, spherical_bessel_basis
 from keel.potentials.gather import gather
 from keel.potentials.harmonics import AngularBasis
-from keel.potentials.m3gnet_blocks import Block, GatedPerceptron, Triples
+from keel.potentials.layered import Chain, State
+from keel.potentials.m3gnet_blocks import Block, GatedPerceptron, Geometry
 from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.switch import quintic_switch
 
@@ -170,26 +171,24 @@ class M3GNet(Network):
         """Return the edges closer than the three-body cutoff, shape (E',)."""
         return (vectors.square().sum(dim=1) < self.three_body_cutoff**2).nonzero()[:, 0]
 
-    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
+    def chain(self, edges: Edges) -> Chain:
         """See :class:`Network`."""
+        constants = (*edges[1:], gather(edges.i, edges.near), gather(edges.j, edges.near), self.angular.sum_over_m)
+        return Chain((self.embedding(edges.species),), self._geometry, self.blocks, self._output, constants)
+
+    def _geometry(self, vectors: Tensor, i: Tensor, j: Tensor, near: Tensor, *_: Tensor) -> Geometry:
         r = lengths(vectors)
         radial = self.basis(r)
         h = radial[:, : self.radial_features]
         if self.mode == "smooth" and not self.smooth_basis:
             h = h * quintic_switch(r, self.switch_from * self.cutoff, self.cutoff)[:, None]
-        t = self._triples(edges, vectors, r, radial)
-        v = self.embedding(edges.species)
-        e = ACTIVATIONS[self.activation](self.edge_embedding(h))
-        for block in self.blocks:
-            v, e = block(v, e, h, edges.i, edges.j, t)
-        energies: Tensor = self.readout(v)[:, 0]
-        return energies
-
-    def _triples(self, edges: Edges, vectors: Tensor, r: Tensor, radial: Tensor) -> Triples:
-        near = edges.near
         distance = gather(r, near)
         envelope = quintic_switch(distance, 0.0, self.three_body_cutoff)[:, None]
         unit = gather(vectors, near) / distance[:, None]
         harmonics, sources = self.angular(unit, gather(radial, near) * envelope)
-        i, j = gather(edges.i, near), gather(edges.j, near)
-        return Triples(i, j, near, sources, harmonics * envelope, self.angular.sum_over_m)
+        e = ACTIVATIONS[self.activation](self.edge_embedding(h))
+        return Geometry(h, e, sources, harmonics * envelope)
+
+    def _output(self, state: State) -> Tensor:
+        energies: Tensor = self.readout(state[0])[:, 0]
+        return energies

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from keel.potentials.gather import gather, scatter
+from keel.potentials.layered import State
 
 
 class GatedPerceptron(nn.Module):
@@ -81,30 +82,46 @@ class PairPerceptron(GatedPerceptron):
         return self.after_first(self.edge(e) + gather(self.centre(v), i) + gather(self.neighbour(v), j))
 
 
-class Triples(NamedTuple):
-    """All that the three-body interaction needs of the edges closer than its cutoff, the same for every block.
+class Geometry(NamedTuple):
+    """What the blocks need of the edge vectors.
 
-    With L = max_l and n = max_n radial functions for each l, a column stands for one (l, n, m): n L^2 in all.
+    E' edges are nearer than the three-body cutoff. With L = max_l and n = max_n radial functions for each l, a column
+    of what belongs to them stands for one (l, n, m): n L^2 in all.
 
     Parameters
     ----------
-    i, j
-        Centre and neighbour of each of the E' near edges.
+    h
+        Radial features, shape (E, basis).
+    e
+        Edge vectors before the first block, shape (E, edges).
+    sources
+        f_c(r_ik) R_ln(r_ik) sqrt((2l+1)/4 pi) C_lm(r_ik), what each near edge gives to its centre, shape (E', n L^2).
+    readers
+        f_c(r_ij) C_lm(r_ij), with which each near edge reads it, shape (E', n L^2).
+    """
+
+    h: Tensor
+    e: Tensor
+    sources: Tensor
+    readers: Tensor
+
+
+class Triples(NamedTuple):
+    """The edges that are nearer than the three-body cutoff, the same for every block.
+
+    Parameters
+    ----------
     near
         Their indices among all edges, ascending, shape (E',).
-    sources
-        f_c(r_ik) R_ln(r_ik) sqrt((2l+1)/4 pi) C_lm(r_ik), what each edge gives to its centre, shape (E', n L^2).
-    readers
-        f_c(r_ij) C_lm(r_ij), with which each edge reads it, shape (E', n L^2).
+    i, j
+        Centre and neighbour of each, shape (E',).
     sum_over_m
         0 or 1, shape (n L^2, n L).
     """
 
+    near: Tensor
     i: Tensor
     j: Tensor
-    near: Tensor
-    sources: Tensor
-    readers: Tensor
     sum_over_m: Tensor
 
 
@@ -130,12 +147,12 @@ class ThreeBody(nn.Module):
         self.neighbour = nn.Linear(nodes, functions)
         self.update = GatedPerceptron([functions, edges], bias=False)
 
-    def forward(self, v: Tensor, e: Tensor, t: Triples) -> Tensor:
+    def forward(self, v: Tensor, e: Tensor, geometry: Geometry, t: Triples) -> Tensor:
         """Return the new edge vectors (E, edges)."""
         weights = torch.sigmoid(self.neighbour(v)) @ t.sum_over_m.T
-        own = t.sources * gather(weights, t.j)
+        own = geometry.sources * gather(weights, t.j)
         others = gather(scatter(own, t.i, len(v)), t.i) - own
-        return e.index_add(0, t.near, self.update((others * t.readers) @ t.sum_over_m))
+        return e.index_add(0, t.near, self.update((others * geometry.readers) @ t.sum_over_m))
 
 
 class Block(nn.Module):
@@ -162,9 +179,10 @@ class Block(nn.Module):
         self.node_update = PairPerceptron(nodes, edges, [units, units, nodes])
         self.node_weight = nn.Linear(basis, nodes, bias=False)
 
-    def forward(self, v: Tensor, e: Tensor, h: Tensor, i: Tensor, j: Tensor, t: Triples) -> tuple[Tensor, Tensor]:
+    def forward(self, state: State, geometry: Geometry, i: Tensor, j: Tensor, *triples: Tensor) -> State:
         """Return the new atom vectors (N, nodes) and edge vectors (E, edges)."""
-        e = self.three_body(v, e, t)
-        e = e + self.edge_update.pairs(v, e, i, j) * self.edge_weight(h)
-        message = self.node_update.pairs(v, e, i, j) * self.node_weight(h)
+        v, *changed = state
+        e = self.three_body(v, changed[0] if changed else geometry.e, geometry, Triples(*triples))
+        e = e + self.edge_update.pairs(v, e, i, j) * self.edge_weight(geometry.h)
+        message = self.node_update.pairs(v, e, i, j) * self.node_weight(geometry.h)
         return v + scatter(message, i, len(v)), e

@@ -13,11 +13,15 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, KeelWarning
+from keel.potentials import layered
 from keel.potentials.base import Potential
 from keel.potentials.compiled import agree, compiled
+from keel.potentials.layered import Chain, atomic_energies
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
+MANY_EDGES = 500_000
+"""More edges are evaluated layer by layer."""
 PROVEN_EDGES = 2_000
 """Compiled code is compared with plain code for so many edges: plain code takes more memory."""
 
@@ -50,7 +54,7 @@ class Network(Potential):
     ``scale`` (eV) is a fixed number, the root mean square of the DFT training forces in eV/angstrom, so that the
     network itself works with numbers of order one.
 
-    A concrete network implements :meth:`network_energies`, a function of tensors only, and names its ``presets``.
+    A concrete network implements :meth:`chain`, a function of tensors only, and names its ``presets``.
 
     Parameters
     ----------
@@ -65,6 +69,12 @@ class Network(Potential):
     compilable = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Options by the name of the preset: ``"small"``, ``"default"``, ``"paper"``."""
+
+    layer_by_layer: bool | None = None
+    """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
+    (gradient checkpointing; in training, of compiled networks). None: for more than :data:`MANY_EDGES` edges."""
+    trained_in_layers: bool = False
+    """Compiled layer by layer for training, where compiling the whole would take many minutes."""
 
     scale: Tensor
 
@@ -82,19 +92,19 @@ class Network(Potential):
         self.register_buffer("scale", torch.ones(()))
 
     @abstractmethod
-    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
-        """Return the energy of each atom in units of ``scale``, shape (N,), from edge vectors (E, 3) in angstrom.
+    def chain(self, edges: Edges) -> Chain:
+        """Return the network as a chain that ends with the energy of each atom in units of ``scale``.
 
-        The function may be compiled: shapes must not depend on the values of tensors.
+        It may be compiled: shapes must not depend on the values of tensors.
         """
 
     def near(self, vectors: Tensor) -> Tensor:
-        """Return the edges that :meth:`network_energies` finds in ``edges.near``, shape (E',); none by default."""
+        """Return the edges that :meth:`chain` finds in ``edges.near``, shape (E',); none by default."""
         return vectors.new_empty(0, dtype=torch.int64)
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
-        return self.scale * self.network_energies(self.edges(graph, vectors), vectors)
+        return self.scale * atomic_energies(self.chain(self.edges(graph, vectors)), vectors)
 
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
@@ -102,15 +112,31 @@ class Network(Potential):
         """See :class:`Potential`."""
         if self.compiled and graph.n_edges >= FEWEST_EDGES:
             edges, vectors = self.edges(graph, vectors), vectors.detach()
-            result = self.compiled_energies_and_gradient(edges, vectors)
+            result = self._compiled_energies_and_gradient(edges, vectors)
             if result is not None and self._proven(edges, vectors, differentiable):
                 return result
             self.compiled = False
+        if self._in_layers(graph.n_edges):
+            return self._layered_energies_and_gradient(self.edges(graph, vectors), vectors.detach())
         return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
 
-    def compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return what :func:`scaled_energies_and_gradient` does, by compiled code; None if it cannot be compiled."""
-        return compiled(scaled_energies_and_gradient, self, edges, vectors)
+    def _in_layers(self, n_edges: int) -> bool:
+        return n_edges > MANY_EDGES if self.layer_by_layer is None else self.layer_by_layer
+
+    def _compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return atomic energies in eV and the gradient of their sum, by compiled code; None if nothing compiles."""
+        training = torch.is_grad_enabled()
+        if not (self._in_layers(len(vectors)) or (training and self.trained_in_layers)):
+            return compiled(scaled_energies_and_gradient, self, edges, vectors)
+        try:
+            return self._layered_energies_and_gradient(edges, vectors)
+        except layered.NotCompiledError:
+            return None
+
+    def _layered_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        results = layered.energies_and_gradient(self.chain(edges), vectors, compile=self.compiled)
+        energies, gradient = (self.scale * result for result in results)
+        return energies, gradient
 
     def _proven(self, edges: Edges, vectors: Tensor, differentiable: bool) -> bool:
         """Return whether compiled code gives the right numbers for some edges of a first batch, see :func:`agree`."""
@@ -118,7 +144,7 @@ class Network(Potential):
         if kind not in self._proofs:
             n = PROVEN_EDGES
             few = Edges(edges.species, edges.i[:n], edges.j[:n], edges.near[edges.near < n])
-            fast = self.compiled_energies_and_gradient(few, vectors[:n])
+            fast = self._compiled_energies_and_gradient(few, vectors[:n])
             if fast is None:
                 return False
             pairs = (fast, scaled_energies_and_gradient(self, few, vectors[:n]))
@@ -172,7 +198,7 @@ def scaled_energies_and_gradient(network: Network, edges: Edges, vectors: Tensor
     """
 
     def total(vectors: Tensor) -> tuple[Tensor, Tensor]:
-        energies = network.scale * network.network_energies(edges, vectors)
+        energies = network.scale * atomic_energies(network.chain(edges), vectors)
         return energies.sum(), energies
 
     gradient, energies = torch.func.grad(total, has_aux=True)(vectors)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-LEAST_WORK = 2_000_000
+LEAST_WORK = 1_000_000
 """Multiplications below which a call of oneDNN takes longer than it saves."""
 FEW, MANY = 17, 64
 """Numbers of features between which gradients of weights are as fast by default."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from keel.errors import ConfigError
-from keel.potentials.layered import NotCompiledError, energies_and_gradient
+from keel.potentials.layered import Chain, State
 from keel.potentials.network import Edges, Mode, Network, Preset
 from keel.potentials.radial import ExponentialNormalBasis, FreeGaussianBasis
-from keel.potentials.torchmd_et_blocks import ACTIVATIONS, Attention, NeighbourEmbedding, PairGeometry, State
+from keel.potentials.torchmd_et_blocks import ACTIVATIONS, Attention, NeighbourEmbedding, PairGeometry
 from keel.potentials.torchmd_et_heads import EquivariantScalarHead, ScalarHead
 
 RadialBasis = Literal["expnorm", "gauss"]
@@ -98,6 +97,7 @@ class TorchMDET(Network):
     """
 
     half_list = True
+    trained_in_layers = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {**_COMMON, "channels": 32, "layers": 2, "heads": 4},
         "default": {**_COMMON, "channels": 64, "layers": 4, "heads": 8},
@@ -163,30 +163,12 @@ class TorchMDET(Network):
         """See :class:`Potential`."""
         return {"elements": list(self.elements or ()), "mode": self.mode, **self.chosen}
 
-    def start(self, species: Tensor) -> State:
-        """Return the state before the first layer: the embeddings of the elements."""
-        x = self.embedding(species)
-        return (x, self.second_embedding(species)) if self.chosen["neighbor_embedding"] else (x,)
-
-    def network_energies(self, edges: Edges, vectors: Tensor) -> Tensor:
+    def chain(self, edges: Edges) -> Chain:
         """See :class:`Network`."""
-        geometry, state = self.geometry(vectors), self.start(edges.species)
-        for layer in self.layers:
-            state = layer(state, geometry, edges.i, edges.j)
-        energies: Tensor = self.head(state)
-        return energies
-
-    def compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
-        """See :class:`Network`; for training compiled layer by layer, or compiling would take many minutes."""
-        if not torch.is_grad_enabled():
-            return super().compiled_energies_and_gradient(edges, vectors)
-        start, constants = self.start(edges.species), (edges.i, edges.j)
-        try:
-            results = energies_and_gradient(self.geometry, start, list(self.layers), self.head, vectors, constants)
-        except NotCompiledError:
-            return None
-        energies, gradient = (self.scale * result for result in results)
-        return energies, gradient
+        start: State = (self.embedding(edges.species),)
+        if self.chosen["neighbor_embedding"]:
+            start = (*start, self.second_embedding(edges.species))
+        return Chain(start, self.geometry, self.layers, self.head, (edges.i, edges.j))
 
 
 def _check(options: Mapping[str, Any], mode: str) -> None:

@@ -3,6 +3,8 @@
 A pair of atoms stands once in the list: its radial features are those of both its messages, i <- j and j <- i. An atom
 also sends a message to itself, whose radial features are the same for all atoms: it needs no edge.
 
+The state is the scalars x (N, C), and the vectors V (3, N, C) unless all are zero or nobody reads them.
+
 Vectors are (3, N, C), so that each component is an array of its own like the scalars: compilers merge operations on
 arrays of one shape.
 """
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from keel.potentials.gather import gather, scatter
+from keel.potentials.layered import State
 from keel.potentials.radial import cosine_cutoff
 
 # log 2 in float32, as the reference has it in every precision.
@@ -32,8 +35,6 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 
 Filter = tuple[Tensor, Tensor]
-State = tuple[Tensor, ...]
-"""What the atoms carry: scalars x (N, C), and vectors V (3, N, C) unless all are zero or nobody reads them."""
 
 
 class Geometry(NamedTuple):
@@ -76,7 +77,7 @@ class PairGeometry(nn.Module):
         super().__init__()
         self.basis, self.cutoff, self.lower, self.softening = basis, cutoff, lower, softening
 
-    def forward(self, vectors: Tensor) -> Geometry:
+    def forward(self, vectors: Tensor, *_: Tensor) -> Geometry:
         """Return the geometry of edge vectors (P, 3) in angstrom."""
         components = torch.stack(vectors.unbind(1))
         r = soft_norm(components, self.softening)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from keel.potentials.torchmd_et_blocks import ACTIVATIONS, State, linear, soft_norm
+from keel.potentials.layered import State
+from keel.potentials.torchmd_et_blocks import ACTIVATIONS, linear, soft_norm
 
 
 class GatedBlock(nn.Module):

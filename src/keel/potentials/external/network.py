@@ -44,6 +44,6 @@ class ForeignNetwork(Network):
         # Not as other networks, which may be compiled.
         return Potential.energies_and_gradient(self, graph, vectors, differentiable=differentiable)
 
-    def network_energies(self, edges: Edges, vectors: Tensor) -> NoReturn:
+    def chain(self, edges: Edges) -> NoReturn:
         """Refuse: what other packages need of a batch is more than ``edges``."""
         raise NotImplementedError(f"the energies of a {type(self).__name__} are those of atomic_energies")
