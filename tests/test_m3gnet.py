@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.polynomial import legendre
 from scipy.special import spherical_jn
 from torch import nn
+from typer.testing import CliRunner
 
 import keel
 from keel.atoms.frame import Frame
+from keel.cli import app
 from keel.interfaces.matgl import convert, from_matgl
 from keel.potentials.bessel import smooth_bessel_basis, spherical_bessel_basis, spherical_bessel_roots
 from keel.potentials.harmonics import AngularBasis, racah_harmonics
@@ -257,6 +259,19 @@ class TestCheckpoints:
         assert net.offsets()[[14, 8, 1]].tolist() == [-3.0, -7.5, 0.25]
         net.save(str(tmp_path / "net.safetensors"))
         assert keel.load(tmp_path / "net.safetensors").config() == net.config()
+
+    def test_command(self, tmp_path):
+        out = tmp_path / "net.safetensors"
+        arguments = ["import", str(checkpoint(tmp_path)), "--out"]
+        done = CliRunner().invoke(app, [*arguments, str(out)])
+        assert done.exit_code == 0, done.output
+        assert "M3GNet of 3 elements" in done.output
+        frame, energy, *_ = stored("bessel")[2][2]
+        found = keel.load(out)(keel.batch(frame, 5.0, dtype=torch.float64)).energy
+        assert float(found[0]) == pytest.approx(float(energy), rel=1e-10)
+        assert "suffix .safetensors" in str(CliRunner().invoke(app, [*arguments, "net.json"]).exception)
+        refused = CliRunner().invoke(app, [*arguments, str(out), "--elements", "Si"])
+        assert isinstance(refused.exception, keel.ConfigError)
 
     def test_a_model_without_potential(self, tmp_path):
         description, state, _ = stored("smooth")

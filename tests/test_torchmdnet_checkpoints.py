@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import keel
+from keel.cli import app
 from keel.errors import KeelWarning
 from keel.interfaces.torchmdnet import from_torchmdnet
 from torchmd_et_reference import stored
@@ -49,6 +51,15 @@ class TestRead:
         net = from_torchmdnet(checkpoint(tmp_path), ["Si", "O"])
         net.save(str(tmp_path / "net.safetensors"))
         assert torch.equal(prediction(keel.load(tmp_path / "net.safetensors")).energy, prediction(net).energy)
+
+    def test_command(self, tmp_path):
+        out, path = tmp_path / "net.safetensors", checkpoint(tmp_path)
+        options = ["--out", str(out), "--elements", "Si, O", "--energy-unit", "2"]
+        done = CliRunner().invoke(app, ["import", str(path), *options])
+        assert done.exit_code == 0, done.output
+        assert "TorchMDET of 2 elements" in done.output
+        expected = [2 * e for e in stored("smooth").energies]
+        assert prediction(keel.load(out)).energy.tolist() == pytest.approx(expected, rel=1e-9)
 
     @pytest.mark.parametrize(
         "how",
