@@ -20,7 +20,7 @@ from keel.potentials.layered import Chain, atomic_energies
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
-MANY_EDGES = 500_000
+MANY_EDGES = 300_000
 """More edges are evaluated layer by layer."""
 PROVEN_EDGES = 2_000
 """Compiled code is compared with plain code for so many edges: plain code takes more memory."""
