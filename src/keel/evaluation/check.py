@@ -1,0 +1,130 @@
+"""What every probe of a potential answers with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keel.atoms.frame import Array
+
+Outcome = Literal["passed", "failed", "noted", "skipped"]
+"""``noted``: numbers to look at, for which there is no limit; ``skipped``: the probe does not apply, and says why."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a probe found.
+
+    Parameters
+    ----------
+    name
+        As it stands in tables.
+    value
+        In ``unit``; NaN if it could not be found.
+    unit
+        Empty for pure numbers.
+    limit
+        The largest absolute value that passes; None if there is no limit.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    limit: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value keeps to its limit; NaN does not."""
+        return self.limit is None or abs(self.value) <= self.limit
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve to draw.
+
+    Parameters
+    ----------
+    name
+        In the legend.
+    x, y
+        Values, shape (K,).
+    x_label, y_label
+        With units.
+    low, high
+        A band around y, shape (K,).
+    """
+
+    name: str
+    x: Array
+    y: Array
+    x_label: str
+    y_label: str
+    low: Array | None = None
+    high: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """What a probe found out about a potential.
+
+    Parameters
+    ----------
+    name
+        Of the probe, e.g. ``"equation of state"``.
+    metrics
+        Numbers, the most telling first.
+    curves
+        To draw.
+    outcome
+        See :data:`Outcome`.
+    verdict
+        One plain sentence with the number that decided.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    curves: tuple[Curve, ...]
+    outcome: Outcome
+    verdict: str
+
+    def __getitem__(self, name: str) -> float:
+        """Return the value of a metric."""
+        return {metric.name: metric.value for metric in self.metrics}[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain data for JSON; numbers that are not finite become None."""
+        return {
+            "name": self.name,
+            "outcome": self.outcome,
+            "verdict": self.verdict,
+            "metrics": [{**vars(m), "value": _finite(m.value), "passed": m.passed} for m in self.metrics],
+            "curves": [
+                {k: [_finite(x) for x in v.tolist()] if isinstance(v, np.ndarray) else v for k, v in vars(c).items()}
+                for c in self.curves
+            ],
+        }
+
+
+def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: str, bad: str) -> CheckResult:
+    """Return a result that passes if every metric keeps to its limit.
+
+    Parameters
+    ----------
+    good
+        The verdict if it passes.
+    bad
+        The verdict if it fails; the metrics that do not keep to their limits are added.
+    """
+    broken = [m for m in metrics if not m.passed]
+    if not broken:
+        return CheckResult(name, tuple(metrics), tuple(curves), "passed", good)
+    found = ", ".join(f"{m.name} {m.value:.3g} {m.unit}".rstrip() + f" (at most {m.limit:.3g})" for m in broken)
+    return CheckResult(name, tuple(metrics), tuple(curves), "failed", f"{bad}: {found}")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
