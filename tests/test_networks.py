@@ -76,7 +76,7 @@ class TestEveryNetwork:
         monkeypatch.setattr(layered, "energies_and_gradient", watched)
         net, frames = network(["P"], cutoff=3.0, preset="small"), keel.datasets.phosphorus()
         small, large = (keel.batch(frames[:n], 3.0) for n in (1, 8))
-        monkeypatch.setattr("keel.potentials.network.MANY_EDGES", net.prepare(small).n_edges)
+        monkeypatch.setattr(network, "many_edges", net.prepare(small).n_edges)
         net(small)
         assert not seen
         net(large)

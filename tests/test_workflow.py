@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from keel.cli import app, main
@@ -203,4 +204,30 @@ class TestCommandLine:
             "--strategy", "pretrain", "--batch-size", "2", capsys=capsys,
         )  # fmt: skip
         assert code == 0
-        assert keel.load(tmp_path / "m" / "potential.safetensors").elements == (15,)
+        first = keel.load(tmp_path / "m" / "potential.safetensors")
+        assert first.elements == (15,)
+        again = [
+            "train",
+            str(tmp_path / "p.extxyz"),
+            "--steps",
+            "2",
+            "--start",
+            str(tmp_path / "m/potential.safetensors"),
+        ]
+        code, _ = self.run(*again, "--strategy", "vanilla", "--out", str(tmp_path / "n"), capsys=capsys)
+        assert code == 0
+        second = keel.load(tmp_path / "n" / "potential.safetensors")
+        assert second.config() == first.config() and torch.equal(second.scale, first.scale)
+        assert not torch.equal(second.embedding.weight, first.embedding.weight)
+        code, error = self.run(*again, "--cutoff", "4", "--out", str(tmp_path / "o"), capsys=capsys)
+        assert code == 2 and "--cutoff are for a new network" in error
+
+    def test_train_a_preset(self, tmp_path, capsys):
+        import keel
+
+        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:8])
+        arguments = ["train", str(tmp_path / "p.extxyz"), "--steps", "1", "--strategy", "vanilla", "--preset", "small"]
+        code, _ = self.run(*arguments, "--network", "M3GNet", "--out", str(tmp_path / "m"), capsys=capsys)
+        assert code == 0
+        found = keel.load(tmp_path / "m" / "potential.safetensors")
+        assert found.config() == keel.M3GNet(["P"], preset="small").config()

@@ -11,8 +11,10 @@ import typer
 def train(
     files: Annotated[list[Path], typer.Argument(help="DFT-labelled structures.")],
     out: Annotated[Path, typer.Option(help="Folder for the potential, its metrics and the checkpoint.")],
-    network: Annotated[str, typer.Option(help="Class of the network.")] = "CGCNN",
-    cutoff: Annotated[float, typer.Option(help="Cutoff of the network in angstrom.")] = 5.0,
+    network: Annotated[str, typer.Option(help="Class of the network: CGCNN, M3GNet, TorchMDET, ...")] = "CGCNN",
+    preset: Annotated[str | None, typer.Option(help="Size of the network: small, default or paper.")] = None,
+    cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
     strategy: Annotated[str, typer.Option(help="vanilla, sam or pretrain.")] = "pretrain",
     teacher: Annotated[
         Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")
@@ -25,13 +27,14 @@ def train(
 ) -> None:
     """Train a network on DFT-labelled structures; killed, it goes on from its checkpoint.
 
-    Example: keel train train.extxyz --strategy pretrain --out model
+    Example: keel train train.extxyz --network M3GNet --preset small --strategy pretrain --out model
 
     writes model/potential.safetensors, for keel evaluate, keel md, keel.load and the ASE calculator.
     """
     from keel.atoms.read import read
     from keel.atoms.splits import split
     from keel.config import NetworkSettings, parse
+    from keel.errors import ConfigError
     from keel.fitting import fit_eam
     from keel.potentials import load
     from keel.progress import bar, console
@@ -43,14 +46,18 @@ def train(
     settings = parse(
         TrainingSettings, {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}, "keel train"
     )
+    if start is not None and (preset or cutoff):
+        raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
+    given = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
+    described = NetworkSettings(start=str(start)) if start else NetworkSettings(architecture=network, **given)
     chosen = strategy_of(strategy)
     frames = read(files)
     parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
     labels = None
     if chosen.needs_teacher:
         labels = load(teacher) if teacher else fit_eam(parts.train).potential
-    model = build_network(NetworkSettings(architecture=network, cutoff=cutoff), elements_of(frames), seed)
-    with bar(f"train {network} ({strategy})", steps) as advance:
+    model = build_network(described, elements_of(frames), seed)
+    with bar(f"train {type(model).__name__} ({strategy})", steps) as advance:
         result = train_network(
             model,
             parts.train,
@@ -60,6 +67,7 @@ def train(
             settings=settings,
             seed=seed,
             folder=out,
+            fresh=start is None,
             on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
         )
     result.potential.save(str(out / "potential.safetensors"))

@@ -102,6 +102,7 @@ class CGCNN(Network):
     """
 
     half_list = True
+    many_edges: ClassVar[int] = 50_000  # pairs; it costs a quarter of the time, for other networks half
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {"cutoff": 5.0, "features": 32, "convolutions": 2, "gaussians": 40, "hidden": 64},
         "default": {"cutoff": 5.0, "features": 64, "convolutions": 3, "gaussians": 50, "hidden": 128},

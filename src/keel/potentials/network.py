@@ -20,8 +20,6 @@ from keel.potentials.layered import Chain, atomic_energies
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
-MANY_EDGES = 300_000
-"""More edges are evaluated layer by layer."""
 PROVEN_EDGES = 2_000
 """Compiled code is compared with plain code for so many edges: plain code takes more memory."""
 
@@ -72,7 +70,9 @@ class Network(Potential):
 
     layer_by_layer: bool | None = None
     """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
-    (gradient checkpointing; in training, of compiled networks). None: for more than :data:`MANY_EDGES` edges."""
+    (gradient checkpointing; in training, of compiled networks). None: for more than ``many_edges``."""
+    many_edges: ClassVar[int] = 300_000
+    """More edges are evaluated layer by layer."""
     trained_in_layers: bool = False
     """Compiled layer by layer for training, where compiling the whole would take many minutes."""
 
@@ -121,7 +121,7 @@ class Network(Potential):
         return super().energies_and_gradient(graph, vectors, differentiable=differentiable)
 
     def _in_layers(self, n_edges: int) -> bool:
-        return n_edges > MANY_EDGES if self.layer_by_layer is None else self.layer_by_layer
+        return n_edges > self.many_edges if self.layer_by_layer is None else self.layer_by_layer
 
     def _compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return atomic energies in eV and the gradient of their sum, by compiled code; None if nothing compiles."""
