@@ -71,7 +71,7 @@ class Network(Potential):
     layer_by_layer: bool | None = None
     """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
     (gradient checkpointing; in training, of compiled networks). None: for more than ``many_edges``."""
-    many_edges: ClassVar[int] = 300_000
+    many_edges: ClassVar[int] = 200_000
     """More edges are evaluated layer by layer."""
     trained_in_layers: bool = False
     """Compiled layer by layer for training, where compiling the whole would take many minutes."""
