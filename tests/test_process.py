@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from keel.process import keep_freed_memory
+from keel.process import give_back_freed_memory, keep_freed_memory
 
 SCRIPT = """
 import resource, torch
-from keel.process import keep_freed_memory
+from keel.process import give_back_freed_memory, keep_freed_memory
 torch.set_num_threads(1)
 
 def faults():
@@ -23,20 +23,24 @@ def faults():
 before = faults()
 keep_freed_memory()
 faults()
-print(before, faults())
+after = faults()
+give_back_freed_memory()
+print(before, after, faults())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_is_not_fetched_again():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    before, after = map(int, done.stdout.split())
+    before, after, again = map(int, done.stdout.split())
     assert after < before / 5
+    assert again > 2 * after + 1000
 
 
 def test_without_that_function(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     keep_freed_memory.cache_clear()
     keep_freed_memory()
+    give_back_freed_memory()
     keep_freed_memory.cache_clear()
     assert float(torch.ones(3).sum()) == 3

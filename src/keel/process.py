@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from functools import cache
 
 import torch
@@ -24,9 +25,15 @@ def keep_freed_memory() -> None:
     Otherwise large tensors are given back to the system and fetched again page by page in each step of a training or a
     simulation on CPU, which takes up to a third of its time.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
     for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-        mallopt(parameter, 2**30)
+        _glibc("mallopt", parameter, 2**30)
+
+
+def give_back_freed_memory() -> None:
+    """Give memory back to the system after work that is not repeated, such as compiling."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
+    with suppress(AttributeError, OSError, TypeError):  # on another system, or with another C library
+        getattr(ctypes.CDLL(None), function)(*arguments)

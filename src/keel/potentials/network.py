@@ -17,6 +17,7 @@ from keel.potentials import layered
 from keel.potentials.base import Potential
 from keel.potentials.compiled import agree, compiled
 from keel.potentials.layered import Chain, atomic_energies
+from keel.process import give_back_freed_memory
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
@@ -149,6 +150,7 @@ class Network(Potential):
                 return False
             pairs = (fast, scaled_energies_and_gradient(self, few, vectors[:n]))
             self._proofs[kind] = agree(*([*p, *(self._slopes(*p) if differentiable else ())] for p in pairs))
+            give_back_freed_memory()  # of the compiler
             if not self._proofs[kind]:
                 warnings.warn(
                     f"the compiler of PyTorch {torch.__version__} gives wrong numbers for this {type(self).__name__}; "
