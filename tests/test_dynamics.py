@@ -48,13 +48,17 @@ def test_alone_is_as_in_a_batch(ensemble):
         assert np.abs(alone.last.frame.positions - start.positions).max() > 0.05
 
 
-@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
+@pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
 def test_wrapping_and_translation_do_not_matter(ensemble):
     start = argon()
-    shifts = np.random.default_rng(0).integers(-3, 4, size=(len(start), 3)) @ start.cell
-    moved = start.replace(positions=start.positions + shifts + 0.37)
-    a, b = run([start], ensemble=ensemble)[0].last, run([moved], ensemble=ensemble)[0].last
-    np.testing.assert_allclose(b.frame.positions - shifts - 0.37, a.frame.positions, atol=1e-9)
+    images = np.random.default_rng(0).integers(-3, 4, size=(len(start), 3))
+    moved = start.replace(positions=start.positions + images @ start.cell + 0.37)
+    a, b = run([start], ensemble=ensemble)[0].last.frame, run([moved], ensemble=ensemble)[0].last.frame
+    assert (np.abs(a.cell - start.cell).max() > 1e-3) == (ensemble == "npt")
+    np.testing.assert_allclose(b.cell, a.cell, atol=1e-9)
+    back = b.positions - images @ b.cell
+    np.testing.assert_allclose(back - a.positions, np.broadcast_to(back[0] - a.positions[0], back.shape), atol=1e-8)
+    np.testing.assert_allclose(back[0] - a.positions[0], 0.37, rtol=0.05)
 
 
 def test_rotation_and_permutation_do_not_matter():
@@ -145,7 +149,7 @@ def test_ase_atoms_can_start():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ensemble": "npt"}, "nvt or nve"),
+        ({"ensemble": "nph"}, "nvt, nve or npt"),
         ({"timestep": 0.0}, "timestep must be positive"),
         ({"temperature": -1}, "must not be negative"),
         ({"steps": -1}, "must not be negative"),
@@ -193,6 +197,28 @@ def test_verlet_list_is_a_fresh_list_at_every_step(seed, half_list, skin):
             torch.testing.assert_close(vectors, graph.edge_vectors(), rtol=0, atol=1e-12)
             assert bool((graph.edge_index[0].diff() >= 0).all())
         assert edges_of(graph) == edges_of(fresh)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.booleans(), st.floats(0.0, 1.5))
+def test_verlet_list_of_changing_cells_is_a_fresh_list_at_every_step(seed, half_list, skin):
+    rng = np.random.default_rng(seed)
+    frames = [argon(1), skewed(), argon(2)]
+    lists = VerletList(frames, 6.0, skin=skin, half_list=half_list, dtype=DOUBLE)
+    for step in range(8):
+        scales = rng.uniform(0.93, 1.05, len(frames))
+        frames = [
+            f.replace(positions=s * (f.positions + rng.normal(scale=0.05, size=(len(f), 3))), cell=s * f.cell)
+            for f, s in zip(frames, scales, strict=True)
+        ]
+        if step == 5:
+            frames = frames[1:]
+            lists.keep([1, 2])
+        positions = torch.from_numpy(np.concatenate([f.positions for f in frames]))
+        graph, vectors = lists.update(positions, torch.from_numpy(np.stack([f.cell for f in frames])))
+        torch.testing.assert_close(vectors, graph.edge_vectors(), rtol=0, atol=1e-12)
+        fresh = keel.batch(frames, 6.0, half_list=half_list, dtype=DOUBLE)
+        assert edges_of(graph.to_full_list()) == edges_of(fresh.to_full_list())
 
 
 def test_verlet_list_is_rebuilt_only_where_atoms_have_moved():

@@ -9,7 +9,7 @@ from ase.md.verlet import VelocityVerlet
 from keel.atoms.elements import MASSES
 from keel.dynamics import Snapshot, simulate
 from keel.dynamics.integrators import BOLTZMANN, maxwell_boltzmann
-from keel.dynamics.noise import BLOCK, LangevinNoise, gaussian
+from keel.dynamics.noise import BLOCK, Noise, gaussian
 from keel.errors import ConfigError
 from keel.interfaces.ase import KeelCalculator
 from keel.potentials import LennardJones
@@ -136,11 +136,11 @@ def test_velocities_have_no_momentum_and_a_canonical_spread():
 def test_noise_is_a_pure_function_of_seed_run_and_step():
     device = torch.device("cpu")
     steps = [0, 1, BLOCK - 1, BLOCK, 5 * BLOCK + 3]
-    together = LangevinNoise(7, [0, 3, 9], [2, 4, 1], device)
+    together = Noise(7, [0, 3, 9], [(2, 3), (4, 3), (1, 3)], device)
     forward = {step: together.at(step).clone() for step in steps}
     for step in reversed(steps):
         torch.testing.assert_close(together.at(step), forward[step], rtol=0, atol=0)
-        alone = LangevinNoise(7, [3], [4], device).at(step)
+        alone = Noise(7, [3], [(4, 3)], device).at(step)
         torch.testing.assert_close(forward[step][2:6], alone, rtol=0, atol=0)
     together.keep([2])
     torch.testing.assert_close(together.at(1), forward[1][6:], rtol=0, atol=0)

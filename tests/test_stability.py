@@ -237,3 +237,18 @@ def test_command(tmp_path):
     assert frames[-1].energy is not None and [f.info["time_fs"] for f in frames[:3]] == [0.0, 10.0, 20.0]
     record = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
     assert record["time_to_failure_fs"] == [20.0, 20.0] and record["failure_cause"] == [None, None]
+
+
+def test_command_under_pressure(tmp_path):
+    keel.write(tmp_path / "start.extxyz", [argon(1)])
+    LennardJones(cutoff=6.0).save(tmp_path / "lj.json")
+    arguments = ["md", str(tmp_path / "lj.json"), str(tmp_path / "start.extxyz"), "-T", "30", "--length-fs", "100"]
+    written = []
+    for options in (["--pressure", "0"], ["--pressure", "0", "--to-pressure", "50"]):
+        out = tmp_path / f"out{len(options)}.extxyz"
+        done = CliRunner().invoke(app, [*arguments, *options, "--out", str(out)])
+        assert done.exit_code == 0, done.output
+        written.append(np.linalg.det(keel.read(out)[-1].cell))
+    assert written[1] < 0.97 * written[0]
+    for wrong, message in ((["--nve", "--pressure", "0"], "exclude each other"), (["--to-pressure", "1"], "needs")):
+        assert message in str(CliRunner().invoke(app, [*arguments, *wrong]).exception)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,10 @@ def md(
     timestep: Annotated[float | None, typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,
     friction: Annotated[float, typer.Option(help="Of the Langevin thermostat in 1/fs.")] = 0.01,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
+    pressure: Annotated[
+        float | None, typer.Option(help="In GPa: constant pressure instead of constant volume, isotropic.")
+    ] = None,
+    to_pressure: Annotated[float | None, typer.Option(help="Raise or lower the pressure to this during a run.")] = None,
     seed: Annotated[int, typer.Option(help="Fixes velocities and noise.")] = 0,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
     out: Annotated[Path | None, typer.Option(help="Write the trajectories of all runs to this file.")] = None,
@@ -39,9 +43,17 @@ def md(
     from keel.atoms.read import read
     from keel.atoms.write import write
     from keel.dynamics import stability
+    from keel.errors import ConfigError
     from keel.potentials.files import load
     from keel.progress import bar
 
+    if nve and pressure is not None:
+        raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
+    if to_pressure is not None and pressure is None:
+        raise ConfigError("--to-pressure needs --pressure, where the ramp begins")
+    ensemble: dict[str, Any] = {"ensemble": "nve" if nve else "nvt"}
+    if pressure is not None:
+        ensemble = {"ensemble": "npt", "pressure": (pressure, pressure if to_pressure is None else to_pressure)}
     starts = read(file, index=index, require=())
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
@@ -53,7 +65,7 @@ def md(
             timestep=timestep,
             friction=friction,
             seed=seed,
-            ensemble="nve" if nve else "nvt",
+            **ensemble,
             record_every=record_every if out is not None else 0,
             device=device,
             callback=advance,

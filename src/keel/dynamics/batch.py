@@ -14,9 +14,10 @@ from torch import Tensor
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Frame
 from keel.atoms.verlet import VerletList
+from keel.dynamics import barostat
 from keel.dynamics import integrators as flow
 from keel.dynamics.criteria import Criterion, Moment, first_cause
-from keel.dynamics.noise import LangevinNoise
+from keel.dynamics.noise import Noise
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.potentials.base import Potential
 
@@ -31,13 +32,21 @@ class _State:
     step: int
     positions: Tensor
     velocities: Tensor
+    cell: Tensor
     energy: Tensor
     forces: Tensor
+    stress: Tensor
 
     def of(self, structures: Tensor, atoms: Tensor) -> _State:
         """Return the state of some structures only."""
         return _State(
-            self.step, self.positions[atoms], self.velocities[atoms], self.energy[structures], self.forces[atoms]
+            self.step,
+            self.positions[atoms],
+            self.velocities[atoms],
+            self.cell[structures],
+            self.energy[structures],
+            self.forces[atoms],
+            self.stress[structures],
         )
 
 
@@ -79,7 +88,8 @@ class RunningBatch:
             dtype=potential.dtype,
             device=self.device,
         )
-        self.noise = LangevinNoise(settings.seed, self.runs, [len(f) for f in self.frames], self.device)
+        self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
+        self.cell_noise = Noise(settings.seed, self.runs, [(1,) for _ in self.frames], self.device, "barostat")
         self._set_atoms()
         velocities = [
             s.velocities
@@ -88,7 +98,8 @@ class RunningBatch:
             for s, run in zip(starts, runs, strict=True)
         ]
         positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
-        self.state = self._evaluated(self.first_step, positions, self._tensor(np.concatenate(velocities)))
+        cell = self._tensor(np.stack([f.cell for f in self.frames]))
+        self.state = self._evaluated(self.first_step, positions, self._tensor(np.concatenate(velocities)), cell)
         self.recent: deque[_State] = deque(maxlen=settings.recent)
 
     def run(self) -> Iterator[int]:
@@ -117,14 +128,36 @@ class RunningBatch:
             noise = self.noise.at(s.step)
             velocities = flow.thermalise(velocities, noise, self.masses, settings.temperature, decay)
             positions = flow.drift(positions, velocities, 0.5 * dt)
-        new = self._evaluated(s.step + 1, positions, velocities)
+        cell = s.cell
+        if settings.ensemble == "npt":
+            scale = self._scale(s)
+            atoms = scale.index_select(0, self.graph.batch)[:, None]
+            positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
+        new = self._evaluated(s.step + 1, positions, velocities, cell)
         return replace(new, velocities=flow.kick(velocities, new.forces, self.masses, 0.5 * dt))
 
-    def _evaluated(self, step: int, positions: Tensor, velocities: Tensor) -> _State:
-        self.graph, self.vectors = self.lists.update(positions)
-        prediction = self.potential(self.graph, vectors=self.vectors)
-        assert prediction.forces is not None
-        return _State(step, positions, velocities, prediction.energy, prediction.forces.double())
+    def _scale(self, state: _State) -> Tensor:
+        """Return by how much the barostat stretches each structure in this step, shape (B,)."""
+        settings = self.settings
+        volume = state.cell.det().abs()
+        kinetic = flow.kinetic_energy(state.velocities, self.masses, self.graph.batch, len(self.runs))
+        new = barostat.new_volume(
+            volume,
+            barostat.internal_pressure(kinetic, state.stress, volume),
+            self.cell_noise.at(state.step),
+            target=settings.pressure_at(state.step) * barostat.GPA,
+            temperature=settings.temperature,
+            rate=settings.compressibility / barostat.GPA / settings.pressure_time,
+            timestep=settings.timestep,
+        )
+        return (new / volume) ** (1 / 3)
+
+    def _evaluated(self, step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> _State:
+        self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
+        p = self.potential(self.graph, vectors=self.vectors)
+        assert p.forces is not None
+        assert p.stress is not None
+        return _State(step, positions, velocities, cell, p.energy, p.forces.double(), p.stress.double())
 
     def _examine(self) -> None:
         """Take out what has failed, then remember the state."""
@@ -186,6 +219,7 @@ class RunningBatch:
         start = self.frames[b]
         frame = start.replace(
             positions=state.positions[atoms].cpu().numpy().copy(),
+            cell=state.cell[b].cpu().numpy().copy(),
             energy=float(state.energy[b]),
             forces=state.forces[atoms].cpu().numpy().copy(),
             stress=None,
@@ -204,6 +238,7 @@ class RunningBatch:
         self.runs = [self.runs[b] for b in structures]
         self.frames = [self.frames[b] for b in structures]
         self.noise.keep(structures)
+        self.cell_noise.keep(structures)
         self.lists.keep(structures)
         self._set_atoms()
 

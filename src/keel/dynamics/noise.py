@@ -14,7 +14,7 @@ from keel.errors import ConfigError
 BLOCK = 16
 """Steps drawn at once; a constant, because the numbers depend on it."""
 
-_PURPOSES = {"noise": 0, "velocities": 1}
+_PURPOSES = {"noise": 0, "velocities": 1, "barostat": 2}
 
 
 def gaussian(seed: int, run: int, purpose: str, block: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -34,8 +34,8 @@ def gaussian(seed: int, run: int, purpose: str, block: int, shape: tuple[int, ..
     return np.random.Generator(np.random.Philox(key=key, counter=counter)).standard_normal(shape)
 
 
-class LangevinNoise:
-    """The noise of a batch of runs, step by step; runs may leave the batch.
+class Noise:
+    """Random numbers of a batch of runs, step by step; runs may leave the batch.
 
     Parameters
     ----------
@@ -43,22 +43,32 @@ class LangevinNoise:
         Shared by all runs.
     runs
         Number of each run, which together with the seed fixes its noise.
-    sizes
-        Number of atoms of each run.
+    shapes
+        Shape of each run's numbers in one step; they are joined along the first dimension.
+    purpose
+        ``"noise"`` of a thermostat or ``"barostat"``: numbers of different purposes have nothing in common.
     """
 
-    def __init__(self, seed: int, runs: Sequence[int], sizes: Sequence[int], device: torch.device) -> None:
-        self.seed, self.runs, self.sizes, self.device = seed, list(runs), list(sizes), device
+    def __init__(
+        self,
+        seed: int,
+        runs: Sequence[int],
+        shapes: Sequence[tuple[int, ...]],
+        device: torch.device,
+        purpose: str = "noise",
+    ) -> None:
+        self.seed, self.runs, self.shapes, self.device = seed, list(runs), list(shapes), device
+        self.purpose = purpose
         self._block: int | None = None
         self._numbers = torch.empty(0)
 
     def at(self, step: int) -> Tensor:
-        """Return xi ~ N(0, 1) for a step, float64, shape (N, 3)."""
+        """Return xi ~ N(0, 1) for a step, float64."""
         block, row = divmod(step, BLOCK)
         if block != self._block:
             drawn = [
-                gaussian(self.seed, run, "noise", block, (BLOCK, size, 3))
-                for run, size in zip(self.runs, self.sizes, strict=True)
+                gaussian(self.seed, run, self.purpose, block, (BLOCK, *shape))
+                for run, shape in zip(self.runs, self.shapes, strict=True)
             ]
             self._numbers = torch.from_numpy(np.concatenate(drawn, axis=1)).to(self.device)
             self._block = block
@@ -67,5 +77,5 @@ class LangevinNoise:
     def keep(self, structures: Sequence[int]) -> None:
         """Keep only these runs of the batch (indices in ascending order)."""
         self.runs = [self.runs[b] for b in structures]
-        self.sizes = [self.sizes[b] for b in structures]
+        self.shapes = [self.shapes[b] for b in structures]
         self._block = None

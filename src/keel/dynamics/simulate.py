@@ -33,6 +33,9 @@ def simulate(
     friction: float = 0.01,
     seed: int = 0,
     ensemble: Ensemble = "nvt",
+    pressure: float | tuple[float, float] = 0.0,
+    pressure_time: float = 500.0,
+    compressibility: float = 0.01,
     criteria: Sequence[Criterion] | None = None,
     record_every: int = 0,
     recent: int = 5,
@@ -46,7 +49,8 @@ def simulate(
 ) -> list[Trajectory]:
     """Simulate each structure until it fails or ``steps`` are done; the structures do not see each other.
 
-    NVT is Langevin dynamics with the BAOAB splitting, NVE velocity Verlet (:mod:`keel.dynamics.integrators`).
+    NVT is Langevin dynamics with the BAOAB splitting, NVE velocity Verlet (:mod:`keel.dynamics.integrators`), NPT
+    Langevin dynamics whose volume follows the pressure.
     Velocities are drawn at the temperature with zero total momentum and not rescaled. Velocities and noise are pure
     functions of (seed, run, step): a run is the same alone, in a batch, or continued from a :class:`Snapshot`.
     Positions and velocities are float64 and never wrapped, whatever the precision of the potential.
@@ -68,7 +72,11 @@ def simulate(
     seed
         Fixes velocities and noise, together with ``runs``.
     ensemble
-        ``"nvt"`` or ``"nve"``.
+        ``"nvt"``, ``"nve"``, or ``"npt"``: isotropic, by stochastic cell rescaling (:mod:`keel.dynamics.barostat`).
+    pressure
+        With npt, in GPa; two numbers: on a straight line from the first, when the run begins, to the second.
+    pressure_time, compressibility
+        With npt: relaxation time of the volume in fs, for a compressibility in 1/GPa that need only be about right.
     criteria
         When a run has failed; None: :func:`~keel.dynamics.criteria.default_criteria`, an empty list: never.
     record_every
@@ -103,7 +111,22 @@ def simulate(
     _check(frames, numbers)
     if timestep is None:
         timestep = default_timestep(frames)
-    settings = MDSettings(temperature, steps, timestep, friction, seed, ensemble, record_every, recent, skin)
+    settings = MDSettings(
+        temperature,
+        steps,
+        timestep,
+        friction,
+        seed,
+        ensemble,
+        record_every,
+        recent,
+        skin,
+        pressure,
+        pressure_time,
+        compressibility,
+    )
+    if ensemble == "npt":
+        _check_periodic(frames)
     potential = converted(potential, dtype, device)
     if max_atoms is None:
         max_atoms = 256 if potential.device.type == "cpu" else 50_000
@@ -135,6 +158,12 @@ def _check(frames: Sequence[Frame], runs: Sequence[int]) -> None:
     for frame in frames:
         if len(frame) == 0:
             raise DataError(f"{frame.source}: a structure without atoms cannot be simulated")
+
+
+def _check_periodic(frames: Sequence[Frame]) -> None:
+    for frame in frames:
+        if not frame.pbc.all():
+            raise DataError(f"{frame.source}: a pressure needs a structure that is periodic in three directions")
 
 
 def _step(start: Frame | Snapshot) -> int:

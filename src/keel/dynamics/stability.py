@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
-from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
-from keel.dynamics.settings import Ensemble
 from keel.dynamics.simulate import default_timestep, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
 from keel.errors import ConfigError
@@ -94,16 +90,7 @@ def stability(
     timestep: float | None = None,
     friction: float = 0.01,
     seed: int = 0,
-    ensemble: Ensemble = "nvt",
-    criteria: Sequence[Criterion] | None = None,
-    record_every: int = 0,
-    recent: int = 5,
-    skin: float = 1.0,
-    max_atoms: int | None = None,
-    compile: bool | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str | None = None,
-    callback: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> StabilityResult:
     """Simulate ``n_runs`` times from some structures and note when and why each run failed.
 
@@ -118,6 +105,8 @@ def stability(
         Length of a run in fs, a whole number of time steps (rounded up).
     n_runs
         Number of runs; None: one from each structure.
+    options
+        Further arguments of :func:`keel.dynamics.simulate`: ensemble, pressure, criteria, record_every, ...
 
     Raises
     ------
@@ -138,16 +127,7 @@ def stability(
         timestep=timestep,
         friction=friction,
         seed=seed,
-        ensemble=ensemble,
-        criteria=criteria,
-        record_every=record_every,
-        recent=recent,
-        skin=skin,
-        max_atoms=max_atoms,
-        compile=compile,
-        dtype=dtype,
-        device=device,
-        callback=callback,
+        **options,
     )
     return StabilityResult(tuple(trajectories), temperature, timestep, friction, steps * timestep, seed)
 
