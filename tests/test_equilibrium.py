@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.eos import EquationOfState as ASEEquationOfState
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +18,13 @@ from keel.atoms.elements import MASSES
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
 from keel.atoms.stress_units import GPA
-from keel.errors import DataError, UnavailableError
+from keel.errors import ConfigError, DataError, UnavailableError
 from keel.evaluation import NotRelaxedError, elastic, equation_of_state, phonons, relaxed, vacancy
 from keel.evaluation.equation_of_state import BirchMurnaghan, fit_birch_murnaghan
 from keel.evaluation.phonons import harmonic_phonons
 from keel.evaluation.relaxation import repetitions
 from keel.potentials import LennardJones
+from keel.potentials.external import ASEPotential
 
 A12, A6 = 12.1318802, 14.4539210
 """Lattice sums of the fcc crystal in units of the nearest distance (Lennard-Jones & Ingham, 1925)."""
@@ -115,6 +118,21 @@ class TestRelaxation:
         with pytest.raises(DataError, match="knows Cu but the structures hold Ar"):
             probe(copper(), fcc())
 
+    def test_without_stress_nothing_is_relaxed(self):
+        class NoStress(LennardJones):
+            def derivatives(self, graph, *, differentiable, vectors=None):
+                energies, forces, virial = super().derivatives(graph, differentiable=differentiable, vectors=vectors)
+                return energies, forces, virial * torch.nan
+
+        result = elastic(NoStress(), fcc())
+        assert result.outcome == "skipped" and "no stress" in result.verdict
+
+    def test_impossible_settings_are_refused(self):
+        with pytest.raises(ConfigError, match="both sides of 1"):
+            equation_of_state(LennardJones(), fcc(), volumes=(1.0, 1.2))
+        with pytest.raises(ConfigError, match="must be between"):
+            elastic(LennardJones(), fcc(), strain=0.0)
+
     def test_a_reference_without_equilibrium_is_said(self):
         result = equation_of_state(LennardJones(), fcc(), reference=keel.ZBL(inner=4.0, outer=8.0, elements=["Ar"]))
         assert result.outcome == "passed" and "nothing to compare with" in result.verdict
@@ -154,6 +172,21 @@ class TestEquationOfState:
     def test_no_minimum_is_not_a_number(self):
         volume = np.linspace(1, 2, 9)
         assert np.isnan(fit_birch_murnaghan(volume, -((volume - 1.5) ** 2)).volume)
+
+    def test_a_calculator_of_ase_against_its_own_fit(self):
+        emt = ASEPotential("ase.calculators.emt.EMT")
+        crystal = relaxed(emt, fcc(3.6, "Cu"))
+        atoms, volumes, energies = crystal.to_ase(), [], []
+        for scale in np.linspace(0.95, 1.05, 11) ** (1 / 3):
+            scaled = atoms.copy()
+            scaled.set_cell(atoms.cell * scale, scale_atoms=True)
+            scaled.calc = EMT()
+            volumes.append(scaled.get_volume() / 4)
+            energies.append(scaled.get_potential_energy() / 4)
+        v0, _, modulus = ASEEquationOfState(volumes, energies, eos="birchmurnaghan").fit(warn=False)
+        result = equation_of_state(emt, crystal)
+        assert result["equilibrium volume"] == pytest.approx(v0, rel=1e-4)
+        assert result["bulk modulus"] * GPA == pytest.approx(modulus, rel=1e-3)
 
     def test_a_metal(self):
         result = equation_of_state(copper(), fcc(3.3, "Cu"))

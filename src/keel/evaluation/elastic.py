@@ -8,6 +8,7 @@ import numpy as np
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.stress_units import GPA
+from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.relaxation import FMAX, at_equilibrium, deformed, evaluated, relaxed, shift
 from keel.potentials.base import Potential
@@ -93,7 +94,14 @@ def elastic(
         Largest component of the strains; the error is of order strain^2.
     relax_ions
         Let the atoms move in each strained cell; otherwise the constants are those of clamped ions.
+
+    Raises
+    ------
+    ConfigError
+        If the strain is not between 0 and 0.1.
     """
+    if not 0 < strain < 0.1:
+        raise ConfigError(f"the strain of elastic constants must be between 0 and 0.1, not {strain:g}")
 
     def measure(model: Potential, crystal: Frame) -> Elasticity:
         return elastic_tensor(model, crystal, strain=strain, relax_ions=relax_ions)

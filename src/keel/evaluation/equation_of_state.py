@@ -9,6 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.stress_units import GPA
+from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.relaxation import at_equilibrium, deformed, evaluated, shift
 from keel.potentials.base import Potential
@@ -118,7 +119,14 @@ def equation_of_state(
         The range in units of the relaxed volume.
     n_points
         Number of volumes.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than eight volumes, or they lie on one side of the relaxed one.
     """
+    if n_points < 8 or not 0 < volumes[0] < 1 < volumes[1]:
+        raise ConfigError("an equation of state needs at least 8 points and volumes on both sides of 1")
 
     def measure(model: Potential, crystal: Frame) -> EnergyVolume:
         return energy_volume(model, crystal, np.linspace(*volumes, n_points))

@@ -141,8 +141,9 @@ def at_equilibrium(
 
 
 def shift(name: str, value: float, reference: float, limit: float | None = None) -> Metric:
-    """Return how much larger a value is than the reference's, in %."""
-    return Metric(f"{name} against the reference", 100.0 * (value / reference - 1.0), "%", limit)
+    """Return how much larger a value is than the reference's, in %; no limit holds where the reference has none."""
+    percent = 100.0 * (value / reference - 1.0)
+    return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(reference) else None)
 
 
 def _measured(measure: Callable[[Potential, Frame], Found], potential: Potential, frame: Frame) -> Found:
