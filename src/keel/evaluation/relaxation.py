@@ -1,0 +1,166 @@
+"""The relaxed structure of a potential, from which every probe of its equilibrium starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.neighbours import graph_of
+from keel.errors import DataError
+from keel.evaluation.check import CheckResult, Metric
+from keel.potentials.base import Potential
+from keel.potentials.convert import converted
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+FMAX = 1e-4
+"""Largest force in eV/angstrom, and largest |stress| V/N in eV, of a relaxed structure."""
+MAX_STEPS = 500
+ROUGH = 0.05  # eV/angstrom: from here on a quasi-Newton method is safe
+RUNAWAY = 3.0  # a cell that has changed its volume by this factor is on its way to another structure, or to nowhere
+
+Found = TypeVar("Found")
+
+
+class NotRelaxedError(DataError):
+    """A structure has no equilibrium that can be reached."""
+
+
+def relaxed(
+    potential: Potential, frame: Frame, *, cell: bool = True, fmax: float = FMAX, max_steps: int = MAX_STEPS
+) -> Frame:
+    """Return the nearest minimum of the energy with its energy, forces and stress, in float64.
+
+    FIRE to 0.05 eV/angstrom, then L-BFGS; the cell moves by the matrix exponential of a strain.
+
+    Source: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006); Liu & Nocedal, Math. Program. 45, 503 (1989); both and
+    the cell's filter as in ASE.
+
+    Parameters
+    ----------
+    cell
+        Relax the lattice vectors too, at zero pressure.
+    fmax
+        Largest force in eV/angstrom, and |stress| V/N in eV, at the end.
+    max_steps
+        Of each of the two methods.
+
+    Raises
+    ------
+    NotRelaxedError
+        If energy or forces stop being finite, the volume changes by a factor of three, or the steps do not suffice.
+    DataError
+        If the potential does not know the elements.
+    """
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE, LBFGS
+
+    from keel.interfaces.ase import KeelCalculator
+
+    atoms = frame.replace(energy=None, forces=None, stress=None).to_ase()
+    atoms.calc = KeelCalculator(potential, dtype=torch.float64)
+    target = FrechetCellFilter(atoms) if cell else atoms
+    for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
+        converged = False
+        for converged in method(target, logfile=None).irun(fmax=goal, steps=max_steps):  # noqa: B007
+            _refuse_runaway(atoms, frame)
+    if not converged:
+        left = np.linalg.norm(atoms.get_forces(), axis=1).max()
+        raise NotRelaxedError(f"after {max_steps} steps it is not at rest, the largest force is {left:.2g} eV/angstrom")
+    return evaluated(potential, frame.replace(positions=atoms.get_positions(), cell=np.array(atoms.cell.array)))
+
+
+def evaluated(potential: Potential, frame: Frame) -> Frame:
+    """Return the frame with energy, forces and stress as the potential predicts them, in float64."""
+    model = converted(potential, torch.float64)
+    graph = graph_of(frame, model.cutoff, half_list=model.half_list, dtype=model.dtype, labels=False)
+    prediction = model(graph.to(model.device))
+    assert prediction.forces is not None
+    assert prediction.stress is not None
+    return frame.replace(
+        energy=float(prediction.energy[0]),
+        forces=prediction.forces.cpu().numpy(),
+        stress=prediction.stress[0].cpu().numpy(),
+    )
+
+
+def deformed(frame: Frame, deformation: Array) -> Frame:
+    """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates stay."""
+    positions, cell = frame.positions @ deformation.T, frame.cell @ deformation.T
+    return frame.replace(positions=positions, cell=cell, energy=None, forces=None, stress=None)
+
+
+def repetitions(frame: Frame, min_length: float) -> tuple[int, int, int]:
+    """Return how often a cell must be repeated for its opposite faces to be ``min_length`` angstrom apart."""
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)
+    a, b, c = (max(1, ceil(min_length / h - 1e-6)) for h in heights)
+    return a, b, c
+
+
+def at_equilibrium(
+    name: str,
+    measure: Callable[[Potential, Frame], Found],
+    judge: Callable[[Found, Found | None], CheckResult],
+    potential: Potential,
+    frame: Frame,
+    reference: Potential | None,
+) -> CheckResult:
+    """Relax a structure with a potential and with a reference, measure both, and judge the first against the second.
+
+    Parameters
+    ----------
+    name
+        Of the probe.
+    measure
+        What the probe finds, from a potential in float64 and its relaxed structure.
+    judge
+        The result from what was found and what the reference says, None without one.
+    """
+    if not frame.pbc.all():
+        return CheckResult(name, (), (), "skipped", "there is no equilibrium cell: the structure is not a crystal")
+    if _without_stress(evaluated(potential, frame)):
+        return CheckResult(name, (), (), "skipped", "the potential gives no stress, so that no cell can be relaxed")
+    try:
+        found = _measured(measure, potential, frame)
+    except NotRelaxedError as error:
+        return CheckResult(name, (), (), "failed", f"{frame.formula} has no equilibrium: {error}")
+    if reference is None:
+        return judge(found, None)
+    try:
+        return judge(found, _measured(measure, reference, frame))
+    except NotRelaxedError as error:
+        alone = judge(found, None)
+        return replace(alone, verdict=f"{alone.verdict}; nothing to compare with: in the reference {error}")
+
+
+def shift(name: str, value: float, reference: float, limit: float | None = None) -> Metric:
+    """Return how much larger a value is than the reference's, in %; no limit holds where the reference has none."""
+    percent = 100.0 * (value / reference - 1.0)
+    return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(reference) else None)
+
+
+def _measured(measure: Callable[[Potential, Frame], Found], potential: Potential, frame: Frame) -> Found:
+    model = converted(potential, torch.float64)
+    return measure(model, relaxed(model, frame))
+
+
+def _without_stress(frame: Frame) -> bool:
+    """Whether a potential that gives sound forces gives no stress."""
+    assert frame.forces is not None
+    assert frame.stress is not None
+    return bool(np.isfinite(frame.forces).all() and np.isnan(frame.stress).any())
+
+
+def _refuse_runaway(atoms: Atoms, start: Frame) -> None:
+    if not np.isfinite(atoms.get_forces()).all():
+        raise NotRelaxedError("its forces are not finite while it relaxes")
+    change = atoms.get_volume() / start.volume
+    if start.pbc.all() and not 1.0 / RUNAWAY < change < RUNAWAY:
+        raise NotRelaxedError(f"while it relaxes its volume changes by a factor of {change:.2g}")
