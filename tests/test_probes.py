@@ -273,7 +273,7 @@ def test_locality_is_skipped_with_a_reason():
 
 
 def test_energies_that_do_not_grow_with_the_structure_are_found():
-    """Everything in a mean field of the whole structure."""
+    """The energy of an atom rises with the number of those before it."""
     result = extensivity(Flawed("permutation"), [argon()])
     assert result.outcome == "failed" and "supercells" in result.verdict
 

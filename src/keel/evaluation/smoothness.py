@@ -28,6 +28,9 @@ SMOOTH = {torch.float32: 1e-3, torch.float64: 1e-4}
 """Largest jump of the force over the RMS force, and of the energy over the work of the RMS force along 1 angstrom.
 Rounding in float32 makes up to 2e-4 of energies that are large beside the forces, float16 some 3e-3."""
 
+DRAWS = 20
+"""Paths to choose from."""
+
 ZOOM = 10.0
 """What looks like a jump is looked at again with this many times smaller a spacing, ..."""
 ZOOMS = 3
@@ -52,7 +55,8 @@ def smoothness(
     frames
         Structures; they are rattled by 0.05 angstrom.
     length, n_points
-        Of the path, in angstrom; the atom's place is its middle, its direction random.
+        Of the path, in angstrom, with the atom's place in its middle: of several random atoms and directions the path
+        on which most neighbours cross the cutoff.
     dtype
         Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
 
@@ -65,7 +69,7 @@ def smoothness(
         raise ConfigError(f"a path needs at least 5 points to find jumps, not {n_points}")
     model, rng = prepared(potential, frames, dtype), np.random.default_rng(seed)
     path = np.linspace(-0.5 * length, 0.5 * length, n_points)
-    lines = [_Line(model, rattled(f, seed + k), rng) for k, f in enumerate(frames)]
+    lines = [_busiest(model, rattled(f, seed + k), rng, path) for k, f in enumerate(frames)]
     crossings = sum(line.crossings(path) for line in lines)
     found = [(line.jumps(path, SMOOTH[dtype]), line.scale, line) for line in lines]
     jumps, scale, worst = max(found, key=lambda f: np.nan_to_num((f[0] / f[1]).max(), nan=np.inf))
@@ -91,7 +95,6 @@ class _Line:
         self.model, self.frame, self.atom = model, frame, int(rng.integers(len(frame)))
         self.direction = rng.normal(size=3)
         self.direction /= np.linalg.norm(self.direction)
-        self.scale = size_of(energies_and_forces(model, [frame])[1])
 
     def along(self, path: Array) -> Array:
         """Return energies, and forces on the atom along the line, at displacements (K,), shape (2, K)."""
@@ -106,6 +109,7 @@ class _Line:
     def jumps(self, path: Array, share: float) -> Array:
         """Return the largest jumps of energy and force (2,); above the limit, what smaller spacings leave of them."""
         self.values = self.along(path)
+        self.scale = size_of(energies_and_forces(self.model, [self.frame])[1])
         return np.array([self._jump(quantity, path, share * self.scale) for quantity in range(2)])
 
     def _jump(self, quantity: int, path: Array, limit: float) -> float:
@@ -144,6 +148,10 @@ class _Line:
             Curve("energy", path, energy - energy[0], "displacement (angstrom)", "energy (eV)"),
             Curve("force", path, force, "displacement (angstrom)", "force along the path (eV/angstrom)"),
         )
+
+
+def _busiest(model: Potential, frame: Frame, rng: np.random.Generator, path: Array) -> _Line:
+    return max((_Line(model, frame, rng) for _ in range(DRAWS)), key=lambda line: line.crossings(path))
 
 
 def extrapolated_jumps(values: Array) -> Array:
