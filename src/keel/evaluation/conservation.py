@@ -1,155 +1,154 @@
-"""Is the force the derivative of the energy, is the energy smooth, and is it conserved in motion?"""
+"""Is the force the derivative of the energy, and is the energy conserved in motion?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.neighbours import graph_of
-from keel.dynamics.simulate import simulate
+from keel.dynamics.criteria import NonFinite
+from keel.dynamics.results import Trajectory
+from keel.dynamics.simulate import default_timestep, simulate
+from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.probing import STEPS, energies_and_forces, prepared, rattled, size_of
+from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
-from keel.potentials.convert import converted
+from keel.testing.differences import displaced, slopes
 
+CONSISTENT = {torch.float32: 1e-2, torch.float64: 1e-4}
+"""Median |F + dE/dx| over the RMS force. Forces that networks predict apart from the energy are off by some per cent;
+rounding alone (see :data:`~keel.evaluation.probing.STEPS`) leaves less than a tenth of these limits."""
 
-@dataclass(frozen=True)
-class Conservation:
-    """Largest and mean |F + dE/dx| over some components of the forces, eV/angstrom; 0 if the force is conservative."""
-
-    max_deviation: float
-    mean_deviation: float
+DRIFT = 1.0
+"""meV/atom/ps; it heats a crystal (E = 3 k T) by 4 K in a picosecond."""
 
 
 def force_consistency(
-    potential: Potential, frame: Frame, *, n_components: int = 30, step: float = 1e-3, seed: int = 0
-) -> Conservation:
-    """Compare forces with -dE/dx by central differences of the energy, in float64.
+    potential: Potential,
+    frames: Sequence[Frame],
+    *,
+    n_components: int = 30,
+    step: float | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> CheckResult:
+    """Compare forces with -dE/dx by central differences of the energy, of fourth order.
 
-    Fourth-order differences (four displaced structures for each component): the error of a smooth potential is
-    O(step^4) plus rounding of about 1e-12 eV / step.
+    The median is judged: a jump of the energy spoils the few components that meet it, and those only
+    (:func:`~keel.evaluation.smoothness.smoothness` finds it).
 
     Parameters
     ----------
-    frame
-        One structure.
+    frames
+        Structures; they are rattled by 0.05 angstrom, so that no force vanishes by symmetry.
     n_components
-        Number of force components, drawn at random.
+        Number of force components of each structure, drawn at random.
     step
-        Displacement in angstrom.
+        Displacement in angstrom; None: by the precision.
+    dtype
+        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`~keel.evaluation.probing.prepared`.
     """
-    model = converted(potential, torch.float64)
-    n = 3 * len(frame)
-    chosen = np.random.default_rng(seed).choice(n, size=min(n, n_components), replace=False)
-    forces = _forces(model, frame).reshape(-1)
-    deviations = []
-    for component in chosen:
-        unit = np.zeros(n)
-        unit[component] = step
-        e = [_energy(model, frame, k * unit.reshape(-1, 3)) for k in (-2, -1, 1, 2)]
-        slope = (e[0] - 8 * e[1] + 8 * e[2] - e[3]) / (12 * step)
-        deviations.append(abs(forces[component] + slope))
-    return Conservation(float(np.max(deviations)), float(np.mean(deviations)))
-
-
-@dataclass(frozen=True, eq=False)
-class Smoothness:
-    """Energy and force along a straight path of one atom.
-
-    Parameters
-    ----------
-    path
-        Displacement in angstrom, shape (K,).
-    energy, force
-        eV; component along the path in eV/angstrom, shape (K,).
-    energy_jump
-        Largest |dE + F ds| between two points, F the mean force of both, in eV: O(ds^3) where E is smooth, the height
-        of the step where E jumps.
-    force_jump
-        Largest |second difference of F| in eV/angstrom: O(ds^2) where F is smooth, the height of the step where it
-        jumps.
-    """
-
-    path: Array
-    energy: Array
-    force: Array
-    energy_jump: float
-    force_jump: float
-
-
-def smoothness(
-    potential: Potential, frame: Frame, *, atom: int = 0, length: float = 0.5, n_points: int = 501, seed: int = 0
-) -> Smoothness:
-    """Move one atom along a random straight line, so that neighbours enter and leave the cutoff, in float64.
-
-    A potential that truncates its neighbours shows jumps that do not shrink with the spacing of the points.
-    """
-    model = converted(potential, torch.float64)
-    direction = np.random.default_rng(seed).normal(size=3)
-    direction /= np.linalg.norm(direction)
-    path = np.linspace(0.0, length, n_points)
-    energy, force = np.empty(n_points), np.empty(n_points)
-    for k, distance in enumerate(path):
-        shift = np.zeros((len(frame), 3))
-        shift[atom] = distance * direction
-        energy[k] = _energy(model, frame, shift)
-        force[k] = _forces(model, frame.replace(positions=frame.positions + shift))[atom] @ direction
-    work = 0.5 * (force[1:] + force[:-1]) * np.diff(path)
-    return Smoothness(
-        path,
-        energy,
-        force,
-        energy_jump=float(np.abs(np.diff(energy) + work).max()),
-        force_jump=float(np.abs(np.diff(force, 2)).max()),
+    model, step = prepared(potential, frames, dtype), step or STEPS[dtype]
+    deviations, shares = [], []
+    for k, frame in enumerate(rattled(f, seed + i) for i, f in enumerate(frames)):
+        n = 3 * len(frame)
+        chosen = np.random.default_rng([seed, k]).choice(n, size=min(n, n_components), replace=False)
+        forces = energies_and_forces(model, [frame])[1].reshape(-1)
+        energies = energies_and_forces(model, displaced(frame, chosen, step))[0]
+        deviations.append(np.abs(forces[chosen] + slopes(energies, step)))
+        shares.append(deviations[-1] / size_of(forces))
+    typical = float(np.median(np.concatenate(shares)))
+    metrics = (
+        Metric("force error", typical, "of the RMS force", CONSISTENT[dtype]),
+        Metric("largest force error", MILLI * float(np.concatenate(deviations).max()), "meV/angstrom"),
+    )
+    return judged(
+        "force consistency",
+        metrics,
+        (),
+        f"forces are the slope of the energy: {typical:.1e} of the RMS force apart",
+        "forces are not the slope of the energy",
     )
 
 
 def nve_drift(
     potential: Potential,
-    starts: Sequence[Frame],
+    frames: Sequence[Frame],
     *,
     temperature: float = 300.0,
     length_fs: float = 1000.0,
-    timestep: float = 1.0,
+    timestep: float | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
-) -> Array:
-    """Return the drift of the total energy of NVE runs in eV/atom/ps, one for each start.
+) -> CheckResult:
+    """Measure the drift of the total energy in NVE runs at a time step and at half of it.
 
-    The slope of a straight line through the total energy, sampled a hundred times. 0 in exact arithmetic as dt -> 0;
-    below 1e-3 is good for production, 1e-2 heats a crystal by some 40 K in a picosecond. NaN for a run too short.
+    The drift is the slope of a straight line through the total energy per atom, sampled a hundred times. What the
+    integrator adds falls with the time step, at least fourfold at half of it, so the smaller step is judged; what the
+    potential adds stays.
+
+    Parameters
+    ----------
+    frames
+        Starts; the worst is reported.
+    temperature
+        Of the first velocities, in K.
+    length_fs
+        Length of each run.
+    timestep
+        In fs; None: 1, or 0.5 with hydrogen.
+    dtype
+        Precision of the potential, that of molecular dynamics.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`~keel.evaluation.probing.prepared` and :func:`~keel.dynamics.simulate.simulate`.
     """
-    steps = max(2, round(length_fs / timestep))
-    runs = simulate(
-        potential,
-        starts,
-        temperature=temperature,
-        steps=steps,
-        timestep=timestep,
-        seed=seed,
-        ensemble="nve",
-        criteria=(),
-        record_every=max(1, steps // 100),
-        dtype=dtype,
+    model, timestep = prepared(potential, frames, dtype), timestep or default_timestep(frames)
+    metrics, curves = [], []
+    for dt, limit in ((0.5 * timestep, DRIFT), (timestep, None)):
+        steps = max(2, round(length_fs / dt))
+        runs = simulate(
+            model,
+            frames,
+            temperature=temperature,
+            steps=steps,
+            timestep=dt,
+            seed=seed,
+            ensemble="nve",
+            criteria=(NonFinite(),),
+            record_every=max(1, steps // 100),
+            dtype=dtype,
+        )
+        drifts = np.array([_drift(run) for run in runs])
+        worst = int(np.argmax(np.where(np.isnan(drifts), np.inf, np.abs(drifts))))
+        metrics.append(Metric(f"drift at {dt:g} fs", float(drifts[worst]), "meV/atom/ps", limit))
+        energy = MILLI * _energies(runs[worst])
+        curves.append(Curve(f"{dt:g} fs", runs[worst].times, energy - energy[:1], "time (fs)", "energy (meV/atom)"))
+    return judged(
+        "NVE drift",
+        metrics,
+        curves,
+        f"energy is conserved: it drifts by {metrics[0].value:.2g} meV/atom/ps at {0.5 * timestep:g} fs",
+        "energy is not conserved in NVE",
     )
-    slopes = []
-    for run, start in zip(runs, starts, strict=True):
-        energies = run.total_energies
-        sound = len(energies) > 2 and bool(np.isfinite(energies).all())
-        slopes.append(1000.0 * np.polyfit(run.times, energies / len(start), 1)[0] if sound else np.nan)
-    return np.array(slopes)
 
 
-def _energy(model: Potential, frame: Frame, shift: Array) -> float:
-    moved = frame.replace(positions=frame.positions + shift)
-    graph = graph_of(moved, model.cutoff, half_list=model.half_list, dtype=model.dtype, labels=False)
-    return float(model(graph.to(model.device), derivatives=False).energy[0])
+def _energies(run: Trajectory) -> Array:
+    """Return the total energy per atom in eV."""
+    return run.total_energies / len(run.last.frame)
 
 
-def _forces(model: Potential, frame: Frame) -> Array:
-    graph = graph_of(frame, model.cutoff, half_list=model.half_list, dtype=model.dtype, labels=False)
-    forces = model(graph.to(model.device)).forces
-    assert forces is not None
-    return np.asarray(forces.double().cpu().numpy())
+def _drift(run: Trajectory) -> float:
+    """Return the slope of the total energy in meV/atom/ps; NaN for a run that ended early or is too short."""
+    energies = _energies(run)
+    sound = run.survived and len(energies) > 2 and bool(np.isfinite(energies).all())
+    return float(MILLI * MILLI * np.polyfit(run.times, energies, 1)[0]) if sound else float("nan")

@@ -118,7 +118,7 @@ def accuracy(
         max_atoms = 256 if potential.device.type == "cpu" else 20_000
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
-    for graph in _batches(frames, potential, max_atoms):
+    for graph in batches(frames, potential, max_atoms):
         for name, pair in _parity(graph, potential(graph)).items():
             parts[name].append(pair)
         numbers.append(graph.numbers[_labelled_atoms(graph)].cpu().numpy())
@@ -131,7 +131,8 @@ def accuracy(
     return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
 
 
-def _batches(frames: Iterable[Frame], potential: Potential, max_atoms: int) -> Iterator[AtomGraph]:
+def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int) -> Iterator[AtomGraph]:
+    """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), where the potential is."""
     waiting: list[AtomGraph] = []
     for frame in frames:
         graph = graph_of(frame, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype)

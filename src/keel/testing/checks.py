@@ -16,16 +16,20 @@ from torch import Tensor
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import batch
 from keel.potentials.base import Potential, Prediction
+from keel.testing.differences import displaced, slopes
+from keel.testing.transformations import (
+    batched,
+    permuted,
+    predict,
+    rotated,
+    supercells,
+    translated,
+    wrapped,
+)
 
 Check = Callable[[Potential, Sequence[Frame]], None]
 
 STEP = 1e-4  # angstrom, of finite differences
-
-
-def predict(potential: Potential, frames: Sequence[Frame]) -> Prediction:
-    """Return the prediction of a batch of frames in the potential's dtype."""
-    prediction: Prediction = potential(batch(frames, potential.cutoff, dtype=potential.dtype))
-    return prediction
 
 
 def assert_equal(what: str, found: ArrayLike, expected: ArrayLike, scale: float, tolerance: float) -> None:
@@ -83,65 +87,32 @@ def result(potential: Potential, frames: Sequence[Frame]) -> None:
 
 def translation(potential: Potential, frames: Sequence[Frame]) -> None:
     """Nothing depends on the origin."""
-    moved = [f.replace(positions=f.positions + np.array([1.3, -0.7, 2.1])) for f in frames]
-    assert_same(predict(potential, moved), predict(potential, frames), "translated structures")
+    assert_same(*translated(potential, frames), "translated structures")
 
 
 def rotation(potential: Potential, frames: Sequence[Frame]) -> None:
     """Energies stay; forces and stress rotate with the structure."""
-    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
-    turn = turn * np.linalg.det(turn)
-    turned = [f.replace(positions=f.positions @ turn.T, cell=f.cell @ turn.T) for f in frames]
-    before, after = predict(potential, frames), predict(potential, turned)
-    r = torch.tensor(turn, dtype=potential.dtype)
-    assert before.forces is not None, "there are no forces"
-    assert before.stress is not None, "there is no stress"
-    expected = Prediction(before.energy, before.forces @ r.T, r @ before.stress @ r.T, before.atomic_energies)
-    assert_same(after, expected, "rotated structures")
+    assert_same(*rotated(potential, frames), "rotated structures")
 
 
 def permutation(potential: Potential, frames: Sequence[Frame]) -> None:
     """Nothing depends on the order of the atoms."""
-    rng = np.random.default_rng(2)
-    orders = [rng.permutation(len(f)) for f in frames]
-    mixed = [f.replace(numbers=f.numbers[o], positions=f.positions[o]) for f, o in zip(frames, orders, strict=True)]
-    start = np.cumsum([0, *map(len, frames)])
-    order = torch.from_numpy(np.concatenate([o + s for o, s in zip(orders, start, strict=False)]))
-    before, after = predict(potential, frames), predict(potential, mixed)
-    assert before.forces is not None, "there are no forces"
-    expected = Prediction(before.energy, before.forces[order], before.stress, before.atomic_energies[order])
-    assert_same(after, expected, "permuted structures")
+    assert_same(*permuted(potential, frames), "permuted structures")
 
 
 def wrapping(potential: Potential, frames: Sequence[Frame]) -> None:
     """An atom may stand in any image of the cell."""
-    rng = np.random.default_rng(3)
-    shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
-    moved = [f.replace(positions=f.positions + s @ f.cell) for f, s in zip(frames, shifts, strict=True)]
-    assert_same(predict(potential, moved), predict(potential, frames), "structures with atoms in other images")
+    assert_same(*wrapped(potential, frames), "structures with atoms in other images")
 
 
 def batching(potential: Potential, frames: Sequence[Frame]) -> None:
     """A batch equals its members."""
-    members = [*frames, *frames[::-1]]
-    alone = [predict(potential, [f]) for f in members]
-    expected = Prediction(
-        energy=torch.cat([p.energy for p in alone]),
-        forces=torch.cat([p.forces for p in alone if p.forces is not None]),
-        stress=torch.cat([p.stress for p in alone if p.stress is not None]),
-        atomic_energies=torch.cat([p.atomic_energies for p in alone]),
-    )
-    assert_same(predict(potential, members), expected, "members of a batch")
+    assert_same(*batched(potential, frames), "members of a batch")
 
 
 def extensivity(potential: Potential, frames: Sequence[Frame]) -> None:
     """Energies of supercells, and of fragments that do not see each other, add up."""
-    for frame in frames:
-        one, two = predict(potential, [frame]), predict(potential, [_doubled(frame, 3.0 * potential.cutoff)])
-        assert one.forces is not None, "there are no forces"
-        assert one.stress is not None, "there is no stress"
-        expected = Prediction(2 * one.energy, one.forces.repeat(2, 1), one.stress, one.atomic_energies.repeat(2))
-        assert_same(two, expected, "doubled structures")
+    assert_same(*supercells(potential, frames), "doubled structures")
 
 
 def list_kinds(potential: Potential, frames: Sequence[Frame]) -> None:
@@ -160,16 +131,10 @@ def list_kinds(potential: Potential, frames: Sequence[Frame]) -> None:
 def forces(potential: Potential, frames: Sequence[Frame]) -> None:
     """Forces are -dE/dx, by central differences (float64)."""
     for frame in frames:
-        moved = []
-        for k in range(3 * len(frame)):
-            for step in (STEP, -STEP):
-                positions = frame.positions.copy()
-                positions.flat[k] += step
-                moved.append(frame.replace(positions=positions))
-        energy = predict(potential, moved).energy.numpy().reshape(-1, 2)
+        energy = predict(potential, displaced(frame, range(3 * len(frame)), STEP)).energy.numpy()
         found = predict(potential, [frame]).forces
         assert found is not None, "there are no forces"
-        difference = -(energy[:, 0] - energy[:, 1]).reshape(-1, 3) / (2 * STEP)
+        difference = -slopes(energy, STEP).reshape(-1, 3)
         assert_equal("forces and -dE/dx", found, difference, _largest(found), 1e-5)
 
 
@@ -214,16 +179,3 @@ def _largest(values: Tensor) -> float:
 
 def _deformed(frame: Frame, deformation: Array) -> Frame:
     return frame.replace(positions=frame.positions @ deformation, cell=frame.cell @ deformation)
-
-
-def _doubled(frame: Frame, apart: float) -> Frame:
-    """Repeat along the first periodic direction, or else put a copy far away."""
-    periodic = np.flatnonzero(frame.pbc)
-    cell = frame.cell.copy()
-    step = frame.cell[periodic[0]] if len(periodic) else np.array([apart + np.ptp(frame.positions), 0.0, 0.0])
-    if len(periodic):
-        cell[periodic[0]] *= 2
-    numbers = np.concatenate([frame.numbers, frame.numbers])
-    return frame.replace(
-        numbers=numbers, positions=np.concatenate([frame.positions, frame.positions + step]), cell=cell
-    )

@@ -18,8 +18,9 @@ from keel.atoms.neighbours import batch
 from keel.errors import DataError
 from keel.potentials.base import Potential
 from keel.potentials.files import load
-from keel.testing.checks import assert_equal, assert_same, predict
+from keel.testing.checks import assert_equal, assert_same
 from keel.testing.structures import STRUCTURES, atom, dimer, trial_frames
+from keel.testing.transformations import predict
 
 Rule = Callable[[Potential], None]
 

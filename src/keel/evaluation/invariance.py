@@ -1,0 +1,84 @@
+"""Does a result depend on what has no meaning: origin, orientation, order, images, company in a batch?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from keel.atoms.frame import Frame
+from keel.evaluation.check import CheckResult, Metric, judged
+from keel.evaluation.probing import SMALLEST_FORCE, prepared, rattled
+from keel.potentials.base import Potential, Prediction
+from keel.testing.transformations import Transformation, batched, permuted, rotated, translated, wrapped
+
+TRANSFORMATIONS: dict[str, Transformation] = {
+    "translation": translated,
+    "rotation": rotated,
+    "permutation": permuted,
+    "wrapping": wrapped,
+    "batching": batched,
+}
+
+INVARIANT = {torch.float32: 1e-3, torch.float64: 1e-8}
+"""See :func:`deviation`. Positions of 100 angstrom are rounded to 1e-5 angstrom in float32 and 1e-14 in float64; bonds
+of 50 eV/angstrom^2 make of it 5e-4 and 5e-13 eV/angstrom. What float16 computes is off by some per cent."""
+
+
+def invariance(
+    potential: Potential, frames: Sequence[Frame], *, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> CheckResult:
+    """Translate, rotate, permute, wrap and batch the structures and compare energies, forces and stresses.
+
+    Parameters
+    ----------
+    frames
+        Structures; they are rattled by 0.05 angstrom.
+    dtype
+        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`~keel.evaluation.probing.prepared`.
+    """
+    model = prepared(potential, frames, dtype)
+    structures = [rattled(f, seed + k) for k, f in enumerate(frames)]
+    volume = volume_of_an_atom(structures)
+    metrics = [
+        Metric(name, deviation(*transformation(model, structures), volume), "of the RMS force", INVARIANT[dtype])
+        for name, transformation in TRANSFORMATIONS.items()
+    ]
+    largest = max(metrics, key=lambda m: m.value)
+    return judged(
+        "invariance",
+        metrics,
+        (),
+        f"results do not depend on origin, orientation, order, images or batch ({largest.value:.1e} in {largest.name})",
+        "results depend on what has no meaning",
+    )
+
+
+def deviation(found: Prediction, expected: Prediction, volume: float) -> float:
+    """Return the largest deviation of any atom's energy, force component or virial over the RMS force.
+
+    Energies and virials (stress times ``volume``, that of an atom in angstrom^3) are taken over the work of the RMS
+    force along 1 angstrom. NaN if a result is not finite.
+    """
+    assert found.forces is not None
+    assert expected.forces is not None
+    assert found.stress is not None
+    assert expected.stress is not None
+    size = expected.forces.double().square().mean().sqrt().clamp(min=SMALLEST_FORCE)
+    defined = ~(expected.stress.isnan() & found.stress.isnan())
+    changes = (
+        found.forces - expected.forces,
+        found.atomic_energies - expected.atomic_energies,
+        volume * (found.stress - expected.stress)[defined],
+    )
+    return float(torch.cat([c.double().flatten() for c in changes]).abs().amax() / size)
+
+
+def volume_of_an_atom(frames: Sequence[Frame]) -> float:
+    """Return the mean volume of an atom in cubic angstrom, 0 where no structure has a volume."""
+    return sum(f.volume for f in frames) / sum(map(len, frames))

@@ -1,0 +1,163 @@
+"""Do energy and force stay smooth where neighbours cross the cutoff?
+
+On an even grid of spacing h the second difference D_h of a smooth curve falls as h^2; that of a jump does not fall at
+all. So what is smooth cancels, to O(h^4), in
+
+    (4 D_h - D_2h) / 3
+
+and a jump stays with its full height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.neighbours import neighbour_list
+from keel.errors import ConfigError
+from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.probing import energies_and_forces, prepared, rattled, size_of
+from keel.potentials.accuracy import MILLI
+from keel.potentials.base import Potential
+
+SMOOTH = {torch.float32: 1e-3, torch.float64: 1e-4}
+"""Largest jump of the force over the RMS force, and of the energy over the work of the RMS force along 1 angstrom.
+Rounding in float32 makes up to 2e-4 of energies that are large beside the forces, float16 some 3e-3."""
+
+DRAWS = 20
+"""Paths to choose from."""
+
+ZOOM = 10.0
+"""What looks like a jump is looked at again with this many times smaller a spacing, ..."""
+ZOOMS = 3
+"""... so many times: even a wall that rises within 0.005 angstrom is smooth then, and a jump is still there."""
+
+
+def smoothness(
+    potential: Potential,
+    frames: Sequence[Frame],
+    *,
+    length: float = 0.5,
+    n_points: int = 201,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> CheckResult:
+    """Move an atom of each structure along a straight line and look for jumps of the energy and of its force.
+
+    Skipped where no neighbour crosses the cutoff on the way and nothing jumps.
+
+    Parameters
+    ----------
+    frames
+        Structures; they are rattled by 0.05 angstrom.
+    length, n_points
+        Of the path, in angstrom, with the atom's place in its middle: of several random atoms and directions the path
+        on which most neighbours cross the cutoff.
+    dtype
+        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the path has fewer than 5 points; see also :func:`~keel.evaluation.probing.prepared`.
+    """
+    if n_points < 5:
+        raise ConfigError(f"a path needs at least 5 points to find jumps, not {n_points}")
+    model, rng = prepared(potential, frames, dtype), np.random.default_rng(seed)
+    path = np.linspace(-0.5 * length, 0.5 * length, n_points)
+    lines = [_busiest(model, rattled(f, seed + k), rng, path) for k, f in enumerate(frames)]
+    crossings = sum(line.crossings(path) for line in lines)
+    found = [(line.jumps(path, SMOOTH[dtype]), line.scale, line) for line in lines]
+    jumps, scale, worst = max(found, key=lambda f: np.nan_to_num((f[0] / f[1]).max(), nan=np.inf))
+    limit = MILLI * SMOOTH[dtype] * scale
+    metrics = (
+        Metric("energy jump", MILLI * float(jumps[0]), "meV", limit),
+        Metric("force jump", MILLI * float(jumps[1]), "meV/angstrom", limit),
+        Metric("neighbours that crossed the cutoff", crossings),
+    )
+    good = f"{crossings} neighbours crossed the cutoff, and the force did not jump by {limit:.2g} meV/angstrom"
+    bad = "energy or force jumps, however small the spacing of points"
+    result = judged("smoothness", metrics, worst.curves(path), good, bad)
+    if result.outcome == "passed" and crossings == 0:
+        why = f"no neighbour crossed the cutoff of {model.cutoff:g} angstrom; give a larger structure or a longer path"
+        return replace(result, outcome="skipped", verdict=why)
+    return result
+
+
+class _Line:
+    """A straight line through the place of an atom, both drawn at random."""
+
+    def __init__(self, model: Potential, frame: Frame, rng: np.random.Generator) -> None:
+        self.model, self.frame, self.atom = model, frame, int(rng.integers(len(frame)))
+        self.direction = rng.normal(size=3)
+        self.direction /= np.linalg.norm(self.direction)
+
+    def along(self, path: Array) -> Array:
+        """Return energies, and forces on the atom along the line, at displacements (K,), shape (2, K)."""
+        moved = []
+        for distance in path:
+            positions = self.frame.positions.copy()
+            positions[self.atom] += distance * self.direction
+            moved.append(self.frame.replace(positions=positions))
+        energies, forces = energies_and_forces(self.model, moved)
+        return np.stack([energies, forces[:, self.atom] @ self.direction])
+
+    def jumps(self, path: Array, share: float) -> Array:
+        """Return the largest jumps of energy and force (2,); above the limit, what smaller spacings leave of them."""
+        self.values = self.along(path)
+        self.scale = size_of(energies_and_forces(self.model, [self.frame])[1])
+        return np.array([self._jump(quantity, path, share * self.scale) for quantity in range(2)])
+
+    def _jump(self, quantity: int, path: Array, limit: float) -> float:
+        sizes, spacing = extrapolated_jumps(self.values[quantity]), float(path[1] - path[0])
+        # The largest may be steep physics and hide a jump elsewhere: what a smaller spacing clears is put aside.
+        while sizes.max() > limit:
+            worst = int(sizes.argmax())
+            left = self._zoomed(quantity, float(path[worst + 2]), spacing, limit)
+            if not left <= limit:
+                return left
+            sizes[max(0, worst - 2) : worst + 3] = left
+        return float(sizes.max())
+
+    def _zoomed(self, quantity: int, middle: float, spacing: float, limit: float) -> float:
+        for _ in range(ZOOMS):
+            path = middle + np.arange(-2 * ZOOM, 2 * ZOOM + 1) * spacing / ZOOM
+            sizes = extrapolated_jumps(self.along(path)[quantity])
+            if sizes.max() <= limit:
+                break
+            middle, spacing = float(path[2 + int(sizes.argmax())]), spacing / ZOOM
+        return float(sizes.max())
+
+    def crossings(self, path: Array) -> int:
+        """Return how often a neighbour enters or leaves the cutoff of the atom."""
+        frame, cutoff, shifts = self.frame, self.model.cutoff, path[:, None, None] * self.direction
+        (i, j), images = neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff + float(np.abs(path).max()))
+        own = (i == self.atom) & (j != self.atom)
+        vectors = frame.positions[j[own]] + images[own] @ frame.cell - frame.positions[self.atom]
+        inside = np.linalg.norm(vectors - shifts, axis=2) < cutoff
+        return int((inside[1:] != inside[:-1]).sum())
+
+    def curves(self, path: Array) -> tuple[Curve, Curve]:
+        """Return what :meth:`jumps` looked at."""
+        energy, force = self.values
+        return (
+            Curve("energy", path, energy - energy[0], "displacement (angstrom)", "energy (eV)"),
+            Curve("force", path, force, "displacement (angstrom)", "force along the path (eV/angstrom)"),
+        )
+
+
+def _busiest(model: Potential, frame: Frame, rng: np.random.Generator, path: Array) -> _Line:
+    return max((_Line(model, frame, rng) for _ in range(DRAWS)), key=lambda line: line.crossings(path))
+
+
+def extrapolated_jumps(values: Array) -> Array:
+    """Return |4 D_h - D_2h| / 3 around each inner point of an even grid, shape (K - 4,)."""
+    middle = values[2:-2]
+    near = values[3:-1] - 2 * middle + values[1:-3]
+    far = values[4:] - 2 * middle + values[:-4]
+    sizes: Array = np.abs(4 * near - far) / 3
+    return sizes

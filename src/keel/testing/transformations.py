@@ -1,0 +1,107 @@
+"""Changes of structures that no potential may notice.
+
+Each takes a potential and frames, and returns what the potential says of the changed structures, and what it should
+say, from the unchanged ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import batch
+from keel.potentials.base import Potential, Prediction
+
+Transformation = Callable[[Potential, Sequence[Frame]], tuple[Prediction, Prediction]]
+
+
+def predict(potential: Potential, frames: Sequence[Frame]) -> Prediction:
+    """Return the prediction of a batch of frames in the potential's dtype."""
+    graph = batch(frames, potential.cutoff, dtype=potential.dtype)
+    prediction: Prediction = potential(graph.to(potential.device))
+    assert prediction.forces is not None, "there are no forces"
+    assert prediction.stress is not None, "there is no stress"
+    return prediction
+
+
+def translated(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Move the origin."""
+    moved = [f.replace(positions=f.positions + np.array([1.3, -0.7, 2.1])) for f in frames]
+    return predict(potential, moved), predict(potential, frames)
+
+
+def rotated(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Rotate structures with their cells: forces and stress rotate with them."""
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    turn = turn * np.linalg.det(turn)
+    turned = [f.replace(positions=f.positions @ turn.T, cell=f.cell @ turn.T) for f in frames]
+    before, after = predict(potential, frames), predict(potential, turned)
+    r = torch.tensor(turn, dtype=potential.dtype, device=potential.device)
+    assert before.forces is not None
+    assert before.stress is not None
+    return after, Prediction(before.energy, before.forces @ r.T, r @ before.stress @ r.T, before.atomic_energies)
+
+
+def permuted(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Give the atoms in another order."""
+    rng = np.random.default_rng(2)
+    orders = [rng.permutation(len(f)) for f in frames]
+    mixed = [f.replace(numbers=f.numbers[o], positions=f.positions[o]) for f, o in zip(frames, orders, strict=True)]
+    start = np.cumsum([0, *map(len, frames)])
+    order = torch.from_numpy(np.concatenate([o + s for o, s in zip(orders, start, strict=False)])).to(potential.device)
+    before, after = predict(potential, frames), predict(potential, mixed)
+    assert before.forces is not None
+    return after, Prediction(before.energy, before.forces[order], before.stress, before.atomic_energies[order])
+
+
+def wrapped(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Put atoms into other images of the cell."""
+    rng = np.random.default_rng(3)
+    shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
+    moved = [f.replace(positions=f.positions + s @ f.cell) for f, s in zip(frames, shifts, strict=True)]
+    return predict(potential, moved), predict(potential, frames)
+
+
+def batched(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Put structures into one batch, each twice."""
+    members = [*frames, *frames[::-1]]
+    return predict(potential, members), joined([predict(potential, [f]) for f in members])
+
+
+def supercells(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Double each structure along each periodic direction, or else put a copy where the two do not see each other."""
+    found, expected = [], []
+    for frame in frames:
+        one = predict(potential, [frame])
+        assert one.forces is not None
+        double = Prediction(2 * one.energy, one.forces.repeat(2, 1), one.stress, one.atomic_energies.repeat(2))
+        axes: list[int | None] = [*map(int, np.flatnonzero(frame.pbc))]
+        for axis in axes or [None]:
+            found.append(predict(potential, [repeated(frame, 2, axis, apart=3.0 * potential.cutoff)]))
+            expected.append(double)
+    return joined(found), joined(expected)
+
+
+def repeated(frame: Frame, times: int, axis: int | None, apart: float = 0.0) -> Frame:
+    """Return a supercell along one periodic direction; None: copies ``apart`` from each other along x."""
+    cell = frame.cell.copy()
+    if axis is None:
+        step = np.array([apart + np.ptp(frame.positions[:, 0]), 0.0, 0.0])
+    else:
+        step = frame.cell[axis]
+        cell[axis] *= times
+    positions = np.concatenate([frame.positions + k * step for k in range(times)])
+    return frame.replace(numbers=np.tile(frame.numbers, times), positions=positions, cell=cell)
+
+
+def joined(predictions: Sequence[Prediction]) -> Prediction:
+    """Return several predictions as one of a batch."""
+    return Prediction(
+        energy=torch.cat([p.energy for p in predictions]),
+        forces=torch.cat([p.forces for p in predictions if p.forces is not None]),
+        stress=torch.cat([p.stress for p in predictions if p.stress is not None]),
+        atomic_energies=torch.cat([p.atomic_energies for p in predictions]),
+    )
