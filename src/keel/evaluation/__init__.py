@@ -7,22 +7,17 @@ constants, phonons and vacancies.
 from keel.evaluation.check import CheckResult, Curve, Metric
 from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
-<<<<<<< HEAD
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
+from keel.evaluation.invariance import invariance
+from keel.evaluation.jacobian import jacobian_symmetry
+from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.phonons import phonons
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
 from keel.evaluation.relaxation import NotRelaxedError, relaxed
-from keel.evaluation.vacancy import vacancy
-=======
-from keel.evaluation.invariance import invariance
-from keel.evaluation.jacobian import jacobian_symmetry
-from keel.evaluation.locality import extensivity, locality
-from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
-from keel.evaluation.rdf_window import RDFWindow
 from keel.evaluation.smoothness import smoothness
->>>>>>> f45c9f6f944f25999f5e9922926cdf25ff465344
+from keel.evaluation.vacancy import vacancy
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
 __all__ = [
@@ -31,22 +26,16 @@ __all__ = [
     "CheckResult",
     "Curve",
     "DimerCurve",
-<<<<<<< HEAD
-    "NotRelaxedError",
-=======
     "Metric",
->>>>>>> f45c9f6f944f25999f5e9922926cdf25ff465344
+    "NotRelaxedError",
     "Parity",
     "RDFWindow",
     "accuracy",
     "dimer_curve",
     "dimers",
-<<<<<<< HEAD
     "elastic",
     "equation_of_state",
-=======
     "extensivity",
->>>>>>> f45c9f6f944f25999f5e9922926cdf25ff465344
     "force_consistency",
     "invariance",
     "jacobian_symmetry",
