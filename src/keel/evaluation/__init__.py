@@ -1,7 +1,7 @@
 """Probes of a potential, one in each file.
 
-Accuracy, dimer curves, radial distribution functions, conservation; of crystals at rest the equation of state, elastic
-constants, phonons and vacancies.
+Accuracy, dimer curves, radial distribution functions; whether forces are derivatives, energies conserved, smooth,
+invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
 """
 
 from keel.evaluation.check import CheckResult, Curve, Metric
