@@ -47,7 +47,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         times = [milliseconds(row, side) for side in ("peer", "keel")]
         size = f"{structures(row)} x {row['atoms']}" if structures(row) > 1 else str(row["atoms"])
         cells = [row["network"], row["threads"], TASKS[row["kind"]], size]
-        cells += ["out of memory" if t is None else f"{t:.4g}" for t in times] + [shown]
+        cells += ["out of memory" if t is None else f"{t:,.0f}" if t > 100 else f"{t:.1f}" for t in times] + [shown]
         cells += [row[side].get("peak_mb", "> 14,000") for side in ("peer", "keel")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
