@@ -6,7 +6,8 @@ import torch
 
 import keel
 from keel.dynamics import simulate
-from keel.dynamics.barostat import GPA, internal_pressure, new_volume
+from keel.atoms.stress_units import GPA
+from keel.dynamics.barostat import internal_pressure, new_volume
 from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError
 from keel.potentials import LennardJones

@@ -7,10 +7,11 @@ import warnings
 
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
 import keel
 from keel.errors import KeelWarning
-from keel.potentials import compiled
+from keel.potentials import compiled, layered
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling, obstacle
 
@@ -137,6 +138,26 @@ class TestWhere:
         with warnings.catch_warnings(), compiling(potential, True, 0):
             warnings.simplefilter("error")
             potential(graph, differentiable=training)  # said once
+
+    def test_an_error_in_layers_is_found_out_in_a_large_batch(self, monkeypatch):
+        """What is compared is the code that the batch needs, not that of the few edges of the comparison."""
+        monkeypatch.setattr(compiled, "obstacle", lambda device: None)
+
+        def wrong(function):
+            if function is not layered.pullback:
+                return function
+            return lambda *arguments: tree_map(lambda x: 1.01 * x, function(*arguments))
+
+        monkeypatch.setattr(compiled, "_version", wrong)
+        monkeypatch.setattr(keel.potentials.network, "PROVEN_EDGES", 100)
+        potential, graph = network(), keel.batch(FRAMES[0], 4.0)
+        expected = potential(graph).forces
+        potential.many_edges = 150  # of 258 pairs
+        with compiling(potential, True, 0):
+            with pytest.warns(KeelWarning, match="wrong numbers for this CGCNN"):
+                found = potential(graph).forces
+            assert not potential.compiled
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
     def test_many_threads(self, monkeypatch):
         """The loops of compiled code run on one thread."""

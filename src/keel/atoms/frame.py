@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,22 @@ class Frame:
     def replace(self, **changes: Any) -> Frame:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
+
+    def unlabelled(self) -> Frame:
+        """Return a copy without energy, forces and stress."""
+        return replace(self, energy=None, forces=None, stress=None)
+
+    def repeated(self, repeats: Sequence[int]) -> Frame:
+        """Return the unlabelled supercell that repeats the cell so often along each lattice vector.
+
+        Its first atoms are those of the frame.
+        """
+        cells = np.indices(tuple(repeats)).reshape(3, -1).T
+        return self.unlabelled().replace(
+            numbers=np.tile(self.numbers, len(cells)),
+            positions=(cells[:, None, :] @ self.cell + self.positions).reshape(-1, 3),
+            cell=self.cell * np.array(repeats)[:, None],
+        )
 
     def to_ase(self) -> Atoms:
         """Return ``ase.Atoms`` with the labels in a ``SinglePointCalculator``."""

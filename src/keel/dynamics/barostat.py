@@ -14,13 +14,9 @@ Units: eV, angstrom, fs; pressures in eV/angstrom^3, compressibilities in angstr
 
 from __future__ import annotations
 
-from ase import units
 from torch import Tensor
 
 from keel.dynamics.integrators import BOLTZMANN
-
-GPA = float(units.GPa)
-"""1 GPa in eV/angstrom^3: 0.0062415."""
 
 LARGEST_CHANGE = 0.1
 """Of l in one step, relative: a run that asks for more has failed, and must stay computable until it is stopped."""

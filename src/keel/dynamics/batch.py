@@ -13,6 +13,7 @@ from torch import Tensor
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Frame
+from keel.atoms.stress_units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
 from keel.dynamics import integrators as flow
@@ -145,9 +146,9 @@ class RunningBatch:
             volume,
             barostat.internal_pressure(kinetic, state.stress, volume),
             self.cell_noise.at(state.step),
-            target=settings.pressure_at(state.step) * barostat.GPA,
+            target=settings.pressure_at(state.step) * GPA,
             temperature=settings.temperature,
-            rate=settings.compressibility / barostat.GPA / settings.pressure_time,
+            rate=settings.compressibility / GPA / settings.pressure_time,
             timestep=settings.timestep,
         )
         return (new / volume) ** (1 / 3)

@@ -112,18 +112,18 @@ def simulate(
     if timestep is None:
         timestep = default_timestep(frames)
     settings = MDSettings(
-        temperature,
-        steps,
-        timestep,
-        friction,
-        seed,
-        ensemble,
-        record_every,
-        recent,
-        skin,
-        pressure,
-        pressure_time,
-        compressibility,
+        temperature=temperature,
+        steps=steps,
+        timestep=timestep,
+        friction=friction,
+        seed=seed,
+        ensemble=ensemble,
+        record_every=record_every,
+        recent=recent,
+        skin=skin,
+        pressure=pressure,
+        pressure_time=pressure_time,
+        compressibility=compressibility,
     )
     if ensemble == "npt":
         _check_periodic(frames)

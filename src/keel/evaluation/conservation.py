@@ -12,7 +12,7 @@ from keel.dynamics.criteria import NonFinite
 from keel.dynamics.results import Trajectory
 from keel.dynamics.simulate import default_timestep, simulate
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.probing import STEPS, energies_and_forces, prepared, rattled, size_of
+from keel.evaluation.probing import STEPS, all_rattled, energies_and_forces, prepared, size_of
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 from keel.testing.differences import displaced, slopes
@@ -57,7 +57,7 @@ def force_consistency(
     """
     model, step = prepared(potential, frames, dtype), step or STEPS[dtype]
     deviations, shares = [], []
-    for k, frame in enumerate(rattled(f, seed + i) for i, f in enumerate(frames)):
+    for k, frame in enumerate(all_rattled(frames, seed)):
         n = 3 * len(frame)
         chosen = np.random.default_rng([seed, k]).choice(n, size=min(n, n_components), replace=False)
         forces = energies_and_forces(model, [frame])[1].reshape(-1)

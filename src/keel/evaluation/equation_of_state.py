@@ -12,6 +12,7 @@ from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.relaxation import at_equilibrium, deformed, evaluated, shift
+from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
 NAME = "equation of state"
@@ -90,7 +91,7 @@ class EnergyVolume:
 
     def curve(self, name: str) -> Curve:
         """Return the energy above the minimum against the volume."""
-        height = 1000.0 * (self.energy - self.energy.min())
+        height = MILLI * (self.energy - self.energy.min())
         return Curve(name, self.volume, height, "volume (angstrom^3/atom)", "energy (meV/atom)")
 
 

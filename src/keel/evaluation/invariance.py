@@ -8,7 +8,7 @@ import torch
 
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
-from keel.evaluation.probing import SMALLEST_FORCE, prepared, rattled
+from keel.evaluation.probing import SMALLEST_FORCE, all_rattled, prepared
 from keel.potentials.base import Potential, Prediction
 from keel.testing.transformations import Transformation, batched, permuted, rotated, translated, wrapped
 
@@ -43,7 +43,7 @@ def invariance(
         See :func:`~keel.evaluation.probing.prepared`.
     """
     model = prepared(potential, frames, dtype)
-    structures = [rattled(f, seed + k) for k, f in enumerate(frames)]
+    structures = all_rattled(frames, seed)
     volume = volume_of_an_atom(structures)
     metrics = [
         Metric(name, deviation(*transformation(model, structures), volume), "of the RMS force", INVARIANT[dtype])

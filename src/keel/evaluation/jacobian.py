@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import CheckResult, Metric, judged
-from keel.evaluation.probing import STEPS, energies_and_forces, nearest_images, prepared, rattled
+from keel.evaluation.probing import STEPS, all_rattled, energies_and_forces, nearest_images, prepared
 from keel.potentials.base import Potential
 from keel.testing.differences import displaced, slopes
 
@@ -54,7 +54,7 @@ def jacobian_symmetry(
     """
     model, step = prepared(potential, frames, dtype), step or STEPS[dtype]
     found = []
-    for k, frame in enumerate(rattled(f, seed + i) for i, f in enumerate(frames)):
+    for k, frame in enumerate(all_rattled(frames, seed)):
         centres = np.random.default_rng([seed, k]).choice(len(frame), min(len(frame), n_groups), replace=False)
         found += [_asymmetry(_jacobian(model, frame, _group(frame, c, n_atoms), step)) for c in centres]
     typical = float(np.median(found))

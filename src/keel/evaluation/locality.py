@@ -10,9 +10,9 @@ import torch
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.invariance import INVARIANT, deviation, volume_of_an_atom
-from keel.evaluation.probing import energies_and_forces, nearest_images, prepared, rattled
+from keel.evaluation.probing import all_rattled, energies_and_forces, nearest_images, prepared, rattled
 from keel.potentials.base import Potential
-from keel.testing.transformations import repeated, supercells
+from keel.testing.transformations import supercells
 
 NEGLIGIBLE = {torch.float32: 1e-4, torch.float64: 1e-8}
 """A force that changes by less than this share of the largest change does not respond: above the rounding of positions
@@ -43,7 +43,7 @@ def extensivity(
         See :func:`~keel.evaluation.probing.prepared`.
     """
     model = prepared(potential, frames, dtype)
-    structures = [rattled(f, seed + k) for k, f in enumerate(frames)]
+    structures = all_rattled(frames, seed)
     change = deviation(*supercells(model, structures), volume_of_an_atom(structures))
     return judged(
         "extensivity",
@@ -115,8 +115,10 @@ def _long_cell(frame: Frame, length: float) -> Frame | None:
         return None
     # Distances between lattice planes; a direction that is not periodic has a unit vector of its own.
     heights = 1.0 / np.linalg.norm(np.linalg.pinv(frame.cell * frame.pbc[:, None]), axis=0)[frame.pbc]
-    axis = int(np.argmax(heights))
-    return repeated(frame, int(length // heights[axis]) + 1, int(np.flatnonzero(frame.pbc)[axis]))
+    longest = int(np.argmax(heights))
+    repeats = [1, 1, 1]
+    repeats[int(np.flatnonzero(frame.pbc)[longest])] = int(length // heights[longest]) + 1
+    return frame.repeated(repeats)
 
 
 def _response(model: Potential, cell: Frame, displacement: float, seed: int) -> tuple[Array, Array]:

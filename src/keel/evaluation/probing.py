@@ -42,6 +42,11 @@ def prepared(potential: Potential, frames: Sequence[Frame], dtype: torch.dtype) 
     return converted(potential, dtype)
 
 
+def all_rattled(frames: Sequence[Frame], seed: int) -> list[Frame]:
+    """Return the frames, each rattled in its own way."""
+    return [rattled(frame, seed + k) for k, frame in enumerate(frames)]
+
+
 def rattled(frame: Frame, seed: int, length: float = 0.05) -> Frame:
     """Return the frame with every coordinate displaced by a normal of this width in angstrom: no force is zero."""
     return frame.replace(positions=frame.positions + np.random.default_rng(seed).normal(0, length, (len(frame), 3)))

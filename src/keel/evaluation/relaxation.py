@@ -64,7 +64,7 @@ def relaxed(
 
     from keel.interfaces.ase import KeelCalculator
 
-    atoms = frame.replace(energy=None, forces=None, stress=None).to_ase()
+    atoms = frame.unlabelled().to_ase()
     atoms.calc = KeelCalculator(potential, dtype=torch.float64)
     target = FrechetCellFilter(atoms) if cell else atoms
     for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
@@ -94,7 +94,7 @@ def evaluated(potential: Potential, frame: Frame) -> Frame:
 def deformed(frame: Frame, deformation: Array) -> Frame:
     """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates stay."""
     positions, cell = frame.positions @ deformation.T, frame.cell @ deformation.T
-    return frame.replace(positions=positions, cell=cell, energy=None, forces=None, stress=None)
+    return frame.unlabelled().replace(positions=positions, cell=cell)
 
 
 def repetitions(frame: Frame, min_length: float) -> tuple[int, int, int]:

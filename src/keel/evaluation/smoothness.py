@@ -20,7 +20,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.probing import energies_and_forces, prepared, rattled, size_of
+from keel.evaluation.probing import all_rattled, energies_and_forces, prepared, size_of
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
@@ -69,7 +69,7 @@ def smoothness(
         raise ConfigError(f"a path needs at least 5 points to find jumps, not {n_points}")
     model, rng = prepared(potential, frames, dtype), np.random.default_rng(seed)
     path = np.linspace(-0.5 * length, 0.5 * length, n_points)
-    lines = [_busiest(model, rattled(f, seed + k), rng, path) for k, f in enumerate(frames)]
+    lines = [_busiest(model, f, rng, path) for f in all_rattled(frames, seed)]
     crossings = sum(line.crossings(path) for line in lines)
     found = [(line.jumps(path, SMOOTH[dtype]), line.scale, line) for line in lines]
     jumps, scale, worst = max(found, key=lambda f: np.nan_to_num((f[0] / f[1]).max(), nan=np.inf))

@@ -76,7 +76,7 @@ def formation_energy(potential: Potential, crystal: Frame, *, min_length: float 
     NotRelaxedError
         If the atoms around a vacancy find no rest.
     """
-    whole = evaluated(potential, repeated(crystal, repetitions(crystal, min_length)))
+    whole = evaluated(potential, crystal.repeated(repetitions(crystal, min_length)))
     counts = Counter(crystal.numbers.tolist())
     units = gcd(*counts.values())
     unrelaxed = at_rest = _energy(whole) / len(whole) * len(crystal) / units
@@ -95,25 +95,11 @@ def formation_energy(potential: Potential, crystal: Frame, *, min_length: float 
     return Vacancy(unrelaxed, at_rest, displacement, len(whole))
 
 
-def repeated(frame: Frame, repeats: tuple[int, int, int]) -> Frame:
-    """Return the unlabelled supercell of a frame; its first atoms are those of the frame."""
-    cells = np.indices(repeats).reshape(3, -1).T
-    positions = (cells[:, None, :] @ frame.cell + frame.positions).reshape(-1, 3)
-    return frame.replace(
-        numbers=np.tile(frame.numbers, len(cells)),
-        positions=positions,
-        cell=frame.cell * np.array(repeats)[:, None],
-        energy=None,
-        forces=None,
-        stress=None,
-    )
-
-
 def without(frame: Frame, atom: int) -> Frame:
     """Return the unlabelled frame without one atom."""
     keep = np.arange(len(frame)) != atom
     numbers, positions = frame.numbers[keep], frame.positions[keep]
-    return frame.replace(numbers=numbers, positions=positions, energy=None, forces=None, stress=None)
+    return frame.unlabelled().replace(numbers=numbers, positions=positions)
 
 
 def _energy(frame: Frame) -> float:

@@ -113,8 +113,9 @@ class Network(Potential):
         """See :class:`Potential`."""
         if self.compiled and graph.n_edges >= FEWEST_EDGES:
             edges, vectors = self.edges(graph, vectors), vectors.detach()
-            result = self._compiled_energies_and_gradient(edges, vectors)
-            if result is not None and self._proven(edges, vectors, differentiable):
+            in_layers = self._in_layers(graph.n_edges) or (torch.is_grad_enabled() and self.trained_in_layers)
+            result = self._compiled_energies_and_gradient(edges, vectors, in_layers)
+            if result is not None and self._proven(edges, vectors, in_layers, differentiable):
                 return result
             self.compiled = False
         if self._in_layers(graph.n_edges):
@@ -124,10 +125,11 @@ class Network(Potential):
     def _in_layers(self, n_edges: int) -> bool:
         return n_edges > self.many_edges if self.layer_by_layer is None else self.layer_by_layer
 
-    def _compiled_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
+    def _compiled_energies_and_gradient(
+        self, edges: Edges, vectors: Tensor, in_layers: bool
+    ) -> tuple[Tensor, Tensor] | None:
         """Return atomic energies in eV and the gradient of their sum, by compiled code; None if nothing compiles."""
-        training = torch.is_grad_enabled()
-        if not (self._in_layers(len(vectors)) or (training and self.trained_in_layers)):
+        if not in_layers:
             return compiled(scaled_energies_and_gradient, self, edges, vectors)
         try:
             return self._layered_energies_and_gradient(edges, vectors)
@@ -139,13 +141,13 @@ class Network(Potential):
         energies, gradient = (self.scale * result for result in results)
         return energies, gradient
 
-    def _proven(self, edges: Edges, vectors: Tensor, differentiable: bool) -> bool:
+    def _proven(self, edges: Edges, vectors: Tensor, in_layers: bool, differentiable: bool) -> bool:
         """Return whether compiled code gives the right numbers for some edges of a first batch, see :func:`agree`."""
-        kind = (differentiable, vectors.dtype, vectors.device)
+        kind = (in_layers, differentiable, vectors.dtype, vectors.device)
         if kind not in self._proofs:
             n = PROVEN_EDGES
             few = Edges(edges.species, edges.i[:n], edges.j[:n], edges.near[edges.near < n])
-            fast = self._compiled_energies_and_gradient(few, vectors[:n])
+            fast = self._compiled_energies_and_gradient(few, vectors[:n], in_layers)
             if fast is None:
                 return False
             pairs = (fast, scaled_energies_and_gradient(self, few, vectors[:n]))

@@ -78,23 +78,19 @@ def supercells(potential: Potential, frames: Sequence[Frame]) -> tuple[Predictio
         one = predict(potential, [frame])
         assert one.forces is not None
         double = Prediction(2 * one.energy, one.forces.repeat(2, 1), one.stress, one.atomic_energies.repeat(2))
-        axes: list[int | None] = [*map(int, np.flatnonzero(frame.pbc))]
-        for axis in axes or [None]:
-            found.append(predict(potential, [repeated(frame, 2, axis, apart=3.0 * potential.cutoff)]))
-            expected.append(double)
+        along = np.eye(3, dtype=np.int64)[frame.pbc]
+        doubles = [frame.repeated((1 + axis).tolist()) for axis in along] or [two_apart(frame, 3.0 * potential.cutoff)]
+        found += [predict(potential, [f]) for f in doubles]
+        expected += [double] * len(doubles)
     return joined(found), joined(expected)
 
 
-def repeated(frame: Frame, times: int, axis: int | None, apart: float = 0.0) -> Frame:
-    """Return a supercell along one periodic direction; None: copies ``apart`` from each other along x."""
-    cell = frame.cell.copy()
-    if axis is None:
-        step = np.array([apart + np.ptp(frame.positions[:, 0]), 0.0, 0.0])
-    else:
-        step = frame.cell[axis]
-        cell[axis] *= times
-    positions = np.concatenate([frame.positions + k * step for k in range(times)])
-    return frame.replace(numbers=np.tile(frame.numbers, times), positions=positions, cell=cell)
+def two_apart(frame: Frame, apart: float) -> Frame:
+    """Return the frame and a copy of it that is this far away along x, in angstrom."""
+    step = np.array([apart + np.ptp(frame.positions[:, 0]), 0.0, 0.0])
+    return frame.replace(
+        numbers=np.tile(frame.numbers, 2), positions=np.concatenate([frame.positions, frame.positions + step])
+    )
 
 
 def joined(predictions: Sequence[Prediction]) -> Prediction:
