@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import keel
-from keel.dynamics import simulate
 from keel.atoms.stress_units import GPA
+from keel.dynamics import simulate
 from keel.dynamics.barostat import internal_pressure, new_volume
 from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError
