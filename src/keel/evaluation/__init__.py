@@ -4,7 +4,7 @@ Accuracy, dimer curves, radial distribution functions; whether forces are deriva
 invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
 """
 
-from keel.evaluation.check import CheckResult, Curve, Metric
+from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
 from keel.evaluation.elastic import elastic
@@ -26,6 +26,7 @@ __all__ = [
     "CheckResult",
     "Curve",
     "DimerCurve",
+    "Film",
     "Metric",
     "NotRelaxedError",
     "Parity",

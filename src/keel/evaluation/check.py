@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keel.atoms.frame import Array
+from keel.atoms.frame import Array, Frame
 
 Outcome = Literal["passed", "failed", "noted", "skipped"]
 """``noted``: numbers to look at, for which there is no limit; ``skipped``: the probe does not apply, and says why."""
@@ -68,6 +68,25 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Film:
+    """Structures to play one after the other, or one to look at.
+
+    Parameters
+    ----------
+    name
+        What happens in it.
+    frames
+        All of the same atoms.
+    times
+        Of each frame in fs, shape (K,); empty if they are no times.
+    """
+
+    name: str
+    frames: tuple[Frame, ...]
+    times: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class CheckResult:
     """What a probe found out about a potential.
 
@@ -83,6 +102,8 @@ class CheckResult:
         See :data:`Outcome`.
     verdict
         One plain sentence with the number that decided.
+    films
+        To play, e.g. the last moments before a failure.
     """
 
     name: str
@@ -90,13 +111,14 @@ class CheckResult:
     curves: tuple[Curve, ...]
     outcome: Outcome
     verdict: str
+    films: tuple[Film, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a metric."""
         return {metric.name: metric.value for metric in self.metrics}[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as plain data for JSON; numbers that are not finite become None."""
+        """Return the numbers as plain data for JSON, without films; what is not finite becomes None."""
         return {
             "name": self.name,
             "outcome": self.outcome,
