@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[108, 864, 6912], choices=list(SUPERCELLS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--memory", type=float, default=14.0, help="that a process may use, in GiB")
     parser.add_argument("--alone", action="store_true", help="keel without its peers")
     parser.add_argument("--eager", action="store_true", help="keel without compiled code")
     parser.add_argument("--environments", type=Path, default=Path(tempfile.gettempdir()) / "keel-peers")
@@ -182,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 (t, k, a) for t in options.threads for k in options.kinds for a in options.sizes
             ):
                 frames = str(write_frames(options.data, Path(scratch), atoms, kind))
-                spec = {"kind": kind, "frames": frames, "threads": threads}
+                spec = {"kind": kind, "frames": frames, "threads": threads, "memory_gib": options.memory}
                 keel = Worker(sys.executable, "keel", {**spec, "options": {**ours, "eager": options.eager}})
                 peer = Worker(python, peer_name, {**spec, "options": theirs}) if python else None
                 repeats = options.repeats if atoms < 5000 else max(3, options.repeats // 3)

@@ -21,7 +21,6 @@ from ase.io import read
 from ase.md.langevin import Langevin
 from torch import Tensor, nn
 
-MEMORY_LIMIT = 14 * 2**30
 MD_STEPS = 5
 
 Predict = Callable[[], tuple[Tensor, Tensor, Tensor | None]]
@@ -73,7 +72,8 @@ def md_steps(task: Task, calculator: Calculator) -> Callable[[], None]:
 def serve(prepare: Callable[[Task], Callable[[], object]]) -> None:
     """Answer on stdout, a line of JSON for each line of stdin: CPU and wall seconds, and peak memory in MB."""
     spec = json.loads(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
+    memory = int(spec["memory_gib"] * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     torch.set_num_threads(spec["threads"])
     torch.set_flush_denormal(True)
     torch.manual_seed(0)

@@ -63,6 +63,10 @@ class Pipeline:
         )
         self.cells = [Cell(n, s, k) for n in config.networks for s in config.strategies for k in config.seeds]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes read the data themselves."""
+        return type(self), (self.config, self.root, self.base)
+
     def teacher(self) -> Path:
         """Fit the teacher."""
         settings = self.config.teacher

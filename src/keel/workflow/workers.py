@@ -1,52 +1,51 @@
-"""Cells side by side in processes of their own."""
+"""Stages side by side in processes of their own."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from keel.config import RunSettings
 from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
-from keel.workflow.pipeline import Cell, Pipeline
 
-_pipeline: Pipeline | None = None
+_owner: Any = None
 
 
-def for_each(pipeline: Pipeline, stage: str, cells: Sequence[Cell], workers: int) -> Iterator[Any]:
-    """Yield ``pipeline.<stage>(cell)`` of each cell in order, computed by some processes side by side.
+def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Yield ``owner.<stage>(item)`` of each item in order, computed by some processes side by side.
 
-    The processes fill the same stage folders as one alone would; each works on one thread.
+    Each process has its own copy of the owner, made by pickling, and works on one thread; all fill the same stage
+    folders as one alone would.
     """
     if workers == 1:
-        for cell in cells:
-            yield getattr(pipeline, stage)(cell)
+        for item in items:
+            yield getattr(owner, stage)(item)
         return
-    start = (pipeline.config, pipeline.root, pipeline.base)
+    start = (pickle.dumps(owner),)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=start) as pool:
         try:
-            yield from pool.map(_do, [stage] * len(cells), cells)
+            yield from pool.map(_do, [stage] * len(items), items)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _start(config: RunSettings, root: Path, base: Path) -> None:
-    global _pipeline
+def _start(owner: bytes) -> None:
+    global _owner
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)
     prepare_process()
     without_bars()
     plain_warnings()
-    _pipeline = Pipeline(config, root, base)
+    _owner = pickle.loads(owner)  # only now, for it may compute
 
 
 def _end_with_parent(parent: int) -> None:
@@ -56,5 +55,5 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _do(stage: str, cell: Cell) -> Any:
-    return getattr(_pipeline, stage)(cell)
+def _do(stage: str, item: Any) -> Any:
+    return getattr(_owner, stage)(item)
