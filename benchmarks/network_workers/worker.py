@@ -72,8 +72,8 @@ def md_steps(task: Task, calculator: Calculator) -> Callable[[], None]:
 def serve(prepare: Callable[[Task], Callable[[], object]]) -> None:
     """Answer on stdout, a line of JSON for each line of stdin: CPU and wall seconds, and peak memory in MB."""
     spec = json.loads(sys.argv[1])
-    memory = int(spec["memory_gib"] * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    limit = int(spec["memory_gib"] * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     torch.set_num_threads(spec["threads"])
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
