@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from keel.commands.assess import assess
 from keel.commands.census import census
 from keel.commands.demo import demo
 from keel.commands.dimers import dimers
@@ -32,6 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(assess)
 app.command()(census)
 app.command()(demo)
 app.command()(dimers)

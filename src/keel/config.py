@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -117,6 +117,23 @@ class EvaluationSettings(_Section):
     rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
     rdf_runs: PositiveInt = Field(4, description="number of these runs")
     dimers: bool = Field(True, description="curves of every pair of elements")
+
+
+class AssessmentSettings(_Section):
+    """What is asked of a potential, and how thoroughly."""
+
+    probes: list[str] | None = Field(None, description="groups of probes; null: all")
+    starts: PositiveInt = Field(8, description="structures that simulations start from")
+    length_fs: PositiveFloat = Field(5000.0, description="length of each simulation")
+    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
+    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0], min_length=1, description="ladder in K")
+    must_hold: PositiveFloat = Field(1000.0, description="K; up to here no simulation may fail")
+    pressures: list[tuple[float, float]] = Field([], description="ramps of pressure in GPa, at the lowest temperature")
+    compression: list[PositiveFloat] = Field([], description="shares of the volume, at the lowest temperature")
+    temperature: PositiveFloat = Field(300.0, description="K, at which structure, diffusion and density are looked at")
+    pressure: float = Field(0.0, description="GPa, at which the density is looked at")
+    precision: Literal["float32", "float64"] = Field("float64", description="in which exact properties are judged")
+    seed: int = Field(0, ge=0, description="of all random choices")
 
 
 class RunSettings(_Section):

@@ -20,17 +20,17 @@ def prepare_process() -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the process keep the memory that it frees, up to 1 GiB, and use it again (Linux with glibc; else nothing).
+    """Let the process keep the memory that it frees, and use it again (Linux with glibc; elsewhere nothing).
 
     Otherwise large tensors are given back to the system and fetched again page by page in each step of a training or a
     simulation on CPU, which takes up to a third of its time.
     """
     for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-        _glibc("mallopt", parameter, 2**30)
+        _glibc("mallopt", parameter, -1)  # there is no threshold
 
 
 def give_back_freed_memory() -> None:
-    """Give memory back to the system after work that is not repeated, such as compiling."""
+    """Give memory back to the system after work that is done, such as compiling, training or a simulation."""
     _glibc("malloc_trim", 0)
 
 

@@ -17,7 +17,7 @@ from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
-from keel.process import keep_freed_memory
+from keel.process import give_back_freed_memory, keep_freed_memory
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -142,6 +142,7 @@ def simulate(
                     callback(done + progress, total)
             done += steps * len(members)
             results += batch.trajectories()
+    give_back_freed_memory()
     return results
 
 

@@ -130,6 +130,16 @@ class CheckResult:
             ],
         }
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], films: Sequence[Film] = ()) -> CheckResult:
+        """Return the result that :meth:`to_dict` made plain."""
+        metrics = tuple(Metric(m["name"], _number(m["value"]), m["unit"], m["limit"]) for m in content["metrics"])
+        curves = tuple(
+            Curve(**{k: np.array([_number(x) for x in v]) if isinstance(v, list) else v for k, v in curve.items()})
+            for curve in content["curves"]
+        )
+        return cls(content["name"], metrics, curves, content["outcome"], content["verdict"], tuple(films))
+
 
 def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: str, bad: str) -> CheckResult:
     """Return a result that passes if every metric keeps to its limit.
@@ -150,3 +160,7 @@ def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: 
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

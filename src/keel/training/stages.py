@@ -24,7 +24,7 @@ from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.network import Network
-from keel.process import keep_freed_memory
+from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.ema import MovingAverage
@@ -160,6 +160,7 @@ def train(
     adopt_best(state)
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
+    give_back_freed_memory()
     return _result(network.eval(), state, stages)
 
 

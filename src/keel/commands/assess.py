@@ -1,0 +1,90 @@
+"""``keel assess``: can this potential be trusted in molecular dynamics?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+POTENTIALS = "Potential files; folders of matgl; MACE models; import paths of ASE calculators. Several are compared."
+
+
+def assess(
+    potentials: Annotated[list[str], typer.Argument(help=POTENTIALS)],
+    data: Annotated[
+        Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Frames at --temperature, e.g. of DFT, to compare distances and angles with.")
+    ] = None,
+    crystal: Annotated[
+        Path | None, typer.Option(help="A crystal near equilibrium; default: the smallest structure.")
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option(help="A potential to compare equilibrium and dimers with, e.g. the teacher.")
+    ] = None,
+    elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
+    probes: Annotated[str | None, typer.Option(help="Groups of probes, e.g. exact,clusters; default: all.")] = None,
+    starts: Annotated[int, typer.Option(help="Structures that simulations start from.")] = 8,
+    length_fs: Annotated[float, typer.Option("--length-fs", help="Length of each simulation in fs.")] = 5000.0,
+    temperatures: Annotated[str, typer.Option(help="Ladder of stability in K.")] = "1000,2000,3000",
+    must_hold: Annotated[float, typer.Option(help="In K; up to here no simulation may fail.")] = 1000.0,
+    to_pressure: Annotated[
+        str | None, typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5.")
+    ] = None,
+    compress: Annotated[
+        str | None, typer.Option(help="Also start from cells of these shares of their volume, e.g. 0.9,0.8.")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of structure and density, in K.")] = 300.0,
+    pressure: Annotated[float, typer.Option(help="Of the density, in GPa.")] = 0.0,
+    timestep: Annotated[float | None, typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,
+    precision: Annotated[
+        str, typer.Option(help="In which exact properties are judged; float32 where a model has no other.")
+    ] = "float64",
+    seed: Annotated[int, typer.Option(help="Fixes every random choice.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    arguments: Annotated[str, typer.Option(help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")] = "{}",
+    trust: Annotated[bool, typer.Option("--trust", help="Read files that run code, as those of MACE do.")] = False,
+) -> None:
+    """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
+
+    Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
+    symmetries and conservation; equation of state, elastic constants, phonons and vacancies. Run again, it goes on
+    where it was stopped.
+
+    Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
+    """
+    from keel.config import AssessmentSettings, parse
+    from keel.workflow.assess import Material, Opening, assess, calculator_arguments
+
+    given = calculator_arguments(arguments)
+    settings = {
+        "probes": None if probes is None else _names(probes),
+        "starts": starts,
+        "length_fs": length_fs,
+        "timestep_fs": timestep,
+        "temperatures": _names(temperatures),
+        "must_hold": must_hold,
+        "pressures": [(0.0, p) for p in _names(to_pressure)],
+        "compression": _names(compress),
+        "temperature": temperature,
+        "pressure": pressure,
+        "precision": precision,
+        "seed": seed,
+    }
+    page = assess(
+        [Opening(name, given, trust) for name in potentials],
+        Material(data, reference, crystal, tuple(_names(elements))),
+        parse(AssessmentSettings, settings, "keel assess"),
+        out,
+        teacher=None if beside is None else Opening(beside, trusted=trust),
+        workers=workers,
+    )
+    typer.echo(f"page: {page}")
+
+
+def _names(text: str | None) -> list[str]:
+    """Return what commas separate."""
+    return [part.strip() for part in text.split(",") if part.strip()] if text else []

@@ -1,0 +1,197 @@
+"""What `keel assess` asks of a potential: groups of probes that share what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+
+from keel.atoms.frame import Frame
+from keel.dynamics.simulate import default_timestep, simulate
+from keel.evaluation.angles import bond_angles
+from keel.evaluation.bond_scans import bond_scans
+from keel.evaluation.check import CheckResult
+from keel.evaluation.conservation import force_consistency, nve_drift
+from keel.evaluation.density import density
+from keel.evaluation.diatomics import diatomics
+from keel.evaluation.diffusion import diffusion
+from keel.evaluation.elastic import elastic
+from keel.evaluation.equation_of_state import equation_of_state
+from keel.evaluation.errors import errors
+from keel.evaluation.invariance import invariance
+from keel.evaluation.jacobian import jacobian_symmetry
+from keel.evaluation.locality import extensivity, locality
+from keel.evaluation.md_stability import md_stability
+from keel.evaluation.pair_structure import pair_structure
+from keel.evaluation.phonons import phonons
+from keel.evaluation.relaxation import NotRelaxedError, relaxed
+from keel.evaluation.smoothness import smoothness
+from keel.evaluation.trimers import trimers
+from keel.evaluation.vacancy import vacancy
+from keel.potentials.base import Potential
+
+Progress = Callable[[int, int], None]
+Results = tuple[CheckResult, ...]
+
+RECORDED = 10.0
+"""fs between two recorded structures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A potential, and what it is probed on.
+
+    Parameters
+    ----------
+    potential
+        What is assessed.
+    frames
+        Structures of the material, with labels or without.
+    starts
+        Those that simulations start from.
+    few
+        Small ones, for probes that need many evaluations.
+    crystal
+        One near its equilibrium.
+    elements
+        Atomic numbers of the elements of dimers and trimers.
+    reference
+        Frames at ``temperature`` to compare structure with; empty if there are none.
+    teacher
+        A potential to compare equilibrium and clusters with, or None.
+    temperature, pressure
+        In K and GPa, at which structure, diffusion and density are looked at.
+    temperatures, pressures, compression
+        Of the ladder on which stability is tried, see :func:`~keel.evaluation.md_stability.ladder`.
+    must_hold
+        Temperature in K up to which no simulation may fail.
+    length_fs, timestep
+        Of simulations, in fs.
+    dtype
+        Precision in which exact properties are judged.
+    seed
+        Of all random choices.
+    """
+
+    potential: Potential
+    frames: tuple[Frame, ...]
+    starts: tuple[Frame, ...]
+    few: tuple[Frame, ...]
+    crystal: Frame
+    elements: tuple[int, ...]
+    reference: tuple[Frame, ...] = ()
+    teacher: Potential | None = None
+    temperature: float = 300.0
+    pressure: float = 0.0
+    temperatures: tuple[float, ...] = (1000.0, 2000.0, 3000.0)
+    pressures: tuple[tuple[float, float], ...] = ()
+    compression: tuple[float, ...] = ()
+    must_hold: float = 1000.0
+    length_fs: float = 5000.0
+    timestep: float | None = None
+    dtype: torch.dtype = torch.float64
+    seed: int = 0
+
+
+def exact(subject: Subject, progress: Progress) -> Results:
+    """What holds of every potential, whatever the material: derivatives, symmetries, conservation."""
+    probes = (force_consistency, jacobian_symmetry, smoothness, invariance, extensivity, locality)
+    results = []
+    for k, probe in enumerate(probes):
+        results.append(probe(subject.potential, subject.few, seed=subject.seed, dtype=subject.dtype))
+        progress(k + 1, len(probes) + 1)
+    drift = nve_drift(subject.potential, subject.few, seed=subject.seed, timestep=subject.timestep)
+    return (*results, drift)
+
+
+def clusters(subject: Subject, progress: Progress) -> Results:
+    """Two atoms, three, and bonds of what is no crystal."""
+    given = {"dtype": subject.dtype}
+    results = [diatomics(subject.potential, subject.elements, reference=subject.teacher, **given)]
+    progress(1, 3)
+    results.append(trimers(subject.potential, elements=subject.elements, **given))
+    molecules = [f for f in subject.few if not f.pbc.any()]
+    if molecules:
+        results.append(bond_scans(subject.potential, molecules, reference=subject.teacher, **given))
+    return tuple(results)
+
+
+def equilibrium(subject: Subject, progress: Progress) -> Results:
+    """Properties of the crystal at rest."""
+    probes = (equation_of_state, elastic, phonons, vacancy)
+    crystal, results = subject.crystal, []
+    with suppress(NotRelaxedError):  # each probe says so
+        crystal = relaxed(subject.potential, crystal)  # so that each probe starts from its end
+    for k, probe in enumerate(probes):
+        results.append(probe(subject.potential, crystal, reference=subject.teacher))
+        progress(k + 1, len(probes))
+    return tuple(results)
+
+
+def structure(subject: Subject, progress: Progress) -> Results:
+    """Distances, angles and diffusion in one set of simulations at the temperature of the reference."""
+    timestep = subject.timestep or default_timestep(subject.starts)
+    runs = simulate(
+        subject.potential,
+        subject.starts,
+        temperature=subject.temperature,
+        steps=round(subject.length_fs / timestep),
+        timestep=timestep,
+        seed=subject.seed,
+        record_every=max(1, round(RECORDED / timestep)),
+        callback=progress,
+    )
+    if not subject.reference:
+        why = "there are no reference frames at this temperature"
+        skipped = (CheckResult(name, (), (), "skipped", why) for name in ("pair structure", "bond angles"))
+        return (*skipped, diffusion(runs))
+    return pair_structure(runs, subject.reference), bond_angles(runs, subject.reference), diffusion(runs)
+
+
+def volume(subject: Subject, progress: Progress) -> Results:
+    """Density under constant pressure."""
+    periodic = [f for f in subject.starts if f.pbc.all()]
+    if not periodic:
+        return (CheckResult("density", (), (), "skipped", "no structure is periodic in three directions"),)
+    found = density(
+        subject.potential,
+        periodic,
+        temperature=subject.temperature,
+        pressure=subject.pressure,
+        length_fs=subject.length_fs,
+        timestep=subject.timestep,
+        seed=subject.seed,
+        callback=progress,
+    )
+    return (found,)
+
+
+def stability(subject: Subject, progress: Progress) -> Results:
+    """First-passage stability on a ladder."""
+    found = md_stability(
+        subject.potential,
+        subject.starts,
+        must_hold=subject.must_hold,
+        temperatures=subject.temperatures,
+        pressures=subject.pressures,
+        compression=subject.compression,
+        length_fs=subject.length_fs,
+        timestep=subject.timestep,
+        seed=subject.seed,
+        callback=progress,
+    )
+    return (found,)
+
+
+BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
+    "stability": stability,
+    "accuracy": lambda subject, _: (errors(subject.potential, subject.frames),),
+    "structure": structure,
+    "density": volume,
+    "clusters": clusters,
+    "exact": exact,
+    "equilibrium": equilibrium,
+}
+"""Groups of probes by name, in the order of the page."""

@@ -1,0 +1,300 @@
+"""What ``keel assess`` does: every group of probes as a kept stage, then the pages."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from keel.atoms.elements import symbol
+from keel.atoms.frame import Frame
+from keel.atoms.read import read
+from keel.atoms.write import write
+from keel.config import AssessmentSettings
+from keel.errors import ConfigError, DataError
+from keel.evaluation.battery import BATTERY, Subject
+from keel.evaluation.check import CheckResult, Film
+from keel.interfaces.opening import open_potential
+from keel.potentials.base import Potential
+from keel.progress import bar
+from keel.workflow.cache import StageCache
+from keel.workflow.measure import evenly
+from keel.workflow.pipeline import file_hash
+from keel.workflow.records import write_json
+from keel.workflow.workers import for_each
+
+if TYPE_CHECKING:
+    from keel.reporting.assessment import Assessment
+
+FEW, SMALL = 3, 64
+"""Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
+MOST_ELEMENTS = 8
+"""More elements are not probed as crystals unless they are named."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a potential is opened, see :func:`~keel.interfaces.opening.open_potential`."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = False
+
+    def open(self) -> Potential:
+        """Return the potential."""
+        return open_potential(self.name, self.arguments, trusted=self.trusted)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the numbers depend on, JSON-compatible."""
+        path = Path(self.name)
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] * path.is_file()
+        return {"name": path.name, "arguments": dict(self.arguments), "content": [file_hash(p) for p in files]}
+
+
+@dataclass(frozen=True)
+class Material:
+    """Files with structures; see :class:`~keel.evaluation.battery.Subject` for what they are for."""
+
+    data: Path | None = None
+    reference: Path | None = None
+    crystal: Path | None = None
+    elements: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the numbers depend on, JSON-compatible."""
+        files = {"data": self.data, "reference": self.reference, "crystal": self.crystal}
+        return {**{k: p and file_hash(p) for k, p in files.items()}, "elements": self.elements}
+
+
+@dataclass(frozen=True)
+class Assessing:
+    """One potential, judged in stages that are kept in a folder.
+
+    Parameters
+    ----------
+    opening
+        The potential.
+    material, settings
+        What it is judged on, and how thoroughly.
+    root
+        The folder.
+    teacher
+        Another potential to compare with, or None.
+    """
+
+    opening: Opening
+    material: Material
+    settings: AssessmentSettings
+    root: Path
+    teacher: Opening | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.settings.probes or () if name not in BATTERY]
+        if unknown:
+            raise ConfigError(f"there are no probes {', '.join(unknown)}; choose from {', '.join(BATTERY)}")
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups of probes, in the order of the page."""
+        return [name for name in BATTERY if self.settings.probes is None or name in self.settings.probes]
+
+    def group(self, name: str) -> list[CheckResult]:
+        """Return the results of a group of probes, measuring what has not been measured."""
+        inputs = {
+            "potential": self.opening.identity,
+            "material": self.material.identity,
+            "teacher": self.teacher and self.teacher.identity,
+            "settings": self.settings.model_dump(exclude={"probes"}),
+        }
+        return read_results(StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name)))
+
+    def assessment(self, name: str, results: Sequence[Sequence[CheckResult]], seconds: float) -> Assessment:
+        """Return the results with what must be known to judge them."""
+        from keel.reporting.assessment import Assessment, described
+        from keel.workflow.run import versions
+
+        path, s = Path(self.opening.name), self.subject
+        structures = {
+            "Structures": str(self.material.data or ", ".join(f.source for f in s.frames)),
+            "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
+            "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
+            "Reference": str(self.material.reference or "none"),
+            "Compared with": self.teacher.name if self.teacher else "nothing",
+        }
+        return Assessment(
+            potential=name,
+            results=tuple(result for group in results for result in group),
+            description=described(s.potential, path if path.is_file() else None),
+            structures=structures,
+            versions={key: str(value) for key, value in versions(1).items()},
+            wall_seconds=seconds,
+        )
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The potential and its structures."""
+        s, potential = self.settings, self.opening.open()
+        frames = self._frames(potential)
+        small = [f for f in frames if len(f) <= SMALL] or [min(frames, key=len)]
+        return Subject(
+            potential=potential,
+            frames=tuple(frames),
+            starts=tuple(evenly(frames, s.starts)),
+            few=tuple(evenly(small, FEW)),
+            crystal=self._crystal(frames),
+            elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
+            reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
+            teacher=self.teacher and self.teacher.open(),
+            temperature=s.temperature,
+            pressure=s.pressure,
+            temperatures=tuple(s.temperatures),
+            pressures=tuple(s.pressures),
+            compression=tuple(s.compression),
+            must_hold=s.must_hold,
+            length_fs=s.length_fs,
+            timestep=s.timestep_fs,
+            dtype=getattr(torch, s.precision),
+            seed=s.seed,
+        )
+
+    def _frames(self, potential: Potential) -> list[Frame]:
+        if self.material.data is not None:
+            return read(self.material.data, require=())
+        elements = self.material.elements or [symbol(z) for z in potential.elements or ()]
+        if not 0 < len(elements) <= MOST_ELEMENTS:
+            raise ConfigError(
+                f"{self.opening.name} knows {len(elements) or 'all'} elements; name structures with --data, "
+                "or some elements with --elements"
+            )
+        return crystals(elements)
+
+    def _crystal(self, frames: Sequence[Frame]) -> Frame:
+        if self.material.crystal is not None:
+            return read(self.material.crystal, require=())[0]
+        periodic = [f for f in frames if f.pbc.all()] or list(frames)
+        return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
+
+    def _measure(self, folder: Path, name: str) -> None:
+        with bar(f"   probes  {name}") as advance:
+            results = BATTERY[name](self.subject, advance)
+        write_results(folder, results)
+
+
+def assess(
+    openings: Sequence[Opening],
+    material: Material,
+    settings: AssessmentSettings,
+    folder: str | Path,
+    *,
+    teacher: Opening | None = None,
+    workers: int = 1,
+) -> Path:
+    """Put potentials through every group of probes and write the page: of one, or of several side by side.
+
+    Groups that were done before in this folder, with the same inputs, are not done again.
+
+    Parameters
+    ----------
+    openings
+        The potentials.
+    material, settings, teacher
+        See :class:`Assessing`.
+    folder
+        Where results and pages go.
+    workers
+        Processes that work on groups side by side, each on one thread if there are several.
+
+    Returns
+    -------
+    Path
+        The HTML page.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a potential or a structure cannot be read, or a setting is impossible.
+    """
+    from keel.reporting.assessment import unique, write_assessment
+
+    root = Path(folder)
+    names = unique(Path(o.name).stem if Path(o.name).exists() else o.name for o in openings)
+    assessments = []
+    for name, opening in zip(names, openings, strict=True):
+        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
+        started = time.perf_counter()
+        # Simulations take longest and come first.
+        results = list(for_each(assessing, "group", assessing.groups, workers))
+        assessments.append(assessing.assessment(name, results, time.perf_counter() - started))
+    return write_assessment(assessments, root / "assessment.html")
+
+
+def calculator_arguments(text: str) -> dict[str, Any]:
+    """Return keyword arguments that are written as JSON.
+
+    Raises
+    ------
+    ConfigError
+        If they are no JSON object.
+    """
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--arguments: this is not JSON ({error})") from None
+    if not isinstance(arguments, dict):
+        raise ConfigError('--arguments: name each argument, e.g. {"cutoff": 5.0}')
+    return arguments
+
+
+def crystals(elements: Sequence[str]) -> list[Frame]:
+    """Return the crystals of elements as they are under ordinary conditions, near their experimental size.
+
+    Raises
+    ------
+    DataError
+        If none of the elements has a simple crystal.
+    """
+    from ase.build import bulk
+
+    from keel.atoms.neighbours import as_frame
+
+    frames = []
+    for element in elements:
+        try:
+            frames.append(as_frame(bulk(element)).replace(source=f"crystal of {element}"))
+        except (ValueError, RuntimeError, NotImplementedError):
+            continue
+    if not frames:
+        raise DataError(f"no simple crystal is known of {', '.join(elements)}; give structures with --data")
+    return frames
+
+
+def write_results(folder: Path, results: Sequence[CheckResult]) -> None:
+    """Write results as JSON, and each film as extended XYZ beside it."""
+    content = []
+    for k, result in enumerate(results):
+        films = []
+        for m, film in enumerate(result.films):
+            file = f"film-{k}-{m}.extxyz"
+            write(folder / file, film.frames)
+            films.append({"name": film.name, "times": film.times, "file": file})
+        content.append({**result.to_dict(), "films": films})
+    write_json(folder / "results.json", content)
+
+
+def read_results(folder: Path) -> list[CheckResult]:
+    """Return what :func:`write_results` wrote."""
+    results = []
+    for content in json.loads((folder / "results.json").read_text()):
+        films = [
+            Film(f["name"], tuple(read(folder / f["file"], require=())), tuple(f["times"])) for f in content["films"]
+        ]
+        results.append(CheckResult.from_dict(content, films))
+    return results
