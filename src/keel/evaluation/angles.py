@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,9 +15,10 @@ from keel.atoms.neighbours import neighbour_list
 from keel.dynamics.results import Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Metric
-from keel.evaluation.rdf import TOTAL, rdf
+from keel.evaluation.rdf import rdf
 from keel.evaluation.recorded import (
     Distributions,
+    check_reference,
     compared,
     failed_runs,
     judged_if_possible,
@@ -47,9 +49,9 @@ def bond_angles(
     """Compare the distributions p of the angle j-i-k between two bonds of atom i with those of the reference.
 
     The error is the total variation, (1/2) int |p - p_ref| dtheta in [0, 1]: the share of angles that would have to
-    change. It passes if no triple of elements is off by more than :data:`LARGEST_ERROR`, or by more than twice what
-    the halves of the reference differ by (:data:`~keel.evaluation.recorded.NOISE`), whichever is larger; a triple for
-    which that is more than 0.5 is not judged.
+    change. It passes if no triple of elements is off by more than :data:`LARGEST_ERROR`, or by more than three
+    times what is expected of noise, found from the halves of the reference (:mod:`keel.evaluation.recorded`), whichever
+    is larger; a triple for which that is more than 0.5 is not judged.
 
     Parameters
     ----------
@@ -73,13 +75,14 @@ def bond_angles(
     if n_bins < 1:
         raise ConfigError("the histogram of angles needs at least one bin")
     frames = settled_frames(trajectories, discard)
+    check_reference(reference)
     longest = bond_matrix(bonds) if bonds is not None else usual_bonds(reference)
     comparison = compared(frames, reference, lambda part: angle_distribution(part, longest, n_bins), by)
     if not comparison.reference:
         return CheckResult(NAME, (), (), "skipped", "no atom of the reference has two bonds")
     found, noise = comparison.errors(total_variations), comparison.noise(total_variations)
     errors = [Metric(f"{t} error", e, "", noise_limit(LARGEST_ERROR, noise.get(t), 0.5)) for t, e in found.items()]
-    others = [Metric(f"{triple} noise of the reference", value) for triple, value in noise.items()]
+    others = [Metric(f"{triple} expected noise", value) for triple, value in noise.items()]
     centres = (np.arange(n_bins) + 0.5) * 180.0 / n_bins
     return judged_if_possible(
         NAME,
@@ -107,14 +110,14 @@ def angle_distribution(frames: Sequence[Frame], longest: Array, n_bins: int) -> 
 
     Together they integrate to 1.
     """
-    counts: dict[int, Array] = {}
+    counts: dict[int, Array] = defaultdict(lambda: np.zeros(n_bins))
     for frame in frames:
         degrees, code = angles(frame, longest)
         bins = np.minimum((degrees * n_bins / 180.0).astype(np.int64), n_bins - 1)
         for kind in np.unique(code):
-            counts[kind] = counts.get(kind, 0.0) + np.bincount(bins[code == kind], minlength=n_bins)
+            counts[int(kind)] += np.bincount(bins[code == kind], minlength=n_bins)
     total = sum(float(c.sum()) for c in counts.values()) * 180.0 / n_bins
-    return {_triple(int(kind)): counts[kind] / total for kind in sorted(counts)}
+    return {_triple(kind): counts[kind] / total for kind in sorted(counts)}
 
 
 def angles(frame: Frame, longest: Array) -> tuple[Array, NDArray[np.int64]]:
@@ -154,7 +157,7 @@ def usual_bonds(frames: Sequence[Frame]) -> Array:
     if any(len(angles(frame, usual)[0]) for frame in frames):
         return usual
     g = rdf(frames, r_max=10.0, n_bins=200)
-    return bond_matrix({pair: first_minimum(g.r, g.g[pair]) for pair in g.pairs if pair != TOTAL})
+    return bond_matrix({pair: first_minimum(g.r, g.g[pair]) for pair in g.pairs})
 
 
 def first_minimum(r: Array, g: Array) -> float:
@@ -201,7 +204,8 @@ def _reach(longest: Array, numbers: NDArray[np.int64]) -> float:
 
 
 def _normalised(p: Array) -> Array:
-    return p / p.sum()
+    normalised: Array = p / p.sum()
+    return normalised
 
 
 def _triple(code: int) -> str:

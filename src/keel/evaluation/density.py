@@ -42,8 +42,8 @@ def density(
 ) -> CheckResult:
     """Simulate each structure at constant pressure, and compare its mean volume with that of the reference.
 
-    It passes if no run fails and no mean volume is off by more than :data:`LARGEST_CHANGE`. Errors are standard errors
-    of the mean by block averaging (:func:`block_error`).
+    It passes if no run fails and no mean volume is off by more than :data:`LARGEST_CHANGE`. The density is the mass
+    over the mean volume, averaged over runs; errors are standard errors by block averaging (:func:`block_error`).
 
     Parameters
     ----------

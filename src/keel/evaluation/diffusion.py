@@ -176,7 +176,8 @@ def diffusion_by_element(runs: Sequence[Paths], window: tuple[float, float]) -> 
 def _diffusion(z: int, runs: Sequence[Paths], window: tuple[float, float]) -> Diffusion:
     def of(run: Paths) -> tuple[Array, Array]:
         msd = mean_squared_displacement(run.positions[:, run.numbers == z]).mean(axis=1)
-        return run.interval * np.arange(len(msd)), msd
+        lags: Array = run.interval * np.arange(len(msd), dtype=np.float64)
+        return lags, msd
 
     curves = [of(run) for run in runs]
     pieces = runs if len(runs) > 1 else [p for p in runs[0].pieces(PIECES) if len(p.positions) >= SHORTEST]

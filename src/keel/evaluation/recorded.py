@@ -1,8 +1,14 @@
 """What probes of recorded trajectories share: the frames that count, and a limit that knows the reference's noise.
 
 A distribution (of distances, of angles) is averaged over the simulation and over the reference and the two are
-compared. Neither is exact, so the halves of the reference are compared in the same way: what they differ by is noise,
-and a simulation may differ by twice as much.
+compared. Neither is exact. Halves of a reference of n samples differ, by noise alone, by c sqrt(4/n), so a simulation
+of m samples is expected to differ from the whole by
+
+    c sqrt(1/n + 1/m) = (difference of the halves) sqrt(1 + n/m) / 2
+
+A sample is an atom in a frame. The simulation's own halves are not asked: one that changes on its way would excuse
+itself. Frames should be recorded about as far apart in time as the reference's; those that resemble each other count
+for more than they tell.
 """
 
 from __future__ import annotations
@@ -22,9 +28,8 @@ from keel.evaluation.check import CheckResult, Curve, Metric, judged
 Distributions = Mapping[str, Array]
 """Values on a common grid by name, shape (K,) each."""
 
-NOISE = 2.0
-"""A simulation may differ from the reference by so many times what the halves of the reference differ by. Of noise
-alone, one with as many independent frames as the reference differs by 0.7 times that, one with a tenth by 1.7."""
+NOISE = 3.0
+"""A simulation may differ from the reference by so many times what is expected of noise."""
 
 
 def settled(trajectory: Trajectory, discard: float) -> tuple[Snapshot, ...]:
@@ -63,6 +68,12 @@ def settled_frames(trajectories: Sequence[Trajectory], discard: float) -> list[F
     return [s.frame for trajectory in trajectories for s in settled(trajectory, discard)]
 
 
+def check_reference(frames: Sequence[Frame]) -> None:
+    """Raise a DataError if there is no frame."""
+    if not frames:
+        raise DataError("there is no reference frame to compare with")
+
+
 def failed_runs(trajectories: Sequence[Trajectory]) -> Metric:
     """Return how many runs ended by a failure; their frames count until then."""
     return Metric("runs that failed", sum(not t.survived for t in trajectories))
@@ -70,19 +81,27 @@ def failed_runs(trajectories: Sequence[Trajectory]) -> Metric:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Distributions of a simulation, of the reference, and of its first and second halves (None if it has none)."""
+    """Distributions of a simulation, of the reference, and of its first and second halves (None if it has none).
+
+    Parameters
+    ----------
+    scale
+        sqrt(1 + n/m) / 2 for n samples of the reference and m of the simulation.
+    """
 
     simulated: Distributions
     reference: Distributions
     halves: tuple[Distributions, Distributions] | None
+    scale: float
 
     def errors(self, distance: Callable[[Distributions, Distributions], dict[str, float]]) -> dict[str, float]:
         """Return ``distance(reference, simulated)``."""
         return distance(self.reference, self.simulated)
 
     def noise(self, distance: Callable[[Distributions, Distributions], dict[str, float]]) -> dict[str, float]:
-        """Return the distance of the reference's halves; empty if it has none."""
-        return {} if self.halves is None else distance(*self.halves)
+        """Return the distance expected of noise alone; empty if the reference has no halves."""
+        found = {} if self.halves is None else distance(*self.halves)
+        return {name: self.scale * value for name, value in found.items()}
 
     def curves(self, names: Sequence[str], x: Array, x_label: str, y_label: str) -> list[Curve]:
         """Return each distribution of the simulation and of the reference, with a band between its halves."""
@@ -110,13 +129,15 @@ def compared(
     ----------
     by
         Key in ``Frame.info`` that names the structure, if there are several: only those simulated are taken of the
-        reference, and each has the same weight in both averages.
+        reference, and each has the same weight in both averages. Without it the halves of a reference that holds one
+        structure after the other differ by more than noise.
 
     Raises
     ------
     DataError
         If there is no reference, or none for a structure or of the elements simulated.
     """
+    check_reference(reference)
     runs, references = _grouped(simulated, by), _grouped(reference, by)
     for name, frames in runs.items():
         what = f"{by} {name}" if by else "the simulation"
@@ -132,11 +153,13 @@ def compared(
         second = _mean([measure(g[len(g) // 2 :]) for g in groups])
         halves = (first, second)
     whole = _mean(list(halves)) if halves else _mean([measure(g) for g in groups])
-    return Comparison(_mean([measure(frames) for frames in runs.values()]), whole, halves)
+    n, m = (sum(len(f) for group in part for f in group) for part in (groups, runs.values()))
+    scale = 0.5 * float(np.sqrt(1.0 + n / m))
+    return Comparison(_mean([measure(frames) for frames in runs.values()]), whole, halves, scale)
 
 
 def noise_limit(floor: float, noise: float | None, largest: float) -> float | None:
-    """Return the larger of ``floor`` and :data:`NOISE` times the noise; None if that is unknown or above ``largest``."""
+    """Return the larger of ``floor`` and :data:`NOISE` times the noise; None if unknown or above ``largest``."""
     limit = max(floor, NOISE * noise) if noise is not None else np.inf
     return limit if limit <= largest else None
 
@@ -147,7 +170,7 @@ def judged_if_possible(
     """Return a result that names the worst error judged; "noted" where the reference is too noisy to judge any."""
     known = [m for m in errors if m.limit is not None]
     unknown = ", ".join(m.name for m in errors if m.limit is None)
-    note = f"not judged, for the reference has too few frames: {unknown}" if unknown else ""
+    note = f"not judged, for there are too few frames: {unknown}" if unknown else ""
     if not known:
         return CheckResult(name, (*errors, *others), tuple(curves), "noted", note)
     top = max(known, key=lambda m: m.value)
@@ -156,8 +179,6 @@ def judged_if_possible(
 
 
 def _grouped(frames: Sequence[Frame], by: str | None) -> dict[str, list[Frame]]:
-    if not frames:
-        raise DataError("there is no reference frame to compare with")
     return {"": list(frames)} if by is None else group_frames(frames, by)
 
 
