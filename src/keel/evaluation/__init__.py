@@ -1,17 +1,22 @@
 """Probes of a potential, one in each file.
 
 Accuracy, dimer curves, radial distribution functions; whether forces are derivatives, energies conserved, smooth,
-invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
+invariant, extensive and local; of recorded trajectories distances, angles and diffusion, and the density under
+pressure; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
 """
 
+from keel.evaluation.angles import bond_angles
 from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.conservation import force_consistency, nve_drift
+from keel.evaluation.density import density
+from keel.evaluation.diffusion import diffusion
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
 from keel.evaluation.locality import extensivity, locality
+from keel.evaluation.pair_structure import pair_structure
 from keel.evaluation.phonons import phonons
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
@@ -32,6 +37,9 @@ __all__ = [
     "Parity",
     "RDFWindow",
     "accuracy",
+    "bond_angles",
+    "density",
+    "diffusion",
     "dimer_curve",
     "dimers",
     "elastic",
@@ -42,6 +50,7 @@ __all__ = [
     "jacobian_symmetry",
     "locality",
     "nve_drift",
+    "pair_structure",
     "phonons",
     "rdf",
     "rdf_error",
