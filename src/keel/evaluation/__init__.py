@@ -1,7 +1,8 @@
 """Probes of a potential, one in each file.
 
 Accuracy, dimer curves, radial distribution functions; whether forces are derivatives, energies conserved, smooth,
-invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
+invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies; how
+long molecular dynamics holds. Besides, the statistics that tell how sure a difference between potentials is.
 """
 
 from keel.evaluation.check import CheckResult, Curve, Film, Metric
@@ -11,12 +12,16 @@ from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
+from keel.evaluation.lifetimes import Lifetimes
 from keel.evaluation.locality import extensivity, locality
+from keel.evaluation.md_stability import Condition, judge_ladder, ladder, md_stability
+from keel.evaluation.paired import Comparison, compare_lifetimes, verdict
 from keel.evaluation.phonons import phonons
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
 from keel.evaluation.relaxation import NotRelaxedError, relaxed
 from keel.evaluation.smoothness import smoothness
+from keel.evaluation.statistics import Interval, bootstrap_interval, mean_interval, variance_components
 from keel.evaluation.vacancy import vacancy
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
@@ -24,14 +29,20 @@ __all__ = [
     "RDF",
     "Accuracy",
     "CheckResult",
+    "Comparison",
+    "Condition",
     "Curve",
     "DimerCurve",
     "Film",
+    "Interval",
+    "Lifetimes",
     "Metric",
     "NotRelaxedError",
     "Parity",
     "RDFWindow",
     "accuracy",
+    "bootstrap_interval",
+    "compare_lifetimes",
     "dimer_curve",
     "dimers",
     "elastic",
@@ -40,7 +51,11 @@ __all__ = [
     "force_consistency",
     "invariance",
     "jacobian_symmetry",
+    "judge_ladder",
+    "ladder",
     "locality",
+    "md_stability",
+    "mean_interval",
     "nve_drift",
     "phonons",
     "rdf",
@@ -49,5 +64,7 @@ __all__ = [
     "relaxed",
     "smoothness",
     "vacancy",
+    "variance_components",
+    "verdict",
     "write_curves",
 ]

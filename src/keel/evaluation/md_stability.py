@@ -170,7 +170,8 @@ def film_of(name: str, run: Trajectory) -> Film:
 
 
 def _drawable(state: Snapshot) -> Frame:
-    finite = np.isfinite(state.total_energy) and np.isfinite(state.frame.forces).all()
+    forces = state.frame.forces
+    finite = forces is not None and np.isfinite(forces).all() and np.isfinite(state.total_energy)
     return state.frame if finite else state.frame.unlabelled()
 
 
