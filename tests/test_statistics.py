@@ -327,6 +327,15 @@ def test_verdict_where_nothing_failed():
     assert_like(say(always(10.0), always(10.0)), r"the effect .* could not be tested: none of 16 runs failed")
 
 
+@pytest.mark.filterwarnings("error")
+def test_verdict_of_two_seeds_that_contradict_each_other():
+    """One degree of freedom: the interval reaches further than numbers do."""
+    good_and_bad = table([[1e6, 2e6, 3e6], [1e-75, 2e-75, 3e-75]])
+    found = compare_lifetimes(table([[1.0, 2, 3], [1, 2, 3]]), good_and_bad)
+    assert found.effect == "unclear" and (found.mean.low, found.mean.high) == (0.0, np.inf)
+    assert "[no interval]" in verdict(found)
+
+
 def test_verdict_of_one_seed():
     text = say(spread_out(200.0, seeds=1), spread_out(800.0, seeds=1, seed=1), [78.0], [81.0])
     assert_like(text, r"pretraining lengthened .*; force error \+3 meV/Å, without an interval; seeds were not varied")

@@ -137,7 +137,8 @@ def bootstrap_interval(
         half = student.ppf(0.5 + confidence / 2, drawn.degrees_of_freedom) * np.sqrt(drawn.variance)
         low, high = drawn.value - half, drawn.value + half
     ends = np.array([drawn.value, low, high])
-    value, low, high = (np.exp(ends) if log else ends).tolist()
+    with np.errstate(over="ignore"):
+        value, low, high = (np.exp(ends) if log else ends).tolist()
     return Interval(value, low, high, confidence)
 
 
