@@ -58,6 +58,12 @@ class StabilityResult:
         """Share of runs that failed."""
         return sum(c is not None for c in self.causes) / len(self.causes)
 
+    @property
+    def first_failure(self) -> Trajectory | None:
+        """The run that failed first, of several the one with the lowest number; None if all survived."""
+        failed = [t for t in self.trajectories if not t.survived]
+        return min(failed, key=lambda t: (t.time, t.run), default=None)
+
     @cached_property
     def survival(self) -> Survival:
         """Kaplan-Meier estimate of the survival curve."""

@@ -3,6 +3,8 @@
 Accuracy, dimer curves, radial distribution functions; whether forces are derivatives, energies conserved, smooth,
 invariant, extensive and local; of recorded trajectories distances, angles and diffusion, and the density under
 pressure; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
+invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies; how
+long molecular dynamics holds. Besides, the statistics that tell how sure a difference between potentials is.
 """
 
 from keel.evaluation.angles import bond_angles
@@ -15,13 +17,17 @@ from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
+from keel.evaluation.lifetimes import Lifetimes
 from keel.evaluation.locality import extensivity, locality
+from keel.evaluation.md_stability import Condition, judge_ladder, ladder, md_stability
 from keel.evaluation.pair_structure import pair_structure
+from keel.evaluation.paired import Comparison, compare_lifetimes, verdict
 from keel.evaluation.phonons import phonons
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
 from keel.evaluation.relaxation import NotRelaxedError, relaxed
 from keel.evaluation.smoothness import smoothness
+from keel.evaluation.statistics import Interval, bootstrap_interval, mean_interval, variance_components
 from keel.evaluation.vacancy import vacancy
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
@@ -29,15 +35,21 @@ __all__ = [
     "RDF",
     "Accuracy",
     "CheckResult",
+    "Comparison",
+    "Condition",
     "Curve",
     "DimerCurve",
     "Film",
+    "Interval",
+    "Lifetimes",
     "Metric",
     "NotRelaxedError",
     "Parity",
     "RDFWindow",
     "accuracy",
     "bond_angles",
+    "bootstrap_interval",
+    "compare_lifetimes",
     "density",
     "diffusion",
     "dimer_curve",
@@ -48,7 +60,11 @@ __all__ = [
     "force_consistency",
     "invariance",
     "jacobian_symmetry",
+    "judge_ladder",
+    "ladder",
     "locality",
+    "md_stability",
+    "mean_interval",
     "nve_drift",
     "pair_structure",
     "phonons",
@@ -58,5 +74,7 @@ __all__ = [
     "relaxed",
     "smoothness",
     "vacancy",
+    "variance_components",
+    "verdict",
     "write_curves",
 ]

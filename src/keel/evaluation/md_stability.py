@@ -1,0 +1,241 @@
+"""Does molecular dynamics hold while it gets hotter, is squeezed, or starts compressed?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from keel.atoms.frame import Frame
+from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.stability import StabilityResult, stability
+from keel.dynamics.survival import Survival
+from keel.errors import ConfigError, DataError
+from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome
+from keel.evaluation.probing import prepared
+from keel.potentials.base import Potential
+
+NAME = "MD stability"
+FILM = 30
+"""States before a failure that a film shows, one of each time step."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a simulation has to stand.
+
+    Parameters
+    ----------
+    temperature
+        In K.
+    pressure
+        In GPa, with NPT; two numbers: rising from the first to the second; None: NVT.
+    volume
+        Of the start, as a share of the given structure's.
+    """
+
+    temperature: float
+    pressure: float | tuple[float, float] | None = None
+    volume: float = 1.0
+
+    def __str__(self) -> str:
+        """Return e.g. ``1000 K and 0 to 20 GPa``."""
+        text = f"{self.temperature:g} K"
+        if self.pressure is not None:
+            ends = self.pressure if isinstance(self.pressure, tuple) else (self.pressure,)
+            text += f" and {' to '.join(f'{p:g}' for p in ends)} GPa"
+        return text if self.volume == 1.0 else f"{text} in {100 * self.volume:g} % of the volume"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of :func:`keel.dynamics.simulate` that it stands for."""
+        ensemble = {} if self.pressure is None else {"ensemble": "npt", "pressure": self.pressure}
+        return {"temperature": self.temperature, **ensemble}
+
+    def start(self, frame: Frame) -> Frame:
+        """Return the structure scaled to the volume: all its distances by the same factor."""
+        if self.volume == 1.0:
+            return frame
+        if not frame.pbc.all():
+            raise DataError(f"{frame.source}: compression needs a structure that is periodic in three directions")
+        scale = self.volume ** (1 / 3)
+        return frame.unlabelled().replace(positions=scale * frame.positions, cell=scale * frame.cell)
+
+
+def md_stability(
+    potential: Potential, starts: Sequence[Frame], *, must_hold: float = 1000.0, **settings: Any
+) -> CheckResult:
+    """Simulate up a ladder of temperatures, and under pressure, until each run fails or ends.
+
+    A run fails at the first step that meets one of the criteria of :func:`keel.dynamics.default_criteria`. Judged is
+    the share of failed runs; beside it stand the median time to failure (NaN where fewer than half of the runs failed)
+    and the mean time survived, the area under the Kaplan-Meier curve. Curves are survival with its 95 % band, films the
+    last moments of the first run that failed under each condition.
+
+    Parameters
+    ----------
+    potential, starts
+        What to simulate, from where.
+    must_hold
+        Up to this temperature in K no run may fail; what happens above is noted.
+    settings
+        See :func:`ladder`.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`ladder`.
+    """
+    return judge_ladder(ladder(potential, starts, **settings), must_hold=must_hold)
+
+
+def ladder(
+    potential: Potential,
+    starts: Sequence[Frame],
+    *,
+    temperatures: Sequence[float] = (1000.0, 2000.0, 3000.0),
+    pressures: Sequence[float | Sequence[float]] = (),
+    compression: Sequence[float] = (),
+    length_fs: float = 5000.0,
+    n_runs: int | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    callback: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> dict[Condition, StabilityResult]:
+    """Simulate under each condition: the same starts with the same random numbers.
+
+    Parameters
+    ----------
+    temperatures
+        Of NVT runs in K, taken in ascending order.
+    pressures
+        Of NPT runs at the lowest temperature, in GPa; a pair (first, last) is a ramp along the run.
+    compression
+        Of starts of NVT runs at the lowest temperature: shares of their volume, e.g. 0.9 and 0.8.
+    length_fs, n_runs, seed
+        See :func:`keel.dynamics.stability`.
+    dtype
+        Precision of the potential, that of molecular dynamics.
+    callback
+        Called with (structure-steps done, in all) after every step.
+    options
+        Further arguments of :func:`keel.dynamics.simulate`: timestep, criteria, record_every, max_atoms, ...
+
+    Raises
+    ------
+    ConfigError
+        If there is no temperature, a volume is not positive, or a setting of the runs is impossible.
+    DataError
+        If there is no structure, or one that is not periodic shall be compressed or stand a pressure.
+    """
+    conditions = _conditions(temperatures, pressures, compression)
+    model = prepared(potential, starts, dtype)
+    moved = {condition: [condition.start(frame) for frame in starts] for condition in conditions}
+    options = {"recent": FILM, "dtype": dtype, "length_fs": length_fs, "n_runs": n_runs, "seed": seed, **options}
+    return {
+        condition: stability(
+            model, moved[condition], **condition.settings, callback=_part(callback, k, len(conditions)), **options
+        )
+        for k, condition in enumerate(conditions)
+    }
+
+
+def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float = 1000.0) -> CheckResult:
+    """Return what the runs of a :func:`ladder` say of the potential; see :func:`md_stability`."""
+    metrics = tuple(m for c, result in rungs.items() for m in _metrics(c, result, must_hold))
+    limited = [m for m in metrics if m.limit is not None]
+    outcome: Outcome = "noted" if not limited else "passed" if all(m.passed for m in limited) else "failed"
+    curves = tuple(survival_curve(str(c), result.survival) for c, result in rungs.items())
+    firsts = {c: result.first_failure for c, result in rungs.items()}
+    films = tuple(film_of(f"{run.cause} at {c}, run {run.run}", run) for c, run in firsts.items() if run is not None)
+    return CheckResult(NAME, metrics, curves, outcome, _verdict(rungs, must_hold), films)
+
+
+def survival_curve(name: str, survival: Survival) -> Curve:
+    """Return the survival curve as a line to draw, with its steps and its band."""
+    times = np.repeat(survival.times, 2)[1:]
+    y, low, high = (np.repeat(v, 2)[:-1] for v in (survival.survival, survival.lower, survival.upper))
+    return Curve(name, times, y, "time (fs)", "share of runs that live", low, high)
+
+
+def film_of(name: str, run: Trajectory) -> Film:
+    """Return the last moments of a run, the failure included unless its positions are no numbers."""
+    states = {state.step: state for state in (*run.recent, *([run.failed] if run.failed else []))}
+    shown = [state for state in states.values() if np.isfinite(state.frame.positions).all()]
+    return Film(name, tuple(_drawable(state) for state in shown), tuple(state.time for state in shown))
+
+
+def _drawable(state: Snapshot) -> Frame:
+    forces = state.frame.forces
+    finite = forces is not None and np.isfinite(forces).all() and np.isfinite(state.total_energy)
+    return state.frame if finite else state.frame.unlabelled()
+
+
+def _conditions(
+    temperatures: Sequence[float], pressures: Sequence[float | Sequence[float]], compression: Sequence[float]
+) -> list[Condition]:
+    if not temperatures:
+        raise ConfigError("a ladder needs at least one temperature")
+    if not all(volume > 0 for volume in compression):
+        raise ConfigError(f"compression is to positive shares of the volume, such as 0.9, not {list(compression)}")
+    lowest = min(temperatures)
+    conditions = [
+        *(Condition(t) for t in sorted(temperatures)),
+        *(Condition(lowest, pressure=_pressure(p)) for p in pressures),
+        *(Condition(lowest, volume=v) for v in compression),
+    ]
+    return list(dict.fromkeys(conditions))
+
+
+def _pressure(given: float | Sequence[float]) -> float | tuple[float, float]:
+    if not isinstance(given, Sequence):
+        return given
+    if len(given) != 2:
+        raise ConfigError(f"a pressure is one number in GPa, or the first and the last of a ramp, not {list(given)}")
+    return given[0], given[1]
+
+
+def _part(callback: Callable[[int, int], None] | None, k: int, n: int) -> Callable[[int, int], None] | None:
+    """Return the callback for part k of n equal parts."""
+    return None if callback is None else lambda done, total: callback(k * total + done, n * total)
+
+
+def _metrics(condition: Condition, result: StabilityResult, must_hold: float) -> tuple[Metric, Metric, Metric]:
+    limit = 0.0 if condition.temperature <= must_hold else None
+    median = result.survival.median
+    return (
+        Metric(f"failed runs at {condition}", 100 * result.failed_share, "%", limit),
+        Metric(f"median time to failure at {condition}", np.nan if median is None else median, "fs"),
+        Metric(f"mean time survived at {condition}", result.survival.restricted_mean(result.length), "fs"),
+    )
+
+
+def _verdict(rungs: Mapping[Condition, StabilityResult], must_hold: float) -> str:
+    held = [c for c, result in rungs.items() if result.first_failure is None]
+    fallen = {c: _fallen(c, result) for c, result in rungs.items() if c not in held}
+    forbidden = [text for c, text in fallen.items() if c.temperature <= must_hold]
+    clauses = ["simulations fail where they must hold: " + "; ".join(forbidden)] if forbidden else []
+    clauses += [_held(held, rungs[held[0]])] if held else []
+    return "; ".join(clauses + [text for c, text in fallen.items() if c.temperature > must_hold])
+
+
+def _held(conditions: Sequence[Condition], result: StabilityResult) -> str:
+    names, n = _listed([str(c) for c in conditions]), len(result.times)
+    share = 100 * (1 - result.survival.lower[-1])
+    chance = f"at most {share:.0f} % of such runs fail, with 95 % confidence"
+    return f"none of {n} runs failed within {result.length:g} fs at {names} ({chance})"
+
+
+def _fallen(condition: Condition, result: StabilityResult) -> str:
+    causes = ", ".join(f"{cause} {100 * share:.0f} %" for cause, share in result.cause_shares.items())
+    failed = sum(cause is not None for cause in result.causes)
+    median = f"median time to failure {result.survival.median_text} fs"
+    return f"at {condition} {failed} of {len(result.times)} runs failed ({causes}), {median}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

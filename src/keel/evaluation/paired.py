@@ -1,0 +1,217 @@
+"""Two strategies on the same structures with the same random numbers: how much longer do simulations last?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from keel.atoms.frame import Array
+from keel.errors import DataError
+from keel.evaluation.lifetimes import Lifetimes
+from keel.evaluation.statistics import Interval, Statistic, bootstrap_interval, mean_interval, resampled
+
+Effect = Literal["better", "worse", "unclear", "untested"]
+UNCHANGED = 0.05
+"""A force error counts as unchanged if its difference is certainly below this share of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a strategy did, compared with a baseline.
+
+    Parameters
+    ----------
+    base, other
+        Lifetimes up to the time to which both are known.
+    median
+        Ratio of the Kaplan-Meier medians, other over base; None if both are censored. A median that is censored counts
+        as the end of the runs (see ``bound``); an end of the interval at which it would be is open.
+    bound
+        What the ratio is: exact, or ``"at least"`` or ``"at most"`` where one of the medians is censored.
+    mean
+        Ratio of the restricted mean times to failure.
+    failed
+        Difference of the shares of failed runs.
+    force
+        Difference of force errors in meV/angstrom; None if they are not known.
+    base_force
+        Force error of the baseline in meV/angstrom.
+    """
+
+    base: Lifetimes
+    other: Lifetimes
+    median: Interval | None
+    bound: Literal["", "at least", "at most"]
+    mean: Interval
+    failed: Interval
+    force: Interval | None = None
+    base_force: float | None = None
+
+    @property
+    def effect(self) -> Effect:
+        """Clear only where the interval of the ratio of mean times does not contain 1."""
+        if not (self.base.failed.any() or self.other.failed.any()):
+            return "untested"
+        if self.mean.covers(1.0):
+            return "unclear"
+        return "better" if self.mean.value > 1 else "worse"
+
+
+def compare_lifetimes(
+    base: Lifetimes,
+    other: Lifetimes,
+    *,
+    base_force: Array | None = None,
+    other_force: Array | None = None,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two strategies, pair by pair: row s is the same seed, column k the same start and noise in both.
+
+    Seeds and structures are drawn again for both strategies at once, so that what they share cancels; intervals are
+    those of :func:`~keel.evaluation.statistics.bootstrap_interval`, of ratios on the logarithm. A time of zero counts
+    as half of the shortest that is not.
+
+    Restricted means: Royston & Parmar, BMC Med. Res. Methodol. 13, 152 (2013).
+
+    Parameters
+    ----------
+    base_force, other_force
+        Force errors in meV/angstrom of each seed, shape (S,), or of each seed and structure.
+
+    Raises
+    ------
+    DataError
+        If the tables do not have the same shape.
+    """
+    if base.shape != other.shape:
+        raise DataError(f"lifetimes of {base.shape} and {other.shape} seeds x runs cannot be compared pair by pair")
+    horizon = min(base.known_until, other.known_until)
+    base, other = base.until(horizon), other.until(horizon)
+    settings: dict[str, Any] = {"confidence": confidence, "n_resamples": n_resamples, "seed": seed}
+    table: dict[str, Any] = {"shape": base.shape, "structures": base.structures, **settings}
+    limits = _limits(np.concatenate([base.times, other.times]))
+
+    def ratio(first: Statistic, second: Statistic) -> Statistic:
+        return lambda w: np.clip(second(w), *limits) / np.clip(first(w), *limits)
+
+    median = bootstrap_interval(ratio(base.medians, other.medians), log=True, **table)
+    mean = bootstrap_interval(ratio(base.means, other.means), log=True, **table)
+    failed = bootstrap_interval(lambda w: other.failed_shares(w) - base.failed_shares(w), **table)
+    censored = [_censored(lifetimes, n_resamples, seed) for lifetimes in (base, other)]
+    rare = 0.5 - confidence / 2
+    median = replace(
+        median, low=0.0 if censored[0] > rare else median.low, high=np.inf if censored[1] > rare else median.high
+    )
+    open_ends = [lifetimes.survival.median is None for lifetimes in (base, other)]
+    force = _force(base_force, other_force, settings)
+    return Comparison(
+        base,
+        other,
+        None if all(open_ends) else median,
+        "at most" if open_ends[0] else "at least" if open_ends[1] else "",
+        mean,
+        failed,
+        force,
+        None if base_force is None else float(np.mean(base_force)),
+    )
+
+
+def verdict(comparison: Comparison, subject: str = "pretraining") -> str:
+    """Say in one sentence what the subject did to stability and to the force error, and how sure that is."""
+    return _stability(comparison, subject) + _force_clause(comparison) + _seeds_clause(comparison)
+
+
+def _stability(c: Comparison, subject: str) -> str:
+    runs, counts = c.base.failed.size, [int(lifetimes.failed.sum()) for lifetimes in (c.base, c.other)]
+    if c.effect == "untested":
+        return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"
+    if c.effect == "unclear":
+        return (
+            f"no difference in stability can be told: with {subject} the mean time survived is {_times(c.mean)}, "
+            f"and {counts[1]} of {runs} runs failed instead of {counts[0]}"
+        )
+    better = c.effect == "better"
+    if c.median is not None and _clear(c.median, 1.0, better):
+        return f"{subject} {_changed('the median time to failure', c.median, better, c.bound)}"
+    if _clear(c.failed, 0.0, not better):
+        points = replace(c.failed, value=100 * c.failed.value, low=100 * c.failed.low, high=100 * c.failed.high)
+        verb = "lowered" if better else "raised"
+        return (
+            f"{subject} {verb} the number of failed runs from {counts[0]} to {counts[1]} of {runs} "
+            f"({_difference(points, 'percentage points')})"
+        )
+    return f"{subject} {_changed('the mean time survived', c.mean, better)}"
+
+
+def _changed(what: str, ratio: Interval, better: bool, bound: str = "") -> str:
+    return f"{'lengthened' if better else 'shortened'} {what} {'' if better else 'to '}{_times(ratio, bound)}"
+
+
+def _force_clause(c: Comparison) -> str:
+    if c.force is None or c.base_force is None:
+        return ""
+    if not np.isfinite(c.force.low):
+        return f"; force error {c.force.value:+.2g} meV/Å, without an interval"
+    found = _difference(c.force, "meV/Å")
+    if not c.force.covers(0.0):
+        return f"; force error {'larger' if c.force.value > 0 else 'smaller'} ({found})"
+    if max(-c.force.low, c.force.high) <= UNCHANGED * c.base_force:
+        return f"; force error unchanged ({found})"
+    return f"; no difference in force error can be told ({found})"
+
+
+def _seeds_clause(c: Comparison) -> str:
+    if c.base.shape[0] > 1:
+        return ""
+    return "; seeds were not varied, so another training may behave otherwise"
+
+
+def _force(base: Array | None, other: Array | None, settings: dict[str, Any]) -> Interval | None:
+    if base is None or other is None:
+        return None
+    if base.shape != other.shape:
+        raise DataError(f"force errors of shapes {base.shape} and {other.shape} cannot be compared pair by pair")
+    return mean_interval(other - base, **settings)
+
+
+def _limits(times: Array) -> tuple[float, float]:
+    """Return what counts as a time of zero, and the longest time, in fs."""
+    positive = times[times > 0]
+    return (0.5 * float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
+
+
+def _censored(lifetimes: Lifetimes, n_resamples: int, seed: int) -> float:
+    """Return the share of resamples with a censored median."""
+    drawn = resampled(lifetimes.medians, lifetimes.shape, lifetimes.structures, n_resamples, seed)
+    return float(np.isinf(drawn.both).mean())
+
+
+def _clear(interval: Interval, nothing: float, larger: bool) -> bool:
+    return interval.low > nothing if larger else interval.high < nothing
+
+
+def _times(ratio: Interval, bound: str = "") -> str:
+    """Return e.g. ``at least 4.1x [2.9 or more]``."""
+    ends = [_digits(ratio.low), _digits(ratio.high)]
+    if ratio.low <= 0 and np.isinf(ratio.high):
+        limits = "no interval"
+    elif np.isinf(ratio.high):
+        limits = f"{ends[0]} or more"
+    else:
+        limits = f"{ends[1]} or less" if ratio.low <= 0 else ", ".join(ends)
+    return f"{bound} {_digits(ratio.value)}x [{limits}]".lstrip()
+
+
+def _difference(difference: Interval, unit: str) -> str:
+    """Return e.g. ``+0.4 meV/Å [-0.3, 1.1]``."""
+    value, low, high = (_digits(x, "") for x in (difference.value, difference.low, difference.high))
+    return f"{'+' if difference.value >= 0 else ''}{value} {unit} [{low}, {high}]"
+
+
+def _digits(value: float, zeros: str = "#") -> str:
+    """Return two significant digits, whole numbers from 100 upwards."""
+    return f"{value:.0f}" if abs(value) >= 99.5 else f"{value:{zeros}.2g}".rstrip(".")
