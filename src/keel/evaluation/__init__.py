@@ -1,7 +1,8 @@
 """Probes of a potential, one in each file.
 
 Accuracy; dimers, trimers and bonds of clusters; radial distribution functions; whether forces are derivatives,
-energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
+energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic
+constants, phonons and vacancies.
 """
 
 from keel.evaluation.bond_scans import bond_scans

@@ -28,8 +28,8 @@ CROWDED = 0.5
 
 BOND_HEIGHT = 5.0
 """The bonding window reaches from where the reference is this high above its minimum, in eV, ..."""
-BOND_LENGTH = 2.0
-"""... to so many sums of covalent radii."""
+BOND_LENGTH = 1.5
+"""... to this times the distance of its minimum."""
 
 
 def diatomics(
@@ -169,13 +169,12 @@ def _reference_curves(
 
 
 def _difference(model: Potential, reference: DimerCurve) -> float:
-    """Both curves are zero at the last distance of the reference; NaN without points in the window."""
+    """Both curves are zero at the last distance of the reference."""
     first, second = reference.numbers
     energy = dimer_curve(model, first, second, reference.r).energy
     expected = reference.energy - reference.energy[-1]
     lowest = int(expected.argmin())
     high = np.flatnonzero(expected[:lowest] - expected[lowest] > BOND_HEIGHT)
     lower = int(high[-1]) + 1 if high.size else 0
-    upper = int(np.searchsorted(reference.r, BOND_LENGTH * overlap(first, second) / CROWDED, side="right"))
-    window = slice(lower, max(upper, lower))
-    return float(np.sqrt(np.mean((energy - expected)[window] ** 2))) if upper > lower else float("nan")
+    upper = int(np.searchsorted(reference.r, BOND_LENGTH * reference.r[lowest], side="right"))
+    return float(np.sqrt(np.mean((energy - expected)[lower:upper] ** 2)))

@@ -149,10 +149,11 @@ class Scan:
         if self.not_finite:
             return (Metric(NOT_FINITE, self.not_finite, "", 0.0),)
         height = float(self.climb.max())
+        low = (Metric("wall too low by", max(0.0, WALL - height), "eV", 0.0),) if wall else ()
         return (
             Metric(NOT_FINITE, 0.0, "", 0.0),
             Metric("hole in the wall up to", self.hole, self.unit, 0.0),
-            Metric("wall too low by", max(0.0, WALL - height), "eV", 0.0 if wall else None),
+            *low,
             Metric("force error", self.force_error(dtype), "of the RMS force", CONSISTENT[dtype]),
             *self.jumps(dtype),
         )
