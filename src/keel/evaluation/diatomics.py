@@ -121,11 +121,11 @@ def _on_leaderboards(
     leaderboards: Sequence[Leaderboard],
     reference: Potential | Mapping[str, DimerCurve] | None,
 ) -> list[Metric]:
-    dft = reference if isinstance(reference, Mapping) else {}
+    dft = {c.numbers: c for c in reference.values()} if isinstance(reference, Mapping) else {}
     found = []
     for leaderboard in leaderboards:
         curves = [leaderboard_curve(model, a, b, leaderboard) for a, b in pairs if a == b]
-        rows = [leaderboard_metrics(curve, leaderboard, dft.get(curve.name)) for curve in curves]
+        rows = [leaderboard_metrics(curve, leaderboard, dft.get(curve.numbers)) for curve in curves]
         means = leaderboard_means(rows, leaderboard)
         found += [Metric(f"{leaderboard}: {name}", value, _unit(name)) for name, value in means.items()]
     return found

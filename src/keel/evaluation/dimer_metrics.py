@@ -19,7 +19,7 @@ ENERGY_THRESHOLD = 1e-3  # eV: smaller steps are noise, not a change of directio
 FORCE_THRESHOLD = 1e-2  # eV/angstrom
 
 
-def leaderboard_window(first: int, second: int, r_max: float = 8.0) -> tuple[float, float]:
+def leaderboard_window(first: int, second: int, r_max: float = 8.0, covalent_share: float = 0.9) -> tuple[float, float]:
     """Return the range of distances that leaderboards judge: 0.9 covalent radii to 3.1 van der Waals radii.
 
     For two elements the radii are averaged (both leaderboards only judge like pairs). Without a van der Waals radius
@@ -29,7 +29,7 @@ def leaderboard_window(first: int, second: int, r_max: float = 8.0) -> tuple[flo
     covalent = 0.5 * (COVALENT_RADII[first] + COVALENT_RADII[second])
     radii = [vdw[z] if z < len(vdw) else np.nan for z in (first, second)]
     upper = 3.1 * float(np.mean(radii))
-    return 0.9 * float(covalent), min(upper, r_max) if np.isfinite(upper) else r_max
+    return covalent_share * float(covalent), min(upper, r_max) if np.isfinite(upper) else r_max
 
 
 def tortuosity(energy: Array) -> float:

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
-from ase.data import vdw_alvarez
 
-from keel.atoms.elements import COVALENT_RADII, atomic_number
+from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Array
 from keel.errors import ConfigError
 from keel.evaluation import dimer_metrics as metric
@@ -31,6 +30,9 @@ from keel.potentials.base import Potential
 
 Leaderboard = Literal["mlip-arena", "matbench-discovery"]
 LEADERBOARDS: tuple[Leaderboard, ...] = get_args(Leaderboard)
+
+ARENA_R_MAX = 6.0
+"""In angstrom, where there is no van der Waals radius."""
 
 MBD_DISTANCES: Array = np.geomspace(0.1, 6.0, 119)
 MBD_LAST_ELEMENT = 92
@@ -50,7 +52,8 @@ def leaderboard_distances(first: int | str, second: int | str, leaderboard: Lead
         return MBD_DISTANCES
     if leaderboard != "mlip-arena":
         raise ConfigError(f"{leaderboard!r} is not a leaderboard; choose {' or '.join(LEADERBOARDS)}")
-    lower, upper = _window(atomic_number(first), atomic_number(second))
+    lower, upper = metric.leaderboard_window(atomic_number(first), atomic_number(second), r_max=np.inf)
+    upper = upper if np.isfinite(upper) else ARENA_R_MAX
     return np.linspace(lower, upper, int((upper - lower) / 0.01))
 
 
@@ -97,16 +100,9 @@ def leaderboard_means(metrics: Iterable[Mapping[str, float]], leaderboard: Leade
     return {k: float(f"{v:.4}") for k, v in means.items()} if leaderboard == "matbench-discovery" else means
 
 
-def _window(first: int, second: int, covalent: float = 0.9) -> tuple[float, float]:
-    radii = vdw_alvarez.vdw_radii
-    vdw = float(np.mean([radii[z] if z < len(radii) else np.nan for z in (first, second)]))
-    lower = covalent * float(np.mean(COVALENT_RADII[[first, second]]))
-    return lower, 3.1 * vdw if np.isfinite(vdw) else 6.0
-
-
-def _inside(curve: DimerCurve, r_max: float, covalent: float = 0.9, margin: float = 0.0) -> DimerCurve:
-    lower, upper = _window(*curve.numbers, covalent)
-    return curve.window(lower - margin, min(upper, r_max))
+def _inside(curve: DimerCurve, r_max: float, covalent_share: float = 0.9, margin: float = 0.0) -> DimerCurve:
+    lower, upper = metric.leaderboard_window(*curve.numbers, r_max, covalent_share)
+    return curve.window(lower - margin, upper)
 
 
 def _arena(curve: DimerCurve, reference: DimerCurve | None) -> dict[str, float]:
@@ -155,7 +151,7 @@ def _mbd_reference(curve: DimerCurve, judged: DimerCurve, reference: DimerCurve)
     own = _inside(reference, float(reference.r[-1]))
     if len(dft.r) < 2 or against.too_rough(own):
         return {}
-    wall = (_inside(c, float(curve.r[-1]), covalent=0.8, margin=1e-12) for c in (curve, reference))
+    wall = (_inside(c, float(curve.r[-1]), covalent_share=0.8, margin=1e-12) for c in (curve, reference))
     return {
         "pbe_wall_dist_mae": against.wall_distance_mae(*wall),
         "pbe_energy_mae": against.energy_mae(judged, dft),
