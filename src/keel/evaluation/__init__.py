@@ -1,10 +1,9 @@
-"""Probes of a potential, one in each file.
+"""Probes of a potential, one in each file, and the statistics that tell how sure a difference is.
 
-Accuracy, dimer curves, radial distribution functions; whether forces are derivatives, energies conserved, smooth,
-invariant, extensive and local; of recorded trajectories distances, angles and diffusion, and the density under
-pressure; of crystals at rest the equation of state, elastic constants, phonons and vacancies.
-invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons and vacancies; how
-long molecular dynamics holds. Besides, the statistics that tell how sure a difference between potentials is.
+How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
+the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives, energies
+conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons
+and vacancies. :mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
 from keel.evaluation.angles import bond_angles
@@ -12,12 +11,18 @@ from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.density import density
 from keel.evaluation.diffusion import diffusion
+Accuracy; dimers, trimers and bonds of clusters; radial distribution functions; whether forces are derivatives,
+energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic
+constants, phonons and vacancies.
+from keel.evaluation.bond_scans import bond_scans
+from keel.evaluation.diatomics import diatomics
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
 from keel.evaluation.lifetimes import Lifetimes
+from keel.evaluation.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
 from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.md_stability import Condition, judge_ladder, ladder, md_stability
 from keel.evaluation.pair_structure import pair_structure
@@ -28,6 +33,7 @@ from keel.evaluation.rdf_window import RDFWindow
 from keel.evaluation.relaxation import NotRelaxedError, relaxed
 from keel.evaluation.smoothness import smoothness
 from keel.evaluation.statistics import Interval, bootstrap_interval, mean_interval, variance_components
+from keel.evaluation.trimers import trimers
 from keel.evaluation.vacancy import vacancy
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
@@ -52,6 +58,8 @@ __all__ = [
     "compare_lifetimes",
     "density",
     "diffusion",
+    "bond_scans",
+    "diatomics",
     "dimer_curve",
     "dimers",
     "elastic",
@@ -62,6 +70,9 @@ __all__ = [
     "jacobian_symmetry",
     "judge_ladder",
     "ladder",
+    "leaderboard_curve",
+    "leaderboard_means",
+    "leaderboard_metrics",
     "locality",
     "md_stability",
     "mean_interval",
@@ -73,6 +84,7 @@ __all__ = [
     "rdf_error_percent",
     "relaxed",
     "smoothness",
+    "trimers",
     "vacancy",
     "variance_components",
     "verdict",

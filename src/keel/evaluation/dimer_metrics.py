@@ -2,8 +2,8 @@
 
 Each is a pure function of ascending distances r (angstrom), energies E (eV) and radial forces F = -dE/dr (eV/angstrom,
 positive = repulsive). Sources: Chiang et al., MLIP Arena (arXiv 2509.20630), task "homonuclear diatomics"; Riebesell et
-al., matbench-discovery, metrics/diatomics. Differences of two samples depend on the sampling: both leaderboards
-take distances of 0.01 angstrom or similar; compare numbers only at like sampling and window.
+al., matbench-discovery, metrics/diatomics. Differences of two samples depend on the sampling: numbers stand beside a
+leaderboard's only at its own distances (see :mod:`keel.evaluation.leaderboards`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ENERGY_THRESHOLD = 1e-3  # eV: smaller steps are noise, not a change of directio
 FORCE_THRESHOLD = 1e-2  # eV/angstrom
 
 
-def leaderboard_window(first: int, second: int, r_max: float = 8.0) -> tuple[float, float]:
+def leaderboard_window(first: int, second: int, r_max: float = 8.0, covalent_share: float = 0.9) -> tuple[float, float]:
     """Return the range of distances that leaderboards judge: 0.9 covalent radii to 3.1 van der Waals radii.
 
     For two elements the radii are averaged (both leaderboards only judge like pairs). Without a van der Waals radius
@@ -29,7 +29,7 @@ def leaderboard_window(first: int, second: int, r_max: float = 8.0) -> tuple[flo
     covalent = 0.5 * (COVALENT_RADII[first] + COVALENT_RADII[second])
     radii = [vdw[z] if z < len(vdw) else np.nan for z in (first, second)]
     upper = 3.1 * float(np.mean(radii))
-    return 0.9 * float(covalent), min(upper, r_max) if np.isfinite(upper) else r_max
+    return covalent_share * float(covalent), min(upper, r_max) if np.isfinite(upper) else r_max
 
 
 def tortuosity(energy: Array) -> float:
@@ -57,6 +57,16 @@ def energy_jump(energy: Array) -> float:
     return float(np.abs(steps[:-1][flip]).sum() + np.abs(steps[1:][flip]).sum())
 
 
+def energy_gradient_max(r: Array, energy: Array) -> float:
+    """Return max |dE/dr| in eV/angstrom, by central differences."""
+    return float(np.abs(np.gradient(energy, r)).max())
+
+
+def energy_total_variation(energy: Array) -> float:
+    """Return sum |dE| in eV."""
+    return float(np.abs(np.diff(energy)).sum())
+
+
 def force_flips(force: Array) -> int:
     """Return how often F changes sign, |F| below 10 meV/angstrom left out; 1 for one well, 0 for pure repulsion."""
     strong = np.where(np.abs(force) < FORCE_THRESHOLD, 0.0, force)
@@ -81,26 +91,26 @@ def conservation_deviation(r: Array, energy: Array, force: Array) -> float:
 
 
 def spearman_repulsion(r: Array, energy: Array) -> float:
-    """Return Spearman's rank correlation of r and E from the smallest r to the minimum of E.
+    """Return Spearman's rank correlation of r and E from the smallest r to the minimum of E, the outermost of equals.
 
     -1: E only rises towards short distances; NaN if the minimum is at the smallest r: there is no wall.
     """
-    return _spearman(r, energy, slice(0, int(energy.argmin()) + 1))
+    return _spearman(r, energy, slice(0, _outermost_minimum(energy) + 1))
 
 
 def spearman_attraction(r: Array, energy: Array) -> float:
     """Return Spearman's rank correlation of r and E beyond the minimum of E: +1 if E only rises; NaN if it is last."""
-    return _spearman(r, energy, slice(int(energy.argmin()) + 1, None))
+    return _spearman(r, energy, slice(_outermost_minimum(energy) + 1, None))
 
 
 def spearman_force_descending(r: Array, force: Array) -> float:
     """Return Spearman's rank correlation of r and F from the smallest r to the minimum of F: -1 if F only falls."""
-    return _spearman(r, force, slice(0, int(force.argmin()) + 1))
+    return _spearman(r, force, slice(0, _outermost_minimum(force) + 1))
 
 
 def spearman_force_ascending(r: Array, force: Array) -> float:
     """Return Spearman's rank correlation of r and F beyond the minimum of F: +1 if F only rises."""
-    return _spearman(r, force, slice(int(force.argmin()) + 1, None))
+    return _spearman(r, force, slice(_outermost_minimum(force) + 1, None))
 
 
 def wall_position(r: Array, energy: Array, height: float = 10.0) -> float:
@@ -137,6 +147,11 @@ def _steps(values: Array, threshold: float) -> Array:
 
 def _flips(values: Array) -> np.ndarray:
     return np.asarray(np.diff(np.sign(values)) != 0)
+
+
+def _outermost_minimum(values: Array) -> int:
+    # Of equal values, as beyond a cutoff, leaderboards take the outermost: they sort from far to near.
+    return len(values) - 1 - int(values[::-1].argmin())
 
 
 def _spearman(r: Array, values: Array, branch: slice) -> float:

@@ -76,7 +76,10 @@ class DimerCurve:
         return {name: function() if sound else float("nan") for name, function in functions.items()}
 
     def leaderboard_metrics(self) -> dict[str, float]:
-        """Return the metrics in the window that public leaderboards judge (see ``leaderboard_window``)."""
+        """Return the metrics in the window that public leaderboards judge (see ``leaderboard_window``).
+
+        At the distances of this curve; :mod:`keel.evaluation.leaderboards` has those that each leaderboard takes.
+        """
         return self.window(*metric.leaderboard_window(*self.numbers, r_max=float(self.r[-1]))).metrics()
 
 

@@ -1,0 +1,180 @@
+"""Are the dimers of all pairs sound: a wall without holes, smooth, with forces that are slopes?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+import torch
+
+from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name
+from keel.atoms.frame import Array
+from keel.errors import DataError
+from keel.evaluation.check import CheckResult, Curve, Metric
+from keel.evaluation.dimers import DISTANCES, DimerCurve, dimer_curve
+from keel.evaluation.leaderboards import (
+    LEADERBOARDS,
+    Leaderboard,
+    leaderboard_curve,
+    leaderboard_means,
+    leaderboard_metrics,
+)
+from keel.evaluation.scans import Scan, in_precision, judged_scans
+from keel.potentials.base import Potential
+
+CROWDED = 0.5
+"""Two atoms overlap when closer than this share of the sum of their covalent radii, where simulations end too."""
+
+BOND_HEIGHT = 5.0
+"""The bonding window reaches from where the reference is this high above its minimum, in eV, ..."""
+BOND_LENGTH = 1.5
+"""... to this times the distance of its minimum."""
+
+
+def diatomics(
+    potential: Potential,
+    elements: Iterable[int | str] | None = None,
+    *,
+    leaderboards: Sequence[Leaderboard] = LEADERBOARDS,
+    reference: Potential | Mapping[str, DimerCurve] | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> CheckResult:
+    """Judge the dimers of all pairs of some elements, and note what public leaderboards make of them.
+
+    It passes if every pair, from 0.1 to 8 angstrom, is finite; rises by 10 eV to a wall, and repels from there inwards,
+    and below half the sum of covalent radii, without a hole in which atoms would fuse; and has outside the wall forces
+    that are the slope of the energy, and no jumps. Tortuosity, flips and correlations are noted: means over the pairs
+    of like atoms, each leaderboard's at its own distances, in its window, with its thresholds
+    (:mod:`keel.evaluation.leaderboards`).
+
+    Parameters
+    ----------
+    elements
+        None: all that the potential knows.
+    leaderboards
+        Whose metrics to note.
+    reference
+        Curves to draw beside and to compare with: of a potential, or of DFT by name of the pair (``"O-Si"``).
+    dtype
+        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such leaderboard or precision.
+    DataError
+        If no elements are given and the potential knows all, it does not know one of them, or the reference has no pair
+        of them.
+    """
+    model = in_precision(potential, dtype)
+    pairs = list(combinations_with_replacement(known_elements(model, elements), 2))
+    scans = [dimer_scan(model, *pair) for pair in pairs]
+    noted = _on_leaderboards(model, pairs, leaderboards, reference)
+    curves = [curve for scan in scans for curve in scan.curves("r (angstrom)")]
+    beside, differences = _beside(model, pairs, reference, dtype)
+    return judged_scans(
+        "diatomics",
+        scans,
+        dtype,
+        wall=True,
+        noted=(*differences, *noted),
+        curves=[*curves, *beside],
+        good=f"all {len(pairs)} pairs repel down to {DISTANCES[0]:g} angstrom without hole or jump",
+    )
+
+
+def known_elements(potential: Potential, elements: Iterable[int | str] | None) -> list[int]:
+    """Return atomic numbers, ascending; None: all that the potential knows.
+
+    Raises
+    ------
+    DataError
+        If none are given and the potential knows all, or there is none.
+    """
+    if elements is None and potential.elements is None:
+        raise DataError(f"a {type(potential).__name__} takes every element; name the elements to probe")
+    found = sorted({atomic_number(e) for e in (potential.elements if elements is None else elements) or ()})
+    if not found:
+        raise DataError("there is no element to probe the potential on; name at least one")
+    return found
+
+
+def overlap(first: int, second: int) -> float:
+    """Return the distance in angstrom below which two atoms overlap."""
+    return float(CROWDED * (COVALENT_RADII[first] + COVALENT_RADII[second]))
+
+
+def dimer_scan(potential: Potential, first: int, second: int) -> Scan:
+    """Return the dimer of two elements as a path from 0.1 to 8 angstrom."""
+
+    def along(r: Array) -> Array:
+        curve = dimer_curve(potential, first, second, r)
+        return np.stack([curve.energy, curve.force])
+
+    return Scan(pair_name(first, second), DISTANCES, along, overlap(first, second))
+
+
+def _on_leaderboards(
+    model: Potential,
+    pairs: Sequence[tuple[int, int]],
+    leaderboards: Sequence[Leaderboard],
+    reference: Potential | Mapping[str, DimerCurve] | None,
+) -> list[Metric]:
+    dft = {c.numbers: c for c in reference.values()} if isinstance(reference, Mapping) else {}
+    found = []
+    for leaderboard in leaderboards:
+        curves = [leaderboard_curve(model, a, b, leaderboard) for a, b in pairs if a == b]
+        rows = [leaderboard_metrics(curve, leaderboard, dft.get(curve.numbers)) for curve in curves]
+        means = leaderboard_means(rows, leaderboard)
+        found += [Metric(f"{leaderboard}: {name}", value, _unit(name)) for name, value in means.items()]
+    return found
+
+
+def _unit(name: str) -> str:
+    """Return the unit of a leaderboard's metric by its name."""
+    words = name.replace("_", "-")
+    if "flip" in words or "spearman" in words or words == "tortuosity":
+        return ""
+    if "force" in words or "grad" in words or "conservation" in words:
+        return "eV/angstrom"
+    return "angstrom" if "dist" in words or "length" in words else "1/cm" if "vib" in words else "eV"
+
+
+def _beside(
+    model: Potential,
+    pairs: Sequence[tuple[int, int]],
+    reference: Potential | Mapping[str, DimerCurve] | None,
+    dtype: torch.dtype,
+) -> tuple[list[Curve], list[Metric]]:
+    """Return the reference's curves, and the root mean square difference of each pair in the bonding window."""
+    curves = _reference_curves(pairs, reference, dtype)
+    drawn = [Curve(f"reference {c.name}", c.r, c.energy, "r (angstrom)", "energy (eV)") for c in curves]
+    metrics = [Metric(f"RMS difference from the reference, {c.name}", _difference(model, c), "eV") for c in curves]
+    return drawn, metrics
+
+
+def _reference_curves(
+    pairs: Sequence[tuple[int, int]], reference: Potential | Mapping[str, DimerCurve] | None, dtype: torch.dtype
+) -> list[DimerCurve]:
+    if reference is None:
+        return []
+    if isinstance(reference, Potential):
+        model = in_precision(reference, dtype)
+        return [dimer_curve(model, a, b) for a, b in pairs]
+    found = [c for c in reference.values() if tuple(sorted(c.numbers)) in pairs]
+    if not found:
+        raise DataError(f"the reference has curves of {', '.join(reference) or 'no pair'}, none of which is probed")
+    return found
+
+
+def _difference(model: Potential, reference: DimerCurve) -> float:
+    """Both curves are zero at the last distance of the reference."""
+    first, second = reference.numbers
+    energy = dimer_curve(model, first, second, reference.r).energy
+    expected = reference.energy - reference.energy[-1]
+    lowest = int(expected.argmin())
+    high = np.flatnonzero(expected[:lowest] - expected[lowest] > BOND_HEIGHT)
+    lower = int(high[-1]) + 1 if high.size else 0
+    upper = int(np.searchsorted(reference.r, BOND_LENGTH * reference.r[lowest], side="right"))
+    return float(np.sqrt(np.mean((energy - expected)[lower:upper] ** 2)))
