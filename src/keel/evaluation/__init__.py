@@ -1,28 +1,25 @@
 """Probes of a potential, one in each file, and the statistics that tell how sure a difference is.
 
 How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
-the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives, energies
-conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic constants, phonons
-and vacancies. :mod:`keel.evaluation.battery` puts them all to a potential.
+the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives,
+energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic constants,
+phonons and vacancies. :mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
 from keel.evaluation.angles import bond_angles
+from keel.evaluation.bond_scans import bond_scans
 from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.density import density
-from keel.evaluation.diffusion import diffusion
-Accuracy; dimers, trimers and bonds of clusters; radial distribution functions; whether forces are derivatives,
-energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic
-constants, phonons and vacancies.
-from keel.evaluation.bond_scans import bond_scans
 from keel.evaluation.diatomics import diatomics
+from keel.evaluation.diffusion import diffusion
 from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
-from keel.evaluation.lifetimes import Lifetimes
 from keel.evaluation.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
+from keel.evaluation.lifetimes import Lifetimes
 from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.md_stability import Condition, judge_ladder, ladder, md_stability
 from keel.evaluation.pair_structure import pair_structure
@@ -54,12 +51,12 @@ __all__ = [
     "RDFWindow",
     "accuracy",
     "bond_angles",
+    "bond_scans",
     "bootstrap_interval",
     "compare_lifetimes",
     "density",
-    "diffusion",
-    "bond_scans",
     "diatomics",
+    "diffusion",
     "dimer_curve",
     "dimers",
     "elastic",
