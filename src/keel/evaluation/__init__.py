@@ -2,8 +2,7 @@
 
 How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
 the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives,
-energies conserved, smooth, invariant, extensive and local; of crystals at rest the equation of state, elastic constants,
-phonons and vacancies. :mod:`keel.evaluation.battery` puts them all to a potential.
+energies X:`keel.evaluation.battery` puts them all to a potential.
 """
 
 from keel.evaluation.angles import bond_angles

@@ -97,7 +97,14 @@ class Subject:
 
 def exact(subject: Subject, progress: Progress) -> Results:
     """What holds of every potential, whatever the material: derivatives, symmetries, conservation."""
-    probes = (force_consistency, jacobian_symmetry, smoothness, invariance, extensivity, locality)
+    probes: tuple[Callable[..., CheckResult], ...] = (
+        force_consistency,
+        jacobian_symmetry,
+        smoothness,
+        invariance,
+        extensivity,
+        locality,
+    )
     results = []
     for k, probe in enumerate(probes):
         results.append(probe(subject.potential, subject.few, seed=subject.seed, dtype=subject.dtype))
@@ -108,19 +115,19 @@ def exact(subject: Subject, progress: Progress) -> Results:
 
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of what is no crystal."""
-    given = {"dtype": subject.dtype}
-    results = [diatomics(subject.potential, subject.elements, reference=subject.teacher, **given)]
+    potential, teacher, dtype = subject.potential, subject.teacher, subject.dtype
+    results = [diatomics(potential, subject.elements, reference=teacher, dtype=dtype)]
     progress(1, 3)
-    results.append(trimers(subject.potential, elements=subject.elements, **given))
+    results.append(trimers(potential, elements=subject.elements, dtype=dtype))
     molecules = [f for f in subject.few if not f.pbc.any()]
     if molecules:
-        results.append(bond_scans(subject.potential, molecules, reference=subject.teacher, **given))
+        results.append(bond_scans(potential, molecules, reference=teacher, dtype=dtype))
     return tuple(results)
 
 
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
-    probes = (equation_of_state, elastic, phonons, vacancy)
+    probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
     crystal, results = subject.crystal, []
     with suppress(NotRelaxedError):  # each probe says so
         crystal = relaxed(subject.potential, crystal)  # so that each probe starts from its end

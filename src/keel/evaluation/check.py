@@ -135,8 +135,16 @@ class CheckResult:
         """Return the result that :meth:`to_dict` made plain."""
         metrics = tuple(Metric(m["name"], _number(m["value"]), m["unit"], m["limit"]) for m in content["metrics"])
         curves = tuple(
-            Curve(**{k: np.array([_number(x) for x in v]) if isinstance(v, list) else v for k, v in curve.items()})
-            for curve in content["curves"]
+            Curve(
+                name=c["name"],
+                x=_numbers(c["x"]),
+                y=_numbers(c["y"]),
+                x_label=c["x_label"],
+                y_label=c["y_label"],
+                low=None if c["low"] is None else _numbers(c["low"]),
+                high=None if c["high"] is None else _numbers(c["high"]),
+            )
+            for c in content["curves"]
         )
         return cls(content["name"], metrics, curves, content["outcome"], content["verdict"], tuple(films))
 
@@ -164,3 +172,7 @@ def _finite(value: float) -> float | None:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _numbers(values: Sequence[float | None]) -> Array:
+    return np.array([_number(value) for value in values], dtype=np.float64)

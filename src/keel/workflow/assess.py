@@ -152,7 +152,7 @@ class Assessing:
             crystal=self._crystal(frames),
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
-            teacher=self.teacher and self.teacher.open(),
+            teacher=None if self.teacher is None else self.teacher.open(),
             temperature=s.temperature,
             pressure=s.pressure,
             temperatures=tuple(s.temperatures),
