@@ -159,17 +159,21 @@ def render(assessments: Sequence[Assessment], stem: str) -> str:
     from markupsafe import Markup
 
     from keel.reporting.assessment_parts import probes
-    from keel.reporting.wording import SYMBOLS, duration, number, typeset
+    from keel.reporting.film import BALL, BOND
+    from keel.reporting.plot import DASHES
+    from keel.reporting.wording import SYMBOLS, capitalised, duration, number, typeset
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, typeset=typeset, duration=duration)
+    environment.filters.update(number=number, typeset=typeset, duration=duration, capitalised=capitalised)
     program = _text("plots.js") + _text("viewer.js")
     digest = base64.b64encode(hashlib.sha256(program.encode()).digest()).decode("ascii")
     return environment.from_string(_text("assessment.html")).render(
         assessments=assessments,
         probes=probes(assessments),
         symbols=SYMBOLS,
-        words={outcome: outcome for outcome in SYMBOLS},
+        dashes=DASHES,
+        ball=BALL,
+        bond=BOND,
         version=__version__,
         stem=stem,
         style=Markup(_text("report.css") + _text("assessment.css")),

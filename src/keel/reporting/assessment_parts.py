@@ -15,10 +15,12 @@ from keel.reporting.film import Player, player
 from keel.reporting.plot import COLOURS, DASHES, Line, Plot, plot
 from keel.reporting.wording import number, typeset
 
-POINTS, RUNS = 120_000, 100
+POINTS, RUNS = 80_000, 100
 """All curves of a page together have about so many points at most, and one of them is divided into so many runs."""
-POSITIONS, ATOMS, FRAMES = 600_000, 2000, 60
-"""All films of a page together have so many positions at most, and one of them so many atoms and frames."""
+POSITIONS, FRAMES = 400_000, 60
+"""All films of a page together have so many positions at most, and one of them so many frames."""
+PICTURED, ATOMS = 30_000, 2000
+"""All pictures of atoms together have so many at most, and one of them so many."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +79,30 @@ def probes(assessments: Sequence[Assessment]) -> list[Probe]:
     names = list(dict.fromkeys(name for table in tables for name in table))
     results = [result for table in tables for result in table.values()]
     runs = max(8, min(RUNS, POINTS // (4 * max(1, sum(len(r.curves) for r in results)))))
-    share = POSITIONS // max(1, sum(len(r.films) for r in results))
+    films = max(1, sum(len(r.films) for r in results))
     potentials = [a.potential for a in assessments]
     return [
-        _probe(name, f"probe-{k}-{slug(name)}", [t.get(name) for t in tables], potentials, runs, share)
+        _probe(name, f"probe-{k}-{slug(name)}", [t.get(name) for t in tables], potentials, runs, films)
         for k, name in enumerate(names, start=1)
     ]
 
 
 def _probe(
-    name: str, anchor: str, results: list[CheckResult | None], potentials: list[str], runs: int, share: int
+    name: str, anchor: str, results: list[CheckResult | None], potentials: list[str], runs: int, n_films: int
 ) -> Probe:
-    lines = _lines(results, potentials)
-    groups: dict[tuple[str, str], list[Line]] = {}
-    for line in lines:
-        groups.setdefault((line.curve.x_label, line.curve.y_label), []).append(line)
-    films, unseen = _films(anchor, results, potentials, share)
-    empty = [f"The curve “{line.name}” has no points." for line in lines if not len(line.curve.x)]
-    sound = [[line for line in group if len(line.curve.x)] for group in groups.values()]
+    found = [(p, curve) for p, result in enumerate(results) if result is not None for curve in result.curves]
+    groups: dict[tuple[str, str], list[tuple[int, Curve]]] = {}
+    for p, curve in found:
+        if len(curve.x):
+            groups.setdefault((curve.x_label, curve.y_label), []).append((p, curve))
+    films, unseen = _films(anchor, results, potentials, n_films)
+    empty = [f"The curve “{curve.name}” has no points." for _, curve in found if not len(curve.x)]
     return Probe(
         name=name,
         anchor=anchor,
         cells=tuple(Cell(r, "" if r is None else deciding(r)) for r in results),
         rows=rows(results),
-        plots=tuple(plot(group, runs) for group in sound if group),
+        plots=tuple(plot(lines(group, potentials), runs) for group in groups.values()),
         films=films,
         empty=(*empty, *unseen),
     )
@@ -134,24 +136,24 @@ def rows(results: Sequence[CheckResult | None]) -> tuple[Row, ...]:
     return tuple(Row(*key, values=tuple(table.get(key) for table in tables)) for key in keys)
 
 
-def _lines(results: list[CheckResult | None], potentials: list[str]) -> list[Line]:
-    """Return all curves: coloured by potential where there are several, otherwise each by itself."""
-    found = [(p, c) for p, r in enumerate(results) if r is not None for c in r.curves]
-    kinds = list(dict.fromkeys(curve.name for _, curve in found))
+def lines(found: Sequence[tuple[int, Curve]], potentials: Sequence[str]) -> list[Line]:
+    """Return the curves of a plot, each with the number of its potential: coloured by potential if there are several.
+
+    A curve that is the same for several potentials, such as a reference, is drawn once.
+    """
     if len(potentials) == 1:
-        return [Line(c.name, c, k % COLOURS + 1, k // COLOURS % len(DASHES)) for k, (_, c) in enumerate(found)]
-    lines: list[Line] = []
+        return [Line(typeset(c.name), c, k % COLOURS + 1, k // COLOURS % len(DASHES)) for k, (_, c) in enumerate(found)]
+    kinds = list(dict.fromkeys(curve.name for _, curve in found))
+    drawn: list[Line] = []
     for p, curve in found:
-        same = [c for _, c in found if c.name == curve.name]
-        dash = kinds.index(curve.name) % len(DASHES)
+        same, dash = [c for _, c in found if c.name == curve.name], kinds.index(curve.name) % len(DASHES)
         if len(same) > 1 and all(_equal(c, curve) for c in same):
-            # Such as a reference, which is the same for all.
             if curve is same[0]:
-                lines.append(Line(curve.name, curve, 0, dash))
-        else:
-            label = potentials[p] if curve.name == potentials[p] else f"{potentials[p]}: {curve.name}"
-            lines.append(Line(label, curve, p % COLOURS + 1, dash))
-    return lines
+                drawn.append(Line(typeset(curve.name), curve, 0, dash))
+            continue
+        name = potentials[p] if len(kinds) == 1 else f"{potentials[p]}: {typeset(curve.name)}"
+        drawn.append(Line(name, curve, p % COLOURS + 1, dash))
+    return drawn
 
 
 def _equal(a: Curve, b: Curve) -> bool:
@@ -159,17 +161,18 @@ def _equal(a: Curve, b: Curve) -> bool:
 
 
 def _films(
-    anchor: str, results: list[CheckResult | None], potentials: list[str], share: int
+    anchor: str, results: list[CheckResult | None], potentials: list[str], n_films: int
 ) -> tuple[tuple[Player, ...], list[str]]:
-    players, unseen = [], []
+    players: list[Player] = []
+    unseen: list[str] = []
     for potential, result in zip(potentials, results, strict=True):
         for film in result.films if result is not None else ():
             title = film.name if len(potentials) == 1 else f"{potential}: {film.name}"
             if not film.frames or not len(film.frames[-1]):
                 unseen.append(f"The film “{title}” has no frame with atoms.")
                 continue
-            atoms = min(ATOMS, max(50, share // 2))
-            frames = max(1, min(FRAMES, share // min(atoms, len(film.frames[-1]))))
+            atoms = min(ATOMS, max(20, PICTURED // n_films), len(film.frames[-1]))
+            frames = max(1, min(FRAMES, POSITIONS // n_films // atoms))
             name = f"{anchor}-film-{len(players) + 1}"
             players.append(player(film, name, title, most_atoms=atoms, most_frames=frames))
     return tuple(players), unseen

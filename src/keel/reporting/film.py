@@ -95,9 +95,12 @@ def player(film: Film, name: str, title: str, *, most_atoms: int = 2000, most_fr
     pair = _closest(frames[-1])
     scene, left_out = _scene(frames, pair, most_atoms)
     times = [round(float(film.times[k]), 3) for k in chosen] if len(film.times) == len(film.frames) else []
-    notes = [f"{len(film.frames[-1])} atoms, {frames[-1].formula}, {_length(film, times)}", _pair_in_words(frames, pair)]
+    notes = [
+        f"{len(film.frames[-1])} atoms, {frames[-1].formula}, {_length(film, times)}",
+        _pair_in_words(frames, pair),
+    ]
     if stride > 1:
-        notes.append(f"Every {stride}th of {len(film.frames)} frames is shown")
+        notes.append(f"One in {stride} frames is shown")
     if left_out:
         notes.append(f"{left_out} atoms far from the middle are not shown")
     if lost := int(np.isnan(scene.positions).any(axis=(0, 2)).sum()):
@@ -168,7 +171,9 @@ def _reach(frames: Sequence[Frame]) -> float:
 def _default_view() -> Array:
     turn, tilt = np.radians((-25, 15))
     about_up = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
-    return np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]) @ about_up
+    about_right = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    view: Array = about_right @ about_up
+    return view
 
 
 def encoded(scene: Scene, times: Sequence[float]) -> str:

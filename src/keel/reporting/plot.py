@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -13,7 +14,7 @@ import numpy as np
 from keel.atoms.frame import Array
 from keel.evaluation.check import Curve
 from keel.reporting.thinning import kept
-from keel.reporting.wording import listed, number, typeset
+from keel.reporting.wording import capitalised, listed, number, typeset
 
 WIDTH, HEIGHT = 420.0, 250.0
 """Of a plot, in units in which letters are 11 high."""
@@ -66,7 +67,7 @@ class Axis:
             return [number(t) for t in self.ticks]
         step = abs(self.ticks[1] - self.ticks[0])
         largest = max(map(abs, self.ticks))
-        if not 1e-3 <= step or largest >= 1e6:
+        if not 1e-3 <= largest < 1e6:
             return [number(t, 3 + max(0, round(math.log10(largest / step)))) for t in self.ticks]
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         return [f"{t + 0.0:.{decimals}f}".replace("-", "−") for t in self.ticks]
@@ -103,9 +104,10 @@ def plot(lines: Sequence[Line], runs: int = 100) -> Plot:
     vertical = axis(np.concatenate([c for line in shown for c in line.columns]), HEIGHT - BOTTOM, TOP, steep=True)
     left = 30.0 + 6.1 * max(map(len, vertical.labels()))
     horizontal = axis(np.concatenate([line.curve.x for line in shown]), left, WIDTH - RIGHT)
-    title = f"{y_label} against {x_label}"
-    alt = f"{title}: {listed([line.name for line in shown])}; {_span(shown)}."
-    body = _axes(horizontal, vertical, x_label, y_label) + "".join(_drawn(l, horizontal, vertical) for l in shown)
+    title = capitalised(f"{_bare(y_label)} against {_bare(x_label)}")
+    alt = f"{title}: {listed([line.name for line in shown])}; {x_label} {_span(line.curve.x for line in shown)}, "
+    alt += f"{y_label} {_span(line.curve.y for line in shown)}."
+    body = _axes(horizontal, vertical, x_label, y_label) + _curves(shown, horizontal, vertical)
     opening = f'<svg class="figure" role="img" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" aria-label="{escape(alt)}">'
     svg = f"{opening}{body}</svg>"
     return Plot(title, _note(shown, vertical), alt, svg, _data(shown, horizontal, vertical, x_label), tuple(shown))
@@ -162,14 +164,15 @@ def _thinned(line: Line, runs: int) -> Line:
     return Line(line.name, Curve(c.name, c.x[keep], c.y[keep], c.x_label, c.y_label, low, high), line.colour, line.dash)
 
 
-def _span(lines: Sequence[Line]) -> str:
-    parts = []
-    for word, values in (("x", [l.curve.x for l in lines]), ("y", [l.curve.y for l in lines])):
-        finite = np.concatenate(values)
-        finite = finite[np.isfinite(finite)]
-        parts.append(f"{word} from {number(finite.min(), 3)} to {number(finite.max(), 3)}" if len(finite) else
-                     f"no finite {word}")  # fmt: skip
-    return ", ".join(parts)
+def _bare(label: str) -> str:
+    """Return a label without its unit."""
+    return re.sub(r" \([^()]*\)$", "", label)
+
+
+def _span(columns: Iterable[Array]) -> str:
+    values = np.concatenate(list(columns))
+    finite = values[np.isfinite(values)]
+    return f"from {number(finite.min(), 3)} to {number(finite.max(), 3)}" if len(finite) else "nowhere finite"
 
 
 def _note(lines: Sequence[Line], vertical: Axis) -> str:
@@ -199,6 +202,16 @@ def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> str:
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6:.1f}" text-anchor="middle">{escape(x_label)}</text>')
     turned = f'transform="translate(12 {height:.1f}) rotate(-90)"'
     return "".join(parts) + f'<text {turned} text-anchor="middle">{escape(y_label)}</text>'
+
+
+def _curves(lines: Sequence[Line], x: Axis, y: Axis) -> str:
+    # A nested picture cuts off what goes beyond the axes.
+    left, height = float(x.place(np.array([x.low]))[0]) - 2, HEIGHT - BOTTOM
+    width = WIDTH - RIGHT - left + 3
+    place = f'x="{left:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    box = f"{left:.1f} 0 {width:.1f} {height:.1f}"
+    opening = f'<svg {place} viewBox="{box}" aria-hidden="true">'
+    return f"{opening}{''.join(_drawn(line, x, y) for line in lines)}</svg>"
 
 
 def _drawn(line: Line, x: Axis, y: Axis) -> str:
@@ -232,14 +245,14 @@ def _area(x: Array, low: Array, high: Array) -> str:
 
 
 def _data(lines: Sequence[Line], x: Axis, y: Axis, x_label: str) -> str:
-    curves = [
-        {"name": l.name, "x": _digits(l.curve.x), "y": _digits(l.curve.y),
-         **({"low": _digits(l.curve.low), "high": _digits(l.curve.high)}
-            if l.curve.low is not None and l.curve.high is not None else {})}
-        for l in lines
-    ]  # fmt: skip
+    curves = [{"name": line.name, **_columns(line.curve)} for line in lines]
     scales = {"x": [x.a, x.b], "y": [y.a, y.b], "w": y.w, "top": TOP, "bottom": HEIGHT - BOTTOM, "xLabel": x_label}
     return json.dumps({**scales, "curves": curves}, separators=(",", ":"), allow_nan=False)
+
+
+def _columns(curve: Curve) -> dict[str, list[float | None]]:
+    columns = {"x": curve.x, "y": curve.y, "low": curve.low, "high": curve.high}
+    return {name: _digits(values) for name, values in columns.items() if values is not None}
 
 
 def _digits(values: Array) -> list[float | None]:

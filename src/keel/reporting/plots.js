@@ -66,7 +66,7 @@
         const row = made("div", {}, tip);
         made("i", { class: colour(f.c) }, row);
         made("span", {}, row).textContent = curve.name;
-        const band = curve.low ? ` [${digits(curve.low[k])}, ${digits(curve.high[k])}]` : "";
+        const band = curve.low && curve.high ? ` [${digits(curve.low[k])}, ${digits(curve.high[k])}]` : "";
         made("b", {}, row).textContent = digits(curve.y[k]) + band;
         words.push(`${curve.name} ${digits(curve.y[k])}${band}`);
       }

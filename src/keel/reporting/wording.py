@@ -34,6 +34,11 @@ def typeset(text: str) -> str:
     return re.sub(r"(?<=\w)\^(-?\d+)", lambda found: found.group(1).translate(SUPERSCRIPTS), text)
 
 
+def capitalised(text: str) -> str:
+    """Return a text with a capital in front, unless it begins with a symbol such as g(r)."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2}|a ", text) else text
+
+
 def listed(words: list[str]) -> str:
     """Return ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
