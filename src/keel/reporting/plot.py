@@ -182,7 +182,7 @@ def _note(lines: Sequence[Line], vertical: Axis) -> str:
     if vertical.overflow:
         notes.append("Values go beyond it.")
     if any(line.curve.low is not None for line in lines):
-        notes.append("Bands are those that the probe gives.")
+        notes.append("Shaded bands reach from the lower to the upper bound of a curve.")
     if missing := sum(int((~np.isfinite(line.curve.y)).sum()) for line in lines):
         notes.append(f"{missing} of the points shown {'is' if missing == 1 else 'are'} not finite and left open.")
     return " ".join(notes)

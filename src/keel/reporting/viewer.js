@@ -141,9 +141,15 @@
       redraw();
     };
 
-    canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+    let [fromX, fromY] = [0, 0];
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      [fromX, fromY] = [event.clientX, event.clientY];
+    });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) turn(TURN * event.movementX, TURN * event.movementY);
+      if (!(event.buttons & 1)) return;
+      turn(TURN * (event.clientX - fromX), TURN * (event.clientY - fromY));
+      [fromX, fromY] = [event.clientX, event.clientY];
     });
     // Only once it has the focus, or the page could not be scrolled past it.
     canvas.addEventListener("wheel", (event) => {
