@@ -39,7 +39,7 @@ class Metric:
     @property
     def passed(self) -> bool:
         """Whether the value keeps to its limit; NaN does not."""
-        return self.limit is None or abs(self.value) <= self.limit
+        return self.limit is None or bool(abs(self.value) <= self.limit)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,12 +45,25 @@ def closest_pair(frame: Frame) -> ClosestPair:
 
 def centred(frame: Frame, pair: ClosestPair) -> Array:
     """Return positions relative to the middle of the pair, wrapped into a cell around it, shape (N, 3)."""
-    positions = frame.positions - (frame.positions[pair.i] + 0.5 * pair.vector)
-    if frame.volume == 0:
-        return np.asarray(positions, dtype=np.float64)
-    scaled = np.linalg.solve(frame.cell.T, positions.T).T
-    wrapped: Array = (scaled - np.where(frame.pbc, np.round(scaled), 0.0)) @ frame.cell
+    return wrapped_around(frame, frame.positions[pair.i] + 0.5 * pair.vector)
+
+
+def wrapped_around(frame: Frame, middle: Array) -> Array:
+    """Return positions relative to a point, wrapped into a cell around it along periodic vectors, shape (N, 3)."""
+    positions: Array = np.asarray(frame.positions - middle, dtype=np.float64)
+    cell = frame.cell * frame.pbc[:, None]
+    if not cell.any() or not np.isfinite(cell).all():
+        return positions
+    # The pseudo-inverse finds the shares along periodic vectors; for a slab only those in its plane.
+    wrapped: Array = positions - np.round(positions @ np.linalg.pinv(_completed(frame))) * frame.pbc @ cell
     return wrapped
+
+
+def _completed(frame: Frame) -> Array:
+    from ase.geometry import complete_cell
+
+    completed: Array = np.asarray(complete_cell(frame.cell), dtype=np.float64)
+    return completed
 
 
 def best_view(positions: Array, frame: Frame, pair: ClosestPair) -> Array:
