@@ -27,7 +27,7 @@ from ase.io import read, write
 
 HERE = Path(__file__).resolve().parent
 WORKERS = HERE / "network_workers"
-SUPERCELLS = {108: (3, 1, 1), 864: (6, 2, 2), 6912: (12, 4, 4), 48384: (24, 8, 7)}
+SUPERCELLS = {108: (3, 1, 1), 864: (6, 2, 2), 6912: (12, 4, 4), 24192: (12, 8, 7), 48384: (24, 8, 7)}
 PEERS = {
     "pyg": ["torch-geometric==2.8.*", "vesin", "ase"],
     "matgl": ["matgl==4.1.2", "ase"],

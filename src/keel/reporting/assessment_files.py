@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keel import __version__
-from keel.atoms.frame import Array
 from keel.errors import DataError
-from keel.evaluation.check import CheckResult, Curve, Metric
+from keel.evaluation.check import CheckResult
 from keel.files import replace_file
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def read_assessments(path: str | Path) -> list[Assessment]:
         return [
             Assessment(
                 str(entry["potential"]),
-                tuple(_result(result) for result in entry["results"]),
+                tuple(map(CheckResult.from_dict, entry["results"])),
                 **{name: dict(entry[name]) for name in TEXTS},
                 wall_seconds=entry["wall_seconds"],
             )
@@ -89,21 +88,3 @@ def read_assessments(path: str | Path) -> list[Assessment]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise DataError(f"{path} is no readable assessment ({why}); assess the potential again") from None
-
-
-def _result(entry: dict[str, Any]) -> CheckResult:
-    metrics = (Metric(m["name"], _value(m["value"]), m["unit"], m["limit"]) for m in entry["metrics"])
-    curves = (
-        Curve(c["name"], _values(c["x"]), _values(c["y"]), c["x_label"], c["y_label"],
-              *(None if c[band] is None else _values(c[band]) for band in ("low", "high")))
-        for c in entry["curves"]
-    )  # fmt: skip
-    return CheckResult(entry["name"], tuple(metrics), tuple(curves), entry["outcome"], entry["verdict"])
-
-
-def _value(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _values(values: list[float | None]) -> Array:
-    return np.array([_value(value) for value in values], dtype=np.float64)
