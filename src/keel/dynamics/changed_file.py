@@ -83,7 +83,7 @@ class ChangedFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = int(offset) + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
     def readinto(self, buffer: Any) -> int:  # noqa: D102
@@ -105,7 +105,7 @@ class ChangedFile(io.RawIOBase):
         return done
 
     def truncate(self, size: int | None = None) -> int:  # noqa: D102
-        size = self._at if size is None else size
+        size = self._at if size is None else int(size)
         for page in range(size // PAGE, -(-self._size // PAGE)):
             kept = max(0, size - page * PAGE)
             self._page(page)[kept:] = bytes(PAGE - kept)

@@ -3,7 +3,7 @@
 A commit brings both to a common step, so that a kill at any moment leaves the old pair or the new one:
 
 1. What the trajectory's file gains is written behind its end, where nobody looks who knows the old size.
-2. The checkpoint is replaced by one that says the new size and what changes before the old end (where there is an index).
+2. The checkpoint is replaced by one that says the new size and what changes before the old end (if there is an index).
 3. Those changes are made; whoever finds the checkpoint makes them again.
 """
 
@@ -105,12 +105,18 @@ class Recorder:
                 changes.write_tail(self.path)
                 save_checkpoint(self._file(self._index), checkpoint, changes)
         except DataError:
-            with suppress(OSError):
-                Changes(self._size, self._size, b"").finish(self.path)
+            self._undo()
             raise
         with self._writing("the same call mends it"):
             changes.finish(self.path)
         self._size, self._waiting, self._bytes = changes.size, [], 0
+
+    def _undo(self) -> None:
+        with suppress(OSError):
+            if self._size:
+                Changes(self._size, self._size, b"").finish(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
 
     def _changes(self) -> Changes:
         if not self._waiting:

@@ -89,7 +89,7 @@ def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
             runs.setdefault(run, []).append(snapshot)
     except KeyError as error:
         raise DataError(f"{path}: it is no trajectory that keel wrote; {error} is missing") from None
-    return runs
+    return dict(sorted(runs.items()))
 
 
 def _append_extxyz(file: ChangedFile, states: Sequence[Recorded], compress: Callable[[bytes], bytes]) -> None:
@@ -110,6 +110,8 @@ def _append_traj(file: ChangedFile, states: Sequence[Recorded]) -> None:
     from ase.io.trajectory import TrajectoryWriter
 
     with TrajectoryWriter(file, mode="a" if file.seek(0, 2) else "w") as writer:
+        # To append, ASE has read the first frame.
+        file.seek(0, 2)
         for run, snapshot in states:
             atoms = snapshot.to_write(run).to_ase()
             atoms.set_velocities(snapshot.velocities / units.fs)
