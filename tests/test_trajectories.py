@@ -29,7 +29,7 @@ from simulated import Given, argon, molecule
 LJ = LennardJones(cutoff=6.0)
 FORMATS = ["extxyz", "extxyz.gz", "h5", "traj"]
 # Two atoms on the repulsive wall: this run overheats after some steps, and the others do not notice.
-DOOMED = molecule([[0, 0, 0], [2.8, 0, 0]], [18, 18]).replace(cell=np.eye(3) * 20, pbc=np.ones(3, bool))
+DOOMED = molecule([[0, 0, 0], [2.7, 0, 0]], [18, 18]).replace(cell=np.eye(3) * 20, pbc=np.ones(3, bool))
 STARTS = [argon(1), DOOMED, argon(1, seed=1), argon(1, seed=2)]
 
 
@@ -83,7 +83,7 @@ def test_a_file_holds_what_memory_held(tmp_path, suffix):
     kept, written = run(None), run(path)
     assert_same(written, kept)
     assert [t.cause for t in kept] == [None, kept[1].cause, None, None]
-    assert kept[1].cause == "temperature" and 20 < kept[1].time < 160
+    assert kept[1].cause == "temperature" and 8 < kept[1].time < 160
     for trajectory, snapshots in zip(kept, read_trajectories(path).values(), strict=True):
         expected = list({s.step: s for s in (*trajectory.snapshots, trajectory.last)}.values())
         assert [(s.step, s.time) for s in snapshots] == [(s.step, s.time) for s in expected]
@@ -123,6 +123,7 @@ def test_a_killed_simulation_ends_with_the_same_numbers_and_files(tmp_path, ense
     options = {"ensemble": ensemble, "pressure": 0.1, "compressibility": 0.5}
     whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"killed.{suffix}"
     expected = run(whole, **options)
+    assert [t.cause is None for t in expected] == [True, False, True, True]
     # The two batches take 60 steps each; the doomed run ends early.
     for at in (3, 29, 41, 30):
         killed(path, at, **options)
