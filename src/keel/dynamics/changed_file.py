@@ -101,7 +101,8 @@ class ChangedFile(io.RawIOBase):
             part = view[done : done + PAGE - start]
             self._page(page)[start : start + len(part)] = part
             done, self._at = done + len(part), self._at + len(part)
-        self._size = max(self._size, self._at)
+        if done:
+            self._size = max(self._size, self._at)
         return done
 
     def truncate(self, size: int | None = None) -> int:  # noqa: D102
