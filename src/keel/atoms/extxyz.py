@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from keel.atoms.comment import parse_comment, quoted, value_text
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.labels import Record, is_label_name
 from keel.errors import DataError
 
@@ -236,16 +236,25 @@ def _culprit(name: str, kind: str, rows: list[list[bytes]]) -> str:
     return f"the column {name} is out of range"
 
 
-def format_frame(frame: Frame) -> str:
+def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> str:
     """Return a frame as extended XYZ, every float with the digits that bring it back exactly.
+
+    Parameters
+    ----------
+    frame
+        The structure and its labels.
+    columns
+        Further vectors of each atom by name, shape (N, 3).
 
     Raises
     ------
     DataError
         If a key of ``info`` would be read back as a label.
     """
-    columns = [frame.positions] + ([] if frame.forces is None else [frame.forces])
-    properties = "species:S:1:pos:R:3" + ("" if frame.forces is None else ":forces:R:3")
+    vectors = (
+        {"pos": frame.positions} | ({} if frame.forces is None else {"forces": frame.forces}) | dict(columns or {})
+    )
+    properties = "species:S:1" + "".join(f":{name}:R:3" for name in vectors)
     comment = [f'Lattice="{_joined(frame.cell)}"'] if frame.cell.any() else []
     comment.append(f"Properties={properties}")
     comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
@@ -256,7 +265,7 @@ def format_frame(frame: Frame) -> str:
     comment.append('pbc="{}"'.format(" ".join("T" if p else "F" for p in frame.pbc)))
     from ase.data import chemical_symbols
 
-    rows = np.hstack(columns).tolist()
+    rows = np.hstack(list(vectors.values())).tolist()
     atoms = [f"{chemical_symbols[z]} {' '.join(map(repr, row))}" for z, row in zip(frame.numbers, rows, strict=True)]
     return "\n".join([str(len(frame)), " ".join(comment), *atoms, ""])
 

@@ -154,7 +154,7 @@ def _pending_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame
     suffixes = [s.lower() for s in path.suffixes]
     kind = next((s for s in reversed(suffixes) if s not in _COMPRESSED), "")
     if kind in (".extxyz", ".xyz") or (kind != ".json" and _begins_like_xyz(path)):
-        with _opened(path) as stream:
+        with opened(path) as stream:
             yield from _xyz_frames(stream, path, keys)
     elif kind == ".npz":
         for record in npz_records(path):
@@ -162,7 +162,7 @@ def _pending_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame
     elif kind == ".db":
         yield from ase_db_frames(path, keys)
     elif kind == ".json" and not _is_ase_json(path):
-        with _opened(path) as stream:
+        with opened(path) as stream:
             yield from mptrj_frames(stream, path, keys)
     else:
         yield from ase_frames(path, keys)
@@ -197,7 +197,7 @@ def _check_is_file(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a plain or compressed file, told apart by its first bytes; damage becomes one sentence."""
     with open(path, "rb") as file:
         magic = file.read(6)
@@ -214,14 +214,14 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _begins_like_xyz(path: Path) -> bool:
     """Whether a file of an unknown name begins with a number of atoms and a comment with Properties or Lattice."""
-    with _opened(path) as stream:
+    with opened(path) as stream:
         first, second = stream.readline(1000), stream.readline(10000)
     return first.strip().isdigit() and (b"Properties=" in second or b"Lattice=" in second)
 
 
 def _is_ase_json(path: Path) -> bool:
     """Whether a JSON file is a database of ASE rather than MPtrj's layout."""
-    with _opened(path) as stream:
+    with opened(path) as stream:
         start = stream.read(2000)
     return any(key in start for key in (b'"unique_id"', b'"ctime"', b"__ndarray__"))
 

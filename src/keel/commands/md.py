@@ -27,21 +27,24 @@ def md(
     to_pressure: Annotated[float | None, typer.Option(help="Raise or lower the pressure to this during a run.")] = None,
     seed: Annotated[int, typer.Option(help="Fixes velocities and noise.")] = 0,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the trajectories of all runs to this file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj.")
+    ] = None,
     record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints, with --out.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
 ) -> None:
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 
     A run fails when numbers are not finite, the temperature runs away, two atoms fuse, a force is absurd, or an atom is
-    lost. With --out, the written file holds positions (unwrapped), energies and forces of the potential,
-    and ends with the last frame before failure.
+    lost. With --out, the written file holds positions (unwrapped), velocities, energies and forces of the
+    potential, and of each run the last frame before failure. A folder of checkpoints stands beside it: the same command
+    goes on where a killed one stopped.
 
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
     from keel.atoms.read import read
-    from keel.atoms.write import write
     from keel.dynamics import stability
     from keel.errors import ConfigError
     from keel.potentials.files import load
@@ -69,9 +72,9 @@ def md(
             record_every=record_every if out is not None else 0,
             device=device,
             callback=advance,
+            out=out,
+            checkpoint_every=checkpoint_every,
         )
-    if out is not None:
-        write(out, (frame for t in result.trajectories for frame in t.to_write()))
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
     else:

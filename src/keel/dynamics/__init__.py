@@ -15,6 +15,7 @@ from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
 from keel.dynamics.stability import Rung, StabilityResult, find_rung, stability
 from keel.dynamics.survival import Survival, kaplan_meier
+from keel.dynamics.trajectory_files import read_trajectories
 
 __all__ = [
     "AtomsLost",
@@ -33,6 +34,7 @@ __all__ = [
     "default_criteria",
     "find_rung",
     "kaplan_meier",
+    "read_trajectories",
     "simulate",
     "stability",
 ]

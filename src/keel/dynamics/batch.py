@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,38 +18,21 @@ from keel.atoms.stress_units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
 from keel.dynamics import integrators as flow
+from keel.dynamics.checkpoint import Checkpoint
 from keel.dynamics.criteria import Criterion, Moment, first_cause
 from keel.dynamics.noise import Noise
+from keel.dynamics.recorder import Recorder
 from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.state import State, alone, snapshot_of, unknown
+from keel.errors import KeelWarning
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
     from keel.dynamics.settings import MDSettings
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Positions, velocities and what the potential says of them; tensors are never changed in place."""
-
-    step: int
-    positions: Tensor
-    velocities: Tensor
-    cell: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
-
-    def of(self, structures: Tensor, atoms: Tensor) -> _State:
-        """Return the state of some structures only."""
-        return _State(
-            self.step,
-            self.positions[atoms],
-            self.velocities[atoms],
-            self.cell[structures],
-            self.energy[structures],
-            self.forces[atoms],
-            self.stress[structures],
-        )
+EVALUATION_ERROR = "evaluation error"
+"""Cause of failure of a run whose structure has no neighbour list, or for which the potential raises an error."""
 
 
 class RunningBatch:
@@ -64,6 +48,10 @@ class RunningBatch:
         The number of each run.
     settings, criteria
         See :func:`keel.dynamics.simulate`.
+    recorder
+        Takes what is recorded, and checkpoints; None keeps the snapshots in memory.
+    checkpoint
+        Where to go on, with ``starts`` and ``runs`` as they were at the beginning.
     """
 
     def __init__(
@@ -73,44 +61,65 @@ class RunningBatch:
         runs: Sequence[int],
         settings: MDSettings,
         criteria: Sequence[Criterion],
+        recorder: Recorder | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.potential, self.settings, self.criteria = potential, settings, criteria
-        self.runs, self.device = list(runs), potential.device
-        self.frames = [s.frame if isinstance(s, Snapshot) else s for s in starts]
+        self.potential, self.settings, self.criteria, self.recorder = potential, settings, criteria, recorder
+        self.order, self.device = list(runs), potential.device
         self.first_step = starts[0].step if isinstance(starts[0], Snapshot) else 0
-        self.order, self.results = list(runs), dict[int, Trajectory]()
         self.snapshots: dict[int, list[Snapshot]] = {run: [] for run in runs}
-        reach = max((c.reach(self.frames) for c in criteria), default=0.0)
-        self.lists = VerletList(
-            self.frames,
-            max(potential.cutoff, reach),
-            skin=settings.skin,
-            half_list=potential.half_list,
-            dtype=potential.dtype,
-            device=self.device,
-        )
+        self.results = dict[int, Trajectory]() if checkpoint is None else dict(checkpoint.results)
+        self.runs = list(runs) if checkpoint is None else list(checkpoint.runs)
+        frames = {run: s.frame if isinstance(s, Snapshot) else s for run, s in zip(runs, starts, strict=True)}
+        self.frames = [frames[run] for run in self.runs]
+        self.recent: deque[State] = deque(() if checkpoint is None else checkpoint.recent, maxlen=settings.recent)
+        if not self.runs:
+            return
+        self._set_atoms()
         self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
         self.cell_noise = Noise(settings.seed, self.runs, [(1,) for _ in self.frames], self.device, "barostat")
-        self._set_atoms()
+        if self.recent:
+            self.state = self.recent[-1]
+            self.lists = self._lists([self._snapshot(self.state, b).frame for b in range(len(self.runs))])
+        else:
+            self.lists = self._lists(self.frames)
+            self.state = self._first_state(starts)
+
+    def _lists(self, frames: Sequence[Frame]) -> VerletList:
+        reach = max((c.reach(frames) for c in self.criteria), default=0.0)
+        return VerletList(
+            frames,
+            max(self.potential.cutoff, reach),
+            skin=self.settings.skin,
+            half_list=self.potential.half_list,
+            dtype=self.potential.dtype,
+            device=self.device,
+        )
+
+    def _first_state(self, starts: Sequence[Frame | Snapshot]) -> State:
+        settings = self.settings
         velocities = [
             s.velocities
             if isinstance(s, Snapshot)
             else flow.maxwell_boltzmann(MASSES[s.numbers], settings.temperature, settings.seed, run)
-            for s, run in zip(starts, runs, strict=True)
+            for s, run in zip(starts, self.runs, strict=True)
         ]
         positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
         cell = self._tensor(np.stack([f.cell for f in self.frames]))
-        self.state = self._evaluated(self.first_step, positions, self._tensor(np.concatenate(velocities)), cell)
-        self.recent: deque[_State] = deque(maxlen=settings.recent)
+        return self._evaluated(self.first_step, positions, self._tensor(np.concatenate(velocities)), cell)
 
     def run(self) -> Iterator[int]:
         """Simulate; yields the structure-steps done so far (a failed run counts as done) after every step."""
-        n_all = len(self.runs)
+        n_all = len(self.order)
+        if not self.runs:
+            return
         with torch.no_grad():
-            self._examine()
-            while self.runs and self.state.step < self.settings.steps:
-                self.state = self._step()
+            if not self.recent:
                 self._examine()
+            while self.runs and self.state.step < self.settings.steps:
+                if self._advanced():
+                    self._examine()
+                    self._save_if_due()
                 yield self.state.step * len(self.runs) + self.settings.steps * (n_all - len(self.runs))
         self._finish()
 
@@ -118,7 +127,30 @@ class RunningBatch:
         """Return the results in the order of the starts."""
         return [self.results[run] for run in self.order]
 
-    def _step(self) -> _State:
+    def _advanced(self) -> bool:
+        """Try a step; if it cannot be done, take out the runs that are to blame and return False."""
+        self.tried = self.state
+        try:
+            self.state = self._step()
+            return True
+        # A potential may raise anything for a structure that blew up.
+        except Exception:
+            reasons = alone(self._evaluate_alone, self.tried, self.bounds, self.frames)
+            if not reasons:
+                raise
+        for b, reason in reasons.items():
+            warnings.warn(
+                f"run {self.runs[b]} ended after {self.state.step} steps: {reason}", KeelWarning, stacklevel=2
+            )
+            self._store(b, EVALUATION_ERROR, self.tried)
+        self._keep([b for b in range(len(self.runs)) if b not in reasons])
+        return False
+
+    def _evaluate_alone(self, frame: Frame) -> None:
+        graph, vectors = self._lists([frame]).update(self._tensor(frame.positions))
+        self.potential(graph, vectors=vectors)
+
+    def _step(self) -> State:
         s, settings, dt = self.state, self.settings, self.settings.timestep
         velocities = flow.kick(s.velocities, s.forces, self.masses, 0.5 * dt)
         if settings.ensemble == "nve":
@@ -132,16 +164,16 @@ class RunningBatch:
         cell = s.cell
         if settings.ensemble == "npt":
             scale = self._scale(s)
-            atoms = scale.index_select(0, self.graph.batch)[:, None]
+            atoms = scale.index_select(0, self.batch)[:, None]
             positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
         new = self._evaluated(s.step + 1, positions, velocities, cell)
         return replace(new, velocities=flow.kick(velocities, new.forces, self.masses, 0.5 * dt))
 
-    def _scale(self, state: _State) -> Tensor:
+    def _scale(self, state: State) -> Tensor:
         """Return by how much the barostat stretches each structure in this step, shape (B,)."""
         settings = self.settings
         volume = state.cell.det().abs()
-        kinetic = flow.kinetic_energy(state.velocities, self.masses, self.graph.batch, len(self.runs))
+        kinetic = flow.kinetic_energy(state.velocities, self.masses, self.batch, len(self.runs))
         new = barostat.new_volume(
             volume,
             barostat.internal_pressure(kinetic, state.stress, volume),
@@ -153,31 +185,51 @@ class RunningBatch:
         )
         return (new / volume) ** (1 / 3)
 
-    def _evaluated(self, step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> _State:
+    def _evaluated(self, step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> State:
+        self.tried = unknown(step, positions, velocities, cell)
         self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
         p = self.potential(self.graph, vectors=self.vectors)
         assert p.forces is not None
         assert p.stress is not None
-        return _State(step, positions, velocities, cell, p.energy, p.forces.double(), p.stress.double())
+        return State(step, positions, velocities, cell, p.energy, p.forces.double(), p.stress.double())
 
     def _examine(self) -> None:
         """Take out what has failed, then remember the state."""
         causes = first_cause(self.criteria, self._moment()) if self.criteria else {}
         if causes:
             for b, cause in causes.items():
-                self._store(b, cause)
+                self._store(b, cause, self.state)
             self._keep([b for b in range(len(self.runs)) if b not in causes])
         if not self.runs:
             return
         self.recent.append(self.state)
-        every = self.settings.record_every
-        if every and self.state.step % every == 0 and (self.state.step > self.first_step or self.first_step == 0):
+        if self._is_recorded(self.state.step):
             for b, run in enumerate(self.runs):
-                self.snapshots[run].append(self._snapshot(self.state, b))
+                self._record(run, self._snapshot(self.state, b))
+
+    def _is_recorded(self, step: int) -> bool:
+        every = self.settings.record_every
+        return bool(every) and step % every == 0 and (step > self.first_step or self.first_step == 0)
+
+    def _record(self, run: int, snapshot: Snapshot) -> None:
+        if self.recorder is None:
+            self.snapshots[run].append(snapshot)
+        else:
+            self.recorder.add(run, snapshot)
+
+    def _save_if_due(self) -> None:
+        # The end of the batch has a checkpoint of its own.
+        ends = not self.runs or self.state.step == self.settings.steps
+        if self.recorder is not None and not ends and self.recorder.due(self.state.step):
+            self._save()
+
+    def _save(self) -> None:
+        if self.recorder is not None:
+            self.recorder.commit(Checkpoint(self.runs, tuple(self.recent), self.results))
 
     def _moment(self) -> Moment:
         s = self.state
-        kinetic = flow.kinetic_energy(s.velocities, self.masses, self.graph.batch, len(self.runs))
+        kinetic = flow.kinetic_energy(s.velocities, self.masses, self.batch, len(self.runs))
         return Moment(
             step=s.step,
             timestep=self.settings.timestep,
@@ -193,17 +245,21 @@ class RunningBatch:
             target=self.settings.temperature,
         )
 
-    def _store(self, b: int, cause: str | None) -> None:
+    def _store(self, b: int, cause: str | None, state: State) -> None:
+        """Keep what became of a run, which failed in this state if there is a cause."""
         run = self.runs[b]
-        recent = tuple(self._snapshot(state, b) for state in self.recent)
-        here = self._snapshot(self.state, b) if cause is not None or not recent else recent[-1]
+        recent = tuple(self._snapshot(s, b) for s in self.recent)
+        here = self._snapshot(state, b) if cause is not None or not recent else recent[-1]
+        last = recent[-1] if recent else here
+        if self.recorder is not None and not (recent and self._is_recorded(last.step)):
+            self.recorder.add(run, last)
         self.results[run] = Trajectory(
             run=run,
             snapshots=tuple(self.snapshots.pop(run)),
-            last=recent[-1] if recent else here,
+            last=last,
             recent=recent or (here,),
             failed=here if cause is not None else None,
-            time=self.state.step * self.settings.timestep,
+            time=state.step * self.settings.timestep,
             cause=cause,
             timestep=self.settings.timestep,
             temperature=self.settings.temperature,
@@ -211,29 +267,20 @@ class RunningBatch:
 
     def _finish(self) -> None:
         for b in range(len(self.runs)):
-            self._store(b, None)
+            self._store(b, None, self.state)
         self.runs = []
+        self._save()
 
-    def _snapshot(self, state: _State, b: int) -> Snapshot:
+    def _snapshot(self, state: State, b: int) -> Snapshot:
         atoms = slice(self.bounds[b], self.bounds[b + 1])
-        time = state.step * self.settings.timestep
-        start = self.frames[b]
-        frame = start.replace(
-            positions=state.positions[atoms].cpu().numpy().copy(),
-            cell=state.cell[b].cpu().numpy().copy(),
-            energy=float(state.energy[b]),
-            forces=state.forces[atoms].cpu().numpy().copy(),
-            stress=None,
-            source=f"{start.source.split(' at ')[0]} at {time:g} fs of run {self.runs[b]}",
-        )
-        return Snapshot(frame, state.velocities[atoms].cpu().numpy().copy(), state.step, time)
+        return snapshot_of(state, b, atoms, self.frames[b], self.runs[b], self.settings.timestep)
 
     def _keep(self, structures: list[int]) -> None:
         if not structures:
             self.runs = []
             return
         index = torch.tensor(structures, device=self.device)
-        atoms = torch.isin(self.graph.batch, index).nonzero()[:, 0]
+        atoms = torch.isin(self.batch, index).nonzero()[:, 0]
         self.state = self.state.of(index, atoms)
         self.recent = deque((s.of(index, atoms) for s in self.recent), maxlen=self.settings.recent)
         self.runs = [self.runs[b] for b in structures]
@@ -247,6 +294,7 @@ class RunningBatch:
         sizes = [len(f) for f in self.frames]
         self.bounds = np.cumsum([0, *sizes]).tolist()
         self.sizes = self._tensor(np.array(sizes))
+        self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
         self.masses = self._tensor(np.concatenate([MASSES[f.numbers] for f in self.frames]))[:, None]
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -52,6 +52,16 @@ class Snapshot:
         """2 E_kin / (3 N k) in K."""
         return 2.0 * self.kinetic_energy / (3.0 * len(self.frame) * BOLTZMANN)
 
+    def to_write(self, run: int) -> Frame:
+        """Return the structure with ``run``, ``step``, ``time_fs`` and ``temperature_k`` in ``info``.
+
+        Labels that are not finite are left out.
+        """
+        told = {"run": run, "step": self.step, "time_fs": self.time, "temperature_k": round(self.temperature, 3)}
+        frame = self.frame.replace(info={**self.frame.info, **told})
+        finite = frame.forces is not None and bool(np.isfinite(frame.forces).all() and np.isfinite(self.total_energy))
+        return frame if finite else frame.replace(energy=None, forces=None)
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -62,13 +72,13 @@ class Trajectory:
     run
         Its number; with the seed it fixes velocities and noise.
     snapshots
-        What was recorded, in order of time.
+        What was recorded, in order of time; empty where it was written to a file.
     last
         The last state before failure, or the end of the run.
     recent
         A few states that lead up to ``last``, oldest first, ``last`` included.
     failed
-        The state that met a criterion; positions may be anything; None for a survivor.
+        The state that met a criterion or could not be evaluated; positions may be anything; None for a survivor.
     time
         Time to failure in fs, or the length of the run.
     cause
@@ -103,17 +113,8 @@ class Trajectory:
         return [s.frame for s in self.snapshots]
 
     def to_write(self) -> list[Frame]:
-        """Return the recorded structures and the last; ``info`` says ``run``, ``time_fs`` and ``temperature_k``."""
-        recorded = {s.step: s for s in (*self.snapshots, self.last)}
-        frames = []
-        for s in recorded.values():
-            info = {**s.frame.info, "run": self.run, "time_fs": s.time, "temperature_k": round(s.temperature, 3)}
-            finite = s.frame.forces is not None and bool(
-                np.isfinite(s.frame.forces).all() and np.isfinite(s.total_energy)
-            )
-            labels = {} if finite else {"energy": None, "forces": None}
-            frames.append(s.frame.replace(info=info, **labels))
-        return frames
+        """Return the recorded structures and the last, see :meth:`Snapshot.to_write`."""
+        return [s.to_write(self.run) for s in {s.step: s for s in (*self.snapshots, self.last)}.values()]
 
     @property
     def times(self) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
 from keel.dynamics.batch import RunningBatch
 from keel.dynamics.criteria import Criterion, default_criteria
+from keel.dynamics.recorder import Recorder, identity
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.settings import Ensemble, MDSettings
 from keel.errors import ConfigError, DataError
@@ -46,6 +48,8 @@ def simulate(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     callback: Callable[[int, int], None] | None = None,
+    out: str | Path | None = None,
+    checkpoint_every: int = 1000,
 ) -> list[Trajectory]:
     """Simulate each structure until it fails or ``steps`` are done; the structures do not see each other.
 
@@ -96,13 +100,26 @@ def simulate(
         Of the potential; None keeps its device.
     callback
         Called with (structure-steps done, in all) after every step.
+    out
+        Write what is recorded, and the last state of each run, to this file instead of keeping it in memory:
+        ``.extxyz``, ``.h5`` or ``.traj`` (:mod:`keel.dynamics.trajectory_files`). Beside it stands a folder of
+        checkpoints: the same call goes on where a killed one stopped and ends with the same numbers and files, on a CPU
+        to the last bit; one that has finished returns at once.
+    checkpoint_every
+        Steps between two checkpoints; until then what is recorded waits in memory.
 
     Raises
     ------
     ConfigError
-        If a setting is impossible.
+        If a setting is impossible, or ``out`` belongs to a simulation with other arguments.
     DataError
-        If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element.
+        If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element;
+        if ``out`` cannot be written (the last checkpoint stays).
+
+    Notes
+    -----
+    A run whose structure cannot be evaluated any more, because it has no neighbour list or the potential raises an
+    error, ends with the cause ``"evaluation error"`` and a warning that quotes it; the others go on.
     """
     keep_freed_memory()
     states = [start if isinstance(start, Snapshot) else as_frame(start) for start in starts]
@@ -127,16 +144,24 @@ def simulate(
     )
     if ensemble == "npt":
         _check_periodic(frames)
-    potential = converted(potential, dtype, device)
+    given, potential = potential, converted(potential, dtype, device)
     if max_atoms is None:
         max_atoms = 256 if potential.device.type == "cpu" else 50_000
     criteria = default_criteria() if criteria is None else tuple(criteria)
+    recorder = None
+    if out is not None:
+        others = {"max_atoms": max_atoms, "dtype": dtype, "device": potential.device.type, "compile": compile}
+        recorder = Recorder(out, checkpoint_every, identity(given, states, numbers, settings, criteria, **others))
     done, total = 0, steps * len(states)
     results: list[Trajectory] = []
     with compiling(potential, compile, steps * sum(map(len, frames))):
-        for members in _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms):
-            starts = [states[m] for m in members]
-            batch = RunningBatch(potential, starts, [numbers[m] for m in members], settings, criteria)
+        chunks = _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms)
+        for index, members in enumerate(chunks):
+            starts, runs, checkpoint = [states[m] for m in members], [numbers[m] for m in members], None
+            if recorder is not None:
+                begun = {numbers[m]: frames[m] for m in members}
+                checkpoint = recorder.begin(index, begun, settings, potential.device)
+            batch = RunningBatch(potential, starts, runs, settings, criteria, recorder, checkpoint)
             for progress in batch.run():
                 if callback is not None:
                     callback(done + progress, total)

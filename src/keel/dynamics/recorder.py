@@ -1,0 +1,213 @@
+"""Simulations that survive the death of their process: a trajectory, and beside it a folder of checkpoints.
+
+A commit brings both to a common step, so that a kill at any moment leaves the old pair or the new one:
+
+1. What the trajectory's file gains is written behind its end, where nobody looks who knows the old size.
+2. The checkpoint is replaced by one that says the new size and what changes before the old end (if there is an index).
+3. Those changes are made; whoever finds the checkpoint makes them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from keel.atoms.frame import Frame
+from keel.dynamics.changed_file import ChangedFile, Changes
+from keel.dynamics.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from keel.dynamics.criteria import Criterion
+from keel.dynamics.results import Snapshot
+from keel.dynamics.settings import MDSettings
+from keel.dynamics.trajectory_files import Recorded, appender
+from keel.errors import ConfigError, DataError, KeelError
+from keel.files import replace_file
+from keel.potentials.base import Potential
+
+LARGEST_WAIT = 64 << 20
+"""Bytes of recorded states that wait in memory; more are written before the next checkpoint is due."""
+
+
+class Recorder:
+    """Writes the runs of one call of :func:`keel.dynamics.simulate`, and finds them again.
+
+    Parameters
+    ----------
+    path
+        The trajectory; the checkpoints go to ``<path>.checkpoint/``.
+    every
+        Steps between two checkpoints.
+    identity
+        What the result depends on, JSON-compatible, see :func:`identity`.
+
+    Raises
+    ------
+    ConfigError
+        If the checkpoints belong to other settings.
+    DataError
+        If the file exists without checkpoints, has another suffix than a trajectory's, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, every: int, identity: Mapping[str, Any]) -> None:
+        if every < 1:
+            raise ConfigError("checkpoint_every must be at least 1")
+        self.path, self.every = Path(path), every
+        self.folder = self.path.with_name(self.path.name + ".checkpoint")
+        self._append = appender(self.path)
+        self._waiting: list[Recorded] = []
+        self._bytes, self._size, self._index = 0, 0, 0
+        with self._writing("nothing was simulated"):
+            self._claim(dict(identity))
+
+    def begin(
+        self, index: int, starts: Mapping[int, Frame], settings: MDSettings, device: torch.device
+    ) -> Checkpoint | None:
+        """Begin a batch of runs: return how far it has come, or None if it has not begun.
+
+        Batches must begin in the order of their indices.
+        """
+        self._index = index
+        if not self._file(index).exists():
+            return None
+        checkpoint, changes = load_checkpoint(self._file(index), starts, settings, device)
+        # Only the last checkpoint knows what the file has to be: later ones have changed it.
+        if not self._file(index + 1).exists():
+            self._restore(changes)
+        self._size = changes.size
+        return checkpoint
+
+    def add(self, run: int, snapshot: Snapshot) -> None:
+        """Take a state that is to be written with the next checkpoint."""
+        self._waiting.append((run, snapshot))
+        self._bytes += 72 * len(snapshot.frame)
+
+    def due(self, step: int) -> bool:
+        """Return whether a checkpoint is due after so many steps."""
+        return step % self.every == 0 or self._bytes > LARGEST_WAIT
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Write what waits, and the checkpoint that it belongs to.
+
+        Raises
+        ------
+        DataError
+            If that cannot be written; the file is then as it was at the last checkpoint.
+        """
+        try:
+            with self._writing("the same call goes on from the last checkpoint"):
+                changes = self._changes()
+                changes.write_tail(self.path)
+                save_checkpoint(self._file(self._index), checkpoint, changes)
+        except DataError:
+            self._undo()
+            raise
+        with self._writing("the same call mends it"):
+            changes.finish(self.path)
+        self._size, self._waiting, self._bytes = changes.size, [], 0
+
+    def _undo(self) -> None:
+        with suppress(OSError):
+            if self._size:
+                Changes(self._size, self._size, b"").finish(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+
+    def _changes(self) -> Changes:
+        if not self._waiting:
+            return Changes(self._size, self._size, b"")
+        file = ChangedFile(self.path, self._size)
+        self._append(file, self._waiting)
+        return file.changes()
+
+    def _claim(self, identity: dict[str, Any]) -> None:
+        """Make the folder, or make sure that it belongs to the same simulation."""
+        path, told = self.folder / "settings.json", json.loads(json.dumps(identity))
+        if path.is_file():
+            _refuse_others(self.folder, json.loads(path.read_text()), told)
+            for left_over in self.folder.glob(".writing-*"):
+                left_over.unlink()
+        elif self.path.exists():
+            raise DataError(f"{self.path}: it exists and has no checkpoints to go on from; choose another name")
+        else:
+            replace_file(path, lambda temporary: temporary.write_text(json.dumps(told, indent=1)))
+
+    def _restore(self, changes: Changes) -> None:
+        found = self.path.stat().st_size if self.path.is_file() else 0
+        if found < changes.size or not self.path.is_file():
+            raise DataError(
+                f"{self.path}: it has {found} bytes, but its checkpoints count on {changes.size}; "
+                f"delete {self.folder} and it to start anew"
+            )
+        with self._writing("it must be made writable to go on"):
+            changes.finish(self.path)
+
+    def _file(self, index: int) -> Path:
+        return self.folder / f"batch-{index:05d}.safetensors"
+
+    @contextmanager
+    def _writing(self, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(f"{self.path}: it cannot be written ({reason}); {consequence}") from None
+
+
+def identity(
+    potential: Potential,
+    starts: Sequence[Frame | Snapshot],
+    runs: Sequence[int],
+    settings: MDSettings,
+    criteria: Sequence[Criterion],
+    **others: Any,
+) -> dict[str, Any]:
+    """Return all that the result of a simulation depends on, by the name of the argument."""
+    return {
+        **asdict(settings),
+        "potential": _digest_of_potential(potential),
+        "starts": _digest_of_starts(starts),
+        "runs": list(runs),
+        "criteria": [repr(c) if is_dataclass(c) else type(c).__qualname__ for c in criteria],
+        **{name: str(value) for name, value in others.items()},
+    }
+
+
+def _digest_of_potential(potential: Potential) -> str:
+    try:
+        config = json.dumps(potential.config(), sort_keys=True, default=str)
+    except KeelError:
+        config = ""
+    digest = hashlib.sha256(f"{type(potential).__name__} {config}".encode())
+    for name, tensor in potential.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_starts(starts: Sequence[Frame | Snapshot]) -> str:
+    digest = hashlib.sha256()
+    for start in starts:
+        frame, velocities, step = (
+            (start.frame, start.velocities, start.step) if isinstance(start, Snapshot) else (start, None, 0)
+        )
+        for array in (frame.numbers, frame.positions, frame.cell, frame.pbc, velocities):
+            digest.update(b"-" if array is None else array.tobytes())
+        digest.update(f"{len(frame)} {step}".encode())
+    return digest.hexdigest()
+
+
+def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    for name in sorted({*old, *new}):
+        if old.get(name) == new.get(name):
+            continue
+        short = all(len(str(d.get(name))) < 40 for d in (old, new))
+        detail = f"{name} {old.get(name)} instead of {new.get(name)}" if short else f"other {name}"
+        raise ConfigError(
+            f"{folder}: these checkpoints are of a simulation with {detail}; "
+            "give the same arguments, choose another file, or delete the folder and its trajectory"
+        )
