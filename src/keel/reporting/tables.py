@@ -95,7 +95,7 @@ def dimer_table(cells: Sequence[Cell], pairs: Sequence[str]) -> Table | None:
         for key, title in DIMER_METRICS.items()
         if any(key in c.dimer_metrics.get(pair, {}) for m in groups.values() for c in m)
     )
-    caption = "Dimer curves from 0.1 to 8 Å, as public leaderboards judge them (mean over seeds)"
+    caption = "Dimer curves from 0.1 to 8 Å (mean over seeds)"
     return Table(caption, ("", *groups), rows) if rows else None
 
 
