@@ -38,6 +38,9 @@ class Comparison:
         Difference of force errors in meV/angstrom; None if they are not known.
     base_force
         Force error of the baseline in meV/angstrom.
+    mean_is_clear, failed_is_clear
+        Whether each differs from no effect at half of the error that is allowed, so that together they err as rarely as
+        one would (Bonferroni).
     """
 
     base: Lifetimes
@@ -48,15 +51,23 @@ class Comparison:
     failed: Interval
     force: Interval | None = None
     base_force: float | None = None
+    mean_is_clear: bool = False
+    failed_is_clear: bool = False
 
     @property
     def effect(self) -> Effect:
-        """Clear only where the interval of the ratio of mean times does not contain 1."""
+        """Clear where the mean time survived or the share of failed runs is, and they do not contradict each other.
+
+        Mean times cannot tell how much longer survivors would have lived, shares of failed runs tell nothing where all
+        fail sooner or later: each sees what the other does not.
+        """
         if not (self.base.failed.any() or self.other.failed.any()):
             return "untested"
-        if self.mean.covers(1.0):
+        found = {self.mean.value > 1} if self.mean_is_clear else set()
+        found |= {self.failed.value < 0} if self.failed_is_clear else set()
+        if len(found) != 1:
             return "unclear"
-        return "better" if self.mean.value > 1 else "worse"
+        return "better" if found.pop() else "worse"
 
 
 def compare_lifetimes(
@@ -100,7 +111,14 @@ def compare_lifetimes(
 
     median = bootstrap_interval(ratio(base.medians, other.medians), log=True, **table)
     mean = bootstrap_interval(ratio(base.means, other.means), log=True, **table)
-    failed = bootstrap_interval(lambda w: other.failed_shares(w) - base.failed_shares(w), **table)
+
+    def share(weights: Array) -> Array:
+        return other.failed_shares(weights) - base.failed_shares(weights)
+
+    failed = bootstrap_interval(share, **table)
+    stricter = {**table, "confidence": 0.5 + 0.5 * confidence}
+    mean_is_clear = not bootstrap_interval(ratio(base.means, other.means), log=True, **stricter).covers(1.0)
+    failed_is_clear = not bootstrap_interval(share, **stricter).covers(0.0)
     # Shares lie between 0 and 1, whatever t says of a few seeds.
     failed = replace(failed, low=max(-1.0, failed.low), high=min(1.0, failed.high))
     censored = [_censored(lifetimes, n_resamples, seed) for lifetimes in (base, other)]
@@ -119,6 +137,8 @@ def compare_lifetimes(
         failed,
         force,
         None if base_force is None else float(np.mean(base_force)),
+        mean_is_clear,
+        failed_is_clear,
     )
 
 
@@ -165,15 +185,9 @@ def _stability(c: Comparison, subject: str) -> str:
     if c.effect == "untested":
         return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"
     if c.effect == "unclear":
-        failed = f"{counts[1]} of {runs} runs failed instead of {counts[0]}"
-        if not c.failed.covers(0.0):
-            return (
-                f"no difference in the mean time survived can be told: with {subject} it is {times_text(c.mean)}, "
-                f"although {failed} ({points_text(c.failed)})"
-            )
         return (
             f"no difference in stability can be told: with {subject} the mean time survived is {times_text(c.mean)}, "
-            f"and {failed}"
+            f"and {counts[1]} of {runs} runs failed instead of {counts[0]}"
         )
     better = c.effect == "better"
     if c.median is not None and _clear(c.median, 1.0, better):
