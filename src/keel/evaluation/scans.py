@@ -141,10 +141,10 @@ class Scan:
         )
 
     def curves(self, x_label: str, prefix: str = "") -> tuple[Curve, Curve]:
-        """Return energy and force on the grid."""
+        """Return energy above that of the far end, and force, on the grid."""
         (energy, force), name = self.values, prefix + self.name
         return (
-            Curve(name, self.x, energy, x_label, "energy (eV)"),
+            Curve(name, self.x, energy - energy[-1], x_label, "energy (eV)"),
             Curve(f"{name}, force", self.x, force, x_label, f"force (eV/{self.unit})"),
         )
 

@@ -39,7 +39,7 @@ def open_potential(name: str, arguments: Mapping[str, Any] | None = None, *, tru
         If it needs a package that is not installed.
     """
     path = Path(name)
-    is_path = path.exists() or "/" in name or path.suffix in (".safetensors", ".json", *PICKLED)
+    is_path = path.exists() or "/" in name or path.suffix in (".safetensors", ".json", ".ckpt", *PICKLED)
     if not is_path and "." in name:
         from keel.potentials.external import ASEPotential
 
