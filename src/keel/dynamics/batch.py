@@ -186,7 +186,7 @@ class RunningBatch:
         return (new / volume) ** (1 / 3)
 
     def _evaluated(self, step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> State:
-        self.tried = unknown(step, positions, velocities, cell)
+        self.tried = State(step, positions, velocities, cell, *self.unknown)
         self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
         p = self.potential(self.graph, vectors=self.vectors)
         assert p.forces is not None
@@ -235,7 +235,7 @@ class RunningBatch:
             timestep=self.settings.timestep,
             runs=self.runs,
             graph=self.graph,
-            squared=self.vectors.square().sum(dim=1),
+            squared=self.lists.squared,
             cutoff=self.potential.cutoff,
             positions=s.positions,
             velocities=s.velocities,
@@ -294,6 +294,7 @@ class RunningBatch:
         sizes = [len(f) for f in self.frames]
         self.bounds = np.cumsum([0, *sizes]).tolist()
         self.sizes = self._tensor(np.array(sizes))
+        self.unknown = unknown(len(sizes), sum(sizes), self.device)
         self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
         self.masses = self._tensor(np.concatenate([MASSES[f.numbers] for f in self.frames]))[:, None]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
-from keel.atoms.graph import AtomGraph
+from keel.atoms.graph import AtomGraph, squared_lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +96,9 @@ class NonFinite(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
-        # NaN and infinity survive a sum, so one number per atom tells of all three vectors.
-        atoms = (moment.positions + moment.velocities + moment.forces).sum(dim=1).isfinite().logical_not_()
-        return moment.any_atom(atoms) | ~moment.energy.isfinite()
+        # NaN and infinity survive a sum, so one number tells of a whole structure.
+        atoms = (moment.positions + moment.velocities + moment.forces).sum(dim=1)
+        return moment.energy.index_add(0, moment.graph.batch, atoms).isfinite().logical_not_()
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,13 @@ class FusedAtoms:
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
         graph = moment.graph
-        i, j = graph.edge_index
-        radii = _radii(graph.numbers.device).index_select(0, graph.numbers)
-        nearest_allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
-        fused = moment.squared < nearest_allowed.square()
-        atoms = torch.zeros(graph.n_atoms, dtype=torch.bool, device=fused.device)
-        return moment.any_atom(atoms.index_fill_(0, i[fused], True))
+        radii = self.fraction * _radii(graph.numbers.device).index_select(0, graph.numbers)
+        # Of the many edges, few or none are shorter than the largest atoms may be apart.
+        short = (moment.squared < (2.0 * radii.max()).square()).nonzero()[:, 0]
+        i, j = graph.edge_index.index_select(1, short)
+        fused = moment.squared.index_select(0, short) < (radii.index_select(0, i) + radii.index_select(0, j)).square()
+        structures = torch.zeros(graph.n_structures, dtype=torch.bool, device=fused.device)
+        return structures.index_fill_(0, graph.batch.index_select(0, i[fused]), True)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class ForceCap(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
-        return moment.any_atom(moment.forces.square().sum(dim=1) > self.cap**2)
+        return moment.any_atom(squared_lengths(moment.forces) > self.cap**2)
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,7 @@ class AtomsLost(_LocalCriterion):
         edges = moment.graph.edge_index
         if moment.graph.cutoff > moment.cutoff:
             edges = edges[:, moment.squared < moment.cutoff**2]
-        for end in edges:
-            alone.index_fill_(0, end, False)
+        alone.index_fill_(0, edges.flatten(), False)
         return moment.any_atom(alone) & (moment.graph.atoms_per_structure > 1)
 
 
