@@ -86,13 +86,13 @@ class VerletList:
         edges drop out.
         """
         if cell is None:
-            moved = squared_lengths(positions - self._reference)
+            moved = (positions - self._reference).square().sum(dim=1)
             stale = moved > (0.5 * self.skin) ** 2
         else:
             self._set_cell(cell)
             scale = ((cell.det() / self._listed_cell.det()).abs() ** (1 / 3)).nan_to_num(nan=1.0)
             scaled = self._reference * scale.index_select(0, self._batch)[:, None]
-            moved = squared_lengths(positions - scaled)
+            moved = (positions - scaled).square().sum(dim=1)
             allowed = 0.5 * (scale * (self.cutoff + self.skin) - self.cutoff).clamp(min=0.0)
             stale = moved > allowed.square().index_select(0, self._batch)
         if bool(stale.any()):
@@ -108,7 +108,7 @@ class VerletList:
             cell=self._cell,
             pbc=self._pbc,
             batch=self._batch,
-            edge_index=torch.stack([i.index_select(0, within), j.index_select(0, within)]),
+            edge_index=self._edge_index.index_select(1, within),
             edge_shift=self._edge_shift.index_select(0, within),
             cutoff=self.cutoff,
             half_list=self.half_list,

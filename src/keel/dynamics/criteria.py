@@ -16,7 +16,7 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
-from keel.atoms.graph import AtomGraph, squared_lengths
+from keel.atoms.graph import AtomGraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,10 @@ class Moment:
         In fs.
     runs
         The number of each run (B).
+    sizes
+        Number of atoms of each structure, shape (B,).
+    largest_radius
+        The largest covalent radius of any atom in angstrom.
     graph
         Structures with their neighbours, at least within the potential's cutoff.
     squared
@@ -50,6 +54,8 @@ class Moment:
     step: int
     timestep: float
     runs: Sequence[int]
+    sizes: Tensor
+    largest_radius: float
     graph: AtomGraph
     squared: Tensor
     cutoff: float
@@ -62,8 +68,9 @@ class Moment:
 
     def any_atom(self, atoms: Tensor) -> Tensor:
         """Return, for a bool per atom (N,), whether it holds for any atom of each structure, shape (B,)."""
-        count = torch.zeros(self.graph.n_structures, dtype=torch.int32, device=atoms.device)
-        return count.index_add(0, self.graph.batch, atoms.int()) > 0
+        structures = torch.zeros(self.graph.n_structures, dtype=torch.bool, device=atoms.device)
+        # As a rule there is none. Small structures spend their time on the number of operations, not their size.
+        return structures.index_fill_(0, self.graph.batch[atoms], True) if bool(atoms.any()) else structures
 
 
 class Criterion(Protocol):
@@ -96,9 +103,10 @@ class NonFinite(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
-        # NaN and infinity survive a sum, so one number tells of a whole structure.
+        # NaN and infinity survive a sum, so one number tells of a whole structure; less itself, it is 0 if finite.
         atoms = (moment.positions + moment.velocities + moment.forces).sum(dim=1)
-        return moment.energy.index_add(0, moment.graph.batch, atoms).isfinite().logical_not_()
+        total = moment.energy.index_add(0, moment.graph.batch, atoms)
+        return total - total != 0
 
 
 @dataclass(frozen=True)
@@ -131,13 +139,14 @@ class FusedAtoms:
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
         graph = moment.graph
-        radii = self.fraction * _radii(graph.numbers.device).index_select(0, graph.numbers)
-        # Of the many edges, few or none are shorter than the largest atoms may be apart.
-        short = (moment.squared < (2.0 * radii.max()).square()).nonzero()[:, 0]
-        i, j = graph.edge_index.index_select(1, short)
-        fused = moment.squared.index_select(0, short) < (radii.index_select(0, i) + radii.index_select(0, j)).square()
-        structures = torch.zeros(graph.n_structures, dtype=torch.bool, device=fused.device)
-        return structures.index_fill_(0, graph.batch.index_select(0, i[fused]), True)
+        structures = torch.zeros(graph.n_structures, dtype=torch.bool, device=graph.numbers.device)
+        # As a rule no edge is so short that it would be too short between the largest atoms.
+        if not graph.n_edges or float(moment.squared.min()) >= (2.0 * self.fraction * moment.largest_radius) ** 2:
+            return structures
+        i, j = graph.edge_index
+        radii = _radii(graph.numbers.device).index_select(0, graph.numbers)
+        nearest_allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
+        return structures.index_fill_(0, graph.batch[i[moment.squared < nearest_allowed.square()]], True)
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ class ForceCap(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`Criterion`."""
-        return moment.any_atom(squared_lengths(moment.forces) > self.cap**2)
+        return moment.any_atom(moment.forces.square().sum(dim=1) > self.cap**2)
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,7 @@ class AtomsLost(_LocalCriterion):
         if moment.graph.cutoff > moment.cutoff:
             edges = edges[:, moment.squared < moment.cutoff**2]
         alone.index_fill_(0, edges.flatten(), False)
-        return moment.any_atom(alone) & (moment.graph.atoms_per_structure > 1)
+        return moment.any_atom(alone) & (moment.sizes > 1)
 
 
 def default_criteria(force_cap: float = 100.0) -> tuple[Criterion, ...]:

@@ -23,7 +23,6 @@ from ase import units
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.atoms.graph import squared_lengths
 from keel.dynamics.noise import gaussian
 
 ACCELERATION = float(units.fs**2)
@@ -56,7 +55,7 @@ def decay_factor(friction: float, timestep: float) -> float:
 
 def kinetic_energy(velocities: Tensor, masses: Tensor, batch: Tensor, n_structures: int) -> Tensor:
     """Return sum_i m_i v_i^2 / 2 of each structure in eV, shape (B,)."""
-    doubled = masses[:, 0] * squared_lengths(velocities)
+    doubled = (masses * velocities.square()).sum(dim=1)
     return doubled.new_zeros(n_structures).index_add(0, batch, doubled) * (0.5 / ACCELERATION)
 
 

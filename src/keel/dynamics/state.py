@@ -107,11 +107,18 @@ def alone(
     return reasons
 
 
-def unknown(n_structures: int, n_atoms: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return energy, forces and stress of a state that no potential has looked at: NaN."""
-    shapes = (n_structures,), (n_atoms, 3), (n_structures, 3, 3)
-    energy, forces, stress = (torch.full(s, torch.nan, dtype=torch.float64, device=device) for s in shapes)
-    return energy, forces, stress
+def unknown(step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> State:
+    """Return a state that no potential has looked at: energies and forces are NaN."""
+    energy = positions.new_full((len(cell),), torch.nan)
+    return State(
+        step,
+        positions,
+        velocities,
+        cell,
+        energy,
+        torch.full_like(positions, torch.nan),
+        torch.full_like(cell, torch.nan),
+    )
 
 
 def _numpy(tensor: Tensor) -> Array:
