@@ -160,8 +160,7 @@ class RunningBatch:
         else:
             positions = flow.drift(s.positions, velocities, 0.5 * dt)
             decay = flow.decay_factor(settings.friction, dt)
-            noise = self.noise.at(s.step)
-            velocities = flow.thermalise(velocities, noise, self.masses, settings.temperature, decay)
+            velocities = flow.thermalise(velocities, self.noise.at(s.step), self.spread, decay)
             positions = flow.drift(positions, velocities, 0.5 * dt)
         cell = s.cell
         if settings.ensemble == "npt":
@@ -237,7 +236,6 @@ class RunningBatch:
             step=s.step,
             timestep=self.settings.timestep,
             runs=self.runs,
-            sizes=self.sizes,
             largest_radius=self.largest_radius,
             graph=self.graph,
             squared=self.lists.squared,
@@ -302,6 +300,7 @@ class RunningBatch:
         self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
         numbers = np.concatenate([f.numbers for f in self.frames])
         self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
+        self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)

@@ -42,10 +42,14 @@ def drift(positions: Tensor, velocities: Tensor, time: float) -> Tensor:
     return torch.add(positions, velocities, alpha=time)
 
 
-def thermalise(velocities: Tensor, noise: Tensor, masses: Tensor, temperature: float, decay: float) -> Tensor:
+def thermalise(velocities: Tensor, noise: Tensor, spread: Tensor, decay: float) -> Tensor:
     """Flow O: return c v + sqrt(1 - c^2) sqrt(kT/m) xi with c = ``decay`` = exp(-gamma dt)."""
-    spread = math.sqrt(ACCELERATION * BOLTZMANN * temperature * (1.0 - decay * decay))
-    return torch.addcdiv(decay * velocities, noise, masses.sqrt(), value=spread)
+    return torch.addcmul(decay * velocities, noise, spread, value=math.sqrt(1.0 - decay * decay))
+
+
+def thermal_spread(masses: Tensor, temperature: float) -> Tensor:
+    """Return sqrt(kT/m) in angstrom/fs, shape (N, 1)."""
+    return (ACCELERATION * BOLTZMANN * temperature / masses).sqrt()
 
 
 def decay_factor(friction: float, timestep: float) -> float:
