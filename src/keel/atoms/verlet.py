@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.frame import Frame
-from keel.atoms.graph import AtomGraph
+from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError
 
@@ -43,6 +43,11 @@ class VerletList:
     dtype, device
         Of the graphs; distances are computed in float64.
 
+    Attributes
+    ----------
+    squared
+        Squared lengths of the edges of the last graph in angstrom^2, float64, shape (E,).
+
     Raises
     ------
     DataError
@@ -62,6 +67,7 @@ class VerletList:
         self.cutoff, self.skin, self.half_list = float(cutoff), float(skin), half_list
         self.dtype, self.device = dtype, torch.device(device)
         self.rebuilds = 0
+        self.squared = torch.empty(0, dtype=torch.float64)
         self._cell64 = self._tensor(np.stack([f.cell for f in frames]))
         self._listed_cell = self._cell64.clone()
         self._frames = list(frames)
@@ -92,8 +98,10 @@ class VerletList:
         if bool(stale.any()):
             self._rebuild(positions, moved, self._batch[stale].unique().tolist())
         i, j = self._edge_index
-        vectors = positions.index_select(0, j) - positions.index_select(0, i) + self._offsets
-        within = (vectors.square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
+        vectors = positions.index_select(0, j).sub_(positions.index_select(0, i)).add_(self._offsets)
+        squared = squared_lengths(vectors)
+        within = (squared < self.cutoff**2).nonzero()[:, 0]
+        self.squared = squared.index_select(0, within)
         graph = AtomGraph(
             numbers=self._numbers,
             positions=positions.to(self.dtype),

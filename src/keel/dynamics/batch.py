@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import MASSES
+from keel.atoms.elements import COVALENT_RADII, MASSES
 from keel.atoms.frame import Frame
 from keel.atoms.stress_units import GPA
 from keel.atoms.verlet import VerletList
@@ -72,6 +71,7 @@ class RunningBatch:
         self.runs = list(runs) if checkpoint is None else list(checkpoint.runs)
         frames = {run: s.frame if isinstance(s, Snapshot) else s for run, s in zip(runs, starts, strict=True)}
         self.frames = [frames[run] for run in self.runs]
+        self.tried: tuple[int, Tensor, Tensor, Tensor] | None = None
         self.recent: deque[State] = deque(() if checkpoint is None else checkpoint.recent, maxlen=settings.recent)
         if not self.runs:
             return
@@ -106,7 +106,8 @@ class RunningBatch:
         ]
         positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
         cell = self._tensor(np.stack([f.cell for f in self.frames]))
-        return self._evaluated(self.first_step, positions, self._tensor(np.concatenate(velocities)), cell)
+        moving = self._tensor(np.concatenate(velocities))
+        return State(self.first_step, positions, moving, cell, *self._predicted(positions, cell))
 
     def run(self) -> Iterator[int]:
         """Simulate; yields the structure-steps done so far (a failed run counts as done) after every step."""
@@ -129,20 +130,21 @@ class RunningBatch:
 
     def _advanced(self) -> bool:
         """Try a step; if it cannot be done, take out the runs that are to blame and return False."""
-        self.tried = self.state
+        self.tried = None
         try:
             self.state = self._step()
             return True
         # A potential may raise anything for a structure that blew up.
         except Exception:
-            reasons = alone(self._evaluate_alone, self.tried, self.bounds, self.frames)
+            tried = self.state if self.tried is None else unknown(*self.tried)
+            reasons = alone(self._evaluate_alone, tried, self.bounds, self.frames)
             if not reasons:
                 raise
         for b, reason in reasons.items():
             warnings.warn(
                 f"run {self.runs[b]} ended after {self.state.step} steps: {reason}", KeelWarning, stacklevel=2
             )
-            self._store(b, EVALUATION_ERROR, self.tried)
+            self._store(b, EVALUATION_ERROR, tried)
         self._keep([b for b in range(len(self.runs)) if b not in reasons])
         return False
 
@@ -158,16 +160,17 @@ class RunningBatch:
         else:
             positions = flow.drift(s.positions, velocities, 0.5 * dt)
             decay = flow.decay_factor(settings.friction, dt)
-            noise = self.noise.at(s.step)
-            velocities = flow.thermalise(velocities, noise, self.masses, settings.temperature, decay)
+            velocities = flow.thermalise(velocities, self.noise.at(s.step), self.spread, decay)
             positions = flow.drift(positions, velocities, 0.5 * dt)
         cell = s.cell
         if settings.ensemble == "npt":
             scale = self._scale(s)
             atoms = scale.index_select(0, self.batch)[:, None]
             positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
-        new = self._evaluated(s.step + 1, positions, velocities, cell)
-        return replace(new, velocities=flow.kick(velocities, new.forces, self.masses, 0.5 * dt))
+        self.tried = (s.step + 1, positions, velocities, cell)
+        energy, forces, stress = self._predicted(positions, cell)
+        velocities = flow.kick(velocities, forces, self.masses, 0.5 * dt)
+        return State(s.step + 1, positions, velocities, cell, energy, forces, stress)
 
     def _scale(self, state: State) -> Tensor:
         """Return by how much the barostat stretches each structure in this step, shape (B,)."""
@@ -185,13 +188,12 @@ class RunningBatch:
         )
         return (new / volume) ** (1 / 3)
 
-    def _evaluated(self, step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> State:
-        self.tried = unknown(step, positions, velocities, cell)
+    def _predicted(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
         p = self.potential(self.graph, vectors=self.vectors)
         assert p.forces is not None
         assert p.stress is not None
-        return State(step, positions, velocities, cell, p.energy, p.forces.double(), p.stress.double())
+        return p.energy, p.forces.double(), p.stress.double()
 
     def _examine(self) -> None:
         """Take out what has failed, then remember the state."""
@@ -234,8 +236,9 @@ class RunningBatch:
             step=s.step,
             timestep=self.settings.timestep,
             runs=self.runs,
+            largest_radius=self.largest_radius,
             graph=self.graph,
-            squared=self.vectors.square().sum(dim=1),
+            squared=self.lists.squared,
             cutoff=self.potential.cutoff,
             positions=s.positions,
             velocities=s.velocities,
@@ -295,7 +298,9 @@ class RunningBatch:
         self.bounds = np.cumsum([0, *sizes]).tolist()
         self.sizes = self._tensor(np.array(sizes))
         self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
-        self.masses = self._tensor(np.concatenate([MASSES[f.numbers] for f in self.frames]))[:, None]
+        numbers = np.concatenate([f.numbers for f in self.frames])
+        self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
+        self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +31,8 @@ class Moment:
         In fs.
     runs
         The number of each run (B).
+    largest_radius
+        The largest covalent radius of any atom in angstrom.
     graph
         Structures with their neighbours, at least within the potential's cutoff.
     squared
@@ -50,6 +52,7 @@ class Moment:
     step: int
     timestep: float
     runs: Sequence[int]
+    largest_radius: float
     graph: AtomGraph
     squared: Tensor
     cutoff: float
@@ -60,10 +63,10 @@ class Moment:
     temperature: Tensor
     target: float
 
-    def any_atom(self, atoms: Tensor) -> Tensor:
-        """Return, for a bool per atom (N,), whether it holds for any atom of each structure, shape (B,)."""
-        count = torch.zeros(self.graph.n_structures, dtype=torch.int32, device=atoms.device)
-        return count.index_add(0, self.graph.batch, atoms.int()) > 0
+    def with_atoms(self, atoms: Tensor) -> Tensor:
+        """Return which structures some atoms (indices, or bool (N,)) belong to, bool, shape (B,)."""
+        structures = torch.zeros(self.graph.n_structures, dtype=torch.bool, device=atoms.device)
+        return structures.index_fill_(0, self.graph.batch[atoms], True)
 
 
 class Criterion(Protocol):
@@ -76,8 +79,11 @@ class Criterion(Protocol):
     def reach(self, frames: Sequence[Frame]) -> float:
         """Return the distance in angstrom up to which the criterion must see neighbours."""
 
-    def failed(self, moment: Moment) -> Tensor:
-        """Return which structures have failed, bool, shape (B,)."""
+    def failed(self, moment: Moment) -> Tensor | None:
+        """Return which structures have failed, bool, shape (B,), or None if none has.
+
+        None should be found out by as few operations as can be: a step of a small structure has time for few.
+        """
 
 
 class _LocalCriterion:
@@ -94,11 +100,13 @@ class NonFinite(_LocalCriterion):
 
     cause: str = "non-finite"
 
-    def failed(self, moment: Moment) -> Tensor:
+    def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        # NaN and infinity survive a sum, so one number per atom tells of all three vectors.
-        atoms = (moment.positions + moment.velocities + moment.forces).sum(dim=1).isfinite().logical_not_()
-        return moment.any_atom(atoms) | ~moment.energy.isfinite()
+        # NaN and infinity survive a sum, so one number tells of all.
+        vectors = moment.positions + moment.velocities + moment.forces
+        if isfinite(float(vectors.sum() + moment.energy.sum())):
+            return None
+        return moment.with_atoms(~vectors.isfinite().all(dim=1)) | ~moment.energy.isfinite()
 
 
 @dataclass(frozen=True)
@@ -109,12 +117,13 @@ class Overheated(_LocalCriterion):
     factor: float = 10.0
     cause: str = "temperature"
 
-    def failed(self, moment: Moment) -> Tensor:
+    def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
         limits = [moment.target + self.excess]
         if moment.target > 0:
             limits.append(self.factor * moment.target)
-        return moment.temperature > min(limits)
+        hot = moment.temperature > min(limits)
+        return hot if bool(hot.any()) else None
 
 
 @dataclass(frozen=True)
@@ -128,15 +137,16 @@ class FusedAtoms:
         """See :class:`Criterion`."""
         return 2.0 * self.fraction * max((COVALENT_RADII[f.numbers].max() for f in frames if len(f)), default=0.0)
 
-    def failed(self, moment: Moment) -> Tensor:
+    def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
         graph = moment.graph
+        # As a rule no edge is so short that it would be too short between the largest atoms.
+        if not graph.n_edges or float(moment.squared.min()) >= (2.0 * self.fraction * moment.largest_radius) ** 2:
+            return None
         i, j = graph.edge_index
         radii = _radii(graph.numbers.device).index_select(0, graph.numbers)
         nearest_allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
-        fused = moment.squared < nearest_allowed.square()
-        atoms = torch.zeros(graph.n_atoms, dtype=torch.bool, device=fused.device)
-        return moment.any_atom(atoms.index_fill_(0, i[fused], True))
+        return moment.with_atoms(i[moment.squared < nearest_allowed.square()])
 
 
 @dataclass(frozen=True)
@@ -150,9 +160,10 @@ class ForceCap(_LocalCriterion):
     cap: float = 100.0
     cause: str = "force"
 
-    def failed(self, moment: Moment) -> Tensor:
+    def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        return moment.any_atom(moment.forces.square().sum(dim=1) > self.cap**2)
+        above = moment.forces.square().sum(dim=1) > self.cap**2
+        return moment.with_atoms(above) if bool(above.any()) else None
 
 
 @dataclass(frozen=True)
@@ -161,15 +172,14 @@ class AtomsLost(_LocalCriterion):
 
     cause: str = "atoms lost"
 
-    def failed(self, moment: Moment) -> Tensor:
+    def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
         alone = torch.ones(moment.graph.n_atoms, dtype=torch.bool, device=moment.positions.device)
         edges = moment.graph.edge_index
         if moment.graph.cutoff > moment.cutoff:
             edges = edges[:, moment.squared < moment.cutoff**2]
-        for end in edges:
-            alone.index_fill_(0, end, False)
-        return moment.any_atom(alone) & (moment.graph.atoms_per_structure > 1)
+        alone.index_fill_(0, edges.flatten(), False)
+        return moment.with_atoms(alone) & (moment.graph.atoms_per_structure > 1) if bool(alone.any()) else None
 
 
 def default_criteria(force_cap: float = 100.0) -> tuple[Criterion, ...]:
@@ -179,14 +189,13 @@ def default_criteria(force_cap: float = 100.0) -> tuple[Criterion, ...]:
 
 def first_cause(criteria: Sequence[Criterion], moment: Moment) -> dict[int, str]:
     """Return the cause of failure of each failed structure, by its index in the batch."""
-    if not criteria:
-        return {}
-    failed = torch.stack([c.failed(moment) for c in criteria])
-    if not bool(failed.any()):
-        return {}
-    causes = np.array([c.cause for c in criteria])
-    table = failed.cpu().numpy()
-    return {b: str(causes[table[:, b].argmax()]) for b in np.flatnonzero(table.any(axis=0)).tolist()}
+    causes: dict[int, str] = {}
+    for criterion in criteria:
+        failed = criterion.failed(moment)
+        if failed is not None:
+            for b in failed.nonzero()[:, 0].tolist():
+                causes.setdefault(b, criterion.cause)
+    return dict(sorted(causes.items()))
 
 
 _RADII: dict[torch.device, Tensor] = {}

@@ -34,7 +34,7 @@ BOLTZMANN = float(units.kB)
 
 def kick(velocities: Tensor, forces: Tensor, masses: Tensor, time: float) -> Tensor:
     """Flow B: return v + time F/m; velocities and forces (N, 3), masses (N, 1)."""
-    return velocities + forces * (time * ACCELERATION / masses)
+    return torch.addcdiv(velocities, forces, masses, value=time * ACCELERATION)
 
 
 def drift(positions: Tensor, velocities: Tensor, time: float) -> Tensor:
@@ -42,10 +42,14 @@ def drift(positions: Tensor, velocities: Tensor, time: float) -> Tensor:
     return torch.add(positions, velocities, alpha=time)
 
 
-def thermalise(velocities: Tensor, noise: Tensor, masses: Tensor, temperature: float, decay: float) -> Tensor:
+def thermalise(velocities: Tensor, noise: Tensor, spread: Tensor, decay: float) -> Tensor:
     """Flow O: return c v + sqrt(1 - c^2) sqrt(kT/m) xi with c = ``decay`` = exp(-gamma dt)."""
-    spread = (ACCELERATION * BOLTZMANN * temperature * (1.0 - decay * decay) / masses).sqrt()
-    return decay * velocities + spread * noise
+    return torch.addcmul(decay * velocities, noise, spread, value=math.sqrt(1.0 - decay * decay))
+
+
+def thermal_spread(masses: Tensor, temperature: float) -> Tensor:
+    """Return sqrt(kT/m) in angstrom/fs, shape (N, 1)."""
+    return (ACCELERATION * BOLTZMANN * temperature / masses).sqrt()
 
 
 def decay_factor(friction: float, timestep: float) -> float:
@@ -55,8 +59,8 @@ def decay_factor(friction: float, timestep: float) -> float:
 
 def kinetic_energy(velocities: Tensor, masses: Tensor, batch: Tensor, n_structures: int) -> Tensor:
     """Return sum_i m_i v_i^2 / 2 of each structure in eV, shape (B,)."""
-    atomic = (masses * velocities.square()).sum(dim=1) * (0.5 / ACCELERATION)
-    return atomic.new_zeros(n_structures).index_add(0, batch, atomic)
+    doubled = (masses * velocities.square()).sum(dim=1)
+    return doubled.new_zeros(n_structures).index_add(0, batch, doubled) * (0.5 / ACCELERATION)
 
 
 def kinetic_temperature(kinetic: Tensor, n_atoms: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 import torch
@@ -198,7 +199,7 @@ class Potential(nn.Module, ABC):
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point dtype of the parameters."""
-        for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
+        for name, tensor in chain(self.named_parameters(), self.named_buffers()):
             if tensor.is_floating_point() and not name.endswith("energy_offsets"):
                 return tensor.dtype
         return torch.get_default_dtype()

@@ -1,0 +1,141 @@
+"""What keel's molecular dynamics adds to the evaluation of the potential.
+
+After each step the potential is evaluated once more, on the graph that the step has used: the bare evaluation. All else
+that the simulation takes is overhead: set-up, integrator, neighbour list, criteria, recording every tenth step to
+extended XYZ. A last run, with clocks around its parts, tells where it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.io import read
+
+import keel
+from keel.atoms.verlet import VerletList
+from keel.dynamics import batch, recorder, simulate
+
+PARTS = (
+    (VerletList, "update", "neighbour list"),
+    (batch, "first_cause", "criteria"),
+    (batch.RunningBatch, "_moment", "criteria"),
+    (batch.RunningBatch, "_step", "integrator"),
+    (batch.Noise, "at", "noise"),
+    (batch.RunningBatch, "_predicted", "calling the potential"),
+    (batch.RunningBatch, "_examine", "recording and writing"),
+    (recorder.Recorder, "__init__", "recording and writing"),
+    (recorder.Recorder, "commit", "recording and writing"),
+    (batch.RunningBatch, "__init__", "set-up"),
+)
+
+
+class Simulation:
+    """Runs of one structure; ``bare`` are the (CPU, wall) seconds of the bare evaluations of the last run."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.network = keel.load(spec["network"])
+        self.frame: Atoms = read(spec["frames"])
+        self.settings = {"temperature": spec["temperature"], "steps": spec["steps"]}
+        self.bare: list[tuple[float, float]] = []
+        self.network.register_forward_pre_hook(self._remember, with_kwargs=True)
+
+    def _remember(self, _: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.last = arguments[0], options["vectors"]
+
+    def evaluate(self, *_: int) -> None:
+        """Evaluate the potential on a prepared graph; called after each step."""
+        graph, vectors = self.last[0], self.last[1].to(self.network.dtype)
+        start = clocks()
+        self.network.forward(graph, vectors=vectors)
+        self.bare.append(difference(start))
+
+    def run(self, callback: Callable[[int, int], None] | None) -> np.ndarray:
+        """Simulate; return the (CPU, wall) seconds of one step, without those of the callback."""
+        self.bare.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            start, out = clocks(), Path(folder) / "run.extxyz"
+            (run,) = simulate(
+                self.network, [self.frame], **self.settings, record_every=10, compile=True, callback=callback, out=out
+            )
+            seconds = np.array(difference(start)) - np.sum(self.bare or [(0, 0)], axis=0)
+        if not run.survived:
+            raise RuntimeError(f"the run failed of {run.cause}")
+        return seconds / self.settings["steps"]
+
+
+def measure(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return milliseconds a step, and overheads with quartiles over the runs."""
+    simulation = Simulation(spec)
+    simulation.run(simulation.evaluate)
+    steps, bares = [], []
+    for _ in range(spec["repeats"]):
+        steps.append(simulation.run(simulation.evaluate))
+        bares.append(np.mean(simulation.bare, axis=0))
+    record: dict[str, Any] = {"steps": spec["steps"], "repeats": spec["repeats"]}
+    for k, clock in enumerate(("cpu", "wall")):
+        step, bare = np.array(steps)[:, k], np.array(bares)[:, k]
+        low, median, high = (round(float(q), 4) for q in np.quantile(step / bare - 1, [0.25, 0.5, 0.75]))
+        record[clock] = {
+            "step_ms": round(1e3 * float(np.median(step)), 3),
+            "bare_ms": round(1e3 * float(np.median(bare)), 3),
+            "overhead_of_bare": {"median": median, "quartiles": [low, high]},
+            "share_of_step": round(float(np.median(1 - bare / step)), 4),
+        }
+    return {**record, "parts_cpu_ms": parts(simulation)}
+
+
+def parts(simulation: Simulation) -> dict[str, float]:
+    """Return CPU milliseconds a step of each part, without those of the parts inside it."""
+    spent: dict[str, float] = {}
+    stack: list[float] = []
+    evaluation = (type(simulation.network), "forward", "evaluation of the potential")
+    for owner, name, part in (*PARTS, evaluation):
+        setattr(owner, name, timed(getattr(owner, name), part, spent, stack))
+    total, _ = simulation.run(None)
+    steps = simulation.settings["steps"]
+    told = {part: seconds / steps for part, seconds in spent.items()}
+    told["rest"] = total - sum(told.values())
+    return {part: round(1e3 * float(seconds), 4) for part, seconds in told.items()}
+
+
+def timed(function: Callable[..., Any], part: str, spent: dict[str, float], stack: list[float]) -> Callable[..., Any]:
+    """Return the function with a clock; ``stack`` holds the time of what has been called inside."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        start = time.process_time()
+        stack.append(0.0)
+        try:
+            return function(*arguments, **options)
+        finally:
+            whole = time.process_time() - start
+            spent[part] = spent.get(part, 0.0) + whole - stack.pop()
+            if stack:
+                stack[-1] += whole
+
+    return call
+
+
+def clocks() -> tuple[float, float]:
+    """CPU and wall seconds."""
+    return time.process_time(), time.perf_counter()
+
+
+def difference(start: tuple[float, float]) -> tuple[float, float]:
+    """CPU and wall seconds since the start."""
+    now = clocks()
+    return now[0] - start[0], now[1] - start[1]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    print(json.dumps(measure(json.loads(sys.argv[1]))))
