@@ -146,7 +146,9 @@ def ladder(
 
 def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float = 1000.0) -> CheckResult:
     """Return what the runs of a :func:`ladder` say of the potential; see :func:`md_stability`."""
-    metrics = tuple(m for c, result in rungs.items() for m in _metrics(c, result, must_hold))
+    share = 100 * float(np.mean([result.failed_share for result in rungs.values()]))
+    overall = Metric("failed runs under all conditions", share, "%")
+    metrics = (overall, *(m for c, result in rungs.items() for m in _metrics(c, result, must_hold)))
     limited = [m for m in metrics if m.limit is not None]
     outcome: Outcome = "noted" if not limited else "passed" if all(m.passed for m in limited) else "failed"
     curves = tuple(survival_curve(str(c), result.survival) for c, result in rungs.items())
