@@ -61,12 +61,13 @@ def _pickled(path: Path, trusted: bool) -> Potential:
     if not trusted:
         raise ConfigError(f"{path}: reading this file runs the code in it; say --trust if you trust where it came from")
     from keel.potentials.external import MACE
-    from keel.potentials.external.extras import optional, quiet
+    from keel.potentials.external.extras import optional, quiet, trusting
 
     optional("mace", f"{path}", "mace-torch", "mace")
     try:
-        with quiet():
+        with quiet(), trusting():
             model = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
-        raise DataError(f"{path}: this is not a model that can be read ({' '.join(str(error).split())})") from None
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: this is not a model that can be read ({reason})") from None
     return MACE.from_model(model)
