@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from ase.build import bulk
 from typer.testing import CliRunner
 
 import keel
+import keel.potentials.external
 from broken import HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.neighbours import as_frame
 from keel.cli import app
@@ -239,6 +241,15 @@ class TestOpening:
             open_potential(str(tmp_path / "mace.model"))
         with pytest.raises((DataError, UnavailableError), match=r"can be read|needs mace-torch"):
             open_potential(str(tmp_path / "mace.model"), trusted=True)
+
+    def test_mace_models_are_read_in_a_process_that_knows_nothing_of_mace(self, tmp_path):
+        mace = pytest.importorskip("mace.modules") and keel.potentials.external.MACE(["P"], preset="small")
+        torch.save(mace.model, tmp_path / "my.model")
+        program = (
+            f"from keel.interfaces.opening import open_potential as o; print(o('{tmp_path}/my.model', trusted=True))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.stdout.startswith("MACE("), done.stderr
 
     def test_arguments_are_for_calculators(self, files):
         with pytest.raises(ConfigError, match="arguments are those of a calculator"):
