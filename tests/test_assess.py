@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from ase.build import bulk
 from typer.testing import CliRunner
 
 import keel
+import keel.potentials.external
 from broken import HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.neighbours import as_frame
 from keel.cli import app
@@ -239,6 +242,14 @@ class TestOpening:
             open_potential(str(tmp_path / "mace.model"))
         with pytest.raises((DataError, UnavailableError), match=r"can be read|needs mace-torch"):
             open_potential(str(tmp_path / "mace.model"), trusted=True)
+
+    @pytest.mark.skipif(find_spec("mace") is None, reason="needs mace-torch")
+    def test_mace_models_are_read_in_a_process_that_knows_nothing_of_mace(self, tmp_path):
+        torch.save(keel.potentials.external.MACE(["P"], preset="small").model, tmp_path / "my.model")
+        call = f"open_potential('{tmp_path}/my.model', trusted=True)"
+        program = f"from keel.interfaces.opening import open_potential; print({call})"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.stdout.startswith("MACE("), done.stderr
 
     def test_arguments_are_for_calculators(self, files):
         with pytest.raises(ConfigError, match="arguments are those of a calculator"):

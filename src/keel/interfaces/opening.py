@@ -63,7 +63,8 @@ def _pickled(path: Path, trusted: bool) -> Potential:
     from keel.potentials.external import MACE
     from keel.potentials.external.extras import optional, quiet, trusting
 
-    optional("mace", f"{path}", "mace-torch", "mace")
+    # Classes that are first imported while a file is read could not read their own constants.
+    optional("mace.modules", f"{path}", "mace-torch", "mace")
     try:
         with quiet(), trusting():
             model = torch.load(path, map_location="cpu", weights_only=False)
