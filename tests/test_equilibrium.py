@@ -19,7 +19,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
 from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError, DataError, UnavailableError
-from keel.evaluation import NotRelaxedError, elastic, equation_of_state, phonons, relaxed, vacancy
+from keel.evaluation import NotRelaxedError, elastic, equation_of_state, phonons, relaxation, relaxed, vacancy
 from keel.evaluation.equation_of_state import BirchMurnaghan, fit_birch_murnaghan
 from keel.evaluation.phonons import harmonic_phonons
 from keel.evaluation.relaxation import repetitions
@@ -385,3 +385,29 @@ def test_a_rule_of_all_probes():
         result = probe(LennardJones(), fcc())
         assert {m["name"] for m in result.to_dict()["metrics"]} == {m.name for m in result.metrics}
         assert json.loads(json.dumps(result.to_dict()))["outcome"] == "passed"
+
+
+class TestRelaxationProbe:
+    def test_a_crystal_near_its_equilibrium_passes(self):
+        crystal = relaxed(copper(), as_frame(bulk("Cu", "fcc", a=3.6)))
+        start = crystal.replace(cell=1.02 * crystal.cell)
+        result = relaxation(copper(), start)
+        assert result.outcome == "passed"
+        assert result["change of the volume"] == pytest.approx(100 * (1.02**-3 - 1), abs=1e-3)
+        assert result["largest displacement"] == pytest.approx(0.0, abs=1e-6)
+        assert [f.volume for f in result.films[0].frames] == pytest.approx([start.volume, crystal.volume], rel=1e-4)
+
+    def test_another_structure_fails(self):
+        crystal = relaxed(copper(), as_frame(bulk("Cu", "fcc", a=3.6)))
+        result = relaxation(copper(), crystal.replace(cell=1.1 * crystal.cell))
+        assert result.outcome == "failed" and "another structure" in result.verdict
+
+    def test_the_largest_displacement_is_that_of_the_atoms(self):
+        crystal = relaxed(copper(), as_frame(bulk("Cu", "fcc", a=3.6, cubic=True)))
+        positions = crystal.positions + 5.0  # the origin means nothing
+        positions[2, 1] += 0.2
+        result = relaxation(copper(), crystal.replace(positions=positions))
+        assert result["largest displacement"] == pytest.approx(0.15, abs=1e-3)  # 0.2 less the mean of four atoms
+
+    def test_what_is_no_crystal_is_skipped(self):
+        assert relaxation(copper(), keel.Frame([29], [[0.0, 0.0, 0.0]])).outcome == "skipped"

@@ -37,6 +37,15 @@ def test_readme_example(tmp_path, monkeypatch):
     assert names["atoms"].get_forces().shape == (len(names["atoms"]), 3)
 
 
+def test_examples_of_assessment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "assessment.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "assessment.md", "exec"), names)
+
+
 def test_public_names_exist_and_are_documented():
     for name in keel.__all__:
         assert getattr(keel, name).__doc__, name

@@ -27,7 +27,7 @@ from keel.evaluation.paired import Comparison, compare_lifetimes, verdict
 from keel.evaluation.phonons import phonons
 from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.rdf_window import RDFWindow
-from keel.evaluation.relaxation import NotRelaxedError, relaxed
+from keel.evaluation.relaxation import NotRelaxedError, relaxation, relaxed
 from keel.evaluation.smoothness import smoothness
 from keel.evaluation.statistics import Interval, bootstrap_interval, mean_interval, variance_components
 from keel.evaluation.trimers import trimers
@@ -79,6 +79,7 @@ __all__ = [
     "rdf",
     "rdf_error",
     "rdf_error_percent",
+    "relaxation",
     "relaxed",
     "smoothness",
     "trimers",

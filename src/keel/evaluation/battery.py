@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +25,7 @@ from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.md_stability import md_stability
 from keel.evaluation.pair_structure import pair_structure
 from keel.evaluation.phonons import phonons
-from keel.evaluation.relaxation import NotRelaxedError, relaxed
+from keel.evaluation.relaxation import relaxation
 from keel.evaluation.smoothness import smoothness
 from keel.evaluation.trimers import trimers
 from keel.evaluation.vacancy import vacancy
@@ -128,9 +127,9 @@ def clusters(subject: Subject, progress: Progress) -> Results:
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
     probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
-    crystal, results = subject.crystal, []
-    with suppress(NotRelaxedError):  # each probe says so
-        crystal = relaxed(subject.potential, crystal)  # so that each probe starts from its end
+    results = [relaxation(subject.potential, subject.crystal)]
+    # So that each probe starts from its end, where there is one.
+    crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
     for k, probe in enumerate(probes):
         results.append(probe(subject.potential, crystal, reference=subject.teacher))
         progress(k + 1, len(probes))

@@ -80,7 +80,7 @@ def diatomics(
         wall=True,
         noted=(*differences, *noted),
         curves=[*curves, *beside],
-        good=f"all {len(pairs)} pairs repel down to {DISTANCES[0]:g} angstrom without hole or jump",
+        good=f"every pair repels down to {DISTANCES[0]:g} angstrom without hole or jump, {len(pairs)} in all",
     )
 
 

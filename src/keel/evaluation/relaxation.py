@@ -13,7 +13,7 @@ import torch
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
-from keel.evaluation.check import CheckResult, Metric
+from keel.evaluation.check import CheckResult, Film, Metric, judged
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 
@@ -25,6 +25,9 @@ FMAX = 1e-4
 MAX_STEPS = 500
 ROUGH = 0.05  # eV/angstrom: from here on a quasi-Newton method is safe
 RUNAWAY = 3.0  # a cell that has changed its volume by this factor is on its way to another structure, or to nowhere
+
+LARGEST_CHANGE = 20.0
+"""% of the volume: what density functionals and temperature make of a crystal is less."""
 
 Found = TypeVar("Found")
 
@@ -75,6 +78,32 @@ def relaxed(
         left = np.linalg.norm(atoms.get_forces(), axis=1).max()
         raise NotRelaxedError(f"after {max_steps} steps it is not at rest, the largest force is {left:.2g} eV/angstrom")
     return evaluated(potential, frame.replace(positions=atoms.get_positions(), cell=np.array(atoms.cell.array)))
+
+
+def relaxation(potential: Potential, frame: Frame) -> CheckResult:
+    """Relax a crystal that is near its equilibrium, atoms and cell: it should hardly change.
+
+    It passes if the volume changes by no more than :data:`LARGEST_CHANGE`. The film shows the crystal before and after.
+
+    Parameters
+    ----------
+    frame
+        A crystal near its equilibrium, e.g. as DFT has it.
+    """
+
+    def judge(found: Frame, _: Frame | None) -> CheckResult:
+        change = 100.0 * (found.volume / frame.volume - 1.0)
+        fractional = found.positions @ np.linalg.inv(found.cell) - frame.positions @ np.linalg.inv(frame.cell)
+        moved = np.linalg.norm((fractional - fractional.mean(axis=0)) @ frame.cell, axis=1)
+        metrics = (
+            Metric("change of the volume", change, "%", LARGEST_CHANGE),
+            Metric("largest displacement", float(moved.max()), "angstrom"),
+        )
+        good = f"{frame.formula} comes to rest with {change:+.2g} % of its volume"
+        result = judged("relaxation", metrics, (), good, f"{frame.formula} comes to rest as another structure")
+        return replace(result, films=(Film("before and after", (frame.unlabelled(), found)),))
+
+    return at_equilibrium("relaxation", lambda _, crystal: crystal, judge, potential, frame, None)
 
 
 def evaluated(potential: Potential, frame: Frame) -> Frame:

@@ -70,7 +70,7 @@ def trimers(
         wall=False,
         noted=noted,
         curves=[curve for scan in scans for curve in scan.curves("angle (degrees)")],
-        good=f"energies of {len(scans)} chains are smooth in the angle down to where their ends overlap",
+        good=f"every chain bends smoothly down to where its ends overlap, {len(scans)} in all",
     )
 
 
