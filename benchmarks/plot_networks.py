@@ -33,6 +33,11 @@ def milliseconds(row: dict[str, Any], side: str, clock: str = "wall") -> float |
     return None if value is None else value / STEPS[row["kind"]]
 
 
+def clock_of(row: dict[str, Any]) -> str:
+    """CPU time on one thread, which other work on the machine does not lengthen; wall time on several."""
+    return "cpu" if row["threads"] == 1 else "wall"
+
+
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each task."""
     lines = [
@@ -42,9 +47,10 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         if "peer" not in row:
             continue
-        ratio = row.get("wall_ratio")
+        clock = clock_of(row)
+        ratio = row.get(f"{clock}_ratio")
         shown = f"{ratio['median']:.2f} [{ratio['quartiles'][0]:.2f}, {ratio['quartiles'][1]:.2f}]" if ratio else "-"
-        times = [milliseconds(row, side) for side in ("peer", "keel")]
+        times = [milliseconds(row, side, clock) for side in ("peer", "keel")]
         size = f"{structures(row)} x {row['atoms']}" if structures(row) > 1 else str(row["atoms"])
         cells = [row["network"], row["threads"], TASKS[row["kind"]], size]
         cells += ["out of memory" if t is None else f"{t:,.0f}" if t > 100 else f"{t:.1f}" for t in times] + [shown]
@@ -57,9 +63,9 @@ def draw_ratios(axes: Axes, rows: Sequence[dict[str, Any]], kind: str) -> None:
     """Ratios of time on one thread, with quartiles."""
     networks = [n for n in COLOURS if any(r["network"] == n for r in rows)]
     for k, name in enumerate(networks):
-        found = [r for r in rows if r["network"] == name and r["kind"] == kind and "wall_ratio" in r]
+        found = [r for r in rows if r["network"] == name and r["kind"] == kind and "cpu_ratio" in r]
         for m, row in enumerate(sorted(found, key=lambda r: r["atoms"])):
-            ratio, x = row["wall_ratio"], k + 0.25 * (m - 1)
+            ratio, x = row["cpu_ratio"], k + 0.25 * (m - 1)
             low, high = ratio["quartiles"]
             errors = [[ratio["median"] - low], [high - ratio["median"]]]
             axes.bar(x, ratio["median"], 0.22, yerr=errors, color=COLOURS[name], alpha=1 - 0.25 * m)
