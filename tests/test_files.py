@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import keel
+from keel.cli import main
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.potentials.base import Potential
@@ -169,3 +173,74 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_missing_folders_are_made(tmp_path: Path) -> None:
     eam().save(str(tmp_path / "a" / "b" / "eam.json"))
     assert (tmp_path / "a" / "b" / "eam.json").is_file()
+
+
+class TestWhatTheSystemRefuses:
+    def run(self, monkeypatch, capsys, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["keel", *map(str, arguments)])
+        with pytest.raises(SystemExit) as error:
+            main()
+        assert error.value.code == 2
+        *_, last = capsys.readouterr().err.strip().splitlines()
+        assert last.startswith("keel: ")
+        return last
+
+    @pytest.mark.parametrize("command", [["assess"], ["run"], ["fit"]], ids="".join)
+    def test_a_place_that_cannot_be_written(self, command, tmp_path, monkeypatch, capsys):
+        """A folder below a file."""
+        keel.EAM.from_elements(["Cu"], cutoff=4.0).save(str(tmp_path / "cu.json"))
+        keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:6])
+        (tmp_path / "file").touch()
+        (tmp_path / "c.yaml").write_text(
+            "{name: x, data: {files: [p.extxyz], split: {train: 4, validation: 1, test: 1}}}"
+        )
+        arguments = {
+            "assess": [tmp_path / "cu.json", "--probes", "clusters", "--out", tmp_path / "file" / "x"],
+            "run": [tmp_path / "c.yaml", "--out", tmp_path / "file" / "x"],
+            "fit": [tmp_path / "p.extxyz", "--out", tmp_path / "file" / "x.json"],
+        }
+        sentence = self.run(monkeypatch, capsys, *command, *arguments[command[0]])
+        assert str(tmp_path / "file") in sentence and "choose another place" in sentence
+
+    @pytest.mark.parametrize("suffix", ["json", "safetensors"])
+    def test_a_full_disk(self, suffix, tmp_path, monkeypatch, capsys):
+        """What was there stays."""
+        potential = keel.EAM.from_elements(["Cu"], cutoff=4.0)
+        path = tmp_path / f"eam.{suffix}"
+        potential.save(str(path))
+        before = path.read_bytes()
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        monkeypatch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            potential.save(str(path))
+        assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_safetensors_names_the_error_by_number_only(self, tmp_path):
+        from safetensors import SafetensorError
+
+        def write(temporary: Path) -> None:
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+        with pytest.raises(OSError, match="No space left") as error:
+            replace_file(tmp_path / "a.safetensors", write)
+        assert error.value.errno == errno.ENOSPC and error.value.filename == str(tmp_path / "a.safetensors")
+
+        def damaged(temporary: Path) -> None:
+            raise SafetensorError("something else")
+
+        with pytest.raises(SafetensorError):
+            replace_file(tmp_path / "a.safetensors", damaged)
+
+    def test_the_command_line_tells_a_full_disk(self, tmp_path, monkeypatch, capsys):
+        keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:6])
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "eam.json")
+
+        monkeypatch.setattr(Path, "replace", full)
+        sentence = self.run(monkeypatch, capsys, "fit", tmp_path / "p.extxyz", "--out", tmp_path / "eam.json")
+        assert "the disk is full (eam.json); free some space" in sentence
+        assert [p.name for p in tmp_path.iterdir()] == ["p.extxyz"]

@@ -25,6 +25,7 @@ from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.train import train
 from keel.errors import KeelError
+from keel.files import sentence
 from keel.progress import plain_warnings
 
 app = typer.Typer(
@@ -60,11 +61,14 @@ def prepare() -> None:
 
 
 def main() -> Any:
-    """Entry point: one sentence and exit code 2 for a user's mistake, 130 for an interrupt."""
+    """Entry point: one sentence and exit code 2 for a user's mistake or what the system refuses, 130 if interrupted."""
     try:
         app()
     except KeelError as error:
         print(f"keel: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"keel: {sentence(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("keel: interrupted; run the same command again to go on", file=sys.stderr)

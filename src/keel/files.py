@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +21,30 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     os.close(handle)
     temporary = Path(name)
     try:
-        write(temporary)
+        _written(write, temporary, path)
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        write(temporary)
+    except SafetensorError as error:
+        # It names the system's error by its number, and only so.
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def sentence(error: OSError) -> str:
+    """Say in one sentence what the system refused, and what to do."""
+    place = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({place}); free some space and run the same command again: what was finished is kept"
+    return f"{place}: {error.strerror or error}; mend this, or choose another place"

@@ -9,6 +9,7 @@ import torch
 
 from keel.atoms.frame import Frame
 from keel.dynamics.simulate import default_timestep, simulate
+from keel.errors import UnavailableError
 from keel.evaluation.angles import bond_angles
 from keel.evaluation.bond_scans import bond_scans
 from keel.evaluation.check import CheckResult
@@ -131,7 +132,10 @@ def equilibrium(subject: Subject, progress: Progress) -> Results:
     # So that each probe starts from its end, where there is one.
     crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
     for k, probe in enumerate(probes):
-        results.append(probe(subject.potential, crystal, reference=subject.teacher))
+        try:
+            results.append(probe(subject.potential, crystal, reference=subject.teacher))
+        except UnavailableError as error:
+            results.append(CheckResult(probe.__name__, (), (), "skipped", str(error)))
         progress(k + 1, len(probes))
     return tuple(results)
 
