@@ -1,6 +1,7 @@
 """Figures, the HTML report of a run folder, and the assessment page of one or several potentials."""
 
-from keel.reporting.assessment import Assessment, described, write_assessment
+from keel.reporting.assessed import Assessment, described
+from keel.reporting.assessment import write_assessment
 from keel.reporting.assessment_files import read_assessments
 from keel.reporting.report import write_report
 from keel.reporting.results import RunResults, load_results

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from keel import __version__
 from keel.errors import DataError
 from keel.evaluation.check import CheckResult
 from keel.files import replace_file
-
-if TYPE_CHECKING:
-    from keel.reporting.assessment import Assessment
+from keel.reporting.assessed import Assessment
 
 HEADER = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", "passed")
 TEXTS = ("description", "structures", "versions")
@@ -70,8 +68,6 @@ def read_assessments(path: str | Path) -> list[Assessment]:
     DataError
         If the file is absent, or not of this kind.
     """
-    from keel.reporting.assessment import Assessment
-
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return [

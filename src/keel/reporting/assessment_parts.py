@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keel.evaluation.check import CheckResult, Curve, Metric
-from keel.reporting.assessment import Assessment, unique
+from keel.reporting.assessed import Assessment, unique
 from keel.reporting.figures.style import slug
 from keel.reporting.film import Player, player
 from keel.reporting.plot import COLOURS, DASHES, Line, Plot, plot

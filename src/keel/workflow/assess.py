@@ -29,7 +29,7 @@ from keel.workflow.records import write_json
 from keel.workflow.workers import for_each
 
 if TYPE_CHECKING:
-    from keel.reporting.assessment import Assessment
+    from keel.reporting.assessed import Assessment
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
@@ -121,7 +121,7 @@ class Assessing:
 
     def assessment(self, name: str, results: Sequence[Sequence[CheckResult]]) -> Assessment:
         """Return the results with what must be known to judge them."""
-        from keel.reporting.assessment import Assessment, described
+        from keel.reporting.assessed import Assessment, described
         from keel.workflow.run import versions
 
         path, s = Path(self.opening.name), self.subject
@@ -225,7 +225,8 @@ def assess(
     ConfigError, DataError
         If a potential or a structure cannot be read, or a setting is impossible.
     """
-    from keel.reporting.assessment import unique, write_assessment
+    from keel.reporting.assessed import unique
+    from keel.reporting.assessment import write_assessment
 
     root = Path(folder)
     names = unique(Path(o.name).stem if Path(o.name).exists() else o.name for o in openings)
