@@ -73,7 +73,9 @@ def draw_cost(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     """Time of an MD step per atom against the number of atoms."""
     for name, colour in COLOURS.items():
         for side, style in (("keel", "o-"), ("peer", "s:")):
-            times = {r["atoms"]: milliseconds(r, side) for r in rows if r["network"] == name and r["kind"] == "md"}
+            times = {
+                r["atoms"]: milliseconds(r, side, "cpu") for r in rows if r["network"] == name and r["kind"] == "md"
+            }
             points = sorted((n, 1e3 * t / n) for n, t in times.items() if t is not None)
             if len(points) > 1:
                 axes.plot(*zip(*points, strict=True), style, color=colour, markersize=4, label=f"{name}, {side}")

@@ -1,6 +1,8 @@
 """Turn a run folder into a page of docs/results: the table in Markdown, with configuration, versions and records.
 
 python benchmarks/publish.py RUN docs/results/NAME
+
+RUN may be docs/results/NAME itself, to write its page anew.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 import yaml
 
 from keel.dynamics import kaplan_meier
+from keel.reporting.comparison import compare, verdicts
+from keel.reporting.results import load_results, read_records
 
 HEADER = (
     "| network | strategy | steps (EAM + DFT) | energy MAE (meV/atom) | force MAE (meV/Å) | failed runs "
@@ -48,6 +52,13 @@ def row(records: Sequence[dict[str, Any]]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def sentences(run: Path) -> list[str]:
+    """What each strategy changed; a folder of docs/results does not tell which MD runs share a start."""
+    records = load_results(run).records if (run / "results.json").is_file() else read_records(run / "summary.json")
+    networks = dict.fromkeys(record.network for record in records)
+    return [f"* {network}: {v.sentence}" for network in networks for v in verdicts(compare(records, network))]
+
+
 def page(run: Path, name: str) -> str:
     """The page in Markdown."""
     records = json.loads((run / "summary.json").read_text())
@@ -63,9 +74,14 @@ def page(run: Path, name: str) -> str:
         f"{first['md_friction_per_fs']:g}/fs. Errors: mean ± standard deviation over seeds. MD: runs of all seeds "
         "pooled, Kaplan-Meier."
     )
+    paired = (
+        "Against vanilla, pair by pair: the same seed, start and noise. Brackets: 95 % intervals over seeds and starts."
+    )
     machine = ", ".join(f"{k} {versions[k]}" for k in ("keel", "python", "torch", "ase", "vesin", "platform", "cores"))
     made = f"Made with {machine} ({versions['started']}), from `{name}/config.yaml`; records in `{name}/summary.json`."
-    return "\n\n".join([f"# {name}", about, "\n".join([HEADER, *(row(g) for g in groups.values())]), made]) + "\n"
+    table, found = "\n".join([HEADER, *(row(g) for g in groups.values())]), sentences(run)
+    compared = [paired, "\n".join(found)] if found else []
+    return "\n\n".join([f"# {name}", about, table, *compared, made]) + "\n"
 
 
 def main() -> None:
@@ -75,7 +91,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for file in ("versions.json", "summary.json"):
-        shutil.copy(options.run / file, options.out / file)
+        if options.run.resolve() != options.out.resolve():
+            shutil.copy(options.run / file, options.out / file)
     config = yaml.safe_load((options.run / "config.yaml").read_text())
     # Where the data lay on this machine is nobody's concern.
     config["data"]["files"] = [Path(f).name for f in config["data"]["files"]]

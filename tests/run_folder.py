@@ -274,14 +274,19 @@ def write_stability(folder: Path, system: System, strategy: str, seed: int, reco
     for run, (time, cause) in enumerate(zip(record["time_to_failure_fs"], record["failure_cause"], strict=True)):
         if cause is not None:
             atoms = broken(system.atoms, np.random.default_rng(100 * seed + run))
-            atoms.info = {"run": run, "time_fs": float(time), "cause": cause, "start": f"data.extxyz, frame {40 + run}"}
+            atoms.info = {
+                "run": run,
+                "time_fs": float(time),
+                "cause": cause,
+                "start": f"data.extxyz, frame {40 + run}",
+            }
             images.append(atoms)
     ase.io.write(folder / "failures.extxyz", images, format="extxyz") if images else (
         folder / "failures.extxyz"
     ).write_text("")
-    write_json(
-        folder / "stability.json", {k: v for k, v in record.items() if k.startswith(("md_", "time_", "failure_"))}
-    )
+    sources = [f"data.extxyz, frame {40 + run}" for run in range(len(record["failure_cause"]))]
+    content = {k: v for k, v in record.items() if k.startswith(("md_", "time_", "failure_"))}
+    write_json(folder / "stability.json", content | {"sources": sources})
 
 
 def broken(atoms: Atoms, rng: np.random.Generator) -> Atoms:

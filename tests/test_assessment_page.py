@@ -374,7 +374,9 @@ def test_the_number_that_decided():
         return deciding(CheckResult("", metrics, (), "noted", ""))
 
     assert decided(Metric("a", 1.0, "eV"), Metric("b", 2.0, "eV")) == "a 1 eV"
-    assert decided(Metric("a", 1.0, "eV", 2.0), Metric("b", 2.0, "eV", 3.0), Metric("c", 9.0)) == "b 2 eV"
+    assert decided(Metric("a", 1.0, "eV", 2.0), Metric("b", 2.0, "eV", 3.0), Metric("c", 9.0)) == "a 1 eV"
+    assert decided(Metric("a", 3.0, "eV", 2.0), Metric("b", 8.0, "eV", 3.0), Metric("c", 9.0)) == "b 8 eV"
+    assert decided(Metric("a", 3.0, "eV", 2.0), Metric("b", 1e-9, "eV", 0.0)) == "b 10⁻⁹ eV"
     assert decided(Metric("a", 9.0, "", 2.0), Metric("b", float("nan"), "eV", 3.0)) == "b not found eV"
     assert decided() == ""
 

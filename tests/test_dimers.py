@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 import keel
 from keel.cli import app
 from keel.errors import ConfigError, DataError
-from keel.evaluation import DimerCurve, dimer_curve, dimers, write_curves
+from keel.evaluation import (
+    DimerCurve,
+    dimer_curve,
+    dimers,
+    leaderboard_curve,
+    leaderboard_metrics,
+    write_curves,
+)
 from keel.evaluation import dimer_metrics as metric
 from keel.evaluation.dimers import DISTANCES
 from keel.potentials import ZBL, LennardJones, SumPotential
@@ -41,7 +48,7 @@ def test_lennard_jones():
 
 def test_deep_well_flips_once():
     curve = dimer_curve(LennardJones(epsilon=1.0, sigma=2.0, cutoff=8.0), 18, 18)
-    metrics, window = curve.metrics(), curve.leaderboard_metrics()
+    metrics, window = curve.metrics(), curve.window_metrics()
     assert (metrics["energy_flips"], metrics["force_flips"]) == (1, 1)
     assert (window["energy_flips"], window["force_flips"], window["tortuosity"]) == (1, 1, pytest.approx(1.0))
     assert window["force_total_variation_ev_per_angstrom"] < 1e-6 * metrics["force_total_variation_ev_per_angstrom"]
@@ -159,3 +166,14 @@ def test_command(tmp_path):
     answer = json.loads(CliRunner().invoke(app, ["dimers", str(path), "--elements", "Ar", "--json"]).output)
     assert answer["Ar-Ar"]["full"]["tortuosity"] == pytest.approx(1.0)
     assert answer["Ar-Ar"]["full"]["spearman_repulsion"] is not None
+
+
+def test_command_gives_the_numbers_of_leaderboards_for_like_pairs(tmp_path):
+    LJ.save(tmp_path / "lj.json")
+    run = CliRunner().invoke(app, ["dimers", str(tmp_path / "lj.json"), "--elements", "Ar,He", "--json"])
+    answer = json.loads(run.output)
+    assert set(answer["He-Ar"]) == {"full", "window"}
+    for name in ("mlip-arena", "matbench-discovery"):
+        expected = leaderboard_metrics(leaderboard_curve(LJ.double(), "Ar", "Ar", name), name)
+        assert answer["Ar-Ar"][name] == {k: v if np.isfinite(v) else None for k, v in expected.items()}
+        assert len(expected) > 5

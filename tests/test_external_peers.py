@@ -16,6 +16,7 @@ from ase.build import bulk
 import keel
 from keel.config import RunSettings, parse
 from keel.errors import ConfigError, DataError
+from keel.interfaces.opening import open_potential
 from keel.potentials.external import MACE, MatglPotential, TorchMDNetPotential
 from keel.potentials.external.extras import UNSAFE_LOAD, built_in_float64, quiet
 from keel.testing import DERIVATIVES, INVARIANCES, RULES, check_potential, trial_frames
@@ -120,6 +121,15 @@ class TestMACE:
             atoms.calc = MACECalculator(models=[model], device="cpu", default_dtype=str(dtype).split(".")[1], **head)
         for p in (potential, keel.load(tmp_path / "own.safetensors")):
             assert_equal_to_calculator(p, atoms, dtype)
+
+    def test_a_trusted_file_is_opened(self, tmp_path):
+        model, before = self.theirs(torch.float64), os.environ.get(UNSAFE_LOAD)
+        torch.save(model, tmp_path / "a.model")
+        with pytest.raises(ConfigError, match="say --trust"):
+            open_potential(str(tmp_path / "a.model"))
+        opened, graph = open_potential(str(tmp_path / "a.model"), trusted=True), keel.batch(silica(), 4.0)
+        torch.testing.assert_close(opened(graph).forces, MACE.from_model(model)(graph).forces)
+        assert os.environ.get(UNSAFE_LOAD) == before
 
     def test_models_that_cannot_be_taken_over(self):
         with pytest.raises(ConfigError, match="must be a ScaleShiftMACE, not a Linear"):

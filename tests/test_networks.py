@@ -66,6 +66,28 @@ class TestEveryNetwork:
             torch.testing.assert_close(net(graph).forces, p.forces)
         torch.testing.assert_close(*results)
 
+    @pytest.mark.parametrize("tile_edges", [1, 50, 400])
+    def test_tiles_are_the_same(self, network, tile_edges):
+        """However many; also where atoms have no edges, and a tile's neighbours are all of the structure."""
+        torch.manual_seed(0)
+        net = network(["P"], cutoff=4.0, preset="small").double()
+        net.tile_edges = tile_edges
+        alone = keel.Frame([15], [[0.0, 0.0, 0.0]])
+        frames = [alone, *keel.datasets.phosphorus()[:2], alone]
+        graph = keel.batch(frames, 4.0, dtype=torch.float64)
+        results = []
+        for net.layer_by_layer in (False, True):
+            p = net(graph, differentiable=True)
+            value = p.energy.sum() + p.forces.square().sum()
+            slopes = torch.autograd.grad(value, list(net.parameters()), allow_unused=True, materialize_grads=True)
+            results.append([p.atomic_energies, p.forces, *slopes])
+        torch.testing.assert_close(*results)
+        prepared = net.prepare(graph)
+        tiles = net._tiles(net.edges(prepared, prepared.edge_vectors()))
+        assert (len(tiles) > 1) == (not net.half_list and tile_edges < prepared.n_edges)
+        assert [t.first for t in tiles[1:]] == [t.last for t in tiles[:-1]]
+        assert sum(t.own for t in tiles) == prepared.n_atoms
+
     def test_large_cells_are_evaluated_layer_by_layer(self, network, monkeypatch):
         seen, evaluate = [], layered.energies_and_gradient
 

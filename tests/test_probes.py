@@ -25,8 +25,8 @@ from keel.evaluation import (
     nve_drift,
     smoothness,
 )
+from keel.evaluation.jumps import extrapolated_jumps, largest_jump
 from keel.evaluation.probing import nearest_images
-from keel.evaluation.smoothness import extrapolated_jumps
 from keel.testing.structures import dimer
 from keel.testing.transformations import predict
 from simulated import Given, Spring, argon, frame_of, molecule
@@ -221,6 +221,16 @@ def test_jumps_are_told_from_slopes_by_halving_the_spacing(height):
     steep = np.exp(-3 * x)
     assert extrapolated_jumps(steep).max() < 1e-7
     assert extrapolated_jumps(steep + height * (x > 0.6123)).max() == pytest.approx(height, abs=1e-7)
+
+
+@pytest.mark.parametrize("height", [0.0, 0.05])
+def test_a_jump_beside_a_wall_keeps_its_height(height):
+    def curve(x):
+        return np.tanh((x - 0.3) / 0.003) + height * (x > 0.7123)
+
+    x = np.linspace(0, 1, 201)
+    assert extrapolated_jumps(curve(x)).max() > 0.5
+    assert largest_jump(x, curve(x), curve, 1e-3) == pytest.approx(height, abs=1e-3)
 
 
 def test_height_of_a_jump_by_hand():

@@ -302,6 +302,45 @@ def test_verdict_where_nothing_can_be_told():
     )
 
 
+def test_verdict_where_fewer_fail_but_the_mean_does_not_tell():
+    """Seeds of the baseline differ so much that three of them leave the ratio open, but all their runs fail."""
+    base = table(np.geomspace(500, 4000, 3)[:, None] * np.linspace(0.9, 1.1, 8))
+    found = compare_lifetimes(base, always(5000.0, 3))
+    assert found.mean.covers(1.0) and not found.mean_is_clear and found.failed_is_clear
+    assert found.effect == "better"
+    assert_like(
+        verdict(found, conditions="8 runs"),
+        r"pretraining lowered the number of failed runs from 24 to 0 of 24 "
+        r"\(-100 percentage points \[-100, -100\]; 8 runs\)$",
+    )
+
+
+def test_what_contradicts_itself_is_unclear():
+    """Fewer runs fail, but those that do fail at once: nobody can say which is better."""
+    shape = (4, 40)
+    base = table(np.full(shape, 4900.0) + np.arange(160).reshape(shape) % 7)
+    times, failed = np.full(shape, 5000.0), np.zeros(shape, dtype=bool)
+    times[:, ::2], failed[:, ::2] = 100.0, True
+    found = compare_lifetimes(base, table(times, failed))
+    assert found.mean_is_clear and found.failed_is_clear
+    assert found.mean.value < 1 and found.failed.value < 0
+    assert found.effect == "unclear"
+
+
+def test_shares_stay_between_none_and_all():
+    base = table([[5.0] * 8, [5.0] * 8, [9.0] * 8], [[True] * 8, [True] * 8, [False] * 8])
+    failed = compare_lifetimes(base, always(9.0, 3)).failed
+    assert failed.low == -1.0 and failed.value == pytest.approx(-2 / 3) and failed.high <= 1.0
+
+
+def test_conditions_follow_what_was_found():
+    forces = [78.0, 80, 77, 79]
+    text = verdict(
+        compare_lifetimes(SHORT, LONG, base_force=np.array(forces), other_force=np.array(forces)), "SAM", "so"
+    )
+    assert_like(text, rf"SAM lengthened the median time to failure {NUMBERS} \(so\); force error unchanged \(\+0 meV")
+
+
 def test_verdict_where_medians_are_censored():
     assert_like(say(SHORT, always(LENGTH, 4, 24)), r".* lengthened .* at least 1\dx \[1\d or more\]$")
     assert_like(say(always(LENGTH, 4, 24), SHORT), r".* shortened .* to at most 0\.0\d+x \[0\.0\d+ or less\]$")

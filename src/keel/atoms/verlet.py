@@ -16,7 +16,7 @@ from keel.errors import DataError
 MAX_DISPLACEMENT = 1e3
 """An atom that moved further than this between two lists (angstrom) has left the simulation; no list can follow it."""
 
-MOST_NEIGHBOURS = 10_000
+MOST_NEIGHBOURS = 50_000
 """Of an atom on average; a cell that has collapsed so far would exhaust the memory."""
 
 
@@ -133,7 +133,8 @@ class VerletList:
     def _build(self, frame: Frame, positions: np.ndarray, cell: np.ndarray) -> tuple[Tensor, Tensor]:
         radius = self.cutoff + self.skin
         volume = abs(np.linalg.det(cell))
-        if frame.pbc.all() and volume > 0 and len(frame) * 4.19 * radius**3 > MOST_NEIGHBOURS * volume:
+        neighbours = len(frame) * 4.19 * radius**3 / volume if frame.pbc.all() and volume > 0 else 0.0
+        if neighbours > MOST_NEIGHBOURS:
             raise DataError(
                 f"{frame.source}: its atoms have more than {MOST_NEIGHBOURS} neighbours within {radius:g} A"
             )

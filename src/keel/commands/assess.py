@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 POTENTIALS = "Potential files; folders of matgl; MACE models; import paths of ASE calculators. Several are compared."
+PROBES = "Which of stability, accuracy, structure, density, clusters, exact, equilibrium; default: all."
 
 
 def assess(
@@ -22,17 +23,18 @@ def assess(
         Path | None, typer.Option(help="A crystal near equilibrium; default: the smallest structure.")
     ] = None,
     beside: Annotated[
-        str | None, typer.Option(help="A potential to compare equilibrium and dimers with, e.g. the teacher.")
+        str | None, typer.Option(help="A potential to compare equilibrium, dimers and bonds with, e.g. the teacher.")
     ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
-    probes: Annotated[str | None, typer.Option(help="Groups of probes, e.g. exact,clusters; default: all.")] = None,
+    probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
     starts: Annotated[int, typer.Option(help="Structures that simulations start from.")] = 8,
     length_fs: Annotated[float, typer.Option("--length-fs", help="Length of each simulation in fs.")] = 5000.0,
     temperatures: Annotated[str, typer.Option(help="Ladder of stability in K.")] = "1000,2000,3000",
     must_hold: Annotated[float, typer.Option(help="In K; up to here no simulation may fail.")] = 1000.0,
     to_pressure: Annotated[
-        str | None, typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5.")
+        str | None,
+        typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5, at the lowest temperature."),
     ] = None,
     compress: Annotated[
         str | None, typer.Option(help="Also start from cells of these shares of their volume, e.g. 0.9,0.8.")

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from keel.evaluation.dimers import DimerCurve
+    from keel.potentials import Potential
 
 
 def dimers(
@@ -25,8 +26,9 @@ def dimers(
     """Draw the energy of every pair of elements against distance, and judge the curves.
 
     A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
-    0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for the window that public
-    leaderboards judge.
+    0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9
+    covalent to 3.1 van der Waals radii. As JSON, like pairs also have the metrics of two public leaderboards, each at
+    its own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
@@ -34,17 +36,33 @@ def dimers(
     from keel.evaluation.dimers import write_curves
     from keel.potentials.files import load
 
+    model = load(potential)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
-    curves = all_dimers(load(potential), chosen)
+    curves = all_dimers(model, chosen)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
         _draw(curves, out / "dimers.png")
     if as_json:
-        metrics = {n: {"full": c.metrics(), "leaderboard": c.leaderboard_metrics()} for n, c in curves.items()}
-        typer.echo(json.dumps(_without_nan(metrics), indent=1))
+        typer.echo(json.dumps(_without_nan(_metrics(model, curves)), indent=1))
     else:
         _show(curves)
+
+
+def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, float]]]:
+    import torch
+
+    from keel.evaluation.leaderboards import LEADERBOARDS, leaderboard_curve, leaderboard_metrics
+    from keel.potentials.convert import converted
+
+    model = converted(potential, torch.float64)
+    found = {name: {"full": curve.metrics(), "window": curve.window_metrics()} for name, curve in curves.items()}
+    for name, curve in curves.items():
+        first, second = curve.numbers
+        if first == second:
+            judged = {board: leaderboard_curve(model, first, second, board) for board in LEADERBOARDS}
+            found[name] |= {board: leaderboard_metrics(c, board) for board, c in judged.items()}
+    return found
 
 
 def _show(curves: dict[str, DimerCurve]) -> None:
@@ -59,10 +77,9 @@ def _show(curves: dict[str, DimerCurve]) -> None:
         "10 eV\nat (Å)": "wall_position_angstrom",
         "repulsive\nfrom (Å)": "repulsive_from_angstrom",
     }
-    # The last two columns are those of the window that leaderboards judge.
     table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name, curve in curves.items():
-        full, window = curve.metrics(), curve.leaderboard_metrics()
+        full, window = curve.metrics(), curve.window_metrics()
         values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]
         table.add_row(name, *("-" if math.isnan(v) else f"{v:.4g}" for v in values))
     Console(highlight=False).print(table)

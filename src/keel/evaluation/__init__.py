@@ -2,7 +2,8 @@
 
 How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
 the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives,
-energies X:`keel.evaluation.battery` puts them all to a potential.
+smooth and symmetries kept; of a crystal its equation of state, stiffness, vibrations and vacancies.
+:mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
 from keel.evaluation.angles import bond_angles

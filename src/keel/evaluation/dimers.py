@@ -75,10 +75,10 @@ class DimerCurve:
         sound = len(r) > 2 and bool(np.isfinite(e).all() and np.isfinite(f).all())
         return {name: function() if sound else float("nan") for name, function in functions.items()}
 
-    def leaderboard_metrics(self) -> dict[str, float]:
+    def window_metrics(self) -> dict[str, float]:
         """Return the metrics in the window that public leaderboards judge (see ``leaderboard_window``).
 
-        At the distances of this curve; :mod:`keel.evaluation.leaderboards` has those that each leaderboard takes.
+        At the distances of this curve, which are no leaderboard's: see :mod:`keel.evaluation.leaderboards`.
         """
         return self.window(*metric.leaderboard_window(*self.numbers, r_max=float(self.r[-1]))).metrics()
 

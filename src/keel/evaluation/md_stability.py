@@ -71,9 +71,9 @@ def md_stability(
     """Simulate up a ladder of temperatures, and under pressure, until each run fails or ends.
 
     A run fails at the first step that meets one of the criteria of :func:`keel.dynamics.default_criteria`. Judged is
-    the share of failed runs; beside it stand the median time to failure (NaN where fewer than half of the runs failed)
-    and the mean time survived, the area under the Kaplan-Meier curve. Curves are survival with its 95 % band, films the
-    last moments of the first run that failed under each condition.
+    the share of failed runs; beside it stand the median time to failure (if half of the runs failed) and the mean time
+    survived, the area under the Kaplan-Meier curve. Curves are survival with its 95 % band, films the last moments of
+    the first run that failed under each condition.
 
     Parameters
     ----------
@@ -146,7 +146,9 @@ def ladder(
 
 def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float = 1000.0) -> CheckResult:
     """Return what the runs of a :func:`ladder` say of the potential; see :func:`md_stability`."""
-    metrics = tuple(m for c, result in rungs.items() for m in _metrics(c, result, must_hold))
+    share = 100 * float(np.mean([result.failed_share for result in rungs.values()]))
+    overall = Metric("failed runs under all conditions", share, "%")
+    metrics = (overall, *(m for c, result in rungs.items() for m in _metrics(c, result, must_hold)))
     limited = [m for m in metrics if m.limit is not None]
     outcome: Outcome = "noted" if not limited else "passed" if all(m.passed for m in limited) else "failed"
     curves = tuple(survival_curve(str(c), result.survival) for c, result in rungs.items())
@@ -204,14 +206,14 @@ def _part(callback: Callable[[int, int], None] | None, k: int, n: int) -> Callab
     return None if callback is None else lambda done, total: callback(k * total + done, n * total)
 
 
-def _metrics(condition: Condition, result: StabilityResult, must_hold: float) -> tuple[Metric, Metric, Metric]:
+def _metrics(condition: Condition, result: StabilityResult, must_hold: float) -> list[Metric]:
+    """Return what was found under one condition; no median where it is beyond the end of the runs."""
     limit = 0.0 if condition.temperature <= must_hold else None
-    median = result.survival.median
-    return (
-        Metric(f"failed runs at {condition}", 100 * result.failed_share, "%", limit),
-        Metric(f"median time to failure at {condition}", np.nan if median is None else median, "fs"),
-        Metric(f"mean time survived at {condition}", result.survival.restricted_mean(result.length), "fs"),
-    )
+    metrics = [Metric(f"failed runs at {condition}", 100 * result.failed_share, "%", limit)]
+    if result.survival.median is not None:
+        metrics.append(Metric(f"median time to failure at {condition}", result.survival.median, "fs"))
+    mean = result.survival.restricted_mean(result.length)
+    return [*metrics, Metric(f"mean time survived at {condition}", mean, "fs")]
 
 
 def _verdict(rungs: Mapping[Condition, StabilityResult], must_hold: float) -> str:

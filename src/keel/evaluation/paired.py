@@ -38,6 +38,9 @@ class Comparison:
         Difference of force errors in meV/angstrom; None if they are not known.
     base_force
         Force error of the baseline in meV/angstrom.
+    mean_is_clear, failed_is_clear
+        Whether each differs from no effect at half of the error that is allowed, so that together they err as rarely as
+        one would (Bonferroni).
     """
 
     base: Lifetimes
@@ -48,15 +51,23 @@ class Comparison:
     failed: Interval
     force: Interval | None = None
     base_force: float | None = None
+    mean_is_clear: bool = False
+    failed_is_clear: bool = False
 
     @property
     def effect(self) -> Effect:
-        """Clear only where the interval of the ratio of mean times does not contain 1."""
+        """Clear where the mean time survived or the share of failed runs is, and they do not contradict each other.
+
+        Mean times cannot tell how much longer survivors would have lived, shares of failed runs tell nothing where all
+        fail sooner or later: each sees what the other does not.
+        """
         if not (self.base.failed.any() or self.other.failed.any()):
             return "untested"
-        if self.mean.covers(1.0):
+        found = {self.mean.value > 1} if self.mean_is_clear else set()
+        found |= {self.failed.value < 0} if self.failed_is_clear else set()
+        if len(found) != 1:
             return "unclear"
-        return "better" if self.mean.value > 1 else "worse"
+        return "better" if found.pop() else "worse"
 
 
 def compare_lifetimes(
@@ -100,14 +111,23 @@ def compare_lifetimes(
 
     median = bootstrap_interval(ratio(base.medians, other.medians), log=True, **table)
     mean = bootstrap_interval(ratio(base.means, other.means), log=True, **table)
-    failed = bootstrap_interval(lambda w: other.failed_shares(w) - base.failed_shares(w), **table)
+
+    def share(weights: Array) -> Array:
+        return other.failed_shares(weights) - base.failed_shares(weights)
+
+    failed = bootstrap_interval(share, **table)
+    stricter = {**table, "confidence": 0.5 + 0.5 * confidence}
+    mean_is_clear = not bootstrap_interval(ratio(base.means, other.means), log=True, **stricter).covers(1.0)
+    failed_is_clear = not bootstrap_interval(share, **stricter).covers(0.0)
+    # Shares lie between 0 and 1, whatever t says of a few seeds.
+    failed = replace(failed, low=max(-1.0, failed.low), high=min(1.0, failed.high))
     censored = [_censored(lifetimes, n_resamples, seed) for lifetimes in (base, other)]
     rare = 0.5 - confidence / 2
     median = replace(
         median, low=0.0 if censored[0] > rare else median.low, high=np.inf if censored[1] > rare else median.high
     )
     open_ends = [lifetimes.survival.median is None for lifetimes in (base, other)]
-    force = _force(base_force, other_force, settings)
+    force = None if base_force is None or other_force is None else compare_forces(base_force, other_force, **settings)
     return Comparison(
         base,
         other,
@@ -117,12 +137,47 @@ def compare_lifetimes(
         failed,
         force,
         None if base_force is None else float(np.mean(base_force)),
+        mean_is_clear,
+        failed_is_clear,
     )
 
 
-def verdict(comparison: Comparison, subject: str = "pretraining") -> str:
-    """Say in one sentence what the subject did to stability and to the force error, and how sure that is."""
-    return _stability(comparison, subject) + _force_clause(comparison) + _seeds_clause(comparison)
+def compare_forces(base: Array, other: Array, **settings: Any) -> Interval:
+    """Return the difference of force errors in meV/angstrom, other - base; see :func:`compare_lifetimes`.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not have the same shape.
+    """
+    if base.shape != other.shape:
+        raise DataError(f"force errors of shapes {base.shape} and {other.shape} cannot be compared pair by pair")
+    return mean_interval(other - base, **settings)
+
+
+def verdict(comparison: Comparison, subject: str = "pretraining", conditions: str = "") -> str:
+    """Say in one sentence what the subject did to stability and to the force error, and how sure that is.
+
+    Parameters
+    ----------
+    conditions
+        How that was measured, e.g. ``"8 runs each of 3000 fs at 3000 K"``.
+    """
+    c = comparison
+    force = "" if c.force is None or c.base_force is None else "; " + force_verdict(c.force, c.base_force)
+    return _with_conditions(_stability(c, subject), conditions) + force + _seeds_clause(c)
+
+
+def force_verdict(force: Interval, base_force: float) -> str:
+    """Say what became of a force error, from its difference and what it was, in meV/angstrom."""
+    if not np.isfinite(force.low):
+        return f"force error {force.value:+.2g} meV/Å, without an interval"
+    found = difference_text(force, "meV/Å")
+    if not force.covers(0.0):
+        return f"force error {'larger' if force.value > 0 else 'smaller'} ({found})"
+    if max(-force.low, force.high) <= UNCHANGED * base_force:
+        return f"force error unchanged ({found})"
+    return f"no difference in force error can be told ({found})"
 
 
 def _stability(c: Comparison, subject: str) -> str:
@@ -131,51 +186,35 @@ def _stability(c: Comparison, subject: str) -> str:
         return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"
     if c.effect == "unclear":
         return (
-            f"no difference in stability can be told: with {subject} the mean time survived is {_times(c.mean)}, "
+            f"no difference in stability can be told: with {subject} the mean time survived is {times_text(c.mean)}, "
             f"and {counts[1]} of {runs} runs failed instead of {counts[0]}"
         )
     better = c.effect == "better"
     if c.median is not None and _clear(c.median, 1.0, better):
         return f"{subject} {_changed('the median time to failure', c.median, better, c.bound)}"
     if _clear(c.failed, 0.0, not better):
-        points = replace(c.failed, value=100 * c.failed.value, low=100 * c.failed.low, high=100 * c.failed.high)
         verb = "lowered" if better else "raised"
         return (
             f"{subject} {verb} the number of failed runs from {counts[0]} to {counts[1]} of {runs} "
-            f"({_difference(points, 'percentage points')})"
+            f"({points_text(c.failed)})"
         )
     return f"{subject} {_changed('the mean time survived', c.mean, better)}"
 
 
 def _changed(what: str, ratio: Interval, better: bool, bound: str = "") -> str:
-    return f"{'lengthened' if better else 'shortened'} {what} {'' if better else 'to '}{_times(ratio, bound)}"
+    return f"{'lengthened' if better else 'shortened'} {what} {'' if better else 'to '}{times_text(ratio, bound)}"
 
 
-def _force_clause(c: Comparison) -> str:
-    if c.force is None or c.base_force is None:
-        return ""
-    if not np.isfinite(c.force.low):
-        return f"; force error {c.force.value:+.2g} meV/Å, without an interval"
-    found = _difference(c.force, "meV/Å")
-    if not c.force.covers(0.0):
-        return f"; force error {'larger' if c.force.value > 0 else 'smaller'} ({found})"
-    if max(-c.force.low, c.force.high) <= UNCHANGED * c.base_force:
-        return f"; force error unchanged ({found})"
-    return f"; no difference in force error can be told ({found})"
+def _with_conditions(text: str, conditions: str) -> str:
+    if not conditions:
+        return text
+    return f"{text[:-1]}; {conditions})" if text.endswith(")") else f"{text} ({conditions})"
 
 
 def _seeds_clause(c: Comparison) -> str:
     if c.base.shape[0] > 1:
         return ""
     return "; seeds were not varied, so another training may behave otherwise"
-
-
-def _force(base: Array | None, other: Array | None, settings: dict[str, Any]) -> Interval | None:
-    if base is None or other is None:
-        return None
-    if base.shape != other.shape:
-        raise DataError(f"force errors of shapes {base.shape} and {other.shape} cannot be compared pair by pair")
-    return mean_interval(other - base, **settings)
 
 
 def _limits(times: Array) -> tuple[float, float]:
@@ -194,8 +233,8 @@ def _clear(interval: Interval, nothing: float, larger: bool) -> bool:
     return interval.low > nothing if larger else interval.high < nothing
 
 
-def _times(ratio: Interval, bound: str = "") -> str:
-    """Return e.g. ``at least 4.1x [2.9 or more]``."""
+def times_text(ratio: Interval, bound: str = "") -> str:
+    """Return a ratio and its interval, e.g. ``at least 4.1x [2.9 or more]``."""
     ends = [_digits(ratio.low), _digits(ratio.high)]
     if ratio.low <= 0 and np.isinf(ratio.high):
         limits = "no interval"
@@ -206,8 +245,14 @@ def _times(ratio: Interval, bound: str = "") -> str:
     return f"{bound} {_digits(ratio.value)}x [{limits}]".lstrip()
 
 
-def _difference(difference: Interval, unit: str) -> str:
-    """Return e.g. ``+0.4 meV/Å [-0.3, 1.1]``."""
+def points_text(share: Interval) -> str:
+    """Return a difference of shares and its interval, e.g. ``-92 percentage points [-100, -54]``."""
+    points = replace(share, value=100 * share.value, low=100 * share.low, high=100 * share.high)
+    return difference_text(points, "percentage points")
+
+
+def difference_text(difference: Interval, unit: str) -> str:
+    """Return a difference and its interval, e.g. ``+0.4 meV/Å [-0.3, 1.1]``."""
     value, low, high = (_digits(x, "") for x in (difference.value, difference.low, difference.high))
     return f"{'+' if difference.value >= 0 else ''}{value} {unit} [{low}, {high}]"
 

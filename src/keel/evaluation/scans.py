@@ -18,8 +18,8 @@ from keel.atoms.frame import Array
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.conservation import CONSISTENT
+from keel.evaluation.jumps import SMOOTH, largest_jump
 from keel.evaluation.probing import STEPS, size_of
-from keel.evaluation.smoothness import SMOOTH, ZOOM, ZOOMS, extrapolated_jumps
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
@@ -118,25 +118,7 @@ class Scan:
 
     def _jump(self, quantity: int, limit: float) -> float:
         start = min(self.wall, len(self.x) - 5)
-        sizes = extrapolated_jumps(self.values[quantity][start:])
-        while sizes.max() > limit:
-            worst = int(sizes.argmax())
-            left = self._zoomed(quantity, float(self.x[start + worst + 2]), limit)
-            if not left <= limit:
-                return left
-            sizes[max(0, worst - 2) : worst + 3] = left
-        return float(sizes.max())
-
-    def _zoomed(self, quantity: int, middle: float, limit: float) -> float:
-        spacing = float(self.x[1] - self.x[0])
-        for _ in range(ZOOMS):
-            spacing /= ZOOM
-            path = middle + np.arange(-2 * ZOOM, 2 * ZOOM + 1) * spacing
-            sizes = extrapolated_jumps(self.along(path)[quantity])
-            if sizes.max() <= limit:
-                break
-            middle = float(path[2 + int(sizes.argmax())])
-        return float(sizes.max())
+        return largest_jump(self.x[start:], self.values[quantity][start:], lambda x: self.along(x)[quantity], limit)
 
     def metrics(self, dtype: torch.dtype, *, wall: bool) -> tuple[Metric, ...]:
         """Return what is judged; only the number of points if some are not finite.
@@ -159,10 +141,10 @@ class Scan:
         )
 
     def curves(self, x_label: str, prefix: str = "") -> tuple[Curve, Curve]:
-        """Return energy and force on the grid."""
+        """Return energy above that of the far end, and force, on the grid."""
         (energy, force), name = self.values, prefix + self.name
         return (
-            Curve(name, self.x, energy, x_label, "energy (eV)"),
+            Curve(name, self.x, energy - energy[-1], x_label, "energy (eV)"),
             Curve(f"{name}, force", self.x, force, x_label, f"force (eV/{self.unit})"),
         )
 

@@ -1,12 +1,4 @@
-"""Do energy and force stay smooth where neighbours cross the cutoff?
-
-On an even grid of spacing h the second difference D_h of a smooth curve falls as h^2; that of a jump does not fall at
-all. So what is smooth cancels, to O(h^4), in
-
-    (4 D_h - D_2h) / 3
-
-and a jump stays with its full height.
-"""
+"""Do energy and force stay smooth where neighbours cross the cutoff?"""
 
 from __future__ import annotations
 
@@ -20,21 +12,13 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.jumps import SMOOTH, largest_jump
 from keel.evaluation.probing import all_rattled, energies_and_forces, prepared, size_of
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
-SMOOTH = {torch.float32: 1e-3, torch.float64: 1e-4}
-"""Largest jump of the force over the RMS force, and of the energy over the work of the RMS force along 1 angstrom.
-Rounding in float32 makes up to 2e-4 of energies that are large beside the forces, float16 some 3e-3."""
-
 DRAWS = 20
 """Paths to choose from."""
-
-ZOOM = 10.0
-"""What looks like a jump is looked at again with this many times smaller a spacing, ..."""
-ZOOMS = 3
-"""... so many times: even a wall that rises within 0.005 angstrom is smooth then, and a jump is still there."""
 
 
 def smoothness(
@@ -113,24 +97,7 @@ class _Line:
         return np.array([self._jump(quantity, path, share * self.scale) for quantity in range(2)])
 
     def _jump(self, quantity: int, path: Array, limit: float) -> float:
-        sizes, spacing = extrapolated_jumps(self.values[quantity]), float(path[1] - path[0])
-        # The largest may be steep physics and hide a jump elsewhere: what a smaller spacing clears is put aside.
-        while sizes.max() > limit:
-            worst = int(sizes.argmax())
-            left = self._zoomed(quantity, float(path[worst + 2]), spacing, limit)
-            if not left <= limit:
-                return left
-            sizes[max(0, worst - 2) : worst + 3] = left
-        return float(sizes.max())
-
-    def _zoomed(self, quantity: int, middle: float, spacing: float, limit: float) -> float:
-        for _ in range(ZOOMS):
-            path = middle + np.arange(-2 * ZOOM, 2 * ZOOM + 1) * spacing / ZOOM
-            sizes = extrapolated_jumps(self.along(path)[quantity])
-            if sizes.max() <= limit:
-                break
-            middle, spacing = float(path[2 + int(sizes.argmax())]), spacing / ZOOM
-        return float(sizes.max())
+        return largest_jump(path, self.values[quantity], lambda x: self.along(x)[quantity], limit)
 
     def crossings(self, path: Array) -> int:
         """Return how often a neighbour enters or leaves the cutoff of the atom."""
@@ -152,12 +119,3 @@ class _Line:
 
 def _busiest(model: Potential, frame: Frame, rng: np.random.Generator, path: Array) -> _Line:
     return max((_Line(model, frame, rng) for _ in range(DRAWS)), key=lambda line: line.crossings(path))
-
-
-def extrapolated_jumps(values: Array) -> Array:
-    """Return |4 D_h - D_2h| / 3 around each inner point of an even grid, shape (K - 4,)."""
-    middle = values[2:-2]
-    near = values[3:-1] - 2 * middle + values[1:-3]
-    far = values[4:] - 2 * middle + values[:-4]
-    sizes: Array = np.abs(4 * near - far) / 3
-    return sizes

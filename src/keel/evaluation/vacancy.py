@@ -15,6 +15,8 @@ from keel.evaluation.relaxation import NotRelaxedError, at_equilibrium, evaluate
 from keel.potentials.base import Potential
 
 NAME = "vacancy"
+FMAX = 1e-3
+"""Largest force in eV/angstrom on an atom around a vacancy: an energy of 1e-6 eV is left."""
 FORMATION_LIMIT = 20.0
 """% by which the relaxed formation energy may differ from the reference's."""
 
@@ -85,7 +87,7 @@ def formation_energy(potential: Potential, crystal: Frame, *, min_length: float 
         sites = [evaluated(potential, without(whole, int(k))) for k in np.flatnonzero(crystal.numbers == number)]
         start = min(sites, key=_energy)
         try:
-            end = relaxed(potential, start, cell=False)
+            end = relaxed(potential, start, cell=False, fmax=FMAX)
         except NotRelaxedError as error:
             raise NotRelaxedError(f"around a vacancy of {symbol(number)}, {error}") from None
         unrelaxed += count / units * (_energy(start) - _energy(whole))

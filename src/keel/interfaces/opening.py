@@ -39,7 +39,7 @@ def open_potential(name: str, arguments: Mapping[str, Any] | None = None, *, tru
         If it needs a package that is not installed.
     """
     path = Path(name)
-    is_path = path.exists() or "/" in name or path.suffix in (".safetensors", ".json", *PICKLED)
+    is_path = path.exists() or "/" in name or path.suffix in (".safetensors", ".json", ".ckpt", *PICKLED)
     if not is_path and "." in name:
         from keel.potentials.external import ASEPotential
 
@@ -61,12 +61,14 @@ def _pickled(path: Path, trusted: bool) -> Potential:
     if not trusted:
         raise ConfigError(f"{path}: reading this file runs the code in it; say --trust if you trust where it came from")
     from keel.potentials.external import MACE
-    from keel.potentials.external.extras import optional, quiet
+    from keel.potentials.external.extras import optional, quiet, trusting
 
-    optional("mace", f"{path}", "mace-torch", "mace")
+    # Classes that are first imported while a file is read could not read their own constants.
+    optional("mace.modules", f"{path}", "mace-torch", "mace")
     try:
-        with quiet():
+        with quiet(), trusting():
             model = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
-        raise DataError(f"{path}: this is not a model that can be read ({' '.join(str(error).split())})") from None
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: this is not a model that can be read ({reason})") from None
     return MACE.from_model(model)

@@ -9,11 +9,14 @@ The gradient of the energy is the chain of the blocks' pullbacks (vector-Jacobia
 A pullback computes its block again, so that only the states are kept in memory (gradient checkpointing). Blocks and
 pullbacks may be compiled one by one, each kind once however many layers there are, and be differentiated with respect
 to the parameters.
+
+A batch may be cut into tiles: ranges of atoms with the edges that start there, and the neighbours these need. Tiles go
+through a layer one after the other and then tell each other the new states of their own atoms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +24,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from keel.potentials.compiled import compiled
+from keel.potentials.gather import gather, scatter
 
 State = tuple[Tensor, ...]
 """What the atoms, and perhaps the edges, carry from layer to layer."""
@@ -41,6 +45,8 @@ class Chain(NamedTuple):
         Energies of the atoms, shape (N,), from the last state.
     constants
         What the blocks need besides, e.g. the edges' atoms.
+    edge_states
+        How many tensors at the end of a state, once it has passed a layer, belong to edges; the others to atoms.
     """
 
     start: State
@@ -48,6 +54,34 @@ class Chain(NamedTuple):
     layers: Iterable[Callable[..., State]]
     output: Callable[[State], Tensor]
     constants: tuple[Tensor, ...]
+    edge_states: int = 0
+
+
+class Tile(NamedTuple):
+    """Consecutive atoms with all edges that start there.
+
+    Parameters
+    ----------
+    chain
+        The network that has seen these atoms and edges only.
+    first, last
+        Its own atoms are those from the first up to, without, the last.
+    edges
+        Its edges among those of the batch.
+    atoms
+        Atoms of the batch that it knows, its own first, then those that are only neighbours.
+    """
+
+    chain: Chain
+    first: int
+    last: int
+    edges: slice
+    atoms: Tensor
+
+    @property
+    def own(self) -> int:
+        """Number of its own atoms."""
+        return self.last - self.first
 
 
 class NotCompiledError(Exception):
@@ -62,7 +96,7 @@ def atomic_energies(chain: Chain, vectors: Tensor) -> Tensor:
     return chain.output(state)
 
 
-def energies_and_gradient(chain: Chain, vectors: Tensor, *, compile: bool) -> tuple[Tensor, Tensor]:
+def energies_and_gradient(tiles: Sequence[Tile], vectors: Tensor, *, compile: bool) -> tuple[Tensor, Tensor]:
     """Return the energies of the atoms (N,) and the gradient of their sum with respect to the edge vectors (E, 3).
 
     Raises
@@ -71,18 +105,72 @@ def energies_and_gradient(chain: Chain, vectors: Tensor, *, compile: bool) -> tu
         If a block shall be compiled and cannot.
     """
     run = _compiled if compile else _plain
-    g = run(value, chain.geometry, (vectors,), chain.constants)
-    layers, states = list(chain.layers), [chain.start]
+    chains, parts = [t.chain for t in tiles], [vectors[t.edges] for t in tiles]
+    geometry = [run(value, c.geometry, (part,), c.constants) for c, part in zip(chains, parts, strict=True)]
+    layers, states = list(chains[0].layers), [[c.start for c in chains]]
     for layer in layers:
-        states.append(run(value, layer, (states[-1], g), chain.constants))
-    energies = run(value, chain.output, (states[-1],), ())
-    (gradient,) = run(pullback, chain.output, (states.pop(),), (), torch.ones_like(energies))
-    total = None
+        pieces = zip(chains, states[-1], geometry, strict=True)
+        states.append(_told([run(value, layer, (state, g), c.constants) for c, state, g in pieces], tiles))
+    ends = [_own(state, tile) for state, tile in zip(states.pop(), tiles, strict=True)]
+    energies = [run(value, c.output, (end,), ()) for c, end in zip(chains, ends, strict=True)]
+    gradients = [
+        run(pullback, c.output, (end,), (), torch.ones_like(e))[0]
+        for c, end, e in zip(chains, ends, energies, strict=True)
+    ]
+    del ends
+    gradients = [_padded(gradient, tile) for gradient, tile in zip(gradients, tiles, strict=True)]
+    totals: list[Any] = [None] * len(tiles)
     for layer in reversed(layers):
-        gradient, part = run(pullback, layer, (states.pop(), g), chain.constants, gradient)
-        total = part if total is None else tree_map(torch.add, total, part)
-    (result,) = run(pullback, chain.geometry, (vectors,), chain.constants, total)
-    return energies, result
+        for k, (c, state) in enumerate(zip(chains, states.pop(), strict=True)):
+            gradients[k], part = run(pullback, layer, (state, geometry[k]), c.constants, gradients[k])
+            totals[k] = part if totals[k] is None else tree_map(torch.add, totals[k], part)
+        gradients = _collected(gradients, tiles) if states else gradients
+    slopes = [
+        run(pullback, c.geometry, (part,), c.constants, total)[0]
+        for c, part, total in zip(chains, parts, totals, strict=True)
+    ]
+    return torch.cat(energies), torch.cat(slopes)
+
+
+def _of_atoms(state: State, tile: Tile) -> tuple[State, State]:
+    """Return the tensors of a state that belong to atoms, and those of edges."""
+    n = len(state) - tile.chain.edge_states
+    return state[:n], state[n:]
+
+
+def _own(state: State, tile: Tile) -> State:
+    """Return the state without the atoms that are only neighbours."""
+    atoms, edges = _of_atoms(state, tile)
+    return (*(x[: tile.own] for x in atoms), *edges)
+
+
+def _padded(state: State, tile: Tile) -> State:
+    """Return the state with zeros for the atoms that are only neighbours."""
+    atoms, edges = _of_atoms(state, tile)
+    rest = len(tile.atoms) - tile.own
+    return (*(torch.cat([x, x.new_zeros(rest, *x.shape[1:])]) for x in atoms), *edges)
+
+
+def _told(states: list[State], tiles: Sequence[Tile]) -> list[State]:
+    """Return the states in which each tile has learned from the others what became of its neighbours."""
+    if len(tiles) == 1:
+        return states
+    parts = [_of_atoms(_own(state, tile), tile) for state, tile in zip(states, tiles, strict=True)]
+    everywhere = [torch.cat(x) for x in zip(*(atoms for atoms, _ in parts), strict=True)]
+    return [(*(gather(x, t.atoms) for x in everywhere), *edges) for t, (_, edges) in zip(tiles, parts, strict=True)]
+
+
+def _collected(gradients: list[State], tiles: Sequence[Tile]) -> list[State]:
+    """Return what :func:`_told` makes of gradients: those of neighbours go to the tiles that own them."""
+    if len(tiles) == 1:
+        return gradients
+    parts = [_of_atoms(gradient, tile) for gradient, tile in zip(gradients, tiles, strict=True)]
+    index, n = torch.cat([t.atoms for t in tiles]), tiles[-1].last
+    everywhere = [scatter(torch.cat(x), index, n) for x in zip(*(atoms for atoms, _ in parts), strict=True)]
+    return [
+        _padded((*(x[t.first : t.last] for x in everywhere), *edges), t)
+        for t, (_, edges) in zip(tiles, parts, strict=True)
+    ]
 
 
 def value(block: Callable[..., Any], inputs: tuple[Any, ...], constants: tuple[Tensor, ...]) -> Any:

@@ -174,7 +174,9 @@ class M3GNet(Network):
     def chain(self, edges: Edges) -> Chain:
         """See :class:`Network`."""
         constants = (*edges[1:], gather(edges.i, edges.near), gather(edges.j, edges.near), self.angular.sum_over_m)
-        return Chain((self.embedding(edges.species),), self._geometry, self.blocks, self._output, constants)
+        return Chain(
+            (self.embedding(edges.species),), self._geometry, self.blocks, self._output, constants, edge_states=1
+        )
 
     def _geometry(self, vectors: Tensor, i: Tensor, j: Tensor, near: Tensor, *_: Tensor) -> Geometry:
         r = lengths(vectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
@@ -16,7 +17,8 @@ from keel.errors import ConfigError, KeelWarning
 from keel.potentials import layered
 from keel.potentials.base import Potential
 from keel.potentials.compiled import agree, compiled
-from keel.potentials.layered import Chain, atomic_energies
+from keel.potentials.gather import gather
+from keel.potentials.layered import Chain, Tile, atomic_energies
 from keel.process import give_back_freed_memory
 
 FEWEST_EDGES = 32
@@ -73,7 +75,9 @@ class Network(Potential):
     """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
     (gradient checkpointing; in training, of compiled networks). None: for more than ``many_edges``."""
     many_edges: ClassVar[int] = 200_000
-    """More edges are evaluated layer by layer."""
+    """More edges are evaluated layer by layer, ..."""
+    tile_edges: ClassVar[int] = 100_000
+    """... in tiles of about so many."""
     trained_in_layers: bool = False
     """Compiled layer by layer for training, where compiling the whole would take many minutes."""
 
@@ -137,9 +141,31 @@ class Network(Potential):
             return None
 
     def _layered_energies_and_gradient(self, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        results = layered.energies_and_gradient(self.chain(edges), vectors, compile=self.compiled)
+        results = layered.energies_and_gradient(self._tiles(edges), vectors, compile=self.compiled)
         energies, gradient = (self.scale * result for result in results)
         return energies, gradient
+
+    def _tiles(self, edges: Edges) -> list[Tile]:
+        """Cut a batch into tiles of about ``tile_edges``; one where edges give to both of their atoms."""
+        n_atoms, n_edges = len(edges.species), len(edges.i)
+        n_tiles = 1 if self.half_list else max(1, round(n_edges / self.tile_edges))
+        cuts = edges.i[[k * n_edges // n_tiles for k in range(1, n_tiles)]].unique().tolist()
+        bounds = [0, *cuts, n_atoms]
+        starts = [0, *torch.searchsorted(edges.i, edges.i.new_tensor(cuts)).tolist(), n_edges]
+        return [
+            self._tile(edges, atoms, slice(*within))
+            for atoms, within in zip(pairwise(bounds), pairwise(starts), strict=True)
+        ]
+
+    def _tile(self, edges: Edges, own: tuple[int, int], within: slice) -> Tile:
+        first, last = own
+        i, j = edges.i[within], edges.j[within]
+        others = j[(j < first) | (j >= last)].unique()
+        atoms = torch.cat([torch.arange(first, last, device=j.device), others])
+        place = atoms.new_empty(len(edges.species)).index_copy(0, atoms, torch.arange(len(atoms), device=j.device))
+        near = edges.near[(edges.near >= within.start) & (edges.near < within.stop)] - within.start
+        part = Edges(edges.species[atoms], i - first, gather(place, j), near)
+        return Tile(self.chain(part), first, last, within, atoms)
 
     def _proven(self, edges: Edges, vectors: Tensor, in_layers: bool, differentiable: bool) -> bool:
         """Return whether compiled code gives the right numbers for some edges of a first batch, see :func:`agree`."""

@@ -109,20 +109,18 @@ def _probe(
 
 
 def deciding(result: CheckResult) -> str:
-    """Return the number that decided: that nearest to, or furthest beyond, its limit, or else the first."""
+    """Return the number that decided, in words: that furthest beyond its limit, or else the first."""
     if not result.metrics:
         return ""
 
-    def share(metric: Metric) -> float:
-        if metric.limit is None:
-            return -1.0
-        if math.isnan(metric.value):
-            return math.inf
-        if metric.limit == 0:
-            return math.inf if metric.value else 0.0
-        return abs(metric.value) / metric.limit
+    def excess(metric: Metric) -> float:
+        if metric.passed:
+            return 0.0
+        if metric.limit and math.isfinite(metric.value):
+            return abs(metric.value) / metric.limit
+        return math.inf
 
-    metric = max(result.metrics, key=share)
+    metric = max(result.metrics, key=excess)
     return typeset(f"{metric.name} {number(metric.value, 3)} {metric.unit}".rstrip())
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
 import numpy as np
-from scipy.stats import CensoredData, logrank
 
 from keel.atoms.frame import Array
 from keel.dynamics.survival import Survival, kaplan_meier
-from keel.reporting.results import Record, RunResults
+from keel.evaluation.lifetimes import Lifetimes
+from keel.evaluation.paired import Comparison, compare_forces, compare_lifetimes, force_verdict
+from keel.evaluation.paired import verdict as in_words
+from keel.reporting.results import Record
 
 BASELINE = "vanilla"
 METHOD = "pretrain"
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,11 @@ class StrategyResult:
         """Kaplan-Meier estimate of the pooled runs."""
         return kaplan_meier(self.times.tolist(), self.failed.tolist())
 
+    def lifetimes(self, structures: Sequence[int] | None = None) -> Lifetimes:
+        """Return the runs as a table of seeds x runs, which all seeds must have; see :class:`Lifetimes`."""
+        times = [record.time_to_failure_fs for record in self.records]
+        return Lifetimes.of(times, [record.failure_cause for record in self.records], structures)
+
     @property
     def median_fs(self) -> float | None:
         """Median time to failure in fs; None if fewer than half of the runs failed (censored)."""
@@ -96,9 +102,9 @@ class Verdict:
     sentence: str
 
 
-def compare(results: RunResults, network: str) -> tuple[StrategyResult, ...]:
+def compare(records: Sequence[Record], network: str) -> tuple[StrategyResult, ...]:
     """Return the strategies of a network in the order of the run."""
-    records = [record for record in results.records if record.network == network]
+    records = [record for record in records if record.network == network]
     names = dict.fromkeys(record.strategy for record in records)
     return tuple(StrategyResult(network, name, tuple(r for r in records if r.strategy == name)) for name in names)
 
@@ -113,105 +119,87 @@ def verdicts(strategies: Sequence[StrategyResult]) -> tuple[Verdict, ...]:
 
 
 def verdict(base: StrategyResult, other: StrategyResult) -> Verdict:
-    """Say what ``other`` did to stability and to the force error, compared with ``base``.
+    """Say what ``other`` did to stability and to the force error, compared with ``base``, run by run.
 
-    A difference counts as clear where the log-rank test gives p < 0.05.
+    See :func:`keel.evaluation.paired.compare_lifetimes` for when a difference counts as clear.
     """
-    effect, clause = _stability(base, other)
-    return Verdict(other.network, other.strategy, effect, clause + _force_clause(base, other) + ".")
+    comparison = paired(base, other)
+    if comparison is None:
+        return Verdict(other.network, other.strategy, "untested", _not_compared(base, other) + ".")
+    sentence = in_words(comparison, subject_of(other.strategy), conditions(base, other))
+    return Verdict(other.network, other.strategy, comparison.effect, sentence[0].upper() + sentence[1:] + ".")
 
 
-def log_rank(first: StrategyResult, second: StrategyResult) -> float:
-    """Return the p-value of the log-rank test that the runs of two strategies share one survival curve.
-
-    Every run counts as independent (Mantel, Cancer Chemother. Rep. 50, 163, 1966). 1 where no run failed.
-    """
-    if not (first.failures or second.failures):
-        return 1.0
-    samples = [CensoredData.right_censored(s.times, ~s.failed) for s in (first, second)]
-    with np.errstate(invalid="ignore"):
-        p = float(logrank(*samples).pvalue)
-    # Not finite where all runs fail at one time: nothing tells them apart.
-    return p if np.isfinite(p) else 1.0
-
-
-def _stability(base: StrategyResult, other: StrategyResult) -> tuple[str, str]:
-    subject = subject_of(other.strategy)
-    if not (base.runs and other.runs):
-        return "untested", f"The stability of {other.strategy} was not compared with {base.strategy}'s: no MD runs"
-    if not (base.failures or other.failures):
-        return "untested", (
-            f"{subject} could not be tested for stability: none of the runs failed, with {base.strategy} or "
-            f"{other.strategy} {conditions(base, other)}"
-        )
-    if (p := log_rank(base, other)) >= SIGNIFICANCE:
-        return "unclear", (
-            f"{subject} made no clear difference to stability ({p_text(p)}): {_against(base, other)} "
-            f"{conditions(base, other)}"
-        )
-    horizon = _common_length(base, other)
-    better = other.survival.restricted_mean(horizon) > base.survival.restricted_mean(horizon)
-    return ("better" if better else "worse"), f"{subject} {_change(base, other, better)} {conditions(base, other)}"
-
-
-def _change(base: StrategyResult, other: StrategyResult, better: bool) -> str:
-    """Say what changed by the plainest number that agrees with the survival curves as a whole."""
-    medians = [np.inf if s.median_fs is None else s.median_fs for s in (base, other)]
-    if medians[0] != medians[1] and (medians[1] > medians[0]) == better:
-        verb = "lengthened" if better else "shortened"
-        return f"{verb} the median time to failure from {median_text(base)} to {median_text(other)}"
-    if (other.failures * base.runs < base.failures * other.runs) == better:
-        verb = "lowered" if better else "raised"
-        return (
-            f"{verb} the number of failing runs from {base.failures} of {base.runs} to {other.failures} of {other.runs}"
-        )
-    horizon = _common_length(base, other)
-    means = [number(s.survival.restricted_mean(horizon)) for s in (base, other)]
-    return f"{'lengthened' if better else 'shortened'} the mean time survived from {means[0]} to {means[1]} fs"
-
-
-def _against(base: StrategyResult, other: StrategyResult) -> str:
-    failures = (
-        f"{other.failures} of {other.runs} runs failed, against {base.failures} of {base.runs} with {base.strategy}"
+def counterparts(base: StrategyResult, other: StrategyResult) -> tuple[StrategyResult, StrategyResult]:
+    """Return what can be compared run by run: the seeds that both have, each with the runs that all of them have."""
+    seeds = sorted({r.seed for r in base.records} & {r.seed for r in other.records})
+    tables = [[next(r for r in s.records if r.seed == seed) for seed in seeds] for s in (base, other)]
+    runs = min((len(r.time_to_failure_fs) for records in tables for r in records), default=0)
+    first, second = (
+        StrategyResult(s.network, s.strategy, tuple(_cut(r, runs) for r in records))
+        for s, records in zip((base, other), tables, strict=True)
     )
-    if base.median_fs is None and other.median_fs is None:
-        return failures
-    return f"median time to failure {median_text(other)} against {median_text(base)}"
+    return first, second
 
 
-def _common_length(base: StrategyResult, other: StrategyResult) -> float:
-    return min(base.length_fs, other.length_fs)
-
-
-def _force_clause(base: StrategyResult, other: StrategyResult) -> str:
-    before, after = (s.mean("force_mae_mev_per_angstrom") for s in (base, other))
-    if before is None or after is None:
-        return ""
-    if number(before) == number(after):
-        return f"; force error unchanged at {number(after)} meV/Å"
-    return f"; force error {number(after)} instead of {number(before)} meV/Å"
+def paired(base: StrategyResult, other: StrategyResult) -> Comparison | None:
+    """Return the comparison of the counterparts of two strategies; None where there are no MD runs."""
+    first, second = counterparts(base, other)
+    if not first.runs:
+        return None
+    starts = {r.sources for s in (first, second) for r in s.records}
+    # Runs from the same structure belong together, if all seeds started from the same.
+    sources = starts.pop() if len(starts) == 1 else ()
+    structures = [sources.index(source) for source in sources] or None
+    forces = _forces(first, second) or (None, None)
+    return compare_lifetimes(
+        first.lifetimes(structures), second.lifetimes(structures), base_force=forces[0], other_force=forces[1]
+    )
 
 
 def conditions(base: StrategyResult, other: StrategyResult) -> str:
-    """Return ``(8 runs each of 3000 fs at 3000 K)``."""
-    runs = (
-        f"{base.runs} run{'s' if base.runs > 1 else ''} each"
-        if base.runs == other.runs
-        else f"{base.runs} and {other.runs} runs"
-    )
-    temperatures = sorted(set(base.values("md_temperature_k") + other.values("md_temperature_k")))
+    """Return ``8 runs each of 3000 fs at 3000 K``, and which of them have no counterpart and are left out."""
+    first, second = counterparts(base, other)
+    temperatures = sorted(set(first.values("md_temperature_k") + second.values("md_temperature_k")))
     at = " and ".join(f"{t:g}" for t in temperatures)
-    return f"({runs} of {_common_length(base, other):g} fs at {at} K)"
+    length = min(first.length_fs, second.length_fs)
+    absent = [*_left_out(base, first), *_left_out(other, second)]
+    without = f", without {' and '.join(absent)}" if absent else ""
+    return f"{first.runs} run{'s' if first.runs > 1 else ''} each of {length:g} fs at {at} K{without}"
 
 
-def p_text(p: float) -> str:
-    """Return a p-value as readers expect it."""
-    return "log-rank p < 0.001" if p < 0.001 else f"log-rank p = {p:.2g}"
+def _cut(record: Record, runs: int) -> Record:
+    times, causes, sources = record.time_to_failure_fs, record.failure_cause, record.sources
+    return replace(record, time_to_failure_fs=times[:runs], failure_cause=causes[:runs], sources=sources[:runs])
+
+
+def _left_out(result: StrategyResult, kept: StrategyResult) -> list[str]:
+    """Return what of a strategy has no counterpart: seeds, and the last runs of each."""
+    seeds = sorted({r.seed for r in result.records} - {r.seed for r in kept.records})
+    found = [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} of {result.strategy}"] if seeds else []
+    runs, most = kept.runs // len(kept.records), max(len(r.time_to_failure_fs) for r in result.records)
+    return found if most == runs else [*found, f"the runs of {result.strategy} after the first {runs} of each seed"]
+
+
+def _forces(base: StrategyResult, other: StrategyResult) -> tuple[Array, Array] | None:
+    """Return the force errors of each seed in meV/angstrom; None where one is not known."""
+    values = [s.values("force_mae_mev_per_angstrom") for s in (base, other)]
+    known = all(len(v) == len(s.records) > 0 for v, s in zip(values, (base, other), strict=True))
+    return (np.array(values[0]), np.array(values[1])) if known else None
+
+
+def _not_compared(base: StrategyResult, other: StrategyResult) -> str:
+    first, second = counterparts(base, other)
+    why = "no MD runs" if first.records else "no seed in common"
+    text = f"The stability of {other.strategy} was not compared with {base.strategy}'s: {why}"
+    if (forces := _forces(first, second)) is not None:
+        text += "; " + force_verdict(compare_forces(*forces), float(forces[0].mean()))
+    return text
 
 
 def subject_of(strategy: str) -> str:
-    """Return a strategy as the subject of a sentence."""
-    return {"pretrain": "Pretraining", "sam": "SAM training", "vanilla": "Vanilla training"}.get(
+    """Return a strategy as the subject of a sentence, which it does not begin."""
+    return {"pretrain": "pretraining", "sam": "SAM training", "vanilla": "vanilla training"}.get(
         strategy, f"“{strategy}”"
     )
 

@@ -65,7 +65,7 @@ def remarks(results: RunResults) -> list[str]:
                 f"comparison stands at the last, {rung['temperature_k']:g} K."
             )
     for network in results.networks:
-        strategies = compare(results, network)
+        strategies = compare(results.records, network)
         budgets = {r.pretrain_steps + r.train_steps for r in results.records if r.network == network}
         if len(budgets) > 1:
             notes.append(f"{network}: the strategies took unequal numbers of optimiser steps ({_list(budgets)}).")

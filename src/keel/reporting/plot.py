@@ -131,7 +131,7 @@ def axis(values: Array, start: float, end: float, *, steep: bool = False) -> Axi
     bottom, top = bottom - margin, top + margin
     low, high = (w * math.sinh(bottom), w * math.sinh(top)) if w else (bottom, top)
     b = (end - start) / (top - bottom)
-    ticks = _decades(low, high, w) if w else _ticks(low, high)
+    ticks = (_decades(low, high, w) if w else ()) or _ticks(low, high)
     return Axis(start - b * bottom, b, w, low, high, ticks, overflow)
 
 

@@ -67,7 +67,7 @@ def render(results: RunResults, album: Album) -> str:
     package = resources.files("keel.reporting")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(package.joinpath("report.html").read_text(encoding="utf-8"))
-    compared = {network: compare(results, network) for network in results.networks}
+    compared = {network: compare(results.records, network) for network in results.networks}
     parts = [NetworkPart(n, verdicts(s), tiles(s)) for n, s in compared.items()]
     return template.render(
         results=results,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from keel.reporting.reading import REMEDY, checked, read_columns, read_frames, r
 
 @dataclass(frozen=True)
 class Record:
-    """One network x strategy x seed of ``summary.json``; a survivor has ``md_length_fs`` and the cause None."""
+    """One network x strategy x seed of ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
+
+    ``sources`` names the structure from which each run started; empty where that is not known.
+    """
 
     system: str
     network: str
@@ -37,6 +40,7 @@ class Record:
     failure_cause: tuple[str | None, ...]
     wall_seconds: float | None
     peak_memory_mb: float | None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +173,7 @@ def load_results(folder: str | Path) -> RunResults:
         folder=folder,
         name=str(index["name"]),
         description=str(index.get("description") or ""),
-        records=_records(folder / "summary.json"),
+        records=_with_sources(read_records(folder / "summary.json"), folder, index["cells"]),
         census=read_json(data / "census.json", ("frames",)) if data else {},
         split=read_json(data / "split.json", ("train", "test")) if data else {},
         teacher=_teacher(folder / index["teacher"]) if index.get("teacher") else None,
@@ -184,7 +188,15 @@ def load_results(folder: str | Path) -> RunResults:
     )
 
 
-def _records(path: Path) -> tuple[Record, ...]:
+def read_records(path: str | Path) -> tuple[Record, ...]:
+    """Read the ``summary.json`` of a run; it does not tell from where MD runs started.
+
+    Raises
+    ------
+    DataError
+        If it is absent or damaged.
+    """
+    path = Path(path)
     content = read_json(path)
     names = [f.name for f in fields(Record) if f.default is MISSING]
     if not isinstance(content, list) or not content:
@@ -199,6 +211,24 @@ def _record(entry: dict[str, Any], path: Path) -> Record:
         who = f"{entry['network']}, {entry['strategy']}, seed {entry['seed']}"
         raise DataError(f"{path}, {who}: time_to_failure_fs and failure_cause must be lists of equal length; {REMEDY}")
     return Record(**{**entry, "time_to_failure_fs": tuple(times), "failure_cause": tuple(causes)})
+
+
+def _with_sources(records: Sequence[Record], root: Path, cells: Sequence[Any]) -> tuple[Record, ...]:
+    """Return the records with what the folders of their MD runs tell of the starts."""
+    files = {
+        tuple(cell.get(key) for key in ("network", "strategy", "seed")): root / cell["stability"] / "stability.json"
+        for cell in cells
+        if isinstance(cell, dict) and cell.get("stability")
+    }
+    paths = [files.get((record.network, record.strategy, record.seed)) for record in records]
+    return tuple(r if p is None else _with_starts(r, p) for r, p in zip(records, paths, strict=True))
+
+
+def _with_starts(record: Record, path: Path) -> Record:
+    sources = checked(read_json(path), (), str(path)).get("sources") or []
+    if not isinstance(sources, list) or len(sources) not in (0, len(record.time_to_failure_fs)):
+        raise DataError(f"{path}: sources must name the start of each of the runs in summary.json; {REMEDY}")
+    return replace(record, sources=tuple(map(str, sources)))
 
 
 def _teacher(folder: Path) -> Teacher:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from keel.evaluation.check import CheckResult, Film
 from keel.interfaces.opening import open_potential
 from keel.potentials.base import Potential
 from keel.progress import bar
-from keel.workflow.cache import StageCache
+from keel.workflow.cache import StageCache, seconds_of
 from keel.workflow.measure import evenly
 from keel.workflow.pipeline import file_hash
 from keel.workflow.records import write_json
@@ -108,15 +107,19 @@ class Assessing:
 
     def group(self, name: str) -> list[CheckResult]:
         """Return the results of a group of probes, measuring what has not been measured."""
+        return read_results(self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a group of probes, measuring what has not been measured."""
         inputs = {
             "potential": self.opening.identity,
             "material": self.material.identity,
             "teacher": self.teacher and self.teacher.identity,
             "settings": self.settings.model_dump(exclude={"probes"}),
         }
-        return read_results(StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name)))
+        return StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name))
 
-    def assessment(self, name: str, results: Sequence[Sequence[CheckResult]], seconds: float) -> Assessment:
+    def assessment(self, name: str, results: Sequence[Sequence[CheckResult]]) -> Assessment:
         """Return the results with what must be known to judge them."""
         from keel.reporting.assessment import Assessment, described
         from keel.workflow.run import versions
@@ -135,7 +138,7 @@ class Assessing:
             description=described(s.potential, path if path.is_file() else None),
             structures=structures,
             versions={key: str(value) for key, value in versions(1).items()},
-            wall_seconds=seconds,
+            wall_seconds=sum(seconds_of(self.folder(group)) for group in self.groups),
         )
 
     @cached_property
@@ -229,10 +232,9 @@ def assess(
     assessments = []
     for name, opening in zip(names, openings, strict=True):
         assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
-        started = time.perf_counter()
         # Simulations take longest and come first.
         results = list(for_each(assessing, "group", assessing.groups, workers))
-        assessments.append(assessing.assessment(name, results, time.perf_counter() - started))
+        assessments.append(assessing.assessment(name, results))
     return write_assessment(assessments, root / "assessment.html")
 
 

@@ -48,3 +48,8 @@ class StageCache:
         write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
+
+
+def seconds_of(folder: Path) -> float:
+    """Return how long a finished stage took."""
+    return float(json.loads((folder / "done.json").read_text())["seconds"])

@@ -54,6 +54,14 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def trusting() -> Iterator[None]:
+    """Let files run code when they are read, also those that a package reads in turn."""
+    with _unchanged_process():
+        os.environ[UNSAFE_LOAD] = "1"
+        yield
+
+
+@contextmanager
 def built_in_float64() -> Iterator[None]:
     """Let modules be built in float64, so that their constants are exact in whatever precision they are used."""
     before = torch.get_default_dtype()
