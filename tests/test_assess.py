@@ -167,6 +167,7 @@ class TestCommand:
             (["ase.calculators.emt.EMT"], "name structures with --data, or some elements with --elements"),
             (["x.json", "--probes", "dreams"], "there are no probes dreams; choose from stability"),
             (["x.json", "--temperatures", "hot"], "temperatures"),
+            (["ase.calculators.emt.EMT", "--elements", "Cu", "--device", "no"], "the device 'no' cannot be used here"),
             (["x.json", "--arguments", "["], "not JSON"),
             (["x.json", "--arguments", "[1]"], "name each argument"),
         ],

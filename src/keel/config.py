@@ -132,7 +132,11 @@ class AssessmentSettings(_Section):
     compression: list[PositiveFloat] = Field([], description="shares of the volume, at the lowest temperature")
     temperature: PositiveFloat = Field(300.0, description="K, at which structure, diffusion and density are looked at")
     pressure: float = Field(0.0, description="GPa, at which the density is looked at")
+    by: str | None = Field(
+        None, description="info key that names the structure of a frame; null: all frames are of one"
+    )
     precision: Literal["float32", "float64"] = Field("float64", description="in which exact properties are judged")
+    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
     seed: int = Field(0, ge=0, description="of all random choices")
 
 

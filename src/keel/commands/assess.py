@@ -19,6 +19,9 @@ def assess(
     reference: Annotated[
         Path | None, typer.Option(help="Frames at --temperature, e.g. of DFT, to compare distances and angles with.")
     ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Key of the frames that names their structure, where --reference has several.")
+    ] = None,
     crystal: Annotated[
         Path | None, typer.Option(help="A crystal near equilibrium; default: the smallest structure.")
     ] = None,
@@ -45,6 +48,7 @@ def assess(
     precision: Annotated[
         str, typer.Option(help="In which exact properties are judged; float32 where a model has no other.")
     ] = "float64",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     seed: Annotated[int, typer.Option(help="Fixes every random choice.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     arguments: Annotated[str, typer.Option(help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")] = "{}",
@@ -73,7 +77,9 @@ def assess(
         "compression": _names(compress),
         "temperature": temperature,
         "pressure": pressure,
+        "by": by,
         "precision": precision,
+        "device": device,
         "seed": seed,
     }
     page = assess(

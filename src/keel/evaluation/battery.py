@@ -59,6 +59,8 @@ class Subject:
         Atomic numbers of the elements of dimers and trimers.
     reference
         Frames at ``temperature`` to compare structure with; empty if there are none.
+    by
+        Key of the frames' info that names their structure; None: all are of one.
     teacher
         A potential to compare equilibrium and clusters with, or None.
     temperature, pressure
@@ -82,6 +84,7 @@ class Subject:
     crystal: Frame
     elements: tuple[int, ...]
     reference: tuple[Frame, ...] = ()
+    by: str | None = None
     teacher: Potential | None = None
     temperature: float = 300.0
     pressure: float = 0.0
@@ -157,7 +160,8 @@ def structure(subject: Subject, progress: Progress) -> Results:
         why = "there are no reference frames at this temperature"
         skipped = (CheckResult(name, (), (), "skipped", why) for name in ("pair structure", "bond angles"))
         return (*skipped, diffusion(runs))
-    return pair_structure(runs, subject.reference), bond_angles(runs, subject.reference), diffusion(runs)
+    distances = pair_structure(runs, subject.reference, by=subject.by)
+    return distances, bond_angles(runs, subject.reference, by=subject.by), diffusion(runs)
 
 
 def volume(subject: Subject, progress: Progress) -> Results:

@@ -21,6 +21,7 @@ from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.check import CheckResult, Film
 from keel.interfaces.opening import open_potential
 from keel.potentials.base import Potential
+from keel.potentials.convert import converted
 from keel.progress import bar
 from keel.workflow.cache import StageCache, seconds_of
 from keel.workflow.measure import evenly
@@ -144,7 +145,7 @@ class Assessing:
     @cached_property
     def subject(self) -> Subject:
         """The potential and its structures."""
-        s, potential = self.settings, self.opening.open()
+        s, potential = self.settings, converted(self.opening.open(), device=self.settings.device)
         frames = self._frames(potential)
         small = [f for f in frames if len(f) <= SMALL] or [min(frames, key=len)]
         return Subject(
@@ -155,9 +156,10 @@ class Assessing:
             crystal=self._crystal(frames),
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
-            teacher=None if self.teacher is None else self.teacher.open(),
+            teacher=None if self.teacher is None else converted(self.teacher.open(), device=s.device),
             temperature=s.temperature,
             pressure=s.pressure,
+            by=s.by,
             temperatures=tuple(s.temperatures),
             pressures=tuple(s.pressures),
             compression=tuple(s.compression),
