@@ -151,7 +151,8 @@ def versions(python: str) -> dict[str, str]:
     """Return the versions of what matters in an environment."""
     code = (
         "import importlib.metadata as m, json\nout = {}\n"
-        "for n in ('torch', 'mlip-keel', 'torch-geometric', 'matgl', 'torchmd-net', 'vesin', 'ase'):\n"
+        "for n in ('torch', 'mlip-keel', 'torch-geometric', 'matgl', 'torchmd-net',\n"
+        "          'torch-sim-atomistic', 'mace-torch', 'vesin', 'ase'):\n"
         "    try: out[n] = m.version(n)\n    except m.PackageNotFoundError: pass\nprint(json.dumps(out))"
     )
     return dict(json.loads(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout))

@@ -8,7 +8,7 @@ earnest. A simulation is timed as a whole, its set-up included. Sides live in pr
 ratio is taken pair by pair. keel examines every step with its default criteria; the others have none.
 
 * CGCNN (`small`): keel's batched dynamics, compiled, against ASE's Langevin loop with keel's calculator, compiled, one
-  structure after the other. By default keel moves 256 atoms at a time; `keel, one batch` moves all at once.
+  structure after the other. By default keel moves 1,024 atoms at a time; `keel, one batch` moves all at once.
 * MACE (`small`): the same weights in torch-sim, in a virtual environment of its own, made on first use in
   --environments; once as it is, and once with freed memory kept by the process, as keel does.
 * Overhead: see network_workers/worker_overhead.py.
