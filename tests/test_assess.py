@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import keel
 import keel.potentials.external
-from broken import HalfPrecision, NonConservative, SignFlip, Truncated
+from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.neighbours import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
@@ -109,6 +109,19 @@ class TestBattery:
     )
     def test_exactly_the_right_probes_fail(self, broken, expected):
         assert failed(replace(SUBJECT, potential=broken), ["exact", "clusters"]) == expected
+
+    def test_a_hopeless_potential_gets_its_page(self):
+        """Nothing it says is finite, and no probe stops the others."""
+
+        class Hopeless(Broken):
+            def atomic_energies(self, graph, vectors):
+                return float("nan") * super().atomic_energies(graph, vectors)
+
+        hopeless = replace(SUBJECT, potential=Hopeless(EAM), reference=(CUBE,), length_fs=50.0)
+        found = outcomes(hopeless, [name for name in BATTERY if name != "accuracy"])
+        if find_spec("phonopy") is None:
+            assert found.pop("phonons") in ("failed", "skipped")
+        assert set(found.values()) == {"failed"} and len(found) >= 17
 
     def test_errors_against_labels(self):
         labelled = relaxed(EAM, CUBE.replace(positions=CUBE.positions + 0.01), cell=False)

@@ -37,6 +37,8 @@ Results = tuple[CheckResult, ...]
 
 RECORDED = 10.0
 """fs between two recorded structures."""
+STRUCTURE = ("pair structure", "bond angles", "diffusion")
+"""What is judged in the simulations that are recorded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +158,12 @@ def structure(subject: Subject, progress: Progress) -> Results:
         record_every=max(1, round(RECORDED / timestep)),
         callback=progress,
     )
+    if dead := [run for run in runs if not run.snapshots]:
+        why = f"{len(dead)} of {len(runs)} simulations failed at once ({dead[0].cause})"
+        return tuple(CheckResult(name, (), (), "failed", why) for name in STRUCTURE)
     if not subject.reference:
         why = "there are no reference frames at this temperature"
-        skipped = (CheckResult(name, (), (), "skipped", why) for name in ("pair structure", "bond angles"))
+        skipped = (CheckResult(name, (), (), "skipped", why) for name in STRUCTURE[:2])
         return (*skipped, diffusion(runs))
     distances = pair_structure(runs, subject.reference, by=subject.by)
     return distances, bond_angles(runs, subject.reference, by=subject.by), diffusion(runs)
