@@ -3,7 +3,6 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 import keel
 from browser import Browser
+from html_page import Page
 from keel.atoms.frame import Frame
 from keel.errors import ConfigError, DataError
 from keel.evaluation import CheckResult, Curve, Film, Metric, equation_of_state, force_consistency
@@ -24,44 +24,17 @@ from keel.reporting.plot import Line, axis, plot
 from keel.reporting.thinning import kept
 from keel.reporting.wording import capitalised, duration, listed, number, typeset
 
-VOID = {"meta", "link", "br", "img", "input"}
 STYLES = Path(keel.__file__).parent / "reporting"
 HOSTILE = "</script><script>alert(1)</script>\"'&<b>"
 
 
-class Page(HTMLParser):
-    """Tags, attributes and text; complains of tags that are not closed in order."""
+class Read(Page):
+    """What a reader sees of a page in a file."""
+
+    unread = ("style", "script")
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, {name: value or "" for name, value in attributes}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, {name: value or "" for name, value in attributes}))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] not in (["style"], ["script"]):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def having(self, name: str) -> list[dict[str, str]]:
-        return [attributes for _, attributes in self.tags if name in attributes]
+        super().__init__(path.read_text(encoding="utf-8"))
 
 
 def crystal(seed: int, n: int = 40, a: float = 12.0) -> Frame:
@@ -116,8 +89,8 @@ def several(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["single", "several"])
-def page(request) -> Page:
-    return Page(request.getfixturevalue(request.param))
+def page(request) -> Read:
+    return Read(request.getfixturevalue(request.param))
 
 
 def test_identifiers_are_unique_and_references_have_targets(page):
@@ -156,7 +129,7 @@ def test_headings_tables_and_language(page):
 
 
 def test_the_assessment_page_tells_everything(single):
-    text = Page(single).text
+    text = Read(single).text
     for words in ("1 of 2 probes passed; smoothness failed.", "Without a limit: phonons. Skipped: phonons.",
                   "✗ failed", "✓ passed", "○ noted", "– skipped", "Phonons (2)", "It jumps by 3 meV", "not found", "∞",
                   "✗ beyond", "✓ within", "no limit", "6 Å", "2 min 5 s", "height (eV/Å³)", "−1", "40 atoms",
@@ -166,7 +139,7 @@ def test_the_assessment_page_tells_everything(single):
 
 
 def test_the_comparison_has_all_potentials_of_all_probes(several):
-    text = Page(several).text
+    text = Read(several).text
     for words in ("Comparison of 2 potentials", "· not run", "Locality", "Phonons (2)", "jump 3 meV", "other: share",
                   "2 of 3 probes passed", "other: before the failure"):  # fmt: skip
         assert words in text, words
@@ -213,7 +186,7 @@ def test_hostile_names_stay_text(tmp_path):
     words = {HOSTILE: HOSTILE}
     assessments = [Assessment(name, (result,), words, words, words) for name in (HOSTILE, "other" + HOSTILE)]
     for given_ in (assessments[:1], assessments):
-        page = Page(write_assessment(given_, tmp_path / "page.html"))
+        page = Read(write_assessment(given_, tmp_path / "page.html"))
         assert Counter(tag for tag, _ in page.tags)["script"] == 1
         assert "b" not in {tag for tag, _ in page.tags}
         assert page.text.count("alert(1)") > 5
@@ -230,14 +203,14 @@ def test_a_page_of_many_long_films_and_curves_stays_small(tmp_path):
     results = tuple(CheckResult(f"probe {k}", (), curves, "passed", "fine", (long,)) for k in range(20))
     path = write_assessment([Assessment("big", results)], tmp_path / "big.html")
     assert path.stat().st_size < 10e6
-    text = Page(path).text
+    text = Read(path).text
     assert "One in 7 frames is shown" in text
 
 
 def test_thirty_frames_of_200_atoms_in_each_of_20_films_are_all_there(tmp_path):
     results = tuple(CheckResult(f"{k}", (), (), "passed", "fine", (film(frames=30, n=200),)) for k in range(20))
     path = write_assessment([Assessment("films", results)], tmp_path / "films.html")
-    films = [json.loads(a["data-film"]) for a in Page(path).having("data-film")]
+    films = [json.loads(a["data-film"]) for a in Read(path).having("data-film")]
     assert [f["frames"] for f in films] == [30] * 20 and {len(f["kind"]) for f in films} == {200}
     assert path.stat().st_size < 2e6
 
@@ -419,7 +392,7 @@ def test_real_probes(tmp_path):
     about = described(potential, file)
     assert about["Type"] == "LennardJones" and about["Cutoff"] == "6 angstrom" and len(about["SHA-256"]) == 64
     path = write_assessment([Assessment("Lennard-Jones", results, about)], tmp_path / "sub" / "page.html")
-    assert "2 of 2 probes passed; none failed." in Page(path).text
+    assert "2 of 2 probes passed; none failed." in Read(path).text
     (back,) = read_assessments(path.with_suffix(".json"))
     assert [r.outcome for r in back.results] == ["passed", "passed"]
 

@@ -3,7 +3,6 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -11,47 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from browser import Browser
+from html_page import Page
 from keel.cli import app
 from keel.errors import DataError
 from keel.reporting import load_results, write_report
 from keel.reporting.figures.style import slug
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
 NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers")
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page; complains of tags that are not closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, {name: value or "" for name, value in attributes}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric
 from keel.evaluation.diatomics import overlap
 from keel.evaluation.dimer_metrics import force_flips
-from keel.evaluation.probing import energies_and_forces, prepared
-from keel.evaluation.scans import Scan, in_precision, judged_scans
+from keel.evaluation.probing import energies_and_forces, in_precision, prepared
+from keel.evaluation.scans import Scan, judged_scans
 from keel.potentials.base import Potential
 
 BONDED = 1.25

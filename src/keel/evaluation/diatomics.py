@@ -20,7 +20,8 @@ from keel.evaluation.leaderboards import (
     leaderboard_means,
     leaderboard_metrics,
 )
-from keel.evaluation.scans import Scan, in_precision, judged_scans
+from keel.evaluation.probing import in_precision
+from keel.evaluation.scans import Scan, judged_scans
 from keel.potentials.base import Potential
 
 CROWDED = 0.5

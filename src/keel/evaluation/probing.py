@@ -32,13 +32,24 @@ def prepared(potential: Potential, frames: Sequence[Frame], dtype: torch.dtype) 
     DataError
         If there is no structure, or one without atoms.
     """
-    if dtype not in STEPS:
-        raise ConfigError(f"probes judge in torch.float32 or torch.float64, not {dtype}")
     if not frames:
         raise DataError("there is no structure to probe the potential on; give at least one")
     for frame in frames:
         if len(frame) == 0:
             raise DataError(f"{frame.source}: a potential cannot be probed on a structure without atoms")
+    return in_precision(potential, dtype)
+
+
+def in_precision(potential: Potential, dtype: torch.dtype) -> Potential:
+    """Return the potential in the precision of a probe.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither float32 nor float64.
+    """
+    if dtype not in STEPS:
+        raise ConfigError(f"probes judge in torch.float32 or torch.float64, not {dtype}")
     return converted(potential, dtype)
 
 

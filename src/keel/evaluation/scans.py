@@ -15,14 +15,11 @@ import numpy as np
 import torch
 
 from keel.atoms.frame import Array
-from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.conservation import CONSISTENT
 from keel.evaluation.jumps import SMOOTH, largest_jump
 from keel.evaluation.probing import STEPS, size_of
 from keel.potentials.accuracy import MILLI
-from keel.potentials.base import Potential
-from keel.potentials.convert import converted
 from keel.testing.differences import STENCIL, slopes
 
 WALL = 10.0
@@ -147,19 +144,6 @@ class Scan:
             Curve(name, self.x, energy - energy[-1], x_label, "energy (eV)"),
             Curve(f"{name}, force", self.x, force, x_label, f"force (eV/{self.unit})"),
         )
-
-
-def in_precision(potential: Potential, dtype: torch.dtype) -> Potential:
-    """Return the potential in the precision of a probe.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither float32 nor float64.
-    """
-    if dtype not in STEPS:
-        raise ConfigError(f"probes judge in torch.float32 or torch.float64, not {dtype}")
-    return converted(potential, dtype)
 
 
 def judged_scans(

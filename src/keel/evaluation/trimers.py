@@ -14,8 +14,8 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Metric
 from keel.evaluation.diatomics import known_elements, overlap
 from keel.evaluation.dimer_metrics import ENERGY_THRESHOLD
-from keel.evaluation.probing import energies_and_forces
-from keel.evaluation.scans import Scan, in_precision, judged_scans
+from keel.evaluation.probing import energies_and_forces, in_precision
+from keel.evaluation.scans import Scan, judged_scans
 from keel.potentials.base import Potential
 
 INSIDE = 0.8

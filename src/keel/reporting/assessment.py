@@ -6,15 +6,14 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
-from keel import __version__
 from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.reporting.assessed import Assessment
 from keel.reporting.assessment_files import write_json, write_metrics
 from keel.reporting.assessment_parts import probes
+from keel.reporting.template import filled, text
 
 
 def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Path:
@@ -55,32 +54,24 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
 
 def render(assessments: Sequence[Assessment], stem: str) -> str:
     """Return the page as HTML; its numbers lie beside it in files of this name."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     from keel.reporting.film import BALL, BOND
     from keel.reporting.plot import DASHES
     from keel.reporting.wording import SYMBOLS, capitalised, duration, number, typeset
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, typeset=typeset, duration=duration, capitalised=capitalised)
-    program = _text("plots.js") + _text("viewer.js")
-    digest = base64.b64encode(hashlib.sha256(program.encode()).digest()).decode("ascii")
-    return environment.from_string(_text("assessment.html")).render(
+    program = text("plots.js", "viewer.js")
+    return filled(
+        "assessment.html",
+        text("report.css", "assessment.css"),
+        {"number": number, "typeset": typeset, "duration": duration, "capitalised": capitalised},
         assessments=assessments,
         probes=probes(assessments),
         symbols=SYMBOLS,
         dashes=DASHES,
         ball=BALL,
         bond=BOND,
-        version=__version__,
         stem=stem,
-        style=Markup(_text("report.css") + _text("assessment.css")),
         program=Markup(program),
-        digest=digest,
-        svg=Markup,
+        digest=base64.b64encode(hashlib.sha256(program.encode()).digest()).decode("ascii"),
     )
-
-
-def _text(name: str) -> str:
-    return resources.files("keel.reporting").joinpath(name).read_text(encoding="utf-8")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from keel import __version__
 from keel.files import replace_file
 from keel.reporting.comparison import Verdict, compare, verdicts
 from keel.reporting.notes import remarks, story, tiles
 from keel.reporting.results import RunResults, load_results
 from keel.reporting.sections import Album, sections
 from keel.reporting.tables import versions_table
+from keel.reporting.template import filled, text
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,15 @@ def places(folder: Path, out: Path | None) -> tuple[Path, Path]:
 
 def render(results: RunResults, album: Album) -> str:
     """Return the page as HTML, saving its figures on the way."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    package = resources.files("keel.reporting")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(package.joinpath("report.html").read_text(encoding="utf-8"))
     compared = {network: compare(results.records, network) for network in results.networks}
-    parts = [NetworkPart(n, verdicts(s), tiles(s)) for n, s in compared.items()]
-    return template.render(
+    return filled(
+        "report.html",
+        text("report.css"),
         results=results,
-        parts=parts,
+        parts=[NetworkPart(n, verdicts(s), tiles(s)) for n, s in compared.items()],
         story=story(results),
         remarks=remarks(results),
         sections=[section for section in sections(results, compared, album) if section],
         versions=versions_table(results),
-        version=__version__,
         images=album.folder.name,
-        style=Markup(package.joinpath("report.css").read_text(encoding="utf-8")),
-        svg=Markup,
     )
