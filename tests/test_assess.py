@@ -231,9 +231,9 @@ class TestMaterial:
         potential, data = files
         settings = AssessmentSettings(probes=["accuracy"])
         run = Assessing(Opening(str(potential)), Material(data), settings, tmp_path / "out")
-        run.group("accuracy")
+        run.folder("accuracy")
         keel.EAM.from_elements(["Mo"], cutoff=4.5).save(str(potential))
-        run.group("accuracy")
+        run.folder("accuracy")
         assert len(list((tmp_path / "out").rglob("done.json"))) == 2
 
 

@@ -80,7 +80,7 @@ def failed_runs(trajectories: Sequence[Trajectory]) -> Metric:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class AgainstReference:
     """Distributions of a simulation, of the reference, and of its first and second halves (None if it has none).
 
     Parameters
@@ -122,7 +122,7 @@ def compared(
     reference: Sequence[Frame],
     measure: Callable[[Sequence[Frame]], Distributions],
     by: str | None,
-) -> Comparison:
+) -> AgainstReference:
     """Measure the distributions of a simulation and of the reference, like with like.
 
     Parameters
@@ -155,7 +155,7 @@ def compared(
     whole = _mean(list(halves)) if halves else _mean([measure(g) for g in groups])
     n, m = (sum(len(f) for group in part for f in group) for part in (groups, runs.values()))
     scale = 0.5 * float(np.sqrt(1.0 + n / m))
-    return Comparison(_mean([measure(frames) for frames in runs.values()]), whole, halves, scale)
+    return AgainstReference(_mean([measure(frames) for frames in runs.values()]), whole, halves, scale)
 
 
 def noise_limit(floor: float, noise: float | None, largest: float) -> float | None:

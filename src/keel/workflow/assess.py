@@ -106,10 +106,6 @@ class Assessing:
         """Names of the groups of probes, in the order of the page."""
         return [name for name in BATTERY if self.settings.probes is None or name in self.settings.probes]
 
-    def group(self, name: str) -> list[CheckResult]:
-        """Return the results of a group of probes, measuring what has not been measured."""
-        return read_results(self.folder(name))
-
     def folder(self, name: str) -> Path:
         """Return the folder of a group of probes, measuring what has not been measured."""
         inputs = {
@@ -120,8 +116,8 @@ class Assessing:
         }
         return StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name))
 
-    def assessment(self, name: str, results: Sequence[Sequence[CheckResult]]) -> Assessment:
-        """Return the results with what must be known to judge them."""
+    def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:
+        """Return the results in the folders of the groups, with what must be known to judge them."""
         from keel.reporting.assessed import Assessment, described
         from keel.workflow.run import versions
 
@@ -135,11 +131,11 @@ class Assessing:
         }
         return Assessment(
             potential=name,
-            results=tuple(result for group in results for result in group),
+            results=tuple(result for folder in folders for result in read_results(folder)),
             description=described(s.potential, path if path.is_file() else None),
             structures=structures,
             versions={key: str(value) for key, value in versions(1).items()},
-            wall_seconds=sum(seconds_of(self.folder(group)) for group in self.groups),
+            wall_seconds=sum(map(seconds_of, folders)),
         )
 
     @cached_property
@@ -236,8 +232,8 @@ def assess(
     for name, opening in zip(names, openings, strict=True):
         assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
         # Simulations take longest and come first.
-        results = list(for_each(assessing, "group", assessing.groups, workers))
-        assessments.append(assessing.assessment(name, results))
+        folders = list(for_each(assessing, "folder", assessing.groups, workers))
+        assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
 
 
