@@ -53,7 +53,7 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
         raise DataError(f"{base.name}: values that are not finite cannot be compared")
     weights = np.ones(len(difference)) if base.weights is None else base.weights
     mean = float(np.average(difference, weights=weights))
-    parts = np.bincount(_numbered(base.structures), weights * (difference - mean))
+    parts = np.bincount(_numbered(base.structures), weights * (difference - mean)) / weights.sum()
     n = len(parts)
     if n == 1:
         return Interval(mean, -np.inf, np.inf, confidence)

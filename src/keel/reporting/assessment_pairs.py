@@ -28,7 +28,7 @@ from keel.reporting.assessed import Assessment
 from keel.reporting.wording import listed, typeset
 
 MANY = 0.5
-"""A rung decides where so many of the runs of both potentials failed."""
+"""A rung decides where one of the two failed in so many of its runs."""
 EFFECTS: dict[Effect, str] = {
     "better": "more stable",
     "worse": "less stable",
@@ -49,8 +49,8 @@ class Rung:
 
     @property
     def failed_share(self) -> float:
-        """Share of the runs of both that failed."""
-        return float(np.mean([self.comparison.base.failed, self.comparison.other.failed]))
+        """Share of runs that failed, of the potential of which more did."""
+        return float(max(lifetimes.failed.mean() for lifetimes in (self.comparison.base, self.comparison.other)))
 
     @property
     def conditions(self) -> str:
@@ -112,10 +112,10 @@ class Versus:
 
     @property
     def deciding(self) -> Rung | None:
-        """The lowest temperature at which half of the runs of both together failed, or else the highest.
+        """The lowest temperature at which one of the two failed in half of its runs, or else the highest.
 
-        Chosen from both together, so that it favours neither; runs under pressure and from compressed starts do not
-        decide.
+        Whichever of the two it is, so that the choice favours neither: where the baseline alone decided, it would stand
+        where chance went against the baseline. Runs under pressure and from compressed starts do not decide.
         """
         ladder = sorted([r for r in self.rungs if r.plain] or self.rungs, key=lambda r: r.temperature)
         return next((r for r in ladder if r.failed_share >= MANY), ladder[-1] if ladder else None)
@@ -127,9 +127,9 @@ class Versus:
         if rung is None or len(self.rungs) == 1:
             return ""
         if rung.failed_share >= MANY:
-            why = "the lowest temperature at which half of the runs of both together failed"
+            why = "the lowest temperature at which one of the two failed in at least half of its runs"
         else:
-            why = "the highest temperature, because at none did half of the runs of both together fail"
+            why = "the highest temperature, because at none did either fail in half of its runs"
         return f"Judged at {rung.condition}: {why}."
 
     @property
@@ -156,10 +156,14 @@ class Versus:
     def rows(self) -> tuple[Row, ...]:
         """The table: a line for each condition, and for each error."""
         stability = [
-            Row(r.condition, times_text(r.comparison.mean), points_text(r.comparison.failed), self._finding(r))
+            Row(r.condition, times_text(c.mean), points_text(c.failed), self._finding(r))
+            if (c := r.comparison).effect != "untested"
+            else Row(r.condition, "–", "–", self._finding(r))
             for r in self.rungs
         ]
-        errors = [Row(f"{e.frames} frame{'s' if e.frames > 1 else ''}", "", "", e.sentence) for e in self.errors]
+        errors = [
+            Row(f"{e.name}, {e.frames} frame{'s' if e.frames > 1 else ''}", "–", "–", e.sentence) for e in self.errors
+        ]
         return (*stability, *errors)
 
     def _finding(self, rung: Rung) -> str:
@@ -176,11 +180,13 @@ class Versus:
             "conditions": [
                 {
                     "condition": r.condition,
-                    "effect": r.comparison.effect,
+                    "effect": (c := r.comparison).effect,
                     "verdict": self._finding(r),
-                    "mean_time_ratio": _plain(r.comparison.mean),
-                    "median_time_ratio": r.comparison.median and _plain(r.comparison.median),
-                    "failed_share_difference": _plain(r.comparison.failed),
+                    "runs": c.base.failed.size,
+                    "failed_runs": [int(lifetimes.failed.sum()) for lifetimes in (c.base, c.other)],
+                    "mean_time_ratio": _plain(c.mean),
+                    "median_time_ratio": c.median and _plain(c.median),
+                    "failed_share_difference": _plain(c.failed),
                 }
                 for r in self.rungs
             ],
