@@ -165,8 +165,8 @@ class TestCommand:
         assert code == 0
         content = json.loads((tmp_path / "out/assessment.json").read_text())
         assert [a["potential"] for a in content["assessments"]] == ["mo", "ase.calculators.lj.LennardJones"]
-        # There are neither labels nor simulations.
-        assert content["comparisons"] == []
+        (found,) = content["comparisons"]
+        assert found["conditions"] == [] and "no simulations of “mo” and “ase.calculators.lj" in found["verdict"]
 
     def test_the_first_is_the_baseline_of_the_others(self, files, tmp_path):
         labelled = relaxed(EAM, CUBE.replace(positions=CUBE.positions + 0.01), cell=False)

@@ -265,3 +265,11 @@ def test_the_order_says_what_is_better(written):
     first, second = written[0]
     (found,) = comparisons([second, first])
     assert found.effect == "better" and "in place of “flipped”" in found.verdict
+
+
+def test_hostile_names_stay_text(tmp_path):
+    name = "<b>\"'&</b></script>"
+    assessments = [assessed(name, lifetimes(spread(100)), forces([1.0, 2.0])), assessed("x", lifetimes(spread(1)))]
+    page = Page(write_assessment(assessments, tmp_path / "page.html").read_text())
+    assert "b" not in {tag for tag, _ in page.tags} and f"in place of “{name}” shortened" in page.text
+    assert "not found on the same structures with the same settings: MAE of forces." in page.text

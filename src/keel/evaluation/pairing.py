@@ -57,9 +57,8 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
     n = len(parts)
     if n == 1:
         return Interval(mean, -np.inf, np.inf, confidence)
-    half = (
-        float(student.ppf(0.5 + confidence / 2, n - 1) * np.sqrt(n / (n - 1) * np.square(parts).sum())) / weights.sum()
-    )
+    error = np.sqrt(n / (n - 1) * np.square(parts).sum())
+    half = float(student.ppf(0.5 + confidence / 2, n - 1) * error)
     return Interval(mean, mean - half, mean + half, confidence)
 
 

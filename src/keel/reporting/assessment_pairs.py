@@ -28,7 +28,7 @@ from keel.reporting.assessed import Assessment
 from keel.reporting.wording import listed, typeset
 
 MANY = 0.5
-"""A rung decides where one of the two failed in so many of its runs."""
+"""A trial decides where one of the two failed in so many of its runs."""
 EFFECTS: dict[Effect, str] = {
     "better": "more stable",
     "worse": "less stable",
@@ -38,7 +38,7 @@ EFFECTS: dict[Effect, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class Trial:
     """Simulations of both under one condition."""
 
     condition: str
@@ -95,7 +95,7 @@ class Versus:
     ----------
     baseline, potential
         Names.
-    rungs, errors
+    trials, errors
         What was compared: lifetimes under each condition, and errors on the same frames.
     obstacle
         Why no simulations could be compared, if that is so.
@@ -105,41 +105,41 @@ class Versus:
 
     baseline: str
     potential: str
-    rungs: tuple[Rung, ...]
+    trials: tuple[Trial, ...]
     errors: tuple[Errors, ...]
     obstacle: str = ""
     left_out: tuple[str, ...] = ()
 
     @property
-    def deciding(self) -> Rung | None:
+    def deciding(self) -> Trial | None:
         """The lowest temperature at which one of the two failed in half of its runs, or else the highest.
 
         Whichever of the two it is, so that the choice favours neither: where the baseline alone decided, it would stand
         where chance went against the baseline. Runs under pressure and from compressed starts do not decide.
         """
-        ladder = sorted([r for r in self.rungs if r.plain] or self.rungs, key=lambda r: r.temperature)
+        ladder = sorted([r for r in self.trials if r.plain] or self.trials, key=lambda r: r.temperature)
         return next((r for r in ladder if r.failed_share >= MANY), ladder[-1] if ladder else None)
 
     @property
     def choice(self) -> str:
-        """How the deciding rung was chosen; empty if there is only one."""
-        rung = self.deciding
-        if rung is None or len(self.rungs) == 1:
+        """How the deciding trial was chosen; empty if there is only one."""
+        trial = self.deciding
+        if trial is None or len(self.trials) == 1:
             return ""
-        if rung.failed_share >= MANY:
+        if trial.failed_share >= MANY:
             why = "the lowest temperature at which one of the two failed in at least half of its runs"
         else:
             why = "the highest temperature, because at none did either fail in half of its runs"
-        return f"Judged at {rung.condition}: {why}."
+        return f"Judged at {trial.condition}: {why}."
 
     @property
     def effect(self) -> Effect:
-        """On stability, at the deciding rung."""
+        """On stability, in the deciding trial."""
         return self.deciding.comparison.effect if self.deciding else "untested"
 
     @property
     def verdict(self) -> str:
-        """One sentence on stability at the deciding rung, and on the force error."""
+        """One sentence on stability in the deciding trial, and on the force error."""
         forces = next((e for e in self.errors if e.name == FORCES), None)
         if self.deciding is None:
             why = self.obstacle or "runs had other starts, random numbers or settings"
@@ -159,15 +159,15 @@ class Versus:
             Row(r.condition, times_text(c.mean), points_text(c.failed), self._finding(r))
             if (c := r.comparison).effect != "untested"
             else Row(r.condition, "–", "–", self._finding(r))
-            for r in self.rungs
+            for r in self.trials
         ]
         errors = [
             Row(f"{e.name}, {e.frames} frame{'s' if e.frames > 1 else ''}", "–", "–", e.sentence) for e in self.errors
         ]
         return (*stability, *errors)
 
-    def _finding(self, rung: Rung) -> str:
-        return stability_verdict(rung.comparison, f"“{self.potential}”")
+    def _finding(self, trial: Trial) -> str:
+        return stability_verdict(trial.comparison, f"“{self.potential}”")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; ends of intervals that are open are None."""
@@ -188,7 +188,7 @@ class Versus:
                     "median_time_ratio": c.median and _plain(c.median),
                     "failed_share_difference": _plain(c.failed),
                 }
-                for r in self.rungs
+                for r in self.trials
             ],
             "errors": [
                 {"name": e.name, "unit": e.unit, "baseline": e.base, "difference": _plain(e.difference)}
@@ -216,7 +216,7 @@ def versus(base: Assessment, other: Assessment) -> Versus:
     return Versus(
         base.potential,
         other.potential,
-        tuple(_rung(*pair) for (name, _), pair in pairs.items() if name == LIFETIME),
+        tuple(_trial(*pair) for (name, _), pair in pairs.items() if name == LIFETIME),
         tuple(_errors(*pair) for (name, _), pair in pairs.items() if name != LIFETIME),
         f"no simulations of {_quoted(absent)} are on record" if absent else "",
         tuple(f"{name} at {condition}" if condition else name for name, condition in left_out),
@@ -227,10 +227,10 @@ def _paired(base: Sample, other: Sample) -> bool:
     return base.pairs_with(other) and bool(np.isfinite([base.values, other.values]).all())
 
 
-def _rung(base: Sample, other: Sample) -> Rung:
+def _trial(base: Sample, other: Sample) -> Trial:
     s = base.settings
     plain = s["pressure"] is None and s["volume"] == 1.0
-    return Rung(base.condition, s["temperature"], plain, s["length"], compare_samples(base, other))
+    return Trial(base.condition, s["temperature"], plain, s["length"], compare_samples(base, other))
 
 
 def _errors(base: Sample, other: Sample) -> Errors:
