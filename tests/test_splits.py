@@ -102,3 +102,14 @@ def test_impossible_splits_are_refused() -> None:
         split(frames, 2, 1, by="run")
     with pytest.raises(DataError, match="frame 0: it has no 'topology' to group by; its keys are n, run"):
         group_frames(frames, "topology")
+
+
+def test_first_key_there_names_the_group() -> None:
+    frames = [f.replace(info={"relaxation" if k < 6 else "run": k // 2}) for k, f in enumerate(numbered(12))]
+    groups = group_frames(frames, ["relaxation", "run"])
+    assert [len(group) for group in groups.values()] == [2] * 6
+    parts = split(frames, 3, 1, by=["relaxation", "run"])
+    for part, number in ((parts.train, 6), (parts.validation, 2), (parts.test, 4)):
+        assert len(part) == number
+    with pytest.raises(DataError, match="no 'relaxation' or 'step' to group by"):
+        group_frames(frames, ["relaxation", "step"])

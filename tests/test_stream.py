@@ -239,3 +239,13 @@ def test_the_teacher_is_not_changed() -> None:
     made.batch(0)
     assert teacher.dtype == torch.float64
     assert all(p.requires_grad for p in teacher.parameters())
+
+
+def test_forces_alone_are_the_same_forces() -> None:
+    whole, forces = stream(seed=3).batch(1).labels, stream(seed=3, forces_only=True).batch(1).labels
+    assert whole is not None
+    assert forces is not None
+    assert torch.equal(whole.forces, forces.forces)
+    assert forces.forces_mask.all()
+    assert not (forces.energy_mask.any() or forces.stress_mask.any() or forces.energy.any() or forces.stress.any())
+    assert whole.energy_mask.all()

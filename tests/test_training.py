@@ -128,6 +128,10 @@ class TestStages:
             assert sum(s.steps for s in stages_of(strategy_of(name), SHORT)) == round(strategy.budget * SHORT.steps)
             assert strategy.budget == 1.0 or strategy.after is not None
 
+    def test_repair_needs_a_trained_network(self):
+        with pytest.raises(ConfigError, match="goes on from a network trained with 'vanilla'"):
+            keel.train(network(), argon(3), strategy="repair", settings=SHORT)
+
     def test_share_too_small_is_refused(self):
         with pytest.raises(ConfigError, match="leave nothing"):
             stages_of(Strategy(pretrain_share=0.01), SHORT)

@@ -9,16 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from ase.data import atomic_numbers
 
+import keel
 from keel.cli import app, main
-from keel.config import RunSettings, parse
+from keel.config import DataSettings, RunSettings, parse
 from keel.errors import ConfigError
 from keel.workflow import run
 from keel.workflow.cache import StageCache
-from keel.workflow.data import split_frames
+from keel.workflow.data import frequent_pairs, read_data, split_frames
 
 TINY = {
     "name": "phosphorus",
@@ -124,6 +127,66 @@ def test_killed_and_run_again(finished, tmp_path, kill_signal):
 def test_workers_give_the_same_numbers(finished, tmp_path, no_report):
     run(tiny(), tmp_path, workers=2)
     assert numbers(tmp_path) == numbers(finished)
+
+
+@pytest.fixture(scope="module")
+def repaired(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("repaired")
+    strategies = {"repair": {"after": "vanilla", "budget": 0.5, "replay_share": 0.5}}
+    run(tiny(strategies=["vanilla", "repair"], custom_strategies=strategies), folder)
+    return folder
+
+
+def test_repair_goes_on_from_vanilla(repaired, finished):
+    vanilla, repair = numbers(repaired)
+    assert vanilla == numbers(finished)[0]
+    assert (repair["train_steps"], repair["gradient_evaluations"]) == (30, 30)
+    assert repair["force_mae_mev_per_angstrom"] != vanilla["force_mae_mev_per_angstrom"]
+    first, second = (
+        keel.load(next((repaired / "stages" / "train").glob(f"CGCNN-{name}-*")) / "potential.safetensors")
+        for name in ("vanilla", "repair")
+    )
+    assert first.scale == second.scale  # the scale is set once, from the DFT forces
+
+
+def test_workers_wait_for_what_they_go_on_from(repaired, tmp_path, no_report):
+    config = parse(RunSettings, yaml.safe_load((repaired / "config.yaml").read_text()), "test")
+    run(config, tmp_path, workers=2)
+    assert numbers(tmp_path) == numbers(repaired)
+
+
+def test_one_cell_alone_has_the_same_numbers(finished, tmp_path, no_report):
+    run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
+    assert numbers(tmp_path) == numbers(finished)[1:]
+    with pytest.raises(ConfigError, match=r"no cell 'MACE'.*CGCNN-vanilla-seed0"):
+        run(tiny(), tmp_path, only=["MACE"])
+
+
+def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_report):
+    (found,) = finished.glob("stages/rdf/CGCNN-vanilla-*/rdf.json")
+    assert set(json.loads(found.read_text())["floor"]) == {"P-P"}
+    run(tiny(strategies=["vanilla"], evaluation={**TINY["evaluation"], "rdf_reference": False}), tmp_path)
+    (folder,) = tmp_path.glob("stages/rdf/CGCNN-vanilla-*")
+    content = json.loads((folder / "rdf.json").read_text())
+    assert (content["errors"], content["floor"]) == ({}, {})
+    assert "nan" in (folder / "rdf.csv").read_text()
+
+
+def test_pairs_that_most_frames_hold():
+    def frame(symbols):
+        return keel.Frame(np.array([atomic_numbers[s] for s in symbols]), np.zeros((len(symbols), 3)))
+
+    frames = [frame(["O", "Si"]), frame(["O", "Li"]), frame(["O"])]
+    assert frequent_pairs(frames, 1) == [(8, 8)]
+    assert frequent_pairs(frames, 2) == [(3, 3), (8, 8)]
+    assert frequent_pairs(frames) == [(3, 3), (3, 8), (3, 14), (8, 8), (8, 14), (14, 14)]
+
+
+def test_frames_chosen_by_their_elements():
+    data = parse(DataSettings, {**TINY["data"], "elements": ["P", "O"]}, "test")
+    assert len(read_data(data, Path())) == 777
+    with pytest.raises(ConfigError, match="none of 777 frames is made of O, Si"):
+        read_data(data.model_copy(update={"elements": ["O", "Si"]}), Path())
 
 
 def test_stage_that_failed_runs_again(tmp_path):

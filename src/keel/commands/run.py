@@ -15,6 +15,10 @@ def run(
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this cell, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
+    ] = None,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 
@@ -32,5 +36,5 @@ def run(
     if data:
         settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": data})})
         base = Path()
-    report = perform(settings, out or Path("runs") / config.stem, base=base, workers=workers)
+    report = perform(settings, out or Path("runs") / config.stem, base=base, workers=workers, only=only or ())
     console.print(f"report: {report}")

@@ -12,6 +12,7 @@ from typing import Any
 from keel.atoms.census import take_census
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings
+from keel.errors import ConfigError
 from keel.potentials import Potential, load
 from keel.workflow import make, measure
 from keel.workflow.cache import StageCache
@@ -48,10 +49,13 @@ class Pipeline:
         The run folder.
     base
         Folder that relative paths in the configuration start from.
+    only
+        Names of the cells to perform; empty: all.
     """
 
-    def __init__(self, config: RunSettings, root: Path, base: Path) -> None:
-        self.config, self.root, self.base = config, root, base
+    def __init__(self, config: RunSettings, root: Path, base: Path, only: tuple[str, ...] = ()) -> None:
+        self.config, self.root, self.base, self.only = config, root, base, only
+        self.cells = self._chosen()
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
@@ -63,11 +67,27 @@ class Pipeline:
         )
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
-        self.cells = [Cell(n, s, k) for n in config.networks for s in config.strategies for k in config.seeds]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes read the data themselves."""
-        return type(self), (self.config, self.root, self.base)
+        return type(self), (self.config, self.root, self.base, self.only)
+
+    @property
+    def networks(self) -> list[NetworkSettings]:
+        """The networks of the cells."""
+        return [n for n in self.config.networks if any(c.network == n for c in self.cells)]
+
+    def _chosen(self) -> list[Cell]:
+        """Return the cells to perform."""
+        if unknown := [name for name in self.only if name not in {c.name for c in self._all}]:
+            known = ", ".join(c.name for c in self._all)
+            raise ConfigError(f"there is no cell {unknown[0]!r}; choose from {known}")
+        return [c for c in self._all if not self.only or c.name in self.only]
+
+    @property
+    def _all(self) -> list[Cell]:
+        c = self.config
+        return [Cell(network, s, seed) for network in c.networks for s in c.strategies for seed in c.seeds]
 
     def teacher(self) -> Path:
         """Fit the teacher."""
@@ -123,7 +143,7 @@ class Pipeline:
         """Choose the temperature at which the strategies are compared: by vanilla, or the first where it is absent."""
         strategies, md = self.config.strategies, self.config.md
         reference = "vanilla" if "vanilla" in strategies else strategies[0]
-        folders = [self.train(c) for c in self.cells if c.network == network and c.strategy == reference]
+        folders = [self.train(c) for c in self._all if c.network == network and c.strategy == reference]
         starts = self.split.validation or self.split.test
         return self.cache.stage(
             "rung",
@@ -175,7 +195,7 @@ class Pipeline:
             "description": self.config.description,
             "data": self._relative(self.data),
             "teacher": self._relative(self.teacher()),
-            "rungs": {n.label: self._relative(self.rung(n)) for n in self.config.networks},
+            "rungs": {n.label: self._relative(self.rung(n)) for n in self.networks},
             "cells": list(records),
         }
         write_json(self.root / "results.json", results)

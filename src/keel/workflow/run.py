@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ from keel.workflow.records import write_json
 from keel.workflow.workers import for_each
 
 
-def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", workers: int = 1) -> Path:
+def run(
+    config: RunSettings,
+    folder: str | Path,
+    *,
+    base: str | Path = ".",
+    workers: int = 1,
+    only: Collection[str] = (),
+) -> Path:
     """Perform all stages of a run and write its report.
 
     Stages that a run in this folder has done before, with the same inputs, are not done again; a run that was
@@ -36,6 +44,8 @@ def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", work
         Folder that relative paths in the configuration start from.
     workers
         Processes that train and evaluate networks side by side, each on one thread if there are several.
+    only
+        Names of cells, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
 
     Returns
     -------
@@ -56,7 +66,7 @@ def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", work
         # What a killed run was writing; nothing refers to it.
         unfinished.unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
-    pipeline = Pipeline(config, root, Path(base))
+    pipeline = Pipeline(config, root, Path(base), tuple(only))
     text = dump_yaml(config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     write_json(root / "versions.json", versions(workers))
@@ -64,7 +74,7 @@ def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", work
     for wave in pipeline.waves:
         for _ in for_each(pipeline, "train", wave, workers):
             pass
-    for network in config.networks:
+    for network in pipeline.networks:
         pipeline.rung(network)
     records = []
     for record in for_each(pipeline, "evaluate", pipeline.cells, workers):
