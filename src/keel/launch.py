@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -59,6 +60,8 @@ def launched(device: str = "auto", devices: int | None = 1, nodes: int = 1, prec
         precision=precision,
         plugins=[_environment()],
     )
+    for name in ("lightning.fabric", "lightning.pytorch"):  # they announce every process
+        logging.getLogger(name).setLevel(logging.WARNING)
     fabric.launch()
     return fabric
 

@@ -33,6 +33,9 @@ def md(
     record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints, with --out.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
+    max_atoms: Annotated[
+        int | None, typer.Option(min=1, help="Atoms that move in one batch; default: chosen by device.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices of this kind that share the runs.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes with so many devices each.")] = 1,
@@ -78,6 +81,7 @@ def md(
             seed=seed,
             **ensemble,
             record_every=record_every if out is not None else 0,
+            max_atoms=max_atoms,
             device=device,
             # One is not asked for: torchrun and srun say how many there are.
             devices=devices if devices * nodes > 1 else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,57 +53,70 @@ class Job:
 
     def done(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
         """Do the share of this process, and return its results."""
-        parts = self._parts(ranks)
-        own = [parts[k] for k in ranks.own(len(parts))]
         potential = converted(self.potential, self.dtype, self.device)
-        progress = _Progress(callback, self.settings.steps * sum(map(len, own)))
+        limit = self.max_atoms or (1024 if potential.device.type == "cpu" else 50_000)
+        parts = self._parts(self._count(ranks, limit), limit)
+        own = [k for k in ranks.own(len(parts)) if parts[k]]
+        progress = _Progress(callback, self.settings.steps * sum(len(batch) for k in own for batch in parts[k]))
         # All atoms, not those of this process: whether a network is compiled can change its last digits.
         work = self.settings.steps * sum(map(len, self.frames))
         results: list[Trajectory] = []
         with compiling(potential, self.compile, work):
-            for k, members in zip(ranks.own(len(parts)), own, strict=True):
-                for batch in self._batches(potential, members, part=k, parts=len(parts)):
+            for k in own:
+                recorder = self._recorder(potential, parts[k], k, len(parts), limit)
+                for index, members in enumerate(parts[k]):
+                    batch = self._batch(potential, members, index, recorder)
                     for steps in batch.run():
                         progress.at(steps)
-                    progress.add(self.settings.steps * len(batch.order))
+                    progress.add(self.settings.steps * len(members))
                     results += batch.trajectories()
         return results
 
-    def _parts(self, ranks: Ranks) -> list[list[int]]:
-        """Return the runs of each part (indices): as many parts as were begun, else one for each process."""
-        wanted = min(ranks.size, len(self.states))
-        count = None if self.out is None else begun_parts(self.out)
-        if count is not None and count < wanted and ranks.rank == 0:
+    def _count(self, ranks: Ranks, limit: int) -> int:
+        """Return the number of parts: as many as were begun, else one for each process, as far as there is work."""
+        everything = range(len(self.states))
+        pieces = len(everything) if self.max_atoms is None else len(self._batched(everything, limit))
+        begun = None if self.out is None else begun_parts(self.out)
+        count = begun or min(ranks.size, pieces)
+        if count < min(ranks.size, len(everything)) and ranks.rank == 0:
+            reason = f"{self.out} was begun in {begun} parts" if begun else f"max_atoms makes {pieces} batches"
             warnings.warn(
-                f"{self.out}: it was begun by {count} process{'es' if count > 1 else ''}, and only so many of these "
-                f"{ranks.size} go on with it",
-                KeelWarning,
-                stacklevel=2,
+                f"{ranks.size - count} of {ranks.size} processes are idle: {reason}", KeelWarning, stacklevel=2
             )
-        left = [self.settings.steps - _step(state) for state in self.states]
-        work = [len(f) * max(1, steps) for f, steps in zip(self.frames, left, strict=True)]
-        return dealt(work, count or wanted)
+        return count
 
-    def _batches(self, potential: Potential, members: Sequence[int], part: int, parts: int) -> Iterator[RunningBatch]:
-        """Yield the batches of a part, each when the one before has ended."""
-        if not members:
-            return
-        limit = self.max_atoms or (1024 if potential.device.type == "cpu" else 50_000)
-        recorder = self._recorder(potential, members, part, parts, limit)
+    def _parts(self, count: int, limit: int) -> list[list[list[int]]]:
+        """Return the batches of each part, and the runs of each batch (indices)."""
+        everything = range(len(self.states))
+        if self.max_atoms is None:
+            return [self._batched(members, limit) for members in dealt([self._work(k) for k in everything], count)]
+        # Whole batches: sums are rounded differently in another company.
+        batches = self._batched(everything, limit)
+        shares = dealt([sum(map(self._work, batch)) for batch in batches], count)
+        return [[batches[k] for k in share] for share in shares]
+
+    def _batched(self, members: Sequence[int], limit: int) -> list[list[int]]:
         sizes, steps = [len(self.frames[m]) for m in members], [_step(self.states[m]) for m in members]
-        for index, chunk in enumerate(batched(sizes, steps, limit)):
-            own = [members[k] for k in chunk]
-            starts, runs, checkpoint = [self.states[m] for m in own], [self.runs[m] for m in own], None
-            if recorder is not None:
-                begun = {self.runs[m]: self.frames[m] for m in own}
-                checkpoint = recorder.begin(index, begun, self.settings, potential.device)
-            yield RunningBatch(potential, starts, runs, self.settings, self.criteria, recorder, checkpoint)
+        return [[members[k] for k in batch] for batch in batched(sizes, steps, limit)]
+
+    def _work(self, member: int) -> int:
+        return len(self.frames[member]) * max(1, self.settings.steps - _step(self.states[member]))
+
+    def _batch(
+        self, potential: Potential, members: Sequence[int], index: int, recorder: Recorder | None
+    ) -> RunningBatch:
+        starts, runs, checkpoint = [self.states[m] for m in members], [self.runs[m] for m in members], None
+        if recorder is not None:
+            begun = {self.runs[m]: self.frames[m] for m in members}
+            checkpoint = recorder.begin(index, begun, self.settings, potential.device)
+        return RunningBatch(potential, starts, runs, self.settings, self.criteria, recorder, checkpoint)
 
     def _recorder(
-        self, potential: Potential, members: Sequence[int], part: int, parts: int, limit: int
+        self, potential: Potential, batches: Sequence[Sequence[int]], part: int, parts: int, limit: int
     ) -> Recorder | None:
         if self.out is None:
             return None
+        members = [m for batch in batches for m in batch]
         told = identity(
             self.potential,
             [self.states[m] for m in members],

@@ -93,7 +93,7 @@ def simulate(
         Of the Verlet lists, in angstrom.
     max_atoms
         Atoms that move in one batch (a larger structure alone); None: 1,024 on a CPU, where larger batches gain
-        little for their memory, 50,000 on a GPU.
+        little for their memory, 50,000 on a GPU. In another batch a run is the same but for rounding.
     compile
         Run networks compiled (:func:`~keel.potentials.compiled.compiling`); None: where that saves time.
     dtype, device
@@ -101,7 +101,8 @@ def simulate(
     devices, nodes
         Devices of each node, and nodes, that share the runs; each has a process, and each process returns all results.
         If torchrun or srun has started this process, their numbers count where these are not both 1; None asks for
-        them, if there are any. See :func:`keel.launch.launched`.
+        them, if there are any. See :func:`keel.launch.launched`. Runs are dealt so that all have about as much to do;
+        with ``max_atoms`` whole batches are, and the numbers are those of one process to the last bit (on a CPU).
     callback
         Called with (structure-steps done, in all) after every step; by each process about its own share.
     out

@@ -20,7 +20,7 @@ from keel.atoms.neighbours import graph_of
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
 from keel.fitting.offsets import fit_offsets
-from keel.launch import launched
+from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
@@ -127,11 +127,13 @@ def train(
     """
     keep_freed_memory()
     settings = settings or TrainingSettings()
+    devices, nodes = size_of_job(settings.devices, settings.nodes)
+    settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
     prepare(network, frames, fresh)
-    fabric = launched(settings.device, settings.devices, settings.nodes, settings.precision)
+    fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
