@@ -33,7 +33,12 @@ def md(
     record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints, with --out.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
+    max_atoms: Annotated[
+        int | None, typer.Option(min=1, help="Atoms that move in one batch; default: chosen by device.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Devices of this kind that share the runs.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes with so many devices each.")] = 1,
 ) -> None:
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 
@@ -42,13 +47,17 @@ def md(
     potential, and of each run the last frame before failure. A folder of checkpoints stands beside it: the same command
     goes on where a killed one stopped.
 
+    Several devices, or processes started by torchrun or srun, share the runs; each writes its part of the trajectories,
+    hot.0-of-4.extxyz and so on, which read_trajectories finds under the plain name.
+
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
     from keel.atoms.read import read
     from keel.dynamics import stability
     from keel.errors import ConfigError
+    from keel.launch import is_first
     from keel.potentials.files import load
-    from keel.progress import bar
+    from keel.progress import bar, without_bars
 
     if nve and pressure is not None:
         raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
@@ -57,6 +66,8 @@ def md(
     ensemble: dict[str, Any] = {"ensemble": "nve" if nve else "nvt"}
     if pressure is not None:
         ensemble = {"ensemble": "npt", "pressure": (pressure, pressure if to_pressure is None else to_pressure)}
+    if not is_first():
+        without_bars()
     starts = read(file, index=index, require=())
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
@@ -70,11 +81,17 @@ def md(
             seed=seed,
             **ensemble,
             record_every=record_every if out is not None else 0,
+            max_atoms=max_atoms,
             device=device,
+            # One is not asked for: torchrun and srun say how many there are.
+            devices=devices if devices * nodes > 1 else None,
+            nodes=nodes,
             callback=advance,
             out=out,
             checkpoint_every=checkpoint_every,
         )
+    if not is_first():
+        return
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
     else:

@@ -7,19 +7,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from keel.atoms.elements import COVALENT_RADII, MASSES
 from keel.atoms.frame import Frame
-from keel.atoms.stress_units import GPA
-from keel.atoms.verlet import VerletList
-from keel.dynamics import barostat
-from keel.dynamics import integrators as flow
 from keel.dynamics.checkpoint import Checkpoint
-from keel.dynamics.criteria import Criterion, Moment, first_cause
-from keel.dynamics.noise import Noise
+from keel.dynamics.criteria import Criterion, first_cause
+from keel.dynamics.motion import Motion
 from keel.dynamics.recorder import Recorder
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.state import State, alone, snapshot_of, unknown
@@ -63,51 +56,22 @@ class RunningBatch:
         recorder: Recorder | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.potential, self.settings, self.criteria, self.recorder = potential, settings, criteria, recorder
-        self.order, self.device = list(runs), potential.device
+        self.settings, self.criteria, self.recorder, self.order = settings, criteria, recorder, list(runs)
         self.first_step = starts[0].step if isinstance(starts[0], Snapshot) else 0
         self.snapshots: dict[int, list[Snapshot]] = {run: [] for run in runs}
         self.results = dict[int, Trajectory]() if checkpoint is None else dict(checkpoint.results)
         self.runs = list(runs) if checkpoint is None else list(checkpoint.runs)
         frames = {run: s.frame if isinstance(s, Snapshot) else s for run, s in zip(runs, starts, strict=True)}
         self.frames = [frames[run] for run in self.runs]
-        self.tried: tuple[int, Tensor, Tensor, Tensor] | None = None
         self.recent: deque[State] = deque(() if checkpoint is None else checkpoint.recent, maxlen=settings.recent)
         if not self.runs:
             return
-        self._set_atoms()
-        self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
-        self.cell_noise = Noise(settings.seed, self.runs, [(1,) for _ in self.frames], self.device, "barostat")
+        self.motion = Motion(potential, self.runs, self.frames, settings, criteria)
         if self.recent:
             self.state = self.recent[-1]
-            self.lists = self._lists([self._snapshot(self.state, b).frame for b in range(len(self.runs))])
+            self.motion.look_around([self._snapshot(self.state, b).frame for b in range(len(self.runs))])
         else:
-            self.lists = self._lists(self.frames)
-            self.state = self._first_state(starts)
-
-    def _lists(self, frames: Sequence[Frame]) -> VerletList:
-        reach = max((c.reach(frames) for c in self.criteria), default=0.0)
-        return VerletList(
-            frames,
-            max(self.potential.cutoff, reach),
-            skin=self.settings.skin,
-            half_list=self.potential.half_list,
-            dtype=self.potential.dtype,
-            device=self.device,
-        )
-
-    def _first_state(self, starts: Sequence[Frame | Snapshot]) -> State:
-        settings = self.settings
-        velocities = [
-            s.velocities
-            if isinstance(s, Snapshot)
-            else flow.maxwell_boltzmann(MASSES[s.numbers], settings.temperature, settings.seed, run)
-            for s, run in zip(starts, self.runs, strict=True)
-        ]
-        positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
-        cell = self._tensor(np.stack([f.cell for f in self.frames]))
-        moving = self._tensor(np.concatenate(velocities))
-        return State(self.first_step, positions, moving, cell, *self._predicted(positions, cell))
+            self.state = self.motion.first_state(starts)
 
     def run(self) -> Iterator[int]:
         """Simulate; yields the structure-steps done so far (a failed run counts as done) after every step."""
@@ -130,14 +94,14 @@ class RunningBatch:
 
     def _advanced(self) -> bool:
         """Try a step; if it cannot be done, take out the runs that are to blame and return False."""
-        self.tried = None
+        motion = self.motion
         try:
-            self.state = self._step()
+            self.state = motion.step(self.state)
             return True
         # A potential may raise anything for a structure that blew up.
         except Exception:
-            tried = self.state if self.tried is None else unknown(*self.tried)
-            reasons = alone(self._evaluate_alone, tried, self.bounds, self.frames)
+            tried = self.state if motion.tried is None else unknown(*motion.tried)
+            reasons = alone(motion.evaluate_alone, tried, motion.bounds, self.frames)
             if not reasons:
                 raise
         for b, reason in reasons.items():
@@ -148,56 +112,9 @@ class RunningBatch:
         self._keep([b for b in range(len(self.runs)) if b not in reasons])
         return False
 
-    def _evaluate_alone(self, frame: Frame) -> None:
-        graph, vectors = self._lists([frame]).update(self._tensor(frame.positions))
-        self.potential(graph, vectors=vectors)
-
-    def _step(self) -> State:
-        s, settings, dt = self.state, self.settings, self.settings.timestep
-        velocities = flow.kick(s.velocities, s.forces, self.masses, 0.5 * dt)
-        if settings.ensemble == "nve":
-            positions = flow.drift(s.positions, velocities, dt)
-        else:
-            positions = flow.drift(s.positions, velocities, 0.5 * dt)
-            decay = flow.decay_factor(settings.friction, dt)
-            velocities = flow.thermalise(velocities, self.noise.at(s.step), self.spread, decay)
-            positions = flow.drift(positions, velocities, 0.5 * dt)
-        cell = s.cell
-        if settings.ensemble == "npt":
-            scale = self._scale(s)
-            atoms = scale.index_select(0, self.batch)[:, None]
-            positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
-        self.tried = (s.step + 1, positions, velocities, cell)
-        energy, forces, stress = self._predicted(positions, cell)
-        velocities = flow.kick(velocities, forces, self.masses, 0.5 * dt)
-        return State(s.step + 1, positions, velocities, cell, energy, forces, stress)
-
-    def _scale(self, state: State) -> Tensor:
-        """Return by how much the barostat stretches each structure in this step, shape (B,)."""
-        settings = self.settings
-        volume = state.cell.det().abs()
-        kinetic = flow.kinetic_energy(state.velocities, self.masses, self.batch, len(self.runs))
-        new = barostat.new_volume(
-            volume,
-            barostat.internal_pressure(kinetic, state.stress, volume),
-            self.cell_noise.at(state.step),
-            target=settings.pressure_at(state.step) * GPA,
-            temperature=settings.temperature,
-            rate=settings.compressibility / GPA / settings.pressure_time,
-            timestep=settings.timestep,
-        )
-        return (new / volume) ** (1 / 3)
-
-    def _predicted(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
-        p = self.potential(self.graph, vectors=self.vectors)
-        assert p.forces is not None
-        assert p.stress is not None
-        return p.energy, p.forces.double(), p.stress.double()
-
     def _examine(self) -> None:
         """Take out what has failed, then remember the state."""
-        causes = first_cause(self.criteria, self._moment()) if self.criteria else {}
+        causes = first_cause(self.criteria, self.motion.moment(self.state)) if self.criteria else {}
         if causes:
             for b, cause in causes.items():
                 self._store(b, cause, self.state)
@@ -229,25 +146,6 @@ class RunningBatch:
         if self.recorder is not None:
             self.recorder.commit(Checkpoint(self.runs, tuple(self.recent), self.results))
 
-    def _moment(self) -> Moment:
-        s = self.state
-        kinetic = flow.kinetic_energy(s.velocities, self.masses, self.batch, len(self.runs))
-        return Moment(
-            step=s.step,
-            timestep=self.settings.timestep,
-            runs=self.runs,
-            largest_radius=self.largest_radius,
-            graph=self.graph,
-            squared=self.lists.squared,
-            cutoff=self.potential.cutoff,
-            positions=s.positions,
-            velocities=s.velocities,
-            energy=s.energy,
-            forces=s.forces,
-            temperature=flow.kinetic_temperature(kinetic, self.sizes),
-            target=self.settings.temperature,
-        )
-
     def _store(self, b: int, cause: str | None, state: State) -> None:
         """Keep what became of a run, which failed in this state if there is a cause."""
         run = self.runs[b]
@@ -275,32 +173,14 @@ class RunningBatch:
         self._save()
 
     def _snapshot(self, state: State, b: int) -> Snapshot:
-        atoms = slice(self.bounds[b], self.bounds[b + 1])
+        atoms = slice(self.motion.bounds[b], self.motion.bounds[b + 1])
         return snapshot_of(state, b, atoms, self.frames[b], self.runs[b], self.settings.timestep)
 
     def _keep(self, structures: list[int]) -> None:
         if not structures:
             self.runs = []
             return
-        index = torch.tensor(structures, device=self.device)
-        atoms = torch.isin(self.batch, index).nonzero()[:, 0]
+        index, atoms = self.motion.keep(structures)
         self.state = self.state.of(index, atoms)
         self.recent = deque((s.of(index, atoms) for s in self.recent), maxlen=self.settings.recent)
-        self.runs = [self.runs[b] for b in structures]
-        self.frames = [self.frames[b] for b in structures]
-        self.noise.keep(structures)
-        self.cell_noise.keep(structures)
-        self.lists.keep(structures)
-        self._set_atoms()
-
-    def _set_atoms(self) -> None:
-        sizes = [len(f) for f in self.frames]
-        self.bounds = np.cumsum([0, *sizes]).tolist()
-        self.sizes = self._tensor(np.array(sizes))
-        self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
-        numbers = np.concatenate([f.numbers for f in self.frames])
-        self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
-        self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(array, dtype=torch.float64, device=self.device)
+        self.runs, self.frames = self.motion.runs, self.motion.frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,13 @@ import torch
 
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
-from keel.dynamics.batch import RunningBatch
 from keel.dynamics.criteria import Criterion, default_criteria
-from keel.dynamics.recorder import Recorder, identity
+from keel.dynamics.job import Job
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.settings import Ensemble, MDSettings
+from keel.dynamics.spread import Ranks
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
-from keel.potentials.compiled import compiling
-from keel.potentials.convert import converted
 from keel.process import give_back_freed_memory, keep_freed_memory
 
 if TYPE_CHECKING:
@@ -47,6 +45,8 @@ def simulate(
     compile: bool | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
+    devices: int | None = 1,
+    nodes: int = 1,
     callback: Callable[[int, int], None] | None = None,
     out: str | Path | None = None,
     checkpoint_every: int = 1000,
@@ -93,18 +93,25 @@ def simulate(
         Of the Verlet lists, in angstrom.
     max_atoms
         Atoms that move in one batch (a larger structure alone); None: 1,024 on a CPU, where larger batches gain
-        little for their memory, 50,000 on a GPU.
+        little for their memory, 50,000 on a GPU. In another batch a run is the same but for rounding.
     compile
         Run networks compiled (:func:`~keel.potentials.compiled.compiling`); None: where that saves time.
     dtype, device
         Of the potential; None keeps its device.
+    devices, nodes
+        Devices of each node, and nodes, that share the runs; each has a process, and each process returns all results.
+        If torchrun or srun has started this process, their numbers count where these are not both 1; None asks for
+        them, if there are any. See :func:`keel.launch.launched`. Runs are dealt so that all have about as much to do;
+        with ``max_atoms`` whole batches are, and the numbers are those of one process to the last bit (on a CPU).
     callback
-        Called with (structure-steps done, in all) after every step.
+        Called with (structure-steps done, in all) after every step; by each process about its own share.
     out
         Write what is recorded, and the last state of each run, to this file instead of keeping it in memory:
         ``.extxyz``, ``.h5`` or ``.traj`` (:mod:`keel.dynamics.trajectory_files`). Beside it stands a folder of
         checkpoints: the same call goes on where a killed one stopped and ends with the same numbers and files, on a CPU
-        to the last bit; one that has finished returns at once.
+        to the last bit; one that has finished returns at once. N processes write N parts, ``hot.0-of-4.extxyz``, ...
+        for ``hot.extxyz``, each with its checkpoints; a call with another number of processes goes on with the parts
+        that there are, one after the other where they are more, some processes idle where they are fewer.
     checkpoint_every
         Steps between two checkpoints; until then what is recorded waits in memory.
 
@@ -115,6 +122,8 @@ def simulate(
     DataError
         If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element;
         if ``out`` cannot be written (the last checkpoint stays).
+    KeelError
+        If another process has died.
 
     Notes
     -----
@@ -126,12 +135,10 @@ def simulate(
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)
     _check(frames, numbers)
-    if timestep is None:
-        timestep = default_timestep(frames)
     settings = MDSettings(
         temperature=temperature,
         steps=steps,
-        timestep=timestep,
+        timestep=default_timestep(frames) if timestep is None else timestep,
         friction=friction,
         seed=seed,
         ensemble=ensemble,
@@ -144,31 +151,25 @@ def simulate(
     )
     if ensemble == "npt":
         _check_periodic(frames)
-    given, potential = potential, converted(potential, dtype, device)
-    if max_atoms is None:
-        max_atoms = 1024 if potential.device.type == "cpu" else 50_000
-    criteria = default_criteria() if criteria is None else tuple(criteria)
-    recorder = None
-    if out is not None:
-        others = {"max_atoms": max_atoms, "dtype": dtype, "device": potential.device.type, "compile": compile}
-        recorder = Recorder(out, checkpoint_every, identity(given, states, numbers, settings, criteria, **others))
-    done, total = 0, steps * len(states)
-    results: list[Trajectory] = []
-    with compiling(potential, compile, steps * sum(map(len, frames))):
-        chunks = _chunks([len(f) for f in frames], [_step(s) for s in states], max_atoms)
-        for index, members in enumerate(chunks):
-            starts, runs, checkpoint = [states[m] for m in members], [numbers[m] for m in members], None
-            if recorder is not None:
-                begun = {numbers[m]: frames[m] for m in members}
-                checkpoint = recorder.begin(index, begun, settings, potential.device)
-            batch = RunningBatch(potential, starts, runs, settings, criteria, recorder, checkpoint)
-            for progress in batch.run():
-                if callback is not None:
-                    callback(done + progress, total)
-            done += steps * len(members)
-            results += batch.trajectories()
+    ranks = Ranks.started(device or potential.device.type, devices, nodes)
+    place = device if ranks.size == 1 else ranks.device
+    job = Job(
+        potential=potential,
+        states=states,
+        runs=numbers,
+        settings=settings,
+        criteria=default_criteria() if criteria is None else tuple(criteria),
+        max_atoms=max_atoms,
+        compile=compile,
+        dtype=dtype,
+        device=place,
+        out=None if out is None else Path(out),
+        checkpoint_every=checkpoint_every,
+    )
+    results = ranks.gathered(lambda: job.done(ranks, callback))
     give_back_freed_memory()
-    return results
+    by_run = {trajectory.run: trajectory for trajectory in results}
+    return [by_run[run] for run in numbers]
 
 
 def default_timestep(frames: Sequence[Frame]) -> float:
@@ -190,19 +191,3 @@ def _check_periodic(frames: Sequence[Frame]) -> None:
     for frame in frames:
         if not frame.pbc.all():
             raise DataError(f"{frame.source}: a pressure needs a structure that is periodic in three directions")
-
-
-def _step(start: Frame | Snapshot) -> int:
-    return start.step if isinstance(start, Snapshot) else 0
-
-
-def _chunks(sizes: Sequence[int], steps: Sequence[int], max_atoms: int) -> Iterator[list[int]]:
-    """Yield consecutive structures of one step that have at most ``max_atoms`` atoms, or one larger structure."""
-    chunk: list[int] = []
-    for k, size in enumerate(sizes):
-        if chunk and (steps[k] != steps[chunk[0]] or sum(sizes[m] for m in chunk) + size > max_atoms):
-            yield chunk
-            chunk = []
-        chunk.append(k)
-    if chunk:
-        yield chunk

@@ -24,6 +24,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase, frame_from_record
 from keel.atoms.read import opened
 from keel.dynamics.changed_file import ChangedFile
+from keel.dynamics.parts import parts_to_read
 from keel.dynamics.results import Snapshot
 from keel.errors import DataError, UnavailableError
 
@@ -66,10 +67,12 @@ def appender(path: Path) -> Append:
 def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
     """Return the recorded states of each run, by its number, as :func:`keel.dynamics.simulate` wrote them to a file.
 
+    Where several processes wrote its parts, ``hot.0-of-4.extxyz``, ..., the plain name ``hot.extxyz`` stands for all.
+
     Raises
     ------
     DataError
-        If the file cannot be read or is no trajectory of keel.
+        If the file cannot be read or is no trajectory of keel, or if a part is missing.
 
     Examples
     --------
@@ -78,18 +81,18 @@ def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
     >>> [s.time for s in runs[0]]  # doctest: +SKIP
     [0.0, 10.0, 20.0]
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    suffix = path.suffix.lower()
-    reader = {".traj": _read_traj, ".h5": _read_hdf5, ".hdf5": _read_hdf5}.get(suffix, _read_extxyz)
     runs: dict[int, list[Snapshot]] = {}
-    try:
-        for run, snapshot in reader(path):
-            runs.setdefault(run, []).append(snapshot)
-    except KeyError as error:
-        raise DataError(f"{path}: it is no trajectory that keel wrote; {error} is missing") from None
+    for part in parts_to_read(Path(path)):
+        try:
+            for run, snapshot in _reader(part)(part):
+                runs.setdefault(run, []).append(snapshot)
+        except KeyError as error:
+            raise DataError(f"{part}: it is no trajectory that keel wrote; {error} is missing") from None
     return dict(sorted(runs.items()))
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[Recorded]]:
+    return {".traj": _read_traj, ".h5": _read_hdf5, ".hdf5": _read_hdf5}.get(path.suffix.lower(), _read_extxyz)
 
 
 def _append_extxyz(file: ChangedFile, states: Sequence[Recorded], compress: Callable[[bytes], bytes]) -> None:

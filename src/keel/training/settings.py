@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from keel.launch import Precision
 
 
 class LossSettings(BaseModel):
@@ -45,6 +55,12 @@ class TrainingSettings(BaseModel):
     checkpoint_every: PositiveInt = Field(50, description="steps between checkpoints")
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
-    devices: PositiveInt = Field(1, description="number of devices (data-parallel)")
+    devices: PositiveInt = Field(1, description="number of devices of each node (data-parallel)")
+    nodes: PositiveInt = Field(1, description="number of nodes")
     compile: bool | None = Field(None, description="compile the network (torch.compile); null: where that saves time")
-    precision: Literal["32-true", "64-true", "bf16-mixed"] = Field("32-true", description="of the network")
+    precision: Precision = Field("32-true", description="of the network")
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Results are found by their settings: those of one node are as they were before there could be several.
+        return {k: v for k, v in handler(self).items() if (k, v) != ("nodes", 1)}

@@ -20,6 +20,7 @@ from keel.atoms.neighbours import graph_of
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
 from keel.fitting.offsets import fit_offsets
+from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
@@ -127,13 +128,15 @@ def train(
     """
     keep_freed_memory()
     settings = settings or TrainingSettings()
+    devices, nodes = size_of_job(settings.devices, settings.nodes)
+    settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
     if fresh and strategy.after is not None:
         raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
     prepare(network, frames, fresh)
-    fabric = _fabric(settings)
+    fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
@@ -207,18 +210,6 @@ def write_metrics(path: Path, history: Sequence[Row]) -> None:
     writer.writeheader()
     writer.writerows(history)
     replace_file(path, lambda temporary: temporary.write_text(text.getvalue()))
-
-
-def _fabric(settings: TrainingSettings) -> Fabric:
-    # Imported here: it takes seconds, and most of keel does without.
-    from lightning.fabric import Fabric
-
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda' but PyTorch sees no CUDA device; set device to 'auto' or 'cpu'")
-    fabric = Fabric(accelerator=settings.device, devices=settings.devices, precision=settings.precision)
-    if settings.devices > 1:
-        fabric.launch()
-    return fabric
 
 
 def _sources(

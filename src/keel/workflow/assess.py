@@ -232,7 +232,7 @@ def assess(
     for name, opening in zip(names, openings, strict=True):
         assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
         # Simulations take longest and come first.
-        folders = list(for_each(assessing, "folder", assessing.groups, workers))
+        folders = list(for_each(assessing, "folder", assessing.groups, workers, settings.device))
         assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -13,24 +11,27 @@ from typing import Any
 
 import torch
 
+from keel.launch import end_with_parent
 from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
 
 _owner: Any = None
 
 
-def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int) -> Iterator[Any]:
+def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int, device: str | None = None) -> Iterator[Any]:
     """Yield ``owner.<stage>(item)`` of each item in order, computed by some processes side by side.
 
     Each process has its own copy of the owner, made by pickling, and works on one thread; all fill the same stage
-    folders as one alone would.
+    folders as one alone would. Each sees one of the GPUs, in turn, unless ``device`` names one (``"cuda:1"``).
     """
     if workers == 1:
         for item in items:
             yield getattr(owner, stage)(item)
         return
-    start = (pickle.dumps(owner),)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=start) as pool:
+    context = get_context("spawn")
+    gpus = () if ":" in str(device) else visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
+    start = (pickle.dumps(owner), gpus, context.Value("i", 0))
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=start) as pool:
         try:
             yield from pool.map(_do, [stage] * len(items), items)
         except BaseException:
@@ -38,21 +39,25 @@ def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int) -> Iter
             raise
 
 
-def _start(owner: bytes) -> None:
+def visible_gpus(told: str | None, count: int) -> tuple[str, ...]:
+    """Return the names of the GPUs that PyTorch counts, given CUDA_VISIBLE_DEVICES or None."""
+    names = map(str, range(count)) if told is None else (name.strip() for name in told.split(","))
+    return tuple(names)[:count]
+
+
+def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
     global _owner
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    # A worker that outlived a killed run would write into the folders of the next one.
+    end_with_parent()
+    if gpus:
+        with counter.get_lock():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[counter.value % len(gpus)]
+            counter.value += 1
     torch.set_num_threads(1)
     prepare_process()
     without_bars()
     plain_warnings()
     _owner = pickle.loads(owner)  # only now, for it may compute
-
-
-def _end_with_parent(parent: int) -> None:
-    # A worker that outlived a killed run would write into the folders of the next one.
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
 
 
 def _do(stage: str, item: Any) -> Any:

@@ -1,0 +1,181 @@
+"""How structures move together, one step after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import COVALENT_RADII, MASSES
+from keel.atoms.frame import Frame
+from keel.atoms.stress_units import GPA
+from keel.atoms.verlet import VerletList
+from keel.dynamics import barostat
+from keel.dynamics import integrators as flow
+from keel.dynamics.criteria import Criterion, Moment
+from keel.dynamics.noise import Noise
+from keel.dynamics.results import Snapshot
+from keel.dynamics.state import State
+from keel.potentials.base import Potential
+
+if TYPE_CHECKING:
+    from keel.dynamics.settings import MDSettings
+
+
+class Motion:
+    """Takes B structures from one state to the next.
+
+    Parameters
+    ----------
+    potential
+        In the dtype and on the device of the simulation.
+    runs, frames
+        The number of each run, which fixes its noise, and the structure it starts from.
+    settings
+        See :func:`keel.dynamics.simulate`.
+    criteria
+        They may look further than the potential.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        runs: Sequence[int],
+        frames: Sequence[Frame],
+        settings: MDSettings,
+        criteria: Sequence[Criterion],
+    ) -> None:
+        self.potential, self.settings, self.device = potential, settings, potential.device
+        self.runs, self.frames = list(runs), list(frames)
+        self.reaches = [c.reach for c in criteria]
+        self.tried: tuple[int, Tensor, Tensor, Tensor] | None = None
+        self._set_atoms()
+        self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
+        self.cell_noise = Noise(settings.seed, self.runs, [(1,) for _ in self.frames], self.device, "barostat")
+
+    def look_around(self, frames: Sequence[Frame]) -> None:
+        """Find the neighbours of all atoms, where they are now."""
+        self.lists = self._lists(frames)
+
+    def first_state(self, starts: Sequence[Frame | Snapshot]) -> State:
+        """Return the state in which they start; those that have no velocities draw them."""
+        self.look_around(self.frames)
+        settings = self.settings
+        velocities = [
+            s.velocities
+            if isinstance(s, Snapshot)
+            else flow.maxwell_boltzmann(MASSES[s.numbers], settings.temperature, settings.seed, run)
+            for s, run in zip(starts, self.runs, strict=True)
+        ]
+        positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
+        cell = self._tensor(np.stack([f.cell for f in self.frames]))
+        moving = self._tensor(np.concatenate(velocities))
+        step = starts[0].step if isinstance(starts[0], Snapshot) else 0
+        return State(step, positions, moving, cell, *self._predicted(positions, cell))
+
+    def step(self, s: State) -> State:
+        """Return the state one time step later; ``tried`` is what was to be evaluated if the potential raises."""
+        self.tried = None
+        settings, dt = self.settings, self.settings.timestep
+        velocities = flow.kick(s.velocities, s.forces, self.masses, 0.5 * dt)
+        if settings.ensemble == "nve":
+            positions = flow.drift(s.positions, velocities, dt)
+        else:
+            positions = flow.drift(s.positions, velocities, 0.5 * dt)
+            decay = flow.decay_factor(settings.friction, dt)
+            velocities = flow.thermalise(velocities, self.noise.at(s.step), self.spread, decay)
+            positions = flow.drift(positions, velocities, 0.5 * dt)
+        cell = s.cell
+        if settings.ensemble == "npt":
+            scale = self._scale(s)
+            atoms = scale.index_select(0, self.batch)[:, None]
+            positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
+        self.tried = (s.step + 1, positions, velocities, cell)
+        energy, forces, stress = self._predicted(positions, cell)
+        velocities = flow.kick(velocities, forces, self.masses, 0.5 * dt)
+        return State(s.step + 1, positions, velocities, cell, energy, forces, stress)
+
+    def moment(self, s: State) -> Moment:
+        """Return what criteria look at, in the state that was evaluated last."""
+        kinetic = flow.kinetic_energy(s.velocities, self.masses, self.batch, len(self.runs))
+        return Moment(
+            step=s.step,
+            timestep=self.settings.timestep,
+            runs=self.runs,
+            largest_radius=self.largest_radius,
+            graph=self.graph,
+            squared=self.lists.squared,
+            cutoff=self.potential.cutoff,
+            positions=s.positions,
+            velocities=s.velocities,
+            energy=s.energy,
+            forces=s.forces,
+            temperature=flow.kinetic_temperature(kinetic, self.sizes),
+            target=self.settings.temperature,
+        )
+
+    def evaluate_alone(self, frame: Frame) -> None:
+        """Raise what the potential raises for one structure."""
+        graph, vectors = self._lists([frame]).update(self._tensor(frame.positions))
+        self.potential(graph, vectors=vectors)
+
+    def keep(self, structures: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Keep only these structures (ascending); return their indices and those of their atoms."""
+        index = torch.tensor(structures, device=self.device)
+        atoms = torch.isin(self.batch, index).nonzero()[:, 0]
+        self.runs = [self.runs[b] for b in structures]
+        self.frames = [self.frames[b] for b in structures]
+        self.noise.keep(structures)
+        self.cell_noise.keep(structures)
+        self.lists.keep(structures)
+        self._set_atoms()
+        return index, atoms
+
+    def _scale(self, state: State) -> Tensor:
+        """Return by how much the barostat stretches each structure in this step, shape (B,)."""
+        settings = self.settings
+        volume = state.cell.det().abs()
+        kinetic = flow.kinetic_energy(state.velocities, self.masses, self.batch, len(self.runs))
+        new = barostat.new_volume(
+            volume,
+            barostat.internal_pressure(kinetic, state.stress, volume),
+            self.cell_noise.at(state.step),
+            target=settings.pressure_at(state.step) * GPA,
+            temperature=settings.temperature,
+            rate=settings.compressibility / GPA / settings.pressure_time,
+            timestep=settings.timestep,
+        )
+        return (new / volume) ** (1 / 3)
+
+    def _predicted(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
+        p = self.potential(self.graph, vectors=self.vectors)
+        assert p.forces is not None
+        assert p.stress is not None
+        return p.energy, p.forces.double(), p.stress.double()
+
+    def _lists(self, frames: Sequence[Frame]) -> VerletList:
+        reach = max((reach(frames) for reach in self.reaches), default=0.0)
+        return VerletList(
+            frames,
+            max(self.potential.cutoff, reach),
+            skin=self.settings.skin,
+            half_list=self.potential.half_list,
+            dtype=self.potential.dtype,
+            device=self.device,
+        )
+
+    def _set_atoms(self) -> None:
+        sizes = [len(f) for f in self.frames]
+        self.bounds = np.cumsum([0, *sizes]).tolist()
+        self.sizes = self._tensor(np.array(sizes))
+        self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
+        numbers = np.concatenate([f.numbers for f in self.frames])
+        self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
+        self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.tensor(array, dtype=torch.float64, device=self.device)
