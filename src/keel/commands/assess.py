@@ -28,6 +28,9 @@ def assess(
     beside: Annotated[
         str | None, typer.Option(help="A potential to compare equilibrium, dimers and bonds with, e.g. the teacher.")
     ] = None,
+    dimers: Annotated[
+        Path | None, typer.Option(help="Labelled frames of two atoms, e.g. of DFT, to compare dimers with.")
+    ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
     probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
@@ -84,7 +87,7 @@ def assess(
     }
     page = assess(
         [Opening(name, given, trust) for name in potentials],
-        Material(data, reference, crystal, tuple(_names(elements))),
+        Material(data, reference, crystal, dimers, tuple(_names(elements))),
         parse(AssessmentSettings, settings, "keel assess"),
         out,
         teacher=None if beside is None else Opening(beside, trusted=trust),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,6 +17,7 @@ from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.density import density
 from keel.evaluation.diatomics import diatomics
 from keel.evaluation.diffusion import diffusion
+from keel.evaluation.dimers import DimerCurve
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.errors import errors
@@ -65,6 +66,8 @@ class Subject:
         Key of the frames' info that names their structure; None: all are of one.
     teacher
         A potential to compare equilibrium and clusters with, or None.
+    dimers
+        Dimer curves of DFT by name of the pair; empty if there are none.
     temperature, pressure
         In K and GPa, at which structure, diffusion and density are looked at.
     temperatures, pressures, compression
@@ -88,6 +91,7 @@ class Subject:
     reference: tuple[Frame, ...] = ()
     by: str | None = None
     teacher: Potential | None = None
+    dimers: Mapping[str, DimerCurve] = field(default_factory=dict)
     temperature: float = 300.0
     pressure: float = 0.0
     temperatures: tuple[float, ...] = (1000.0, 2000.0, 3000.0)
@@ -121,7 +125,7 @@ def exact(subject: Subject, progress: Progress) -> Results:
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of what is no crystal."""
     potential, teacher, dtype = subject.potential, subject.teacher, subject.dtype
-    results = [diatomics(potential, subject.elements, reference=teacher, dtype=dtype)]
+    results = [diatomics(potential, subject.elements, reference=teacher, dft=subject.dimers, dtype=dtype)]
     progress(1, 3)
     results.append(trimers(potential, elements=subject.elements, dtype=dtype))
     molecules = [f for f in subject.few if not f.pbc.any()]

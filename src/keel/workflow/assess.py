@@ -19,6 +19,7 @@ from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.check import CheckResult, Film
+from keel.evaluation.labelled_dimers import dimer_curves_of
 from keel.interfaces.opening import open_potential
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
@@ -65,12 +66,13 @@ class Material:
     data: Path | None = None
     reference: Path | None = None
     crystal: Path | None = None
+    dimers: Path | None = None
     elements: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on, JSON-compatible."""
-        files = {"data": self.data, "reference": self.reference, "crystal": self.crystal}
+        files = {"data": self.data, "reference": self.reference, "crystal": self.crystal, "dimers": self.dimers}
         return {**{k: p and file_hash(p) for k, p in files.items()}, "elements": self.elements}
 
 
@@ -127,6 +129,7 @@ class Assessing:
             "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
             "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
             "Reference": str(self.material.reference or "none"),
+            "Dimers": str(self.material.dimers or "none"),
             "Compared with": self.teacher.name if self.teacher else "nothing",
         }
         return Assessment(
@@ -153,6 +156,7 @@ class Assessing:
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
             teacher=None if self.teacher is None else converted(self.teacher.open(), device=s.device),
+            dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
             temperature=s.temperature,
             pressure=s.pressure,
             by=s.by,
