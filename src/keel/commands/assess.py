@@ -17,7 +17,10 @@ def assess(
         Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Frames at --temperature, e.g. of DFT, to compare distances and angles with.")
+        Path | None,
+        typer.Option(
+            help="Frames at --temperature, e.g. of DFT, to compare distances, angles and, of NPT, volumes with."
+        ),
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Key of the frames that names their structure, where --reference has several.")

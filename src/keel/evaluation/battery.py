@@ -61,7 +61,7 @@ class Subject:
     elements
         Atomic numbers of the elements of dimers and trimers.
     reference
-        Frames at ``temperature`` to compare structure with; empty if there are none.
+        Frames at ``temperature`` to compare structure and, where volumes change, density with; empty if there are none.
     by
         Key of the frames' info that names their structure; None: all are of one.
     teacher
@@ -184,6 +184,8 @@ def volume(subject: Subject, progress: Progress) -> Results:
         temperature=subject.temperature,
         pressure=subject.pressure,
         length_fs=subject.length_fs,
+        reference_frames=[f for f in subject.reference if f.pbc.all()] or None,
+        by=subject.by,
         timestep=subject.timestep,
         seed=subject.seed,
         callback=progress,
