@@ -27,7 +27,7 @@ from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.md_stability import md_stability
 from keel.evaluation.pair_structure import pair_structure
 from keel.evaluation.phonons import phonons
-from keel.evaluation.relaxation import relaxation
+from keel.evaluation.relaxation import relaxation, relaxed_once
 from keel.evaluation.smoothness import smoothness
 from keel.evaluation.trimers import trimers
 from keel.evaluation.vacancy import vacancy
@@ -137,12 +137,13 @@ def clusters(subject: Subject, progress: Progress) -> Results:
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
     probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
-    results = [relaxation(subject.potential, subject.crystal)]
+    relax = relaxed_once()
+    results = [relaxation(subject.potential, subject.crystal, relax=relax)]
     # So that each probe starts from its end, where there is one.
     crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
     for k, probe in enumerate(probes):
         try:
-            results.append(probe(subject.potential, crystal, reference=subject.teacher))
+            results.append(probe(subject.potential, crystal, reference=subject.teacher, relax=relax))
         except UnavailableError as error:
             results.append(CheckResult(probe.__name__, (), (), "skipped", str(error)))
         progress(k + 1, len(probes))
