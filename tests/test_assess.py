@@ -22,7 +22,7 @@ from keel.atoms.neighbours import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError, UnavailableError
-from keel.evaluation import CheckResult, Curve, Film, Metric, relaxed
+from keel.evaluation import CheckResult, Curve, Film, Metric, Sample, relaxed
 from keel.evaluation.battery import BATTERY, Subject
 from keel.interfaces.opening import open_potential
 from keel.workflow import assess as rooms
@@ -178,8 +178,25 @@ class TestCommand:
             tmp_path / "out",
         )
         assert code == 0
-        names = [a["potential"] for a in json.loads((tmp_path / "out/assessment.json").read_text())["assessments"]]
-        assert names == ["mo", "ase.calculators.lj.LennardJones"]
+        content = json.loads((tmp_path / "out/assessment.json").read_text())
+        assert [a["potential"] for a in content["assessments"]] == ["mo", "ase.calculators.lj.LennardJones"]
+        (found,) = content["comparisons"]
+        assert found["conditions"] == [] and "no simulations of “mo” and “ase.calculators.lj" in found["verdict"]
+
+    def test_the_first_is_the_baseline_of_the_others(self, files, tmp_path):
+        labelled = relaxed(EAM, CUBE.replace(positions=CUBE.positions + 0.01), cell=False)
+        keel.write(files[1], [labelled])
+        keel.EAM.from_elements(["Mo"], cutoff=4.0).save(str(tmp_path / "short.json"))
+        code, _ = self.run(
+            files[0], tmp_path / "short.json", "--data", files[1], "--probes", "stability,accuracy", "--starts", 1,
+            "--length-fs", 10, "--temperatures", 300, "--out", tmp_path / "out",
+        )  # fmt: skip
+        (found,) = json.loads((tmp_path / "out/assessment.json").read_text())["comparisons"]
+        assert code == 0 and (found["baseline"], found["potential"], found["left_out"]) == ("mo", "short", [])
+        assert [c["condition"] for c in found["conditions"]] == ["300 K"] and found["effect"] == "untested"
+        forces, energy = found["errors"]
+        assert forces["baseline"] == pytest.approx(0, abs=1e-3) and energy["difference"]["value"] > 0
+        assert found["verdict"] in (tmp_path / "out/assessment.html").read_text()
 
     def test_without_data_crystals_are_probed(self, tmp_path):
         code, _ = self.run(
@@ -262,6 +279,7 @@ def test_results_survive_a_stage(tmp_path):
         "failed",
         "it fails",
         (Film("end", (CUBE, CUBE), (1.0, 2.0)),),
+        (Sample("time to failure", "fs", CRYSTAL.cell[0] * values, ("a", "b", "a"), causes=("fused", None, None)),),
     )
     rooms.write_results(tmp_path, [result])
     (back,) = rooms.read_results(tmp_path)

@@ -124,8 +124,9 @@ class TestLoss:
 
 class TestStages:
     def test_budgets_are_equal(self):
-        for name in keel.training.STRATEGIES:
-            assert sum(s.steps for s in stages_of(strategy_of(name), SHORT)) == SHORT.steps
+        for name, strategy in keel.training.STRATEGIES.items():
+            assert sum(s.steps for s in stages_of(strategy_of(name), SHORT)) == round(strategy.budget * SHORT.steps)
+            assert strategy.budget == 1.0 or strategy.after is not None
 
     def test_share_too_small_is_refused(self):
         with pytest.raises(ConfigError, match="leave nothing"):

@@ -23,6 +23,7 @@ from keel.commands.md import md
 from keel.commands.perturb import perturb
 from keel.commands.report import report
 from keel.commands.run import run
+from keel.commands.study import study
 from keel.commands.train import train
 from keel.errors import KeelError
 from keel.files import sentence
@@ -46,6 +47,7 @@ app.command()(md)
 app.command()(perturb)
 app.command()(report)
 app.command()(run)
+app.command()(study)
 app.command()(train)
 
 

@@ -21,11 +21,12 @@ class SplitSettings(_Section):
     """Which frames train, choose the weights, and test.
 
     ``by: topology`` (any key of the frames' info) keeps groups whole and apart: ``train``, ``validation`` and ``test``
-    then count groups. ``by: frame`` draws frames at random. ``by: start`` takes the first frames of each group named
+    then count groups. Files that name their groups by different keys take a list of them: the first that a frame has
+    names its group. ``by: frame`` draws frames at random. ``by: start`` takes the first frames of each group named
     by ``group`` for training and validation, and tests on the rest.
     """
 
-    by: str = Field("frame", description="'frame', 'start', or the info key that names a frame's group")
+    by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
     group: str | None = Field(None, description="with by: start, the info key that names a run")
     train: PositiveInt = Field(..., description="frames, or groups, that train")
     validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
@@ -41,6 +42,7 @@ class DataSettings(_Section):
     """The DFT data."""
 
     files: list[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
+    elements: list[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
     split: SplitSettings
 
 
@@ -72,6 +74,7 @@ class NetworkSettings(BaseModel):
     architecture: str | None = Field(None, description="class of the network; null: CGCNN, or what the file holds")
     start: str | None = Field(None, description="a file with a trained network, which is trained on")
     name: str | None = Field(None, description="name in tables; that of the class or file if null")
+    training: dict[str, Any] = Field(default_factory=dict, description="settings of training that are its own")
 
     @property
     def label(self) -> str:
@@ -116,7 +119,10 @@ class EvaluationSettings(_Section):
     )
     rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
     rdf_runs: PositiveInt = Field(4, description="number of these runs")
-    dimers: bool = Field(True, description="curves of every pair of elements")
+    rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
+    dimers: bool | PositiveInt = Field(
+        True, description="curves of every pair of elements, or of so many pairs, the most frequent neighbours"
+    )
 
 
 class AssessmentSettings(_Section):
@@ -158,8 +164,12 @@ class RunSettings(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
-        for strategy in self.strategies:
-            self.strategy(strategy)
+        for k, name in enumerate(self.strategies):
+            after = self.strategy(name).after
+            if after is not None and after not in self.strategies[:k]:
+                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
+        for network in self.networks:
+            self.training_of(network)
         labels = [n.label for n in self.networks]
         for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
@@ -172,6 +182,10 @@ class RunSettings(_Section):
         if name not in known:
             raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
         return known[name]
+
+    def training_of(self, network: NetworkSettings) -> TrainingSettings:
+        """Return the settings of training, with those that are a network's own."""
+        return TrainingSettings.model_validate(self.training.model_dump() | network.training)
 
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -200,19 +214,42 @@ def parse(model: type[Settings], content: Any, source: str) -> Settings:
 def read_config(path: str | Path) -> RunSettings:
     """Read the configuration of a run from YAML.
 
+    A file with ``extends: other.yaml`` says only what it has other than that one: sections are put together, lists and
+    single values replaced.
+
     Raises
     ------
     ConfigError
-        If the file is absent, not YAML, or holds an unknown or impossible setting.
+        If a file is absent, not YAML, extends itself, or holds an unknown or impossible setting.
     """
-    path = Path(path)
+    return parse(RunSettings, _content(Path(path), ()), str(path))
+
+
+def _content(path: Path, extending: tuple[Path, ...]) -> Any:
+    """Return what a file says, put into what it extends."""
+    if path.resolve() in extending:
+        raise ConfigError(f"{path}: it extends itself")
+    content = _yaml(path)
+    if not isinstance(content, dict) or "extends" not in content:
+        return content
+    other = path.parent / str(content.pop("extends"))
+    return _merged(_content(other, (*extending, path.resolve())), content)
+
+
+def _yaml(path: Path) -> Any:
     try:
-        content = yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
-    return parse(RunSettings, content, str(path))
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """Return a section with changes; what is no section is replaced."""
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
 
 
 def dump_yaml(settings: BaseModel) -> str:

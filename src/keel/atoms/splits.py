@@ -17,6 +17,7 @@ from keel.atoms.frame import Frame
 from keel.errors import ConfigError, DataError
 
 T = TypeVar("T")
+Keys = str | Sequence[str]
 PARTS = ("train", "validation", "test")
 
 
@@ -38,7 +39,7 @@ def split(
     validation: float | int,
     test: float | int | None = None,
     *,
-    by: str | None = None,
+    by: Keys | None = None,
     seed: int = 0,
 ) -> Split:
     """Divide frames at random, by frame or by whole groups.
@@ -51,7 +52,8 @@ def split(
         Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; ``test`` takes the rest if
         None. What all three leave over is not used.
     by
-        Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided.
+        Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided. Of several
+        keys the first that a frame has names its group.
     seed
         Same seed, same split, in whatever order the groups stand.
 
@@ -78,11 +80,11 @@ def split(
     keys = sorted(groups)
     counts = _counts(len(keys), (train, validation, test), f"groups of {by!r}")
     held = [{keys[i] for i in part} for part in _cut(rng.permutation(len(keys)).tolist(), counts)]
-    return Split(*([f for f in frames if str(f.info[by]) in names] for names in held))
+    return Split(*([f for f in frames if _group(f, by) in names] for names in held))
 
 
 def split_in_time(
-    frames: Sequence[Frame], train: float | int, validation: float | int = 0, *, by: str | None = None, gap: int = 0
+    frames: Sequence[Frame], train: float | int, validation: float | int = 0, *, by: Keys | None = None, gap: int = 0
 ) -> Split:
     """Train on the start of each run, validate on what follows, test on the rest.
 
@@ -123,7 +125,7 @@ def split_in_time(
     return parts
 
 
-def sample(frames: Sequence[Frame], number: int, *, by: str | None = None, seed: int = 0) -> list[Frame]:
+def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
     """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
 
     Raises
@@ -143,8 +145,8 @@ def sample(frames: Sequence[Frame], number: int, *, by: str | None = None, seed:
     return [frames[i] for i in sorted(i for _, _, i in queue[:number])]
 
 
-def group_frames(frames: Iterable[Frame], by: str) -> dict[str, list[Frame]]:
-    """Return the frames of each value of ``info[by]``, in the order given.
+def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
+    """Return the frames of each value of ``info[by]``, in the order given; of several keys the first there counts.
 
     Raises
     ------
@@ -157,11 +159,13 @@ def group_frames(frames: Iterable[Frame], by: str) -> dict[str, list[Frame]]:
     return groups
 
 
-def _group(frame: Frame, by: str) -> str:
-    if by not in frame.info:
-        there = ", ".join(sorted(frame.info)) or "none"
-        raise DataError(f"{frame.source}: it has no {by!r} to group by; its keys are {there}")
-    return str(frame.info[by])
+def _group(frame: Frame, by: Keys) -> str:
+    keys = [by] if isinstance(by, str) else by
+    for key in keys:
+        if key in frame.info:
+            return str(frame.info[key])
+    there, wanted = ", ".join(sorted(frame.info)) or "none", " or ".join(map(repr, keys))
+    raise DataError(f"{frame.source}: it has no {wanted} to group by; its keys are {there}")
 
 
 def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> list[int]:

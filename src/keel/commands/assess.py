@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-POTENTIALS = "Potential files; folders of matgl; MACE models; import paths of ASE calculators. Several are compared."
+POTENTIALS = (
+    "Potential files; folders of matgl; MACE models; import paths of ASE calculators. "
+    "The first is the baseline that others are compared with."
+)
 PROBES = "Which of stability, accuracy, structure, density, clusters, exact, equilibrium; default: all."
 
 

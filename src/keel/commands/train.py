@@ -15,7 +15,7 @@ def train(
     preset: Annotated[str | None, typer.Option(help="Size of the network: small, default or paper.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
     start: Annotated[Path | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
-    strategy: Annotated[str, typer.Option(help="vanilla, sam or pretrain.")] = "pretrain",
+    strategy: Annotated[str, typer.Option(help="vanilla, sam, pretrain, or repair of a trained network.")] = "pretrain",
     teacher: Annotated[
         Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")
     ] = None,
@@ -40,7 +40,7 @@ def train(
     from keel.progress import bar, console
     from keel.training import TrainingSettings
     from keel.training import train as train_network
-    from keel.training.strategies import strategy_of
+    from keel.training.strategies import stages_of, strategy_of
     from keel.workflow.make import build_network, elements_of
 
     settings = parse(
@@ -57,7 +57,8 @@ def train(
     if chosen.needs_teacher:
         labels = load(teacher) if teacher else fit_eam(parts.train).potential
     model = build_network(described, elements_of(frames), seed)
-    with bar(f"train {type(model).__name__} ({strategy})", steps) as advance:
+    total = sum(stage.steps for stage in stages_of(chosen, settings))
+    with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
         result = train_network(
             model,
             parts.train,
@@ -68,7 +69,7 @@ def train(
             seed=seed,
             folder=out,
             fresh=start is None,
-            on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
+            on_step=lambda row: advance(row["taken"], total, f"{row['stage']}, loss {row['total']:.3f}"),
         )
     result.potential.save(str(out / "potential.safetensors"))
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)

@@ -8,7 +8,7 @@ smooth and symmetries kept; of a crystal its equation of state, stiffness, vibra
 
 from keel.evaluation.angles import bond_angles
 from keel.evaluation.bond_scans import bond_scans
-from keel.evaluation.check import CheckResult, Curve, Film, Metric
+from keel.evaluation.check import CheckResult, Curve, Film, Metric, Sample
 from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.density import density
 from keel.evaluation.diatomics import diatomics
@@ -50,6 +50,7 @@ __all__ = [
     "NotRelaxedError",
     "Parity",
     "RDFWindow",
+    "Sample",
     "accuracy",
     "bond_angles",
     "bond_scans",

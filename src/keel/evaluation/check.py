@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -87,6 +89,63 @@ class Film:
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """What was found of each structure, so that two potentials can be compared pair by pair.
+
+    Parameters
+    ----------
+    name, unit
+        Of the values, e.g. ``"time to failure"`` in ``"fs"``.
+    values
+        Shape (K,).
+    structures
+        The :func:`digest` of the structure of each value.
+    condition
+        Under which, e.g. ``"3000 K"``; may be empty.
+    settings
+        What else fixes the values, such as the seed of velocities and noise, JSON-compatible.
+    causes
+        Of times to failure: why each run failed, None for those that survived to their time.
+    weights
+        How much each value counts in a mean, e.g. the number of its atoms, shape (K,); None: all the same.
+    """
+
+    name: str
+    unit: str
+    values: Array
+    structures: tuple[str, ...]
+    condition: str = ""
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    causes: tuple[str | None, ...] = ()
+    weights: Array | None = None
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean."""
+        return float(np.average(self.values, weights=self.weights))
+
+    def pairs_with(self, other: Sample) -> bool:
+        """Whether value k of both is of the same structure, found in the same way."""
+
+        def found(sample: Sample) -> tuple[Any, ...]:
+            return sample.name, sample.unit, sample.structures, sample.condition, dict(sample.settings)
+
+        return found(self) == found(other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; what is not finite becomes None."""
+        weights = None if self.weights is None else self.weights.tolist()
+        values = [_finite(x) for x in self.values.tolist()]
+        return {**vars(self), "values": values, "settings": dict(self.settings), "weights": weights}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Sample:
+        """Return the sample that :meth:`to_dict` made plain."""
+        arrays = {k: None if content[k] is None else _numbers(content[k]) for k in ("values", "weights")}
+        return cls(**{**content, **arrays, **{k: tuple(content[k]) for k in ("structures", "causes")}})
+
+
+@dataclass(frozen=True, eq=False)
 class CheckResult:
     """What a probe found out about a potential.
 
@@ -104,6 +163,8 @@ class CheckResult:
         One plain sentence with the number that decided.
     films
         To play, e.g. the last moments before a failure.
+    samples
+        Values of single structures that are behind the metrics.
     """
 
     name: str
@@ -112,6 +173,7 @@ class CheckResult:
     outcome: Outcome
     verdict: str
     films: tuple[Film, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a metric."""
@@ -128,6 +190,7 @@ class CheckResult:
                 {k: [_finite(x) for x in v.tolist()] if isinstance(v, np.ndarray) else v for k, v in vars(c).items()}
                 for c in self.curves
             ],
+            "samples": [sample.to_dict() for sample in self.samples],
         }
 
     @classmethod
@@ -146,7 +209,8 @@ class CheckResult:
             )
             for c in content["curves"]
         )
-        return cls(content["name"], metrics, curves, content["outcome"], content["verdict"], tuple(films))
+        samples = tuple(map(Sample.from_dict, content.get("samples", ())))
+        return cls(content["name"], metrics, curves, content["outcome"], content["verdict"], tuple(films), samples)
 
 
 def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: str, bad: str) -> CheckResult:
@@ -164,6 +228,12 @@ def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: 
         return CheckResult(name, tuple(metrics), tuple(curves), "passed", good)
     found = ", ".join(f"{m.name} {m.value:.3g} {m.unit}".rstrip() + f" (at most {m.limit:.3g})" for m in broken)
     return CheckResult(name, tuple(metrics), tuple(curves), "failed", f"{bad}: {found}")
+
+
+def digest(frame: Frame) -> str:
+    """Return twelve letters that tell a structure from others, whatever file it lies in."""
+    parts = (frame.numbers.astype(np.int64), frame.positions.astype(float), frame.cell.astype(float), frame.pbc)
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:12]
 
 
 def _finite(value: float) -> float | None:

@@ -110,21 +110,35 @@ def dimers(
     potential: Potential,
     elements: Iterable[int | str] | None = None,
     *,
+    pairs: Iterable[tuple[int | str, int | str]] | None = None,
     distances: Sequence[float] | Array = DISTANCES,
     dtype: torch.dtype | None = torch.float64,
 ) -> dict[str, DimerCurve]:
-    """Return the curves of all pairs of some elements (None: all that the potential knows), by name of the pair.
+    """Return the curves of some pairs, by name of the pair.
+
+    Parameters
+    ----------
+    elements
+        All pairs of these; None: of all that the potential knows.
+    pairs
+        These pairs instead.
+    distances
+        In angstrom.
+    dtype
+        Precision; None: the potential's own.
 
     Raises
     ------
     DataError
         If no elements are given and the potential knows all, or it does not know one of them.
     """
-    if elements is None and potential.elements is None:
-        raise DataError(f"a {type(potential).__name__} takes every element; name the elements of the dimers")
-    known = potential.elements if elements is None else sorted({atomic_number(e) for e in elements})
+    if pairs is None:
+        if elements is None and potential.elements is None:
+            raise DataError(f"a {type(potential).__name__} takes every element; name the elements of the dimers")
+        known = potential.elements if elements is None else sorted({atomic_number(e) for e in elements})
+        pairs = combinations_with_replacement(known or (), 2)
     model = converted(potential, dtype)
-    curves = [dimer_curve(model, a, b, distances) for a, b in combinations_with_replacement(known or (), 2)]
+    curves = [dimer_curve(model, a, b, distances) for a, b in pairs]
     return {curve.name: curve for curve in curves}
 
 

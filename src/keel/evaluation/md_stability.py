@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.stability import StabilityResult, stability
 from keel.dynamics.survival import Survival
 from keel.errors import ConfigError, DataError
-from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome
+from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome, Sample, digest
 from keel.evaluation.probing import prepared
 from keel.potentials.base import Potential
 
 NAME = "MD stability"
+LIFETIME = "time to failure"
+"""Name of the sample of each condition."""
 FILM = 30
 """States before a failure that a film shows, one of each time step."""
 
@@ -73,7 +75,7 @@ def md_stability(
     A run fails at the first step that meets one of the criteria of :func:`keel.dynamics.default_criteria`. Judged is
     the share of failed runs; beside it stand the median time to failure (if half of the runs failed) and the mean time
     survived, the area under the Kaplan-Meier curve. Curves are survival with its 95 % band, films the last moments of
-    the first run that failed under each condition.
+    the first run that failed under each condition, samples the times of all runs.
 
     Parameters
     ----------
@@ -89,7 +91,9 @@ def md_stability(
     ConfigError, DataError
         See :func:`ladder`.
     """
-    return judge_ladder(ladder(potential, starts, **settings), must_hold=must_hold)
+    rungs = ladder(potential, starts, **settings)
+    samples = tuple(lifetimes_of(condition, result, starts) for condition, result in rungs.items())
+    return replace(judge_ladder(rungs, must_hold=must_hold), samples=samples)
 
 
 def ladder(
@@ -155,6 +159,25 @@ def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float
     firsts = {c: result.first_failure for c, result in rungs.items()}
     films = tuple(film_of(f"{run.cause} at {c}, run {run.run}", run) for c, run in firsts.items() if run is not None)
     return CheckResult(NAME, metrics, curves, outcome, _verdict(rungs, must_hold), films)
+
+
+def lifetimes_of(condition: Condition, result: StabilityResult, starts: Sequence[Frame]) -> Sample:
+    """Return the time and cause of each run, with what fixes its start, velocities and noise."""
+    origins = [digest(frame) for frame in starts]
+    pressure = list(condition.pressure) if isinstance(condition.pressure, tuple) else condition.pressure
+    return Sample(
+        LIFETIME,
+        "fs",
+        np.array(result.times, dtype=np.float64),
+        tuple(origins[run.run % len(origins)] for run in result.trajectories),
+        str(condition),
+        {
+            **vars(condition),
+            "pressure": pressure,
+            **{key: getattr(result, key) for key in ("length", "timestep", "friction", "seed")},
+        },
+        tuple(result.causes),
+    )
 
 
 def survival_curve(name: str, survival: Survival) -> Curve:

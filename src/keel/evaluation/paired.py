@@ -165,7 +165,7 @@ def verdict(comparison: Comparison, subject: str = "pretraining", conditions: st
     """
     c = comparison
     force = "" if c.force is None or c.base_force is None else "; " + force_verdict(c.force, c.base_force)
-    return _with_conditions(_stability(c, subject), conditions) + force + _seeds_clause(c)
+    return _with_conditions(stability_verdict(c, subject), conditions) + force + _seeds_clause(c)
 
 
 def force_verdict(force: Interval, base_force: float) -> str:
@@ -180,7 +180,8 @@ def force_verdict(force: Interval, base_force: float) -> str:
     return f"no difference in force error can be told ({found})"
 
 
-def _stability(c: Comparison, subject: str) -> str:
+def stability_verdict(c: Comparison, subject: str = "pretraining") -> str:
+    """Say what the subject did to stability alone; see :func:`verdict`."""
     runs, counts = c.base.failed.size, [int(lifetimes.failed.sum()) for lifetimes in (c.base, c.other)]
     if c.effect == "untested":
         return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"

@@ -73,6 +73,13 @@ def labels_of(prediction: Prediction, periodic: Tensor) -> Labels:
     )
 
 
+def without_energies(labels: Labels) -> Labels:
+    """Return labels of which only the forces count."""
+    zero = {"energy": torch.zeros_like(labels.energy), "stress": torch.zeros_like(labels.stress)}
+    masks = {"energy_mask": torch.zeros_like(labels.energy_mask), "stress_mask": torch.zeros_like(labels.stress_mask)}
+    return replace(labels, **zero, **masks)
+
+
 def beyond_caps(
     labels: Labels, batch: Tensor, excess: Tensor, settings: PerturbationSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

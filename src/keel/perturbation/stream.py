@@ -17,7 +17,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import ConfigError, DataError, KeelWarning
 from keel.perturbation.children import Children, Pairs, find_pairs, make_children
-from keel.perturbation.labels import Counts, beyond_caps, labels_of, select_structures
+from keel.perturbation.labels import Counts, beyond_caps, labels_of, select_structures, without_energies
 from keel.perturbation.parents import Parent, ParentCache, prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential, Prediction
@@ -48,6 +48,8 @@ class PerturbationStream:
         Structures in a batch.
     batch_atoms
         Instead of ``batch_size``: as many structures as have at most so many atoms together, at least one.
+    forces_only
+        Leave energies and stress out of the labels.
     dtype
         Of the batches.
     cache_bytes
@@ -76,6 +78,7 @@ class PerturbationStream:
         seed: int = 0,
         batch_size: int | None = None,
         batch_atoms: int | None = None,
+        forces_only: bool = False,
         dtype: torch.dtype = torch.float32,
         cache_bytes: float = 1e9,
     ) -> None:
@@ -92,7 +95,7 @@ class PerturbationStream:
         self.settings = settings or PerturbationSettings()
         self.teacher = copy.deepcopy(teacher).to(dtype).eval().requires_grad_(False)
         self.cutoff, self.seed, self.dtype = float(cutoff), seed, dtype
-        self.batch_size, self.batch_atoms = batch_size, batch_atoms
+        self.batch_size, self.batch_atoms, self.forces_only = batch_size, batch_atoms, forces_only
         self.counts = Counts.zero(self.settings.rounds)
         self._sizes = np.array([len(p) for p in parents])
         self._energies = np.full(len(parents), np.nan)
@@ -139,6 +142,7 @@ class PerturbationStream:
         excess = excess / torch.from_numpy(self._sizes[chosen])
         strong, high = beyond_caps(labels, graph.batch, excess, self.settings)
         self.counts.add(rounds, strong, high)
+        labels = without_energies(labels) if self.forces_only else labels
         return graph.replace(labels=labels), ~(strong | high)
 
     def _parent_energies(self, chosen: NDArray[np.int64], parents: Sequence[Parent]) -> NDArray[np.float64]:

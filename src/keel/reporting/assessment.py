@@ -12,6 +12,7 @@ from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.reporting.assessed import Assessment
 from keel.reporting.assessment_files import write_json, write_metrics
+from keel.reporting.assessment_pairs import Versus, comparisons
 from keel.reporting.assessment_parts import probes
 from keel.reporting.template import filled, text
 
@@ -19,7 +20,7 @@ from keel.reporting.template import filled, text
 def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Path:
     """Write what probes found out as one HTML file that needs nothing else, and as JSON and CSV beside it.
 
-    Of one potential it is the assessment page; several stand side by side.
+    Of one potential it is the assessment page; several stand side by side, and are compared with the first one.
 
     Parameters
     ----------
@@ -45,17 +46,19 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
     if repeated:
         raise ConfigError(f"two potentials are named {repeated[0]!r}; give each its own name to compare them")
     path = Path(path)
-    page = render(assessments, path.stem)
+    pairs = comparisons(assessments)
+    page = render(assessments, path.stem, pairs)
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    write_json(assessments, path.with_suffix(".json"))
+    write_json(assessments, path.with_suffix(".json"), pairs)
     write_metrics(assessments, path.with_suffix(".csv"))
     return path
 
 
-def render(assessments: Sequence[Assessment], stem: str) -> str:
+def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus] = ()) -> str:
     """Return the page as HTML; its numbers lie beside it in files of this name."""
     from markupsafe import Markup
 
+    from keel.reporting.assessment_pairs import EFFECTS
     from keel.reporting.film import BALL, BOND
     from keel.reporting.plot import DASHES
     from keel.reporting.wording import SYMBOLS, capitalised, duration, number, typeset
@@ -67,6 +70,8 @@ def render(assessments: Sequence[Assessment], stem: str) -> str:
         {"number": number, "typeset": typeset, "duration": duration, "capitalised": capitalised},
         assessments=assessments,
         probes=probes(assessments),
+        pairs=pairs,
+        effects=EFFECTS,
         symbols=SYMBOLS,
         dashes=DASHES,
         ball=BALL,

@@ -15,14 +15,19 @@ from keel.errors import DataError
 from keel.evaluation.check import CheckResult
 from keel.files import replace_file
 from keel.reporting.assessed import Assessment
+from keel.reporting.assessment_pairs import Versus
 
 HEADER = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", "passed")
 TEXTS = ("description", "structures", "versions")
 
 
-def write_json(assessments: Sequence[Assessment], path: Path) -> None:
-    """Write all but the films; what is not finite is null."""
-    content = {"keel": __version__, "assessments": [as_dict(a) for a in assessments]}
+def write_json(assessments: Sequence[Assessment], path: Path, pairs: Sequence[Versus] = ()) -> None:
+    """Write all but the films, and comparisons with the first potential; what is not finite is null."""
+    content = {
+        "keel": __version__,
+        "assessments": [as_dict(a) for a in assessments],
+        "comparisons": [pair.to_dict() for pair in pairs],
+    }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 

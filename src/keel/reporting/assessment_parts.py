@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,10 +91,13 @@ def _probe(
     name: str, anchor: str, results: list[CheckResult | None], potentials: list[str], runs: int, n_films: int
 ) -> Probe:
     found = [(p, curve) for p, result in enumerate(results) if result is not None for curve in result.curves]
-    groups: dict[tuple[str, str], list[tuple[int, Curve]]] = {}
+    # Of several potentials each condition of which there are samples has a plot of its own.
+    apart = {s.condition for r in results if r is not None for s in r.samples} if len(potentials) > 1 else set()
+    groups: dict[tuple[str, str, str], list[tuple[int, Curve]]] = {}
     for p, curve in found:
         if len(curve.x):
-            groups.setdefault((curve.x_label, curve.y_label), []).append((p, curve))
+            condition = curve.name if curve.name in apart else ""
+            groups.setdefault((curve.x_label, curve.y_label, condition), []).append((p, curve))
     films, unseen = _films(anchor, results, potentials, n_films)
     empty = [f"The curve “{curve.name}” has no points." for _, curve in found if not len(curve.x)]
     return Probe(
@@ -102,10 +105,15 @@ def _probe(
         anchor=anchor,
         cells=tuple(Cell(r, "" if r is None else deciding(r)) for r in results),
         rows=rows(results),
-        plots=tuple(plot(lines(group, potentials), runs) for group in groups.values()),
+        plots=tuple(_plot(condition, lines(group, potentials), runs) for (_, _, condition), group in groups.items()),
         films=films,
         empty=(*empty, *unseen),
     )
+
+
+def _plot(condition: str, drawn: Sequence[Line], runs: int) -> Plot:
+    found = plot(drawn, runs)
+    return replace(found, title=f"{found.title}, {condition}") if condition else found
 
 
 def deciding(result: CheckResult) -> str:

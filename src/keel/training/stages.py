@@ -90,7 +90,8 @@ def train(
     frames
         Training frames. With a teacher they are also the parents of the perturbed structures.
     strategy
-        ``"vanilla"``, ``"sam"``, ``"pretrain"``, or a :class:`Strategy`.
+        A name of :data:`~keel.training.strategies.STRATEGIES` (``"vanilla"``, ``"sam"``, ``"pretrain"``, ...), or a
+        :class:`Strategy`.
     teacher
         Labels the perturbed structures, usually ``keel.fit_eam(frames).potential``.
     validation
@@ -127,6 +128,8 @@ def train(
     keep_freed_memory()
     settings = settings or TrainingSettings()
     strategy = strategy_of(strategy)
+    if fresh and strategy.after is not None:
+        raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
     prepare(network, frames, fresh)
@@ -138,7 +141,7 @@ def train(
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     objective = fabric.setup_module(Objective(network, settings.loss))
-    work = settings.steps * settings.batch_size * sum(map(len, frames)) / len(frames)
+    work = sum(stage.steps for stage in stages) * settings.batch_size * sum(map(len, frames)) / len(frames)
     while state.stage < len(stages):
         stage = stages[state.stage]
         optimizer = _optimizer(fabric, network, settings)
@@ -239,6 +242,7 @@ def _sources(
             perturbation or PerturbationSettings(),
             cutoff=network.cutoff,
             batch_size=settings.batch_size,
+            forces_only=not strategy.teacher_energies,
             seed=seed,
         )
     return sources

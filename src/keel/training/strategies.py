@@ -20,7 +20,10 @@ class Strategy(BaseModel):
 
     pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
+    teacher_energies: bool = Field(True, description="learn the teacher's energies and stress too, not its forces only")
     sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
+    after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
+    budget: PositiveFloat = Field(1.0, description="optimiser steps, as a share of those of the settings")
 
     @property
     def needs_teacher(self) -> bool:
@@ -32,6 +35,7 @@ STRATEGIES: dict[str, Strategy] = {
     "vanilla": Strategy(),
     "sam": Strategy(sam_rho=0.005),
     "pretrain": Strategy(pretrain_share=0.15),
+    "repair": Strategy(after="vanilla", budget=0.15, replay_share=0.5),
 }
 
 
@@ -81,14 +85,15 @@ def strategy_of(strategy: str | Strategy) -> Strategy:
 
 def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
     """Divide the budget of optimiser steps into stages."""
-    pretrain_steps = round(strategy.pretrain_share * settings.steps)
-    if strategy.pretrain_share and not 0 < pretrain_steps < settings.steps:
-        raise ConfigError(f"{settings.steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
+    steps = max(1, round(strategy.budget * settings.steps))
+    pretrain_steps = round(strategy.pretrain_share * steps)
+    if strategy.pretrain_share and not 0 < pretrain_steps < steps:
+        raise ConfigError(f"{steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
     stages = []
     if pretrain_steps:
         rate = settings.pretrain_learning_rate or settings.learning_rate
         stages.append(Stage("pretrain", pretrain_steps, rate, 1.0, None))
     stages.append(
-        Stage("train", settings.steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho)
+        Stage("train", steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho)
     )
     return stages

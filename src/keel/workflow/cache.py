@@ -49,6 +49,10 @@ class StageCache:
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether a stage of that name is done, for whatever inputs."""
+        return any((self.root / "stages" / kind).glob(f"{name}-*/done.json"))
+
 
 def seconds_of(folder: Path) -> float:
     """Return how long a finished stage took."""

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 
+import numpy as np
+
+from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
 from keel.atoms.read import read
-from keel.atoms.splits import Split, sample, split, split_in_time
+from keel.atoms.splits import Keys, Split, sample, split, split_in_time
 from keel.config import DataSettings, SplitSettings
 from keel.datasets import phosphorus
+from keel.errors import ConfigError
 
 
 def read_data(settings: DataSettings, base: Path) -> list[Frame]:
-    """Return the labelled frames of all files; ``"phosphorus"`` is the embedded set, paths start from ``base``."""
+    """Return the labelled frames of all files; ``"phosphorus"`` is the embedded set, paths start from ``base``.
+
+    Raises
+    ------
+    ConfigError
+        If no frame is made of the chosen elements.
+    """
     frames: list[Frame] = []
     for name in settings.files:
         frames += phosphorus() if name == "phosphorus" else read(base / name)
-    return frames
+    if settings.elements is None:
+        return frames
+    chosen = [atomic_number(element) for element in settings.elements]
+    found = [frame for frame in frames if np.isin(frame.numbers, chosen).all()]
+    if not found:
+        raise ConfigError(f"data.elements: none of {len(frames)} frames is made of {', '.join(settings.elements)}")
+    return found
 
 
 def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
     """Divide the frames, and thin out each part to its number of frames."""
+    by = group_key(settings)
     if settings.by == "start":
-        parts = split_in_time(frames, settings.train, settings.validation, by=settings.group, gap=settings.gap)
+        parts = split_in_time(frames, settings.train, settings.validation, by=by, gap=settings.gap)
     else:
-        by = None if settings.by == "frame" else settings.by
         parts = split(frames, settings.train, settings.validation, settings.test, by=by, seed=settings.seed)
-    by = settings.group if settings.by == "start" else by
     thinned = (
         part if number is None or number >= len(part) else sample(part, number, by=by, seed=settings.seed)
         for part, number in (
@@ -39,6 +56,21 @@ def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
     return Split(*thinned)
 
 
+def group_key(settings: SplitSettings) -> Keys | None:
+    """Return the keys of the frames' info that name their group, or None."""
+    return settings.group if settings.by == "start" else None if settings.by == "frame" else settings.by
+
+
+def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[tuple[int, int]]:
+    """Return the pairs of elements that most frames hold, or all pairs of the elements, by atomic number."""
+    sets = [sorted(set(frame.numbers.tolist())) for frame in frames]
+    counts = Counter(pair for elements in sets for pair in combinations_with_replacement(elements, 2))
+    everything = combinations_with_replacement(sorted(set().union(*sets)), 2)
+    # Of equal counts the lighter pair.
+    ranked = sorted(everything, key=lambda pair: (-counts[pair], pair))
+    return sorted(ranked[:number])
+
+
 def describe_split(settings: SplitSettings) -> str:
     """Return one sentence that says how the data were divided."""
     if settings.by == "start":
@@ -46,4 +78,5 @@ def describe_split(settings: SplitSettings) -> str:
         return f"The first frames{of_each} train, the next choose the weights, the rest test."
     if settings.by == "frame":
         return "Frames were drawn at random; neighbouring frames of one run may stand in different parts."
-    return f"Divided by {settings.by}: no {settings.by} of the test was trained on."
+    keys = settings.by if isinstance(settings.by, str) else " or ".join(settings.by)
+    return f"Divided by {keys}: none of the test was trained on."

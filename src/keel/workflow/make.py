@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from inspect import isabstract
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from keel.potentials.dimer import dimer
 from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
+from keel.training.strategies import stages_of
 from keel.workflow.records import write_csv, write_json
 
 
-def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
-    """Fit the EAM to the training frames, or take what is given instead, and note its errors on all frames."""
+def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Sequence[tuple[int, int]]) -> None:
+    """Fit the EAM to the training frames, or take what is given instead; note its errors and the parts of dimers."""
     started = time.perf_counter()
     warnings: Sequence[str] = ()
     without_data: Sequence[str] = ()
@@ -46,8 +47,7 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split) -> None:
     }
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     write_json(folder / "fit.json", {**errors, **notes})
-    elements = teacher.elements or elements_of([*split.train, *split.validation, *split.test])
-    write_decomposition(folder / "decomposition.csv", teacher, elements)
+    write_decomposition(folder / "decomposition.csv", teacher, pairs)
 
 
 def given_teacher(settings: TeacherSettings) -> Potential:
@@ -98,44 +98,44 @@ def train_network(
     strategy: str,
     seed: int,
     split: Split,
-    teacher: Path | None,
+    *,
+    teacher: Path | None = None,
+    before: Path | None = None,
 ) -> None:
-    """Train one network with one strategy; goes on from a checkpoint."""
+    """Train one network with one strategy; goes on from a checkpoint.
+
+    ``before`` is the folder in which the network that it starts from was trained; what that cost is added.
+    """
     model = build_network(network, elements_of([*split.train, *split.validation, *split.test]), seed)
-    title = f"    train  {network.label}-{strategy}-seed{seed}"
-    with bar(title, config.training.steps) as advance:
+    title, settings = f"    train  {network.label}-{strategy}-seed{seed}", config.training_of(network)
+    steps = sum(stage.steps for stage in stages_of(config.strategy(strategy), settings))
+    with bar(title, steps) as advance:
         result = train(
             model,
             split.train,
             strategy=config.strategy(strategy),
             teacher=None if teacher is None else load_teacher(teacher, config.teacher),
             validation=split.validation,
-            settings=config.training,
+            settings=settings,
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
             fresh=network.start is None,
-            on_step=lambda row: advance(
-                row["taken"], config.training.steps, f"{row['stage']}, loss {row['total']:.3f}"
-            ),
+            on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
         )
     result.potential.save(str(folder / "potential.safetensors"))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    cost = {
-        "pretrain_steps": result.pretrain_steps,
-        "train_steps": result.train_steps,
-        "gradient_evaluations": result.gradient_evaluations,
-        "seconds": result.seconds,
-        "peak_memory_mb": peak_memory_mb(),
-    }
-    write_json(folder / "training.json", cost)
+    earlier = {} if before is None else json.loads((before / "training.json").read_text())
+    names = ("pretrain_steps", "train_steps", "gradient_evaluations", "seconds")
+    cost = {name: getattr(result, name) + earlier.get(name, 0) for name in names}
+    write_json(folder / "training.json", {**cost, "peak_memory_mb": peak_memory_mb()})
 
 
-def write_decomposition(path: Path, teacher: Potential, elements: Iterable[int]) -> None:
-    """Write the energy of two atoms of each pair of elements, and what it consists of if the teacher is an EAM."""
+def write_decomposition(path: Path, teacher: Potential, pairs: Iterable[tuple[int, int]]) -> None:
+    """Write the energy of two atoms of each pair, and what it consists of if the teacher is an EAM."""
     distances = torch.arange(0.1, 8.0 + 1e-9, 0.02, dtype=torch.float64)
     rows: list[tuple[Any, ...]] = []
-    for a, b in combinations_with_replacement(elements, 2):
+    for a, b in pairs:
         try:
             d = dimer(teacher.double(), a, b, distances)
         except ConfigError:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from keel.atoms.frame import Frame
+from keel.atoms.splits import Keys, group_frames
 from keel.atoms.write import write
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.dynamics.simulate import default_timestep
-from keel.evaluation import accuracy, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation import RDF, accuracy, dimers, rdf, rdf_error, rdf_error_percent
 from keel.potentials import Potential
 from keel.progress import bar
 from keel.workflow.records import finite, write_csv, write_json
@@ -107,10 +110,12 @@ def measure_rdf(
     evaluation: EvaluationSettings,
     settings: StabilitySettings,
     title: str,
+    by: Keys | None = None,
 ) -> None:
     """Compare g(r) of MD at the data's own temperature with that of the DFT frames that it starts from.
 
-    The first third of each run is left out; a run that fails counts until then.
+    The first third of each run is left out; a run that fails counts until then. How far two halves of the DFT frames
+    are apart, the earlier and the later of each group, is the floor below which no simulation can be expected.
     """
     starts = evenly(frames, evaluation.rdf_runs)
     temperature = evaluation.rdf_temperature
@@ -128,25 +133,18 @@ def measure_rdf(
         )
     recorded = [s.frame for run in runs for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3]
     content: dict[str, Any] = {"temperature_k": temperature, "failed_runs": sum(not r.survived for r in runs)}
-    if recorded:
-        reference, simulated = rdf(frames), rdf(recorded)
-        fu, percent = rdf_error(reference, simulated), rdf_error_percent(reference, simulated)
-        content["errors"] = {pair: {"fu": fu[pair], "percent": percent[pair]} for pair in reference.pairs}
-        rows = [
-            (pair, r, g, h)
-            for pair in reference.pairs
-            for r, g, h in zip(reference.r, reference.g[pair], simulated.g[pair], strict=True)
-        ]
-        write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), rows)
-    else:
-        content["errors"] = {}
-        write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), [])
+    simulated = rdf(recorded) if recorded else None
+    reference = rdf(frames) if evaluation.rdf_reference else None
+    content["errors"] = _differences(reference, simulated) if reference and simulated else {}
+    halves = _halves(frames, by) if evaluation.rdf_reference else ([], [])
+    content["floor"] = _differences(*map(rdf, halves)) if all(halves) else {}
     write_json(folder / "rdf.json", content)
+    write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), _rdf_rows(reference, simulated))
 
 
-def measure_dimers(folder: Path, potential: Potential) -> None:
-    """Curves of every pair of elements, with their metrics."""
-    curves = dimers(potential)
+def measure_dimers(folder: Path, potential: Potential, pairs: Sequence[tuple[int, int]]) -> None:
+    """Curves of pairs of elements, with their metrics."""
+    curves = dimers(potential, pairs=pairs)
     rows = [
         (name, f"{r:.6g}", f"{e:.9g}", f"{f:.9g}")
         for name, curve in curves.items()
@@ -155,6 +153,34 @@ def measure_dimers(folder: Path, potential: Potential) -> None:
     write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
     metrics = {name: curve.metrics() for name, curve in curves.items()}
     write_json(folder / "dimers.json", finite(metrics))
+
+
+def _differences(reference: RDF, other: RDF) -> dict[str, dict[str, float]]:
+    """Return how far two sets of g(r) are apart, by pair."""
+    fu, percent = rdf_error(reference, other), rdf_error_percent(reference, other)
+    return {pair: {"fu": fu[pair], "percent": percent[pair]} for pair in reference.pairs if pair in fu}
+
+
+def _halves(frames: Sequence[Frame], by: Keys | None) -> tuple[list[Frame], list[Frame]]:
+    """Return the earlier and the later frames of each group."""
+    groups = [list(frames)] if by is None else list(group_frames(frames, by).values())
+    return (
+        [frame for group in groups for frame in group[: len(group) // 2]],
+        [frame for group in groups for frame in group[len(group) // 2 :]],
+    )
+
+
+def _rdf_rows(reference: RDF | None, simulated: RDF | None) -> list[tuple[str, float, float, float]]:
+    """Return g(r) of each pair in rows; NaN where there is no reference."""
+    if simulated is None:
+        return []
+    unknown = np.full(len(simulated.r), np.nan)
+    known = {} if reference is None else reference.g
+    return [
+        (pair, *row)
+        for pair in simulated.pairs
+        for row in zip(simulated.r, known.get(pair, unknown), simulated.g[pair], strict=True)
+    ]
 
 
 def evenly(items: Sequence[Item], n: int) -> list[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from keel.config import NetworkSettings, RunSettings
 from keel.potentials import Potential, load
 from keel.workflow import make, measure
 from keel.workflow.cache import StageCache
-from keel.workflow.data import describe_split, read_data, split_frames
+from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
 from keel.workflow.records import write_json
 
 ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
@@ -61,6 +61,8 @@ class Pipeline:
         self.data = self.cache.stage(
             "data", config.name, {"frames": fingerprint(self.split)}, lambda f: self._describe_data(f, frames)
         )
+        dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
+        self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
         self.cells = [Cell(n, s, k) for n in config.networks for s in config.strategies for k in config.seeds]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -70,25 +72,40 @@ class Pipeline:
     def teacher(self) -> Path:
         """Fit the teacher."""
         settings = self.config.teacher
-        inputs: dict[str, Any] = {"data": self.data.name, "teacher": settings.model_dump()}
+        inputs: dict[str, Any] = {"data": self.data.name, "teacher": settings.model_dump(), "pairs": self.pairs}
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
             inputs["content"] = file_hash(Path(str(settings.file)))
         return self.cache.stage(
-            "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split)
+            "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
+
+    @property
+    def waves(self) -> list[list[Cell]]:
+        """The cells, those that go on from trained networks of others after these."""
+        depth: dict[str, int] = {}
+        for name in self.config.strategies:
+            after = self.config.strategy(name).after
+            depth[name] = 0 if after is None else depth[after] + 1
+        return [[c for c in self.cells if depth[c.strategy] == d] for d in range(max(depth.values()) + 1)]
 
     def train(self, cell: Cell) -> Path:
         """Train a network."""
         config, strategy, network = self.config, self.config.strategy(cell.strategy), self._located(cell.network)
+        before = None if strategy.after is None else self.train(replace(cell, strategy=strategy.after))
+        if before is not None:
+            started = {"start": str(before / "potential.safetensors"), "name": network.label}
+            network = NetworkSettings(**started, training=network.training)
         inputs = {
             "data": self.data.name,
-            "network": cell.network.model_dump(),
+            "network": cell.network.model_dump(exclude={"training"}),
             "strategy": strategy.model_dump(),
-            "training": config.training.model_dump(),
+            "training": config.training_of(cell.network).model_dump(),
             "seed": cell.seed,
         }
-        if network.start is not None:
+        if before is not None:
+            inputs["before"] = before.name
+        elif network.start is not None:
             inputs["start"] = file_hash(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
@@ -97,7 +114,9 @@ class Pipeline:
             "train",
             cell.name,
             inputs,
-            lambda f: make.train_network(f, config, network, cell.strategy, cell.seed, self.split, teacher),
+            lambda f: make.train_network(
+                f, config, network, cell.strategy, cell.seed, self.split, teacher=teacher, before=before
+            ),
         )
 
     def rung(self, network: NetworkSettings) -> Path:
@@ -119,7 +138,7 @@ class Pipeline:
         rung = json.loads((self.rung(cell.network) / "rung.json").read_text())
         potential, evaluation, md = potential_of(trained), config.evaluation, config.md
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
-        with_md = {**inputs, "md": md.model_dump()}
+        with_md, by = {**inputs, "md": md.model_dump()}, group_key(config.data.split)
         stages = {
             "train": trained,
             "accuracy": self.cache.stage(
@@ -136,12 +155,15 @@ class Pipeline:
             stages["rdf"] = self.cache.stage(
                 "rdf",
                 cell.name,
-                {**with_md, "evaluation": evaluation.model_dump()},
-                lambda f: measure.measure_rdf(f, potential, test, evaluation, md, cell.name),
+                {**with_md, "evaluation": evaluation.model_dump(), "by": by},
+                lambda f: measure.measure_rdf(f, potential, test, evaluation, md, cell.name, by),
             )
         if evaluation.dimers:
             stages["dimers"] = self.cache.stage(
-                "dimers", cell.name, inputs, lambda f: measure.measure_dimers(f, potential)
+                "dimers",
+                cell.name,
+                {**inputs, "pairs": self.pairs},
+                lambda f: measure.measure_dimers(f, potential, self.pairs),
             )
         record: Record = {"network": cell.network.label, "strategy": cell.strategy, "seed": cell.seed}
         return record | {"rdf": None, "dimers": None} | {k: self._relative(v) for k, v in stages.items()}

@@ -61,8 +61,9 @@ def run(config: RunSettings, folder: str | Path, *, base: str | Path = ".", work
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     write_json(root / "versions.json", versions(workers))
     pipeline.teacher()
-    for _ in for_each(pipeline, "train", pipeline.cells, workers):
-        pass
+    for wave in pipeline.waves:
+        for _ in for_each(pipeline, "train", wave, workers):
+            pass
     for network in config.networks:
         pipeline.rung(network)
     records = []

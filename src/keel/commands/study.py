@@ -1,0 +1,44 @@
+"""``keel study``: many runs, one result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def study(
+    folder: Annotated[Path, typer.Argument(help="Folder of configurations (*.yaml).", metavar="DIR")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run folders, tables and figures; default: runs/ and DIR's name.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data files; default: where the configurations say.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Only write tables, figures and page anew, of what is done.")
+    ] = False,
+) -> None:
+    """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.
+
+    May take days: stop it whenever you like, and the same command goes on. Each run leaves its own report too.
+
+    Example: keel study examples/study/laptop --data ../shared/data --workers 2
+    """
+    from keel.progress import console
+    from keel.reporting.study import write_study
+    from keel.workflow.study import members, progress_table
+    from keel.workflow.study import study as perform
+
+    place = out or Path("runs") / folder.resolve().name
+    if tables:
+        typer.echo(f"page: {write_study(place)}")
+        return
+    runs = members(folder, place, data)
+    if status:
+        console.print(progress_table(runs))
+        return
+    typer.echo(f"page: {perform(runs, workers=workers)}")

@@ -1,0 +1,170 @@
+"""What ``keel study`` does: a run for each configuration of a folder, and what they show together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.live import Live
+from rich.table import Table
+
+from keel.config import NetworkSettings, RunSettings, read_config
+from keel.errors import ConfigError, DataError, KeelError
+from keel.progress import console, without_bars
+from keel.workflow.cache import StageCache
+from keel.workflow.run import run
+
+REFRESH = 5.0
+"""Seconds between two looks at what is done."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a study.
+
+    Parameters
+    ----------
+    path
+        Its configuration file.
+    config
+        What that says.
+    folder
+        The run folder.
+    """
+
+    path: Path
+    config: RunSettings
+    folder: Path
+
+    def done(self, network: NetworkSettings, strategy: str) -> tuple[int, int]:
+        """Return how many seeds are trained, and how many of them simulated."""
+        names = [f"{network.label}-{strategy}-seed{seed}" for seed in self.config.seeds]
+        cache = StageCache(self.folder)
+        trained, simulated = (sum(cache.has(kind, name) for name in names) for kind in ("train", "stability"))
+        return trained, simulated
+
+
+def members(folder: str | Path, out: str | Path, data: str | Path | None = None) -> list[Member]:
+    """Return the runs of a study: a configuration ``folder/NAME.yaml`` each, with the run folder ``out/NAME``.
+
+    Parameters
+    ----------
+    folder, out
+        Where configurations are, and results go.
+    data
+        Folder in which, or below which, the data files are found by their names; None: where configurations say.
+
+    Raises
+    ------
+    ConfigError
+        If there is no configuration, or one is damaged.
+    DataError
+        If a data file is not there.
+    """
+    paths = sorted(Path(folder).glob("*.yaml"))
+    if not paths:
+        raise ConfigError(f"{folder}: there is no configuration (*.yaml) to run")
+    return [Member(p, _with_data(read_config(p), p, data), Path(out) / p.stem) for p in paths]
+
+
+def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
+    """Perform every run of a study, then write its tables, figures and page.
+
+    Runs that were interrupted go on where they stopped; what is finished costs nothing. A run that cannot be done, for
+    want of its data or because training fails, is told at the end, and the others are done.
+
+    Parameters
+    ----------
+    runs
+        See :func:`members`.
+    workers
+        See :func:`~keel.workflow.run.run`.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    KeelError
+        Naming the runs that could not be done.
+    """
+    from keel.reporting.study import write_study
+
+    problems: dict[str, KeelError] = {}
+    with _on_one_screen(runs):
+        for member in runs:
+            try:
+                run(member.config, member.folder, base=member.path.parent, workers=workers)
+            except KeelError as error:
+                problems[member.path.name] = error
+    page = write_study(runs[0].folder.parent)
+    if problems:
+        raise KeelError("; ".join(f"{name}: {error}" for name, error in problems.items()))
+    return page
+
+
+def progress_table(runs: Sequence[Member]) -> Table:
+    """Return what is done of a study: a row for each network of each run, a column for each strategy."""
+    strategies = list(dict.fromkeys(s for m in runs for s in m.config.strategies))
+    table = Table("run", "network", *strategies, caption=f"seeds trained, simulated; {_megabytes(runs):.0f} MB on disk")
+    for member in runs:
+        for network in member.config.networks:
+            cells = [_cell(member, network, s) if s in member.config.strategies else "" for s in strategies]
+            table.add_row(member.path.stem, network.label, *cells)
+    return table
+
+
+def _cell(member: Member, network: NetworkSettings, strategy: str) -> str:
+    trained, simulated = member.done(network, strategy)
+    wanted = len(member.config.seeds)
+    colour = "green" if simulated == wanted else "yellow" if trained else "dim"
+    return f"[{colour}]{trained}, {simulated} of {wanted}[/]"
+
+
+def _megabytes(runs: Sequence[Member]) -> float:
+    return sum(p.stat().st_size for m in runs for p in m.folder.rglob("*") if p.is_file()) / 1e6
+
+
+@contextmanager
+def _on_one_screen(runs: Sequence[Member]) -> Iterator[None]:
+    """Keep the table of progress below all other lines while the block runs; in a log file, show it at the end."""
+    if not console.is_terminal:
+        yield
+        console.print(progress_table(runs))
+        return
+    without_bars()
+    ended = threading.Event()
+    with Live(progress_table(runs), console=console, auto_refresh=False) as live:
+
+        def refresh() -> None:
+            while not ended.wait(REFRESH):
+                live.update(progress_table(runs), refresh=True)
+
+        thread = threading.Thread(target=refresh, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            live.update(progress_table(runs), refresh=True)
+
+
+def _with_data(config: RunSettings, path: Path, data: str | Path | None) -> RunSettings:
+    """Return the configuration with the places of its files; ``"phosphorus"`` is no file."""
+    if data is None:
+        return config
+    files = [name if name == "phosphorus" else _found(Path(name).name, Path(data), path) for name in config.data.files]
+    return config.model_copy(update={"data": config.data.model_copy(update={"files": files})})
+
+
+def _found(name: str, data: Path, path: Path) -> str:
+    places = sorted(data.rglob(name))
+    if not places:
+        raise DataError(f"{path}: there is no {name} in {data}; name the folder of the data with --data")
+    return str(places[0].resolve())
