@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import keel
@@ -13,6 +16,7 @@ from keel.cli import app
 from keel.errors import DataError
 from keel.evaluation import accuracy
 from keel.potentials import LennardJones
+from keel.potentials.batches import groups
 from simulated import argon, molecule
 
 LJ = LennardJones(cutoff=6.0)
@@ -99,3 +103,12 @@ def test_command(tmp_path):
     assert answer["force_mae_mev_per_angstrom"] == pytest.approx(10.0)
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0 and "meV/atom" in shown.output and "Ar" in shown.output
+
+
+@given(st.lists(st.integers(1, 50)), st.integers(1, 60))
+def test_groups_keep_order_and_bound(sizes, most):
+    found = list(groups(iter(sizes), int, most))
+    assert [size for group in found for size in group] == sizes
+    assert all(sum(group) <= most or len(group) == 1 for group in found)
+    # No group could have taken the first of the next one.
+    assert all(sum(group) + following[0] > most for group, following in pairwise(found))

@@ -150,6 +150,21 @@ class TestCommand:
         assert self.run(*arguments)[0] == 0
         assert [p.stat().st_mtime_ns for p in stages] == before
 
+    def test_what_is_finished_is_shown_without_opening_anything(self, files, tmp_path, monkeypatch):
+        arguments = ([Opening(str(files[0]))], Material(files[1]), QUICK, tmp_path / "out")
+        first = assess(*arguments).with_suffix(".csv").read_text()
+        shown = json.loads((tmp_path / "out" / "assessment.json").read_text())["assessments"][0]
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("opened again")
+
+        monkeypatch.setattr(rooms, "open_potential", refuse)
+        monkeypatch.setattr(Assessing, "_frames", refuse)
+        assert assess(*arguments).with_suffix(".csv").read_text() == first
+        again = json.loads((tmp_path / "out" / "assessment.json").read_text())["assessments"][0]
+        assert again["description"] == shown["description"] and again["description"]["Type"] == "EAM"
+        assert again["structures"] == shown["structures"] and again["structures"]["Structures"] == str(files[1])
+
     def test_compares_several(self, files, tmp_path):
         potential, data = files
         code, _ = self.run(
@@ -196,6 +211,7 @@ class TestCommand:
             (["no.such.Calculator"], "cannot be imported"),
             (["ase.calculators.emt.EMT"], "name structures with --data, or some elements with --elements"),
             (["x.json", "--probes", "dreams"], "there are no probes dreams; choose from stability"),
+            (["x.json", "--probes", ","], "no probes are named; choose from stability"),
             (["x.json", "--temperatures", "hot"], "temperatures"),
             (["ase.calculators.emt.EMT", "--elements", "Cu", "--device", "no"], "the device 'no' cannot be used here"),
             (["x.json", "--arguments", "["], "not JSON"),

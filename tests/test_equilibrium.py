@@ -22,7 +22,7 @@ from keel.errors import ConfigError, DataError, UnavailableError
 from keel.evaluation import NotRelaxedError, elastic, equation_of_state, phonons, relaxation, relaxed, vacancy
 from keel.evaluation.equation_of_state import BirchMurnaghan, fit_birch_murnaghan
 from keel.evaluation.phonons import harmonic_phonons
-from keel.evaluation.relaxation import repetitions
+from keel.evaluation.relaxation import relaxed_once, repetitions
 from keel.potentials import LennardJones
 from keel.potentials.external import ASEPotential
 
@@ -110,6 +110,33 @@ class TestRelaxation:
     def test_steps_that_do_not_suffice(self):
         with pytest.raises(NotRelaxedError, match="after 2 steps"):
             relaxed(LennardJones(), fcc(5.0), max_steps=2)
+
+    @pytest.mark.parametrize("flaw", ["", "rises"])
+    def test_once_is_enough(self, flaw):
+        """A rest that was found, or not found, is not looked for again, and probes say the same of it."""
+
+        class Counting(Broken):
+            calls = 0
+
+            def pair_energy(self, r, first, second):
+                Counting.calls += 1
+                phi, slope = super().pair_energy(r, first, second)
+                return (phi, slope) if self.flaw == "" else (-phi, -slope)
+
+        potential, teacher, frame, relax = Counting(flaw), Counting(""), fcc(5.2), relaxed_once()
+        probes = [lambda **how: relaxation(potential, frame, **how)]
+        probes += [lambda probe=p, **how: probe(potential, frame, reference=teacher, **how)
+                   for p in (equation_of_state, elastic)]  # fmt: skip
+        results, calls = [], []
+        for how in ({"relax": relax}, {}):
+            Counting.calls = 0
+            results.append([probe(**how).to_dict() for probe in probes])
+            calls.append(Counting.calls)
+        assert results[0] == results[1] and calls[0] < calls[1]
+        assert {r["outcome"] for r in results[0]} == ({"passed"} if flaw == "" else {"failed"})
+        Counting.calls = 0
+        probes[0](relax=relax)
+        assert Counting.calls == 1  # to see whether there is a stress
 
     @pytest.mark.parametrize("probe", [equation_of_state, elastic, vacancy])
     def test_molecules_are_skipped_and_strangers_refused(self, probe):

@@ -2,6 +2,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from ase.geometry import find_mic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,28 @@ def test_closest_pair_equals_a_search_over_all_images(seed, periodic):
         for j in range(i)
     )
     assert closest_pair(frame).ratio == pytest.approx(best)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([(1, 1, 1), (1, 0, 1), (0, 0, 1), (0, 0, 0)]))
+def test_large_structures_have_the_closest_pair_of_a_comparison_of_all(seed, pbc):
+    rng = np.random.default_rng(seed)
+    cell = 24.0 * np.eye(3) + rng.uniform(-8, 8, (3, 3))
+    numbers = rng.choice([1, 14, 55], size=600)
+    frame = Frame(numbers, rng.uniform(-1, 2, (600, 3)) @ cell, cell, np.array(pbc, dtype=bool))
+    i, j = np.triu_indices(600, k=1)
+    vectors, distances = find_mic(frame.positions[j] - frame.positions[i], cell, frame.pbc)
+    best = int(np.argmin(distances / (COVALENT_RADII[numbers[i]] + COVALENT_RADII[numbers[j]])))
+    found = closest_pair(frame)
+    assert (found.i, found.j, found.distance) == (i[best], j[best], pytest.approx(distances[best]))
+    assert np.allclose(found.vector, vectors[best])
+
+
+def test_atoms_that_flew_away_have_a_closest_pair():
+    positions = np.random.default_rng(0).uniform(0, 30, (600, 3))
+    positions[7, 0] = 1e9
+    pair = closest_pair(Frame(np.full(600, 14), positions))
+    assert 7 not in (pair.i, pair.j) and pair.distance < 2.0
 
 
 @settings(max_examples=30, deadline=None)

@@ -17,7 +17,7 @@ from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError
 from keel.evaluation import bond_angles, density, diffusion, pair_structure
 from keel.evaluation.angles import angle_distribution, angles, bond_matrix, first_minimum, pairs_of_a_kind, usual_bonds
-from keel.evaluation.density import GRAMS_PER_CM3, block_error
+from keel.evaluation.density import GRAMS_PER_CM3, block_error, reference_volumes
 from keel.evaluation.diffusion import mean_squared_displacement, unwrapped
 from simulated import argon, frame_of, molecule
 from test_barostat import IdealGas
@@ -420,7 +420,7 @@ def at_rest() -> float:
 def test_cold_argon_has_the_volume_of_least_energy(at_rest):
     """At 3 K thermal expansion is 0.3 %; a run that starts 4 % too large in length finds it again."""
     frames = [argon(2, rattle=0.01, a=a) for a in (at_rest, 1.02 * at_rest)]
-    reference = [argon(1, rattle=0.0, a=at_rest)]
+    reference = [argon(1, rattle=0.0, a=a * at_rest) for a in (0.999, 1.001)]
     result = density(LJ, frames, temperature=3.0, length_fs=4000.0, reference_frames=reference, discard=0.5, **NPT)
     assert result.outcome == "passed", result.verdict
     assert result["volume"] == pytest.approx(at_rest**3 / 4, rel=0.008)
@@ -431,10 +431,35 @@ def test_cold_argon_has_the_volume_of_least_energy(at_rest):
 def test_another_volume_and_a_failed_run_fail(at_rest):
     large = [argon(2, rattle=0.01, a=1.1 * at_rest)]
     result = density(LJ, large, temperature=3.0, length_fs=3000.0, discard=0.5, **NPT)
-    assert result.outcome == "failed" and "volume from the reference's" in result.verdict
+    assert result.outcome == "failed" and "volume from the start's" in result.verdict
     squeezed = [argon(2, rattle=0.0, a=0.4 * at_rest)]
     result = density(LJ, squeezed, temperature=3.0, length_fs=100.0, **NPT)
     assert result.outcome == "failed" and "runs that failed 1" in result.verdict
+
+
+def test_a_reference_of_constant_volume_is_not_compared_with():
+    """Also where it holds several structures one after the other, each in its cell."""
+    short = {"temperature": 3.0, "length_fs": 40.0, **NPT}
+    held = [argon(1, rattle=0.1, seed=k, a=5.0 if k < 5 else 5.3) for k in range(10)]
+    for reference in (held[:1], held[:5], held):
+        result = density(LJ, [argon(2)], reference_frames=reference, **short)
+        assert "constant volume" in result.verdict and abs(result["volume from the start's"]) < 5.0
+    moving = [argon(1, a=4.4 + 0.01 * k) for k in range(10)]
+    found = density(LJ, [argon(2)], reference_frames=moving, **short)
+    assert found.outcome == "failed" and found["volume from the reference's"] > 10.0
+
+
+def test_each_structure_has_its_reference_volume():
+    def of(name, sizes):
+        return [argon(1, rattle=0.0, a=a).replace(info={"phase": name}) for a in sizes]
+
+    reference = [*of("wide", (5.4, 5.5, 5.6)), *of("dense", (5.0, 5.1))]
+    starts = [*of("dense", [5.2]), *of("wide", [5.2]), *of("dense", [5.3])]
+    wide, dense = (np.mean(np.array(sizes) ** 3) / 4 for sizes in ((5.4, 5.5, 5.6), (5.0, 5.1)))
+    assert reference_volumes(starts, reference, "phase") == pytest.approx([dense, wide, dense])
+    with pytest.raises(DataError, match="no reference frame for phase wide"):
+        reference_volumes(starts, of("dense", (5.0, 5.1)), "phase")
+    assert reference_volumes(starts, [*of("wide", (5.4, 5.5)), *of("dense", (5.0, 5.0))], "phase") is None
 
 
 def test_mistakes_of_density_are_named():

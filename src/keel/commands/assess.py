@@ -20,7 +20,10 @@ def assess(
         Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Frames at --temperature, e.g. of DFT, to compare distances and angles with.")
+        Path | None,
+        typer.Option(
+            help="Frames at --temperature, e.g. of DFT, to compare distances, angles and, of NPT, volumes with."
+        ),
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Key of the frames that names their structure, where --reference has several.")
@@ -30,6 +33,9 @@ def assess(
     ] = None,
     beside: Annotated[
         str | None, typer.Option(help="A potential to compare equilibrium, dimers and bonds with, e.g. the teacher.")
+    ] = None,
+    dimers: Annotated[
+        Path | None, typer.Option(help="Labelled frames of two atoms, e.g. of DFT, to compare dimers with.")
     ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
@@ -87,7 +93,7 @@ def assess(
     }
     page = assess(
         [Opening(name, given, trust) for name in potentials],
-        Material(data, reference, crystal, tuple(_names(elements))),
+        Material(data, reference, crystal, dimers, tuple(_names(elements))),
         parse(AssessmentSettings, settings, "keel assess"),
         out,
         teacher=None if beside is None else Opening(beside, trusted=trust),

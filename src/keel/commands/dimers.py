@@ -20,6 +20,9 @@ def dimers(
         str | None,
         typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Labelled frames of two atoms, e.g. of DFT, to compare with.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
@@ -27,26 +30,50 @@ def dimers(
 
     A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
     0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9
-    covalent to 3.1 van der Waals radii. As JSON, like pairs also have the metrics of two public leaderboards, each at
-    its own distances.
+    covalent to 3.1 van der Waals radii. With --reference, its points are drawn and the root mean square difference of
+    energies around the bond is given. As JSON, like pairs also have the metrics of two public leaderboards, each at its
+    own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
+    from keel.atoms.read import read
     from keel.evaluation.dimers import dimers as all_dimers
     from keel.evaluation.dimers import write_curves
+    from keel.evaluation.labelled_dimers import dimer_curves_of
     from keel.potentials.files import load
 
     model = load(potential)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
+    given = {} if reference is None else dimer_curves_of(read(reference, require=("energy",)))
     curves = all_dimers(model, chosen)
+    differences = _differences(model, curves, given)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
-        _draw(curves, out / "dimers.png")
+        _draw(curves, given, out / "dimers.png")
     if as_json:
-        typer.echo(json.dumps(_without_nan(_metrics(model, curves)), indent=1))
+        metrics = _metrics(model, curves)
+        for name, value in differences.items():
+            metrics[name]["reference"] = {"rms_difference_ev": value}
+        typer.echo(json.dumps(_without_nan(metrics), indent=1))
     else:
-        _show(curves)
+        _show(curves, differences)
+
+
+def _differences(
+    potential: Potential, curves: dict[str, DimerCurve], reference: dict[str, DimerCurve]
+) -> dict[str, float]:
+    import torch
+
+    from keel.errors import DataError
+    from keel.evaluation.diatomics import bonding_difference
+    from keel.potentials.convert import converted
+
+    model = converted(potential, torch.float64)
+    found = {name: bonding_difference(model, curve) for name, curve in reference.items() if name in curves}
+    if reference and not found:
+        raise DataError(f"--reference holds dimers of {', '.join(reference)}, none of which is drawn")
+    return found
 
 
 def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, float]]]:
@@ -65,7 +92,7 @@ def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, d
     return found
 
 
-def _show(curves: dict[str, DimerCurve]) -> None:
+def _show(curves: dict[str, DimerCurve], differences: dict[str, float]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -78,14 +105,17 @@ def _show(curves: dict[str, DimerCurve]) -> None:
         "repulsive\nfrom (Å)": "repulsive_from_angstrom",
     }
     table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    if differences:
+        table.add_column("from reference\n(RMS, eV)")
     for name, curve in curves.items():
         full, window = curve.metrics(), curve.window_metrics()
         values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]
+        values += [differences.get(name, math.nan)] if differences else []
         table.add_row(name, *("-" if math.isnan(v) else f"{v:.4g}" for v in values))
     Console(highlight=False).print(table)
 
 
-def _draw(curves: dict[str, DimerCurve], path: Path) -> None:
+def _draw(curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -99,6 +129,9 @@ def _draw(curves: dict[str, DimerCurve], path: Path) -> None:
         axis.remove()
     for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
         axis.plot(curve.r, curve.energy, color="#0072B2")
+        if name in reference:
+            axis.plot(reference[name].r, reference[name].energy, ".", color="#D55E00", label="reference")
+            axis.legend()
         axis.axhline(0.0, color="0.7", linewidth=0.8)
         axis.set(title=name, xlabel="r (Å)", ylabel="E (eV)", xlim=(0, curve.r[-1]))
         # Walls of 1e4 eV and wells of a few eV on one axis.

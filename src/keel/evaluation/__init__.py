@@ -18,6 +18,7 @@ from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.invariance import invariance
 from keel.evaluation.jacobian import jacobian_symmetry
+from keel.evaluation.labelled_dimers import dimer_curves_of
 from keel.evaluation.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
 from keel.evaluation.lifetimes import Lifetimes
 from keel.evaluation.locality import extensivity, locality
@@ -59,6 +60,7 @@ __all__ = [
     "diatomics",
     "diffusion",
     "dimer_curve",
+    "dimer_curves_of",
     "dimers",
     "elastic",
     "equation_of_state",

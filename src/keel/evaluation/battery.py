@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,6 +17,7 @@ from keel.evaluation.conservation import force_consistency, nve_drift
 from keel.evaluation.density import density
 from keel.evaluation.diatomics import diatomics
 from keel.evaluation.diffusion import diffusion
+from keel.evaluation.dimers import DimerCurve
 from keel.evaluation.elastic import elastic
 from keel.evaluation.equation_of_state import equation_of_state
 from keel.evaluation.errors import errors
@@ -26,7 +27,7 @@ from keel.evaluation.locality import extensivity, locality
 from keel.evaluation.md_stability import md_stability
 from keel.evaluation.pair_structure import pair_structure
 from keel.evaluation.phonons import phonons
-from keel.evaluation.relaxation import relaxation
+from keel.evaluation.relaxation import relaxation, relaxed_once
 from keel.evaluation.smoothness import smoothness
 from keel.evaluation.trimers import trimers
 from keel.evaluation.vacancy import vacancy
@@ -60,11 +61,13 @@ class Subject:
     elements
         Atomic numbers of the elements of dimers and trimers.
     reference
-        Frames at ``temperature`` to compare structure with; empty if there are none.
+        Frames at ``temperature`` to compare structure and, where volumes change, density with; empty if there are none.
     by
         Key of the frames' info that names their structure; None: all are of one.
     teacher
         A potential to compare equilibrium and clusters with, or None.
+    dimers
+        Dimer curves of DFT by name of the pair; empty if there are none.
     temperature, pressure
         In K and GPa, at which structure, diffusion and density are looked at.
     temperatures, pressures, compression
@@ -88,6 +91,7 @@ class Subject:
     reference: tuple[Frame, ...] = ()
     by: str | None = None
     teacher: Potential | None = None
+    dimers: Mapping[str, DimerCurve] = field(default_factory=dict)
     temperature: float = 300.0
     pressure: float = 0.0
     temperatures: tuple[float, ...] = (1000.0, 2000.0, 3000.0)
@@ -121,7 +125,7 @@ def exact(subject: Subject, progress: Progress) -> Results:
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of what is no crystal."""
     potential, teacher, dtype = subject.potential, subject.teacher, subject.dtype
-    results = [diatomics(potential, subject.elements, reference=teacher, dtype=dtype)]
+    results = [diatomics(potential, subject.elements, reference=teacher, dft=subject.dimers, dtype=dtype)]
     progress(1, 3)
     results.append(trimers(potential, elements=subject.elements, dtype=dtype))
     molecules = [f for f in subject.few if not f.pbc.any()]
@@ -133,12 +137,13 @@ def clusters(subject: Subject, progress: Progress) -> Results:
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
     probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
-    results = [relaxation(subject.potential, subject.crystal)]
+    relax = relaxed_once()
+    results = [relaxation(subject.potential, subject.crystal, relax=relax)]
     # So that each probe starts from its end, where there is one.
     crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
     for k, probe in enumerate(probes):
         try:
-            results.append(probe(subject.potential, crystal, reference=subject.teacher))
+            results.append(probe(subject.potential, crystal, reference=subject.teacher, relax=relax))
         except UnavailableError as error:
             results.append(CheckResult(probe.__name__, (), (), "skipped", str(error)))
         progress(k + 1, len(probes))
@@ -180,6 +185,8 @@ def volume(subject: Subject, progress: Progress) -> Results:
         temperature=subject.temperature,
         pressure=subject.pressure,
         length_fs=subject.length_fs,
+        reference_frames=[f for f in subject.reference if f.pbc.all()] or None,
+        by=subject.by,
         timestep=subject.timestep,
         seed=subject.seed,
         callback=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from keel.dynamics.results import Trajectory
 from keel.dynamics.simulate import default_timestep, simulate
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.recorded import grouped
 from keel.potentials.base import Potential
 
 NAME = "density"
@@ -22,6 +24,9 @@ GRAMS_PER_CM3 = 1.66053906892
 LARGEST_CHANGE = 10.0
 """% by which the mean volume may differ from the reference's. Density functionals differ by some 5 % among themselves,
 and heating a crystal by 1000 K makes 1 to 5 %; what lies beyond is another structure or another equation of state."""
+
+SAME = 1e-6
+"""Volumes are the same to this share: files have seven digits or more."""
 
 RECORDS = 400
 """Volumes recorded in each run."""
@@ -35,6 +40,7 @@ def density(
     pressure: float = 0.0,
     length_fs: float,
     reference_frames: Sequence[Frame] | None = None,
+    by: str | None = None,
     discard: float = 0.2,
     timestep: float | None = None,
     seed: int = 0,
@@ -54,8 +60,11 @@ def density(
     length_fs
         Length of each run.
     reference_frames
-        At this temperature and pressure, all of the same structure: their mean volume per atom is the reference.
+        At this temperature and pressure, in order of time: their mean volume per atom is the reference. Where the
+        volume of a structure does not change from frame to frame it was not measured, and is not compared with.
         None: the volume that each run starts with, that of the DFT cell.
+    by
+        Key in ``Frame.info`` that names the structure, if there are several; None: all are of one.
     discard
         Share of each run that is left out at its beginning.
     options
@@ -63,13 +72,17 @@ def density(
 
     Raises
     ------
-    ConfigError, DataError
-        If the length is not positive, the share not in [0, 1); see also :func:`keel.dynamics.simulate`.
+    ConfigError
+        If the length is not positive or the share not in [0, 1).
+    DataError
+        If there is no reference frame of a structure, or one is not periodic in three directions. See also
+        :func:`keel.dynamics.simulate`.
     """
     if not length_fs > 0:
         raise ConfigError(f"the length of a run must be positive, not {length_fs:g} fs")
     if not 0 <= discard < 1:
         raise ConfigError(f"discard must be a share of the run in [0, 1), not {discard:g}")
+    expected = None if reference_frames is None else reference_volumes(frames, reference_frames, by)
     timestep = timestep or default_timestep(frames)
     steps = max(1, round(length_fs / timestep))
     runs = simulate(
@@ -84,10 +97,41 @@ def density(
         record_every=max(1, steps // RECORDS),
         **options,
     )
-    expected = [frame.volume / len(frame) for frame in frames]
-    if reference_frames is not None:
-        expected = [_volume_per_atom(reference_frames)] * len(frames)
-    return _judge(runs, np.array(expected), discard)
+    if expected is not None:
+        return _judge(runs, expected, discard, "reference")
+    found = _judge(runs, np.array([_volume(frame) for frame in frames]), discard, "start")
+    if reference_frames is None:
+        return found
+    return replace(found, verdict=f"{found.verdict}; the reference has a constant volume, which tells nothing")
+
+
+def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: str | None = None) -> Array | None:
+    """Return the mean volume per atom in angstrom^3 of the reference of each frame, shape (K,).
+
+    None if the volume of a structure is the same in at least half of its successive frames: its cell was held.
+
+    Raises
+    ------
+    DataError
+        If there is no reference frame of a structure, or one is not periodic in three directions.
+    """
+    if not reference:
+        raise DataError("there is no reference frame to take the volume of")
+    for frame in reference:
+        if not frame.pbc.all():
+            raise DataError(f"{frame.source}: a volume needs a cell that is periodic in three directions")
+    volumes = {name: np.array([_volume(f) for f in group]) for name, group in grouped(reference, by).items()}
+    names = [name for frame in frames for name in grouped([frame], by)]
+    if absent := [name for name in names if name not in volumes]:
+        raise DataError(f"there is no reference frame for {by} {absent[0]}")
+    if not all(_moves(volumes[name]) for name in names):
+        return None
+    return np.array([volumes[name].mean() for name in names])
+
+
+def _moves(volumes: Array) -> bool:
+    changes = np.abs(np.diff(volumes))
+    return bool(changes.size) and float(np.median(changes)) > SAME * float(volumes.mean())
 
 
 def block_error(values: Array) -> float:
@@ -105,16 +149,12 @@ def block_error(values: Array) -> float:
     return max(errors, default=float("nan"))
 
 
-def _volume_per_atom(frames: Sequence[Frame]) -> float:
-    if not frames:
-        raise DataError("there is no reference frame to take the volume of")
-    for frame in frames:
-        if not frame.pbc.all():
-            raise DataError(f"{frame.source}: a volume needs a cell that is periodic in three directions")
-    return float(np.mean([frame.volume / len(frame) for frame in frames]))
+def _volume(frame: Frame) -> float:
+    return frame.volume / len(frame)
 
 
-def _judge(runs: Sequence[Trajectory], expected: Array, discard: float) -> CheckResult:
+def _judge(runs: Sequence[Trajectory], expected: Array, discard: float, whose: str) -> CheckResult:
+    """Judge the volumes against those expected, of the ``"reference"`` or of the ``"start"``."""
     series = [_series(run) for run in runs]
     kept = [v[int(discard * len(v)) :] for v in series]
     means = np.array([v.mean() if len(v) else np.nan for v in kept])
@@ -124,7 +164,7 @@ def _judge(runs: Sequence[Trajectory], expected: Array, discard: float) -> Check
     grams, causes = GRAMS_PER_CM3 * weights / means, [run.cause for run in runs if run.cause is not None]
     error = float(np.sqrt(np.square(errors / means).sum()) / len(runs))
     metrics = (
-        Metric("volume from the reference's", float(changes[worst]), "%", LARGEST_CHANGE),
+        Metric(f"volume from the {whose}'s", float(changes[worst]), "%", LARGEST_CHANGE),
         Metric("runs that failed", len(causes), "", 0),
         Metric("density", float(grams.mean()), "g/cm^3"),
         Metric("density +-", error * float(grams.mean()), "g/cm^3"),
@@ -136,14 +176,14 @@ def _judge(runs: Sequence[Trajectory], expected: Array, discard: float) -> Check
         Curve(f"run {run.run}", run.times, v, "time (fs)", "volume (angstrom^3/atom)")
         for run, v in zip(runs, series, strict=True)
     ]
-    good = f"{metrics[2].value:.4g} +- {metrics[3].value:.1g} g/cm^3, volume {changes[worst]:+.2g} % from the reference"
+    good = f"{metrics[2].value:.4g} +- {metrics[3].value:.1g} g/cm^3, volume {changes[worst]:+.2g} % from the {whose}'s"
     bad = "the volume does not hold" + (f" ({', '.join(sorted(set(causes)))})" if causes else "")
     return judged(NAME, metrics, curves, good, bad)
 
 
 def _series(run: Trajectory) -> Array:
     """Return the recorded volumes per atom in angstrom^3."""
-    return np.array([frame.volume / len(frame) for frame in run.frames])
+    return np.array([_volume(frame) for frame in run.frames])
 
 
 def _mass_per_atom(run: Trajectory) -> float:

@@ -38,7 +38,8 @@ def diatomics(
     elements: Iterable[int | str] | None = None,
     *,
     leaderboards: Sequence[Leaderboard] = LEADERBOARDS,
-    reference: Potential | Mapping[str, DimerCurve] | None = None,
+    reference: Potential | None = None,
+    dft: Mapping[str, DimerCurve] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
     """Judge the dimers of all pairs of some elements, and note what public leaderboards make of them.
@@ -56,7 +57,11 @@ def diatomics(
     leaderboards
         Whose metrics to note.
     reference
-        Curves to draw beside and to compare with: of a potential, or of DFT by name of the pair (``"O-Si"``).
+        A potential whose curves are drawn beside and compared with.
+    dft
+        Curves of DFT to draw beside and to compare with, by name of the pair (``"O-Si"``), see
+        :func:`keel.evaluation.labelled_dimers.dimer_curves_of`. Their energies are zero at their last distance, and so
+        are those that they are compared with.
     dtype
         Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
 
@@ -65,22 +70,25 @@ def diatomics(
     ConfigError
         If there is no such leaderboard or precision.
     DataError
-        If no elements are given and the potential knows all, it does not know one of them, or the reference has no pair
-        of them.
+        If no elements are given and the potential knows all, it does not know one of them, or there are curves of DFT
+        of none of their pairs.
     """
     model = in_precision(potential, dtype)
     pairs = list(combinations_with_replacement(known_elements(model, elements), 2))
     scans = [dimer_scan(model, *pair) for pair in pairs]
-    noted = _on_leaderboards(model, pairs, leaderboards, reference)
+    expected = _among(pairs, dft or {})
+    noted = _on_leaderboards(model, pairs, leaderboards, expected)
+    taught = [] if reference is None else [dimer_curve(in_precision(reference, dtype), *pair) for pair in pairs]
     curves = [curve for scan in scans for curve in scan.curves("r (angstrom)")]
-    beside, differences = _beside(model, pairs, reference, dtype)
+    curves += _drawn(taught, "reference") + _drawn(expected, "DFT")
+    differences = _differences(model, taught, "the reference") + _differences(model, expected, "DFT")
     return judged_scans(
         "diatomics",
         scans,
         dtype,
         wall=True,
         noted=(*differences, *noted),
-        curves=[*curves, *beside],
+        curves=curves,
         good=f"every pair repels down to {DISTANCES[0]:g} angstrom without hole or jump, {len(pairs)} in all",
     )
 
@@ -120,16 +128,24 @@ def _on_leaderboards(
     model: Potential,
     pairs: Sequence[tuple[int, int]],
     leaderboards: Sequence[Leaderboard],
-    reference: Potential | Mapping[str, DimerCurve] | None,
+    expected: Sequence[DimerCurve],
 ) -> list[Metric]:
-    dft = {c.numbers: c for c in reference.values()} if isinstance(reference, Mapping) else {}
     found = []
     for leaderboard in leaderboards:
         curves = [leaderboard_curve(model, a, b, leaderboard) for a, b in pairs if a == b]
-        rows = [leaderboard_metrics(curve, leaderboard, dft.get(curve.numbers)) for curve in curves]
+        rows = [leaderboard_metrics(curve, leaderboard, _counterpart(curve, leaderboard, expected)) for curve in curves]
         means = leaderboard_means(rows, leaderboard)
         found += [Metric(f"{leaderboard}: {name}", value, _unit(name)) for name, value in means.items()]
     return found
+
+
+def _counterpart(curve: DimerCurve, leaderboard: Leaderboard, expected: Sequence[DimerCurve]) -> DimerCurve | None:
+    """Return the curve of DFT to judge another by; None where MLIP Arena would extrapolate its spline."""
+    for found in expected:
+        covers = found.r[0] <= curve.r[0] and curve.r[-1] <= found.r[-1]
+        if found.numbers == curve.numbers and (covers or leaderboard != "mlip-arena"):
+            return found
+    return None
 
 
 def _unit(name: str) -> str:
@@ -142,37 +158,30 @@ def _unit(name: str) -> str:
     return "angstrom" if "dist" in words or "length" in words else "1/cm" if "vib" in words else "eV"
 
 
-def _beside(
-    model: Potential,
-    pairs: Sequence[tuple[int, int]],
-    reference: Potential | Mapping[str, DimerCurve] | None,
-    dtype: torch.dtype,
-) -> tuple[list[Curve], list[Metric]]:
-    """Return the reference's curves, and the root mean square difference of each pair in the bonding window."""
-    curves = _reference_curves(pairs, reference, dtype)
-    drawn = [Curve(f"reference {c.name}", c.r, c.energy, "r (angstrom)", "energy (eV)") for c in curves]
-    metrics = [Metric(f"RMS difference from the reference, {c.name}", _difference(model, c), "eV") for c in curves]
-    return drawn, metrics
-
-
-def _reference_curves(
-    pairs: Sequence[tuple[int, int]], reference: Potential | Mapping[str, DimerCurve] | None, dtype: torch.dtype
-) -> list[DimerCurve]:
-    if reference is None:
-        return []
-    if isinstance(reference, Potential):
-        model = in_precision(reference, dtype)
-        return [dimer_curve(model, a, b) for a, b in pairs]
-    found = [c for c in reference.values() if tuple(sorted(c.numbers)) in pairs]
-    if not found:
-        raise DataError(f"the reference has curves of {', '.join(reference) or 'no pair'}, none of which is probed")
+def _among(pairs: Sequence[tuple[int, int]], dft: Mapping[str, DimerCurve]) -> list[DimerCurve]:
+    found = [curve for curve in dft.values() if curve.numbers in pairs]
+    if dft and not found:
+        raise DataError(f"there are dimer curves of {', '.join(dft)}, none of which is probed")
     return found
 
 
-def _difference(model: Potential, reference: DimerCurve) -> float:
-    """Both curves are zero at the last distance of the reference."""
+def _drawn(curves: Sequence[DimerCurve], whose: str) -> list[Curve]:
+    return [Curve(f"{whose} {c.name}", c.r, c.energy, "r (angstrom)", "energy (eV)") for c in curves]
+
+
+def _differences(model: Potential, curves: Sequence[DimerCurve], whose: str) -> list[Metric]:
+    """Return the root mean square difference of each pair in the bonding window."""
+    return [Metric(f"RMS difference from {whose}, {c.name}", bonding_difference(model, c), "eV") for c in curves]
+
+
+def bonding_difference(potential: Potential, reference: DimerCurve) -> float:
+    """Return the root mean square difference of energies in eV where the reference bonds.
+
+    That is from :data:`BOND_HEIGHT` up its wall to :data:`BOND_LENGTH` times the distance of its minimum; both curves
+    are zero at the last distance of the reference.
+    """
     first, second = reference.numbers
-    energy = dimer_curve(model, first, second, reference.r).energy
+    energy = dimer_curve(potential, first, second, reference.r).energy
     expected = reference.energy - reference.energy[-1]
     lowest = int(expected.argmin())
     high = np.flatnonzero(expected[:lowest] - expected[lowest] > BOND_HEIGHT)

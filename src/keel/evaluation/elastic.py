@@ -10,7 +10,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric, judged
-from keel.evaluation.relaxation import FMAX, at_equilibrium, deformed, evaluated, relaxed, shift
+from keel.evaluation.relaxation import FMAX, Relax, at_equilibrium, deformed, evaluated, relaxed, shift
 from keel.potentials.base import Potential
 
 NAME = "elastic constants"
@@ -78,6 +78,7 @@ def elastic(
     reference: Potential | None = None,
     strain: float = 0.005,
     relax_ions: bool = True,
+    relax: Relax = relaxed,
 ) -> CheckResult:
     """Measure the elastic tensor of the relaxed crystal from the stresses of small strains.
 
@@ -94,6 +95,8 @@ def elastic(
         Largest component of the strains; the error is of order strain^2.
     relax_ions
         Let the atoms move in each strained cell; otherwise the constants are those of clamped ions.
+    relax
+        Finds the equilibrium; :func:`~keel.evaluation.relaxation.relaxed_once` shares it with other probes.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def elastic(
     def measure(model: Potential, crystal: Frame) -> Elasticity:
         return elastic_tensor(model, crystal, strain=strain, relax_ions=relax_ions)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
 
 
 def elastic_tensor(

@@ -11,7 +11,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.relaxation import at_equilibrium, deformed, evaluated, shift
+from keel.evaluation.relaxation import Relax, at_equilibrium, deformed, evaluated, relaxed, shift
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
@@ -102,6 +102,7 @@ def equation_of_state(
     reference: Potential | None = None,
     volumes: tuple[float, float] = VOLUMES,
     n_points: int = 41,
+    relax: Relax = relaxed,
 ) -> CheckResult:
     """Scale the relaxed crystal at fixed fractional coordinates and look at E(V).
 
@@ -120,6 +121,8 @@ def equation_of_state(
         The range in units of the relaxed volume.
     n_points
         Number of volumes.
+    relax
+        Finds the equilibrium; :func:`~keel.evaluation.relaxation.relaxed_once` shares it with other probes.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def equation_of_state(
     def measure(model: Potential, crystal: Frame) -> EnergyVolume:
         return energy_volume(model, crystal, np.linspace(*volumes, n_points))
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
 
 
 def energy_volume(potential: Potential, crystal: Frame, scales: Array) -> EnergyVolume:

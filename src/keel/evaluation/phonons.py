@@ -10,7 +10,7 @@ import numpy as np
 from keel.atoms.elements import MASSES, symbol
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.relaxation import at_equilibrium, evaluated, repetitions
+from keel.evaluation.relaxation import Relax, at_equilibrium, evaluated, relaxed, repetitions
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional
 
@@ -71,6 +71,7 @@ def phonons(
     min_length: float = 12.0,
     mesh_length: float = 30.0,
     displacement: float = 0.01,
+    relax: Relax = relaxed,
 ) -> CheckResult:
     """Measure the harmonic frequencies of the relaxed crystal by finite displacements in a supercell.
 
@@ -92,6 +93,8 @@ def phonons(
         Wave vectors are those of a crystal at least this long in angstrom.
     displacement
         In angstrom.
+    relax
+        Finds the equilibrium; :func:`~keel.evaluation.relaxation.relaxed_once` shares it with other probes.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def phonons(
         supercell, mesh = repetitions(frame, min_length), repetitions(frame, mesh_length)
         return harmonic_phonons(model, crystal, supercell=supercell, mesh=mesh, displacement=displacement)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
 
 
 def harmonic_phonons(

@@ -10,8 +10,8 @@ import torch
 
 from keel.atoms.frame import Array, Frame
 from keel.errors import ConfigError, DataError
-from keel.potentials.accuracy import batches
 from keel.potentials.base import Potential
+from keel.potentials.batches import batches
 from keel.potentials.convert import converted
 
 STEPS = {torch.float32: 1e-2, torch.float64: 1e-4}
@@ -66,7 +66,7 @@ def rattled(frame: Frame, seed: int, length: float = 0.05) -> Frame:
 def energies_and_forces(potential: Potential, frames: Sequence[Frame]) -> tuple[Array, Array]:
     """Return energies (K,) in eV and forces (K, N, 3) in eV/angstrom of K structures of N atoms."""
     energies, forces = [], []
-    for graph in batches(frames, potential, 512 if potential.device.type == "cpu" else 20_000):
+    for graph in batches(frames, potential):
         prediction = potential(graph)
         energies.append(prediction.energy.cpu().numpy())
         forces.append(prediction.forces.double().cpu().numpy().reshape(graph.n_structures, -1, 3))

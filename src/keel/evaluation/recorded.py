@@ -138,7 +138,7 @@ def compared(
         If there is no reference, or none for a structure or of the elements simulated.
     """
     check_reference(reference)
-    runs, references = _grouped(simulated, by), _grouped(reference, by)
+    runs, references = grouped(simulated, by), grouped(reference, by)
     for name, frames in runs.items():
         what = f"{by} {name}" if by else "the simulation"
         if name not in references:
@@ -178,7 +178,14 @@ def judged_if_possible(
     return judged(name, [*errors, *others], curves, f"{good}; {note}" if note else good, bad)
 
 
-def _grouped(frames: Sequence[Frame], by: str | None) -> dict[str, list[Frame]]:
+def grouped(frames: Sequence[Frame], by: str | None) -> dict[str, list[Frame]]:
+    """Return the frames of each structure, by the key in ``Frame.info`` that names it; None: all are of one.
+
+    Raises
+    ------
+    DataError
+        If a frame has no such key.
+    """
     return {"": list(frames)} if by is None else group_frames(frames, by)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +31,8 @@ LARGEST_CHANGE = 20.0
 """% of the volume: what density functionals and temperature make of a crystal is less."""
 
 Found = TypeVar("Found")
+Relax = Callable[[Potential, Frame], Frame]
+"""Returns the nearest minimum of the energy, as :func:`relaxed` does."""
 
 
 class NotRelaxedError(DataError):
@@ -80,7 +83,26 @@ def relaxed(
     return evaluated(potential, frame.replace(positions=atoms.get_positions(), cell=np.array(atoms.cell.array)))
 
 
-def relaxation(potential: Potential, frame: Frame) -> CheckResult:
+def relaxed_once() -> Relax:
+    """Return :func:`relaxed` with a memory: each structure is relaxed once with each potential, or found restless."""
+
+    @cache
+    def outcome(potential: Potential, frame: Frame) -> Frame | NotRelaxedError:
+        try:
+            return relaxed(potential, frame)
+        except NotRelaxedError as error:
+            return error
+
+    def relax(potential: Potential, frame: Frame) -> Frame:
+        found = outcome(potential, frame)
+        if isinstance(found, NotRelaxedError):
+            raise NotRelaxedError(*found.args)
+        return found
+
+    return relax
+
+
+def relaxation(potential: Potential, frame: Frame, *, relax: Relax = relaxed) -> CheckResult:
     """Relax a crystal that is near its equilibrium, atoms and cell: it should hardly change.
 
     It passes if the volume changes by no more than :data:`LARGEST_CHANGE`. The film shows the crystal before and after.
@@ -89,6 +111,8 @@ def relaxation(potential: Potential, frame: Frame) -> CheckResult:
     ----------
     frame
         A crystal near its equilibrium, e.g. as DFT has it.
+    relax
+        Finds the equilibrium; :func:`relaxed_once` shares it with other probes.
     """
 
     def judge(found: Frame, _: Frame | None) -> CheckResult:
@@ -103,7 +127,7 @@ def relaxation(potential: Potential, frame: Frame) -> CheckResult:
         result = judged("relaxation", metrics, (), good, f"{frame.formula} comes to rest as another structure")
         return replace(result, films=(Film("before and after", (frame.unlabelled(), found)),))
 
-    return at_equilibrium("relaxation", lambda _, crystal: crystal, judge, potential, frame, None)
+    return at_equilibrium("relaxation", lambda _, crystal: crystal, judge, potential, frame, None, relax)
 
 
 def evaluated(potential: Potential, frame: Frame) -> Frame:
@@ -140,6 +164,7 @@ def at_equilibrium(
     potential: Potential,
     frame: Frame,
     reference: Potential | None,
+    relax: Relax = relaxed,
 ) -> CheckResult:
     """Relax a structure with a potential and with a reference, measure both, and judge the first against the second.
 
@@ -151,19 +176,21 @@ def at_equilibrium(
         What the probe finds, from a potential in float64 and its relaxed structure.
     judge
         The result from what was found and what the reference says, None without one.
+    relax
+        Finds the equilibrium of either.
     """
     if not frame.pbc.all():
         return CheckResult(name, (), (), "skipped", "there is no equilibrium cell: the structure is not a crystal")
     if _without_stress(evaluated(potential, frame)):
         return CheckResult(name, (), (), "skipped", "the potential gives no stress, so that no cell can be relaxed")
     try:
-        found = _measured(measure, potential, frame)
+        found = measure(converted(potential, torch.float64), relax(potential, frame))
     except NotRelaxedError as error:
         return CheckResult(name, (), (), "failed", f"{frame.formula} has no equilibrium: {error}")
     if reference is None:
         return judge(found, None)
     try:
-        return judge(found, _measured(measure, reference, frame))
+        return judge(found, measure(converted(reference, torch.float64), relax(reference, frame)))
     except NotRelaxedError as error:
         alone = judge(found, None)
         return replace(alone, verdict=f"{alone.verdict}; nothing to compare with: in the reference {error}")
@@ -173,11 +200,6 @@ def shift(name: str, value: float, reference: float, limit: float | None = None)
     """Return how much larger a value is than the reference's, in %; no limit holds where the reference has none."""
     percent = 100.0 * (value / reference - 1.0)
     return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(reference) else None)
-
-
-def _measured(measure: Callable[[Potential, Frame], Found], potential: Potential, frame: Frame) -> Found:
-    model = converted(potential, torch.float64)
-    return measure(model, relaxed(model, frame))
 
 
 def _without_stress(frame: Frame) -> bool:

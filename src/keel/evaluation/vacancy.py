@@ -11,7 +11,7 @@ import numpy as np
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
-from keel.evaluation.relaxation import NotRelaxedError, at_equilibrium, evaluated, relaxed, repetitions, shift
+from keel.evaluation.relaxation import NotRelaxedError, Relax, at_equilibrium, evaluated, relaxed, repetitions, shift
 from keel.potentials.base import Potential
 
 NAME = "vacancy"
@@ -42,7 +42,12 @@ class Vacancy:
 
 
 def vacancy(
-    potential: Potential, frame: Frame, *, reference: Potential | None = None, min_length: float = 10.0
+    potential: Potential,
+    frame: Frame,
+    *,
+    reference: Potential | None = None,
+    min_length: float = 10.0,
+    relax: Relax = relaxed,
 ) -> CheckResult:
     """Take one atom of each element out of a supercell of the relaxed crystal, and let the others move.
 
@@ -62,12 +67,14 @@ def vacancy(
     min_length
         Distance in angstrom between opposite faces of the supercell; beyond the cutoff vacancies do not see their
         images before atoms move.
+    relax
+        Finds the equilibrium; :func:`~keel.evaluation.relaxation.relaxed_once` shares it with other probes.
     """
 
     def measure(model: Potential, crystal: Frame) -> Vacancy:
         return formation_energy(model, crystal, min_length=min_length)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
 
 
 def formation_energy(potential: Potential, crystal: Frame, *, min_length: float = 10.0) -> Vacancy:

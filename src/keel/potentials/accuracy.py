@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
-from keel.atoms.graph import AtomGraph, collate
-from keel.atoms.neighbours import graph_of
+from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
 from keel.potentials.base import Potential, Prediction
+from keel.potentials.batches import batches
 from keel.potentials.convert import converted
 
 MILLI = 1000.0
@@ -104,7 +104,7 @@ def accuracy(
     frames
         Read once.
     max_atoms
-        Atoms in one batch (a larger frame makes a batch of its own); None: 256 on a CPU, 20,000 on a GPU.
+        Atoms in one batch (a larger frame makes a batch of its own); None: 1,024 on a CPU, 50,000 on a GPU.
     dtype, device
         Of the potential; None keeps its own.
 
@@ -114,8 +114,6 @@ def accuracy(
         If there is no frame, no label at all, or an element that the potential does not know.
     """
     potential = converted(potential, dtype, device)
-    if max_atoms is None:
-        max_atoms = 256 if potential.device.type == "cpu" else 20_000
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     for graph in batches(frames, potential, max_atoms):
@@ -129,19 +127,6 @@ def accuracy(
     if not any(p.reference.size for p in result.values()):
         raise DataError(f"none of the {n_frames} frames has an energy, forces or a stress to compare with")
     return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
-
-
-def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int) -> Iterator[AtomGraph]:
-    """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), where the potential is."""
-    waiting: list[AtomGraph] = []
-    for frame in frames:
-        graph = graph_of(frame, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype)
-        if waiting and sum(g.n_atoms for g in waiting) + graph.n_atoms > max_atoms:
-            yield collate(waiting).to(potential.device)
-            waiting = []
-        waiting.append(graph)
-    if waiting:
-        yield collate(waiting).to(potential.device)
 
 
 def _labelled_atoms(graph: AtomGraph) -> torch.Tensor:

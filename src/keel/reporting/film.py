@@ -29,8 +29,6 @@ STEP = 1e-3
 """Positions are rounded to this, in angstrom."""
 LARGEST, ABSENT = 32767, -32768
 """Of 16-bit integers: the furthest position, and the mark of an atom that cannot be drawn."""
-MOST_COMPARED = 500
-"""The closest pair of larger structures is not looked for."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def _length(film: Film, times: Sequence[float]) -> str:
 
 def _closest(frame: Frame) -> ClosestPair | None:
     sound = np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()
-    return closest_pair(frame) if sound and 2 <= len(frame) <= MOST_COMPARED else None
+    return closest_pair(frame) if sound and len(frame) >= 2 else None
 
 
 def _pair_in_words(frames: Sequence[Frame], pair: ClosestPair | None) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import KeelError
+from keel.potentials.batches import groups
 from keel.training.batches import BatchSource
 from keel.training.checkpoint import TrainingState
 from keel.training.losses import loss
@@ -143,9 +144,4 @@ def keep_best(state: TrainingState, score: float) -> None:
 
 def validation_batches(graphs: Sequence[AtomGraph], most_atoms: int = 400) -> list[AtomGraph]:
     """Join validation graphs into batches of a bounded number of atoms."""
-    batches: list[list[AtomGraph]] = []
-    for graph in graphs:
-        if not batches or sum(g.n_atoms for g in batches[-1]) + graph.n_atoms > most_atoms:
-            batches.append([])
-        batches[-1].append(graph)
-    return [collate(members) for members in batches]
+    return [collate(members) for members in groups(graphs, lambda graph: graph.n_atoms, most_atoms)]

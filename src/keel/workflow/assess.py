@@ -19,6 +19,7 @@ from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.check import CheckResult, Film
+from keel.evaluation.labelled_dimers import dimer_curves_of
 from keel.interfaces.opening import open_potential
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
@@ -65,12 +66,13 @@ class Material:
     data: Path | None = None
     reference: Path | None = None
     crystal: Path | None = None
+    dimers: Path | None = None
     elements: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on, JSON-compatible."""
-        files = {"data": self.data, "reference": self.reference, "crystal": self.crystal}
+        files = {"data": self.data, "reference": self.reference, "crystal": self.crystal, "dimers": self.dimers}
         return {**{k: p and file_hash(p) for k, p in files.items()}, "elements": self.elements}
 
 
@@ -100,6 +102,8 @@ class Assessing:
         unknown = [name for name in self.settings.probes or () if name not in BATTERY]
         if unknown:
             raise ConfigError(f"there are no probes {', '.join(unknown)}; choose from {', '.join(BATTERY)}")
+        if not self.groups:
+            raise ConfigError(f"no probes are named; choose from {', '.join(BATTERY)}")
 
     @property
     def groups(self) -> list[str]:
@@ -117,23 +121,19 @@ class Assessing:
         return StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name))
 
     def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:
-        """Return the results in the folders of the groups, with what must be known to judge them."""
-        from keel.reporting.assessed import Assessment, described
+        """Return the results in the folders of the groups, with what must be known to judge them.
+
+        Neither the potential nor the data are opened: each group has left their description.
+        """
+        from keel.reporting.assessed import Assessment
         from keel.workflow.run import versions
 
-        path, s = Path(self.opening.name), self.subject
-        structures = {
-            "Structures": str(self.material.data or ", ".join(f.source for f in s.frames)),
-            "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
-            "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
-            "Reference": str(self.material.reference or "none"),
-            "Compared with": self.teacher.name if self.teacher else "nothing",
-        }
+        content = json.loads((folders[0] / "description.json").read_text())
         return Assessment(
             potential=name,
             results=tuple(result for folder in folders for result in read_results(folder)),
-            description=described(s.potential, path if path.is_file() else None),
-            structures=structures,
+            description=content["potential"],
+            structures=content["structures"],
             versions={key: str(value) for key, value in versions(1).items()},
             wall_seconds=sum(map(seconds_of, folders)),
         )
@@ -153,6 +153,7 @@ class Assessing:
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
             teacher=None if self.teacher is None else converted(self.teacher.open(), device=s.device),
+            dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
             temperature=s.temperature,
             pressure=s.pressure,
             by=s.by,
@@ -187,6 +188,22 @@ class Assessing:
         with bar(f"   probes  {name}") as advance:
             results = BATTERY[name](self.subject, advance)
         write_results(folder, results)
+        write_json(folder / "description.json", self._description())
+
+    def _description(self) -> dict[str, dict[str, str]]:
+        """Return what is judged and on what, in words."""
+        from keel.reporting.assessed import described
+
+        path, s = Path(self.opening.name), self.subject
+        structures = {
+            "Structures": str(self.material.data or ", ".join(f.source for f in s.frames)),
+            "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
+            "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
+            "Reference": str(self.material.reference or "none"),
+            "Dimers": str(self.material.dimers or "none"),
+            "Compared with": self.teacher.name if self.teacher else "nothing",
+        }
+        return {"potential": described(s.potential, path if path.is_file() else None), "structures": structures}
 
 
 def assess(

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Array, Frame
+
+SMALL = 500
+"""All pairs of so many atoms are compared; of more, those that may be closest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +41,37 @@ def closest_pair(frame: Frame) -> ClosestPair:
     """Return the pair with the smallest r_ij / (R_i + R_j), periodic images included, of at least two atoms."""
     from ase.geometry import find_mic
 
-    i, j = np.triu_indices(len(frame), k=1)
+    i, j = np.triu_indices(len(frame), k=1) if len(frame) <= SMALL else _near_pairs(frame)
     vectors, distances = find_mic(frame.positions[j] - frame.positions[i], frame.cell, frame.pbc)
     ratios = distances / (COVALENT_RADII[frame.numbers[i]] + COVALENT_RADII[frame.numbers[j]])
     best = int(np.argmin(ratios))
     return ClosestPair(int(i[best]), int(j[best]), vectors[best], float(distances[best]), float(ratios[best]))
+
+
+def _near_pairs(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs i < j among which the closest one is, in time and memory that grow as the number of atoms.
+
+    The best ratio of direct neighbours, without images, bounds how far apart the closest pair can be.
+    """
+    from ase.geometry import complete_cell, wrap_positions
+
+    cell, radii = np.asarray(complete_cell(frame.cell)), COVALENT_RADII[frame.numbers]
+    wrapped = wrap_positions(frame.positions, cell, frame.pbc, eps=0)
+    distance, neighbour = cKDTree(wrapped).query(wrapped, k=2)
+    reach = 1.001 * float((distance[:, 1] / (radii + radii[neighbour[:, 1]])).min()) * 2.0 * float(radii.max())
+    margin = reach * np.linalg.norm(np.linalg.inv(cell), axis=0)
+    fractional = wrapped @ np.linalg.inv(cell)
+    owners, points = [], []
+    # With so many atoms in it no cell is thinner than the distance of the closest two.
+    for shift in product(*((-1, 0, 1) if periodic else (0,) for periodic in frame.pbc)):
+        moved = fractional + shift
+        near = np.flatnonzero((((moved >= -margin) & (moved <= 1.0 + margin)) | ~frame.pbc).all(axis=1))
+        owners.append(near)
+        points.append(wrapped[near] + np.array(shift) @ cell)
+    owner = np.concatenate(owners)
+    pairs = owner[cKDTree(np.concatenate(points)).query_pairs(reach, output_type="ndarray")]
+    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    return pairs[:, 0], pairs[:, 1]
 
 
 def centred(frame: Frame, pair: ClosestPair) -> Array:
