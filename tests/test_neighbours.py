@@ -173,3 +173,17 @@ def test_agrees_with_ase(cutoff: float) -> None:
     i, j, shifts = neighbor_list("ijS", atoms, cutoff)
     expected = {(int(a), int(b), *map(int, s)) for a, b, s in zip(i, j, shifts, strict=True)}
     assert set(listed(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)) == expected
+
+
+@pytest.mark.parametrize("periodic", [0, 2, 3])
+def test_structures_without_end_are_refused(periodic):
+    """The list's library would end the process."""
+    cell, pbc = np.diag([10.0, 10.0, 10.0 if periodic < 3 else 1e6]), np.arange(3) < periodic
+    for length, fits in ((1e4, True), (1e6, False)):
+        positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+        box = cell * np.array([1, 1, length / 1e6])[:, None] if periodic == 3 else cell
+        if fits:
+            neighbour_list(positions, box, pbc, 3.0)
+            continue
+        with pytest.raises(DataError, match="an atom flew off"):
+            neighbour_list(positions, box, pbc, 3.0)

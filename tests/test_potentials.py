@@ -121,8 +121,31 @@ def test_a_sum_knows_what_all_members_know() -> None:
         keel.SumPotential([eam(), keel.ZBL(elements=["Cu"])])
 
 
+def test_members_count_by_their_weights() -> None:
+    first, second = eam(), keel.ZBL(outer=1.3, elements=["Si", "O"])
+    first.set_offsets({8: 5.0})
+    whole, nothing = keel.SumPotential([first, second], [2.0, -1.0]), keel.SumPotential([first, first], [1.0, -1.0])
+    graph = keel.batch([SILICA, dimer(8, 14, 1.1)], whole.cutoff, dtype=torch.float64)
+    a, b, found, none = (p.double()(graph) for p in (first, second, whole, nothing))
+    assert torch.allclose(found.energy, 2 * a.energy - b.energy)
+    assert torch.allclose(found.forces, 2 * a.forces - b.forces)
+    assert torch.allclose(found.atomic_energies, 2 * a.atomic_energies - b.atomic_energies)
+    assert float(none.forces.abs().max()) < 1e-9
+    assert float(none.energy.abs().max()) < 1e-9
+    with pytest.raises(ConfigError, match="2 members need as many weights"):
+        keel.SumPotential([first, second], [1.0])
+
+
+def test_a_network_in_a_sum_runs_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, calls = cgcnn(), []
+    own = network.energies_and_gradient
+    monkeypatch.setattr(network, "energies_and_gradient", lambda *a, **k: calls.append(1) or own(*a, **k))
+    predict(keel.SumPotential([network, keel.ZBL(elements=["Si", "O"])]), SILICA)
+    assert calls == [1]
+
+
 def test_a_sum_is_rebuilt_from_its_description() -> None:
-    whole = keel.SumPotential([eam(), keel.ZBL(pairs=[("Si", "O")], elements=["Si", "O"])])
+    whole = keel.SumPotential([eam(), keel.ZBL(pairs=[("Si", "O")], elements=["Si", "O"])], [1.0, -0.5])
     again = build("SumPotential", whole.config())
     assert again.config() == whole.config()
 

@@ -13,10 +13,12 @@ import keel
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
+from keel.evaluation import DataError, dimer_curve
 from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
+from keel.training.delta import remainder
 from keel.training.ema import MovingAverage
 from keel.training.loop import TrainingError, learning_rate
 from keel.training.losses import loss, penalty
@@ -329,3 +331,48 @@ class TestCheckpoint:
         assert (target.stage, target.step, target.history, target.best_score) == (1, 7, [{"a": 0.1}], 0.3)
         for index, values in optimizer.state_dict()["state"].items():
             assert all(torch.equal(torch.as_tensor(v), entries[index][k]) for k, v in values.items())
+
+
+class TestDelta:
+    """A network on top of a base potential."""
+
+    def test_base_and_remainder_are_the_labels(self):
+        frames, base = argon(3), keel.LennardJones(epsilon=0.02, cutoff=6.0)
+        for frame, rest in zip(frames, remainder(frames, base), strict=True):
+            found = base.double()(keel.batch(frame, 6.0, dtype=torch.float64))
+            assert rest.energy + float(found.energy) == pytest.approx(frame.energy, abs=1e-12)
+            np.testing.assert_allclose(rest.forces + found.forces.numpy(), frame.forces, atol=1e-12)
+            np.testing.assert_allclose(rest.stress + found.stress[0].numpy(), frame.stress, atol=1e-14)
+        assert remainder([frames[0].unlabelled()], base)[0].energy is None
+
+    def test_network_on_a_nuclear_core(self, tmp_path):
+        result = keel.train(network(), argon(4), strategy="zbl-delta", settings=SHORT)
+        result.potential.save(str(tmp_path / "sum.safetensors"))
+        for potential in (result.potential, keel.load(tmp_path / "sum.safetensors")):
+            assert dimer_curve(potential, 18, 18, [0.2, 0.3, 8.0]).energy[1] > 100
+        alone = keel.train(network(), argon(4), settings=SHORT).potential
+        frame = argon(1, seed=7)[0]  # far outside the core, where both were trained alike
+        for a, b in zip(*(p(keel.batch(frame, 6.0)).forces for p in (alone, result.potential)), strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
+
+    def test_network_that_corrects_a_perfect_teacher_has_nothing_to_add(self):
+        frames = argon(4)
+        result = keel.train(network(), frames, strategy="eam-delta", teacher=ARGON, settings=SHORT)
+        found = result.potential(keel.batch(frames[0], 6.0))
+        # What is left of the labels is zero; so far from it is a network that has just begun.
+        alone = float((network()(keel.batch(frames[0], 6.0)).forces).abs().max())
+        assert float((found.forces.numpy() - frames[0].forces).__abs__().max()) <= alone
+
+    def test_pretraining_on_what_the_core_leaves(self):
+        strategy = Strategy(base="zbl", pretrain_share=0.5)
+        result = keel.train(network(), argon(3), strategy=strategy, teacher=ARGON, settings=SHORT)
+        assert (result.pretrain_steps, result.train_steps) == (6, 6)
+        assert isinstance(result.potential, keel.SumPotential)
+
+    def test_mistakes(self):
+        with pytest.raises(ConfigError, match="needs a teacher"):
+            keel.train(network(), argon(3), strategy="eam-delta", settings=SHORT)
+        with pytest.raises(ValueError, match="nothing to learn from it"):
+            Strategy(base="teacher", pretrain_share=0.1)
+        with pytest.raises(ValueError, match="for new networks"):
+            Strategy(base="zbl", after="vanilla")

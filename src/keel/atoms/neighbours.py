@@ -21,6 +21,9 @@ from keel.errors import DataError
 if TYPE_CHECKING:
     from ase import Atoms
 
+MOST_CUTOFFS = 20_000
+"""Structures that are longer are refused: vesin 0.6 ends the process somewhere between 30,000 and 100,000 cutoffs."""
+
 
 def neighbour_list(
     positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float, *, half_list: bool = False
@@ -34,7 +37,8 @@ def neighbour_list(
     Raises
     ------
     DataError
-        If a position, the cell or the cutoff is not finite, or a periodic direction has no extent.
+        If a position, the cell or the cutoff is not finite, a periodic direction has no extent, or the structure
+        extends over more than :data:`MOST_CUTOFFS` cutoffs.
     """
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         raise DataError("positions or cell are not finite; the structure cannot have a neighbour list")
@@ -47,6 +51,8 @@ def neighbour_list(
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
     if len(positions) == 0:
         return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
+    if (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
+        raise DataError(f"the structure extends over {extent:.3g} angstrom; an atom flew off, or the unit is another")
     pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
         points=np.ascontiguousarray(positions, dtype=np.float64),
         box=np.ascontiguousarray(cell, dtype=np.float64),
@@ -54,6 +60,13 @@ def neighbour_list(
         quantities="PS",
     )
     return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
+
+
+def _extent(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> float:
+    """Return the largest length over which a list must look, in angstrom."""
+    sides = np.linalg.norm(cell[pbc], axis=1)
+    spread = np.zeros(1) if pbc.all() else np.ptp(positions, axis=0)
+    return float(max(sides.max(initial=0.0), spread.max()))
 
 
 def graph_of(

@@ -21,6 +21,7 @@ from keel.dynamics.settings import MDSettings
 from keel.dynamics.spread import Ranks, dealt
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
+from keel.potentials.batches import atoms_at_once
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
 
@@ -54,7 +55,7 @@ class Job:
     def done(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
         """Do the share of this process, and return its results."""
         potential = converted(self.potential, self.dtype, self.device)
-        limit = self.max_atoms or (1024 if potential.device.type == "cpu" else 50_000)
+        limit = self.max_atoms or atoms_at_once(potential.device)
         parts = self._parts(self._count(ranks, limit), limit)
         own = [k for k in ranks.own(len(parts)) if parts[k]]
         progress = _Progress(callback, self.settings.steps * sum(len(batch) for k in own for batch in parts[k]))

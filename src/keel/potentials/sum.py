@@ -10,27 +10,30 @@ from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.base import Potential, edge_gradient
+from keel.potentials.base import Potential
 
 
 class SumPotential(Potential):
-    """E = sum over members of E_member, e.g. a network on a ZBL core.
-
-    Closed-form members are evaluated as such; all others share one automatic differentiation.
+    """E = sum over members of weight * E_member, e.g. a network on a ZBL core, or the difference of two potentials.
 
     Parameters
     ----------
     members
-        The potentials; their per-element offsets add up.
+        The potentials; their per-element offsets add up too.
+    weights
+        Of each member; None: 1.
 
     Raises
     ------
     ConfigError
-        If there is no member, or no element that all members know.
+        If there is no member, not one weight for each, or no element that all members know.
     """
 
-    def __init__(self, members: Iterable[Potential]) -> None:
+    def __init__(self, members: Iterable[Potential], weights: Iterable[float] | None = None) -> None:
         members = list(members)
+        factors = [1.0] * len(members) if weights is None else [float(w) for w in weights]
+        if len(factors) != len(members):
+            raise ConfigError(f"{len(members)} members need as many weights, not {len(factors)}")
         if not members:
             raise ConfigError("a SumPotential needs at least one member")
         known = [set(m.elements) for m in members if m.elements is not None]
@@ -38,64 +41,57 @@ class SumPotential(Potential):
         if common is not None and not common:
             raise ConfigError("the members of a SumPotential have no element in common")
         super().__init__(max(m.cutoff for m in members), common)
-        self.members = nn.ModuleList(members)
+        self.members, self.weights = nn.ModuleList(members), tuple(factors)
         self.half_list = all(m.half_list for m in members)
         self.closed_form = all(m.closed_form for m in members)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
-        return {"members": [{"potential": type(m).__name__, "config": m.config()} for m in self._members()]}
+        members = [{"potential": type(m).__name__, "config": m.config()} for m in self._members()]
+        return {"members": members, "weights": list(self.weights)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the members from their configurations."""
         from keel.potentials.files import build
 
-        return cls([build(m["potential"], m["config"]) for m in config["members"]])
+        return cls([build(m["potential"], m["config"]) for m in config["members"]], config.get("weights"))
 
     def offsets(self) -> Tensor:
         """See :class:`Potential`; the members' offsets add up."""
         total = self.energy_offsets
-        for member in self._members():
-            total = total + member.offsets()
+        for member, weight in self._weighted():
+            total = total + weight * member.offsets()
         return total
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
-        return _energies(self._members(), graph, vectors)
+        total = vectors.new_zeros(graph.n_atoms)
+        for member, weight in self._weighted():
+            part, edges = _part(member, graph, vectors)
+            total = total + weight * member.atomic_energies(part, _rows(vectors, edges, member)).to(total.dtype)
+        return total
 
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
-        """See :class:`Potential`."""
+        """See :class:`Potential`; each member in its own way: in closed form, compiled, layer by layer."""
         energies, gradient = vectors.new_zeros(graph.n_atoms), torch.zeros_like(vectors)
-        learned = [m for m in self._members() if not m.closed_form]
-        if learned:
-            with torch.enable_grad():
-                if not vectors.requires_grad:
-                    vectors = vectors.requires_grad_()
-                energies = _energies(learned, graph, vectors)
-                gradient = edge_gradient(energies, vectors, differentiable=differentiable)
-        vectors = vectors.detach()
-        for member in self._members():
-            if member.closed_form:
-                part, edges = _part(member, graph, vectors)
-                e, g = member.energies_and_gradient(part, _rows(vectors, edges, member), differentiable=differentiable)
-                g = g.to(gradient.dtype)
-                energies = energies + e.to(energies.dtype)
-                gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
+        for member, weight in self._weighted():
+            part, edges = _part(member, graph, vectors)
+            # Detached from the others': a member may ask for gradients of its own edges.
+            own = _rows(vectors, edges, member).detach()
+            e, g = member.energies_and_gradient(part, own, differentiable=differentiable)
+            e, g = weight * e.to(energies.dtype), weight * g.to(gradient.dtype)
+            energies = energies + e
+            gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
         return energies, gradient
+
+    def _weighted(self) -> list[tuple[Potential, float]]:
+        return list(zip(self._members(), self.weights, strict=True))
 
     def _members(self) -> list[Potential]:
         return [m for m in self.members if isinstance(m, Potential)]
-
-
-def _energies(members: Iterable[Potential], graph: AtomGraph, vectors: Tensor) -> Tensor:
-    total = vectors.new_zeros(graph.n_atoms)
-    for member in members:
-        part, edges = _part(member, graph, vectors)
-        total = total + member.atomic_energies(part, _rows(vectors, edges, member)).to(total.dtype)
-    return total
 
 
 def _part(member: Potential, graph: AtomGraph, vectors: Tensor) -> tuple[AtomGraph, Tensor | None]:
@@ -103,10 +99,9 @@ def _part(member: Potential, graph: AtomGraph, vectors: Tensor) -> tuple[AtomGra
     edges = None
     if member.cutoff < graph.cutoff or member.half_list != graph.half_list:
         with torch.no_grad():
-            keep = vectors.square().sum(dim=1) < member.cutoff**2
+            edges = (vectors.square().sum(dim=1) < member.cutoff**2).nonzero()[:, 0]
             if member.half_list and not graph.half_list:
-                keep &= graph.one_of_each_pair()
-            edges = keep.nonzero()[:, 0]
+                edges = edges[graph.select_edges(edges).one_of_each_pair()]
         graph = graph.select_edges(edges, cutoff=member.cutoff, half_list=member.half_list)
     return graph if graph.positions.dtype == member.dtype else graph.to(dtype=member.dtype), edges
 

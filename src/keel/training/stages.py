@@ -28,6 +28,7 @@ from keel.potentials.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.training.batches import BatchSource, FrameBatches
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
+from keel.training.delta import base_of, on_top_of, remainder, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.loop import Row, run_stage, validation_batches
 from keel.training.losses import Objective
@@ -45,7 +46,7 @@ class TrainingResult:
     Parameters
     ----------
     potential
-        The network with the weights that did best in validation.
+        The network with the weights that did best in validation; with a strategy that has a base, the sum of both.
     history
         Metrics of each optimiser step.
     pretrain_steps, train_steps
@@ -56,7 +57,7 @@ class TrainingResult:
         Wall time of the steps.
     """
 
-    potential: Network
+    potential: Potential
     history: list[Row]
     pretrain_steps: int
     train_steps: int
@@ -87,7 +88,7 @@ def train(
     Parameters
     ----------
     network
-        The network; it is trained in place.
+        The network; it is trained in place (use the result's potential if the strategy has a base).
     frames
         Training frames. With a teacher they are also the parents of the perturbed structures.
     strategy
@@ -135,6 +136,12 @@ def train(
         raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
+    base = base_of(strategy, network, teacher)
+    frames, validation, teacher = (
+        remainder(frames, base),
+        remainder(validation, base),
+        taught_remainder(teacher, base),
+    )
     prepare(network, frames, fresh)
     fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
@@ -167,7 +174,7 @@ def train(
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
     give_back_freed_memory()
-    return _result(network.eval(), state, stages)
+    return _result(on_top_of(base, network.eval()), state, stages)
 
 
 def prepare(network: Network, frames: Sequence[Frame], fresh: bool = True) -> None:
@@ -223,7 +230,7 @@ def _sources(
     ranks: int,
 ) -> dict[bool, BatchSource]:
     sources: dict[bool, BatchSource] = {False: FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)}
-    if strategy.needs_teacher:
+    if strategy.learns_from_teacher:
         if teacher is None:
             raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
         offsets = fit_offsets([f for f in frames if f.energy is not None])
@@ -269,9 +276,9 @@ def _identity(network: Network, frames: Sequence[Frame], validation: Sequence[Fr
     return digest.hexdigest()
 
 
-def _result(network: Network, state: TrainingState, stages: Sequence[Stage]) -> TrainingResult:
+def _result(potential: Potential, state: TrainingState, stages: Sequence[Stage]) -> TrainingResult:
     return TrainingResult(
-        potential=network,
+        potential=potential,
         history=state.history,
         pretrain_steps=sum(s.steps for s in stages if s.name == "pretrain"),
         train_steps=sum(s.steps for s in stages if s.name == "train"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from keel.errors import ConfigError
 from keel.training.settings import TrainingSettings
@@ -21,21 +22,41 @@ class Strategy(BaseModel):
     pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
     teacher_energies: bool = Field(True, description="learn the teacher's energies and stress too, not its forces only")
+    base: Literal["zbl", "teacher"] | None = Field(
+        None, description="potential that the network corrects and is used with: a nuclear repulsion, or the teacher"
+    )
     sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
     budget: PositiveFloat = Field(1.0, description="optimiser steps, as a share of those of the settings")
 
     @property
-    def needs_teacher(self) -> bool:
+    def learns_from_teacher(self) -> bool:
         """True if structures labelled by a teacher are part of it."""
         return self.pretrain_share > 0 or self.replay_share > 0
+
+    @property
+    def needs_teacher(self) -> bool:
+        """True if there must be a teacher."""
+        return self.learns_from_teacher or self.base == "teacher"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Strategy:
+        if self.base == "teacher" and self.learns_from_teacher:
+            raise ValueError("a network that corrects the teacher has nothing to learn from it")
+        if self.base is not None and self.after is not None:
+            raise ValueError("base is for new networks; one that goes on from another keeps what that was used with")
+        return self
 
 
 STRATEGIES: dict[str, Strategy] = {
     "vanilla": Strategy(),
     "sam": Strategy(sam_rho=0.005),
     "pretrain": Strategy(pretrain_share=0.15),
+    "pretrain+replay": Strategy(pretrain_share=0.1, replay_share=0.02),
+    "pretrain-forces": Strategy(pretrain_share=0.15, teacher_energies=False),
     "repair": Strategy(after="vanilla", budget=0.15, replay_share=0.5),
+    "zbl-delta": Strategy(base="zbl"),
+    "eam-delta": Strategy(base="teacher"),
 }
 
 

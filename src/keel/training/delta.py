@@ -1,0 +1,58 @@
+"""Delta learning: the network learns what a base potential leaves of the labels, and is used on top of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from keel.atoms.frame import Frame
+from keel.errors import ConfigError
+from keel.potentials.base import Potential
+from keel.potentials.batches import batches
+from keel.potentials.network import Network
+from keel.potentials.sum import SumPotential
+from keel.potentials.zbl import ZBL
+from keel.training.strategies import Strategy
+
+
+def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
+    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone.
+
+    Raises
+    ------
+    ConfigError
+        If it is the teacher and there is none.
+    """
+    if strategy.base is None:
+        return None
+    if strategy.base == "zbl":
+        return ZBL(elements=network.elements).to(network.device)
+    if teacher is None:
+        raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
+    return copy.deepcopy(teacher).to(network.device)
+
+
+def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
+    """Return the frames with labels from which those of the base are taken off, in float64."""
+    if base is None:
+        return list(frames)
+    model = copy.deepcopy(base).double()
+    predictions = [model(graph) for frame in frames for graph in batches([frame], model)]
+    return [
+        frame.replace(
+            energy=None if frame.energy is None else frame.energy - float(found.energy),
+            forces=None if frame.forces is None else frame.forces - found.forces.cpu().numpy(),
+            stress=None if frame.stress is None else frame.stress - found.stress[0].cpu().numpy(),
+        )
+        for frame, found in zip(frames, predictions, strict=True)
+    ]
+
+
+def on_top_of(base: Potential | None, network: Network) -> Potential:
+    """Return the trained potential: the network, or the sum of base and network."""
+    return network if base is None else SumPotential([network, base])
+
+
+def taught_remainder(teacher: Potential | None, base: Potential | None) -> Potential | None:
+    """Return what labels perturbed structures: the teacher, less the base."""
+    return teacher if teacher is None or base is None else SumPotential([teacher, base], weights=[1.0, -1.0])
