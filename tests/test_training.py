@@ -13,7 +13,7 @@ import keel
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
-from keel.evaluation import DataError, dimer_curve
+from keel.evaluation import dimer_curve
 from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
