@@ -29,6 +29,7 @@ def test_round_trip_through_yaml(tmp_path):
         (changed(training={"stepz": 3}), "training.stepz: there is no such setting"),
         (changed(training={"steps": -1}), "training.steps"),
         (changed(training={"loss": {"kind": "cosine"}}), "training.loss.kind"),
+        (changed(training={"devices": 2}), "one device; run with --workers"),
         (changed(strategies=["magic"]), "no strategy 'magic'"),
         (changed(strategies=["sam", "sam"]), "one name twice"),
         (changed(seeds=[]), "seeds"),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import keel
+from keel.atoms.write import write
 from keel.cli import app
 from keel.dynamics import read_trajectories, simulate
 from keel.dynamics.job import batched
@@ -333,3 +334,21 @@ def test_an_error_of_one_is_raised_in_all(monkeypatch):
     monkeypatch.setattr(torch.distributed, "all_gather_object", broken)
     with pytest.raises(KeelError, match="died"):
         Ranks(0, 2, "cpu").gathered(lambda: [1])
+
+
+def test_two_processes_train_one_network(tmp_path):
+    write(tmp_path / "argon.extxyz", [f.replace(**labels_of(f)) for f in (argon(1, seed=s) for s in range(8))])
+    keel.LennardJones(cutoff=4.0).save(str(tmp_path / "teacher.json"))
+    command = [sys.executable, "-m", "keel", "train", "argon.extxyz", "--preset", "small", "--steps", "10"]
+    command += ["--teacher", "teacher.json", "--out", "model", "--device", "cpu", "--devices", "2"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.count("potential: model") == 1
+    assert keel.load(tmp_path / "model" / "potential.safetensors").elements == (18,)
+    steps = (tmp_path / "model" / "metrics.csv").read_text().splitlines()
+    assert len(steps) == 11
+
+
+def labels_of(frame):
+    found = LJ.double()(keel.batch(frame, 6.0, dtype=torch.float64))
+    return {"energy": float(found.energy), "forces": found.forces.numpy()}

@@ -169,7 +169,8 @@ class RunSettings(_Section):
             if after is not None and after not in self.strategies[:k]:
                 raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
         for network in self.networks:
-            self.training_of(network)
+            if (settings := self.training_of(network)).devices * settings.nodes > 1:
+                raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
         labels = [n.label for n in self.networks]
         for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
             if len(set(values)) != len(values):

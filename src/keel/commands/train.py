@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
 ) -> None:
     """Train a network on DFT-labelled structures; killed, it goes on from its checkpoint.
 
@@ -36,6 +39,7 @@ def train(
     from keel.config import NetworkSettings, parse
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
+    from keel.launch import is_first
     from keel.potentials import load
     from keel.progress import bar, console
     from keel.training import TrainingSettings
@@ -43,13 +47,13 @@ def train(
     from keel.training.strategies import stages_of, strategy_of
     from keel.workflow.make import build_network, elements_of
 
-    settings = parse(
-        TrainingSettings, {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}, "keel train"
-    )
+    given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    given |= {"device": device, "devices": devices, "nodes": nodes}
+    settings = parse(TrainingSettings, given, "keel train")
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
-    given = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
-    described = NetworkSettings(start=str(start)) if start else NetworkSettings(architecture=network, **given)
+    size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
+    described = NetworkSettings(start=str(start)) if start else NetworkSettings(architecture=network, **size)
     chosen = strategy_of(strategy)
     frames = read(files)
     parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
@@ -71,6 +75,8 @@ def train(
             fresh=start is None,
             on_step=lambda row: advance(row["taken"], total, f"{row['stage']}, loss {row['total']:.3f}"),
         )
+    if not is_first():
+        return
     result.potential.save(str(out / "potential.safetensors"))
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
     if last:
