@@ -1,0 +1,78 @@
+"""Figures of many small panels with one legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keel.files import replace_file
+from keel.reporting.figures import ReportFigure
+from keel.reporting.figures.style import DASHES, QUIET, colour_of, house_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 7.2
+"""Of a printed page, in inches."""
+RESOLUTION = 300
+"""Of PNG files, dots per inch."""
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def grid(rows: int, columns: int, height: float, **shared: Any) -> tuple[Figure, Any]:
+    """Return a figure of panels, each ``height`` inches high, and its axes of shape (rows, columns)."""
+    width = min(WIDTH, 1.4 + 2.4 * columns)
+    figure = empty_figure(width, rows * height + 0.7)
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def legend_below(figure: Figure, panels: Sequence[Axes], columns: int = 5) -> None:
+    """Name every curve once, below all panels."""
+    named = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if named:
+        count = min(columns, len(named))
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=count, handlelength=2.2)
+
+
+def absent(axes: Axes) -> None:
+    """Show that there is nothing to draw in a panel."""
+    axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=QUIET)
+
+
+def line_of(strategy: str) -> dict[str, Any]:
+    """Return colour and dashes of a strategy."""
+    return {"color": colour_of(strategy), "linestyle": DASHES.get(strategy, "-")}
+
+
+def drawn_range(curves: Sequence[Any]) -> float:
+    """Return the highest of all finite values, 1 if there is none."""
+    values = np.concatenate([np.ravel(curve) for curve in curves]) if curves else np.array([])
+    values = values[np.isfinite(values)]
+    return float(values.max()) if values.size else 1.0
+
+
+def save(picture: ReportFigure, folder: Path) -> None:
+    """Write ``NAME.png`` and ``NAME.pdf``; the same tables give the same files."""
+    with house_style():
+        picture.figure.draw_without_rendering()
+        picture.figure.set_layout_engine("none")
+        for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            replace_file(
+                folder / f"{picture.name}.{kind}",
+                lambda path, kind=kind, metadata=metadata: picture.figure.savefig(  # type: ignore[misc]
+                    path, format=kind, dpi=RESOLUTION, metadata=metadata
+                ),
+            )
