@@ -25,7 +25,7 @@ FEWEST_SIZES = 3
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The tables of a study by name (see :data:`~keel.reporting.study.columns.TABLES`), and what ``runs.json`` tells."""
+    """The tables of a study by name, see :data:`~keel.reporting.study.columns.TABLES`, and what ``runs.json`` tells."""
 
     tables: Mapping[str, Columns]
     runs: tuple[Mapping[str, Any], ...]
@@ -41,8 +41,8 @@ class Study:
     def _record(self, cell: Mapping[str, Any]) -> Record:
         keys = {name: cell[name] for name in ("system", "network", "strategy", "seed")}
         runs = self.tables["lifetimes"].where(**keys)
-        names = {name: str(keys[name]) for name in ("system", "network", "strategy")}
-        numbers = {name: int(cell[name]) if name in COUNTS else _known(cell[name]) for name in RECORD}
+        names: dict[str, Any] = {name: str(keys[name]) for name in ("system", "network", "strategy")}
+        numbers: dict[str, Any] = {name: int(cell[name]) if name in COUNTS else _known(cell[name]) for name in RECORD}
         return Record(
             **names,
             **numbers,
@@ -74,16 +74,17 @@ class Study:
         return self.tables[table].any_of("system", self.systems)
 
     def over_frames(self) -> dict[str, Columns]:
-        """Return the cells of each system that was trained on at least three numbers of frames."""
+        """Return the cells of each system whose networks were trained on at least three numbers of frames."""
         families: dict[str, list[str]] = {}
         for system in self.all_systems:
             families.setdefault((numbered(system) or (system,))[0], []).append(system)
         cells = self.tables["cells"]
         found = {}
         for name, members in families.items():
-            chosen = cells.any_of("system", members)
-            if len(chosen.different("train_frames")) >= FEWEST_SIZES:
-                found[name] = chosen
+            networks = cells.any_of("system", members).groups("network")
+            enough = [n for n, runs in networks.items() if len(runs.different("train_frames")) >= FEWEST_SIZES]
+            if enough:
+                found[name] = cells.any_of("system", members).any_of("network", enough)
         return found
 
 

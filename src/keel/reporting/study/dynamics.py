@@ -10,12 +10,17 @@ from keel.dynamics.survival import kaplan_meier
 from keel.reporting.figures import ReportFigure
 from keel.reporting.figures.style import INK, QUIET, colour_of, slug, styled
 from keel.reporting.study.columns import Columns
-from keel.reporting.study.panels import absent, drawn_range, grid, legend_below, line_of
+from keel.reporting.study.panels import absent, drawn_range, grid, legend_below, line_of, shown_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_DRAWN = 6
+"""Pairs of elements in one figure; the tables have more."""
+FLOOR = (
+    "The floor is how far the earlier and the later half of the DFT frames are apart: no simulation can be expected to "
+    "come closer."
+)
 
 
 @styled
@@ -44,6 +49,9 @@ def survival_grid(lifetimes: Columns) -> ReportFigure:
 
 
 def _survival(axes: Axes, lifetimes: Columns) -> None:
+    if not len(lifetimes):
+        absent(axes)
+        return
     for strategy, runs in lifetimes.groups("strategy").items():
         times, failed = runs["time_fs"], runs["cause"] != ""
         curve = kaplan_meier(times.tolist(), failed.tolist())
@@ -54,8 +62,6 @@ def _survival(axes: Axes, lifetimes: Columns) -> None:
         axes.plot(censored, [curve.at(time) for time in censored], "|", color=colour, markersize=7)
     axes.axhline(0.5, color=QUIET, linewidth=0.7, linestyle=":")
     axes.set(xlim=(0, None), ylim=(-0.03, 1.06))
-    if not len(lifetimes):
-        absent(axes)
 
 
 def _temperatures(lifetimes: Columns) -> str:
@@ -73,16 +79,17 @@ def rdf_grid(system: str, rdf: Columns, errors: Columns) -> ReportFigure:
         for network, axes in zip(networks, row, strict=True):
             _rdf(axes, rdf.where(pair=pair, network=network))
             axes.set_title(f"{pair}, {network}")
-            axes.text(0.97, 0.93, _floor(errors.where(pair=pair)), transform=axes.transAxes, ha="right", va="top")
+            _write_floor(axes, errors.where(pair=pair))
         curves = rdf.where(pair=pair)
-        row[0].set(ylim=(0, 1.12 * drawn_range([curves["reference"], curves["highest"]])), ylabel="g(r)")
+        row[0].set(ylim=(0, 1.3 * drawn_range([curves["reference"], curves["highest"]])), ylabel="g(r)")
+    panels[0, 0].set_xlim(_first_neighbours(rdf), float(rdf["r"].max()))
     for axes in panels[-1]:
         axes.set_xlabel("r (Å)")
     legend_below(figure, panels.ravel())
     return ReportFigure(
         name=slug("rdf", system),
         title=f"Radial distribution functions, {system}",
-        caption=_rdf_caption(rdf, known),
+        caption=_rdf_caption(rdf, errors) + shown_of(rdf, MOST_DRAWN),
         alt=f"g(r) of {', '.join(pairs)} in MD with {', '.join(networks)}{' against DFT' if known else ''}.",
         figure=figure,
         data={},
@@ -92,31 +99,39 @@ def rdf_grid(system: str, rdf: Columns, errors: Columns) -> ReportFigure:
 def _rdf(axes: Axes, rdf: Columns) -> None:
     if not len(rdf):
         absent(axes)
-    for number, (strategy, curve) in enumerate(rdf.groups("strategy").items()):
+        return
+    strategies = rdf.groups("strategy")
+    for number, (strategy, curve) in enumerate(strategies.items()):
         if number == 0 and np.isfinite(curve["reference"]).any():
-            axes.plot(curve["r"], curve["reference"], color=INK, linewidth=3, alpha=0.4, label="DFT")
+            axes.plot(curve["r"], curve["reference"], color=INK, linewidth=4, alpha=0.35, label="DFT")
         axes.fill_between(
             curve["r"], curve["lowest"], curve["highest"], color=colour_of(strategy), alpha=0.2, linewidth=0
         )
-        axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=1.3, **line_of(strategy))
-    axes.set_xlim(left=0)
+        # Curves that lie on each other are all seen if those behind are broader.
+        width = 0.9 + 0.45 * (len(strategies) - 1 - number)
+        axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=width, **line_of(strategy))
 
 
-def _floor(errors: Columns) -> str:
+def _first_neighbours(rdf: Columns) -> float:
+    """Return a distance somewhat below which all g(r) vanish."""
+    seen = rdf["r"][rdf["highest"] > 0.02 * drawn_range([rdf["highest"]])]
+    return max(0.0, float(seen.min()) - 0.5) if seen.size else 0.0
+
+
+def _write_floor(axes: Axes, errors: Columns) -> None:
     floor = errors["floor_percent"][np.isfinite(errors["floor_percent"])]
-    return f"DFT against DFT: {floor.mean():.2g} %" if floor.size else ""
+    if floor.size:
+        axes.text(0.98, 0.97, f"floor {floor[0]:.2g} %", transform=axes.transAxes, ha="right", va="top", size=7.5)
 
 
-def _rdf_caption(rdf: Columns, known: bool) -> str:
+def _rdf_caption(rdf: Columns, errors: Columns) -> str:
     temperatures = sorted(set(rdf["temperature_k"][np.isfinite(rdf["temperature_k"])].tolist()))
     at = f" at {' and '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
     seeds = "Curves are means over seeds, bands reach from the lowest to the highest seed."
-    if not known:
+    if not np.isfinite(rdf["reference"]).any():
         return (
             f"Molecular dynamics{at} with each strategy. There is no DFT molecular dynamics of this system, so "
             f"strategies are drawn against each other and nothing says which of them is right. {seeds}"
         )
-    return (
-        f"Molecular dynamics{at} with each strategy (lines) against the DFT frames (grey). {seeds} “DFT against DFT” "
-        "is how far two halves of the DFT frames are apart: no simulation can be expected to come closer."
-    )
+    text = f"Molecular dynamics{at} with each strategy (lines) against the DFT frames (grey). {seeds}"
+    return f"{text} {FLOOR}" if np.isfinite(errors["floor_percent"]).any() else text

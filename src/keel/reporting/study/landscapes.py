@@ -8,7 +8,7 @@ from keel.reporting.figures import ReportFigure
 from keel.reporting.figures.axes import clipped, energy_axis, plain_log_ticks
 from keel.reporting.figures.style import INK, QUIET, slug, styled
 from keel.reporting.study.columns import Columns
-from keel.reporting.study.panels import WIDTH, absent, empty_figure, grid, legend_below, line_of
+from keel.reporting.study.panels import WIDTH, absent, empty_figure, grid, legend_below, line_of, shown_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,8 @@ def dimer_landscapes(system: str, dimers: Columns, eam: Columns) -> ReportFigure
         title=f"Dimer curves, {system}",
         caption="Energy of two atoms alone between 0.1 and 8 Å, zero at 8 Å. The axis is linear around zero and "
         "logarithmic far from it. Shaded: closer than 1 Å and further than 6 Å, where no data teach a network and "
-        "unphysical wells and steps are looked for. Bold: the first seed; thin: the others.",
+        "unphysical wells and steps are looked for. Bold: the first seed; thin: the others."
+        + shown_of(dimers, MOST_DRAWN),
         alt=f"Dimer curves of {', '.join(pairs)} for {', '.join(networks)} beside the EAM.",
         figure=figure,
         data={},
@@ -64,6 +65,9 @@ def dimer_landscapes(system: str, dimers: Columns, eam: Columns) -> ReportFigure
 def _landscape(axes: Axes, dimers: Columns, eam: Columns) -> None:
     for low, high in SUSPECT:
         axes.axvspan(low, high, color=QUIET, alpha=0.13, linewidth=0)
+    if not len(dimers):
+        absent(axes)
+        return
     axes.axhline(0, color=QUIET, linewidth=0.7)
     if len(eam):
         axes.plot(eam["r"], clipped(eam["total"]), color=QUIET, linewidth=3, alpha=0.6, label="EAM")
@@ -72,8 +76,6 @@ def _landscape(axes: Axes, dimers: Columns, eam: Columns) -> None:
             width, alpha, label = (1.4, 1.0, strategy) if number == 0 else (0.6, 0.5, None)
             style = {"linewidth": width, "alpha": alpha, "label": label, **line_of(strategy)}
             axes.plot(curve["r"], clipped(curve["energy"]), **style)
-    if not len(dimers):
-        absent(axes)
 
 
 @styled
@@ -85,13 +87,14 @@ def eam_decomposition(system: str, eam: Columns) -> ReportFigure:
     figure = empty_figure(min(WIDTH, 1.4 + 2.4 * columns), 2.9 * rows + 0.5)
     heights = [height for _ in range(rows) for height in (2.0, 1.0)]
     panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, height_ratios=heights)
-    for axes in panels.flat[2 * len(pairs) :]:
+    for axes in panels.flat:
         axes.set_visible(False)
     for number, pair in enumerate(pairs):
         row, column = divmod(number, columns)
         upper, lower = panels[2 * row, column], panels[2 * row + 1, column]
-        upper.set_visible(True)
-        lower.set_visible(True)
+        for axes in (upper, lower):
+            axes.set_visible(True)
+        lower.tick_params(labelbottom=True)
         _parts(upper, eam.where(pair=pair))
         _density(lower, eam.where(pair=pair))
         upper.set_title(pair)
@@ -104,7 +107,8 @@ def eam_decomposition(system: str, eam: Columns) -> ReportFigure:
         title=f"What the EAM is made of, {system}",
         caption="Two atoms alone in the fitted embedded-atom potential. Their energy is the sum of a Morse pair "
         "interaction and of the energy that each atom gains in the electron density of the other (embedding), and of "
-        "a nuclear core where there is one. Below: that density; 1 is its mean in the training structures.",
+        "a nuclear core where there is one. Below: that density; 1 is its mean in the training structures."
+        + shown_of(eam, MOST_DRAWN),
         alt=f"Parts of the EAM energy and the electron density of {', '.join(pairs)}.",
         figure=figure,
         data={},
@@ -149,7 +153,8 @@ def eam_curves(system: str, eam: Columns) -> ReportFigure:
     return ReportFigure(
         name=slug("eam-pairs", system),
         title=f"The EAM, {system}",
-        caption="Energy of two atoms alone for the most common pairs of elements, zero at 8 Å.",
+        caption="Energy of two atoms alone for the most common pairs of elements, zero at 8 Å."
+        + shown_of(eam, MOST_DRAWN),
         alt=f"EAM dimer curves of {', '.join(list(pairs)[:MOST_DRAWN])}.",
         figure=figure,
         data={},

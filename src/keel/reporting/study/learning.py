@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
             _curves(axes, cells.where(network=network), name)
             _frames_axis(axes, sizes)
             axes.set(ylabel=title, title=network)
-            axes.set_ylim(bottom=0)
+            axes.margins(x=0.1, y=0.12)
     for axes in panels[-1]:
         axes.set_xlabel("DFT frames that train")
     legend_below(figure, panels.ravel())
@@ -55,7 +55,7 @@ def _curves(axes: Axes, cells: Columns, name: str) -> None:
         bars = [float(points[n][name].std(ddof=1)) if len(points[n]) > 1 else 0.0 for n in frames]
         # Points of strategies stand side by side, or their bars would hide each other.
         aside = 1.02 ** (number - (len(strategies) - 1) / 2)
-        style = {"marker": MARKERS.get(strategy, "o"), "markersize": 4, "capsize": 2, "elinewidth": 0.9}
+        style: dict[str, Any] = {"marker": MARKERS.get(strategy, "o"), "markersize": 4, "capsize": 2, "elinewidth": 0.9}
         axes.errorbar(frames * aside, means, bars, label=strategy, **style, **line_of(strategy))
     if not len(cells):
         absent(axes)

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keel.atoms.frame import Array
 from keel.evaluation.paired import difference_text, points_text, times_text
 from keel.evaluation.statistics import Interval
 from keel.reporting.comparison import BASELINE, StrategyResult, number
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
-from keel.reporting.tables import DIMER_METRICS, mean_and_spread
+from keel.reporting.tables import DIMER_METRICS
 
 MOST_PAIRS = 6
 """Pairs of elements in one table; the CSV files have more."""
+RATIOS = ("median_ratio", "mean_ratio")
 CONTINUES = {"repair": "vanilla"}
 """Strategies that train on a network of another strategy, whose steps are theirs too."""
 
@@ -33,9 +35,9 @@ def stability_table(study: Study, system: str) -> str:
         (
             result.network,
             result.strategy,
-            mean_and_spread(result, "energy_mae_mev_per_atom"),
-            mean_and_spread(result, "force_mae_mev_per_angstrom"),
-            mean_and_spread(result, "stress_mae_mev_per_cubic_angstrom"),
+            _over_seeds(result, "energy_mae_mev_per_atom"),
+            _over_seeds(result, "force_mae_mev_per_angstrom"),
+            _over_seeds(result, "stress_mae_mev_per_cubic_angstrom"),
             *_stability(result),
         )
         for result in _results(study, system)
@@ -75,8 +77,8 @@ def _cost(result: StrategyResult, strategies: Sequence[StrategyResult]) -> tuple
         split if first is None else f"{split}, after those of {first.strategy}",
         _whole(sum(_mean(part, "pretrain_steps") + _mean(part, "train_steps") for part in parts)),
         _whole(sum(_mean(part, "gradient_evaluations") for part in parts)),
-        mean_and_spread(result, "wall_seconds"),
-        mean_and_spread(result, "peak_memory_mb"),
+        _over_seeds(result, "wall_seconds"),
+        _over_seeds(result, "peak_memory_mb"),
     )
 
 
@@ -98,17 +100,25 @@ def _comparison(study: Study, system: str, found: Columns, row: int) -> tuple[st
     return (
         network,
         str(found["strategy"][row]),
-        times_text(median, str(found["median_bound"][row])) if median else "both unknown",
+        times_text(median, str(found["median_bound"][row])) if median else "not reached by either",
         times_text(mean) if mean else "–",
         points_text(failed) if failed else "–",
-        difference_text(force, "meV/Å") if force else "–",
-        difference_text(_per_cent(force, whole), "%") if force and whole else "–",
+        _difference(force, "meV/Å") if force else "–",
+        _difference(_per_cent(force, whole), "%") if force and whole else "–",
     )
+
+
+def _difference(found: Interval, unit: str) -> str:
+    text = difference_text(found, unit)
+    return text if np.isfinite(found.low) else f"{text.split(' [')[0]} [no interval]"
 
 
 def _interval(found: Columns, row: int, name: str) -> Interval | None:
     value, low, high = (float(found[f"{name}{end}"][row]) for end in ("", "_low", "_high"))
-    return None if np.isnan(value) else Interval(value, low, high)
+    if np.isnan(value):
+        return None
+    # Bounds of a ratio that are almost zero exclude nothing.
+    return Interval(value, 0.0 if name in RATIOS and low < 0.01 else low, high)
 
 
 def _per_cent(difference: Interval, whole: float) -> Interval:
@@ -122,8 +132,10 @@ def rdf_table(study: Study, system: str) -> str | None:
     if not pairs:
         return None
     head = ("network", "strategy", *(f"{pair} (%; Å)" for pair in pairs))
-    floors = [_error(errors.where(pair=pair), "floor_percent", "floor_fu") for pair in pairs]
-    rows: list[Sequence[str]] = [("DFT", "half against half", *floors)] if any(f != "–" for f in floors) else []
+    # The floor is one of the data, the same for every cell.
+    first = errors.where(seed=errors["seed"][0], network=errors["network"][0], strategy=errors["strategy"][0])
+    floors = [_error(first.where(pair=pair), "floor_percent", "floor_fu") for pair in pairs]
+    rows: list[Sequence[str]] = [("–", "DFT, the floor", *floors)] if any(f != "–" for f in floors) else []
     for network, members in errors.groups("network").items():
         for strategy, cells in members.groups("strategy").items():
             rows.append((network, strategy, *(_error(cells.where(pair=p), "percent", "fu") for p in pairs)))
@@ -133,8 +145,7 @@ def rdf_table(study: Study, system: str) -> str | None:
 def _error(cells: Columns, percent: str, fu: str) -> str:
     if not np.isfinite(cells[percent]).any():
         return "–"
-    spread = f" ± {number(_spread(cells[percent]))}" if percent == "percent" and len(cells) > 1 else ""
-    return f"{number(float(np.nanmean(cells[percent])))}{spread}; {number(float(np.nanmean(cells[fu])))}"
+    return f"{spread_text(cells[percent])}; {number(float(np.nanmean(cells[fu])))}"
 
 
 def dimer_table(study: Study, system: str) -> str | None:
@@ -156,7 +167,7 @@ def _walls(cells: Columns) -> str:
     return f"{np.isfinite(walls).sum()} of {len(walls)}" if len(walls) else "–"
 
 
-def _median(values: np.ndarray) -> str:
+def _median(values: Array) -> str:
     known = values[np.isfinite(values)]
     return number(float(np.median(known))) if known.size else "–"
 
@@ -190,9 +201,8 @@ def frames_table(cells: Columns) -> str:
 def _at_size(cells: Columns) -> str:
     if not len(cells):
         return "–"
-    force = cells["force_mae_mev_per_angstrom"]
-    spread = f" ± {number(_spread(force))}" if len(cells) > 1 else ""
-    return f"{_plain(force)}{spread}; {cells['failed'].sum():.0f} of {cells['runs'].sum():.0f}"
+    force = spread_text(cells["force_mae_mev_per_angstrom"])
+    return f"{force}; {cells['failed'].sum():.0f} of {cells['runs'].sum():.0f}"
 
 
 def provenance_table(runs: Sequence[Mapping[str, object]], versions: Sequence[str]) -> str:
@@ -213,19 +223,22 @@ def _different(result: StrategyResult, name: str) -> str:
     return ", ".join(f"{value:g}" for value in dict.fromkeys(result.values(name))) or "–"
 
 
+def _over_seeds(result: StrategyResult, name: str) -> str:
+    return spread_text(np.array(result.values(name)))
+
+
+def spread_text(values: Array) -> str:
+    """Return mean ± sample standard deviation, ``81.2 ± 1.4``, without the spread of fewer than two values."""
+    known = values[np.isfinite(values)]
+    if known.size < 2:
+        return number(float(known[0])) if known.size else "–"
+    mean, spread = float(known.mean()), float(known.std(ddof=1))
+    return f"{number(mean)} ± {spread if spread > 1e-9 * abs(mean) else 0:.2g}"
+
+
 def _mean(result: StrategyResult, name: str) -> float:
     return result.mean(name) or 0.0
 
 
 def _whole(value: float) -> str:
     return f"{value:.0f}"
-
-
-def _spread(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if known.size > 1 else None
-
-
-def _plain(values: np.ndarray) -> str:
-    known = values[np.isfinite(values)]
-    return number(float(known.mean())) if known.size else "–"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from keel.reporting.figures import ReportFigure
 from keel.reporting.study.data import Study
-from keel.reporting.study.dynamics import rdf_grid, survival_grid
+from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_grid
 from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
 from keel.reporting.study.learning import accuracy_over_frames
 from keel.reporting.study.markdown import (
@@ -38,8 +40,8 @@ INTERVALS = (
     "points, below 0 says that fewer failed."
 )
 REPAIR = (
-    "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its steps "
-    "come on top of vanilla's, its training time does not hold vanilla's."
+    "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
+    "steps come on top of vanilla's, its training time does not hold vanilla's."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
 
@@ -116,8 +118,9 @@ def _data(study: Study, system: str) -> str:
     split, data = run.get("split") or {}, run.get("data") or {}
     sentences = [str(run.get("description") or "")]
     if data:
-        elements = data.get("elements") or {}
-        sentences.append(f"{data.get('frames', 0):,} DFT frames of {len(elements)} elements, {_count(split)}.")
+        count = len(data.get("elements") or {})
+        of = f"of {count} element{'s' if count != 1 else ''}"
+        sentences.append(f"{data.get('frames', 0):,} DFT frames {of}: {_count(split)}.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -135,8 +138,7 @@ def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:
     if (found := rdf_table(study, system)) is not None:
         yield (
             "Error of g(r) against DFT, mean over seeds: per cent (100 is as far from DFT as an ideal gas) and the "
-            "integral of |Δg| up to 6 Å. The first row compares the earlier with the later half of the DFT frames: no "
-            "simulation can be expected to come closer."
+            f"integral of |Δg| up to 6 Å. {FLOOR if np.isfinite(errors['floor_percent']).any() else ''}".rstrip()
         )
         yield found
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from keel.files import replace_file
 from keel.reporting.figures import ReportFigure
 from keel.reporting.figures.style import DASHES, QUIET, colour_of, house_style
+from keel.reporting.study.columns import Columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +41,7 @@ def grid(rows: int, columns: int, height: float, **shared: Any) -> tuple[Figure,
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def legend_below(figure: Figure, panels: Sequence[Axes], columns: int = 5) -> None:
+def legend_below(figure: Figure, panels: Iterable[Axes], columns: int = 5) -> None:
     """Name every curve once, below all panels."""
     named = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if named:
@@ -49,12 +51,19 @@ def legend_below(figure: Figure, panels: Sequence[Axes], columns: int = 5) -> No
 
 def absent(axes: Axes) -> None:
     """Show that there is nothing to draw in a panel."""
+    axes.set_axis_off()
     axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=QUIET)
 
 
 def line_of(strategy: str) -> dict[str, Any]:
     """Return colour and dashes of a strategy."""
     return {"color": colour_of(strategy), "linestyle": DASHES.get(strategy, "-")}
+
+
+def shown_of(curves: Columns, most: int) -> str:
+    """Return a sentence that says which pairs are drawn, where that is not all of a table."""
+    pairs = len(curves.different("pair"))
+    return f" Drawn are the {most} most common of the {pairs} pairs in the tables." if pairs > most else ""
 
 
 def drawn_range(curves: Sequence[Any]) -> float:
@@ -70,9 +79,5 @@ def save(picture: ReportFigure, folder: Path) -> None:
         picture.figure.draw_without_rendering()
         picture.figure.set_layout_engine("none")
         for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-            replace_file(
-                folder / f"{picture.name}.{kind}",
-                lambda path, kind=kind, metadata=metadata: picture.figure.savefig(  # type: ignore[misc]
-                    path, format=kind, dpi=RESOLUTION, metadata=metadata
-                ),
-            )
+            write = partial(picture.figure.savefig, format=kind, dpi=RESOLUTION, metadata=metadata)
+            replace_file(folder / f"{picture.name}.{kind}", write)

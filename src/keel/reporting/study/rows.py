@@ -13,14 +13,17 @@ from keel.atoms.frame import Array
 from keel.evaluation.statistics import Interval
 from keel.files import replace_file
 from keel.reporting.comparison import BASELINE, StrategyResult, compare, paired, verdict
+from keel.reporting.figures.axes import LINEAR_EV
 from keel.reporting.results import Cell
 from keel.reporting.study.collect import System
 from keel.reporting.study.columns import RECORD, write_rows
-from keel.reporting.thinning import kept
+from keel.reporting.study.thinner import simplified
 
 Row = tuple[Any, ...]
-MOST_POINTS = 80_000
-"""Of all curves of a table together; a point takes about 40 bytes."""
+RDF_TOLERANCE = 0.003
+"""Of the highest peak of a g(r): how far points that are left out may lie from the lines between the others."""
+DIMER_TOLERANCE = 0.01
+"""The same for asinh(E / 0.2 eV), in which dimers are drawn: 2 meV around zero, 1 % far from it."""
 DIGITS_OF_CURVES = 5
 
 
@@ -58,15 +61,17 @@ def lifetime_rows(systems: Sequence[System]) -> Iterator[Row]:
         runs = zip(starts, record.failure_cause, record.time_to_failure_fs, strict=True)
         for number, (start, cause, time) in enumerate(runs):
             cell = (record.system, record.network, record.strategy)
-            yield *cell, start, cause, record.seed, number, record.md_temperature_k, time
+            # Where the file lay says nothing to others.
+            yield *cell, Path(start).name, cause, record.seed, number, record.md_temperature_k, time
 
 
 def rung_rows(systems: Sequence[System]) -> Iterator[Row]:
     """Share of runs of vanilla that failed at each temperature tried, from validation structures."""
-    for system, run in ((system, run) for system in systems for run in system.runs):
-        for network, rung in run.rungs.items():
+    for system in systems:
+        for network, rung in (item for run in system.runs for item in run.rungs.items()):
             for temperature, share in (rung.get("failing_share") or {}).items():
-                yield system.name, network, float(temperature), share, int(float(temperature) == rung["temperature_k"])
+                chosen = float(temperature) == rung["temperature_k"]
+                yield system.name, network, float(temperature), share, int(chosen)
 
 
 def comparison_rows(systems: Sequence[System]) -> Iterator[Row]:
@@ -94,25 +99,21 @@ def _ends(interval: Interval | None) -> Row:
 
 def rdf_rows(systems: Sequence[System]) -> Iterator[Row]:
     """g(r) of each pair: DFT, and the mean, lowest and highest of the seeds of each strategy."""
-    curves = [
-        (system.name, *group, pair, temperature, *columns)
-        for system in systems
-        for group, cells in system.groups().items()
-        for pair in system.pairs([p for cell in cells for p in cell.rdf or ()])
-        for temperature, columns in [_rdf_over_seeds(cells, pair)]
-    ]
-    for *names, temperature, r, reference, mean, lowest, highest in curves:
-        points = kept((reference, mean, lowest, highest), points_of_each(len(curves), 4))
-        for k in points:
-            yield *names, temperature, float(r[k]), *(float(c[k]) for c in (reference, mean, lowest, highest))
+    for system in systems:
+        for group, cells in system.groups().items():
+            for pair in system.pairs([p for cell in cells for p in cell.rdf or ()]):
+                temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
+                r, columns = _rdf_over_seeds(cells, pair)
+                for k in simplified(r, columns, RDF_TOLERANCE * float(columns[-1].max())):
+                    yield system.name, *group, pair, temperature, float(r[k]), *(float(c[k]) for c in columns)
 
 
-def _rdf_over_seeds(cells: Sequence[Cell], pair: str) -> tuple[float | None, tuple[Array, ...]]:
+def _rdf_over_seeds(cells: Sequence[Cell], pair: str) -> tuple[Array, tuple[Array, ...]]:
+    """Return r, and the reference, mean, lowest and highest g(r)."""
     found = [cell.rdf[pair] for cell in cells if cell.rdf and pair in cell.rdf]
-    temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
-    first = found[0]
-    simulated = np.stack([np.interp(first.r, curve.r, curve.simulation) for curve in found])
-    return temperature, (first.r, first.reference, simulated.mean(axis=0), simulated.min(axis=0), simulated.max(axis=0))
+    r = found[0].r
+    simulated = np.stack([np.interp(r, curve.r, curve.simulation) for curve in found])
+    return r, (found[0].reference, simulated.mean(axis=0), simulated.min(axis=0), simulated.max(axis=0))
 
 
 def rdf_error_rows(systems: Sequence[System]) -> Iterator[Row]:
@@ -129,17 +130,18 @@ def rdf_error_rows(systems: Sequence[System]) -> Iterator[Row]:
 
 def dimer_rows(systems: Sequence[System]) -> Iterator[Row]:
     """Dimer curves of each cell, with fewer points where they are many."""
-    curves = [
-        (system.name, *group, pair, cell.seed, cell.dimers[pair])
-        for system in systems
-        for group, cells in system.groups().items()
-        for cell in cells
-        if cell.dimers
-        for pair in system.pairs(list(cell.dimers))
-    ]
-    for *names, seed, curve in curves:
-        for k in kept((curve.energy,), points_of_each(len(curves), 1)):
-            yield *names, seed, float(curve.r[k]), float(curve.energy[k])
+    for system in systems:
+        for group, cells in system.groups().items():
+            for cell in (cell for cell in cells if cell.dimers):
+                for pair in system.pairs(list(cell.dimers or ())):
+                    yield from ((system.name, *group, pair, cell.seed, *point) for point in _points(cell, pair))
+
+
+def _points(cell: Cell, pair: str) -> Iterator[tuple[float, float]]:
+    assert cell.dimers is not None
+    curve = cell.dimers[pair]
+    for k in simplified(curve.r, [np.arcsinh(curve.energy / LINEAR_EV)], DIMER_TOLERANCE):
+        yield float(curve.r[k]), float(curve.energy[k])
 
 
 def dimer_metric_rows(systems: Sequence[System]) -> Iterator[Row]:
@@ -160,10 +162,5 @@ def eam_rows(systems: Sequence[System]) -> Iterator[Row]:
         for pair in system.pairs(list(decomposition)):
             parts = decomposition[pair]
             columns = (parts.total, parts.morse, parts.embedding, parts.density, parts.core)
-            for k in kept(columns, 60):
+            for k in range(len(parts.r)):
                 yield system.name, pair, float(parts.r[k]), *(float(column[k]) for column in columns)
-
-
-def points_of_each(curves: int, columns: int) -> int:
-    """Return into how many runs of points a curve is divided, of each of which 2 to 2 + 2 C points are kept."""
-    return max(25, min(150, MOST_POINTS // (max(curves, 1) * (2 + columns))))

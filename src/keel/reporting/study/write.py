@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from keel.errors import DataError
@@ -60,7 +61,7 @@ def _tables(folder: Path, tables: Path) -> None:
     elif tables.resolve() != (folder / "tables").resolve():
         for name in (*(f"{table}.csv" for table in TABLES), "runs.json"):
             if (source := folder / "tables" / name).is_file():
-                replace_file(tables / name, lambda path, source=source: shutil.copyfile(source, path))
+                replace_file(tables / name, partial(shutil.copyfile, source))
 
 
 def _shown(picture: ReportFigure, folder: Path) -> str:
