@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,6 @@ def _planned(configuration: str, folder: Path) -> int | None:
         content = yaml.safe_load(configuration)
     except yaml.YAMLError:
         raise DataError(f"{folder / 'config.yaml'} is not YAML; run `keel run` again to rewrite it") from None
-    counts = [len(content.get(key) or ()) for key in ("networks", "strategies", "seeds")] if content else [0]
-    planned = 1
-    for count in counts:
-        planned *= count
-    return planned or None
+    if not isinstance(content, dict):
+        return None
+    return prod(len(content.get(key) or ()) for key in ("networks", "strategies", "seeds")) or None

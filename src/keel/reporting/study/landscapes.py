@@ -149,7 +149,7 @@ def eam_curves(system: str, eam: Columns) -> ReportFigure:
     wells.set(xlabel="r (Å)", xlim=(0, 8.05), ylim=(-1.15 * depth, 1.15 * depth))
     whole.set_title("from wall to well")
     wells.set_title("the wells, linear axis")
-    legend_below(figure, [whole], columns=MOST_DRAWN)
+    legend_below(figure, [whole])
     return ReportFigure(
         name=slug("eam-pairs", system),
         title=f"The EAM, {system}",

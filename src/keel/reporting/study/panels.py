@@ -41,11 +41,13 @@ def grid(rows: int, columns: int, height: float, **shared: Any) -> tuple[Figure,
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def legend_below(figure: Figure, panels: Iterable[Axes], columns: int = 5) -> None:
+def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
     """Name every curve once, below all panels."""
     named = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if named:
-        count = min(columns, len(named))
+        # Inches of the line and of a letter; longer rows would be cut off.
+        entry = 0.5 + 0.06 * max(map(len, named))
+        count = max(1, min(len(named), int(figure.get_figwidth() / entry)))
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=count, handlelength=2.2)
 
 
