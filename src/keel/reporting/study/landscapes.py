@@ -24,7 +24,7 @@ PARTS = {
     "embedding": ("#009E73", "-."),
     "core": ("#D55E00", ":"),
 }
-PART_NAMES = {"total": "total", "morse": "Morse (pair)", "embedding": "embedding (atomic energy)", "core": "ZBL core"}
+PART_NAMES = {"total": "total", "morse": "Morse (pair)", "embedding": "embedding (atomic)", "core": "ZBL core"}
 PAIR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PAIR_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 
