@@ -25,6 +25,8 @@ class System:
     elements: tuple[str, ...]
     atoms: Atoms
     stress: bool
+    dft_md: bool = True
+    """Whether its DFT frames are of MD, so that g(r) can be compared."""
 
 
 def phosphorus() -> System:
@@ -79,13 +81,16 @@ def build_run_folder(
     networks: Sequence[str] = ("CGCNN",),
     without: Iterable[str] = (),
     name: str | None = None,
+    train_frames: int = 40,
 ) -> Path:
     """Write a run folder; ``without`` names stages that did not run."""
     system = system or phosphorus()
     without, name = set(without), name or system.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(
-        f"name: {json.dumps(name)}\nnetworks:\n- {{architecture: CGCNN, cutoff: 5.0}}\n"
+        f"name: {json.dumps(name)}\nnetworks:\n"
+        + "- {architecture: CGCNN, cutoff: 5.0}\n" * len(networks)
+        + f"strategies: {json.dumps(list(scenario.force_mae))}\nseeds: {list(range(seeds))}\n"
     )
     write_json(
         folder / "versions.json",
@@ -96,6 +101,7 @@ def build_run_folder(
         for strategy in scenario.force_mae:
             for seed in range(seeds):
                 record = summary_record(name, network, strategy, seed, scenario, system)
+                record["train_frames"] = train_frames
                 if "stability" in without:
                     record |= {"time_to_failure_fs": [], "failure_cause": []}
                 records.append(record)
@@ -315,10 +321,13 @@ def write_rdf(folder: Path, system: System, strategy: str, seed: int, record: di
             )
             return shells + 0.5 * (1 + np.tanh((r - 1.5 * length) / 0.5)) * (r > 1.2)
 
-        rows += zip([pair] * len(r), r, g(0.13), g(width), strict=True)
+        reference = g(0.13) if system.dft_md else np.full(len(r), np.nan)
+        rows += zip([pair] * len(r), r, reference, g(width), strict=True)
         errors[pair] = {"fu": 4 * (width - 0.13), "percent": 90 * (width - 0.13)}
     write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), rows)
-    write_json(folder / "rdf.json", {"temperature_k": 800.0, "errors": errors})
+    floor = {pair: {"fu": 0.05, "percent": 1.25} for pair in errors}
+    content = {"errors": errors, "floor": floor} if system.dft_md else {"errors": {}, "floor": {}}
+    write_json(folder / "rdf.json", {"temperature_k": 800.0, **content})
 
 
 def write_dimers(folder: Path, system: System, strategy: str, seed: int, record: dict[str, Any]) -> None:

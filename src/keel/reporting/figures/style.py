@@ -37,8 +37,8 @@ COLOURS = {
     "zbl-delta": "#E69F00",
     "eam-delta": "#8C6D31",
 }
-MARKERS = {"vanilla": "o", "sam": "s", "pretrain": "^", "pretrain+replay": "D", "pretrain-forces": "v"}
-DASHES = {"vanilla": "-", "sam": "--", "pretrain": "-", "pretrain+replay": "-.", "pretrain-forces": ":"}
+MARKERS = {"vanilla": "o", "sam": "s", "pretrain": "^", "pretrain+replay": "D", "pretrain-forces": "v", "repair": "D"}
+DASHES = {"vanilla": "-", "sam": "--", "pretrain": "-", "pretrain+replay": "-.", "pretrain-forces": ":", "repair": "-."}
 SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
 
 RC: dict[str, Any] = {

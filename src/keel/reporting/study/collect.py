@@ -1,0 +1,131 @@
+"""Run folders put together: which of them belong to one system, and what is known of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keel.errors import DataError
+from keel.reporting.results import Cell, Record, RunResults, load_results
+from keel.reporting.sections import important_pairs
+
+MOST_PAIRS = 12
+"""Pairs of elements of a system that are kept, those of its common elements; run folders have all."""
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """Runs on the same data, of which no two hold the same network, strategy and seed."""
+
+    name: str
+    runs: tuple[RunResults, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of all runs, under the name of the system."""
+        return tuple(replace(record, system=self.name) for run in self.runs for record in run.records)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of all runs."""
+        return tuple(cell for run in self.runs for cell in run.cells)
+
+    def groups(self) -> dict[tuple[str, str], list[Cell]]:
+        """Return the cells of each network and strategy."""
+        found: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault((cell.network, cell.strategy), []).append(cell)
+        return found
+
+    def pairs(self, names: Sequence[str]) -> list[str]:
+        """Return the most important of some pairs of elements, the first of them first."""
+        return important_pairs(names, self.runs[0])[:MOST_PAIRS]
+
+
+def numbered(name: str) -> tuple[str, int] | None:
+    """Divide ``silica-20`` into its prefix and its number; None where it does not end in one."""
+    found = re.fullmatch(r"(.+)-(\d+)", name)
+    return (found[1], int(found[2])) if found else None
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Return the folders in which a run has begun; ``silica`` stands before ``silica-20``."""
+    found = {path.parent for name in ("config.yaml", "results.json") for path in folder.glob(f"*/{name}")}
+    return sorted(found, key=lambda path: (numbered(path.name) is not None, path.name))
+
+
+def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:
+    """Read all run folders in a folder.
+
+    Returns
+    -------
+    tuple
+        The systems, of finished cells only, and what is known of every run that has begun (see :func:`describe`).
+
+    Raises
+    ------
+    DataError
+        If a file of a run is damaged.
+    """
+    begun = run_folders(folder)
+    runs = {path: load_results(path) for path in begun if (path / "results.json").is_file()}
+    systems: dict[str, list[RunResults]] = {}
+    for run in runs.values():
+        systems.setdefault(_system_of(run, systems), []).append(run)
+    names = {run.folder: name for name, members in systems.items() for run in members}
+    described = [describe(path, runs.get(path), names.get(path, path.name)) for path in begun]
+    return tuple(System(name, tuple(members)) for name, members in systems.items()), described
+
+
+def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
+    """Return the name under which a run counts: cells are pooled only where nothing but the network differs.
+
+    The name of its system; ``NAME-FRAMES`` if it has another number of training frames than the run that came before;
+    the name of its folder if another run has done the same cells.
+    """
+    first = systems.get(run.name)
+    frames = run.records[0].train_frames
+    name = run.name if first is None or first[0].records[0].train_frames == frames else f"{run.name}-{frames}"
+    done = {(r.network, r.strategy, r.seed) for other in systems.get(name, ()) for r in other.records}
+    return run.folder.name if done & {(r.network, r.strategy, r.seed) for r in run.records} else name
+
+
+def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any]:
+    """Return what ``runs.json`` tells of a run, which may not have finished a cell yet."""
+    text = run.configuration if run else _text(folder / "config.yaml")
+    split = {key: value for key, value in (run.split if run else {}).items() if key != "sources"}
+    fit = run.teacher.fit if run and run.teacher else {}
+    keys = ("frames", "atoms", "elements")
+    return {
+        "folder": folder.name,
+        "system": system,
+        "description": run.description if run else "",
+        "cells": len(run.records) if run else 0,
+        "planned": _planned(text, folder),
+        "data": {key: run.census[key] for key in keys if key in run.census} if run else {},
+        "split": split,
+        "teacher": {part: fit[part] for part in ("train", "test") if part in fit},
+        "versions": dict(run.versions) if run else {},
+        "configuration": text,
+    }
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _planned(configuration: str, folder: Path) -> int | None:
+    """Return how many cells a configuration asks for; None where it does not say."""
+    try:
+        content = yaml.safe_load(configuration)
+    except yaml.YAMLError:
+        raise DataError(f"{folder / 'config.yaml'} is not YAML; run `keel run` again to rewrite it") from None
+    if not isinstance(content, dict):
+        return None
+    return prod(len(content.get(key) or ()) for key in ("networks", "strategies", "seeds")) or None

@@ -1,0 +1,123 @@
+"""The plain tables of a study: which columns each has, how it is written as CSV and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.errors import DataError
+from keel.reporting.figures import write_table
+from keel.reporting.reading import REMEDY as REMEDY_OF_A_RUN
+from keel.reporting.reading import read_columns
+
+REMEDY = "write the study again from its run folders, or put an undamaged copy in its place"
+
+CELL = ("system", "network", "strategy")
+EFFECTS = ("median_ratio", "mean_ratio", "failed_difference", "force_difference")
+"""Each against vanilla, with the ends of its 95 % interval in ``NAME_low`` and ``NAME_high``."""
+RECORD = (
+    "seed",
+    "train_frames",
+    "pretrain_steps",
+    "train_steps",
+    "gradient_evaluations",
+    "wall_seconds",
+    "peak_memory_mb",
+    "energy_mae_mev_per_atom",
+    "force_mae_mev_per_angstrom",
+    "stress_mae_mev_per_cubic_angstrom",
+    "md_temperature_k",
+    "md_timestep_fs",
+    "md_friction_per_fs",
+    "md_length_fs",
+)
+# Table -> columns of text, columns of numbers.
+TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cells": (("folder", *CELL), (*RECORD, "runs", "failed", "median_fs", "restricted_mean_fs")),
+    "lifetimes": ((*CELL, "start", "cause"), ("seed", "run", "temperature_k", "time_fs")),
+    "rungs": (("system", "network"), ("temperature_k", "failing_share", "chosen")),
+    "comparisons": (
+        (*CELL, "effect", "median_bound", "sentence"),
+        tuple(f"{name}{end}" for name in EFFECTS for end in ("", "_low", "_high")),
+    ),
+    "rdf": ((*CELL, "pair"), ("temperature_k", "r", "reference", "mean", "lowest", "highest")),
+    "rdf_errors": ((*CELL, "pair"), ("seed", "temperature_k", "fu", "percent", "floor_fu", "floor_percent")),
+    "dimers": ((*CELL, "pair"), ("seed", "r", "energy")),
+    "dimer_metrics": ((*CELL, "pair", "metric"), ("seed", "value")),
+    "eam": (("system", "pair"), ("r", "total", "morse", "embedding", "density", "core")),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Equally long columns by name: text, or numbers in float64 with NaN where a value is not known."""
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+    def different(self, name: str) -> list[Any]:
+        """Return the different values of a column in order of appearance."""
+        return list(dict.fromkeys(self[name].tolist()))
+
+    def where(self, **wanted: object) -> Columns:
+        """Return the rows in which columns have these values."""
+        rows = np.ones(len(self), dtype=bool)
+        for name, value in wanted.items():
+            rows &= self[name] == value
+        return self.rows(rows)
+
+    def any_of(self, name: str, values: Sequence[object]) -> Columns:
+        """Return the rows in which a column has one of these values."""
+        return self.rows(np.isin(self[name], np.array(values)))
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Columns:
+        """Return the rows that are marked."""
+        return Columns({name: column[chosen] for name, column in self.columns.items()})
+
+    def groups(self, name: str) -> dict[Any, Columns]:
+        """Return the rows of each value of a column, in order of appearance."""
+        return {value: self.where(**{name: value}) for value in self.different(name)}
+
+
+def write_rows(folder: Path, table: str, rows: Iterable[Sequence[object]], digits: int = 7) -> None:
+    """Write ``TABLE.csv`` from rows in the order of its columns; what is None or NaN is left empty."""
+    text, numbers = TABLES[table]
+    names = (*text, *numbers)
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    for row in rows:
+        for column, value in zip(columns.values(), row, strict=True):
+            column.append(_written(value, digits))
+    write_table(folder / f"{table}.csv", columns)
+
+
+def _written(value: object, digits: int) -> str:
+    if value is None or value != value:  # NaN differs from itself
+        return ""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def read_table(folder: Path, table: str) -> Columns:
+    """Read ``TABLE.csv`` of a folder.
+
+    Raises
+    ------
+    DataError
+        If it is absent or damaged.
+    """
+    text, numbers = TABLES[table]
+    try:
+        words, values = read_columns(folder / f"{table}.csv", text, numbers)
+    except DataError as error:
+        raise DataError(str(error).replace(REMEDY_OF_A_RUN, REMEDY)) from None
+    named = {name: np.array(column, dtype=np.str_) for name, column in zip(text, words, strict=True)}
+    return Columns({**named, **values})

@@ -1,0 +1,109 @@
+"""A study in memory: its tables as they were read, and what is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keel.errors import DataError
+from keel.reporting.comparison import StrategyResult, compare
+from keel.reporting.reading import REMEDY as REMEDY_OF_A_RUN
+from keel.reporting.reading import read_json
+from keel.reporting.results import Record
+from keel.reporting.study.collect import numbered
+from keel.reporting.study.columns import RECORD, REMEDY, TABLES, Columns, read_table
+
+COUNTS = ("seed", "train_frames", "pretrain_steps", "train_steps", "gradient_evaluations")
+FEWEST_SIZES = 3
+"""Numbers of training frames from which a curve over them is drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The tables of a study by name, see :data:`~keel.reporting.study.columns.TABLES`, and what ``runs.json`` tells."""
+
+    tables: Mapping[str, Columns]
+    runs: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Every cell with its MD runs."""
+        cells = self.tables["cells"]
+        return tuple(
+            self._record({name: column[row] for name, column in cells.columns.items()}) for row in range(len(cells))
+        )
+
+    def _record(self, cell: Mapping[str, Any]) -> Record:
+        keys = {name: cell[name] for name in ("system", "network", "strategy", "seed")}
+        runs = self.tables["lifetimes"].where(**keys)
+        names: dict[str, Any] = {name: str(keys[name]) for name in ("system", "network", "strategy")}
+        numbers: dict[str, Any] = {name: int(cell[name]) if name in COUNTS else _known(cell[name]) for name in RECORD}
+        return Record(
+            **names,
+            **numbers,
+            time_to_failure_fs=tuple(runs["time_fs"].tolist()),
+            failure_cause=tuple(cause or None for cause in runs["cause"].tolist()),
+            sources=tuple(start for start in runs["start"].tolist() if start),
+        )
+
+    @cached_property
+    def all_systems(self) -> list[str]:
+        """Names of all systems, in order of appearance."""
+        return self.tables["cells"].different("system")
+
+    @property
+    def systems(self) -> list[str]:
+        """Names of the systems without those that are another one with fewer or more training frames."""
+        return [s for s in self.all_systems if (parts := numbered(s)) is None or parts[0] not in self.all_systems]
+
+    def networks(self, system: str) -> list[str]:
+        """Return the networks of a system in order of appearance."""
+        return self.tables["cells"].where(system=system).different("network")
+
+    def strategies(self, system: str, network: str) -> tuple[StrategyResult, ...]:
+        """Return the strategies of a network of a system in order of appearance."""
+        return compare([record for record in self.records if record.system == system], network)
+
+    def of_systems(self, table: str) -> Columns:
+        """Return the rows of a table that belong to :attr:`systems`."""
+        return self.tables[table].any_of("system", self.systems)
+
+    def over_frames(self) -> dict[str, Columns]:
+        """Return the cells of each system whose networks were trained on at least three numbers of frames."""
+        families: dict[str, list[str]] = {}
+        for system in self.all_systems:
+            families.setdefault((numbered(system) or (system,))[0], []).append(system)
+        cells = self.tables["cells"]
+        found = {}
+        for name, members in families.items():
+            networks = cells.any_of("system", members).groups("network")
+            enough = [n for n, runs in networks.items() if len(runs.different("train_frames")) >= FEWEST_SIZES]
+            if enough:
+                found[name] = cells.any_of("system", members).any_of("network", enough)
+        return found
+
+
+def read_study(folder: Path) -> Study:
+    """Read the tables of a study.
+
+    Raises
+    ------
+    DataError
+        If one is absent or damaged.
+    """
+    try:
+        runs = read_json(folder / "runs.json")
+    except DataError as error:
+        raise DataError(str(error).replace(REMEDY_OF_A_RUN, REMEDY)) from None
+    if not isinstance(runs, list) or not all(isinstance(run, dict) and "folder" in run for run in runs):
+        raise DataError(f"{folder / 'runs.json'} holds no list of runs; {REMEDY}")
+    return Study({name: read_table(folder, name) for name in TABLES}, tuple(runs))
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,137 @@
+"""What molecular dynamics showed: how long runs lived, and the structures they made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keel.dynamics.survival import kaplan_meier
+from keel.reporting.figures import ReportFigure
+from keel.reporting.figures.style import INK, QUIET, colour_of, slug, styled
+from keel.reporting.study.columns import Columns
+from keel.reporting.study.panels import absent, drawn_range, grid, legend_below, line_of, shown_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_DRAWN = 6
+"""Pairs of elements in one figure; the tables have more."""
+FLOOR = (
+    "The floor is how far the earlier and the later half of the DFT frames are apart: no simulation can be expected to "
+    "come closer."
+)
+
+
+@styled
+def survival_grid(lifetimes: Columns) -> ReportFigure:
+    """Share of runs that have not failed yet: systems (rows) by networks (columns), with 95 % bands."""
+    systems, networks = lifetimes.different("system"), lifetimes.different("network")
+    figure, panels = grid(len(systems), len(networks), 1.8, sharey=True)
+    for system, row in zip(systems, panels, strict=True):
+        for network, axes in zip(networks, row, strict=True):
+            _survival(axes, lifetimes.where(system=system, network=network))
+            axes.set_title(f"{system}, {network}{_temperatures(lifetimes.where(system=system, network=network))}")
+    for axes in panels[-1]:
+        axes.set_xlabel("time (fs)")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("share still sound")
+    legend_below(figure, panels.ravel())
+    return ReportFigure(
+        name="survival",
+        title="Survival in molecular dynamics",
+        caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands are 95 % intervals, "
+        "ticks are runs that reached their end unharmed; where a curve crosses the dotted line is the median.",
+        alt=f"Survival curves of {', '.join(systems)} with {', '.join(networks)}.",
+        figure=figure,
+        data={},
+    )
+
+
+def _survival(axes: Axes, lifetimes: Columns) -> None:
+    if not len(lifetimes):
+        absent(axes)
+        return
+    for strategy, runs in lifetimes.groups("strategy").items():
+        times, failed = runs["time_fs"], runs["cause"] != ""
+        curve = kaplan_meier(times.tolist(), failed.tolist())
+        colour = colour_of(strategy)
+        axes.fill_between(curve.times, curve.lower, curve.upper, step="post", color=colour, alpha=0.14, linewidth=0)
+        axes.step(curve.times, curve.survival, where="post", label=strategy, **line_of(strategy))
+        censored = np.unique(times[~failed])
+        axes.plot(censored, [curve.at(time) for time in censored], "|", color=colour, markersize=7)
+    axes.axhline(0.5, color=QUIET, linewidth=0.7, linestyle=":")
+    axes.set(xlim=(0, None), ylim=(-0.03, 1.06))
+
+
+def _temperatures(lifetimes: Columns) -> str:
+    values = sorted(set(lifetimes["temperature_k"][np.isfinite(lifetimes["temperature_k"])].tolist()))
+    return f", {' and '.join(f'{t:g}' for t in values)} K" if values else ""
+
+
+@styled
+def rdf_grid(system: str, rdf: Columns, errors: Columns) -> ReportFigure:
+    """g(r) of each pair (rows) and network (columns): strategies against DFT, or against each other."""
+    pairs, networks = rdf.different("pair")[:MOST_DRAWN], rdf.different("network")
+    known = bool(np.isfinite(rdf["reference"]).any())
+    figure, panels = grid(len(pairs), len(networks), 1.6, sharex=True, sharey="row")
+    for pair, row in zip(pairs, panels, strict=True):
+        for network, axes in zip(networks, row, strict=True):
+            _rdf(axes, rdf.where(pair=pair, network=network))
+            axes.set_title(f"{pair}, {network}")
+            _write_floor(axes, errors.where(pair=pair))
+        curves = rdf.where(pair=pair)
+        row[0].set(ylim=(0, 1.3 * drawn_range([curves["reference"], curves["highest"]])), ylabel="g(r)")
+    panels[0, 0].set_xlim(_first_neighbours(rdf), float(rdf["r"].max()))
+    for axes in panels[-1]:
+        axes.set_xlabel("r (Å)")
+    legend_below(figure, panels.ravel())
+    return ReportFigure(
+        name=slug("rdf", system),
+        title=f"Radial distribution functions, {system}",
+        caption=_rdf_caption(rdf, errors) + shown_of(rdf, MOST_DRAWN),
+        alt=f"g(r) of {', '.join(pairs)} in MD with {', '.join(networks)}{' against DFT' if known else ''}.",
+        figure=figure,
+        data={},
+    )
+
+
+def _rdf(axes: Axes, rdf: Columns) -> None:
+    if not len(rdf):
+        absent(axes)
+        return
+    strategies = rdf.groups("strategy")
+    for number, (strategy, curve) in enumerate(strategies.items()):
+        if number == 0 and np.isfinite(curve["reference"]).any():
+            axes.plot(curve["r"], curve["reference"], color=INK, linewidth=4, alpha=0.35, label="DFT")
+        axes.fill_between(
+            curve["r"], curve["lowest"], curve["highest"], color=colour_of(strategy), alpha=0.2, linewidth=0
+        )
+        # Curves that lie on each other are all seen if those behind are broader.
+        width = 0.9 + 0.45 * (len(strategies) - 1 - number)
+        axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=width, **line_of(strategy))
+
+
+def _first_neighbours(rdf: Columns) -> float:
+    """Return a distance somewhat below which all g(r) vanish."""
+    seen = rdf["r"][rdf["highest"] > 0.02 * drawn_range([rdf["highest"]])]
+    return max(0.0, float(seen.min()) - 0.5) if seen.size else 0.0
+
+
+def _write_floor(axes: Axes, errors: Columns) -> None:
+    floor = errors["floor_percent"][np.isfinite(errors["floor_percent"])]
+    if floor.size:
+        axes.text(0.98, 0.97, f"floor {floor[0]:.2g} %", transform=axes.transAxes, ha="right", va="top", size=7.5)
+
+
+def _rdf_caption(rdf: Columns, errors: Columns) -> str:
+    temperatures = sorted(set(rdf["temperature_k"][np.isfinite(rdf["temperature_k"])].tolist()))
+    at = f" at {' and '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
+    seeds = "Curves are means over seeds, bands reach from the lowest to the highest seed."
+    if not np.isfinite(rdf["reference"]).any():
+        return (
+            f"Molecular dynamics{at} with each strategy. There is no DFT molecular dynamics of this system, so "
+            f"strategies are drawn against each other and nothing says which of them is right. {seeds}"
+        )
+    text = f"Molecular dynamics{at} with each strategy (lines) against the DFT frames (grey). {seeds}"
+    return f"{text} {FLOOR}" if np.isfinite(errors["floor_percent"]).any() else text

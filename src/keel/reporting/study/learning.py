@@ -1,0 +1,70 @@
+"""Errors against the number of DFT frames that a network was trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keel.reporting.figures import ReportFigure
+from keel.reporting.figures.style import MARKERS, slug, styled
+from keel.reporting.study.columns import Columns
+from keel.reporting.study.panels import absent, grid, legend_below, line_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+QUANTITIES = {
+    "force_mae_mev_per_angstrom": "force MAE (meV/Å)",
+    "energy_mae_mev_per_atom": "energy MAE (meV/atom)",
+}
+
+
+@styled
+def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
+    """Force and energy errors (columns) of each network (rows) against the number of training frames."""
+    networks = cells.different("network")
+    figure, panels = grid(len(networks), len(QUANTITIES), 2.1, sharex=True)
+    sizes = sorted(set(cells["train_frames"].tolist()))
+    for network, row in zip(networks, panels, strict=True):
+        for (name, title), axes in zip(QUANTITIES.items(), row, strict=True):
+            _curves(axes, cells.where(network=network), name)
+            _frames_axis(axes, sizes)
+            axes.set(ylabel=title, title=network)
+            axes.margins(x=0.1, y=0.12)
+    for axes in panels[-1]:
+        axes.set_xlabel("DFT frames that train")
+    legend_below(figure, panels.ravel())
+    return ReportFigure(
+        name=slug("frames", system),
+        title=f"Accuracy against the number of DFT frames, {system}",
+        caption="Errors on the same kind of test frames; points are means over seeds, bars one standard deviation.",
+        alt=f"Errors of {', '.join(networks)} against the number of training frames of {system}.",
+        figure=figure,
+        data={},
+    )
+
+
+def _curves(axes: Axes, cells: Columns, name: str) -> None:
+    cells = cells.rows(np.isfinite(cells[name]))
+    strategies = cells.groups("strategy")
+    for number, (strategy, group) in enumerate(strategies.items()):
+        points = group.groups("train_frames")
+        frames = np.array(sorted(points))
+        means = [float(points[n][name].mean()) for n in frames]
+        bars = [float(points[n][name].std(ddof=1)) if len(points[n]) > 1 else 0.0 for n in frames]
+        # Points of strategies stand side by side, or their bars would hide each other.
+        aside = 1.02 ** (number - (len(strategies) - 1) / 2)
+        style: dict[str, Any] = {"marker": MARKERS.get(strategy, "o"), "markersize": 4, "capsize": 2, "elinewidth": 0.9}
+        axes.errorbar(frames * aside, means, bars, label=strategy, **style, **line_of(strategy))
+    if not len(cells):
+        absent(axes)
+
+
+def _frames_axis(axes: Axes, sizes: list[float]) -> None:
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{n:g}" for n in sizes]))
+    axes.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,185 @@
+"""The page of a study: words, tables and figures, all from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from keel.reporting.figures import ReportFigure
+from keel.reporting.study.data import Study
+from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_grid
+from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
+from keel.reporting.study.learning import accuracy_over_frames
+from keel.reporting.study.markdown import (
+    comparison_table,
+    cost_table,
+    dimer_table,
+    frames_table,
+    provenance_table,
+    rdf_table,
+    rung_table,
+    stability_table,
+)
+from keel.reporting.study.schematic import workflow_figure
+from keel.reporting.wording import listed
+
+Draw = Callable[[ReportFigure], str]
+"""Saves a figure and returns the Markdown that shows it."""
+
+HOW_TO_READ = (
+    "Errors are mean absolute errors on test frames, mean ± standard deviation over seeds. A run of molecular dynamics "
+    "(MD) ends at its first failure: atoms fused, temperature or forces run away, numbers not finite, atoms lost. The "
+    "median time to failure is the time by which half of the runs have failed; “> 2000” says that more than half still "
+    "lived at 2000 fs, so that it is longer. The mean time survived counts a run that lives on with its whole length."
+)
+INTERVALS = (
+    "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
+    "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
+    "points, below 0 says that fewer failed."
+)
+REPAIR = (
+    "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
+    "steps come on top of vanilla's, its training time does not hold vanilla's."
+)
+VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
+
+
+def render(study: Study, draw: Draw) -> str:
+    """Return the page as Markdown, drawing its figures on the way."""
+    parts = [
+        "# Study",
+        *_opening(study),
+        draw(workflow_figure()),
+        "## What came out",
+        *_verdicts(study),
+        *_survival(study, draw),
+        *(part for system in study.systems for part in _system(study, system, draw)),
+        *_over_frames(study, draw),
+        *_provenance(study),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(study: Study) -> Iterator[str]:
+    cells = study.tables["cells"]
+    networks, strategies = cells.different("network"), cells.different("strategy")
+    seeds = sorted(int(seed) for seed in cells.different("seed"))
+    yield (
+        f"Networks {listed(networks)} on {listed(study.systems)}, each trained as {listed(strategies)} from "
+        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}: {len(cells)} trainings, "
+        f"{len(study.tables['lifetimes'])} runs of molecular dynamics. Every number and curve below is in "
+        "[tables/](tables)."
+    )
+    yield HOW_TO_READ
+    if "repair" in strategies:
+        yield REPAIR
+    waiting = [run for run in study.runs if run.get("planned") and run["cells"] < run["planned"]]
+    if waiting:
+        found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} cells)" for run in waiting])
+        yield f"**Not finished yet:** {found}. What is there is shown."
+
+
+def _verdicts(study: Study) -> Iterator[str]:
+    for system in study.systems:
+        found = study.tables["comparisons"].where(system=system)
+        lines = [f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True)]
+        yield "\n".join([f"**{system}**", "", *(lines or ["* nothing to compare with vanilla training yet"])])
+
+
+def _survival(study: Study, draw: Draw) -> Iterator[str]:
+    lifetimes = study.tables["lifetimes"]
+    if len(lifetimes):
+        yield draw(survival_grid(study.of_systems("lifetimes")))
+
+
+def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
+    yield f"## {system}"
+    yield _data(study, system)
+    yield "### Accuracy and stability"
+    yield stability_table(study, system)
+    if (rungs := rung_table(study, system)) is not None:
+        yield "Share of vanilla runs from validation structures that failed at each temperature tried:"
+        yield rungs
+    if len(study.tables["comparisons"].where(system=system)):
+        yield "### Against vanilla training"
+        yield INTERVALS
+        yield comparison_table(study, system)
+    yield "### Cost of one training"
+    yield cost_table(study, system)
+    yield from _rdf(study, system, draw)
+    yield from _dimers(study, system, draw)
+    yield from _eam(study, system, draw)
+
+
+def _data(study: Study, system: str) -> str:
+    run = next((run for run in study.runs if run.get("system") == system), {})
+    split, data = run.get("split") or {}, run.get("data") or {}
+    sentences = [str(run.get("description") or "")]
+    if data:
+        count = len(data.get("elements") or {})
+        of = f"of {count} element{'s' if count != 1 else ''}"
+        sentences.append(f"{data.get('frames', 0):,} DFT frames {of}: {_count(split)}.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _count(split: dict[str, Any]) -> str:
+    names = {"train": "to train", "validation": "to choose the weights", "test": "to test"}
+    return listed([f"{split[key]} {words}" for key, words in names.items() if key in split]) or "not divided"
+
+
+def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:
+    rdf, errors = (study.tables[name].where(system=system) for name in ("rdf", "rdf_errors"))
+    if not len(rdf):
+        return
+    yield "### Radial distribution functions"
+    yield draw(rdf_grid(system, rdf, errors))
+    if (found := rdf_table(study, system)) is not None:
+        yield (
+            "Error of g(r) against DFT, mean over seeds: per cent (100 is as far from DFT as an ideal gas) and the "
+            f"integral of |Δg| up to 6 Å. {FLOOR if np.isfinite(errors['floor_percent']).any() else ''}".rstrip()
+        )
+        yield found
+
+
+def _dimers(study: Study, system: str, draw: Draw) -> Iterator[str]:
+    dimers, eam = (study.tables[name].where(system=system) for name in ("dimers", "eam"))
+    if not len(dimers):
+        return
+    yield "### Two atoms alone"
+    yield draw(dimer_landscapes(system, dimers, eam))
+    if (found := dimer_table(study, system)) is not None:
+        pairs = len(study.tables["dimer_metrics"].where(system=system).different("pair"))
+        yield f"Medians over {pairs} pair{'s' if pairs != 1 else ''} of elements and all seeds:"
+        yield found
+
+
+def _eam(study: Study, system: str, draw: Draw) -> Iterator[str]:
+    eam = study.tables["eam"].where(system=system)
+    if len(eam):
+        yield "### The EAM teacher"
+        yield draw(eam_decomposition(system, eam))
+        yield draw(eam_curves(system, eam))
+
+
+def _over_frames(study: Study, draw: Draw) -> Iterator[str]:
+    families = study.over_frames()
+    if families:
+        yield "## Fewer and more DFT frames"
+    for system, cells in families.items():
+        yield draw(accuracy_over_frames(system, cells))
+        yield f"{system}: force MAE (meV/Å, mean ± standard deviation over seeds); failed runs"
+        yield frames_table(cells)
+
+
+def _provenance(study: Study) -> Iterator[str]:
+    yield "## How this was made"
+    yield (
+        "One row for each configuration; its text and the fit of its EAM are in [tables/runs.json](tables/runs.json). "
+        "A run folder made from it with `keel run` holds the same numbers on the same machine."
+    )
+    present = [name for name in VERSIONS if any(name in run.get("versions", {}) for run in study.runs)]
+    yield provenance_table(study.runs, present)
+    seeds = sorted(int(seed) for seed in study.tables["cells"].different("seed"))
+    yield f"Seeds: {', '.join(map(str, seeds))}. Figures are in [figures/](figures) as PNG and PDF."

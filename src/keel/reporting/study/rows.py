@@ -1,0 +1,166 @@
+"""The rows of a study's tables, from the run folders of its systems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.frame import Array
+from keel.evaluation.statistics import Interval
+from keel.files import replace_file
+from keel.reporting.comparison import BASELINE, StrategyResult, compare, paired, verdict
+from keel.reporting.figures.axes import LINEAR_EV
+from keel.reporting.results import Cell
+from keel.reporting.study.collect import System
+from keel.reporting.study.columns import RECORD, write_rows
+from keel.reporting.study.thinner import simplified
+
+Row = tuple[Any, ...]
+RDF_TOLERANCE = 0.003
+"""Of the highest peak of a g(r): how far points that are left out may lie from the lines between the others."""
+DIMER_TOLERANCE = 0.01
+"""The same for asinh(E / 0.2 eV), in which dimers are drawn: 2 meV around zero, 1 % far from it."""
+DIGITS_OF_CURVES = 5
+
+
+def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[str, Any]]) -> None:
+    """Write all tables of a study into a folder, and ``runs.json``."""
+    write_rows(folder, "cells", cell_rows(systems))
+    write_rows(folder, "lifetimes", lifetime_rows(systems))
+    write_rows(folder, "rungs", rung_rows(systems))
+    write_rows(folder, "comparisons", comparison_rows(systems))
+    write_rows(folder, "rdf", rdf_rows(systems), DIGITS_OF_CURVES)
+    write_rows(folder, "rdf_errors", rdf_error_rows(systems))
+    write_rows(folder, "dimers", dimer_rows(systems), DIGITS_OF_CURVES)
+    write_rows(folder, "dimer_metrics", dimer_metric_rows(systems))
+    write_rows(folder, "eam", eam_rows(systems), DIGITS_OF_CURVES)
+    text = json.dumps(list(runs), indent=1) + "\n"
+    replace_file(folder / "runs.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def cell_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """One row for each system, network, strategy and seed."""
+    for system in systems:
+        folders = [run.folder.name for run in system.runs for _ in run.records]
+        for folder, record in zip(folders, system.records, strict=True):
+            result = StrategyResult(record.network, record.strategy, (record,))
+            mean = result.survival.restricted_mean() if result.runs else None
+            numbers = (getattr(record, name) for name in RECORD)
+            stability = (result.runs, result.failures, result.median_fs, mean)
+            yield folder, system.name, record.network, record.strategy, *numbers, *stability
+
+
+def lifetime_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """One row for each MD run; a survivor has no cause."""
+    for record in (record for system in systems for record in system.records):
+        starts = record.sources or ("",) * len(record.time_to_failure_fs)
+        runs = zip(starts, record.failure_cause, record.time_to_failure_fs, strict=True)
+        for number, (start, cause, time) in enumerate(runs):
+            cell = (record.system, record.network, record.strategy)
+            # Where the file lay says nothing to others.
+            yield *cell, Path(start).name, cause, record.seed, number, record.md_temperature_k, time
+
+
+def rung_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Share of runs of vanilla that failed at each temperature tried, from validation structures."""
+    for system in systems:
+        for network, rung in (item for run in system.runs for item in run.rungs.items()):
+            for temperature, share in (rung.get("failing_share") or {}).items():
+                chosen = float(temperature) == rung["temperature_k"]
+                yield system.name, network, float(temperature), share, int(chosen)
+
+
+def comparison_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Every strategy against vanilla, by system and network."""
+    for system in systems:
+        for network in dict.fromkeys(record.network for record in system.records):
+            strategies = compare(system.records, network)
+            base = next((s for s in strategies if s.strategy == BASELINE), None)
+            for other in strategies:
+                if base is not None and other is not base:
+                    yield system.name, network, other.strategy, *_effects(base, other)
+
+
+def _effects(base: StrategyResult, other: StrategyResult) -> Row:
+    found, words = paired(base, other), verdict(base, other)
+    if found is None:
+        return words.effect, "", words.sentence, *(None,) * 12
+    intervals = (found.median, found.mean, found.failed, found.force)
+    return words.effect, found.bound, words.sentence, *(x for interval in intervals for x in _ends(interval))
+
+
+def _ends(interval: Interval | None) -> Row:
+    return (None,) * 3 if interval is None else (interval.value, interval.low, interval.high)
+
+
+def rdf_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """g(r) of each pair: DFT, and the mean, lowest and highest of the seeds of each strategy."""
+    for system in systems:
+        for group, cells in system.groups().items():
+            for pair in system.pairs([p for cell in cells for p in cell.rdf or ()]):
+                temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
+                r, columns = _rdf_over_seeds(cells, pair)
+                for k in simplified(r, columns, RDF_TOLERANCE * float(columns[-1].max())):
+                    yield system.name, *group, pair, temperature, float(r[k]), *(float(c[k]) for c in columns)
+
+
+def _rdf_over_seeds(cells: Sequence[Cell], pair: str) -> tuple[Array, tuple[Array, ...]]:
+    """Return r, and the reference, mean, lowest and highest g(r)."""
+    found = [cell.rdf[pair] for cell in cells if cell.rdf and pair in cell.rdf]
+    r = found[0].r
+    simulated = np.stack([np.interp(r, curve.r, curve.simulation) for curve in found])
+    return r, (found[0].reference, simulated.mean(axis=0), simulated.min(axis=0), simulated.max(axis=0))
+
+
+def rdf_error_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Errors of g(r) of each cell by pair, with those between two halves of the DFT frames."""
+    for system in systems:
+        for (network, strategy), cells in system.groups().items():
+            for cell in cells:
+                errors, floor = cell.rdf_details.get("errors") or {}, cell.rdf_details.get("floor") or {}
+                for pair in system.pairs(list(errors)):
+                    parts = (part.get(pair, {}).get(key) for part in (errors, floor) for key in ("fu", "percent"))
+                    temperature = cell.rdf_details.get("temperature_k")
+                    yield system.name, network, strategy, pair, cell.seed, temperature, *parts
+
+
+def dimer_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Dimer curves of each cell, with fewer points where they are many."""
+    for system in systems:
+        for group, cells in system.groups().items():
+            for cell in (cell for cell in cells if cell.dimers):
+                for pair in system.pairs(list(cell.dimers or ())):
+                    yield from ((system.name, *group, pair, cell.seed, *point) for point in _points(cell, pair))
+
+
+def _points(cell: Cell, pair: str) -> Iterator[tuple[float, float]]:
+    assert cell.dimers is not None
+    curve = cell.dimers[pair]
+    for k in simplified(curve.r, [np.arcsinh(curve.energy / LINEAR_EV)], DIMER_TOLERANCE):
+        yield float(curve.r[k]), float(curve.energy[k])
+
+
+def dimer_metric_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Metrics of the dimer curves of each cell."""
+    for system in systems:
+        for group, cells in system.groups().items():
+            for cell in cells:
+                for pair in system.pairs(list(cell.dimer_metrics)):
+                    for metric, value in cell.dimer_metrics[pair].items():
+                        yield system.name, *group, pair, metric, cell.seed, value
+
+
+def eam_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """The parts of each system's fitted potential for two atoms alone."""
+    for system in systems:
+        teacher = next((run.teacher for run in system.runs if run.teacher), None)
+        decomposition = teacher.decomposition if teacher else {}
+        for pair in system.pairs(list(decomposition)):
+            parts = decomposition[pair]
+            columns = (parts.total, parts.morse, parts.embedding, parts.density, parts.core)
+            for k in range(len(parts.r)):
+                yield system.name, pair, float(parts.r[k]), *(float(column[k]) for column in columns)
