@@ -78,7 +78,7 @@ def test_data_are_found_by_name_in_a_folder(tmp_path):
     (tmp_path / "data" / "deep").mkdir(parents=True)
     write(tmp_path / "data" / "deep" / "p.extxyz", phosphorus()[:2])
     (member,) = members(tmp_path / "configs", tmp_path / "out", tmp_path / "data")
-    assert member.config.data.files == [str((tmp_path / "data" / "deep" / "p.extxyz").resolve())]
+    assert member.config.data.files == ["../data/deep/p.extxyz"]
     with pytest.raises(DataError, match=r"no p\.extxyz in .*name the folder"):
         members(tmp_path / "configs", tmp_path / "out", tmp_path / "configs")
 

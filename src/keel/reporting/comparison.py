@@ -199,9 +199,17 @@ def _not_compared(base: StrategyResult, other: StrategyResult) -> str:
 
 def subject_of(strategy: str) -> str:
     """Return a strategy as the subject of a sentence, which it does not begin."""
-    return {"pretrain": "pretraining", "sam": "SAM training", "vanilla": "vanilla training"}.get(
-        strategy, f"“{strategy}”"
-    )
+    names = {
+        "vanilla": "vanilla training",
+        "sam": "SAM training",
+        "pretrain": "pretraining",
+        "pretrain+replay": "pretraining with replay",
+        "pretrain-forces": "pretraining on forces",
+        "repair": "repair",
+        "zbl-delta": "a nuclear core",
+        "eam-delta": "the EAM as a base",
+    }
+    return names.get(strategy, f"“{strategy}”")
 
 
 def median_text(result: StrategyResult) -> str:

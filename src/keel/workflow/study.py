@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -167,4 +168,4 @@ def _found(name: str, data: Path, path: Path) -> str:
     places = sorted(data.rglob(name))
     if not places:
         raise DataError(f"{path}: there is no {name} in {data}; name the folder of the data with --data")
-    return str(places[0].resolve())
+    return os.path.relpath(places[0], path.parent)

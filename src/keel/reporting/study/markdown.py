@@ -17,8 +17,6 @@ from keel.reporting.tables import DIMER_METRICS
 MOST_PAIRS = 6
 """Pairs of elements in one table; the CSV files have more."""
 RATIOS = ("median_ratio", "mean_ratio")
-CONTINUES = {"repair": "vanilla"}
-"""Strategies that train on a network of another strategy, whose steps are theirs too."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -61,22 +59,19 @@ def cost_table(study: Study, system: str) -> str:
     """Optimiser steps, gradient evaluations, time and memory of one training."""
     head = ("network", "strategy", "seeds", "training frames", "steps on EAM + DFT labels", "optimiser steps in all",
             "gradient evaluations", "training time (s)", "peak memory (MB)")  # fmt: skip
-    return table(head, [_cost(result, study.strategies(system, result.network)) for result in _results(study, system)])
+    return table(head, [_cost(result) for result in _results(study, system)])
 
 
-def _cost(result: StrategyResult, strategies: Sequence[StrategyResult]) -> tuple[str, ...]:
-    first = next((s for s in strategies if s.strategy == CONTINUES.get(result.strategy)), None)
-    parts = [result] if first is None else [first, result]
+def _cost(result: StrategyResult) -> tuple[str, ...]:
     record = result.records[0]
-    split = f"{record.pretrain_steps} + {record.train_steps}"
     return (
         result.network,
         result.strategy,
         str(len(result.records)),
         _different(result, "train_frames"),
-        split if first is None else f"{split}, after those of {first.strategy}",
-        _whole(sum(_mean(part, "pretrain_steps") + _mean(part, "train_steps") for part in parts)),
-        _whole(sum(_mean(part, "gradient_evaluations") for part in parts)),
+        f"{record.pretrain_steps} + {record.train_steps}",
+        _whole(_mean(result, "pretrain_steps") + _mean(result, "train_steps")),
+        _whole(_mean(result, "gradient_evaluations")),
         _over_seeds(result, "wall_seconds"),
         _over_seeds(result, "peak_memory_mb"),
     )

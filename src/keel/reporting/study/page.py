@@ -41,7 +41,7 @@ INTERVALS = (
 )
 REPAIR = (
     "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
-    "steps come on top of vanilla's, its training time does not hold vanilla's."
+    "steps and its training time include vanilla's."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
 
