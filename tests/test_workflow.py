@@ -28,7 +28,7 @@ FIELDS = {
     "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
     "md_timestep_fs", "md_friction_per_fs", "md_length_fs", "time_to_failure_fs", "failure_cause", "wall_seconds",
-    "peak_memory_mb",
+    "peak_memory_mb", "close_contacts_per_1000_atoms",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from keel.evaluation.angles import bond_angles
 from keel.evaluation.bond_scans import bond_scans
 from keel.evaluation.check import CheckResult, Curve, Film, Metric, Sample
 from keel.evaluation.conservation import force_consistency, nve_drift
+from keel.evaluation.contacts import close_contacts
 from keel.evaluation.density import density
 from keel.evaluation.diatomics import diatomics
 from keel.evaluation.diffusion import diffusion
@@ -55,6 +56,7 @@ __all__ = [
     "bond_angles",
     "bond_scans",
     "bootstrap_interval",
+    "close_contacts",
     "compare_lifetimes",
     "density",
     "diatomics",

@@ -18,7 +18,8 @@ from keel.reporting.reading import REMEDY, checked, read_columns, read_frames, r
 class Record:
     """One network x strategy x seed of ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
 
-    ``sources`` names the structure from which each run started; empty where that is not known.
+    ``close_contacts_per_1000_atoms``: see :mod:`keel.evaluation.contacts`. ``sources`` names the structure from which
+    each run started; empty where that is not known.
     """
 
     system: str
@@ -40,6 +41,7 @@ class Record:
     failure_cause: tuple[str | None, ...]
     wall_seconds: float | None
     peak_memory_mb: float | None
+    close_contacts_per_1000_atoms: float | None = None
     sources: tuple[str, ...] = ()
 
 
@@ -202,7 +204,8 @@ def read_records(path: str | Path) -> tuple[Record, ...]:
     if not isinstance(content, list) or not content:
         raise DataError(f"{path} holds no list of records; {REMEDY}")
     entries = [checked(entry, names, f"{path}, record {number}") for number, entry in enumerate(content)]
-    return tuple(_record({name: entry[name] for name in names}, path) for entry in entries)
+    known = {f.name for f in fields(Record)}
+    return tuple(_record({name: entry[name] for name in entry if name in known}, path) for entry in entries)
 
 
 def _record(entry: dict[str, Any], path: Path) -> Record:

@@ -14,7 +14,7 @@ from keel.atoms.write import write
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.dynamics.simulate import default_timestep
-from keel.evaluation import RDF, accuracy, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
 from keel.potentials import Potential
 from keel.progress import bar
 from keel.workflow.records import finite, write_csv, write_json
@@ -28,7 +28,10 @@ STABILITY_FIELDS = (
     "md_length_fs",
     "time_to_failure_fs",
     "failure_cause",
+    "close_contacts_per_1000_atoms",
 )
+BETWEEN_LOOKS = 20.0
+"""fs between two looks at how close atoms are in simulations."""
 
 
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
@@ -83,6 +86,7 @@ def measure_stability(
 ) -> None:
     """Simulate from test structures until each run fails or ends; keep the frame before each failure."""
     starts = evenly(starts, settings.runs)
+    timestep = settings.timestep_fs or default_timestep(starts)
     with bar(f"stability  {title}", 0) as advance:
         result = stability(
             potential,
@@ -90,11 +94,14 @@ def measure_stability(
             temperature=rung["temperature_k"],
             length_fs=rung["length_fs"],
             n_runs=settings.runs,
+            record_every=max(1, round(BETWEEN_LOOKS / timestep)),
             **md_arguments(settings),
             callback=lambda done, total: advance(done, total, f"at {rung['temperature_k']:g} K"),
         )
+    contacts = close_contacts(state.frame for run in result.trajectories for state in run.snapshots)
     sources = [starts[k % len(starts)].source for k in range(settings.runs)]
-    write_json(folder / "stability.json", result.to_dict() | {"sources": sources})
+    content = result.to_dict() | {"sources": sources, "close_contacts_per_1000_atoms": contacts}
+    write_json(folder / "stability.json", finite(content))
     failures = _last_frames(result, sources)
     path = folder / "failures.extxyz"
     if failures:

@@ -217,7 +217,7 @@ class Pipeline:
             "train_steps": training["train_steps"],
             **{name: errors[name] for name in ERRORS},
             "gradient_evaluations": training["gradient_evaluations"],
-            **{name: stability[name] for name in measure.STABILITY_FIELDS},
+            **{name: stability.get(name) for name in measure.STABILITY_FIELDS},
             "wall_seconds": training["seconds"],
             "peak_memory_mb": training["peak_memory_mb"],
         }

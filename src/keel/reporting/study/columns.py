@@ -35,6 +35,7 @@ RECORD = (
     "md_timestep_fs",
     "md_friction_per_fs",
     "md_length_fs",
+    "close_contacts_per_1000_atoms",
 )
 # Table -> columns of text, columns of numbers.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

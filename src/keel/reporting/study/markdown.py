@@ -28,7 +28,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def stability_table(study: Study, system: str) -> str:
     """Errors and stability of every network and strategy of a system."""
     head = ("network", "strategy", "energy MAE (meV/atom)", "force MAE (meV/Å)", "stress MAE (meV/Å³)", "MD at (K)",
-            "runs of (fs)", "failed", "median time to failure (fs)", "mean time survived (fs)")  # fmt: skip
+            "runs of (fs)", "failed", "median time to failure (fs)", "mean time survived (fs)",
+            "close contacts per 1000 atoms")  # fmt: skip
     rows = [
         (
             result.network,
@@ -45,13 +46,14 @@ def stability_table(study: Study, system: str) -> str:
 
 def _stability(result: StrategyResult) -> tuple[str, ...]:
     if not result.runs:
-        return ("–",) * 5
+        return ("–",) * 6
     return (
         _different(result, "md_temperature_k"),
         _different(result, "md_length_fs"),
         f"{result.failures} of {result.runs}",
         result.survival.median_text,
         number(result.survival.restricted_mean()),
+        _over_seeds(result, "close_contacts_per_1000_atoms"),
     )
 
 

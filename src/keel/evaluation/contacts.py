@@ -1,0 +1,32 @@
+"""Contacts closer than any bond: what simulations show that stay alive, but not in a physical state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import neighbour_list
+
+CLOSE = 0.75
+"""Atoms are too close for a bond below this share of the sum of their covalent radii; simulations end at a half."""
+
+
+def close_contacts(frames: Iterable[Frame], share: float = CLOSE) -> float:
+    """Return the pairs of atoms closer than ``share`` times the sum of their covalent radii, for every 1000 atoms.
+
+    Each pair counts once in each frame, all periodic images included. NaN without frames. A network on a nuclear core
+    may never let atoms fuse and yet hold many of them where only the core keeps them apart: simulations then last, of
+    a material that does not exist.
+    """
+    pairs, atoms = 0, 0
+    for frame in frames:
+        radii = COVALENT_RADII[frame.numbers]
+        reach = 2.0 * share * float(radii.max())
+        (i, j), shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, reach, half_list=True)
+        distance = np.linalg.norm(frame.positions[j] - frame.positions[i] + shifts @ frame.cell, axis=1)
+        pairs += int((distance < share * (radii[i] + radii[j])).sum())
+        atoms += len(frame)
+    return 1e3 * pairs / atoms if atoms else float("nan")
