@@ -36,9 +36,28 @@ COLOURS = {
     "pretrain-forces": "#009E73",
     "zbl-delta": "#E69F00",
     "eam-delta": "#8C6D31",
+    "repair": "#9A6FB0",
 }
-MARKERS = {"vanilla": "o", "sam": "s", "pretrain": "^", "pretrain+replay": "D", "pretrain-forces": "v", "repair": "D"}
-DASHES = {"vanilla": "-", "sam": "--", "pretrain": "-", "pretrain+replay": "-.", "pretrain-forces": ":", "repair": "-."}
+MARKERS = {
+    "vanilla": "o",
+    "sam": "s",
+    "pretrain": "^",
+    "pretrain+replay": "D",
+    "pretrain-forces": "v",
+    "zbl-delta": "P",
+    "eam-delta": "X",
+    "repair": "d",
+}
+DASHES = {
+    "vanilla": "-",
+    "sam": "--",
+    "pretrain": "-",
+    "pretrain+replay": "-.",
+    "pretrain-forces": ":",
+    "zbl-delta": "--",
+    "eam-delta": ":",
+    "repair": "-.",
+}
 SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
 
 RC: dict[str, Any] = {
