@@ -19,9 +19,9 @@ class PerturbationSettings(BaseModel):
 
     rounds: PositiveInt = Field(7, description="number of rounds")
     displacement: tuple[float, float] = Field(
-        (0.0, 0.4), description="angstrom; step 1 moves every atom by exactly this in the first and in the last round"
+        (0.0, 0.2), description="angstrom; step 1 moves every atom by exactly this in the first and in the last round"
     )
-    pair_fraction: float = Field(0.05, ge=0, le=1, description="share of the atoms that choose a partner in step 2")
+    pair_fraction: float = Field(0.1, ge=0, le=1, description="share of the atoms that choose a partner in step 2")
     pair_range: tuple[float, float] = Field(
         (0.4, 1.6), description="the new distance of a pair is uniform between these times the sum"
     )
