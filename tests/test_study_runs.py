@@ -68,9 +68,12 @@ def test_commands_that_only_look(done):
     result = CliRunner().invoke(app, ["study", str(configs), "--out", str(out), "--status"])
     assert result.exit_code == 0
     (out / "study.md").unlink()
-    result = CliRunner().invoke(app, ["study", str(configs), "--out", str(out), "--tables"])
+    result = CliRunner().invoke(app, ["report", str(out), "--out", str(out / "again")])
     assert result.exit_code == 0
-    assert (out / "study.md").is_file()
+    assert (out / "again" / "tables" / "cells.csv").is_file()
+    only_tables = CliRunner().invoke(app, ["report", str(out / "again")])
+    assert only_tables.exit_code == 0
+    assert not (out / "study.md").exists()
 
 
 def test_data_are_found_by_name_in_a_folder(tmp_path):

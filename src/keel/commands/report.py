@@ -9,17 +9,19 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, as `keel run` leaves it.", metavar="RUN")],
+    run: Annotated[Path, typer.Argument(help="A folder that `keel run` or `keel study` leaves.", metavar="RUN")],
     out: Annotated[
         Path | None, typer.Option(help="HTML file, or a folder for it and its figures; default: the run folder.")
     ] = None,
 ) -> None:
     """Write the report of a finished run again: one HTML file, and each figure as PNG, PDF and CSV.
 
-    The page needs no network and nothing beside it: send it by mail, open it on a phone, print it.
+    The page needs no network and nothing beside it: send it by mail, open it on a phone, print it. Of a study, finished
+    or not, or of its tables alone: tables as CSV, figures, and a page in Markdown; --out is then a folder.
 
     Example: keel report runs/silica-cgcnn --out /tmp/silica.html
     """
     from keel.reporting import write_report
+    from keel.reporting.study import is_study, write_study
 
-    typer.echo(write_report(run, out))
+    typer.echo(write_study(run, out) if is_study(run) else write_report(run, out))

@@ -18,26 +18,19 @@ def study(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
     status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Only write tables, figures and page anew, of what is done.")
-    ] = False,
 ) -> None:
     """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.
 
-    May take days: stop it whenever you like, and the same command goes on. Each run leaves its own report too.
+    May take days: stop it whenever you like, and the same command goes on. Each run leaves its own report too, and
+    `keel report` writes the page of what is done so far.
 
     Example: keel study examples/study/laptop --data ../shared/data --workers 2
     """
     from keel.progress import console
-    from keel.reporting.study import write_study
     from keel.workflow.study import members, progress_table
     from keel.workflow.study import study as perform
 
-    place = out or Path("runs") / folder.resolve().name
-    if tables:
-        typer.echo(f"page: {write_study(place)}")
-        return
-    runs = members(folder, place, data)
+    runs = members(folder, out or Path("runs") / folder.resolve().name, data)
     if status:
         console.print(progress_table(runs))
         return

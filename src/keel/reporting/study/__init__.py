@@ -1,5 +1,5 @@
 """A study: what several run folders found, as plain tables, figures that are drawn from them, and one page."""
 
-from keel.reporting.study.write import write_study
+from keel.reporting.study.write import is_study, write_study
 
-__all__ = ["write_study"]
+__all__ = ["is_study", "write_study"]

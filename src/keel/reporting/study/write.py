@@ -9,7 +9,7 @@ from pathlib import Path
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.reporting.figures import ReportFigure
-from keel.reporting.study.collect import collect
+from keel.reporting.study.collect import collect, run_folders
 from keel.reporting.study.columns import TABLES
 from keel.reporting.study.data import read_study
 from keel.reporting.study.page import render
@@ -49,6 +49,11 @@ def write_study(folder: str | Path, out: str | Path | None = None) -> Path:
     path = target / "study.md"
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study, with run folders or tables in it, and not that of one run."""
+    return bool(run_folders(folder)) or (folder / "tables" / "cells.csv").is_file()
 
 
 def _tables(folder: Path, tables: Path) -> None:
