@@ -45,7 +45,7 @@ def test_leaves_report_and_summary(finished):
     assert [set(r) for r in records] == [FIELDS, FIELDS]
     vanilla, pretrain = records
     assert vanilla["pretrain_steps"] + vanilla["train_steps"] == pretrain["pretrain_steps"] + pretrain["train_steps"]
-    assert pretrain["pretrain_steps"] == 3
+    assert pretrain["pretrain_steps"] == 4
     for r in records:
         assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
         for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):
@@ -141,7 +141,7 @@ def test_one_cell_alone_has_the_same_numbers(finished, tmp_path, no_report):
 
 
 def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_report):
-    (found,) = finished.glob("stages/rdf/CGCNN-vanilla-*/rdf.json")
+    found = next(finished.glob("stages/rdf/CGCNN-vanilla-*/rdf.json"))
     assert set(json.loads(found.read_text())["floor"]) == {"P-P"}
     run(tiny(strategies=["vanilla"], evaluation={**TINY["evaluation"], "rdf_reference": False}), tmp_path)
     (folder,) = tmp_path.glob("stages/rdf/CGCNN-vanilla-*")
