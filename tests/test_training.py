@@ -14,6 +14,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
 from keel.evaluation import dimer_curve
+from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
@@ -331,6 +332,22 @@ class TestCheckpoint:
         assert (target.stage, target.step, target.history, target.best_score) == (1, 7, [{"a": 0.1}], 0.3)
         for index, values in optimizer.state_dict()["state"].items():
             assert all(torch.equal(torch.as_tensor(v), entries[index][k]) for k, v in values.items())
+
+
+def test_a_checkpoint_belongs_to_what_matters(tmp_path):
+    """How structures would be perturbed does not concern a strategy that perturbs none."""
+    frames = argon(3)
+    for strategy, changed in (("vanilla", False), ("pretrain", True)):
+        folder = tmp_path / strategy
+        arguments = {"strategy": strategy, "teacher": ARGON, "settings": SHORT, "folder": folder}
+        first = keel.train(network(), frames, perturbation=PerturbationSettings(rounds=2), **arguments)
+        other = PerturbationSettings(rounds=3)
+        if changed:
+            with pytest.raises(DataError, match="belongs to other settings"):
+                keel.train(network(), frames, perturbation=other, **arguments)
+        else:
+            again = keel.train(network(), frames, perturbation=other, **arguments)
+            assert torch.equal(weights(again.potential), weights(first.potential))
 
 
 class TestDelta:

@@ -147,7 +147,8 @@ def train(
     sources = _sources(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
-    identity = _identity(network, frames, validation, strategy, settings, perturbation, seed)
+    moves = perturbation if strategy.learns_from_teacher else None
+    identity = _identity(network, frames, validation, strategy, settings, moves, seed)
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     objective = fabric.setup_module(Objective(network, settings.loss))
