@@ -343,7 +343,7 @@ def test_a_checkpoint_belongs_to_what_matters(tmp_path):
         first = keel.train(network(), frames, perturbation=PerturbationSettings(rounds=2), **arguments)
         other = PerturbationSettings(rounds=3)
         if changed:
-            with pytest.raises(DataError, match="belongs to other settings"):
+            with pytest.raises(ConfigError, match="belongs to other settings"):
                 keel.train(network(), frames, perturbation=other, **arguments)
         else:
             again = keel.train(network(), frames, perturbation=other, **arguments)
