@@ -89,3 +89,9 @@ def test_data_are_found_by_name_in_a_folder(tmp_path):
 def test_a_folder_without_configurations(tmp_path):
     with pytest.raises(ConfigError, match="no configuration"):
         members(tmp_path, tmp_path)
+
+
+def test_order_is_that_of_a_reader(tmp_path):
+    for name in ("b-160", "b", "b-20", "a10b", "a9"):
+        write_config(tmp_path, f"{name}.yaml", SMALL)
+    assert [m.path.stem for m in members(tmp_path, tmp_path)] == ["a9", "a10b", "b", "b-20", "b-160"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,10 +66,15 @@ def members(folder: str | Path, out: str | Path, data: str | Path | None = None)
     DataError
         If a data file is not there.
     """
-    paths = sorted(Path(folder).glob("*.yaml"))
+    paths = sorted(Path(folder).glob("*.yaml"), key=_by_number)
     if not paths:
         raise ConfigError(f"{folder}: there is no configuration (*.yaml) to run")
     return [Member(p, _with_data(read_config(p), p, data), Path(out) / p.stem) for p in paths]
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Put ``silica-20`` behind ``silica`` and before ``silica-160``."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.stem)]
 
 
 def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
