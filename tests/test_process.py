@@ -29,6 +29,17 @@ print(before, after, faults())
 """
 
 
+def test_the_command_line_sets_up_the_process_before_pytorch_is_loaded():
+    """Threads that wait by spinning take the cores from each other; PyTorch asks once, when it is loaded."""
+    script = (
+        "import os, sys, typer.testing; from keel.cli import app; assert 'torch' not in sys.modules; "
+        "typer.testing.CliRunner().invoke(app, ['dimers', 'absent.json']); "
+        "assert 'torch' in sys.modules; print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "PASSIVE"
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_is_not_fetched_again():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keel.atoms.census import Census, Range, take_census
-from keel.atoms.checks import duplicates
-from keel.atoms.frame import Frame
-from keel.atoms.labels import LabelKeys
-from keel.atoms.read import BadFrames, iter_frames
-from keel.atoms.write import write
 from keel.errors import DataError
+
+if TYPE_CHECKING:
+    from keel.atoms.census import Census, Range
+    from keel.atoms.frame import Frame
+    from keel.atoms.read import BadFrames
 
 QUANTITIES = {
     "atoms_per_frame": "atoms per frame",
@@ -54,6 +53,11 @@ def census(
     For example `keel census train.extxyz test.extxyz`, or, to bring a foreign file into keel's names and units,
     `keel census raw.xyz --energy-key E_dft --skip-bad bad.xyz --write train.extxyz`.
     """
+    from keel.atoms.census import take_census
+    from keel.atoms.labels import LabelKeys
+    from keel.atoms.read import BadFrames, iter_frames
+    from keel.atoms.write import write
+
     keys = LabelKeys(energy_key, forces_key, stress_key, stress_convention)
     bad = BadFrames(skip_bad) if skip_bad else None
     everything: list[Frame] = []
@@ -77,6 +81,8 @@ def census(
 
 
 def _shared_between(frames: list[Frame]) -> int:
+    from keel.atoms.checks import duplicates
+
     def file_of(frame: Frame) -> str:
         return frame.source.rpartition(", ")[0]
 
