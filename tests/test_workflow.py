@@ -70,6 +70,15 @@ def no_report(monkeypatch):
     monkeypatch.setattr("keel.reporting.write_report", lambda folder: folder / "report.html")
 
 
+def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_report):
+    run(tiny(strategies=["vanilla"], md={**TINY["md"], "rung_fs": 5, "length_fs": 40}), tmp_path)
+    (rung,) = tmp_path.glob("stages/rung/*/rung.json")
+    assert json.loads(rung.read_text())["length_fs"] == 40
+    times = numbers(tmp_path)[0]["time_to_failure_fs"]
+    assert max(times) == 40
+    assert (json.loads(rung.read_text())["median_fs"] or 0) <= 5
+
+
 def test_second_run_does_nothing_again(finished, no_report):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")}
     expected = numbers(finished)

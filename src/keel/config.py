@@ -104,6 +104,9 @@ class StabilitySettings(_Section):
     temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0, 4000.0], min_length=1, description="ladder in K")
     runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
     length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    rung_fs: PositiveFloat | None = Field(
+        None, description="length of the runs that find the temperature; null: length_fs"
+    )
     longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
     timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
     friction_per_fs: PositiveFloat = Field(0.01, description="of the Langevin thermostat")

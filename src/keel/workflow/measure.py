@@ -58,7 +58,7 @@ def choose_rung(
         rung = find_rung(
             potentials,
             starts,
-            length_fs=settings.length_fs,
+            length_fs=settings.rung_fs or settings.length_fs,
             ladder=settings.temperatures,
             n_runs=runs,
             **md_arguments(settings),
