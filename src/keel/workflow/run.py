@@ -74,8 +74,8 @@ def run(
     for wave in pipeline.waves:
         for _ in for_each(pipeline, "train", wave, workers):
             pass
-    for network in pipeline.networks:
-        pipeline.rung(network)
+    for _ in for_each(pipeline, "rung", pipeline.networks, workers):
+        pass
     records = []
     for record in for_each(pipeline, "evaluate", pipeline.cells, workers):
         records.append(record)
