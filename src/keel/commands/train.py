@@ -44,7 +44,7 @@ def train(
     from keel.progress import bar, console
     from keel.training import TrainingSettings
     from keel.training import train as train_network
-    from keel.training.strategies import stages_of, strategy_of
+    from keel.training.strategies import steps_of, strategy_of
     from keel.workflow.make import build_network, elements_of
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
@@ -61,7 +61,7 @@ def train(
     if chosen.needs_teacher:
         labels = load(teacher) if teacher else fit_eam(parts.train).potential
     model = build_network(described, elements_of(frames), seed)
-    total = sum(stage.steps for stage in stages_of(chosen, settings))
+    total = steps_of(chosen, settings)
     with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
         result = train_network(
             model,

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from keel.dynamics.settings import MDSettings
 from keel.dynamics.spread import Ranks, dealt
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
-from keel.potentials.batches import atoms_at_once
+from keel.potentials.batches import atoms_at_once, groups
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
 
@@ -148,25 +149,11 @@ def batched(sizes: Sequence[int], steps: Sequence[int], max_atoms: int) -> list[
 
 
 def _filled(sizes: Sequence[int], limit: int) -> list[list[int]]:
-    """Fill one batch after the other."""
-    batches: list[list[int]] = []
-    atoms = 0
-    for k, size in enumerate(sizes):
-        if not batches or atoms + size > limit:
-            batches.append([])
-            atoms = 0
-        batches[-1].append(k)
-        atoms += size
-    return batches
+    return list(groups(range(len(sizes)), sizes.__getitem__, limit))
 
 
 def _of_one_step(steps: Sequence[int]) -> list[list[int]]:
-    groups: list[list[int]] = []
-    for k, step in enumerate(steps):
-        if not groups or step != steps[groups[-1][0]]:
-            groups.append([])
-        groups[-1].append(k)
-    return groups
+    return [list(members) for _, members in groupby(range(len(steps)), steps.__getitem__)]
 
 
 def _step(start: Frame | Snapshot) -> int:

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Sequence
 
 from keel.atoms.frame import Frame
-from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
 from keel.potentials.network import Network
@@ -16,19 +15,12 @@ from keel.training.strategies import Strategy
 
 
 def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
-    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone.
-
-    Raises
-    ------
-    ConfigError
-        If it is the teacher and there is none.
-    """
+    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone."""
     if strategy.base is None:
         return None
     if strategy.base == "zbl":
         return ZBL(elements=network.elements).to(network.device)
-    if teacher is None:
-        raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
+    assert teacher is not None
     return copy.deepcopy(teacher).to(network.device)
 
 

@@ -134,6 +134,8 @@ def train(
     strategy = strategy_of(strategy)
     if fresh and strategy.after is not None:
         raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
+    if strategy.needs_teacher and teacher is None:
+        raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
     base = base_of(strategy, network, teacher)
@@ -232,8 +234,7 @@ def _sources(
 ) -> dict[bool, BatchSource]:
     sources: dict[bool, BatchSource] = {False: FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)}
     if strategy.learns_from_teacher:
-        if teacher is None:
-            raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
+        assert teacher is not None
         offsets = fit_offsets([f for f in frames if f.energy is not None])
         sources[True] = PerturbationStream(
             frames,

@@ -118,3 +118,8 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
         Stage("train", steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho)
     )
     return stages
+
+
+def steps_of(strategy: Strategy, settings: TrainingSettings) -> int:
+    """Return the optimiser steps of all stages together."""
+    return sum(stage.steps for stage in stages_of(strategy, settings))

@@ -25,7 +25,7 @@ from keel.potentials.dimer import dimer
 from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
-from keel.training.strategies import stages_of
+from keel.training.strategies import steps_of
 from keel.workflow.records import write_csv, write_json
 
 
@@ -47,7 +47,8 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     }
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     write_json(folder / "fit.json", {**errors, **notes})
-    write_decomposition(folder / "decomposition.csv", teacher, pairs)
+    known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
+    write_decomposition(folder / "decomposition.csv", teacher, known)
 
 
 def given_teacher(settings: TeacherSettings) -> Potential:
@@ -108,7 +109,7 @@ def train_network(
     """
     model = build_network(network, elements_of([*split.train, *split.validation, *split.test]), seed)
     title, settings = f"    train  {network.label}-{strategy}-seed{seed}", config.training_of(network)
-    steps = sum(stage.steps for stage in stages_of(config.strategy(strategy), settings))
+    steps = steps_of(config.strategy(strategy), settings)
     with bar(title, steps) as advance:
         result = train(
             model,
