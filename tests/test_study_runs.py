@@ -1,5 +1,6 @@
 """Several runs as one study: all are done, what cannot be done is told, and the command goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,23 @@ def test_every_run_that_can_be_done_is_done(done):
     page = (out / "study.md").read_text()
     assert "phosphorus" in page
     assert "other" in page
-    table = shown(members(configs, out))
-    assert table.count("1, 1 of 1") == 4
-    assert table.count("0, 0 of 1") == 2
+    rows = "".join(line for line in shown(members(configs, out)).splitlines() if "CGCNN" in line)
+    assert (rows.count("●"), rows.count("◐"), rows.count("○")) == (4, 0, 2)
+
+
+def test_other_settings_are_not_done(done):
+    configs, out = done
+    member = members(configs, out)[0]
+    (network,) = member.config.networks
+    assert member.done(network, "vanilla") == (1, 1)
+
+    def after(**changes) -> tuple[int, int]:
+        parts = {name: getattr(member.config, name).model_copy(update=change) for name, change in changes.items()}
+        return replace(member, config=member.config.model_copy(update=parts)).done(network, "vanilla")
+
+    assert after(training={"steps": 99}) == (0, 0)
+    assert after(md={"friction_per_fs": 0.5}) == (1, 0)
+    assert after(perturbation={"rounds": 9}) == (1, 1)  # vanilla has none
 
 
 def test_goes_on_where_it_stopped(done):

@@ -131,6 +131,13 @@ class TestStages:
             assert sum(s.steps for s in stages_of(strategy_of(name), SHORT)) == round(strategy.budget * SHORT.steps)
             assert strategy.budget == 1.0 or strategy.after is not None
 
+    def test_the_rate_scales_that_of_every_stage(self):
+        settings = TrainingSettings(steps=100, learning_rate=0.01, pretrain_learning_rate=0.04)
+        gentle = Strategy(pretrain_share=0.5, rate=0.5)
+        assert [s.learning_rate for s in stages_of(gentle, settings)] == [0.02, 0.005]
+        assert "rate" in gentle.model_dump()
+        assert "rate" not in Strategy().model_dump()
+
     def test_repair_needs_a_trained_network(self):
         with pytest.raises(ConfigError, match="goes on from a network trained with 'vanilla'"):
             keel.train(network(), argon(3), strategy="repair", settings=SHORT)

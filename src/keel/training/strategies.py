@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from keel.errors import ConfigError
 from keel.training.settings import TrainingSettings
@@ -28,6 +36,7 @@ class Strategy(BaseModel):
     sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
     budget: PositiveFloat = Field(1.0, description="optimiser steps, as a share of those of the settings")
+    rate: PositiveFloat = Field(1.0, description="highest learning rate, as a share of that of the settings")
 
     @property
     def learns_from_teacher(self) -> bool:
@@ -47,6 +56,11 @@ class Strategy(BaseModel):
             raise ValueError("base is for new networks; one that goes on from another keeps what that was used with")
         return self
 
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Results are found by their strategy: those at the full rate are as they were before there was another.
+        return {k: v for k, v in handler(self).items() if (k, v) != ("rate", 1.0)}
+
 
 STRATEGIES: dict[str, Strategy] = {
     "vanilla": Strategy(),
@@ -54,7 +68,7 @@ STRATEGIES: dict[str, Strategy] = {
     "pretrain": Strategy(pretrain_share=0.2),
     "pretrain+replay": Strategy(pretrain_share=0.1, replay_share=0.02),
     "pretrain-forces": Strategy(pretrain_share=0.2, teacher_energies=False),
-    "repair": Strategy(after="vanilla", budget=0.15, replay_share=0.5),
+    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.1),
     "zbl-delta": Strategy(base="zbl"),
     "eam-delta": Strategy(base="teacher"),
 }
@@ -112,11 +126,10 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
         raise ConfigError(f"{steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
     stages = []
     if pretrain_steps:
-        rate = settings.pretrain_learning_rate or settings.learning_rate
+        rate = strategy.rate * (settings.pretrain_learning_rate or settings.learning_rate)
         stages.append(Stage("pretrain", pretrain_steps, rate, 1.0, None))
-    stages.append(
-        Stage("train", steps - pretrain_steps, settings.learning_rate, strategy.replay_share, strategy.sam_rho)
-    )
+    rate = strategy.rate * settings.learning_rate
+    stages.append(Stage("train", steps - pretrain_steps, rate, strategy.replay_share, strategy.sam_rho))
     return stages
 
 

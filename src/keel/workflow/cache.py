@@ -49,9 +49,13 @@ class StageCache:
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
 
-    def has(self, kind: str, name: str) -> bool:
-        """Whether a stage of that name is done, for whatever inputs."""
-        return any((self.root / "stages" / kind).glob(f"{name}-*/done.json"))
+    def done(self, kind: str, name: str, **inputs: Any) -> Path | None:
+        """Return the folder of a finished stage of that name whose inputs include these, or None."""
+        wanted = json.loads(json.dumps(inputs, default=str))
+        for path in sorted((self.root / "stages" / kind).glob(f"{name}-*/done.json")):
+            if wanted.items() <= json.loads(path.read_text())["inputs"].items():
+                return path.parent
+        return None
 
 
 def seconds_of(folder: Path) -> float:

@@ -116,20 +116,14 @@ class Pipeline:
         if before is not None:
             started = {"start": str(before / "potential.safetensors"), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
-        inputs = {
-            "data": self.data.name,
-            "network": cell.network.model_dump(exclude={"training"}),
-            "strategy": strategy.model_dump(),
-            "training": config.training_of(cell.network).model_dump(),
-            "seed": cell.seed,
-        }
+        inputs = {"data": self.data.name, **settings_of(config, cell)}
         if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
             inputs["start"] = file_hash(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
-            inputs |= {"teacher": teacher.name, "perturbation": config.perturbation.model_dump()}
+            inputs["teacher"] = teacher.name
         return self.cache.stage(
             "train",
             cell.name,
@@ -239,6 +233,18 @@ class Pipeline:
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
+
+
+def settings_of(config: RunSettings, cell: Cell) -> dict[str, Any]:
+    """Return the settings that the training of a cell depends on."""
+    strategy = config.strategy(cell.strategy)
+    settings: dict[str, Any] = {
+        "network": cell.network.model_dump(exclude={"training"}),
+        "strategy": strategy.model_dump(),
+        "training": config.training_of(cell.network).model_dump(),
+        "seed": cell.seed,
+    }
+    return settings | ({"perturbation": config.perturbation.model_dump()} if strategy.needs_teacher else {})
 
 
 def fingerprint(split: Split) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.live import Live
 from rich.table import Table
 
@@ -17,8 +18,11 @@ from keel.config import NetworkSettings, RunSettings, read_config
 from keel.errors import ConfigError, DataError, KeelError
 from keel.progress import console, without_bars
 from keel.workflow.cache import StageCache
+from keel.workflow.pipeline import Cell, settings_of
 from keel.workflow.run import run
 
+SIMULATED, TRAINED, TO_DO = "●", "◐", "○"
+"""How far a seed is."""
 REFRESH = 5.0
 """Seconds between two looks at what is done."""
 
@@ -42,10 +46,14 @@ class Member:
     folder: Path
 
     def done(self, network: NetworkSettings, strategy: str) -> tuple[int, int]:
-        """Return how many seeds are trained, and how many of them simulated."""
-        names = [f"{network.label}-{strategy}-seed{seed}" for seed in self.config.seeds]
-        cache = StageCache(self.folder)
-        trained, simulated = (sum(cache.has(kind, name) for name in names) for kind in ("train", "stability"))
+        """Return how many seeds are trained with these settings, and how many of them simulated."""
+        cache, trained, simulated = StageCache(self.folder), 0, 0
+        for cell in (Cell(network, strategy, seed) for seed in self.config.seeds):
+            folder = cache.done("train", cell.name, **settings_of(self.config, cell))
+            if folder is not None:
+                trained += 1
+                md = self.config.md.model_dump()
+                simulated += cache.done("stability", cell.name, potential=folder.name, md=md) is not None
         return trained, simulated
 
 
@@ -118,7 +126,9 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
 def progress_table(runs: Sequence[Member]) -> Table:
     """Return what is done of a study: a row for each network of each run, a column for each strategy."""
     strategies = list(dict.fromkeys(s for m in runs for s in m.config.strategies))
-    table = Table("run", "network", *strategies, caption=f"seeds trained, simulated; {_megabytes(runs):.0f} MB on disk")
+    legend = f"{SIMULATED} trained and simulated, {TRAINED} trained, {TO_DO} to do, for each seed"
+    caption = f"{legend}; {_megabytes(runs):.0f} MB on disk"
+    table = Table("run", "network", *strategies, caption=caption, box=SIMPLE_HEAD, pad_edge=False)
     for member in runs:
         for network in member.config.networks:
             cells = [_cell(member, network, s) if s in member.config.strategies else "" for s in strategies]
@@ -130,7 +140,7 @@ def _cell(member: Member, network: NetworkSettings, strategy: str) -> str:
     trained, simulated = member.done(network, strategy)
     wanted = len(member.config.seeds)
     colour = "green" if simulated == wanted else "yellow" if trained else "dim"
-    return f"[{colour}]{trained}, {simulated} of {wanted}[/]"
+    return f"[{colour}]{SIMULATED * simulated}{TRAINED * (trained - simulated)}{TO_DO * (wanted - trained)}[/]"
 
 
 def _megabytes(runs: Sequence[Member]) -> float:
