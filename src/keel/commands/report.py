@@ -19,7 +19,7 @@ def report(
     The page needs no network and nothing beside it: send it by mail, open it on a phone, print it. Of a study, finished
     or not, or of its tables alone: tables as CSV, figures, and a page in Markdown; --out is then a folder.
 
-    Example: keel report runs/silica-cgcnn --out /tmp/silica.html
+    Example: keel report runs/silica --out /tmp/silica.html
     """
     from keel.reporting import write_report
     from keel.reporting.study import is_study, write_study

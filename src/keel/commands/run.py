@@ -25,7 +25,7 @@ def run(
     Every stage is kept in the run folder under a hash of its inputs: run the same command again to go on after an
     interruption, or change the configuration and only what depends on it is done anew.
 
-    Example: keel run examples/silica-cgcnn.yaml --data zeolites-pbe-d3.extxyz
+    Example: keel run examples/silica.yaml --data zeolites-pbe-d3.extxyz
     """
     from keel.config import read_config
     from keel.progress import console
