@@ -28,7 +28,7 @@ FIELDS = {
     "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
     "md_timestep_fs", "md_friction_per_fs", "md_length_fs", "time_to_failure_fs", "failure_cause", "wall_seconds",
-    "peak_memory_mb", "close_contacts_per_1000_atoms",
+    "cell_seconds", "peak_memory_mb", "close_contacts_per_1000_atoms",
 }  # fmt: skip
 
 
@@ -85,6 +85,21 @@ def test_second_run_does_nothing_again(finished, no_report):
     run(tiny(), finished)
     assert {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")} == before
     assert numbers(finished) == expected
+
+
+def test_versions_of_earlier_stages_are_kept(finished, no_report):
+    path = finished / "versions.json"
+    now = json.loads(path.read_text())
+    assert now["keel"] == keel.__version__
+    path.write_text(json.dumps({**now, "torch": "2.8.0"}))
+    run(tiny(), finished)
+    run(tiny(), finished, workers=1)
+    after = json.loads(path.read_text())
+    assert [v["torch"] for v in after.pop("before")] == ["2.8.0"]
+    assert after["torch"] == now["torch"]
+    path.write_text("{")
+    run(tiny(), finished)
+    assert "before" not in json.loads(path.read_text())
 
 
 def test_only_what_depends_on_a_change_is_done_anew(finished, no_report):

@@ -18,7 +18,7 @@ TINY = {
     "md": {"temperatures": [500, 2000], "runs": 2, "length_fs": 20, "longest_fs": 40},
     "evaluation": {"rdf_temperature": 500, "rdf_length_fs": 20, "rdf_runs": 1},
 }
-VARYING = {"wall_seconds", "peak_memory_mb"}
+VARYING = {"wall_seconds", "cell_seconds", "peak_memory_mb"}
 
 
 def tiny(**changes) -> RunSettings:

@@ -18,6 +18,7 @@ from keel.reporting.reading import REMEDY, checked, read_columns, read_frames, r
 class Record:
     """One network x strategy x seed of ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
 
+    ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own stages, evaluation included.
     ``close_contacts_per_1000_atoms``: see :mod:`keel.evaluation.contacts`. ``sources`` names the structure from which
     each run started; empty where that is not known.
     """
@@ -41,6 +42,7 @@ class Record:
     failure_cause: tuple[str | None, ...]
     wall_seconds: float | None
     peak_memory_mb: float | None
+    cell_seconds: float | None = None
     close_contacts_per_1000_atoms: float | None = None
     sources: tuple[str, ...] = ()
 

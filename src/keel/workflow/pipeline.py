@@ -15,10 +15,12 @@ from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.potentials import Potential, load
 from keel.workflow import make, measure
-from keel.workflow.cache import StageCache
+from keel.workflow.cache import StageCache, seconds_of
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
 from keel.workflow.records import write_json
 
+STAGES = ("train", "accuracy", "stability", "rdf", "dimers")
+"""Of a cell, in this order."""
 ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
 
 Record = dict[str, Any]
@@ -213,6 +215,7 @@ class Pipeline:
             "gradient_evaluations": training["gradient_evaluations"],
             **{name: stability.get(name) for name in measure.STABILITY_FIELDS},
             "wall_seconds": training["seconds"],
+            "cell_seconds": sum(seconds_of(self.root / record[stage]) for stage in STAGES if record[stage]),
             "peak_memory_mb": training["peak_memory_mb"],
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -69,7 +70,7 @@ def run(
     pipeline = Pipeline(config, root, Path(base), tuple(only))
     text = dump_yaml(config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
-    write_json(root / "versions.json", versions(workers))
+    _keep_versions(root / "versions.json", versions(workers))
     pipeline.teacher()
     for wave in pipeline.waves:
         for _ in for_each(pipeline, "train", wave, workers):
@@ -81,6 +82,20 @@ def run(
         records.append(record)
         pipeline.write_results(records)
     return write_report(root)
+
+
+def _keep_versions(path: Path, now: dict[str, Any]) -> None:
+    """Write the versions; others that finished stages may have been made with are kept under ``before``."""
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        write_json(path, now)
+        return
+    changed = [name for name in now if name not in ("started", "workers") and earlier.get(name) != now[name]]
+    if changed:
+        told = ", ".join(f"{name} {earlier.get(name)} -> {now[name]}" for name in changed)
+        console.print(f"     note  going on with {told}; stages that are finished are kept")
+        write_json(path, {**now, "before": [*earlier.pop("before", []), earlier]})
 
 
 def versions(workers: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ RECORD = (
     "train_steps",
     "gradient_evaluations",
     "wall_seconds",
+    "cell_seconds",
     "peak_memory_mb",
     "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom",

@@ -74,17 +74,21 @@ class Study:
         return self.tables[table].any_of("system", self.systems)
 
     def over_frames(self) -> dict[str, Columns]:
-        """Return the cells of each system whose networks were trained on at least three numbers of frames."""
+        """Return, by system, the cells of networks and strategies that were trained on at least three sizes."""
         families: dict[str, list[str]] = {}
         for system in self.all_systems:
             families.setdefault((numbered(system) or (system,))[0], []).append(system)
         cells = self.tables["cells"]
         found = {}
         for name, members in families.items():
-            networks = cells.any_of("system", members).groups("network")
-            enough = [n for n, runs in networks.items() if len(runs.different("train_frames")) >= FEWEST_SIZES]
-            if enough:
-                found[name] = cells.any_of("system", members).any_of("network", enough)
+            family = cells.any_of("system", members)
+            curves = list(zip(family["network"].tolist(), family["strategy"].tolist(), strict=True))
+            sizes: dict[tuple[str, str], set[float]] = {}
+            for curve, size in zip(curves, family["train_frames"].tolist(), strict=True):
+                sizes.setdefault(curve, set()).add(size)
+            chosen = family.rows(np.array([len(sizes[curve]) >= FEWEST_SIZES for curve in curves], dtype=bool))
+            if len(chosen):
+                found[name] = chosen
         return found
 
 

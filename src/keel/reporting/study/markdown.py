@@ -60,7 +60,7 @@ def _stability(result: StrategyResult) -> tuple[str, ...]:
 def cost_table(study: Study, system: str) -> str:
     """Optimiser steps, gradient evaluations, time and memory of one training."""
     head = ("network", "strategy", "seeds", "training frames", "steps on EAM + DFT labels", "optimiser steps in all",
-            "gradient evaluations", "training time (s)", "peak memory (MB)")  # fmt: skip
+            "gradient evaluations", "training time (s)", "its own stages with MD (s)", "peak memory (MB)")  # fmt: skip
     return table(head, [_cost(result) for result in _results(study, system)])
 
 
@@ -75,6 +75,7 @@ def _cost(result: StrategyResult) -> tuple[str, ...]:
         _whole(_mean(result, "pretrain_steps") + _mean(result, "train_steps")),
         _whole(_mean(result, "gradient_evaluations")),
         _over_seeds(result, "wall_seconds"),
+        _over_seeds(result, "cell_seconds"),
         _over_seeds(result, "peak_memory_mb"),
     )
 
@@ -199,7 +200,8 @@ def _at_size(cells: Columns) -> str:
     if not len(cells):
         return "–"
     force = spread_text(cells["force_mae_mev_per_angstrom"])
-    return f"{force}; {cells['failed'].sum():.0f} of {cells['runs'].sum():.0f}"
+    temperatures = " and ".join(f"{t:g} K" for t in sorted(set(cells["md_temperature_k"].tolist())))
+    return f"{force}; {cells['failed'].sum():.0f} of {cells['runs'].sum():.0f} at {temperatures}"
 
 
 def provenance_table(runs: Sequence[Mapping[str, object]], versions: Sequence[str]) -> str:

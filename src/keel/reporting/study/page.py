@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keel.reporting.figures import ReportFigure
+from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_grid
 from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
@@ -69,8 +70,8 @@ def _opening(study: Study) -> Iterator[str]:
     yield (
         f"Networks {listed(networks)} on {listed(study.systems)}, each trained as {listed(strategies)} from "
         f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}: {len(cells)} trainings, "
-        f"{len(study.tables['lifetimes'])} runs of molecular dynamics. Every number and curve below is in "
-        "[tables/](tables)."
+        f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(cells)}. Every number and curve "
+        "below is in [tables/](tables)."
     )
     yield HOW_TO_READ
     if "repair" in strategies:
@@ -79,6 +80,12 @@ def _opening(study: Study) -> Iterator[str]:
     if waiting:
         found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} cells)" for run in waiting])
         yield f"**Not finished yet:** {found}. What is there is shown."
+
+
+def _hours(cells: Columns) -> str:
+    """Say how long all cells took; nothing where that is not known of each."""
+    seconds = cells["cell_seconds"]
+    return f", {seconds.sum() / 3600:.1f} hours of one worker" if np.isfinite(seconds).all() else ""
 
 
 def _verdicts(study: Study) -> Iterator[str]:
