@@ -163,6 +163,19 @@ def test_the_page_says_what_the_tables_say(page):
     assert "40 to train" in page
 
 
+def test_the_page_begins_with_an_overview(page):
+    rows = table_under(page, "## What came out")
+    assert [row[:3] for row in rows] == [
+        ["oxides", "CGCNN", "3000"],
+        ["silica", "CGCNN", "3000"],
+        ["silica", "M3GNet", "3000"],
+    ]
+    vanilla, pretrain = rows[1][3], rows[1][-1]
+    assert re.fullmatch(r"14 of 16 failed; 78\.\d meV/Å", vanilla)
+    assert re.fullmatch(r"0 of 16 failed; \+\d\.\d %", pretrain)
+    assert rows[0][-1] == ""  # no such strategy there
+
+
 def test_another_number_of_frames_is_another_system(study, page):
     assert {r["system"] for r in rows_of(study, "cells")} == {"silica", "silica-20", "silica-80", "oxides"}
     assert "## silica-20" not in page
@@ -220,7 +233,8 @@ def test_an_unfinished_study_shows_what_is_there(tmp_path, coarse):
     (begun / "results.json").unlink()
     page = write_study(tmp_path).read_text(encoding="utf-8")
     assert "**Not finished yet:** `a` (0 of 4 cells) and `b` (1 of 4 cells)" in page
-    assert "nothing to compare with vanilla training yet" in page
+    assert "1 training, " in page
+    assert "### Against vanilla training" not in page
     assert [row[1] for row in table_under(page, "### Accuracy and stability")] == ["vanilla"]
 
 

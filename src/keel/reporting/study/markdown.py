@@ -25,6 +25,33 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
+def overview_table(study: Study) -> str:
+    """Failed runs and force errors of all strategies, a row for each system and network."""
+    rows = [
+        (system, study.strategies(system, network)) for system in study.systems for network in study.networks(system)
+    ]
+    names = list(dict.fromkeys(result.strategy for _, results in rows for result in results))
+    head = ("system", "network", "MD at (K)", *names)
+    return table(head, [(system, *_overview(results, names)) for system, results in rows])
+
+
+def _overview(results: Sequence[StrategyResult], names: Sequence[str]) -> tuple[str, ...]:
+    found = {result.strategy: result for result in results}
+    base = found.get(BASELINE)
+    cells = (_at_a_glance(found[name], base) if name in found else "" for name in names)
+    return results[0].network, _different(results[0], "md_temperature_k"), *cells
+
+
+def _at_a_glance(result: StrategyResult, base: StrategyResult | None) -> str:
+    """Return failed runs, and the force error or its change against the baseline."""
+    failed = f"{result.failures} of {result.runs} failed" if result.runs else "no MD"
+    force, before = (r.mean("force_mae_mev_per_angstrom") if r else None for r in (result, base))
+    if force is None:
+        return failed
+    change = f"{100 * (force / before - 1):+.1f} %" if before and result is not base else f"{number(force)} meV/Å"
+    return f"{failed}; {change}"
+
+
 def stability_table(study: Study, system: str) -> str:
     """Errors and stability of every network and strategy of a system."""
     head = ("network", "strategy", "energy MAE (meV/atom)", "force MAE (meV/Å)", "stress MAE (meV/Å³)", "MD at (K)",

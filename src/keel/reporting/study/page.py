@@ -18,6 +18,7 @@ from keel.reporting.study.markdown import (
     cost_table,
     dimer_table,
     frames_table,
+    overview_table,
     provenance_table,
     rdf_table,
     rung_table,
@@ -35,6 +36,7 @@ HOW_TO_READ = (
     "median time to failure is the time by which half of the runs have failed; “> 2000” says that more than half still "
     "lived at 2000 fs, so that it is longer. The mean time survived counts a run that lives on with its whole length."
 )
+OVERVIEW = "Failed runs of molecular dynamics, and the force error of plain training with the others relative to it."
 INTERVALS = (
     "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
     "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
@@ -54,7 +56,8 @@ def render(study: Study, draw: Draw) -> str:
         *_opening(study),
         draw(workflow_figure()),
         "## What came out",
-        *_verdicts(study),
+        OVERVIEW,
+        overview_table(study),
         *_survival(study, draw),
         *(part for system in study.systems for part in _system(study, system, draw)),
         *_over_frames(study, draw),
@@ -69,7 +72,7 @@ def _opening(study: Study) -> Iterator[str]:
     seeds = sorted(int(seed) for seed in cells.different("seed"))
     yield (
         f"Networks {listed(networks)} on {listed(study.systems)}, each trained as {listed(strategies)} from "
-        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}: {len(cells)} trainings, "
+        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}: {len(cells)} training{'s' if len(cells) != 1 else ''}, "
         f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(cells)}. Every number and curve "
         "below is in [tables/](tables)."
     )
@@ -86,13 +89,6 @@ def _hours(cells: Columns) -> str:
     """Say how long all cells took; nothing where that is not known of each."""
     seconds = cells["cell_seconds"]
     return f", {seconds.sum() / 3600:.1f} hours of one worker" if np.isfinite(seconds).all() else ""
-
-
-def _verdicts(study: Study) -> Iterator[str]:
-    for system in study.systems:
-        found = study.tables["comparisons"].where(system=system)
-        lines = [f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True)]
-        yield "\n".join([f"**{system}**", "", *(lines or ["* nothing to compare with vanilla training yet"])])
 
 
 def _survival(study: Study, draw: Draw) -> Iterator[str]:
@@ -113,6 +109,8 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
         yield "### Against vanilla training"
         yield INTERVALS
         yield comparison_table(study, system)
+        found = study.tables["comparisons"].where(system=system)
+        yield "\n".join(f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True))
     yield "### Cost of one training"
     yield cost_table(study, system)
     yield from _rdf(study, system, draw)
