@@ -69,10 +69,6 @@ class Study:
         """Return the strategies of a network of a system in order of appearance."""
         return compare([record for record in self.records if record.system == system], network)
 
-    def of_systems(self, table: str) -> Columns:
-        """Return the rows of a table that belong to :attr:`systems`."""
-        return self.tables[table].any_of("system", self.systems)
-
     def over_frames(self) -> dict[str, Columns]:
         """Return, by system, the cells of networks and strategies that were trained on at least three sizes."""
         families: dict[str, list[str]] = {}

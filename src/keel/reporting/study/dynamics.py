@@ -24,25 +24,21 @@ FLOOR = (
 
 
 @styled
-def survival_grid(lifetimes: Columns) -> ReportFigure:
-    """Share of runs that have not failed yet: systems (rows) by networks (columns), with 95 % bands."""
-    systems, networks = lifetimes.different("system"), lifetimes.different("network")
-    figure, panels = grid(len(systems), len(networks), 1.8, sharey=True)
-    for system, row in zip(systems, panels, strict=True):
-        for network, axes in zip(networks, row, strict=True):
-            _survival(axes, lifetimes.where(system=system, network=network))
-            axes.set_title(f"{system}, {network}{_temperatures(lifetimes.where(system=system, network=network))}")
-    for axes in panels[-1]:
-        axes.set_xlabel("time (fs)")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("share still sound")
+def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
+    """Share of runs of each network that have not failed yet, with 95 % bands."""
+    networks = lifetimes.different("network")
+    figure, panels = grid(1, len(networks), 1.9, sharey=True)
+    for network, axes in zip(networks, panels[0], strict=True):
+        _survival(axes, lifetimes.where(network=network))
+        axes.set(title=f"{network}{_temperatures(lifetimes.where(network=network))}", xlabel="time (fs)")
+    panels[0, 0].set_ylabel("share still sound")
     legend_below(figure, panels.ravel())
     return ReportFigure(
-        name="survival",
-        title="Survival in molecular dynamics",
+        name=slug("survival", system),
+        title=f"Survival in molecular dynamics, {system}",
         caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands are 95 % intervals, "
         "ticks are runs that reached their end unharmed; where a curve crosses the dotted line is the median.",
-        alt=f"Survival curves of {', '.join(systems)} with {', '.join(networks)}.",
+        alt=f"Survival curves of {system} with {', '.join(networks)}.",
         figure=figure,
         data={},
     )

@@ -10,7 +10,7 @@ import numpy as np
 from keel.reporting.figures import ReportFigure
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
-from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_grid
+from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
 from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
 from keel.reporting.study.learning import accuracy_over_frames
 from keel.reporting.study.markdown import (
@@ -58,7 +58,6 @@ def render(study: Study, draw: Draw) -> str:
         "## What came out",
         OVERVIEW,
         overview_table(study),
-        *_survival(study, draw),
         *(part for system in study.systems for part in _system(study, system, draw)),
         *_over_frames(study, draw),
         *_provenance(study),
@@ -91,17 +90,13 @@ def _hours(cells: Columns) -> str:
     return f", {seconds.sum() / 3600:.1f} hours of one worker" if np.isfinite(seconds).all() else ""
 
 
-def _survival(study: Study, draw: Draw) -> Iterator[str]:
-    lifetimes = study.tables["lifetimes"]
-    if len(lifetimes):
-        yield draw(survival_grid(study.of_systems("lifetimes")))
-
-
 def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
     yield f"## {system}"
     yield _data(study, system)
     yield "### Accuracy and stability"
     yield stability_table(study, system)
+    if len(lifetimes := study.tables["lifetimes"].where(system=system)):
+        yield draw(survival_row(system, lifetimes))
     if (rungs := rung_table(study, system)) is not None:
         yield "Share of vanilla runs from validation structures that failed at each temperature tried:"
         yield rungs
