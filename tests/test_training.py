@@ -14,6 +14,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
 from keel.evaluation import dimer_curve
+from keel.launch import launched
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
@@ -21,8 +22,8 @@ from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
 from keel.training.delta import remainder
 from keel.training.ema import MovingAverage
-from keel.training.loop import TrainingError, learning_rate
-from keel.training.losses import loss, penalty
+from keel.training.loop import USUAL_DECAY, TrainingError, learning_rate, step
+from keel.training.losses import Objective, loss, penalty
 from keel.training.sam import ascended
 from keel.training.stages import aligned, prepare
 from keel.training.strategies import Stage, stages_of, strategy_of
@@ -214,8 +215,8 @@ class TestMovingAverage:
     def test_constant_weights_are_their_own_average(self):
         layer = torch.nn.Linear(2, 2)
         average = MovingAverage(layer, 0.9)
-        for step in range(5):
-            average.update(layer, step)
+        for done in range(5):
+            average.update(layer, done)
         assert torch.allclose(average.weights["weight"], layer.weight)
 
     def test_applied_only_for_a_while(self):
@@ -316,6 +317,43 @@ class TestTrain:
             train(network(), argon(3), settings=wild)
 
 
+class TestReplay:
+    @pytest.fixture
+    def take(self):
+        """Take one step of plain gradient descent; return how far the weights went, and the state."""
+
+        def take(first: int, usual_norm: float | None) -> tuple[float, TrainingState]:
+            net = network()
+            prepare(net, argon(4))
+            state = TrainingState(net, MovingAverage(net, 0.9), step=first, usual_norm=usual_norm)
+            stage = Stage("train", 10, 1.0, teacher_share=0.5, sam_rho=None)
+            before = weights(net)
+            step(
+                launched("cpu"), state, Objective(net, SHORT.loss), torch.optim.SGD(net.parameters(), lr=1.0),
+                keel.batch(argon(4), 5.0), stage, SHORT,
+            )  # fmt: skip
+            return float(torch.linalg.vector_norm(weights(net) - before)), state
+
+        return take
+
+    def test_teacher_batches_among_others_do_not_lead(self, take):
+        moved, state = take(1, 1e-3)  # every second batch is the teacher's
+        assert moved == pytest.approx(SHORT.replay_clip * 1e-3, rel=1e-3)
+        assert state.usual_norm == 1e-3
+
+    def test_dft_batches_say_what_is_usual(self, take):
+        moved, state = take(0, 1e-3)
+        assert moved > 0.1
+        assert state.usual_norm == pytest.approx(USUAL_DECAY * 1e-3 + (1 - USUAL_DECAY) * moved, rel=1e-3)
+        moved, state = take(0, None)
+        assert state.usual_norm == pytest.approx(moved, rel=1e-3)
+
+    def test_nothing_is_usual_before_the_first_dft_batch(self, take):
+        moved, state = take(1, None)
+        assert moved > 0.1
+        assert state.usual_norm is None
+
+
 class TestCheckpoint:
     def test_damaged(self, tmp_path):
         path = tmp_path / "checkpoint.safetensors"
@@ -332,11 +370,13 @@ class TestCheckpoint:
         net(keel.batch(argon(1), 5.0), differentiable=True).forces.square().sum().backward()
         optimizer.step()
         state = TrainingState(net, MovingAverage(net, 0.9), stage=1, step=7, history=[{"a": 0.1}], best_score=0.3)
+        state.usual_norm = 0.7
         save_state(tmp_path / "c.safetensors", state, optimizer, "x")
         target = TrainingState(other, MovingAverage(other, 0.9))
         entries = load_state(tmp_path / "c.safetensors", target, "x")
         assert torch.equal(weights(net), weights(other))
         assert (target.stage, target.step, target.history, target.best_score) == (1, 7, [{"a": 0.1}], 0.3)
+        assert target.usual_norm == 0.7
         for index, values in optimizer.state_dict()["state"].items():
             assert all(torch.equal(torch.as_tensor(v), entries[index][k]) for k, v in values.items())
 

@@ -203,7 +203,7 @@ def subject_of(strategy: str) -> str:
         "vanilla": "vanilla training",
         "sam": "SAM training",
         "pretrain": "pretraining",
-        "pretrain+replay": "pretraining with replay",
+        "pretrain-only": "pretraining without replay",
         "pretrain-forces": "pretraining on forces",
         "repair": "repair",
         "zbl-delta": "a nuclear core",

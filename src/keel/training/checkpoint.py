@@ -17,7 +17,7 @@ from keel.files import replace_file
 from keel.potentials.network import Network
 from keel.training.ema import MovingAverage, copy_weights
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass
@@ -36,6 +36,8 @@ class TrainingState:
         Optimiser steps done in that stage.
     gradient_evaluations
         Gradients of the loss taken in all stages.
+    usual_norm
+        Running mean of the norm of the gradient of DFT batches; None before the first.
     best_score, best_weights
         Lowest validation loss so far and the averaged weights that had it.
     history
@@ -49,12 +51,13 @@ class TrainingState:
     stage: int = 0
     step: int = 0
     gradient_evaluations: int = 0
+    usual_norm: float | None = None
     best_score: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
-    _PLAIN = ("stage", "step", "gradient_evaluations", "best_score", "history", "seconds")
+    _PLAIN = ("stage", "step", "gradient_evaluations", "usual_norm", "best_score", "history", "seconds")
 
 
 def save_state(path: Path, state: TrainingState, optimizer: torch.optim.Optimizer | None, identity: str) -> None:
@@ -87,9 +90,10 @@ def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dic
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start anew") from None
-    if metadata["identity"] != identity:
+    if metadata["identity"] != identity or metadata["format"] != FORMAT_VERSION:
         raise ConfigError(
-            f"{path}: the checkpoint belongs to other settings or data; delete it or choose another folder"
+            f"{path}: the checkpoint belongs to other settings or data, or to another version of keel; delete it or "
+            "choose another folder"
         )
     for key in TrainingState._PLAIN:
         setattr(state, key, metadata[key])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+USUAL_DECAY = 0.95
+"""Of the running mean of gradient norms: about the last twenty DFT batches."""
+
 
 class TrainingError(KeelError):
     """Training cannot go on."""
@@ -81,7 +84,12 @@ def step(
     stage: Stage,
     settings: TrainingSettings,
 ) -> dict[str, Tensor]:
-    """Take one optimiser step and return the loss before it, and its parts."""
+    """Take one optimiser step and return the loss before it, and its parts.
+
+    Teacher batches among DFT ones shall remind the network of what it would forget, not lead it. Late in training their
+    gradients are tens of times larger, because they hold atoms that nearly touch; therefore they are clipped to a share
+    of what DFT batches usually have.
+    """
 
     def gradient() -> dict[str, Tensor]:
         parts: dict[str, Tensor] = objective(lambda: graph)
@@ -95,12 +103,20 @@ def step(
         # The gradient of the sharp point nearby, applied to the weights as they were.
         with ascended(state.network, stage.sam_rho):
             gradient()
-    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm or math.inf)
+    from_teacher = stage.from_teacher(state.step)
+    limit = settings.clip_norm or math.inf
+    if from_teacher and state.usual_norm is not None:
+        limit = min(limit, settings.replay_clip * state.usual_norm)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), limit)
     if not torch.isfinite(norm):
         raise TrainingError(
             f"the gradient is not finite at step {state.step + 1} of stage {stage.name!r}; "
             "lower the learning rate, or check the data with `keel census`"
         )
+    if not from_teacher:
+        used = min(float(norm), limit)
+        before = used if state.usual_norm is None else state.usual_norm
+        state.usual_norm = USUAL_DECAY * before + (1.0 - USUAL_DECAY) * used
     optimizer.step()
     return parts
 

@@ -50,6 +50,9 @@ class TrainingSettings(BaseModel):
     warmup_steps: int = Field(50, ge=0, description="steps of linear rise of the learning rate, in each stage")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
     clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null: not clipped")
+    replay_clip: PositiveFloat = Field(
+        0.2, description="largest norm of the gradient of teacher batches among DFT ones, as a share of what these have"
+    )
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     validate_every: PositiveInt = Field(100, description="steps between validations")
     checkpoint_every: PositiveInt = Field(50, description="steps between checkpoints")
@@ -62,5 +65,6 @@ class TrainingSettings(BaseModel):
 
     @model_serializer(mode="wrap")
     def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Results are found by their settings: those of one node are as they were before there could be several.
-        return {k: v for k, v in handler(self).items() if (k, v) != ("nodes", 1)}
+        # Results are found by their settings: what is as it was before there was a choice does not change their names.
+        unchanged = {"nodes": 1, "replay_clip": 0.2}
+        return {k: v for k, v in handler(self).items() if k not in unchanged or v != unchanged[k]}
