@@ -189,7 +189,7 @@ class TestMACE:
         (trained,) = tmp_path.glob("stages/train/*/potential.safetensors")
         assert isinstance(keel.load(trained), MACE)
         (row,) = json.loads((tmp_path / "summary.json").read_text())
-        assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 1, 11)
+        assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 2, 10)
 
 
 class TestMatgl:

@@ -45,7 +45,7 @@ def test_leaves_report_and_summary(finished):
     assert [set(r) for r in records] == [FIELDS, FIELDS]
     vanilla, pretrain = records
     assert vanilla["pretrain_steps"] + vanilla["train_steps"] == pretrain["pretrain_steps"] + pretrain["train_steps"]
-    assert pretrain["pretrain_steps"] == 2
+    assert pretrain["pretrain_steps"] == 4
     for r in records:
         assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
         for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):

@@ -65,10 +65,10 @@ class Strategy(BaseModel):
 STRATEGIES: dict[str, Strategy] = {
     "vanilla": Strategy(),
     "sam": Strategy(sam_rho=0.005),
-    "pretrain": Strategy(pretrain_share=0.1, replay_share=0.05),
+    "pretrain": Strategy(pretrain_share=0.2, replay_share=0.02),
     "pretrain-only": Strategy(pretrain_share=0.2),
-    "pretrain-forces": Strategy(pretrain_share=0.1, replay_share=0.05, teacher_energies=False),
-    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.1),
+    "pretrain-forces": Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
+    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
     "zbl-delta": Strategy(base="zbl"),
     "eam-delta": Strategy(base="teacher"),
 }
