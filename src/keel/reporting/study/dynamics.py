@@ -104,7 +104,7 @@ def _rdf(axes: Axes, rdf: Columns) -> None:
             curve["r"], curve["lowest"], curve["highest"], color=colour_of(strategy), alpha=0.2, linewidth=0
         )
         # Curves that lie on each other are all seen if those behind are broader.
-        width = 0.9 + 0.45 * (len(strategies) - 1 - number)
+        width = 0.9 + 1.8 * (len(strategies) - 1 - number) / max(len(strategies) - 1, 1)
         axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=width, **line_of(strategy))
 
 

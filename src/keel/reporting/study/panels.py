@@ -47,8 +47,10 @@ def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
     if named:
         # Inches of the line and of a letter; longer rows would be cut off.
         entry = 0.5 + 0.06 * max(map(len, named))
-        count = max(1, min(len(named), int(figure.get_figwidth() / entry)))
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=count, handlelength=2.2)
+        most = max(1, int(figure.get_figwidth() / entry))
+        rows = -(-len(named) // most)
+        columns = -(-len(named) // rows)  # no row has one name only while another is full
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, handlelength=2.2)
 
 
 def absent(axes: Axes) -> None:
