@@ -328,7 +328,7 @@ def write_rdf(folder: Path, system: System, strategy: str, seed: int, record: di
     write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), rows)
     floor = {pair: {"fu": 0.05, "percent": 1.25} for pair in errors}
     content = {"errors": errors, "floor": floor} if system.dft_md else {"errors": {}, "floor": {}}
-    write_json(folder / "rdf.json", {"temperature_k": 800.0, **content})
+    write_json(folder / "rdf.json", {"temperature_k": 800.0, "failed_runs": 2, **content})
 
 
 def write_dimers(folder: Path, system: System, strategy: str, seed: int, record: dict[str, Any]) -> None:

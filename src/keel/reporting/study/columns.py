@@ -40,7 +40,7 @@ RECORD = (
 )
 # Table -> columns of text, columns of numbers.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cells": (("folder", *CELL), (*RECORD, "runs", "failed", "median_fs", "restricted_mean_fs")),
+    "cells": (("folder", *CELL), (*RECORD, "runs", "failed", "median_fs", "restricted_mean_fs", "rdf_failed")),
     "lifetimes": ((*CELL, "start", "cause"), ("seed", "run", "temperature_k", "time_fs")),
     "rungs": (("system", "network"), ("temperature_k", "failing_share", "chosen")),
     "comparisons": (

@@ -151,19 +151,21 @@ def _per_cent(difference: Interval, whole: float) -> Interval:
 
 
 def rdf_table(study: Study, system: str) -> str | None:
-    """Errors of g(r) by pair, with the floor in the first row; None where there is nothing to compare with."""
+    """Failed runs and errors of g(r) by pair, the floor first; None where there is nothing to compare with."""
     errors = study.tables["rdf_errors"].where(system=system)
     pairs = errors.different("pair")[:MOST_PAIRS]
     if not pairs:
         return None
-    head = ("network", "strategy", *(f"{pair} (%; Å)" for pair in pairs))
+    head = ("network", "strategy", "failed runs", *(f"{pair} (%; Å)" for pair in pairs))
     # The floor is one of the data, the same for every cell.
     first = errors.where(seed=errors["seed"][0], network=errors["network"][0], strategy=errors["strategy"][0])
     floors = [_error(first.where(pair=pair), "floor_percent", "floor_fu") for pair in pairs]
-    rows: list[Sequence[str]] = [("–", "DFT, the floor", *floors)] if any(f != "–" for f in floors) else []
+    rows: list[Sequence[str]] = [("–", "DFT, the floor", "", *floors)] if any(f != "–" for f in floors) else []
     for network, members in errors.groups("network").items():
         for strategy, cells in members.groups("strategy").items():
-            rows.append((network, strategy, *(_error(cells.where(pair=p), "percent", "fu") for p in pairs)))
+            failed = study.tables["cells"].where(system=system, network=network, strategy=strategy)["rdf_failed"]
+            known = _whole(failed.sum()) if np.isfinite(failed).all() else "–"
+            rows.append((network, strategy, known, *(_error(cells.where(pair=p), "percent", "fu") for p in pairs)))
     return table(head, rows)
 
 

@@ -137,8 +137,9 @@ def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:
     yield draw(rdf_grid(system, rdf, errors))
     if (found := rdf_table(study, system)) is not None:
         yield (
-            "Error of g(r) against DFT, mean over seeds: per cent (100 is as far from DFT as an ideal gas) and the "
-            f"integral of |Δg| up to 6 Å. {FLOOR if np.isfinite(errors['floor_percent']).any() else ''}".rstrip()
+            "Runs that failed at this temperature, all seeds together, and the error of g(r) against DFT, mean over "
+            "seeds: per cent (100 is as far from DFT as an ideal gas) and the integral of |Δg| up to 6 Å. "
+            f"{FLOOR if np.isfinite(errors['floor_percent']).any() else ''}".rstrip()
         )
         yield found
 

@@ -46,12 +46,14 @@ def cell_rows(systems: Sequence[System]) -> Iterator[Row]:
     """One row for each system, network, strategy and seed."""
     for system in systems:
         folders = [run.folder.name for run in system.runs for _ in run.records]
+        rdf_failed = {(c.network, c.strategy, c.seed): c.rdf_details.get("failed_runs") for c in system.cells}
         for folder, record in zip(folders, system.records, strict=True):
             result = StrategyResult(record.network, record.strategy, (record,))
             mean = result.survival.restricted_mean() if result.runs else None
             numbers = (getattr(record, name) for name in RECORD)
             stability = (result.runs, result.failures, result.median_fs, mean)
-            yield folder, system.name, record.network, record.strategy, *numbers, *stability
+            failed = rdf_failed.get((record.network, record.strategy, record.seed))
+            yield folder, system.name, record.network, record.strategy, *numbers, *stability, failed
 
 
 def lifetime_rows(systems: Sequence[System]) -> Iterator[Row]:
