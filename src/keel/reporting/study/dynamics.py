@@ -37,8 +37,8 @@ def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
         name=slug("survival", system),
         title=f"Survival in molecular dynamics, {system}",
         caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands are 95 % intervals, "
-        "ticks are runs that reached their end unharmed; the median is where a curve crosses the dotted line. Curves of "
-        "strategies none of whose runs failed lie on each other.",
+        "ticks are runs that reached their end unharmed; the median is where a curve crosses the dotted line. "
+        "Curves of strategies none of whose runs failed lie on each other.",
         alt=f"Survival curves of {system} with {', '.join(networks)}.",
         figure=figure,
         data={},
