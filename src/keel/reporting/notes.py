@@ -112,7 +112,7 @@ def _split(results: RunResults) -> str:
 def _budget(records: Sequence[Record]) -> str:
     shares = {r.strategy: f"{r.pretrain_steps} + {r.train_steps}" for r in records}
     steps = "; ".join(f"{strategy} {share}" for strategy, share in shares.items())
-    return f"optimiser steps on EAM labels + on DFT labels: {steps}"
+    return f"optimiser steps of pretraining + afterwards: {steps}"
 
 
 def _dynamics(results: RunResults) -> str | None:
