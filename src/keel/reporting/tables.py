@@ -51,7 +51,10 @@ def strategy_table(strategies: Sequence[StrategyResult]) -> Table:
             *_against_baseline(strategies),
         ]
     rows += [
-        ("Steps: pretraining + afterwards", *(_each(s, lambda r: f"{r.pretrain_steps} + {r.train_steps}") for s in strategies)),
+        (
+            "Steps: pretraining + afterwards",
+            *(_each(s, lambda r: f"{r.pretrain_steps} + {r.train_steps}") for s in strategies),
+        ),
         ("Gradient evaluations", *(_each(s, lambda r: f"{r.gradient_evaluations}") for s in strategies)),
         ("Training time (s)", *(mean_and_spread(s, "wall_seconds") for s in strategies)),
         ("Peak memory (MB)", *(mean_and_spread(s, "peak_memory_mb") for s in strategies)),

@@ -86,8 +86,9 @@ def _stability(result: StrategyResult) -> tuple[str, ...]:
 
 def cost_table(study: Study, system: str) -> str:
     """Optimiser steps, gradient evaluations, time and memory of one training."""
-    head = ("network", "strategy", "seeds", "training frames", "steps of pretraining + afterwards", "optimiser steps in all",
-            "gradient evaluations", "training time (s)", "its own stages with MD (s)", "peak memory (MB)")  # fmt: skip
+    head = ("network", "strategy", "seeds", "training frames", "steps of pretraining + afterwards",
+            "optimiser steps in all", "gradient evaluations", "training time (s)", "its own stages with MD (s)",
+            "peak memory (MB)")  # fmt: skip
     return table(head, [_cost(result) for result in _results(study, system)])
 
 
