@@ -178,7 +178,7 @@ def _provenance(study: Study) -> Iterator[str]:
     yield "## How this was made"
     yield (
         "One row for each configuration; its text and the fit of its EAM are in [tables/runs.json](tables/runs.json). "
-        "A run folder made from it with `keel run` holds the same numbers on the same machine."
+        "A run folder made from it with `keel run` and as many workers holds the same numbers on the same machine."
     )
     present = [name for name in VERSIONS if any(name in run.get("versions", {}) for run in study.runs)]
     yield provenance_table(study.runs, present)
