@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from keel.cli import app
 from keel.evaluation import accuracy
 from keel.fitting import fit_offsets
 from keel.fitting.data import caution, fit_data
-from keel.fitting.eam import choose
+from keel.fitting.eam import _one_thread, choose
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
@@ -292,3 +293,15 @@ def test_molybdenum(data_dir):
     errors = accuracy(result.potential, keel.read(data_dir / "metals" / "mo-test.extxyz"))
     assert errors.forces.mae < 0.34
     assert errors.energy.mae < 0.055
+
+
+def test_fits_on_one_thread_whatever_the_machine_has():
+    def blas() -> set[int]:
+        np.linalg.lstsq(np.eye(2), np.ones(2), rcond=None)
+        return {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = torch.get_num_threads(), blas()
+        with _one_thread():
+            assert (torch.get_num_threads(), blas()) == (1, {1})
+        assert (torch.get_num_threads(), blas()) == before

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from keel.atoms.elements import symbol
@@ -224,11 +225,16 @@ def _some(names: Sequence[str]) -> str:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Chunks that stay in the cache of one core gain nothing from a second, and lose much where it is busy."""
+    """Chunks that stay in the cache of one core gain nothing from a second, and lose much where it is busy.
+
+    NumPy's linear algebra keeps to one as well: on several its sums round differently, and two machines, or one with
+    another number of workers, would fit two teachers.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
 
