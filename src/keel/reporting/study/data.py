@@ -78,11 +78,9 @@ class Study:
         found = {}
         for name, members in families.items():
             family = cells.any_of("system", members)
-            curves = list(zip(family["network"].tolist(), family["strategy"].tolist(), strict=True))
-            sizes: dict[tuple[str, str], set[float]] = {}
-            for curve, size in zip(curves, family["train_frames"].tolist(), strict=True):
-                sizes.setdefault(curve, set()).add(size)
-            chosen = family.rows(np.array([len(sizes[curve]) >= FEWEST_SIZES for curve in curves], dtype=bool))
+            curves = zip(family["network"], family["strategy"], strict=True)
+            sizes = [len(family.where(network=n, strategy=s).different("train_frames")) for n, s in curves]
+            chosen = family.rows(np.array(sizes) >= FEWEST_SIZES)
             if len(chosen):
                 found[name] = chosen
         return found
