@@ -18,7 +18,7 @@ from keel.cli import main
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.potentials.base import Potential
-from keel.potentials.files import FORMAT_VERSION
+from keel.potentials.saving import FORMAT_VERSION
 from test_contract import cgcnn, eam
 
 FIXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

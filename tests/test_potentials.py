@@ -14,7 +14,7 @@ from scipy.constants import physical_constants
 import keel
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential, Prediction
-from keel.potentials.files import build
+from keel.potentials.loading import build
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 from keel.testing.structures import dimer
 from test_contract import Soft, cgcnn, eam

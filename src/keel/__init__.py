@@ -30,7 +30,7 @@ _PUBLIC = {
     "batch": "keel.atoms.neighbours",
     "read": "keel.atoms.read",
     "write": "keel.atoms.write",
-    "load": "keel.potentials.files",
+    "load": "keel.potentials.loading",
     "fit_eam": "keel.fitting",
     "train": "keel.training",
     "Strategy": "keel.training",
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.cgcnn import CGCNN as CGCNN
     from keel.potentials.eam import EAM as EAM
-    from keel.potentials.files import load as load
     from keel.potentials.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.loading import load as load
     from keel.potentials.m3gnet import M3GNet as M3GNet
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.potentials.torchmd_et import TorchMDET as TorchMDET

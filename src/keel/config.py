@@ -10,14 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from keel.errors import ConfigError
 from keel.perturbation import PerturbationSettings
+from keel.settings import Settings
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitSettings(_Section):
+class SplitSettings(Settings):
     """Which frames train, choose the weights, and test.
 
     ``by: topology`` (any key of the frames' info) keeps groups whole and apart: ``train``, ``validation`` and ``test``
@@ -38,7 +35,7 @@ class SplitSettings(_Section):
     test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
 
 
-class DataSettings(_Section):
+class DataSettings(Settings):
     """The DFT data."""
 
     files: list[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
@@ -46,7 +43,7 @@ class DataSettings(_Section):
     split: SplitSettings
 
 
-class TeacherSettings(_Section):
+class TeacherSettings(Settings):
     """The EAM teacher, fitted to the training frames; or a potential file; or an ASE calculator."""
 
     file: str | None = Field(None, description="a potential file to use instead of fitting")
@@ -98,7 +95,7 @@ class NetworkSettings(BaseModel):
         return self
 
 
-class StabilitySettings(_Section):
+class StabilitySettings(Settings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
     temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0, 4000.0], min_length=1, description="ladder in K")
@@ -114,7 +111,7 @@ class StabilitySettings(_Section):
     max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Settings):
     """What is looked at besides stability."""
 
     rdf_temperature: PositiveFloat | None = Field(
@@ -128,7 +125,7 @@ class EvaluationSettings(_Section):
     )
 
 
-class AssessmentSettings(_Section):
+class AssessmentSettings(Settings):
     """What is asked of a potential, and how thoroughly."""
 
     probes: list[str] | None = Field(None, description="groups of probes; null: all")
@@ -149,7 +146,7 @@ class AssessmentSettings(_Section):
     seed: int = Field(0, ge=0, description="of all random choices")
 
 
-class RunSettings(_Section):
+class RunSettings(Settings):
     """Everything that ``keel run`` needs to know."""
 
     name: str = Field(..., description="name of the system in tables")
@@ -192,10 +189,10 @@ class RunSettings(_Section):
         return TrainingSettings.model_validate(self.training.model_dump() | network.training)
 
 
-Settings = TypeVar("Settings", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse(model: type[Settings], content: Any, source: str) -> Settings:
+def parse(model: type[Model], content: Any, source: str) -> Model:
     """Check content against a settings class.
 
     Raises

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all; their names in order; what to say when the system refuses."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> No
             raise
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """Return what to sort names by: ``silica``, ``silica-20``, ``silica-160``."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def sentence(error: OSError) -> str:

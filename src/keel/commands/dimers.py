@@ -40,7 +40,7 @@ def dimers(
     from keel.evaluation.dimers import dimers as all_dimers
     from keel.evaluation.dimers import write_curves
     from keel.evaluation.labelled_dimers import dimer_curves_of
-    from keel.potentials.files import load
+    from keel.potentials.loading import load
 
     model = load(potential)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]

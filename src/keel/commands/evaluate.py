@@ -24,7 +24,7 @@ def evaluate(
 
     from keel.atoms.read import iter_frames
     from keel.potentials.accuracy import MILLI, accuracy
-    from keel.potentials.files import load
+    from keel.potentials.loading import load
 
     result = accuracy(load(potential), iter_frames(file, require=()), device=device)
     if as_json:

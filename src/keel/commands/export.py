@@ -30,7 +30,7 @@ def export(
     Example: keel export eam.json --out silica.eam.alloy
     """
     from keel.interfaces.lammps import write_setfl
-    from keel.potentials.files import load
+    from keel.potentials.loading import load
 
     assert form is Format.SETFL
     loaded = load(potential)

@@ -56,7 +56,7 @@ def md(
     from keel.dynamics import stability
     from keel.errors import ConfigError
     from keel.launch import is_first
-    from keel.potentials.files import load
+    from keel.potentials.loading import load
     from keel.progress import bar, without_bars
 
     if nve and pressure is not None:

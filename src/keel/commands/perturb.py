@@ -44,7 +44,7 @@ def perturb(
     from keel.errors import ConfigError
     from keel.perturbation import Counts, PerturbationSettings
     from keel.perturbation import perturb as children_of
-    from keel.potentials.files import load
+    from keel.potentials.loading import load
     from keel.progress import bar, console
 
     given = {

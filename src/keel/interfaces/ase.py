@@ -16,7 +16,7 @@ from keel.atoms.verlet import VerletList
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
 from keel.potentials.convert import converted
-from keel.potentials.files import load
+from keel.potentials.loading import load
 from keel.process import keep_freed_memory
 
 

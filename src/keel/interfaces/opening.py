@@ -10,7 +10,7 @@ import torch
 
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
-from keel.potentials.files import load
+from keel.potentials.loading import load
 
 PICKLED = (".model", ".pt", ".pth")
 """Suffixes of files that run code when they are read."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from keel.atoms.frame import Array
+from keel.settings import Settings
 
 
-class PerturbationSettings(BaseModel):
+class PerturbationSettings(Settings):
     """How children are made from a parent structure: strain of the cell, then step 1, then step 2.
 
     A child belongs to one of ``rounds`` rounds, which differ in the length of step 1 only. "Sum" below is the sum of
     the covalent radii of the two atoms of a pair. Partners are found in the parent, before any move.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rounds: PositiveInt = Field(7, description="number of rounds")
     displacement: tuple[float, float] = Field(

@@ -7,8 +7,8 @@ from keel.potentials.base import Potential, Prediction
 from keel.potentials.cgcnn import CGCNN
 from keel.potentials.eam import EAM
 from keel.potentials.external import MACE, ASEPotential, MatglPotential, TorchMDNetPotential
-from keel.potentials.files import load, save
 from keel.potentials.lennard_jones import LennardJones
+from keel.potentials.loading import load
 from keel.potentials.m3gnet import M3GNet
 from keel.potentials.pair import PairPotential
 from keel.potentials.sum import SumPotential
@@ -31,5 +31,4 @@ __all__ = [
     "TorchMDET",
     "TorchMDNetPotential",
     "load",
-    "save",
 ]

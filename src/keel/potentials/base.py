@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
+from keel.potentials.saving import save
 
 MAX_ATOMIC_NUMBER = 118
 
@@ -218,8 +219,6 @@ class Potential(nn.Module, ABC):
 
     def save(self, path: str) -> None:
         """Write the potential to ``path``: ``.safetensors`` (any) or ``.json`` (closed-form, human-readable)."""
-        from keel.potentials.files import save
-
         save(self, path)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
+from keel.potentials.loading import build
 
 
 class SumPotential(Potential):
@@ -53,8 +54,6 @@ class SumPotential(Potential):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the members from their configurations."""
-        from keel.potentials.files import build
-
         return cls([build(m["potential"], m["config"]) for m in config["members"]], config.get("weights"))
 
     def offsets(self) -> Tensor:

@@ -17,7 +17,7 @@ from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import batch
 from keel.errors import DataError
 from keel.potentials.base import Potential
-from keel.potentials.files import load
+from keel.potentials.loading import load
 from keel.testing.checks import assert_equal, assert_same
 from keel.testing.structures import STRUCTURES, atom, dimer, trial_frames
 from keel.testing.transformations import predict

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from keel.launch import Precision
+from keel.settings import Settings
 
 
-class LossSettings(BaseModel):
+class LossSettings(Settings):
     """Weights and form of the loss (see :func:`keel.training.losses.loss`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
     huber_delta: PositiveFloat = Field(0.1, description="residual where the Huber penalty turns linear")
@@ -32,14 +23,14 @@ class LossSettings(BaseModel):
     )
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """Settings of one training run.
 
     The budget is in optimiser steps. Strategies that pretrain take their steps from it, so that strategies with
     the same settings are compared at equal cost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    later = {"nodes": 1, "replay_clip": 0.2}
 
     steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
     batch_size: PositiveInt = Field(4, description="structures in a batch")
@@ -62,9 +53,3 @@ class TrainingSettings(BaseModel):
     nodes: PositiveInt = Field(1, description="number of nodes")
     compile: bool | None = Field(None, description="compile the network (torch.compile); null: where that saves time")
     precision: Precision = Field("32-true", description="of the network")
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Results are found by their settings: what is as it was before there was a choice does not change their names.
-        unchanged = {"nodes": 1, "replay_clip": 0.2}
-        return {k: v for k, v in handler(self).items() if k not in unchanged or v != unchanged[k]}

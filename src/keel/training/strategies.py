@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, model_validator
 
 from keel.errors import ConfigError
+from keel.settings import Settings
 from keel.training.settings import TrainingSettings
 
 
-class Strategy(BaseModel):
+class Strategy(Settings):
     """What is done with a budget of optimiser steps.
 
     Without any choice it is plain training on the DFT labels.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    later = {"rate": 1.0}
 
     pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
@@ -55,11 +48,6 @@ class Strategy(BaseModel):
         if self.base is not None and self.after is not None:
             raise ValueError("base is for new networks; one that goes on from another keeps what that was used with")
         return self
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Results are found by their strategy: those at the full rate are as they were before there was another.
-        return {k: v for k, v in handler(self).items() if (k, v) != ("rate", 1.0)}
 
 
 STRATEGIES: dict[str, Strategy] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from keel.config import NetworkSettings, RunSettings, read_config
 from keel.errors import ConfigError, DataError, KeelError
+from keel.files import by_number
 from keel.progress import console, without_bars
 from keel.workflow.cache import StageCache
 from keel.workflow.pipeline import Cell, settings_of
@@ -74,15 +74,10 @@ def members(folder: str | Path, out: str | Path, data: str | Path | None = None)
     DataError
         If a data file is not there.
     """
-    paths = sorted(Path(folder).glob("*.yaml"), key=_by_number)
+    paths = sorted(Path(folder).glob("*.yaml"), key=lambda path: by_number(path.stem))
     if not paths:
         raise ConfigError(f"{folder}: there is no configuration (*.yaml) to run")
     return [Member(p, _with_data(read_config(p), p, data), Path(out) / p.stem) for p in paths]
-
-
-def _by_number(path: Path) -> list[tuple[int, str]]:
-    """Put ``silica-20`` behind ``silica`` and before ``silica-160``."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.stem)]
 
 
 def study(runs: Sequence[Member], *, workers: int = 1) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from keel.errors import DataError
+from keel.files import by_number
 from keel.reporting.results import Cell, Record, RunResults, load_results
 from keel.reporting.sections import important_pairs
 
@@ -57,7 +58,7 @@ def numbered(name: str) -> tuple[str, int] | None:
 def run_folders(folder: Path) -> list[Path]:
     """Return the folders in which a run has begun; ``silica`` stands before ``silica-20``."""
     found = {path.parent for name in ("config.yaml", "results.json") for path in folder.glob(f"*/{name}")}
-    return sorted(found, key=lambda path: (numbered(path.name) is not None, path.name))
+    return sorted(found, key=lambda path: by_number(path.name))
 
 
 def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:

@@ -1,7 +1,4 @@
-"""Potential files: safetensors with the architecture as JSON metadata, or plain JSON for closed-form potentials.
-
-Nothing is ever unpickled. The format carries a version number; older files are upgraded when they are read.
-"""
+"""Reading potential files; :mod:`keel.potentials.saving` writes them. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -12,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from keel.atoms.elements import atomic_number
 from keel.errors import DataError, UnavailableError
-from keel.files import replace_file
 from keel.potentials.base import Potential
-
-FORMAT_VERSION = 1
+from keel.potentials.saving import FORMAT_VERSION
 
 
 def build(name: str, config: dict[str, Any]) -> Potential:
@@ -44,40 +38,8 @@ def build(name: str, config: dict[str, Any]) -> Potential:
         raise DataError(f"the configuration of the {name} is damaged ({' '.join(str(error).split())})") from None
 
 
-def description(potential: Potential) -> dict[str, Any]:
-    """Return what rebuilds the potential's architecture, JSON-compatible."""
-    return {"keel_format": FORMAT_VERSION, "potential": type(potential).__name__, "config": potential.config()}
-
-
-def save(potential: Potential, path: str | Path) -> None:
-    """Write a potential; the suffix decides the format.
-
-    ``.safetensors`` holds any potential. ``.json`` holds a closed-form potential, whose configuration is complete,
-    with its per-element energy offsets: readable and editable.
-
-    Raises
-    ------
-    DataError
-        If the suffix is another, or a network is to be written as JSON.
-    """
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        metadata = {"keel": json.dumps(description(potential))}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in potential.state_dict().items()}
-        replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
-    elif path.suffix == ".json":
-        if not potential.closed_form:
-            raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
-        # All offsets together: those of the members of a sum are not part of its configuration.
-        offsets = {z: e for z, e in enumerate(potential.offsets().tolist()) if e != 0}
-        text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
-        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
-    else:
-        raise DataError(f"{path}: save a potential with the suffix .safetensors or .json")
-
-
 def load(path: str | Path) -> Potential:
-    """Read a potential that :func:`save` wrote.
+    """Read a potential that :meth:`Potential.save` wrote.
 
     Raises
     ------

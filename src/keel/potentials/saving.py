@@ -1,0 +1,66 @@
+"""Writing potential files: safetensors with the architecture as JSON, or plain JSON for closed-form potentials.
+
+The format carries a version number; :mod:`keel.potentials.loading` reads it, and older ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from keel.errors import DataError
+from keel.files import replace_file
+
+FORMAT_VERSION = 1
+
+
+class Saved(Protocol):
+    """What is asked of a potential to be saved; every :class:`~keel.Potential` has it."""
+
+    closed_form: bool
+
+    def config(self) -> dict[str, Any]:
+        """Return what rebuilds it."""
+
+    def offsets(self) -> Tensor:
+        """Return the energy of each element alone."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Return its weights by their names."""
+
+
+def description(potential: Saved) -> dict[str, Any]:
+    """Return what rebuilds the potential's architecture, JSON-compatible."""
+    return {"keel_format": FORMAT_VERSION, "potential": type(potential).__name__, "config": potential.config()}
+
+
+def save(potential: Saved, path: str | Path) -> None:
+    """Write a potential; the suffix decides the format.
+
+    ``.safetensors`` holds any potential. ``.json`` holds a closed-form potential, whose configuration is complete,
+    with its per-element energy offsets: readable and editable.
+
+    Raises
+    ------
+    DataError
+        If the suffix is another, or a network is to be written as JSON.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        metadata = {"keel": json.dumps(description(potential))}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in potential.state_dict().items()}
+        replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    elif path.suffix == ".json":
+        if not potential.closed_form:
+            raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
+        # All offsets together: those of the members of a sum are not part of its configuration.
+        offsets = {z: e for z, e in enumerate(potential.offsets().tolist()) if e != 0}
+        text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
+        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
+    else:
+        raise DataError(f"{path}: save a potential with the suffix .safetensors or .json")
