@@ -16,6 +16,7 @@ from keel.reporting import load_results
 from keel.reporting.comparison import compare, paired, verdicts
 from keel.reporting.study import panels, write_study
 from keel.reporting.study.columns import TABLES, read_table
+from keel.reporting.study.dynamics import survival_row
 from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
@@ -152,7 +153,8 @@ def test_the_page_shows_every_figure_and_none_else(study, page):
 
 
 def test_the_page_says_what_the_tables_say(page):
-    rows = table_under(page, "## silica")
+    teacher, *rows = table_under(page, "## silica")
+    assert teacher == ["EAM", "the teacher", "12", "352", "–", *("–",) * 6]
     assert [row[:2] for row in rows] == [[n, s] for n in ("CGCNN", "M3GNet") for s in ("vanilla", "pretrain")]
     times = sorted(round(t * factor) for t, _ in HELPS.failures["vanilla"] for factor in (1, 1.07))
     # Energy, force, stress, temperature, length, failed, and the eighth of sixteen runs.
@@ -161,6 +163,22 @@ def test_the_page_says_what_the_tables_say(page):
     assert "18 trainings, 144 runs of molecular dynamics, 1.0 hours of one worker" in page
     assert "Pretraining lengthened the median time to failure" in page
     assert "40 to train" in page
+
+
+def test_a_band_of_survival_reaches_over_the_seeds_and_those_without_failure_are_named(study):
+    lifetimes = read_table(study / "tables", "lifetimes").where(system="silica", network="CGCNN")
+    (panel,) = survival_row("silica", lifetimes).figure.axes
+    assert [text.get_text() for text in panel.texts] == ["no failure: pretrain"]
+    band, shown = panel.collections[0].get_paths()[0].vertices, panel.lines[0]
+    assert (shown.get_label(), shown.get_drawstyle()) == ("vanilla", "steps-post")
+    seeds = [
+        np.sort(s["time_fs"][s["cause"] != ""]) for s in lifetimes.where(strategy="vanilla").groups("seed").values()
+    ]
+    for time, share in zip(*shown.get_data(), strict=True):
+        single = sorted(1 - np.searchsorted(failed, time, side="right") / 8 for failed in seeds)
+        assert share == pytest.approx(np.mean(single))
+        drawn = band[np.isclose(band[:, 0], time), 1]
+        assert np.isclose(drawn, single[0]).any() and np.isclose(drawn, single[-1]).any()
 
 
 def test_the_page_begins_with_an_overview(page):
@@ -236,7 +254,7 @@ def test_an_unfinished_study_shows_what_is_there(tmp_path, coarse):
     assert "**Not finished yet:** `a` (0 of 4 cells) and `b` (1 of 4 cells)" in page
     assert "1 training, " in page
     assert "### Against vanilla training" not in page
-    assert [row[1] for row in table_under(page, "### Accuracy and stability")] == ["vanilla"]
+    assert [row[1] for row in table_under(page, "### Accuracy and stability")] == ["the teacher", "vanilla"]
 
 
 def test_stages_that_did_not_run_are_left_out(tmp_path, coarse):

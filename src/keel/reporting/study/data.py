@@ -65,6 +65,10 @@ class Study:
         """Return the networks of a system in order of appearance."""
         return self.tables["cells"].where(system=system).different("network")
 
+    def run(self, system: str) -> Mapping[str, Any]:
+        """Return what ``runs.json`` tells of the first run of a system; empty where it does not name one."""
+        return next((run for run in self.runs if run.get("system") == system), {})
+
     def strategies(self, system: str, network: str) -> tuple[StrategyResult, ...]:
         """Return the strategies of a network of a system in order of appearance."""
         return compare([record for record in self.records if record.system == system], network)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keel.dynamics.survival import kaplan_meier
+from keel.dynamics.survival import Survival, kaplan_meier
 from keel.reporting.figures import ReportFigure
 from keel.reporting.figures.style import INK, QUIET, colour_of, slug, styled
 from keel.reporting.study.columns import Columns
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
 MOST_DRAWN = 6
 """Pairs of elements in one figure; the tables have more."""
 FLOOR = (
-    "The floor is how far the earlier and the later half of the DFT frames are apart: no simulation can be expected to "
-    "come closer."
+    "The floor is how far the earlier and the later half of the DFT frames are apart: smaller differences say nothing."
 )
 
 
 @styled
 def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
-    """Share of runs of each network that have not failed yet, with 95 % bands."""
+    """Share of runs of each network that have not failed yet, of all seeds together and between the seeds."""
     networks = lifetimes.different("network")
     figure, panels = grid(1, len(networks), 1.9, sharey=True)
     for network, axes in zip(networks, panels[0], strict=True):
@@ -36,9 +36,9 @@ def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
     return ReportFigure(
         name=slug("survival", system),
         title=f"Survival in molecular dynamics, {system}",
-        caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands are 95 % intervals, "
-        "ticks are runs that reached their end unharmed; the median is where a curve crosses the dotted line. "
-        "Curves of strategies none of whose runs failed lie on each other.",
+        caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands reach from the lowest "
+        "to the highest seed, ticks are runs that reached their end unharmed; the median is where a curve crosses the "
+        "dotted line. Curves of strategies none of whose runs failed lie on each other: they are named below the line.",
         alt=f"Survival curves of {system} with {', '.join(networks)}.",
         figure=figure,
         data={},
@@ -49,16 +49,28 @@ def _survival(axes: Axes, lifetimes: Columns) -> None:
     if not len(lifetimes):
         absent(axes)
         return
+    unharmed = []
     for strategy, runs in lifetimes.groups("strategy").items():
-        times, failed = runs["time_fs"], runs["cause"] != ""
-        curve = kaplan_meier(times.tolist(), failed.tolist())
+        curve = _survival_of(runs)
+        seeds = [_survival_of(single) for single in runs.groups("seed").values()]
+        times = np.unique(np.concatenate([seed.times for seed in seeds]))
+        shares = np.array([[seed.at(time) for time in times] for seed in seeds])
         colour = colour_of(strategy)
-        axes.fill_between(curve.times, curve.lower, curve.upper, step="post", color=colour, alpha=0.14, linewidth=0)
+        axes.fill_between(times, shares.min(0), shares.max(0), step="post", color=colour, alpha=0.14, linewidth=0)
         axes.step(curve.times, curve.survival, where="post", label=strategy, **line_of(strategy))
-        censored = np.unique(times[~failed])
+        censored = np.unique(runs["time_fs"][runs["cause"] == ""])
         axes.plot(censored, [curve.at(time) for time in censored], "|", color=colour, markersize=7)
+        if (runs["cause"] == "").all():
+            unharmed.append(strategy)
     axes.axhline(0.5, color=QUIET, linewidth=0.7, linestyle=":")
     axes.set(xlim=(0, None), ylim=(-0.03, 1.06))
+    if unharmed:
+        words = fill(f"no failure: {', '.join(unharmed)}", 24, break_on_hyphens=False)
+        axes.text(0.97, 0.89, words, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+
+
+def _survival_of(runs: Columns) -> Survival:
+    return kaplan_meier(runs["time_fs"].tolist(), (runs["cause"] != "").tolist())
 
 
 def _temperatures(lifetimes: Columns) -> str:
@@ -97,16 +109,13 @@ def _rdf(axes: Axes, rdf: Columns) -> None:
     if not len(rdf):
         absent(axes)
         return
-    strategies = rdf.groups("strategy")
-    for number, (strategy, curve) in enumerate(strategies.items()):
+    for number, (strategy, curve) in enumerate(rdf.groups("strategy").items()):
         if number == 0 and np.isfinite(curve["reference"]).any():
-            axes.plot(curve["r"], curve["reference"], color=INK, linewidth=4, alpha=0.35, label="DFT")
+            axes.fill_between(curve["r"], curve["reference"], color=INK, alpha=0.22, linewidth=0, label="DFT")
         axes.fill_between(
             curve["r"], curve["lowest"], curve["highest"], color=colour_of(strategy), alpha=0.2, linewidth=0
         )
-        # Curves that lie on each other are all seen if those behind are broader.
-        width = 0.9 + 1.8 * (len(strategies) - 1 - number) / max(len(strategies) - 1, 1)
-        axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=width, **line_of(strategy))
+        axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=1, **line_of(strategy))
 
 
 def _first_neighbours(rdf: Columns) -> float:

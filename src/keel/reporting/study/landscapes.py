@@ -70,7 +70,7 @@ def _landscape(axes: Axes, dimers: Columns, eam: Columns) -> None:
         return
     axes.axhline(0, color=QUIET, linewidth=0.7)
     if len(eam):
-        axes.plot(eam["r"], clipped(eam["total"]), color=QUIET, linewidth=3, alpha=0.6, label="EAM")
+        axes.plot(eam["r"], clipped(eam["total"]), color="#00785a", linewidth=3, alpha=0.55, label="EAM")
     for strategy, curves in dimers.groups("strategy").items():
         for number, curve in enumerate(curves.groups("seed").values()):
             width, alpha, label = (1.4, 1.0, strategy) if number == 0 else (0.6, 0.5, None)

@@ -1,4 +1,4 @@
-"""Errors against the number of DFT frames that a network was trained on."""
+"""Errors and failures against the number of DFT frames that a network was trained on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 QUANTITIES = {
     "force_mae_mev_per_angstrom": "force MAE (meV/Å)",
     "energy_mae_mev_per_atom": "energy MAE (meV/atom)",
+    "failed": "failed runs of MD",
 }
 
 
 @styled
 def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
-    """Force and energy errors (columns) of each network (rows) against the number of training frames."""
+    """Force and energy errors and failures (columns) of each network (rows) against the number of training frames."""
     networks = cells.different("network")
     figure, panels = grid(len(networks), len(QUANTITIES), 2.1, sharex=True)
     sizes = sorted(set(cells["train_frames"].tolist()))
@@ -37,11 +38,25 @@ def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
     legend_below(figure, panels.ravel())
     return ReportFigure(
         name=slug("frames", system),
-        title=f"Accuracy against the number of DFT frames, {system}",
-        caption="Errors on the same kind of test frames; points are means over seeds, bars one standard deviation.",
-        alt=f"Errors of {', '.join(networks)} against the number of training frames of {system}.",
+        title=f"Accuracy and stability against the number of DFT frames, {system}",
+        caption="Errors on the same kind of test frames, and failed runs of molecular dynamics of "
+        f"{' or '.join(f'{n:g}' for n in sorted(set(cells['runs'].tolist())))}{_temperatures(cells)}. Points are means "
+        "over seeds, bars one standard deviation.",
+        alt=f"Errors and failures of {', '.join(networks)} against the number of training frames of {system}.",
         figure=figure,
         data={},
+    )
+
+
+def _temperatures(cells: Columns) -> str:
+    """Return at which temperatures the simulations ran, if they did."""
+    known = np.isfinite(cells["md_temperature_k"])
+    by = {
+        t: sorted(set(group["train_frames"].tolist()))
+        for t, group in cells.rows(known).groups("md_temperature_k").items()
+    }
+    return "".join(
+        f", at {t:g} K with {' and '.join(f'{n:g}' for n in sizes)} frames" for t, sizes in sorted(by.items())
     )
 
 

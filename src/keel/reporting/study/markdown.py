@@ -53,7 +53,7 @@ def _at_a_glance(result: StrategyResult, base: StrategyResult | None) -> str:
 
 
 def stability_table(study: Study, system: str) -> str:
-    """Errors and stability of every network and strategy of a system."""
+    """Errors of the EAM, and errors and stability of every network and strategy of a system."""
     head = ("network", "strategy", "energy MAE (meV/atom)", "force MAE (meV/Å)", "stress MAE (meV/Å³)", "MD at (K)",
             "runs of (fs)", "failed", "median time to failure (fs)", "mean time survived (fs)",
             "close contacts per 1000 atoms")  # fmt: skip
@@ -68,7 +68,19 @@ def stability_table(study: Study, system: str) -> str:
         )
         for result in _results(study, system)
     ]
-    return table(head, rows)
+    return table(head, [*_teacher(study, system), *rows])
+
+
+def _teacher(study: Study, system: str) -> list[tuple[str, ...]]:
+    """Return a row with the errors of the EAM on the same test frames; none where they are not known."""
+    found = study.run(system).get("teacher", {}).get("test")
+    if not found:
+        return []
+    errors = (
+        number(found.get(name))
+        for name in ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
+    )
+    return [("EAM", "the teacher", *errors, *("–",) * 6)]
 
 
 def _stability(result: StrategyResult) -> tuple[str, ...]:

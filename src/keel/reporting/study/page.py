@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from keel.reporting.figures import ReportFigure
-from keel.reporting.study.columns import Columns
+from keel.reporting.study.columns import CELL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
 from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
@@ -68,10 +69,9 @@ def render(study: Study, draw: Draw) -> str:
 def _opening(study: Study) -> Iterator[str]:
     cells = study.tables["cells"]
     networks, strategies = cells.different("network"), cells.different("strategy")
-    seeds = sorted(int(seed) for seed in cells.different("seed"))
     yield (
-        f"Networks {listed(networks)} on {listed(study.systems)}, each trained as {listed(strategies)} from "
-        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}: {len(cells)} training{'s' if len(cells) != 1 else ''}, "
+        f"Networks {listed(networks)} on {listed(study.systems)}, trained as {listed(strategies)} from "
+        f"{_seeds(cells)}: {len(cells)} training{'s' if len(cells) != 1 else ''}, "
         f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(cells)}. Every number and curve "
         "below is in [tables/](tables)."
     )
@@ -82,6 +82,13 @@ def _opening(study: Study) -> Iterator[str]:
     if waiting:
         found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} cells)" for run in waiting])
         yield f"**Not finished yet:** {found}. What is there is shown."
+
+
+def _seeds(cells: Columns) -> str:
+    """Say how many seeds each strategy has; not all need have as many."""
+    cells_of = Counter(zip(*(cells[name].tolist() for name in CELL), strict=True))
+    fewest, most = min(cells_of.values()), max(cells_of.values())
+    return f"{most} seed{'s' if most != 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _hours(cells: Columns) -> str:
@@ -114,7 +121,7 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
 
 
 def _data(study: Study, system: str) -> str:
-    run = next((run for run in study.runs if run.get("system") == system), {})
+    run = study.run(system)
     split, data = run.get("split") or {}, run.get("data") or {}
     sentences = [str(run.get("description") or "")]
     if data:

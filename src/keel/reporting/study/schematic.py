@@ -66,12 +66,13 @@ def workflow_figure() -> ReportFigure:
         _box(axes, box)
     _rounds(axes, BOXES["perturb"])
     _shortcut(axes, BOXES["data"], BOXES["fine"])
+    _reminders(axes, BOXES["labels"], BOXES["fine"])
     return ReportFigure(
         name="workflow",
         title="The method",
         caption="An embedded-atom potential (EAM), fitted to the DFT data in seconds, labels structures that are "
-        "perturbed far beyond them. A network learns from these first, and then from the DFT labels; plain training "
-        "has the second part only.",
+        "perturbed far beyond them. A network learns from these first, and then from the DFT labels, with one batch in "
+        "fifty from the EAM as a reminder; plain training has the DFT labels only.",
         alt="DFT data, EAM fit, n rounds of two perturbation steps, EAM labels, pretraining, fine-tuning on the DFT "
         "labels, molecular dynamics, report.",
         figure=figure,
@@ -119,3 +120,13 @@ def _shortcut(axes: Axes, data: Box, fine: Box) -> None:
     _line(axes, (fine.x, middle), (fine.x, fine.y + fine.height / 2), color=QUIET)
     words = "DFT labels: plain training has only these"
     axes.text((data.x + fine.x) / 2, middle + 1.6, words, ha="center", va="center", fontsize=7.4, color=QUIET)
+
+
+def _reminders(axes: Axes, labels: Box, fine: Box) -> None:
+    """Draw that some labels of the teacher come again during fine-tuning."""
+    middle, edge = (TOP + BOTTOM) / 2, labels.colours[1]
+    start, end = labels.x - labels.width / 4, fine.x + fine.width / 4
+    style: dict[str, Any] = {"color": edge, "lw": 1.2, "linestyle": (0, (4, 2)), "zorder": 1}
+    axes.plot([start, start, end], [labels.y - labels.height / 2, middle, middle], **style)
+    _line(axes, (end, middle), (end, fine.y + fine.height / 2), color=edge)
+    axes.text((start + end) / 2, middle + 1.6, "reminders", ha="center", va="center", fontsize=7.4, color=edge)
