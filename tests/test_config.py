@@ -33,6 +33,13 @@ def test_round_trip_through_yaml(tmp_path):
         (changed(strategies=["magic"]), "no strategy 'magic'"),
         (changed(strategies=["sam", "sam"]), "one name twice"),
         (changed(seeds=[]), "seeds"),
+        (changed(seeds=[-1]), "seeds.0"),
+        (changed(training={"loss": {"energy": 0, "forces": 0, "stress": 0}}), "must be above zero"),
+        (changed(strategies=["eam-delta"], teacher={"calculator": "ase.calculators.emt.EMT"}), "must be no calculator"),
+        (
+            changed(strategies=["zbl-delta", "on"], custom_strategies={"on": {"after": "zbl-delta"}}),
+            "whose network is one on a base",
+        ),
         (changed(seeds=[1, 1]), "one name twice"),
         (changed(networks=[{}, {}]), "one name twice"),
         (changed(md={"temperatures": [-3]}), "md.temperatures.0"),
@@ -48,6 +55,13 @@ def test_mistakes_name_the_setting(content, message, tmp_path):
         read_config(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_network_changes_only_what_it_names():
+    networks = [{"training": {"loss": {"energy": 5}}}]
+    settings = parse(RunSettings, changed(networks=networks, training={"loss": {"forces": 10, "stress": 0}}), "test")
+    found = settings.training_of(settings.networks[0]).loss
+    assert (found.energy, found.forces, found.stress) == (5, 10, 0)
 
 
 def test_unreadable(tmp_path):

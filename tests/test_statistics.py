@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from keel.dynamics import kaplan_meier
 from keel.errors import ConfigError, DataError
@@ -302,6 +303,17 @@ def test_verdict_where_nothing_can_be_told():
     )
 
 
+@pytest.mark.parametrize("runs", [2, 4, 8, 24])
+def test_all_against_none_is_as_sure_as_the_number_of_runs(runs):
+    """Agresti & Min's interval of n pairs all of which differ, by hand."""
+    found = compare_lifetimes(table([np.linspace(100, 200, runs)]), always(300.0, 1, runs))
+    b, n = runs + 0.5, runs + 2
+    error = np.sqrt((b + 0.5 - (b - 0.5) ** 2 / n) / n**2)
+    assert found.failed.low == -1
+    assert found.failed.high == pytest.approx(min(1, -1 + student.ppf(0.975, runs - 1) * error))
+    assert found.failed_is_clear == (runs > 4)
+
+
 def test_verdict_where_fewer_fail_but_the_mean_does_not_tell():
     """Seeds of the baseline differ so much that three of them leave the ratio open, but all their runs fail."""
     base = table(np.geomspace(500, 4000, 3)[:, None] * np.linspace(0.9, 1.1, 8))
@@ -311,7 +323,7 @@ def test_verdict_where_fewer_fail_but_the_mean_does_not_tell():
     assert_like(
         verdict(found, conditions="8 runs"),
         r"pretraining lowered the number of failed runs from 24 to 0 of 24 "
-        r"\(-100 percentage points \[-100, -100\]; 8 runs\)$",
+        r"\(-100 percentage points \[-100, -85\]; 8 runs\)$",
     )
 
 

@@ -16,7 +16,9 @@ from keel.reporting import load_results
 from keel.reporting.comparison import compare, paired, verdicts
 from keel.reporting.study import panels, write_study
 from keel.reporting.study.columns import TABLES, read_table
+from keel.reporting.study.data import read_study
 from keel.reporting.study.dynamics import survival_row
+from keel.reporting.study.markdown import rdf_table
 from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
@@ -127,6 +129,11 @@ def test_lines_between_the_points_kept_are_never_further_away_than_allowed(y, to
     points = simplified(x, [y, broken], tolerance)
     assert {0, len(x) - 1, *holes.tolist()} <= set(points.tolist())
     assert np.abs(np.interp(x, x[points], y[points]) - y).max() <= tolerance + 1e-9
+
+
+def test_a_curve_that_is_not_known_anywhere_keeps_no_points():
+    x = np.linspace(0, 8, 300)
+    assert simplified(x, [np.full(300, np.nan), 3 * x - 1], 1e-9).tolist() == [0, 299]
 
 
 def test_a_straight_line_needs_its_ends_only():
@@ -271,6 +278,28 @@ def test_a_second_run_of_the_same_cells_is_a_system_of_its_own(tmp_path, coarse)
         build_run_folder(tmp_path / name, phosphorus(), TWO, seeds=1, without=few)
     write_study(tmp_path)
     assert [r["system"] for r in rows_of(tmp_path, "cells")] == ["phosphorus"] * 2 + ["second"] * 2
+
+
+def test_no_run_counts_twice_where_a_folder_has_the_name_of_another_system(tmp_path, coarse):
+    few = ("rdf", "dimers", "teacher")
+    for name in ("first", "phosphorus"):
+        build_run_folder(tmp_path / name, phosphorus(), TWO, seeds=1, without=few)
+    write_study(tmp_path)
+    assert [r["system"] for r in rows_of(tmp_path, "cells")] == ["phosphorus"] * 2 + ["phosphorus (phosphorus)"] * 2
+
+
+def test_failed_runs_are_told_without_a_reference_too(study):
+    known = read_study(study / "tables")
+    errors = known.tables["rdf_errors"]
+    bare = replace(known, tables={**known.tables, "rdf_errors": errors.rows(np.zeros(len(errors), dtype=bool))})
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in rdf_table(bare, "silica").splitlines()[2:]
+    ]
+    assert rows[0] == ["CGCNN", "vanilla", "4"]
+    assert len(rows) == 4
+    # A strategy all of whose runs failed at once has no g(r), but its failures count.
+    without = replace(known, tables={**known.tables, "rdf_errors": errors.rows(errors["strategy"] != "vanilla")})
+    assert "| CGCNN | vanilla | 4 | – | – | – |" in rdf_table(without, "silica")
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

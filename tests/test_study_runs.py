@@ -55,6 +55,12 @@ def test_every_run_that_can_be_done_is_done(done):
     assert (rows.count("●"), rows.count("◐"), rows.count("○")) == (4, 0, 2)
 
 
+def test_without_a_finished_cell_the_reason_is_told(tmp_path):
+    write_config(tmp_path / "configs", "c.yaml", {**SMALL, "data": {**SMALL["data"], "files": ["nowhere.extxyz"]}})
+    with pytest.raises(KeelError, match=r"^c\.yaml: .*nowhere\.extxyz"):
+        study(members(tmp_path / "configs", tmp_path / "out"))
+
+
 def test_other_settings_are_not_done(done):
     configs, out = done
     member = members(configs, out)[0]

@@ -22,7 +22,7 @@ from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
 from keel.training.delta import remainder
 from keel.training.ema import MovingAverage
-from keel.training.loop import USUAL_DECAY, TrainingError, learning_rate, step
+from keel.training.loop import USUAL_DECAY, TrainingError, keep_best, learning_rate, step, validate
 from keel.training.losses import Objective, loss, penalty
 from keel.training.sam import ascended
 from keel.training.stages import aligned, prepare
@@ -395,6 +395,50 @@ def test_a_checkpoint_belongs_to_what_matters(tmp_path):
         else:
             again = keel.train(network(), frames, perturbation=other, **arguments)
             assert torch.equal(weights(again.potential), weights(first.potential))
+
+
+@pytest.mark.parametrize("what", ["teacher", "start", "stress"])
+def test_a_checkpoint_belongs_to_its_teacher_start_and_labels(what, tmp_path):
+    frames, teacher, start = argon(3), ARGON, 0
+    arguments = {"strategy": Strategy(replay_share=0.5), "settings": SHORT, "folder": tmp_path, "fresh": False}
+    keel.train(network(start), frames, teacher=teacher, **arguments)
+    keel.train(network(start), frames, teacher=teacher, **arguments)
+    if what == "teacher":
+        teacher = keel.LennardJones(cutoff=6.0, epsilon=2 * ARGON.config()["epsilon"])
+    elif what == "start":
+        start = 1
+    else:
+        frames = [*frames[:-1], frames[-1].replace(stress=None)]
+    with pytest.raises(ConfigError, match="belongs to other settings"):
+        keel.train(network(start), frames, teacher=teacher, **arguments)
+
+
+class TestValidation:
+    def test_errors_are_those_of_the_labels_there_are(self):
+        known, bare = argon(4), argon(2, 1)
+        frames = [*known, *(f.replace(energy=None) for f in bare)]
+        state = TrainingState(network(), MovingAverage(network(), 0.9))
+        prepare(state.network, known)
+        state.average = MovingAverage(state.network, 0.9)
+        settings_ = TrainingSettings()
+        row = validate(state, [keel.batch(frames[:3], 5.0), keel.batch(frames[3:], 5.0)], settings_)
+        graph = keel.batch(known, 5.0)
+        error = (state.network(graph).energy - graph.labels.energy).abs() / 8
+        assert row["validation_energy_mae"] == pytest.approx(float(error.mean()), rel=1e-4)
+        none = validate(state, [keel.batch([f.replace(energy=None) for f in bare], 5.0)], settings_)
+        assert math.isnan(none["validation_energy_mae"])
+        assert none["validation_force_mae"] > 0
+
+    def test_frames_that_cannot_choose_are_refused(self):
+        bare = [f.replace(energy=None, forces=None, stress=None) for f in argon(2)]
+        with pytest.raises(DataError, match="none of the 2 validation frames has energy or forces or stress"):
+            train(network(), argon(3), validation=bare, settings=SHORT)
+
+    def test_a_score_that_is_no_number_is_not_the_best(self):
+        state = TrainingState(network(), MovingAverage(network(), 0.9))
+        for score in (math.nan, 2.0, math.nan, 3.0):
+            keep_best(state, score)
+        assert state.best_score == 2.0
 
 
 class TestDelta:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,16 @@ import yaml
 from ase.data import atomic_numbers
 
 import keel
+from keel.atoms.splits import Split
+from keel.atoms.write import write
 from keel.cli import app, main
 from keel.config import DataSettings, RunSettings, parse
-from keel.errors import ConfigError
+from keel.errors import ConfigError, KeelError
 from keel.workflow import run
 from keel.workflow.cache import StageCache
 from keel.workflow.data import frequent_pairs, read_data, split_frames
+from keel.workflow.pipeline import fingerprint
+from keel.workflow.workers import for_each
 from tiny_run import TINY, numbers, tiny
 
 FIELDS = {
@@ -162,6 +167,77 @@ def test_one_cell_alone_has_the_same_numbers(finished, tmp_path, no_report):
     assert numbers(tmp_path) == numbers(finished)[1:]
     with pytest.raises(ConfigError, match=r"no cell 'MACE'.*CGCNN-vanilla-seed0"):
         run(tiny(), tmp_path, only=["MACE"])
+
+
+def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_report):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
+    assert numbers(tmp_path) == numbers(finished)
+    run(tiny(training={**TINY["training"], "steps": 10}), tmp_path, only=["CGCNN-pretrain-seed0"])
+    assert [cell["strategy"] for cell in numbers(tmp_path)] == ["pretrain"]  # vanilla had other settings
+
+
+class Worker:
+    """What a worker process does in these tests."""
+
+    def ends(self, code: int) -> None:
+        os._exit(code)
+
+    def told_to_stop(self, number: int) -> bool:
+        return signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+
+
+def test_a_killed_worker_gives_one_sentence():
+    with pytest.raises(KeelError, match=r"a worker was killed in stage ends.*fewer --workers"):
+        list(for_each(Worker(), "ends", [1, 2], workers=2))
+
+
+def test_workers_do_not_go_on_after_an_interruption():
+    assert list(for_each(Worker(), "told_to_stop", [1, 2], workers=2)) == [True, True]
+
+
+def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "a.yaml").write_text(yaml.safe_dump(TINY))
+    told = {}
+    monkeypatch.setattr("keel.workflow.run", lambda config, out, **more: told.update(more, config=config))
+    monkeypatch.chdir(tmp_path)
+    app(["run", "configs/a.yaml", "--data", "p.extxyz", "--data", "phosphorus"], standalone_mode=False)
+    assert told["config"].data.files == [str(tmp_path / "p.extxyz"), "phosphorus"]
+    assert told["base"] == Path("configs")
+
+
+def test_frames_differ_where_their_boundaries_do():
+    frame = keel.datasets.phosphorus()[0]
+    assert frame.pbc.all()
+    both = [fingerprint(Split([f], [], [])) for f in (frame, frame.replace(pbc=np.array([True, True, False])))]
+    assert both[0] != both[1]
+
+
+def test_an_element_that_only_the_test_has(tmp_path, no_report):
+    frames = [f.replace(info={"part": "a" if k < 6 else "b"}) for k, f in enumerate(keel.datasets.phosphorus()[:8])]
+    numbers_of_last = frames[-1].numbers.copy()
+    numbers_of_last[0] = 15 + 18
+    frames[-1] = frames[-1].replace(numbers=numbers_of_last)
+    write(tmp_path / "p.extxyz", frames)
+    data = {"files": [str(tmp_path / "p.extxyz")], "split": {"by": "part", "train": 1, "validation": 0, "test": 1}}
+    config = tiny(strategies=["vanilla"], data=data, evaluation={"dimers": False})
+    (groups,) = [split_frames(read_data(config.data, Path()), config.data.split)]
+    rare = groups.test if any(33 in f.numbers for f in groups.test) else groups.train
+    run(config, tmp_path / "run")
+    (found,) = (tmp_path / "run").glob("stages/teacher/*/fit.json")
+    fit = json.loads(found.read_text())
+    part = "test" if rare is groups.test else "train"
+    assert fit[part]["frames"] == len([f for f in rare if part == "train" or 33 not in f.numbers])
+
+
+def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):
+    frames = [f.replace(pbc=np.array([True, True, False])) for f in keel.datasets.phosphorus()[:8]]
+    write(tmp_path / "p.extxyz", frames)
+    data = {"files": [str(tmp_path / "p.extxyz")], "split": {"train": 4, "validation": 2}}
+    with pytest.raises(ConfigError, match=r"rdf_temperature: .*p\.extxyz.* is not periodic"):
+        run(tiny(data=data), tmp_path / "run")
+    assert not (tmp_path / "run" / "stages" / "train").exists()
 
 
 def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_report):

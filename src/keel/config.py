@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from keel.errors import ConfigError
 from keel.perturbation import PerturbationSettings
@@ -28,7 +37,7 @@ class SplitSettings(Settings):
     train: PositiveInt = Field(..., description="frames, or groups, that train")
     validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
     test: PositiveInt | None = Field(None, description="frames, or groups, that test; null: all others")
-    seed: int = Field(0, description="of the random choice")
+    seed: NonNegativeInt = Field(0, description="of the random choice")
     gap: int = Field(0, ge=0, description="with by: start, frames of each run left out before the test part")
     train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
     validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
@@ -107,7 +116,7 @@ class StabilitySettings(Settings):
     longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
     timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
     friction_per_fs: PositiveFloat = Field(0.01, description="of the Langevin thermostat")
-    seed: int = Field(0, description="of velocities and noise, the same for all networks")
+    seed: NonNegativeInt = Field(0, description="of velocities and noise, the same for all networks")
     max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
 
@@ -121,7 +130,7 @@ class EvaluationSettings(Settings):
     rdf_runs: PositiveInt = Field(4, description="number of these runs")
     rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
     dimers: bool | PositiveInt = Field(
-        True, description="curves of every pair of elements, or of so many pairs, the most frequent neighbours"
+        True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
     )
 
 
@@ -143,7 +152,7 @@ class AssessmentSettings(Settings):
     )
     precision: Literal["float32", "float64"] = Field("float64", description="in which exact properties are judged")
     device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
-    seed: int = Field(0, ge=0, description="of all random choices")
+    seed: NonNegativeInt = Field(0, description="of all random choices")
 
 
 class RunSettings(Settings):
@@ -157,7 +166,7 @@ class RunSettings(Settings):
     networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
     strategies: list[str] = Field(default_factory=lambda: ["vanilla", "sam", "pretrain"], min_length=1)
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     md: StabilitySettings = Field(default_factory=StabilitySettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
@@ -168,6 +177,12 @@ class RunSettings(Settings):
             after = self.strategy(name).after
             if after is not None and after not in self.strategies[:k]:
                 raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
+            if after is not None and self.strategy(after).base is not None:
+                raise ValueError(
+                    f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
+                )
+            if self.strategy(name).base == "teacher" and self.teacher.calculator is not None:
+                raise ValueError(f"strategy {name!r} is used with its teacher, so that must be no calculator")
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
@@ -186,7 +201,7 @@ class RunSettings(Settings):
 
     def training_of(self, network: NetworkSettings) -> TrainingSettings:
         """Return the settings of training, with those that are a network's own."""
-        return TrainingSettings.model_validate(self.training.model_dump() | network.training)
+        return TrainingSettings.model_validate(_merged(self.training.model_dump(), network.training))
 
 
 Model = TypeVar("Model", bound=BaseModel)

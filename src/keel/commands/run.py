@@ -32,9 +32,9 @@ def run(
     from keel.workflow import run as perform
 
     settings = read_config(config)
-    base = config.parent
     if data:
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": data})})
-        base = Path()
-    report = perform(settings, out or Path("runs") / config.stem, base=base, workers=workers, only=only or ())
+        files = [name if name == "phosphorus" else str(Path(name).resolve()) for name in data]
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": files})})
+    out = out or Path("runs") / config.stem
+    report = perform(settings, out, base=config.parent, workers=workers, only=only or ())
     console.print(f"report: {report}")

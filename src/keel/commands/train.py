@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
@@ -80,8 +81,7 @@ def train(
     result.potential.save(str(out / "potential.safetensors"))
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
     if last:
-        console.print(
-            f"validation: energy {1e3 * last['validation_energy_mae']:.1f} meV/atom, "
-            f"forces {1e3 * last['validation_force_mae']:.0f} meV/angstrom"
-        )
+        energy, forces = 1e3 * last["validation_energy_mae"], 1e3 * last["validation_force_mae"]
+        errors = {f"energy {energy:.1f} meV/atom": energy, f"forces {forces:.0f} meV/angstrom": forces}
+        console.print("validation: " + ", ".join(text for text, error in errors.items() if isfinite(error)))
     console.print(f"potential: {out / 'potential.safetensors'}")

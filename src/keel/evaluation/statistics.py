@@ -98,6 +98,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    least_variance: float = 0.0,
 ) -> Interval:
     """Return a statistic of a table with an interval that covers another draw of seeds and of structures.
 
@@ -119,6 +120,8 @@ def bootstrap_interval(
         Build the t interval on the logarithm: for ratios, which must be positive.
     n_resamples, seed
         Number of resamples, and what fixes them.
+    least_variance
+        What V is at least, where entries that happen to be equal would make it zero.
 
     Raises
     ------
@@ -134,7 +137,8 @@ def bootstrap_interval(
     elif method == "percentile":
         low, high = np.quantile(drawn.both, [0.5 - confidence / 2, 0.5 + confidence / 2])
     else:
-        half = student.ppf(0.5 + confidence / 2, drawn.degrees_of_freedom) * np.sqrt(drawn.variance)
+        half = student.ppf(0.5 + confidence / 2, drawn.degrees_of_freedom)
+        half *= np.sqrt(max(drawn.variance, least_variance))
         low, high = drawn.value - half, drawn.value + half
     ends = np.array([drawn.value, low, high])
     with np.errstate(over="ignore"):

@@ -137,23 +137,27 @@ def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:
 
 
 def validate(state: TrainingState, graphs: Sequence[AtomGraph], settings: TrainingSettings) -> Row:
-    """Return the mean validation loss and errors of the averaged weights."""
-    totals = {"validation": 0.0, "validation_energy_mae": 0.0, "validation_force_mae": 0.0}
+    """Return the mean validation loss of the averaged weights, and their errors, NaN where there is no label."""
+    scores, energies, forces = [], [], []
     with state.average.applied(state.network):
         for graph in graphs:
             prediction = state.network(graph)
             labels = graph.labels
             assert labels is not None
-            totals["validation"] += float(loss(prediction, graph, state.network.scale, settings.loss).total)
+            scores.append(float(loss(prediction, graph, state.network.scale, settings.loss).total))
             error = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
-            totals["validation_energy_mae"] += float(error.mean())
-            totals["validation_force_mae"] += float((prediction.forces - labels.forces).abs().mean())
-    return {name: value / len(graphs) for name, value in totals.items()}
+            energies.append(error[labels.energy_mask])
+            forces.append((prediction.forces - labels.forces).abs()[labels.forces_mask.index_select(0, graph.batch)])
+    return {
+        "validation": sum(scores) / len(scores),
+        "validation_energy_mae": float(torch.cat(energies).mean()),
+        "validation_force_mae": float(torch.cat(forces).mean()),
+    }
 
 
 def keep_best(state: TrainingState, score: float) -> None:
     """Remember the averaged weights if their validation loss is the lowest so far."""
-    if state.best_score is None or score < state.best_score:
+    if math.isfinite(score) and (state.best_score is None or score < state.best_score):
         state.best_score = score
         state.best_weights = {k: v.clone() for k, v in state.average.weights.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from keel.launch import Precision
 from keel.settings import Settings
@@ -21,6 +21,12 @@ class LossSettings(Settings):
     force_falloff: PositiveFloat | None = Field(
         4.0, description="eV/angstrom; atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
     )
+
+    @model_validator(mode="after")
+    def _some(self) -> LossSettings:
+        if not (self.energy or self.forces or self.stress):
+            raise ValueError("one of the weights of energy, forces and stress must be above zero")
+        return self
 
 
 class TrainingSettings(Settings):

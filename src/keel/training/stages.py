@@ -32,7 +32,7 @@ from keel.training.delta import base_of, on_top_of, remainder, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.loop import Row, run_stage, validation_batches
 from keel.training.losses import Objective
-from keel.training.settings import TrainingSettings
+from keel.training.settings import LossSettings, TrainingSettings
 from keel.training.strategies import Stage, Strategy, stages_of, strategy_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def train(
     ConfigError
         If the strategy needs a teacher and there is none, or settings contradict each other.
     DataError
-        If there are no labels, or the network does not know an element.
+        If there are no labels to learn from or to choose the weights by, or the network does not know an element.
 
     Examples
     --------
@@ -138,6 +138,7 @@ def train(
         raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
     stages = stages_of(strategy, settings)
     _check_elements(network, [*frames, *validation])
+    _check_labels(validation, settings.loss)
     base = base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),
@@ -150,7 +151,10 @@ def train(
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
     moves = perturbation if strategy.learns_from_teacher else None
-    identity = _identity(network, frames, validation, strategy, settings, moves, seed)
+    # Weights to go on from are an input; those of a new network follow from its seed.
+    used = (None if fresh else network, teacher if strategy.learns_from_teacher else None, base)
+    potentials = [potential for potential in used if potential is not None]
+    identity = _identity(network, potentials, [*frames, *validation], strategy, settings, moves, seed)
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     objective = fabric.setup_module(Objective(network, settings.loss))
@@ -267,12 +271,27 @@ def _check_elements(network: Network, frames: Sequence[Frame]) -> None:
             )
 
 
-def _identity(network: Network, frames: Sequence[Frame], validation: Sequence[Frame], *settings: Any) -> str:
+def _check_labels(validation: Sequence[Frame], weights: LossSettings) -> None:
+    used = [name for name in ("energy", "forces", "stress") if getattr(weights, name)]
+    if validation and all(getattr(frame, name) is None for frame in validation for name in used):
+        raise DataError(
+            f"none of the {len(validation)} validation frames has {' or '.join(used)} to choose the weights by; "
+            "give labelled ones, or none"
+        )
+
+
+def _identity(network: Network, potentials: Sequence[Potential], frames: Sequence[Frame], *settings: Any) -> str:
     """Return a hash of everything that determines the course of training."""
     digest = hashlib.sha256(json.dumps([type(network).__name__, network.config()]).encode())
-    for frame in [*frames, *validation]:
-        digest.update(frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.tobytes())
-        digest.update(repr(frame.energy).encode() + (b"" if frame.forces is None else frame.forces.tobytes()))
+    for potential in potentials:
+        digest.update(json.dumps([type(potential).__name__, potential.config()], default=str).encode())
+        for name, tensor in potential.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    for frame in frames:
+        digest.update(frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.tobytes() + frame.pbc.tobytes())
+        digest.update(repr(frame.energy).encode())
+        for label in (frame.forces, frame.stress):
+            digest.update(b"-" if label is None else label.tobytes())
     for part in settings:
         digest.update((part.model_dump_json() if hasattr(part, "model_dump_json") else repr(part)).encode())
     return digest.hexdigest()

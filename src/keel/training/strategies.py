@@ -46,7 +46,7 @@ class Strategy(Settings):
         if self.base == "teacher" and self.learns_from_teacher:
             raise ValueError("a network that corrects the teacher has nothing to learn from it")
         if self.base is not None and self.after is not None:
-            raise ValueError("base is for new networks; one that goes on from another keeps what that was used with")
+            raise ValueError("base is for new networks, not for one that goes on from another")
         return self
 
 

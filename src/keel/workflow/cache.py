@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class StageCache:
     def done(self, kind: str, name: str, **inputs: Any) -> Path | None:
         """Return the folder of a finished stage of that name whose inputs include these, or None."""
         wanted = json.loads(json.dumps(inputs, default=str))
-        for path in sorted((self.root / "stages" / kind).glob(f"{name}-*/done.json")):
+        for path in sorted((self.root / "stages" / kind).glob(f"{escape(name)}-*/done.json")):
             if wanted.items() <= json.loads(path.read_text())["inputs"].items():
                 return path.parent
         return None

@@ -26,7 +26,7 @@ from keel.potentials.network import Network
 from keel.progress import bar
 from keel.training import train
 from keel.training.strategies import steps_of
-from keel.workflow.records import write_csv, write_json
+from keel.workflow.records import finite, write_csv, write_json
 
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Sequence[tuple[int, int]]) -> None:
@@ -42,13 +42,17 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     seconds = time.perf_counter() - started
     if settings.calculator is None:
         teacher.save(str(folder / ("teacher.json" if teacher.closed_form else "teacher.safetensors")))
-    errors = {
-        part: accuracy(teacher, frames).to_dict() for part, frames in (("train", split.train), ("test", split.test))
-    }
+    parts = {name: _known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
+    errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
-    write_json(folder / "fit.json", {**errors, **notes})
+    write_json(folder / "fit.json", finite({**errors, **notes}))
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
     write_decomposition(folder / "decomposition.csv", teacher, known)
+
+
+def _known_to(potential: Potential, frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames all elements of which a potential knows."""
+    return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
 
 
 def given_teacher(settings: TeacherSettings) -> Potential:

@@ -64,6 +64,12 @@ class Pipeline:
         self.cache = StageCache(root)
         frames = read_data(config.data, base)
         self.split = split_frames(frames, config.data.split)
+        open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
+        if config.evaluation.rdf_temperature is not None and open_frame is not None:
+            raise ConfigError(
+                f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
+                "leave the setting out"
+            )
         self.data = self.cache.stage(
             "data", config.name, {"frames": fingerprint(self.split)}, lambda f: self._describe_data(f, frames)
         )
@@ -186,16 +192,34 @@ class Pipeline:
 
     def write_results(self, records: Sequence[Record]) -> None:
         """Write ``results.json`` (where everything is) and ``summary.json`` (a row for each cell)."""
+        records = self._with_earlier(records)
+        evaluated = {r["network"] for r in records}
         results = {
             "name": self.config.name,
             "description": self.config.description,
             "data": self._relative(self.data),
             "teacher": self._relative(self.teacher()),
-            "rungs": {n.label: self._relative(self.rung(n)) for n in self.networks},
+            "rungs": {n.label: self._relative(self.rung(n)) for n in self.config.networks if n.label in evaluated},
             "cells": list(records),
         }
         write_json(self.root / "results.json", results)
         write_json(self.root / "summary.json", [self._summary(r) for r in records])
+
+    def _with_earlier(self, records: Sequence[Record]) -> list[Record]:
+        """Return records in order, with those of cells that an earlier run with the same settings finished."""
+        path = self.root / "results.json"
+        cells = {(c.network.label, c.strategy, c.seed): c for c in self._all if c not in self.cells}
+        found = {_key(r): r for r in records}
+        for record in json.loads(path.read_text())["cells"] if cells and path.is_file() else ():
+            cell = cells.get(_key(record))
+            if cell is not None and self.done(cell) == self.root / record["train"]:
+                found[_key(record)] = record
+        order = [(c.network.label, c.strategy, c.seed) for c in self._all]
+        return sorted(found.values(), key=lambda record: order.index(_key(record)))
+
+    def done(self, cell: Cell) -> Path | None:
+        """Return where a cell was trained with these settings on these data; None if it was not."""
+        return self.cache.done("train", cell.name, data=self.data.name, **settings_of(self.config, cell))
 
     def _summary(self, record: Record) -> Record:
         def content(stage: str, name: str) -> dict[str, Any]:
@@ -238,6 +262,10 @@ class Pipeline:
         return folder.relative_to(self.root).as_posix()
 
 
+def _key(record: Record) -> tuple[str, str, int]:
+    return record["network"], record["strategy"], record["seed"]
+
+
 def settings_of(config: RunSettings, cell: Cell) -> dict[str, Any]:
     """Return the settings that the training of a cell depends on."""
     strategy = config.strategy(cell.strategy)
@@ -260,6 +288,8 @@ def fingerprint(split: Split) -> str:
             digest.update(
                 (b"" if f.forces is None else f.forces.tobytes()) + (b"" if f.stress is None else f.stress.tobytes())
             )
+            if not f.pbc.all():
+                digest.update(f.pbc.tobytes())
     return digest.hexdigest()
 
 

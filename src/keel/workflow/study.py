@@ -112,7 +112,12 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
                 run(member.config, member.folder, base=member.path.parent, workers=workers)
             except KeelError as error:
                 problems[member.path.name] = error
-    page = write_study(runs[0].folder.parent)
+    try:
+        page = write_study(runs[0].folder.parent)
+    except DataError:
+        # Where no run has a finished cell there is no page; what is below says why.
+        if not problems:
+            raise
     if problems:
         raise KeelError("; ".join(f"{name}: {error}" for name, error in problems.items()))
     return page

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
 import torch
 
+from keel.errors import KeelError
 from keel.launch import end_with_parent
 from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
@@ -34,6 +37,11 @@ def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int, device:
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=start) as pool:
         try:
             yield from pool.map(_do, [stage] * len(items), items)
+        except BrokenProcessPool:
+            raise KeelError(
+                f"a worker was killed in stage {stage}, perhaps for want of memory; run the same command again, with "
+                "fewer --workers: what was finished is kept"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -49,6 +57,8 @@ def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
     global _owner
     # A worker that outlived a killed run would write into the folders of the next one.
     end_with_parent()
+    # Python's own answer to Ctrl-C would end the item at hand only, and the worker would take the next.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if gpus:
         with counter.get_lock():
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus[counter.value % len(gpus)]

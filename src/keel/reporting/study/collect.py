@@ -88,13 +88,17 @@ def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
     """Return the name under which a run counts: cells are pooled only where nothing but the network differs.
 
     The name of its system; ``NAME-FRAMES`` if it has another number of training frames than the run that came before;
-    the name of its folder if another run has done the same cells.
+    the name of its folder, or both, if another run has done the same cells.
     """
     first = systems.get(run.name)
     frames = run.records[0].train_frames
     name = run.name if first is None or first[0].records[0].train_frames == frames else f"{run.name}-{frames}"
-    done = {(r.network, r.strategy, r.seed) for other in systems.get(name, ()) for r in other.records}
-    return run.folder.name if done & {(r.network, r.strategy, r.seed) for r in run.records} else name
+    own = {(r.network, r.strategy, r.seed) for r in run.records}
+
+    def is_free(name: str) -> bool:
+        return not own & {(r.network, r.strategy, r.seed) for other in systems.get(name, ()) for r in other.records}
+
+    return next(filter(is_free, (name, run.folder.name, f"{name} ({run.folder.name})")))
 
 
 def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keel.reporting.figures import ReportFigure
 from keel.reporting.figures.axes import clipped, energy_axis, plain_log_ticks
 from keel.reporting.figures.style import INK, QUIET, slug, styled
@@ -116,7 +118,7 @@ def eam_decomposition(system: str, eam: Columns) -> ReportFigure:
 
 
 def _parts(axes: Axes, eam: Columns) -> None:
-    shown = [name for name in PARTS if name != "core" or eam["core"].any()]
+    shown = [name for name in PARTS if name != "core" or np.nan_to_num(eam["core"]).any()]
     for name in shown:
         colour, dashes = PARTS[name]
         width = 2.2 if name == "total" else 1.4

@@ -100,7 +100,7 @@ def cost_table(study: Study, system: str) -> str:
     """Optimiser steps, gradient evaluations, time and memory of one training."""
     head = ("network", "strategy", "seeds", "training frames", "steps of pretraining + afterwards",
             "optimiser steps in all", "gradient evaluations", "training time (s)", "its own stages with MD (s)",
-            "peak memory (MB)")  # fmt: skip
+            "peak memory of the process (MB)")  # fmt: skip
     return table(head, [_cost(result) for result in _results(study, system)])
 
 
@@ -164,21 +164,23 @@ def _per_cent(difference: Interval, whole: float) -> Interval:
 
 
 def rdf_table(study: Study, system: str) -> str | None:
-    """Failed runs and errors of g(r) by pair, the floor first; None where there is nothing to compare with."""
-    errors = study.tables["rdf_errors"].where(system=system)
+    """Failed runs and errors of g(r) by pair, the floor first; None where nothing is known of either."""
+    trained, errors = (study.tables[name].where(system=system) for name in ("cells", "rdf_errors"))
     pairs = errors.different("pair")[:MOST_PAIRS]
-    if not pairs:
+    if not pairs and not np.isfinite(trained["rdf_failed"]).any():
         return None
     head = ("network", "strategy", "failed runs", *(f"{pair} (%; Å)" for pair in pairs))
     # The floor is one of the data, the same for every cell.
-    first = errors.where(seed=errors["seed"][0], network=errors["network"][0], strategy=errors["strategy"][0])
-    floors = [_error(first.where(pair=pair), "floor_percent", "floor_fu") for pair in pairs]
+    of_pairs = [errors.where(pair=pair) for pair in pairs]
+    floors = [_error(found.rows(np.arange(len(found)) == 0), "floor_percent", "floor_fu") for found in of_pairs]
     rows: list[Sequence[str]] = [("–", "DFT, the floor", "", *floors)] if any(f != "–" for f in floors) else []
-    for network, members in errors.groups("network").items():
+    for network, members in trained.groups("network").items():
         for strategy, cells in members.groups("strategy").items():
-            failed = study.tables["cells"].where(system=system, network=network, strategy=strategy)["rdf_failed"]
-            known = _whole(failed.sum()) if np.isfinite(failed).all() else "–"
-            rows.append((network, strategy, known, *(_error(cells.where(pair=p), "percent", "fu") for p in pairs)))
+            known = _whole(cells["rdf_failed"].sum()) if np.isfinite(cells["rdf_failed"]).all() else "–"
+            # There is none where every run failed too soon.
+            own = [found.where(network=network, strategy=strategy) for found in of_pairs]
+            if known != "–" or any(map(len, own)):
+                rows.append((network, strategy, known, *(_error(found, "percent", "fu") for found in own)))
     return table(head, rows)
 
 

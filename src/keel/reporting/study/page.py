@@ -105,7 +105,10 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
     if len(lifetimes := study.tables["lifetimes"].where(system=system)):
         yield draw(survival_row(system, lifetimes))
     if (rungs := rung_table(study, system)) is not None:
-        yield "Share of vanilla runs from validation structures that failed at each temperature tried:"
+        yield (
+            "How the temperature was chosen: share of short runs of `vanilla` (or else the first strategy) that failed "
+            "at each temperature tried, from validation structures (or else those of the test):"
+        )
         yield rungs
     if len(study.tables["comparisons"].where(system=system)):
         yield "### Against vanilla training"
@@ -143,12 +146,18 @@ def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:
     yield "### Radial distribution functions"
     yield draw(rdf_grid(system, rdf, errors))
     if (found := rdf_table(study, system)) is not None:
-        yield (
-            "Runs that failed at this temperature, all seeds together, and the error of g(r) against DFT, mean over "
-            "seeds: per cent (100 is as far from DFT as an ideal gas) and the integral of |Δg| up to 6 Å. "
-            f"{FLOOR if np.isfinite(errors['floor_percent']).any() else ''}".rstrip()
-        )
+        yield _about_errors(errors)
         yield found
+
+
+def _about_errors(errors: Columns) -> str:
+    if not len(errors):
+        return "Runs that failed at this temperature, all seeds together:"
+    text = (
+        "Runs that failed at this temperature, all seeds together, and the error of g(r) against DFT, mean over seeds: "
+        "per cent (100 is as far from DFT as an ideal gas) and the integral of |Δg| up to 6 Å."
+    )
+    return f"{text} {FLOOR}" if np.isfinite(errors["floor_percent"]).any() else text
 
 
 def _dimers(study: Study, system: str, draw: Draw) -> Iterator[str]:
@@ -167,7 +176,8 @@ def _eam(study: Study, system: str, draw: Draw) -> Iterator[str]:
     eam = study.tables["eam"].where(system=system)
     if len(eam):
         yield "### The EAM teacher"
-        yield draw(eam_decomposition(system, eam))
+        if np.isfinite(eam["morse"]).any():
+            yield draw(eam_decomposition(system, eam))
         yield draw(eam_curves(system, eam))
 
 

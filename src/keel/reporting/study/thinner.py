@@ -22,11 +22,12 @@ def simplified(x: Array, columns: Sequence[Array], tolerance: float) -> NDArray[
     x
         Ascending positions, shape (K,).
     columns
-        Curves over them, each of shape (K,); points that are not finite are kept.
+        Curves over them, each of shape (K,); points that are not finite are kept, but for curves that have no other.
     tolerance
         Largest distance of a point of any curve from the straight line between the points kept.
     """
-    values = np.stack(columns)
+    drawn = [column for column in columns if np.isfinite(column).any()] or [np.zeros(len(x))]
+    values = np.stack(drawn)
     ends = {0, len(x) - 1} | set(np.flatnonzero(~np.isfinite(values).all(axis=0)).tolist())
     known = np.where(np.isfinite(values), values, 0.0)
     parts, found = [(0, len(x) - 1)], ends
