@@ -42,7 +42,7 @@ def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
 
 def on_top_of(base: Potential | None, network: Network) -> Potential:
     """Return the trained potential: the network, or the sum of base and network."""
-    return network if base is None else SumPotential([network, base])
+    return network if base is None else SumPotential([network, base.to(network.device)])
 
 
 def taught_remainder(teacher: Potential | None, base: Potential | None) -> Potential | None:

@@ -207,7 +207,7 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
     is added. What the network learns from the teacher then continues in the DFT labels without a step.
     """
-    energies = np.array([float(teacher(graph_of(f, teacher.cutoff)).energy) for f in frames])
+    energies = np.array([float(teacher(graph_of(f, teacher.cutoff).to(teacher.device)).energy) for f in frames])
     known = np.isfinite(energies)
     own = fit_offsets([f for f, k in zip(frames, known, strict=True) if k], energies[known])
     teacher = copy.deepcopy(teacher)
