@@ -20,7 +20,7 @@ from keel.fitting.eam import _one_thread, choose
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
-from keel.fitting.walls import soft_walls, wall_positions, weak_walls
+from keel.fitting.walls import soft_walls, wall_positions, weak_walls, with_core
 
 CUTOFF = 4.0
 
@@ -188,6 +188,19 @@ def test_a_core_does_not_touch_the_data(salt_frames, salt_fit):
         float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.eam)
     )
     assert with_core > without + 50
+
+
+def test_a_core_ends_where_data_of_its_own_pair_begin(salt_frames, salt_fit):
+    """Two sodium atoms that nearly touch say nothing of chlorine."""
+    close = Frame(np.array([11, 11]), np.array([[0.0, 0, 0], [0.3 * 2 * 1.66, 0, 0]]))
+    names = salt_fit.eam.pair_names
+    ends = [
+        with_core(salt_fit.eam, fit_data(labelled(salt(), frames), salt_fit.eam, 5.0, 0.3), names).members[1].pairs
+        for frames in (salt_frames, [*salt_frames, close])
+    ]
+    assert ends[0][11, 11] > 0.6
+    assert ends[1][11, 11] == pytest.approx(0.3)
+    assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))
 
 
 def test_offsets_that_composition_cannot_tell_apart_are_noted():

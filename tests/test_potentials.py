@@ -68,6 +68,19 @@ def test_zbl_is_the_universal_repulsion(first: int, second: int) -> None:
         assert energy == pytest.approx(zbl_by_the_book(first, second, r), rel=2e-3)
 
 
+def test_zbl_may_end_elsewhere_for_a_pair() -> None:
+    potential = keel.ZBL(inner=0.4, outer=0.8, pairs=[("Si", "O"), ("Si", "Si", 0.5)], elements=["Si", "O"])
+    whole = keel.ZBL(inner=0.25, outer=0.5, pairs=[("Si", "Si")], elements=["Si", "O"])
+    alone = keel.ZBL(inner=0.4, outer=0.8, pairs=[("O", "Si")], elements=["Si", "O"])
+    for r in np.linspace(0.2, 1.8, 30):
+        pair = dimer(14, 14, r)
+        assert float(predict(potential, pair).energy) == pytest.approx(float(predict(whole, pair).energy), rel=1e-6)
+        assert float(predict(potential, dimer(8, 14, r)).energy) == float(predict(alone, dimer(14, 8, r)).energy)
+    assert potential.config()["pairs"] == [[8, 14], [14, 14, 0.5]]
+    assert keel.ZBL(**potential.config()).config() == potential.config()
+    assert keel.ZBL(pairs=[("Si", "Si", 0.9)], elements=["Si"]).cutoff == pytest.approx(0.9 * 2 * 1.11)
+
+
 def test_zbl_acts_within_its_switch_and_on_its_pairs_only() -> None:
     potential = keel.ZBL(inner=0.4, outer=0.8, pairs=[("Si", "O")], elements=["Si", "O"])
     bond = 0.66 + 1.11

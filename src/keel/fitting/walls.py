@@ -47,15 +47,16 @@ def pairs_without_data(model: EAM, data: FitData) -> list[str]:
 
 
 def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
-    """Return the EAM with a ZBL core under some pairs; it ends where their data begin, and leaves the fit as it is."""
+    """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin; the fit stays as it is."""
     if not covered:
         return eam
-    under = torch.tensor([name in set(covered) for name in eam.pair_names])
-    outer = WALL_WITHOUT_DATA
+    ends = torch.full((len(eam.pair_names),), WALL_WITHOUT_DATA, dtype=torch.float64)
     for r, pair in _distances(eam, data):
-        outer = min([outer, *(r / eam.pair_radius[pair])[under[pair]].tolist()])
-    named = None if len(covered) == len(eam.pair_names) else [_elements(name) for name in covered]
-    return SumPotential([eam, ZBL(inner=0.5 * outer, outer=outer, pairs=named, elements=eam.elements)])
+        ends = ends.scatter_reduce(0, pair, r / eam.pair_radius[pair], "amin")
+    known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
+    named = [(*_elements(name), known[name]) for name in covered]
+    core = ZBL(inner=0.5 * WALL_WITHOUT_DATA, outer=WALL_WITHOUT_DATA, pairs=named, elements=eam.elements)
+    return SumPotential([eam, core])
 
 
 def soft_walls(eam: EAM) -> list[str]:

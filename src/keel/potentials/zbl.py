@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -33,48 +33,51 @@ class ZBL(PairPotential):
     inner, outer
         Range of the switch in units of the sum of covalent radii.
     pairs
-        The pairs of elements to act on, e.g. ``[("Si", "O")]``; None for all.
+        The pairs of elements to act on, e.g. ``[("Si", "O"), ("Si", "Si", 0.6)]``; None for all. A third entry is where
+        the switch of this pair ends instead of at ``outer``; it begins in proportion.
     elements
         Restricts the elements, and with them the cutoff; None for all.
     """
 
     radii: Tensor
     charge_power: Tensor
-    active: Tensor
+    reach: Tensor
 
     def __init__(
         self,
         inner: float = 0.4,
         outer: float = 0.8,
-        pairs: Iterable[tuple[int | str, int | str]] | None = None,
+        pairs: Iterable[Sequence[Any]] | None = None,
         elements: Iterable[int | str] | None = None,
     ) -> None:
         known = None if elements is None else [atomic_number(e) for e in elements]
         self.inner, self.outer = inner, outer
-        self.pairs = (
-            None if pairs is None else sorted({tuple(sorted((atomic_number(a), atomic_number(b)))) for a, b in pairs})
-        )
+        self.pairs = None if pairs is None else dict(sorted(_end(pair, outer) for pair in pairs))
+        furthest = max([outer, *(self.pairs or {}).values()])
         radii = COVALENT_RADII[: MAX_ATOMIC_NUMBER + 1]
         super().__init__(
-            cutoff=2.0 * outer * float(radii.max() if known is None else radii[known].max()), elements=known
+            cutoff=2.0 * furthest * float(radii.max() if known is None else radii[known].max()), elements=known
         )
         self.register_buffer("radii", torch.tensor(radii), persistent=False)
         self.register_buffer(
             "charge_power", torch.arange(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64) ** 0.23, persistent=False
         )
-        active = torch.ones(MAX_ATOMIC_NUMBER + 1, MAX_ATOMIC_NUMBER + 1, dtype=torch.bool)
+        # Where the switch of each pair ends, as a share of ``outer``; 0 where there is no core.
+        reach = torch.ones(MAX_ATOMIC_NUMBER + 1, MAX_ATOMIC_NUMBER + 1, dtype=torch.float64)
         if self.pairs is not None:
-            active.zero_()
-            for a, b in self.pairs:
-                active[a, b] = active[b, a] = True
-        self.register_buffer("active", active.reshape(-1), persistent=False)
+            reach.zero_()
+            for (a, b), end in self.pairs.items():
+                reach[a, b] = reach[b, a] = end / outer
+        self.register_buffer("reach", reach.reshape(-1), persistent=False)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {
             "inner": self.inner,
             "outer": self.outer,
-            "pairs": None if self.pairs is None else [list(p) for p in self.pairs],
+            "pairs": None
+            if self.pairs is None
+            else [[*p, *([e] if e != self.outer else [])] for p, e in self.pairs.items()],
             "elements": None if self.elements is None else list(self.elements),
         }
 
@@ -82,9 +85,9 @@ class ZBL(PairPotential):
         """See :class:`PairPotential`."""
         phi, slope = torch.zeros_like(r), torch.zeros_like(r)
         bond = self.radii.index_select(0, first) + self.radii.index_select(0, second)
+        bond = bond * self.reach.index_select(0, first * (MAX_ATOMIC_NUMBER + 1) + second)
         # Nearly all pairs lie beyond the switch; only the rest is computed.
-        near = (r < self.outer * bond) & self.active.index_select(0, first * (MAX_ATOMIC_NUMBER + 1) + second)
-        near = near.nonzero()[:, 0]
+        near = (r < self.outer * bond).nonzero()[:, 0]
         if len(near):
             energy, derivative = self._core(r[near], first[near], second[near], bond[near])
             phi, slope = phi.index_copy(0, near, energy), slope.index_copy(0, near, derivative)
@@ -102,3 +105,10 @@ class ZBL(PairPotential):
         derivative = coulomb * (screening_slope - screening / r)
         s = quintic_switch(r, self.inner * bond, self.outer * bond)
         return energy * s, derivative * s + energy * quintic_switch_derivative(r, self.inner * bond, self.outer * bond)
+
+
+def _end(pair: Sequence[Any], outer: float) -> tuple[tuple[int, int], float]:
+    """Return the atomic numbers of a pair, and where its core ends."""
+    first, second, *end = pair
+    a, b = sorted((atomic_number(first), atomic_number(second)))
+    return (a, b), float(end[0]) if end else outer
