@@ -188,6 +188,20 @@ def test_a_band_of_survival_reaches_over_the_seeds_and_those_without_failure_are
         assert np.isclose(drawn, single[0]).any() and np.isclose(drawn, single[-1]).any()
 
 
+def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path):
+    # Reference forces of the made-up cells have a width of 1 eV/A, errors one of 0.09.
+    found = re.search(r"smaller than (\d+) meV/Å; half of plain training's errors than ([\d.]+) \(CGCNN\)", page)
+    assert 0.9 * 674 < float(found[1]) < 1.1 * 674
+    assert 0.9 * 60.7 < float(found[2]) < 1.1 * 60.7
+    assert "did not learn" not in page
+    shutil.copytree(study / "tables", tmp_path / "tables")
+    runs = json.loads((tmp_path / "tables" / "runs.json").read_text())
+    for run in runs:
+        run["skills"] = [{**skill, "error": 2 * skill["force"]} for skill in run["skills"]]
+    (tmp_path / "tables" / "runs.json").write_text(json.dumps(runs))
+    assert "**CGCNN did not learn these forces:**" in write_study(tmp_path).read_text(encoding="utf-8")
+
+
 def test_the_page_begins_with_an_overview(page):
     rows = table_under(page, "## What came out")
     assert [row[:3] for row in rows] == [

@@ -47,7 +47,7 @@ def pairs_without_data(model: EAM, data: FitData) -> list[str]:
 
 
 def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
-    """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin; the fit stays as it is."""
+    """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin: the fit stays."""
     if not covered:
         return eam
     ends = torch.full((len(eam.pair_names),), WALL_WITHOUT_DATA, dtype=torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from keel.errors import DataError
 from keel.files import by_number
 from keel.reporting.results import Cell, Record, RunResults, load_results
 from keel.reporting.sections import important_pairs
+from keel.reporting.skill import skills
 
 MOST_PAIRS = 12
 """Pairs of elements of a system that are kept, those of its common elements; run folders have all."""
@@ -116,6 +117,7 @@ def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any
         "data": {key: run.census[key] for key in keys if key in run.census} if run else {},
         "split": split,
         "teacher": {part: fit[part] for part in ("train", "test") if part in fit},
+        "skills": [asdict(skill) for skill in skills(run.cells)] if run else [],
         "versions": dict(run.versions) if run else {},
         "configuration": text,
     }

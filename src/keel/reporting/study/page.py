@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from keel.reporting.comparison import number
 from keel.reporting.figures import ReportFigure
+from keel.reporting.skill import Skill
 from keel.reporting.study.columns import CELL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
@@ -102,6 +104,8 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
     yield _data(study, system)
     yield "### Accuracy and stability"
     yield stability_table(study, system)
+    if (text := _skills(study.run(system))) is not None:
+        yield text
     if len(lifetimes := study.tables["lifetimes"].where(system=system)):
         yield draw(survival_row(system, lifetimes))
     if (rungs := rung_table(study, system)) is not None:
@@ -132,6 +136,25 @@ def _data(study: Study, system: str) -> str:
         of = f"of {count} element{'s' if count != 1 else ''}"
         sentences.append(f"{data.get('frames', 0):,} DFT frames {of}: {_count(split)}.")
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _skills(run: Mapping[str, Any]) -> str | None:
+    """Say how typical errors of force stand to typical forces."""
+    found = [Skill(**skill) for skill in run.get("skills") or ()]
+    if not found:
+        return None
+    errors = listed([f"{number(skill.error)} ({skill.network})" for skill in found])
+    text = (
+        f"Half of the force components of the test frames are smaller than {number(found[0].force)} meV/Å; half of "
+        f"plain training's errors than {errors}."
+    )
+    lost = [skill.network for skill in found if skill.is_none]
+    if not lost:
+        return text
+    return (
+        f"{text} **{listed(lost)} did not learn these forces:** to predict none at all is as good. How long such "
+        "simulations last says little."
+    )
 
 
 def _count(split: dict[str, Any]) -> str:
