@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from keel.reporting.study.columns import TABLES, read_table
 from keel.reporting.study.data import read_study
 from keel.reporting.study.dynamics import survival_row
 from keel.reporting.study.markdown import rdf_table
-from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE
+from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE, simulated_pairs
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
 
@@ -139,6 +140,16 @@ def test_a_curve_that_is_not_known_anywhere_keeps_no_points():
 def test_a_straight_line_needs_its_ends_only():
     x = np.linspace(0, 8, 300)
     assert simplified(x, [3 * x - 1], 1e-9).tolist() == [0, 299]
+
+
+def test_pairs_are_those_that_most_simulations_tell_of():
+    """A run that failed early saw what no other did; its pairs are not those to draw."""
+    cells = [
+        SimpleNamespace(rdf=rdf) for rdf in ({"A-A": 0}, {"B-B": 0, "C-C": 0}, {"B-B": 0, "C-C": 0}, {"C-C": 0}, None)
+    ]
+    system = SimpleNamespace(cells=cells, pairs=sorted)
+    assert simulated_pairs(system) == ["B-B", "C-C"]
+    assert simulated_pairs(SimpleNamespace(cells=[SimpleNamespace(rdf=None)], pairs=sorted)) == []
 
 
 def test_twelve_pairs_of_a_system_are_kept(study):

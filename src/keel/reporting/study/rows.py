@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,19 @@ def _ends(interval: Interval | None) -> Row:
 def rdf_rows(systems: Sequence[System]) -> Iterator[Row]:
     """g(r) of each pair: DFT, and the mean, lowest and highest of the seeds of each strategy."""
     for system in systems:
+        pairs = simulated_pairs(system)
         for group, cells in system.groups().items():
-            for pair in system.pairs([p for cell in cells for p in cell.rdf or ()]):
+            for pair in (p for p in pairs if any(p in (cell.rdf or ()) for cell in cells)):
                 temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
                 r, columns = _rdf_over_seeds(cells, pair)
                 for k in simplified(r, columns, RDF_TOLERANCE * float(columns[-1].max())):
                     yield system.name, *group, pair, temperature, float(r[k]), *(float(c[k]) for c in columns)
+
+
+def simulated_pairs(system: System) -> list[str]:
+    """Return the most important pairs that most simulations lived long enough to tell of."""
+    seen = Counter(pair for cell in system.cells for pair in cell.rdf or ())
+    return system.pairs([pair for pair, cells in seen.items() if 2 * cells >= max(seen.values())])
 
 
 def _rdf_over_seeds(cells: Sequence[Cell], pair: str) -> tuple[Array, tuple[Array, ...]]:
