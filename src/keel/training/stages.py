@@ -24,6 +24,7 @@ from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
 from keel.potentials.compiled import compiling
+from keel.potentials.external import ASEPotential
 from keel.potentials.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.training.batches import BatchSource, FrameBatches
@@ -284,7 +285,9 @@ def _identity(network: Network, potentials: Sequence[Potential], frames: Sequenc
     """Return a hash of everything that determines the course of training."""
     digest = hashlib.sha256(json.dumps([type(network).__name__, network.config()]).encode())
     for potential in potentials:
-        digest.update(json.dumps([type(potential).__name__, potential.config()], default=str).encode())
+        # Of a calculator no more is known than that it is one.
+        config = None if isinstance(potential, ASEPotential) else potential.config()
+        digest.update(json.dumps([type(potential).__name__, config], default=str).encode())
         for name, tensor in potential.state_dict().items():
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     for frame in frames:
