@@ -148,6 +148,18 @@ def test_stages_that_are_absent_are_left_out_with_a_remark(small):
     assert "one seed only" in text
 
 
+def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path):
+    without = tuple(stage for stage in NUMBERS_ONLY if stage != "accuracy")
+    folder = build_run_folder(tmp_path / "run", phosphorus(), seeds=1, without=without)
+    assert "Nothing learnt" not in write_report(folder).read_text()
+    for path in folder.rglob("parity.csv"):
+        rows = list(csv.reader(path.open()))
+        path.write_text("".join(f"{a},{b},{b if a == 'energy' else 0}\n" for a, b, _ in rows[1:]))
+        path.write_text("quantity,reference,prediction\n" + path.read_text())
+    text = Page(write_report(folder).read_text()).text
+    assert text.index("Nothing learnt") < text.index("The typical force error of CGCNN") < text.index("What was done")
+
+
 def test_nothing_failed_and_no_runs_at_all(tmp_path):
     calm = Scenario({}, HELPS.force_mae)
     text = Page(write_report(build_run_folder(tmp_path / "calm", scenario=calm, without=NUMBERS_ONLY)).read_text()).text

@@ -41,5 +41,5 @@ def test_to_predict_no_force_is_no_skill(labels):
 
 def test_sentence_has_both_numbers():
     text = Skill("CGCNN", 71.8, 38.2).sentence
-    assert "CGCNN: its typical force error (71.8 meV/Å" in text
+    assert "force error of CGCNN (71.8 meV/Å" in text
     assert "force (38.2 meV/Å)" in text

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from keel.reporting.comparison import BASELINE, METHOD, StrategyResult, compare, median_text, number
 from keel.reporting.results import Record, RunResults
-from keel.reporting.skill import skills
 
 
 def tiles(strategies: Sequence[StrategyResult]) -> tuple[tuple[str, str, str], ...]:
@@ -57,8 +56,8 @@ def story(results: RunResults) -> list[tuple[str, str]]:
 
 
 def remarks(results: RunResults) -> list[str]:
-    """Return what a careful reader must know: nothing learnt, absent stages, unequal budgets, a rung not reached."""
-    notes = [skill.sentence for skill in skills(results.cells) if skill.is_none]
+    """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
+    notes = []
     for network, rung in results.rungs.items():
         if rung.get("reached") is False:
             notes.append(

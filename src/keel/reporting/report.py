@@ -10,17 +10,19 @@ from keel.reporting.comparison import Verdict, compare, verdicts
 from keel.reporting.notes import remarks, story, tiles
 from keel.reporting.results import RunResults, load_results
 from keel.reporting.sections import Album, sections
+from keel.reporting.skill import skills
 from keel.reporting.tables import versions_table
 from keel.reporting.template import filled, text
 
 
 @dataclass(frozen=True)
 class NetworkPart:
-    """The verdicts on one network and its key numbers."""
+    """The verdicts on one network and its key numbers, and what stands above them if it has learnt nothing."""
 
     name: str
     verdicts: tuple[Verdict, ...]
     tiles: tuple[tuple[str, str, str], ...]
+    warning: str | None
 
 
 def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -60,12 +62,13 @@ def places(folder: Path, out: Path | None) -> tuple[Path, Path]:
 
 def render(results: RunResults, album: Album) -> str:
     """Return the page as HTML, saving its figures on the way."""
+    warnings = {skill.network: skill.sentence for skill in skills(results.cells) if skill.is_none}
     compared = {network: compare(results.records, network) for network in results.networks}
     return filled(
         "report.html",
         text("report.css"),
         results=results,
-        parts=[NetworkPart(n, verdicts(s), tiles(s)) for n, s in compared.items()],
+        parts=[NetworkPart(n, verdicts(s), tiles(s), warnings.get(n)) for n, s in compared.items()],
         story=story(results),
         remarks=remarks(results),
         sections=[section for section in sections(results, compared, album) if section],

@@ -40,8 +40,8 @@ class Skill:
     def sentence(self) -> str:
         """What to know before anything else is read."""
         return (
-            f"{self.network}: its typical force error ({number(self.error)} meV/Å, the median) is no smaller than the "
-            f"typical force ({number(self.force)} meV/Å). Such a network has not learnt these structures, and how long "
+            f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is no smaller than "
+            f"the typical force ({number(self.force)} meV/Å). Such a network has not learnt these structures, and how long "
             "its simulations last says little; more data, more steps or a larger network come first."
         )
 
