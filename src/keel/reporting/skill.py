@@ -41,8 +41,8 @@ class Skill:
         """What to know before anything else is read."""
         return (
             f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is no smaller than "
-            f"the typical force ({number(self.force)} meV/Å). Such a network has not learnt these structures, and how long "
-            "its simulations last says little; more data, more steps or a larger network come first."
+            f"the typical force ({number(self.force)} meV/Å). Such a network has not learnt these structures, and how "
+            "long its simulations last says little; more data, more steps or a larger network come first."
         )
 
 
