@@ -37,7 +37,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Name of the cell, also of its folders."""
-        return f"{self.network.label}-{self.strategy}-seed{self.seed}"
+        return cell_name(self.network.label, self.strategy, self.seed)
 
 
 class Pipeline:
@@ -208,18 +208,18 @@ class Pipeline:
     def _with_earlier(self, records: Sequence[Record]) -> list[Record]:
         """Return records in order, with those of cells that an earlier run with the same settings finished."""
         path = self.root / "results.json"
-        cells = {(c.network.label, c.strategy, c.seed): c for c in self._all if c not in self.cells}
-        found = {_key(r): r for r in records}
-        for record in json.loads(path.read_text())["cells"] if cells and path.is_file() else ():
-            cell = cells.get(_key(record))
-            if cell is not None and self.done(cell) == self.root / record["train"]:
-                found[_key(record)] = record
-        order = [(c.network.label, c.strategy, c.seed) for c in self._all]
-        return sorted(found.values(), key=lambda record: order.index(_key(record)))
-
-    def done(self, cell: Cell) -> Path | None:
-        """Return where a cell was trained with these settings on these data; None if it was not."""
-        return self.cache.done("train", cell.name, data=self.data.name, **settings_of(self.config, cell))
+        if not self.only or not path.is_file():
+            return list(records)
+        earlier, found = (
+            {cell_name(r["network"], r["strategy"], r["seed"]): r for r in rows}
+            for rows in (json.loads(path.read_text())["cells"], records)
+        )
+        for cell in self._all:
+            if cell.name in earlier and cell not in self.cells:
+                inputs = {"data": self.data.name, **settings_of(self.config, cell)}
+                if self.cache.done("train", cell.name, **inputs) == self.root / earlier[cell.name]["train"]:
+                    found[cell.name] = earlier[cell.name]
+        return [found[cell.name] for cell in self._all if cell.name in found]
 
     def _summary(self, record: Record) -> Record:
         def content(stage: str, name: str) -> dict[str, Any]:
@@ -262,8 +262,9 @@ class Pipeline:
         return folder.relative_to(self.root).as_posix()
 
 
-def _key(record: Record) -> tuple[str, str, int]:
-    return record["network"], record["strategy"], record["seed"]
+def cell_name(network: str, strategy: str, seed: int) -> str:
+    """Return the name of a cell."""
+    return f"{network}-{strategy}-seed{seed}"
 
 
 def settings_of(config: RunSettings, cell: Cell) -> dict[str, Any]:

@@ -65,8 +65,10 @@ def workflow_figure() -> ReportFigure:
     for box in BOXES.values():
         _box(axes, box)
     _rounds(axes, BOXES["perturb"])
-    _shortcut(axes, BOXES["data"], BOXES["fine"])
-    _reminders(axes, BOXES["labels"], BOXES["fine"])
+    data, labels, fine = (BOXES[name] for name in ("data", "labels", "fine"))
+    _shortcut(axes, data.x, data, fine.x, fine, "DFT labels: plain training has only these", QUIET)
+    side = labels.x - labels.width / 4
+    _shortcut(axes, side, labels, fine.x + fine.width / 4, fine, "reminders", labels.colours[1])
     return ReportFigure(
         name="workflow",
         title="The method",
@@ -112,21 +114,10 @@ def _rounds(axes: Axes, box: Box) -> None:
     axes.text(box.x, top + 4.6, "n rounds, each moves further", ha="center", va="center", fontsize=7.4, color=edge)
 
 
-def _shortcut(axes: Axes, data: Box, fine: Box) -> None:
-    """Draw that DFT labels go straight into fine-tuning."""
+def _shortcut(axes: Axes, start: float, top: Box, end: float, bottom: Box, words: str, colour: str) -> None:
+    """Draw labels that go from a box above, at ``start``, straight into a box below, at ``end``."""
     middle = (TOP + BOTTOM) / 2
-    style: dict[str, Any] = {"color": QUIET, "lw": 1.2, "linestyle": (0, (4, 2)), "zorder": 1}
-    axes.plot([data.x, data.x, fine.x], [data.y - data.height / 2, middle, middle], **style)
-    _line(axes, (fine.x, middle), (fine.x, fine.y + fine.height / 2), color=QUIET)
-    words = "DFT labels: plain training has only these"
-    axes.text((data.x + fine.x) / 2, middle + 1.6, words, ha="center", va="center", fontsize=7.4, color=QUIET)
-
-
-def _reminders(axes: Axes, labels: Box, fine: Box) -> None:
-    """Draw that some labels of the teacher come again during fine-tuning."""
-    middle, edge = (TOP + BOTTOM) / 2, labels.colours[1]
-    start, end = labels.x - labels.width / 4, fine.x + fine.width / 4
-    style: dict[str, Any] = {"color": edge, "lw": 1.2, "linestyle": (0, (4, 2)), "zorder": 1}
-    axes.plot([start, start, end], [labels.y - labels.height / 2, middle, middle], **style)
-    _line(axes, (end, middle), (end, fine.y + fine.height / 2), color=edge)
-    axes.text((start + end) / 2, middle + 1.6, "reminders", ha="center", va="center", fontsize=7.4, color=edge)
+    style: dict[str, Any] = {"color": colour, "lw": 1.2, "linestyle": (0, (4, 2)), "zorder": 1}
+    axes.plot([start, start, end], [top.y - top.height / 2, middle, middle], **style)
+    _line(axes, (end, middle), (end, bottom.y + bottom.height / 2), color=colour)
+    axes.text((start + end) / 2, middle + 1.6, words, ha="center", va="center", fontsize=7.4, color=colour)
