@@ -23,9 +23,10 @@ from keel.cli import app, main
 from keel.config import DataSettings, RunSettings, parse
 from keel.errors import ConfigError, KeelError
 from keel.workflow import run
-from keel.workflow.cache import StageCache
+from keel.workflow.cache import StageCache, seconds_of
 from keel.workflow.data import frequent_pairs, read_data, split_frames
 from keel.workflow.pipeline import fingerprint
+from keel.workflow.records import write_json
 from keel.workflow.workers import for_each
 from tiny_run import TINY, numbers, tiny
 
@@ -277,7 +278,12 @@ def test_stage_that_failed_runs_again(tmp_path):
 
     with pytest.raises(RuntimeError):
         cache.stage("kind", "name", {"a": 1}, work)
+    stopped = calls[0] / "stopped.json"
+    assert 0 <= json.loads(stopped.read_text())["seconds"] < 100
+    write_json(stopped, {"seconds": 1000.0})
     first = cache.stage("kind", "name", {"a": 1}, work)
+    assert seconds_of(first) >= 1000, "the time before it was stopped counts"
+    assert not stopped.exists()
     assert cache.stage("kind", "name", {"a": 1}, work) == first
     assert len(calls) == 2
     assert cache.stage("kind", "name", {"a": 2}, work) != first

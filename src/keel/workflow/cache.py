@@ -43,8 +43,15 @@ class StageCache:
         if done.is_file():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        work(folder)
+        stopped = folder / "stopped.json"
+        # A stage that goes on after an error or Ctrl-C has taken the time before it too.
+        started = time.perf_counter() - (_seconds(stopped) if stopped.is_file() else 0.0)
+        try:
+            work(folder)
+        except BaseException:
+            write_json(stopped, {"seconds": round(time.perf_counter() - started, 3)})
+            raise
+        stopped.unlink(missing_ok=True)
         seconds = time.perf_counter() - started
         write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
@@ -60,5 +67,9 @@ class StageCache:
 
 
 def seconds_of(folder: Path) -> float:
-    """Return how long a finished stage took."""
-    return float(json.loads((folder / "done.json").read_text())["seconds"])
+    """Return how long a finished stage took, with what was done before it was stopped (not killed) and went on."""
+    return _seconds(folder / "done.json")
+
+
+def _seconds(path: Path) -> float:
+    return float(json.loads(path.read_text())["seconds"])
