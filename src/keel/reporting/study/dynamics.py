@@ -38,7 +38,7 @@ def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
         title=f"Survival in molecular dynamics, {system}",
         caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands reach from the lowest "
         "to the highest seed, ticks are runs that reached their end unharmed; the median is where a curve crosses the "
-        "dotted line. Curves of strategies none of whose runs failed lie on each other: they are named below the line.",
+        "dotted line. Curves of strategies none of whose runs failed lie on each other: they are named above it.",
         alt=f"Survival curves of {system} with {', '.join(networks)}.",
         figure=figure,
         data={},
@@ -63,10 +63,11 @@ def _survival(axes: Axes, lifetimes: Columns) -> None:
         if (runs["cause"] == "").all():
             unharmed.append(strategy)
     axes.axhline(0.5, color=QUIET, linewidth=0.7, linestyle=":")
-    axes.set(xlim=(0, None), ylim=(-0.03, 1.06))
+    # Above 1 there is no curve: room for words.
+    axes.set(xlim=(0, None), ylim=(-0.03, 1.32), yticks=np.arange(6) / 5)
     if unharmed:
-        words = fill(f"no failure: {', '.join(unharmed)}", 24, break_on_hyphens=False)
-        axes.text(0.97, 0.89, words, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+        words = fill(f"no failure: {', '.join(unharmed)}", 34, break_on_hyphens=False)
+        axes.text(0.97, 0.98, words, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
 
 
 def _survival_of(runs: Columns) -> Survival:
