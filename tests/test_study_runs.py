@@ -67,13 +67,18 @@ def test_other_settings_are_not_done(done):
     (network,) = member.config.networks
     assert member.done(network, "vanilla") == (1, 1)
 
-    def after(**changes) -> tuple[int, int]:
+    def after(strategy="vanilla", **changes) -> tuple[int, int]:
         parts = {name: getattr(member.config, name).model_copy(update=change) for name, change in changes.items()}
-        return replace(member, config=member.config.model_copy(update=parts)).done(network, "vanilla")
+        return replace(member, config=member.config.model_copy(update=parts)).done(network, strategy)
 
     assert after(training={"steps": 99}) == (0, 0)
     assert after(md={"friction_per_fs": 0.5}) == (1, 0)
     assert after(perturbation={"rounds": 9}) == (1, 1)  # vanilla has none
+    assert after(teacher={"cutoff": 4.5}) == (1, 1)
+    assert after("pretrain", teacher={"cutoff": 4.5}) == (0, 0)
+    assert after(evaluation={"rdf_temperature": 300.0}) == (1, 0)
+    split = member.config.data.split.model_copy(update={"gap": 7})
+    assert after(data={"split": split}) == (0, 0)
 
 
 def test_goes_on_where_it_stopped(done):

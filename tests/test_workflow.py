@@ -178,6 +178,20 @@ def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_report):
     assert [cell["strategy"] for cell in numbers(tmp_path)] == ["pretrain"]  # vanilla had other settings
 
 
+@pytest.mark.parametrize(
+    ("change", "cell", "kept"),
+    [
+        ({"md": {**TINY["md"], "temperatures": [700]}}, "CGCNN-vanilla-seed0", []),
+        ({"teacher": {"cutoff": 4.5}}, "CGCNN-vanilla-seed0", []),
+        ({"teacher": {"cutoff": 4.5}}, "CGCNN-pretrain-seed0", ["vanilla"]),
+    ],
+)
+def test_cells_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_path, no_report, change, cell, kept):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    run(tiny(**change), tmp_path, only=[cell])
+    assert [row["strategy"] for row in numbers(tmp_path)] == [*kept, cell.split("-")[1]]
+
+
 class Worker:
     """What a worker process does in these tests."""
 

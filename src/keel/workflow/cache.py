@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from glob import escape
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keel import __version__
 from keel.progress import console
 from keel.workflow.records import write_json
+
+
+class NotDoneError(Exception):
+    """A stage that one only looks for is not done."""
 
 
 class StageCache:
@@ -30,6 +34,7 @@ class StageCache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._looking = False
 
     def stage(self, kind: str, name: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> Path:
         """Return the folder of a finished stage, running ``work(folder)`` if it is not there yet.
@@ -42,6 +47,8 @@ class StageCache:
         done = folder / "done.json"
         if done.is_file():
             return folder
+        if self._looking:
+            raise NotDoneError(f"{kind} {name}")
         folder.mkdir(parents=True, exist_ok=True)
         stopped = folder / "stopped.json"
         # A stage that goes on after an error or Ctrl-C has taken the time before it too.
@@ -57,13 +64,14 @@ class StageCache:
         console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
         return folder
 
-    def done(self, kind: str, name: str, **inputs: Any) -> Path | None:
-        """Return the folder of a finished stage of that name whose inputs include these, or None."""
-        wanted = json.loads(json.dumps(inputs, default=str))
-        for path in sorted((self.root / "stages" / kind).glob(f"{escape(name)}-*/done.json")):
-            if wanted.items() <= json.loads(path.read_text())["inputs"].items():
-                return path.parent
-        return None
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Within this block a stage that is not done raises :class:`NotDoneError` instead of running."""
+        self._looking = True
+        try:
+            yield
+        finally:
+            self._looking = False
 
 
 def seconds_of(folder: Path) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keel.atoms.census import take_census
 from keel.atoms.splits import Split
@@ -15,7 +15,7 @@ from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.potentials import Potential, load
 from keel.workflow import make, measure
-from keel.workflow.cache import StageCache, seconds_of
+from keel.workflow.cache import NotDoneError, StageCache, seconds_of
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
 from keel.workflow.records import write_json
 
@@ -24,6 +24,7 @@ STAGES = ("train", "accuracy", "stability", "rdf", "dimers")
 ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
 
 Record = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,15 @@ class Pipeline:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
         self.cache = StageCache(root)
-        frames = read_data(config.data, base)
-        self.split = split_frames(frames, config.data.split)
+        self.frames = read_data(config.data, base)
+        self.split = split_frames(self.frames, config.data.split)
+        self.fingerprint = fingerprint(self.split)
         open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
         if config.evaluation.rdf_temperature is not None and open_frame is not None:
             raise ConfigError(
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
-        self.data = self.cache.stage(
-            "data", config.name, {"frames": fingerprint(self.split)}, lambda f: self._describe_data(f, frames)
-        )
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
 
@@ -96,6 +95,12 @@ class Pipeline:
     def _all(self) -> list[Cell]:
         c = self.config
         return [Cell(network, s, seed) for network in c.networks for s in c.strategies for seed in c.seeds]
+
+    @property
+    def data(self) -> Path:
+        """Where the data and their division are described."""
+        inputs = {"frames": self.fingerprint}
+        return self.cache.stage("data", self.config.name, inputs, self._describe_data)
 
     def teacher(self) -> Path:
         """Fit the teacher."""
@@ -158,19 +163,19 @@ class Pipeline:
         """Measure accuracy, stability, RDF and dimers of a trained network; return where they are."""
         config, test, trained = self.config, self.split.test, self.train(cell)
         rung = json.loads((self.rung(cell.network) / "rung.json").read_text())
-        potential, evaluation, md = potential_of(trained), config.evaluation, config.md
+        evaluation, md = config.evaluation, config.md
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md, by = {**inputs, "md": md.model_dump()}, group_key(config.data.split)
         stages = {
             "train": trained,
             "accuracy": self.cache.stage(
-                "accuracy", cell.name, inputs, lambda f: measure.measure_accuracy(f, potential, test)
+                "accuracy", cell.name, inputs, lambda f: measure.measure_accuracy(f, potential_of(trained), test)
             ),
             "stability": self.cache.stage(
                 "stability",
                 cell.name,
                 {**with_md, "rung": [rung["temperature_k"], rung["length_fs"]]},
-                lambda f: measure.measure_stability(f, potential, test, rung, md, cell.name),
+                lambda f: measure.measure_stability(f, potential_of(trained), test, rung, md, cell.name),
             ),
         }
         if evaluation.rdf_temperature is not None:
@@ -178,17 +183,28 @@ class Pipeline:
                 "rdf",
                 cell.name,
                 {**with_md, "evaluation": evaluation.model_dump(), "by": by},
-                lambda f: measure.measure_rdf(f, potential, test, evaluation, md, cell.name, by),
+                lambda f: measure.measure_rdf(f, potential_of(trained), test, evaluation, md, cell.name, by),
             )
         if evaluation.dimers:
             stages["dimers"] = self.cache.stage(
                 "dimers",
                 cell.name,
                 {**inputs, "pairs": self.pairs},
-                lambda f: measure.measure_dimers(f, potential, self.pairs),
+                lambda f: measure.measure_dimers(f, potential_of(trained), self.pairs),
             )
         record: Record = {"network": cell.network.label, "strategy": cell.strategy, "seed": cell.seed}
         return record | {"rdf": None, "dimers": None} | {k: self._relative(v) for k, v in stages.items()}
+
+    def found(self, ask: Callable[[Cell], T], cell: Cell) -> T | None:
+        """Return what a stage of a cell gives, without doing anything for it: None if something is still to be done.
+
+        For example ``pipeline.found(pipeline.train, cell)``.
+        """
+        try:
+            with self.cache.looking():
+                return ask(cell)
+        except NotDoneError:
+            return None
 
     def write_results(self, records: Sequence[Record]) -> None:
         """Write ``results.json`` (where everything is) and ``summary.json`` (a row for each cell)."""
@@ -206,20 +222,12 @@ class Pipeline:
         write_json(self.root / "summary.json", [self._summary(r) for r in records])
 
     def _with_earlier(self, records: Sequence[Record]) -> list[Record]:
-        """Return records in order, with those of cells that an earlier run with the same settings finished."""
-        path = self.root / "results.json"
-        if not self.only or not path.is_file():
+        """Return records in order, with those of other cells that are finished, with these settings and these data."""
+        if not self.only:
             return list(records)
-        earlier, found = (
-            {cell_name(r["network"], r["strategy"], r["seed"]): r for r in rows}
-            for rows in (json.loads(path.read_text())["cells"], records)
-        )
-        for cell in self._all:
-            if cell.name in earlier and cell not in self.cells:
-                inputs = {"data": self.data.name, **settings_of(self.config, cell)}
-                if self.cache.done("train", cell.name, **inputs) == self.root / earlier[cell.name]["train"]:
-                    found[cell.name] = earlier[cell.name]
-        return [found[cell.name] for cell in self._all if cell.name in found]
+        by_name = {cell_name(r["network"], r["strategy"], r["seed"]): r for r in records}
+        found = [by_name.get(cell.name) or self.found(self.evaluate, cell) for cell in self._all]
+        return [record for record in found if record is not None]
 
     def _summary(self, record: Record) -> Record:
         def content(stage: str, name: str) -> dict[str, Any]:
@@ -243,8 +251,8 @@ class Pipeline:
             "peak_memory_mb": training["peak_memory_mb"],
         }
 
-    def _describe_data(self, folder: Path, frames: Sequence[Any]) -> None:
-        write_json(folder / "census.json", take_census(frames).to_dict())
+    def _describe_data(self, folder: Path) -> None:
+        write_json(folder / "census.json", take_census(self.frames).to_dict())
         settings = self.config.data.split
         parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
         content: dict[str, Any] = {name: len(part) for name, part in parts.items()}

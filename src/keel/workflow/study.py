@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -17,8 +18,7 @@ from keel.config import NetworkSettings, RunSettings, read_config
 from keel.errors import ConfigError, DataError, KeelError
 from keel.files import by_number
 from keel.progress import console, without_bars
-from keel.workflow.cache import StageCache
-from keel.workflow.pipeline import Cell, settings_of
+from keel.workflow.pipeline import Cell, Pipeline
 from keel.workflow.run import run
 
 SIMULATED, TRAINED, TO_DO = "●", "◐", "○"
@@ -46,15 +46,21 @@ class Member:
     folder: Path
 
     def done(self, network: NetworkSettings, strategy: str) -> tuple[int, int]:
-        """Return how many seeds are trained with these settings, and how many of them simulated."""
-        cache, trained, simulated = StageCache(self.folder), 0, 0
-        for cell in (Cell(network, strategy, seed) for seed in self.config.seeds):
-            folder = cache.done("train", cell.name, **settings_of(self.config, cell))
-            if folder is not None:
-                trained += 1
-                md = self.config.md.model_dump()
-                simulated += cache.done("stability", cell.name, potential=folder.name, md=md) is not None
+        """Return how many seeds are trained with these settings and data, and how many of them simulated."""
+        if self._pipeline is None:
+            return 0, 0
+        cells = [Cell(network, strategy, seed) for seed in self.config.seeds]
+        stages = (self._pipeline.train, self._pipeline.evaluate)
+        trained, simulated = (sum(self._pipeline.found(stage, c) is not None for c in cells) for stage in stages)
         return trained, simulated
+
+    @cached_property
+    def _pipeline(self) -> Pipeline | None:
+        """The stages to look for; None where the data cannot be read, which is told when the run is to be done."""
+        try:
+            return Pipeline(self.config, self.folder, self.path.parent)
+        except KeelError:
+            return None
 
 
 def members(folder: str | Path, out: str | Path, data: str | Path | None = None) -> list[Member]:
