@@ -177,6 +177,8 @@ def test_command(
         assert words in output
     assert len(keel.read(clean)) == 21
     assert "energy=nan" in bad.read_text()
+    assert run(monkeypatch, first, "--skip-bad", bad, "--write", first) == 2
+    assert "would replace the file" in capsys.readouterr().err
     assert run(monkeypatch, first, "--skip-bad", bad, "--json") == 0
     (report,) = json.loads(capsys.readouterr().out)["files"]
     assert report["frames"] == 20
@@ -210,3 +212,14 @@ def test_real_stresses_agree_with_energies(name: str, data_dir: Path) -> None:
     check = check_stress(keel.read(data_dir / f"{name}.extxyz", index=":300"))
     assert check.conclusive
     assert check.slope == pytest.approx(1.0, abs=0.2)
+
+
+def test_frames_without_a_label_that_is_needed_are_left_out(
+    relaxation: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, bad, clean = (tmp_path / name for name in ("raw.extxyz", "bad.extxyz", "clean.extxyz"))
+    keel.write(raw, [*relaxation[:3], relaxation[3].replace(energy=None)])
+    with pytest.raises(DataError, match="keel census FILE --require energy --skip-bad BAD --write OUT"):
+        keel.read(raw)
+    assert run(monkeypatch, raw, "--require", "energy", "--skip-bad", bad, "--write", clean) == 0
+    assert len(keel.read(clean)) == 3

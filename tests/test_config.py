@@ -133,6 +133,13 @@ def test_a_strategy_stands_after_the_one_that_it_goes_on_from():
             parse(RunSettings, changed(strategies=strategies), "test")
 
 
+def test_a_trained_network_is_not_put_on_the_teacher():
+    old = {"start": "trained.safetensors"}
+    parse(RunSettings, changed(networks=[old], strategies=["vanilla", "zbl-delta"]), "test")
+    with pytest.raises(ConfigError, match="'eam-delta' is for new networks, and 'trained' is trained already"):
+        parse(RunSettings, changed(networks=[old], strategies=["eam-delta"]), "test")
+
+
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "examples").rglob("*.yaml")), ids=lambda p: p.stem)
 def test_examples_are_valid(path):
     settings = read_config(path)

@@ -244,3 +244,22 @@ class TestWhatTheSystemRefuses:
         sentence = self.run(monkeypatch, capsys, "fit", tmp_path / "p.extxyz", "--out", tmp_path / "eam.json")
         assert "the disk is full (eam.json); free some space" in sentence
         assert [p.name for p in tmp_path.iterdir()] == ["p.extxyz"]
+
+    def test_a_potential_is_not_replaced_by_its_export(self, tmp_path, monkeypatch, capsys):
+        path = tmp_path / "cu.json"
+        eam().save(str(path))
+        before = path.read_bytes()
+        assert "would replace the file" in self.run(monkeypatch, capsys, "export", path, "--out", path)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit(130)])
+def test_an_interruption_says_how_to_go_on(stop, monkeypatch, capsys):
+    def interrupted() -> None:
+        raise stop
+
+    monkeypatch.setattr("keel.cli.app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "interrupted; train, run" in capsys.readouterr().err

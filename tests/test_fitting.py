@@ -291,6 +291,13 @@ def test_command_fits_and_reports(tmp_path, salt_frames):
     assert f"{errors['force_mae_mev_per_angstrom']:.4g}" in readable.stdout
 
 
+def test_without_energies_only_forces_are_fitted():
+    frames = keel.datasets.phosphorus()[::40]
+    (warning,) = keel.fit_eam([f.replace(energy=None) for f in frames]).warnings
+    assert "no frame has an energy" in warning
+    assert "--energy-key" in warning
+
+
 def test_silica(data_dir):
     frames = keel.read(data_dir / "silica" / "zeolites-pbe-d3.extxyz", index="::120")
     result = keel.fit_eam(frames[::2])

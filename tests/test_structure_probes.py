@@ -441,7 +441,9 @@ def test_a_reference_of_constant_volume_is_not_compared_with():
     """Also where it holds several structures one after the other, each in its cell."""
     short = {"temperature": 3.0, "length_fs": 40.0, **NPT}
     held = [argon(1, rattle=0.1, seed=k, a=5.0 if k < 5 else 5.3) for k in range(10)]
-    for reference in (held[:1], held[:5], held):
+    runs = [frame.replace(info={"run": k // 5}) for k, frame in enumerate(held)]
+    in_turn = [frame for pair in zip(runs[:5], runs[5:], strict=True) for frame in pair]
+    for reference in (held[:1], held[:5], held, in_turn):
         result = density(LJ, [argon(2)], reference_frames=reference, **short)
         assert "constant volume" in result.verdict and abs(result["volume from the start's"]) < 5.0
     moving = [argon(1, a=4.4 + 0.01 * k) for k in range(10)]

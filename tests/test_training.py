@@ -143,6 +143,10 @@ class TestStages:
         with pytest.raises(ConfigError, match="goes on from a network trained with 'vanilla'"):
             keel.train(network(), argon(3), strategy="repair", settings=SHORT)
 
+    def test_a_trained_network_is_not_put_on_the_teacher(self):
+        with pytest.raises(ConfigError, match="trained already"):
+            keel.train(network(), argon(3), strategy="eam-delta", teacher=network(), settings=SHORT, fresh=False)
+
     def test_share_too_small_is_refused(self):
         with pytest.raises(ConfigError, match="leave nothing"):
             stages_of(Strategy(pretrain_share=0.01), SHORT)

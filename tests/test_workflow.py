@@ -356,6 +356,14 @@ class TestCommandLine:
         code, _ = self.run(command, "--help", capsys=capsys)
         assert code == 0
 
+    @pytest.mark.parametrize("validation", ["20", "1", "-0.1"])
+    def test_validation_is_a_share(self, validation, tmp_path, capsys):
+        write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:4])
+        arguments = ["train", tmp_path / "p.extxyz", "--out", tmp_path / "model", "--validation", validation]
+        code, error = self.run(*map(str, arguments), capsys=capsys)
+        assert code == 2
+        assert error.startswith("keel: --validation is a share")
+
     def test_train(self, tmp_path, capsys):
         import keel
 

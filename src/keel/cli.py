@@ -29,6 +29,8 @@ from keel.errors import KeelError
 from keel.files import sentence
 from keel.progress import plain_warnings
 
+INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
+
 app = typer.Typer(
     name="keel",
     no_args_is_help=True,
@@ -72,6 +74,9 @@ def main() -> Any:
     except OSError as error:
         print(f"keel: {sentence(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("keel: interrupted; run the same command again to go on", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        # Typer turns the first into the second.
+        if isinstance(stopped, SystemExit) and stopped.code != 130:
+            raise
+        print(f"keel: {INTERRUPTED}", file=sys.stderr)
         sys.exit(130)

@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from keel.errors import ConfigError
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -40,6 +42,12 @@ def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> No
             raise
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise a ConfigError if a file to be written is one of those that it is made of."""
+    if any(out.resolve() == file.resolve() for file in inputs):
+        raise ConfigError(f"{out}: it would replace the file that it is made of; give it another name")
 
 
 def by_number(name: str) -> list[tuple[int, str]]:

@@ -28,7 +28,7 @@ _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for i
 
 ABSENT = (
     "it has no {0}; if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`, "
-    "or leave such frames out (skip_bad, --skip-bad)"
+    "or leave such frames out (`keel census FILE --require {0} --skip-bad BAD --write OUT`)"
 )
 
 

@@ -39,6 +39,9 @@ def census(
     write_to: Annotated[
         Path | None, typer.Option("--write", help="Write the usable frames, labels under their standard names.")
     ] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="A label that every frame must have: energy, forces or stress; repeatable.")
+    ] = None,
     energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
     forces_key: Annotated[str | None, typer.Option(help="Name of the forces in the files.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress or virial in the files.")] = None,
@@ -51,20 +54,23 @@ def census(
     A frame that cannot be used ends the command with its name and the reason; --skip-bad sets such frames aside.
 
     For example `keel census train.extxyz test.extxyz`, or, to bring a foreign file into keel's names and units,
-    `keel census raw.xyz --energy-key E_dft --skip-bad bad.xyz --write train.extxyz`.
+    `keel census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
     from keel.atoms.labels import LabelKeys
     from keel.atoms.read import BadFrames, iter_frames
     from keel.atoms.write import write
+    from keel.files import check_not_input
 
+    if write_to is not None:
+        check_not_input(write_to, files)
     keys = LabelKeys(energy_key, forces_key, stress_key, stress_convention)
     bad = BadFrames(skip_bad) if skip_bad else None
     everything: list[Frame] = []
     reports: list[tuple[str, Census]] = []
     for file in files:
         before = len(bad.reasons) if bad else 0
-        frames = list(iter_frames(file, keys=keys, require=(), skip_bad=bad))
+        frames = list(iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
         reports.append((str(file), take_census(frames, bad.reasons[before:] if bad else ())))
         everything += frames
     shared = _shared_between(everything) if len(files) > 1 else 0

@@ -29,10 +29,12 @@ def export(
 
     Example: keel export eam.json --out silica.eam.alloy
     """
+    from keel.files import check_not_input
     from keel.interfaces.lammps import write_setfl
     from keel.potentials.loading import load
 
     assert form is Format.SETFL
+    check_not_input(out, [potential])
     loaded = load(potential)
     grid = write_setfl(loaded, out)
     names = " ".join(_symbols(loaded.elements or ()))

@@ -41,7 +41,7 @@ def perturb(
     from keel.atoms.read import read
     from keel.atoms.write import write
     from keel.config import parse
-    from keel.errors import ConfigError
+    from keel.files import check_not_input
     from keel.perturbation import Counts, PerturbationSettings
     from keel.perturbation import perturb as children_of
     from keel.potentials.loading import load
@@ -57,8 +57,7 @@ def perturb(
         "energy_cap": energy_cap,
     }
     settings = parse(PerturbationSettings, {k: v for k, v in given.items() if v is not None}, "keel perturb")
-    if any(out.resolve() == file.resolve() for file in files):
-        raise ConfigError(f"{out}: the children would replace their parents; give --out another name")
+    check_not_input(out, files)
     potential = load(teacher)
     frames = read(files, index=index, require=())
     counts = Counts.zero(settings.rounds)

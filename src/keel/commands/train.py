@@ -55,6 +55,8 @@ def train(
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
     described = NetworkSettings(start=str(start)) if start else NetworkSettings(architecture=network, **size)
+    if not 0 <= validation < 1:
+        raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
     chosen = strategy_of(strategy)
     frames = read(files)
     parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)

@@ -108,7 +108,8 @@ def density(
 def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: str | None = None) -> Array | None:
     """Return the mean volume per atom in angstrom^3 of the reference of each frame, shape (K,).
 
-    None if the volume of a structure is the same in at least half of its successive frames: its cell was held.
+    None if the volume of a structure is the same in at least half of its successive frames, those of one run where
+    ``Frame.info`` says which (``run``): its cell was held.
 
     Raises
     ------
@@ -120,18 +121,23 @@ def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: s
     for frame in reference:
         if not frame.pbc.all():
             raise DataError(f"{frame.source}: a volume needs a cell that is periodic in three directions")
-    volumes = {name: np.array([_volume(f) for f in group]) for name, group in grouped(reference, by).items()}
+    groups = grouped(reference, by)
+    volumes = {name: np.array([_volume(f) for f in group]) for name, group in groups.items()}
     names = [name for frame in frames for name in grouped([frame], by)]
     if absent := [name for name in names if name not in volumes]:
         raise DataError(f"there is no reference frame for {by} {absent[0]}")
-    if not all(_moves(volumes[name]) for name in names):
+    if not all(_moves(groups[name]) for name in names):
         return None
     return np.array([volumes[name].mean() for name in names])
 
 
-def _moves(volumes: Array) -> bool:
-    changes = np.abs(np.diff(volumes))
-    return bool(changes.size) and float(np.median(changes)) > SAME * float(volumes.mean())
+def _moves(frames: Sequence[Frame]) -> bool:
+    """Whether the volume changes from frame to frame. Runs may stand in one file, their frames in turn."""
+    runs: dict[object, list[float]] = {}
+    for frame in frames:
+        runs.setdefault(frame.info.get("run"), []).append(_volume(frame))
+    changes = np.concatenate([np.abs(np.diff(volumes)) for volumes in runs.values()])
+    return bool(changes.size) and float(np.median(changes)) > SAME * _volume(frames[0])
 
 
 def block_error(values: Array) -> float:

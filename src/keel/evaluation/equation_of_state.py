@@ -152,13 +152,16 @@ def _judge(found: EnergyVolume, expected: EnergyVolume | None) -> CheckResult:
     fit, curves = found.fit, [found.curve("potential")]
     metrics = [
         Metric("equilibrium volume", fit.volume, "angstrom^3/atom"),
-        Metric("bulk modulus", fit.bulk_modulus, "GPa"),
+        Metric("bulk modulus, clamped ions", fit.bulk_modulus, "GPa"),
         Metric("pressure derivative of the bulk modulus", fit.slope),
         Metric("turning points besides one", found.excess_turns, "", 0.0),
         Metric("minimum away from zero stress", 100.0 * (fit.volume / found.rest - 1.0), "%", 0.5),
         Metric("energy away from the work of the pressure", found.work_deviation, "% of the height", WORK_LIMIT),
     ]
-    good = f"one smooth minimum at {fit.volume:.2f} angstrom^3/atom with a bulk modulus of {fit.bulk_modulus:.3g} GPa"
+    good = (
+        f"one smooth minimum at {fit.volume:.2f} angstrom^3/atom with a bulk modulus of {fit.bulk_modulus:.3g} GPa "
+        "(ions clamped)"
+    )
     if expected is not None:
         volume = shift("volume", fit.volume, expected.fit.volume, VOLUME_LIMIT)
         modulus = shift("bulk modulus", fit.bulk_modulus, expected.fit.bulk_modulus, MODULUS_LIMIT)

@@ -198,7 +198,13 @@ def _warnings(
     potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
 ) -> list[str]:
     warnings, elements = [], potential.elements or ()
-    if inseparable([f for f in frames if f.energy is not None], elements):
+    with_energy = [f for f in frames if f.energy is not None]
+    if not with_energy:
+        warnings.append(
+            "no frame has an energy: the fit saw forces only, and the zero of its energies means nothing; if your "
+            "energies have an unusual name, give it to `keel census FILE --energy-key NAME --write OUT`"
+        )
+    elif inseparable(with_energy, elements):
         warnings.append(
             "the compositions do not determine an energy offset for each of "
             f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"

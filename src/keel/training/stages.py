@@ -135,6 +135,8 @@ def train(
     strategy = strategy_of(strategy)
     if fresh and strategy.after is not None:
         raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
+    if not fresh and strategy.base == "teacher":
+        raise ConfigError("a network that is trained already has learnt what the teacher under it gives; start anew")
     if strategy.needs_teacher and teacher is None:
         raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
     stages = stages_of(strategy, settings)
