@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import keel
 from keel.atoms.census import take_census
 from keel.atoms.checks import check_frame, closest_pair, duplicates, energy_outliers
 from keel.atoms.frame import Frame
+from keel.atoms.label_check import check_forces, check_stress, refuse_wrong_labels
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.stress_check import check_stress, refuse_wrong_stress
 from keel.atoms.stress_units import GPA
 from keel.cli import main
 from keel.errors import DataError
@@ -75,7 +77,7 @@ def test_stress_agrees_with_energies(relaxation: list[Frame]) -> None:
     assert check.slope == pytest.approx(1.0, abs=0.02)
     assert check.correlation > 0.999
     assert check.contradiction is None
-    refuse_wrong_stress(relaxation)
+    refuse_wrong_labels(relaxation)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_wrong_stress_is_refused_and_named(factor: float, words: str, relaxation
     wrong = [f.replace(stress=f.stress * factor) for f in relaxation]
     assert words in messages(wrong, "refuse")[0]
     with pytest.raises(DataError, match=r"relax\.extxyz: the stress contradicts the energies"):
-        refuse_wrong_stress(wrong)
+        refuse_wrong_labels(wrong)
 
 
 def test_stress_of_a_fixed_cell_cannot_be_checked(relaxation: list[Frame]) -> None:
@@ -109,6 +111,69 @@ def test_unwrapped_atoms_do_not_disturb_the_stress_check(relaxation: list[Frame]
     hops = np.random.default_rng(2)
     moved = [f.replace(positions=f.positions + hops.integers(-2, 3, (4, 3)) @ f.cell) for f in relaxation]
     assert check_stress(moved).slope == pytest.approx(check_stress(relaxation).slope, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def dynamics() -> list[Frame]:
+    """Thirty frames of a hot copper crystal of fixed cell, and as many of a cluster."""
+    rng, members = np.random.default_rng(3), []
+    for atoms in (bulk("Cu", cubic=True) * (2, 1, 1), molecule("CH3CH2OH")):
+        for step in range(30):
+            atoms.positions += rng.normal(scale=0.03, size=(len(atoms), 3))
+            atoms.calc = EMT()
+            atoms.get_forces()
+            members.append(frame_from_ase(atoms, f"md.extxyz, frame {step}"))
+    return members
+
+
+def test_forces_agree_with_energies(dynamics: list[Frame]) -> None:
+    check = check_forces(dynamics)
+    assert check.pairs == 58
+    assert check.slope == pytest.approx(1.0, abs=0.05)
+    assert check.correlation > 0.99
+    assert "agree with the energies" in str(check)
+    hops = np.random.default_rng(2)
+    moved = [f.replace(positions=f.positions + (hops.integers(-2, 3, (len(f), 3)) * f.pbc) @ f.cell) for f in dynamics]
+    assert check_forces(moved).slope == pytest.approx(check.slope, abs=1e-9)
+    refuse_wrong_labels(dynamics)
+
+
+@pytest.mark.parametrize(
+    ("energy", "forces", "words"),
+    [
+        (1.0, -1.0, "opposite sign"),
+        (1.0, 1 / 51.42208619, "hartree/bohr"),
+        (1.0, 0.529177, "in eV/bohr"),
+        (23.0605, 1.0, "the energies are in kcal/mol"),
+        (1.0, 23.0605, "they are in kcal/mol/angstrom"),
+        (1 / 27.2114, 1.0, "the energies are in hartree"),
+        (1 / 8, 1.0, "divided by the number of atoms"),
+        (7.0, 1.0, "a unit or a sign is wrong"),
+    ],
+)
+def test_wrong_forces_are_refused_and_named(energy: float, forces: float, words: str, dynamics: list[Frame]) -> None:
+    wrong = [f.replace(energy=f.energy * energy, forces=f.forces * forces) for f in dynamics if len(f) == 8]
+    assert words in messages(wrong, "refuse")[0]
+    with pytest.raises(DataError, match=r"md\.extxyz: the forces contradict the energies"):
+        refuse_wrong_labels(wrong)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_forces_of_noise_are_not_refused(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frames = [
+        Frame(np.array([29, 29]), rng.normal([[0, 0, 0], [2, 0, 0]], 0.05), np.eye(3) * 9).replace(
+            energy=float(rng.normal()), forces=rng.normal(size=(2, 3))
+        )
+        for _ in range(12)
+    ]
+    assert check_forces(frames).contradiction is None
+
+
+def test_forces_of_frames_far_apart_cannot_be_checked(relaxation: list[Frame]) -> None:
+    assert "too few neighbouring frames" in str(check_forces(relaxation))
+    assert check_forces([relaxation[0]] * 20).pairs == 0
 
 
 def test_outliers(relaxation: list[Frame]) -> None:
@@ -223,3 +288,10 @@ def test_frames_without_a_label_that_is_needed_are_left_out(
         keel.read(raw)
     assert run(monkeypatch, raw, "--require", "energy", "--skip-bad", bad, "--write", clean) == 0
     assert len(keel.read(clean)) == 3
+
+
+@pytest.mark.parametrize("name", ["phosphorus/black-pbe-d3", "metals/mo-train", "silica/zeolites-pbe-d3"])
+def test_real_forces_agree_with_energies(name: str, data_dir: Path) -> None:
+    check = check_forces(keel.read(data_dir / f"{name}.extxyz", index=":600"))
+    assert check.conclusive
+    assert check.slope == pytest.approx(1.0, abs=0.05)

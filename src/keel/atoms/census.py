@@ -12,8 +12,8 @@ import numpy as np
 from keel.atoms.checks import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
+from keel.atoms.label_check import LabelCheck, check_forces, check_stress
 from keel.atoms.labels import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
-from keel.atoms.stress_check import StressCheck, check_stress
 from keel.atoms.stress_units import GPA
 from keel.errors import DataError
 
@@ -63,8 +63,8 @@ class Census:
         Energy per atom, |F|, pressure, nearest distance, volume per atom, atoms per frame, where they exist.
     groups
         Keys in ``info`` that divide the frames into groups (candidates to split by), and the number of their values.
-    stress
-        How the stresses compare with the energies.
+    forces, stress
+        How each compares with the energies.
     findings
         What is wrong, suspicious or worth knowing.
     set_aside
@@ -79,7 +79,8 @@ class Census:
     labels: Mapping[str, int]
     ranges: Mapping[str, Range]
     groups: Mapping[str, int]
-    stress: StressCheck
+    forces: LabelCheck
+    stress: LabelCheck
     findings: tuple[Finding, ...]
     set_aside: tuple[str, ...] = field(default=())
 
@@ -87,8 +88,10 @@ class Census:
         """Return everything JSON-compatible (no number is NaN: what is not known is None)."""
         content = asdict(self)
         content["periodic"] = {str(k): v for k, v in self.periodic.items()}
-        stress = {k: v if np.isfinite(v) else None for k, v in content["stress"].items()}
-        content["stress"] = {**stress, "verdict": str(self.stress)}
+        for check in (self.forces, self.stress):
+            numbers = {k: v for k, v in asdict(check).items() if k != "label"}
+            known = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
+            content[check.label] = {**known, "verdict": str(check)}
         return content
 
     def refusals(self) -> list[str]:
@@ -108,7 +111,7 @@ def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Censu
     if not frames:
         raise DataError("there are no frames to count")
     closest = [(frame, pair) for frame in frames if (pair := closest_pair(frame)) is not None]
-    stress = check_stress(frames)
+    checks = check_forces(frames), check_stress(frames)
     numbers = Counter(int(z) for frame in frames for z in frame.numbers)
     return Census(
         frames=len(frames),
@@ -119,8 +122,9 @@ def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Censu
         labels={label: sum(getattr(f, label) is not None for f in frames) for label in LABELS},
         ranges=_ranges(frames, closest),
         groups=_groups(frames),
-        stress=stress,
-        findings=tuple(_findings(frames, closest, stress)),
+        forces=checks[0],
+        stress=checks[1],
+        findings=tuple(_findings(frames, closest, checks)),
         set_aside=tuple(set_aside),
     )
 
@@ -176,10 +180,11 @@ def _groups(frames: Sequence[Frame]) -> dict[str, int]:
 
 
 def _findings(
-    frames: Sequence[Frame], closest: Sequence[tuple[Frame, Closest]], stress: StressCheck
+    frames: Sequence[Frame], closest: Sequence[tuple[Frame, Closest]], checks: Sequence[LabelCheck]
 ) -> Iterable[Finding]:
-    if stress.contradiction:
-        yield Finding("refuse", stress.contradiction)
+    for check in checks:
+        if check.contradiction:
+            yield Finding("refuse", check.contradiction)
     yield from _overlaps(closest)
     yield from _outliers(frames)
     yield from _duplicates(frames)

@@ -21,9 +21,9 @@ from keel.atoms.checks import check_frame
 from keel.atoms.extxyz import RawFrame, format_frame, raw_frames
 from keel.atoms.formats import PendingFrame, ase_db_frames, ase_frames, mptrj_frames
 from keel.atoms.frame import Frame
+from keel.atoms.label_check import refuse_wrong_labels
 from keel.atoms.labels import LabelKeys, frame_from_record
 from keel.atoms.npz import npz_records
-from keel.atoms.stress_check import refuse_wrong_stress
 from keel.errors import ConfigError, DataError
 
 Paths = str | Path | Sequence[str | Path]
@@ -86,7 +86,7 @@ def read(
     ------
     DataError
         If a file cannot be read, or a frame is damaged, lacks a required label, or cannot be real (see
-        :func:`keel.atoms.checks.check_frame`), or the stresses contradict the energies.
+        :func:`keel.atoms.checks.check_frame`), or forces or stresses contradict the energies.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def read(
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
     else:
         chosen = list(frames)[wanted]
-    refuse_wrong_stress(chosen)
+    refuse_wrong_labels(chosen)
     return chosen
 
 
@@ -114,7 +114,7 @@ def iter_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of some files one by one, so that a file need not fit into memory.
 
-    Arguments and errors as :func:`read`; stresses are not compared with energies, which takes many frames.
+    Arguments and errors as :func:`read`; forces and stresses are not compared with energies, which takes many frames.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     bad = BadFrames(skip_bad) if isinstance(skip_bad, str | Path) else skip_bad

@@ -49,7 +49,7 @@ def census(
         str | None, typer.Option(help="What the stress is: ase (eV/Å³), virial (eV), gpa or vasp-kbar.")
     ] = None,
 ) -> None:
-    """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, stress.
+    """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, signs and units.
 
     A frame that cannot be used ends the command with its name and the reason; --skip-bad sets such frames aside.
 
@@ -168,8 +168,9 @@ def _remarks(name: str, report: Census) -> Table:
     table = Table.grid(padding=(0, 2), pad_edge=True)
     table.add_column(min_width=10)
     table.add_column()
-    if report.labels["stress"] and not report.stress.contradiction:
-        table.add_row(Text("stress", style="bold"), str(report.stress))
+    for check in (report.forces, report.stress):
+        if report.labels[check.label] and not check.contradiction:
+            table.add_row(Text(check.label, style="bold"), str(check))
     for finding in report.findings:
         table.add_row(Text(finding.level, style=STYLES[finding.level]), finding.message.replace(f"{name}, ", ""))
     for reason in report.set_aside[:5]:
