@@ -289,6 +289,7 @@ def test_command_fits_and_reports(tmp_path, salt_frames):
     assert readable.exit_code == 0, readable.output
     assert "Na-Cl" in readable.stdout
     assert f"{errors['force_mae_mev_per_angstrom']:.4g}" in readable.stdout
+    assert "size of forces" in readable.stdout
 
 
 def test_without_energies_only_forces_are_fitted():

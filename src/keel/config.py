@@ -225,6 +225,8 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = "there is no such setting"
+        elif first["type"] == "model_type":
+            message = "it must hold settings, as NAME: VALUE lines"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ConfigError(f"{source}: {where}: {message[0].lower()}{message[1:]}{more}") from None
 

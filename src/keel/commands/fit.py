@@ -36,7 +36,7 @@ def fit(
 
     Any number of elements. Atoms of every pair of elements repel each other at short range, whatever the data say:
     that is what a network learns from the EAM in pretraining. Errors are printed for the frames of the fit and for
-    those of --test; a force error of a third of the mean force is good for an EAM of an oxide or a metal. The file
+    those of --test; a force error of a third of their size is good for an EAM of an oxide or a metal. The file
     is readable, can be edited, and runs anywhere a potential does (keel md, keel dimers, keel export).
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
@@ -74,6 +74,7 @@ def _record(result: EAMFit, errors: list[Accuracy]) -> dict[str, object]:
 
 
 def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
@@ -86,6 +87,8 @@ def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
     ):
         values = [(e.to_dict()[key.format("mae")], e.to_dict()[key.format("rmse")]) for e in errors]
         table.add_row(name, *("no labels" if m is None else f"{m:.4g} ({r:.4g})" for m, r in values), unit)
+    sizes = [np.abs(e.forces.reference).mean() if e.forces.reference.size else None for e in errors]
+    table.add_row("size of forces", *("no labels" if s is None else f"{1e3 * s:.4g}" for s in sizes), "meV/Å")
     table.add_row("frames", *(str(e.n_frames) for e in errors), "")
     screen.print(table)
     _show_parameters(result, screen)
