@@ -23,14 +23,15 @@ Work = tuple[float, float]
 """Work that the label in question does between two frames, and the change of energy it should equal, in eV per atom."""
 
 SMALLEST_STRAIN, LARGEST_STRAIN = 1e-5, 0.05
-SMALLEST_STEP = 1e-6
-LARGEST_STEP: Mapping[Checked, float] = {"forces": 0.5, "stress": 0.3}
+SMALLEST_STEP, LARGEST_STEP = 1e-6, 0.3
 """Angstrom; between frames further apart the trapezoidal rule says nothing."""
 
 FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 5}
 LEAST_CORRELATION: Mapping[Checked, float] = {"forces": 0.9, "stress": 0.8}
-LARGEST_FACTOR: Mapping[Checked, float] = {"forces": 1.5, "stress": 2.0}
-"""By which a slope may differ from 1: strains are coarser than steps, and basis sets change with the cell."""
+SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": (0.5, 2.0)}
+"""Slopes that contradict nothing: the trapezoidal rule overrates work done on steep walls, bases change with the cell."""
+NEAR = 1.5
+"""A slope tells a mistake if it is off by no more than this factor."""
 
 MISTAKES: Mapping[Checked, Mapping[float, tuple[str, str]]] = {
     "forces": {
@@ -93,24 +94,24 @@ class LabelCheck:
     @property
     def contradiction(self) -> str | None:
         """What is wrong with the label, as one sentence, or None."""
-        factor = LARGEST_FACTOR[self.label]
-        if not self.conclusive or 1 / factor < self.slope < factor:
+        low, high = SOUND[self.label]
+        if not self.conclusive or low < self.slope < high:
             return None
-        what, remedy = self._mistake(factor)
+        what, remedy = self._mistake()
         verb = "contradict" if self.label == "forces" else "contradicts"
         return (
             f"the {self.label} {verb} the energies: over {self.pairs} neighbouring frames the energy changes by "
             f"{self.slope:.3g} times the work of the {self.label}; {what}, so {remedy}"
         )
 
-    def _mistake(self, factor: float) -> tuple[str, str]:
+    def _mistake(self) -> tuple[str, str]:
         """Return the mistake whose slope is nearest, if it is near at all."""
         known = dict(MISTAKES[self.label])
-        if self.label == "forces" and self.atoms > LARGEST_FACTOR[self.label]:
+        if self.label == "forces":
             known[1 / self.atoms] = PER_ATOM
         near = {m: abs(np.log(self.slope / m)) for m in known if self.slope * m > 0}
         nearest = min(near, key=near.__getitem__, default=None)
-        return UNKNOWN[self.label] if nearest is None or near[nearest] > np.log(factor) else known[nearest]
+        return UNKNOWN[self.label] if nearest is None or near[nearest] > np.log(NEAR) else known[nearest]
 
     def __str__(self) -> str:
         if self.contradiction:
@@ -176,7 +177,7 @@ def _work_of_forces(first: Frame, second: Frame) -> Work | None:
         return None
     steps = second.positions - first.positions
     steps = steps - (np.round(steps @ np.linalg.pinv(first.cell)) * first.pbc) @ first.cell
-    if not SMALLEST_STEP < np.linalg.norm(steps, axis=1).max() < LARGEST_STEP["forces"]:
+    if not SMALLEST_STEP < np.linalg.norm(steps, axis=1).max() < LARGEST_STEP:
         return None
     (e1, f1), (e2, f2) = _energy_and_forces(first), _energy_and_forces(second)
     n = len(first)
@@ -192,7 +193,7 @@ def _work_of_stress(first: Frame, second: Frame) -> Work | None:
         return None
     steps = np.linalg.solve(second.cell.T, second.positions.T).T - np.linalg.solve(first.cell.T, first.positions.T).T
     steps = (steps - np.round(steps)) @ mean_cell
-    if np.linalg.norm(steps, axis=1).max() > LARGEST_STEP["stress"]:
+    if np.linalg.norm(steps, axis=1).max() > LARGEST_STEP:
         return None
     (e1, f1), (e2, f2) = _energy_and_forces(first), _energy_and_forces(second)
     assert first.stress is not None
