@@ -29,7 +29,7 @@ SMALLEST_STEP, LARGEST_STEP = 1e-6, 0.3
 FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 5}
 LEAST_CORRELATION: Mapping[Checked, float] = {"forces": 0.9, "stress": 0.8}
 SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": (0.5, 2.0)}
-"""Slopes that contradict nothing: the trapezoidal rule overrates work done on steep walls, bases change with the cell."""
+"""Slopes that contradict nothing: the trapezoidal rule overrates work on steep walls, bases change with the cell."""
 NEAR = 1.5
 """A slope tells a mistake if it is off by no more than this factor."""
 
