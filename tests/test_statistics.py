@@ -374,6 +374,21 @@ def test_verdict_where_only_the_mean_tells():
     assert_like(say(base, other), r"pretraining lengthened the mean time survived 3\.2x \[2\.\d, 3\.\d\]$")
 
 
+def test_verdict_where_one_of_two_intervals_would_do():
+    """Half of the starts fail in every seed, the others never."""
+    failed = np.repeat([[True] * 4 + [False] * 4], 5, axis=0)
+    base, other = table(np.where(failed, 250.0, 2000.0), failed), always(2000.0, seeds=5)
+    found = compare_lifetimes(base, other)
+    assert found.effect == "unclear" and found.is_likely and found.failed.high < 0 and found.mean.covers(1.0)
+    assert_like(
+        verdict(found),
+        r"a difference in stability is likely, but not certain: with pretraining .* and 0 of 40 runs failed instead of 20 "
+        r"\(-50 percentage points \[-\d+, -\d\.?\d*\]\)$",
+    )
+    assert "likely" in verdict(compare_lifetimes(other, base))
+    assert not compare_lifetimes(base, base).is_likely
+
+
 def test_verdict_where_nothing_failed():
     assert_like(say(always(10.0), always(10.0)), r"the effect .* could not be tested: none of 16 runs failed")
 

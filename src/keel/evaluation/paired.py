@@ -63,11 +63,19 @@ class Comparison:
         """
         if not (self.base.failed.any() or self.other.failed.any()):
             return "untested"
-        found = {self.mean.value > 1} if self.mean_is_clear else set()
-        found |= {self.failed.value < 0} if self.failed_is_clear else set()
+        found = self._found(self.mean_is_clear, self.failed_is_clear)
         if len(found) != 1:
             return "unclear"
         return "better" if found.pop() else "worse"
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it would be clear had only one of the two been looked at: its own interval leaves out no effect."""
+        return len(self._found(not self.mean.covers(1.0), not self.failed.covers(0.0))) == 1
+
+    def _found(self, by_mean: bool, by_failed: bool) -> set[bool]:
+        """Return whether simulations last longer, according to each of those that count."""
+        return ({self.mean.value > 1} if by_mean else set()) | ({self.failed.value < 0} if by_failed else set())
 
 
 def compare_lifetimes(
@@ -187,10 +195,11 @@ def stability_verdict(c: Comparison, subject: str = "pretraining") -> str:
     if c.effect == "untested":
         return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"
     if c.effect == "unclear":
-        return (
-            f"no difference in stability can be told: with {subject} the mean time survived is {times_text(c.mean)}, "
-            f"and {counts[1]} of {runs} runs failed instead of {counts[0]}"
-        )
+        said = f"with {subject} the mean time survived is {times_text(c.mean)}, and {counts[1]} of {runs} runs failed "
+        said += f"instead of {counts[0]}"
+        if c.is_likely:
+            return f"a difference in stability is likely, but not certain: {said} ({points_text(c.failed)})"
+        return f"no difference in stability can be told: {said}"
     better = c.effect == "better"
     if c.median is not None and _clear(c.median, 1.0, better):
         return f"{subject} {_changed('the median time to failure', c.median, better, c.bound)}"
