@@ -382,8 +382,8 @@ def test_verdict_where_one_of_two_intervals_would_do():
     assert found.effect == "unclear" and found.is_likely and found.failed.high < 0 and found.mean.covers(1.0)
     assert_like(
         verdict(found),
-        r"a difference in stability is likely, but not certain: with pretraining .* and 0 of 40 runs failed instead of 20 "
-        r"\(-50 percentage points \[-\d+, -\d\.?\d*\]\)$",
+        r"a difference in stability is likely, but not certain: with pretraining .* and 0 of 40 runs failed instead of "
+        r"20 \(-50 percentage points \[-\d+, -\d\.?\d*\]\)$",
     )
     assert "likely" in verdict(compare_lifetimes(other, base))
     assert not compare_lifetimes(base, base).is_likely
