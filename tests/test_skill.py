@@ -39,6 +39,11 @@ def test_to_predict_no_force_is_no_skill(labels):
     assert found.error == found.force
 
 
+@pytest.mark.parametrize(("error", "none"), [(38.0, True), (37.0, True), (36.0, False)])
+def test_hardly_better_than_no_force_is_no_skill(error, none):
+    assert Skill("CGCNN", error, 38.2).is_none is none
+
+
 def test_sentence_has_both_numbers():
     text = Skill("CGCNN", 71.8, 38.2).sentence
     assert "force error of CGCNN (71.8 meV/Å" in text

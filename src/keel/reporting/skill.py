@@ -10,6 +10,9 @@ import numpy as np
 from keel.reporting.comparison import BASELINE, number
 from keel.reporting.results import Cell
 
+WORTH = 0.95
+"""In units of the typical force: a network that has learnt something errs less."""
+
 
 @dataclass(frozen=True)
 class Skill:
@@ -33,16 +36,17 @@ class Skill:
 
     @property
     def is_none(self) -> bool:
-        """Whether predicting no force anywhere would be as good."""
-        return self.error >= self.force
+        """Whether predicting no force anywhere would be about as good."""
+        return self.error >= WORTH * self.force
 
     @property
     def sentence(self) -> str:
         """What to know before anything else is read."""
         return (
-            f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is no smaller than "
-            f"the typical force ({number(self.force)} meV/Å). Such a network has not learnt these structures, and how "
-            "long its simulations last says little; more data, more steps or a larger network come first."
+            f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is as large as "
+            f"the typical force ({number(self.force)} meV/Å), or nearly. Such a network has not learnt these "
+            "structures, and how long its simulations last says little; more data, more steps, a larger network or "
+            "squared errors (training: loss: kind: l2) come first."
         )
 
 

@@ -152,7 +152,7 @@ def _skills(run: Mapping[str, Any]) -> str | None:
     if not lost:
         return text
     return (
-        f"{text} **{listed(lost)} did not learn these forces:** to predict none at all is as good. How long such "
+        f"{text} **{listed(lost)} did not learn these forces:** to predict none at all is about as good. How long such "
         "simulations last says little."
     )
 
