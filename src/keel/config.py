@@ -181,10 +181,11 @@ class RunSettings(Settings):
                 raise ValueError(
                     f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
                 )
-            if self.strategy(name).base == "teacher" and self.teacher.calculator is not None:
-                raise ValueError(f"strategy {name!r} is used with its teacher, so that must be no calculator")
-            if self.strategy(name).base == "teacher" and (old := [n.label for n in self.networks if n.start]):
-                raise ValueError(f"strategy {name!r} is for new networks, and {old[0]!r} is trained already")
+            if self.strategy(name).base == "teacher":
+                if self.teacher.calculator is not None:
+                    raise ValueError(f"strategy {name!r} is used with its teacher, so that must be no calculator")
+                if old := [n.label for n in self.networks if n.start]:
+                    raise ValueError(f"strategy {name!r} is for new networks, and {old[0]!r} is trained already")
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,6 @@ def _record(result: EAMFit, errors: list[Accuracy]) -> dict[str, object]:
 
 
 def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
-    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
@@ -87,8 +87,8 @@ def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
     ):
         values = [(e.to_dict()[key.format("mae")], e.to_dict()[key.format("rmse")]) for e in errors]
         table.add_row(name, *("no labels" if m is None else f"{m:.4g} ({r:.4g})" for m, r in values), unit)
-    sizes = [np.abs(e.forces.reference).mean() if e.forces.reference.size else None for e in errors]
-    table.add_row("size of forces", *("no labels" if s is None else f"{1e3 * s:.4g}" for s in sizes), "meV/Å")
+    sizes = [1e3 * e.forces.size for e in errors]
+    table.add_row("size of forces", *("no labels" if isnan(s) else f"{s:.4g}" for s in sizes), "meV/Å")
     table.add_row("frames", *(str(e.n_frames) for e in errors), "")
     screen.print(table)
     _show_parameters(result, screen)

@@ -34,6 +34,11 @@ class Parity:
         return float(np.abs(self.prediction - self.reference).mean()) if self.reference.size else float("nan")
 
     @property
+    def size(self) -> float:
+        """Mean |reference|, the MAE of predicting zero; NaN without labels."""
+        return float(np.abs(self.reference).mean()) if self.reference.size else float("nan")
+
+    @property
     def rmse(self) -> float:
         """Root of the mean (prediction - reference)^2; never below the MAE; NaN without labels."""
         error = np.square(self.prediction - self.reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -63,8 +64,7 @@ class Pipeline:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
         self.cache = StageCache(root)
-        self.frames = read_data(config.data, base)
-        self.split = split_frames(self.frames, config.data.split)
+        self.split = split_frames(read_data(config.data, base), config.data.split)
         self.fingerprint = fingerprint(self.split)
         open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
         if config.evaluation.rdf_temperature is not None and open_frame is not None:
@@ -129,7 +129,7 @@ class Pipeline:
         if before is not None:
             started = {"start": str(before / "potential.safetensors"), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
-        inputs = {"data": self.data.name, **settings_of(config, cell)}
+        inputs = {"data": self.data.name, **self._settings_of(cell)}
         if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
@@ -164,18 +164,19 @@ class Pipeline:
         config, test, trained = self.config, self.split.test, self.train(cell)
         rung = json.loads((self.rung(cell.network) / "rung.json").read_text())
         evaluation, md = config.evaluation, config.md
+        potential = functools.cache(functools.partial(potential_of, trained))  # loaded if a stage asks for it, and once
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md, by = {**inputs, "md": md.model_dump()}, group_key(config.data.split)
         stages = {
             "train": trained,
             "accuracy": self.cache.stage(
-                "accuracy", cell.name, inputs, lambda f: measure.measure_accuracy(f, potential_of(trained), test)
+                "accuracy", cell.name, inputs, lambda f: measure.measure_accuracy(f, potential(), test)
             ),
             "stability": self.cache.stage(
                 "stability",
                 cell.name,
                 {**with_md, "rung": [rung["temperature_k"], rung["length_fs"]]},
-                lambda f: measure.measure_stability(f, potential_of(trained), test, rung, md, cell.name),
+                lambda f: measure.measure_stability(f, potential(), test, rung, md, cell.name),
             ),
         }
         if evaluation.rdf_temperature is not None:
@@ -183,14 +184,14 @@ class Pipeline:
                 "rdf",
                 cell.name,
                 {**with_md, "evaluation": evaluation.model_dump(), "by": by},
-                lambda f: measure.measure_rdf(f, potential_of(trained), test, evaluation, md, cell.name, by),
+                lambda f: measure.measure_rdf(f, potential(), test, evaluation, md, cell.name, by),
             )
         if evaluation.dimers:
             stages["dimers"] = self.cache.stage(
                 "dimers",
                 cell.name,
                 {**inputs, "pairs": self.pairs},
-                lambda f: measure.measure_dimers(f, potential_of(trained), self.pairs),
+                lambda f: measure.measure_dimers(f, potential(), self.pairs),
             )
         record: Record = {"network": cell.network.label, "strategy": cell.strategy, "seed": cell.seed}
         return record | {"rdf": None, "dimers": None} | {k: self._relative(v) for k, v in stages.items()}
@@ -252,13 +253,26 @@ class Pipeline:
         }
 
     def _describe_data(self, folder: Path) -> None:
-        write_json(folder / "census.json", take_census(self.frames).to_dict())
+        # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
+        frames = read_data(self.config.data, self.base)
+        write_json(folder / "census.json", take_census(frames).to_dict())
         settings = self.config.data.split
         parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
         content: dict[str, Any] = {name: len(part) for name, part in parts.items()}
         content |= {"by": settings.by, "description": describe_split(settings)}
         content["sources"] = {name: [f.source for f in part] for name, part in parts.items()}
         write_json(folder / "split.json", content)
+
+    def _settings_of(self, cell: Cell) -> dict[str, Any]:
+        """Return the settings that the training of a cell depends on."""
+        strategy = self.config.strategy(cell.strategy)
+        settings: dict[str, Any] = {
+            "network": cell.network.model_dump(exclude={"training"}),
+            "strategy": strategy.model_dump(),
+            "training": self.config.training_of(cell.network).model_dump(),
+            "seed": cell.seed,
+        }
+        return settings | ({"perturbation": self.config.perturbation.model_dump()} if strategy.needs_teacher else {})
 
     def _located(self, network: NetworkSettings) -> NetworkSettings:
         """Return the settings with the path of the file that the network starts from, if there is one."""
@@ -273,18 +287,6 @@ class Pipeline:
 def cell_name(network: str, strategy: str, seed: int) -> str:
     """Return the name of a cell."""
     return f"{network}-{strategy}-seed{seed}"
-
-
-def settings_of(config: RunSettings, cell: Cell) -> dict[str, Any]:
-    """Return the settings that the training of a cell depends on."""
-    strategy = config.strategy(cell.strategy)
-    settings: dict[str, Any] = {
-        "network": cell.network.model_dump(exclude={"training"}),
-        "strategy": strategy.model_dump(),
-        "training": config.training_of(cell.network).model_dump(),
-        "seed": cell.seed,
-    }
-    return settings | ({"perturbation": config.perturbation.model_dump()} if strategy.needs_teacher else {})
 
 
 def fingerprint(split: Split) -> str:
