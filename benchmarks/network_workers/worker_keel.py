@@ -8,7 +8,7 @@ from torch import Tensor
 from worker import Task, md_steps, serve, training_step
 
 import keel
-from keel.potentials.compiled import compiling
+from keel.potentials.compiling.compiled import compiling
 from keel.process import keep_freed_memory
 
 

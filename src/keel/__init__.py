@@ -16,13 +16,13 @@ _PUBLIC = {
     "Frame": "keel.atoms.frame",
     "Potential": "keel.potentials.base",
     "Prediction": "keel.potentials.base",
-    "EAM": "keel.potentials.eam",
-    "ZBL": "keel.potentials.zbl",
-    "LennardJones": "keel.potentials.lennard_jones",
+    "EAM": "keel.potentials.classical.eam",
+    "ZBL": "keel.potentials.classical.zbl",
+    "LennardJones": "keel.potentials.classical.lennard_jones",
     "SumPotential": "keel.potentials.sum",
-    "CGCNN": "keel.potentials.cgcnn",
-    "M3GNet": "keel.potentials.m3gnet",
-    "TorchMDET": "keel.potentials.torchmd_et",
+    "CGCNN": "keel.potentials.networks.cgcnn",
+    "M3GNet": "keel.potentials.networks.m3gnet",
+    "TorchMDET": "keel.potentials.networks.torchmd_et",
     "KeelCalculator": "keel.interfaces.ase",
     "KeelError": "keel.errors",
     "DataError": "keel.errors",
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
-    from keel.potentials.cgcnn import CGCNN as CGCNN
-    from keel.potentials.eam import EAM as EAM
-    from keel.potentials.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.classical.eam import EAM as EAM
+    from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.classical.zbl import ZBL as ZBL
     from keel.potentials.loading import load as load
-    from keel.potentials.m3gnet import M3GNet as M3GNet
+    from keel.potentials.networks.cgcnn import CGCNN as CGCNN
+    from keel.potentials.networks.m3gnet import M3GNet as M3GNet
+    from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
     from keel.potentials.sum import SumPotential as SumPotential
-    from keel.potentials.torchmd_et import TorchMDET as TorchMDET
-    from keel.potentials.zbl import ZBL as ZBL
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings
     from keel.training import train as train

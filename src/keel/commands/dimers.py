@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from keel.evaluation.dimers import DimerCurve
+    from keel.evaluation.clusters.dimers import DimerCurve
     from keel.potentials import Potential
 
 
@@ -37,9 +37,9 @@ def dimers(
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
     from keel.atoms.read import read
-    from keel.evaluation.dimers import dimers as all_dimers
-    from keel.evaluation.dimers import write_curves
-    from keel.evaluation.labelled_dimers import dimer_curves_of
+    from keel.evaluation.clusters.dimers import dimers as all_dimers
+    from keel.evaluation.clusters.dimers import write_curves
+    from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
     from keel.potentials.loading import load
 
     model = load(potential)
@@ -66,7 +66,7 @@ def _differences(
     import torch
 
     from keel.errors import DataError
-    from keel.evaluation.diatomics import bonding_difference
+    from keel.evaluation.clusters.diatomics import bonding_difference
     from keel.potentials.convert import converted
 
     model = converted(potential, torch.float64)
@@ -79,7 +79,7 @@ def _differences(
 def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, float]]]:
     import torch
 
-    from keel.evaluation.leaderboards import LEADERBOARDS, leaderboard_curve, leaderboard_metrics
+    from keel.evaluation.clusters.leaderboards import LEADERBOARDS, leaderboard_curve, leaderboard_metrics
     from keel.potentials.convert import converted
 
     model = converted(potential, torch.float64)

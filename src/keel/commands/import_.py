@@ -28,18 +28,18 @@ def import_(
     Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
     """
     from keel.errors import ConfigError
-    from keel.potentials.network import Network
+    from keel.potentials.networks.network import Network
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
     if checkpoint.is_dir():
-        from keel.interfaces.matgl import from_matgl
+        from keel.potentials.external.matgl_checkpoint import from_matgl
 
         if elements is not None or energy_unit != 1.0:
             raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
         network: Network = from_matgl(checkpoint)
     else:
-        from keel.interfaces.torchmdnet import from_torchmdnet
+        from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
 
         chosen = None if elements is None else [e.strip() for e in elements.split(",")]
         network = from_torchmdnet(checkpoint, chosen, energy_unit=energy_unit)

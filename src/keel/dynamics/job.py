@@ -23,7 +23,7 @@ from keel.dynamics.spread import Ranks, dealt
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
 from keel.potentials.batches import atoms_at_once, groups
-from keel.potentials.compiled import compiling
+from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
 
 Callback = Callable[[int, int], None]

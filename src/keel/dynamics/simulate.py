@@ -95,7 +95,7 @@ def simulate(
         Atoms that move in one batch (a larger structure alone); None: 1,024 on a CPU, where larger batches gain
         little for their memory, 50,000 on a GPU. In another batch a run is the same but for rounding.
     compile
-        Run networks compiled (:func:`~keel.potentials.compiled.compiling`); None: where that saves time.
+        Run networks compiled (:func:`~keel.potentials.compiling.compiled.compiling`); None: where that saves time.
     dtype, device
         Of the potential; None keeps its device.
     devices, nodes

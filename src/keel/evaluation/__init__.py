@@ -6,34 +6,34 @@ smooth and symmetries kept; of a crystal its equation of state, stiffness, vibra
 :mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
-from keel.evaluation.angles import bond_angles
-from keel.evaluation.bond_scans import bond_scans
+from keel.comparison.lifetimes import Lifetimes
+from keel.comparison.paired import Comparison, compare_lifetimes, verdict
+from keel.comparison.statistics import Interval, bootstrap_interval, mean_interval, variance_components
 from keel.evaluation.check import CheckResult, Curve, Film, Metric, Sample
-from keel.evaluation.conservation import force_consistency, nve_drift
-from keel.evaluation.contacts import close_contacts
-from keel.evaluation.density import density
-from keel.evaluation.diatomics import diatomics
-from keel.evaluation.diffusion import diffusion
-from keel.evaluation.dimers import DimerCurve, dimer_curve, dimers, write_curves
-from keel.evaluation.elastic import elastic
-from keel.evaluation.equation_of_state import equation_of_state
-from keel.evaluation.invariance import invariance
-from keel.evaluation.jacobian import jacobian_symmetry
-from keel.evaluation.labelled_dimers import dimer_curves_of
-from keel.evaluation.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
-from keel.evaluation.lifetimes import Lifetimes
-from keel.evaluation.locality import extensivity, locality
-from keel.evaluation.md_stability import Condition, judge_ladder, ladder, md_stability
-from keel.evaluation.pair_structure import pair_structure
-from keel.evaluation.paired import Comparison, compare_lifetimes, verdict
-from keel.evaluation.phonons import phonons
-from keel.evaluation.rdf import RDF, rdf, rdf_error, rdf_error_percent
-from keel.evaluation.rdf_window import RDFWindow
-from keel.evaluation.relaxation import NotRelaxedError, relaxation, relaxed
-from keel.evaluation.smoothness import smoothness
-from keel.evaluation.statistics import Interval, bootstrap_interval, mean_interval, variance_components
-from keel.evaluation.trimers import trimers
-from keel.evaluation.vacancy import vacancy
+from keel.evaluation.clusters.bond_scans import bond_scans
+from keel.evaluation.clusters.diatomics import diatomics
+from keel.evaluation.clusters.dimers import DimerCurve, dimer_curve, dimers, write_curves
+from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+from keel.evaluation.clusters.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
+from keel.evaluation.clusters.trimers import trimers
+from keel.evaluation.equilibrium.elastic import elastic
+from keel.evaluation.equilibrium.equation_of_state import equation_of_state
+from keel.evaluation.equilibrium.phonons import phonons
+from keel.evaluation.equilibrium.relaxation import NotRelaxedError, relaxation, relaxed
+from keel.evaluation.equilibrium.vacancy import vacancy
+from keel.evaluation.exact.conservation import force_consistency, nve_drift
+from keel.evaluation.exact.invariance import invariance
+from keel.evaluation.exact.jacobian import jacobian_symmetry
+from keel.evaluation.exact.locality import extensivity, locality
+from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.stability.contacts import close_contacts
+from keel.evaluation.stability.md_stability import Condition, judge_ladder, ladder, md_stability
+from keel.evaluation.stability.rdf_window import RDFWindow
+from keel.evaluation.structure.angles import bond_angles
+from keel.evaluation.structure.density import density
+from keel.evaluation.structure.diffusion import diffusion
+from keel.evaluation.structure.pair_structure import pair_structure
+from keel.evaluation.structure.rdf import RDF, rdf, rdf_error, rdf_error_percent
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
 __all__ = [

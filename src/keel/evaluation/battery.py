@@ -10,27 +10,27 @@ import torch
 from keel.atoms.frame import Frame
 from keel.dynamics.simulate import default_timestep, simulate
 from keel.errors import UnavailableError
-from keel.evaluation.angles import bond_angles
-from keel.evaluation.bond_scans import bond_scans
+from keel.evaluation.against_labels import errors
 from keel.evaluation.check import CheckResult
-from keel.evaluation.conservation import force_consistency, nve_drift
-from keel.evaluation.density import density
-from keel.evaluation.diatomics import diatomics
-from keel.evaluation.diffusion import diffusion
-from keel.evaluation.dimers import DimerCurve
-from keel.evaluation.elastic import elastic
-from keel.evaluation.equation_of_state import equation_of_state
-from keel.evaluation.errors import errors
-from keel.evaluation.invariance import invariance
-from keel.evaluation.jacobian import jacobian_symmetry
-from keel.evaluation.locality import extensivity, locality
-from keel.evaluation.md_stability import md_stability
-from keel.evaluation.pair_structure import pair_structure
-from keel.evaluation.phonons import phonons
-from keel.evaluation.relaxation import relaxation, relaxed_once
-from keel.evaluation.smoothness import smoothness
-from keel.evaluation.trimers import trimers
-from keel.evaluation.vacancy import vacancy
+from keel.evaluation.clusters.bond_scans import bond_scans
+from keel.evaluation.clusters.diatomics import diatomics
+from keel.evaluation.clusters.dimers import DimerCurve
+from keel.evaluation.clusters.trimers import trimers
+from keel.evaluation.equilibrium.elastic import elastic
+from keel.evaluation.equilibrium.equation_of_state import equation_of_state
+from keel.evaluation.equilibrium.phonons import phonons
+from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
+from keel.evaluation.equilibrium.vacancy import vacancy
+from keel.evaluation.exact.conservation import force_consistency, nve_drift
+from keel.evaluation.exact.invariance import invariance
+from keel.evaluation.exact.jacobian import jacobian_symmetry
+from keel.evaluation.exact.locality import extensivity, locality
+from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.stability.md_stability import md_stability
+from keel.evaluation.structure.angles import bond_angles
+from keel.evaluation.structure.density import density
+from keel.evaluation.structure.diffusion import diffusion
+from keel.evaluation.structure.pair_structure import pair_structure
 from keel.potentials.base import Potential
 
 Progress = Callable[[int, int], None]
@@ -71,7 +71,7 @@ class Subject:
     temperature, pressure
         In K and GPa, at which structure, diffusion and density are looked at.
     temperatures, pressures, compression
-        Of the ladder on which stability is tried, see :func:`~keel.evaluation.md_stability.ladder`.
+        Of the ladder on which stability is tried, see :func:`~keel.evaluation.stability.md_stability.ladder`.
     must_hold
         Temperature in K up to which no simulation may fail.
     length_fs, timestep

@@ -13,7 +13,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import batch
 from keel.fitting.offsets import compositions
-from keel.potentials.eam import EAM
+from keel.potentials.classical.eam import EAM
 
 CHUNK_ATOMS = 700
 EXTREME_FORCE = 4.0  # eV/angstrom

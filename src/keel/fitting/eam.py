@@ -28,7 +28,7 @@ from keel.fitting.start import MOST_PAIRS, expected, starts
 from keel.fitting.walls import pairs_without_data, soft_walls, wall_lengths, weak_walls, with_core
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
-from keel.potentials.eam import EAM
+from keel.potentials.classical.eam import EAM
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from keel.potentials.eam import EAM
+from keel.potentials.classical.eam import EAM
 
 WALL_SLOPE = 2.0
 """The least slope of a dimer's energy where its wall may end, in eV/angstrom."""

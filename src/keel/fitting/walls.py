@@ -15,10 +15,10 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number, pair_name
 from keel.fitting.data import FitData
 from keel.potentials.base import Potential
-from keel.potentials.dimer import core_energy, dimer, eam_and_cores
-from keel.potentials.eam import EAM
+from keel.potentials.classical.dimer import core_energy, dimer, eam_and_cores
+from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential
-from keel.potentials.zbl import ZBL
 
 WALL, WALL_WITHOUT_DATA = 0.6, 0.8
 """Walls reach at least to here, in bonds; without data to where the ZBL core ends."""

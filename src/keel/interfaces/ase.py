@@ -14,7 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from keel.atoms.frame import Frame
 from keel.atoms.verlet import VerletList
 from keel.potentials.base import Potential
-from keel.potentials.compiled import compiling
+from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
 from keel.potentials.loading import load
 from keel.process import keep_freed_memory

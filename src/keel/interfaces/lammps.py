@@ -23,8 +23,8 @@ from keel.atoms.elements import COVALENT_RADII, MASSES, symbol
 from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.potentials.base import Potential
+from keel.potentials.classical.dimer import core_energy, eam_and_cores
 from keel.potentials.convert import converted
-from keel.potentials.dimer import core_energy, eam_and_cores
 
 PAIR_ERROR, EMBEDDING_ERROR, FORCE_ERROR = 1e-7, 1e-6, 2e-5
 """Interpolation errors that a grid may have, in eV, eV and eV/angstrom; for a hard pair, more by its energy in eV."""

@@ -4,16 +4,16 @@ Importing this package registers the built-in classes, so that :func:`keel.load`
 """
 
 from keel.potentials.base import Potential, Prediction
-from keel.potentials.cgcnn import CGCNN
-from keel.potentials.eam import EAM
+from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.lennard_jones import LennardJones
+from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.zbl import ZBL
 from keel.potentials.external import MACE, ASEPotential, MatglPotential, TorchMDNetPotential
-from keel.potentials.lennard_jones import LennardJones
 from keel.potentials.loading import load
-from keel.potentials.m3gnet import M3GNet
-from keel.potentials.pair import PairPotential
+from keel.potentials.networks.cgcnn import CGCNN
+from keel.potentials.networks.m3gnet import M3GNet
+from keel.potentials.networks.torchmd_et import TorchMDET
 from keel.potentials.sum import SumPotential
-from keel.potentials.torchmd_et import TorchMDET
-from keel.potentials.zbl import ZBL
 
 __all__ = [
     "CGCNN",

@@ -67,7 +67,7 @@ class Potential(nn.Module, ABC):
     closed_form: bool = False
     """True if :meth:`energies_and_gradient` is closed-form, without autograd."""
     compilable: bool = False
-    """True if it can run compiled; see :func:`keel.potentials.compiled.compiling`."""
+    """True if it can run compiled; see :func:`keel.potentials.compiling.compiled.compiling`."""
     compiled: bool = False
     """Whether it runs compiled at present."""
     registry: ClassVar[dict[str, type[Potential]]] = {}

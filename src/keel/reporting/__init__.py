@@ -1,10 +1,10 @@
 """Figures, the HTML report of a run folder, and the assessment page of one or several potentials."""
 
-from keel.reporting.assessed import Assessment, described
-from keel.reporting.assessment import write_assessment
-from keel.reporting.assessment_files import read_assessments
-from keel.reporting.report import write_report
-from keel.reporting.results import RunResults, load_results
+from keel.reporting.assessment.page import write_assessment
+from keel.reporting.run.report import write_report
+from keel.results.assessment import Assessment, described
+from keel.results.assessment_files import read_assessments
+from keel.results.run import RunResults, load_results
 
 __all__ = [
     "Assessment",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
-from keel.potentials.network import Network
+from keel.potentials.networks.network import Network
 from keel.training.ema import MovingAverage, copy_weights
 
 FORMAT_VERSION = 2

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from keel.atoms.frame import Frame
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
-from keel.potentials.network import Network
+from keel.potentials.classical.zbl import ZBL
+from keel.potentials.networks.network import Network
 from keel.potentials.sum import SumPotential
-from keel.potentials.zbl import ZBL
 from keel.training.strategies import Strategy
 
 

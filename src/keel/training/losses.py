@@ -12,7 +12,7 @@ from torch.nn import functional
 from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
 from keel.potentials.base import Prediction
-from keel.potentials.network import Network
+from keel.potentials.networks.network import Network
 from keel.training.settings import LossSettings
 
 

@@ -19,19 +19,19 @@ from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.check import CheckResult, Film
-from keel.evaluation.labelled_dimers import dimer_curves_of
-from keel.interfaces.opening import open_potential
+from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
+from keel.potentials.external.opening import open_potential
 from keel.progress import bar
+from keel.results.writing import write_json
 from keel.workflow.cache import StageCache, seconds_of
 from keel.workflow.measure import evenly
 from keel.workflow.pipeline import file_hash
-from keel.workflow.records import write_json
 from keel.workflow.workers import for_each
 
 if TYPE_CHECKING:
-    from keel.reporting.assessed import Assessment
+    from keel.results.assessment import Assessment
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
@@ -41,7 +41,7 @@ MOST_ELEMENTS = 8
 
 @dataclass(frozen=True)
 class Opening:
-    """How a potential is opened, see :func:`~keel.interfaces.opening.open_potential`."""
+    """How a potential is opened, see :func:`~keel.potentials.external.opening.open_potential`."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Assessing:
 
         Neither the potential nor the data are opened: each group has left their description.
         """
-        from keel.reporting.assessed import Assessment
+        from keel.results.assessment import Assessment
         from keel.workflow.run import versions
 
         content = json.loads((folders[0] / "description.json").read_text())
@@ -192,7 +192,7 @@ class Assessing:
 
     def _description(self) -> dict[str, dict[str, str]]:
         """Return what is judged and on what, in words."""
-        from keel.reporting.assessed import described
+        from keel.results.assessment import described
 
         path, s = Path(self.opening.name), self.subject
         structures = {
@@ -240,8 +240,8 @@ def assess(
     ConfigError, DataError
         If a potential or a structure cannot be read, or a setting is impossible.
     """
-    from keel.reporting.assessed import unique
-    from keel.reporting.assessment import write_assessment
+    from keel.reporting.assessment.page import write_assessment
+    from keel.results.assessment import unique
 
     root = Path(folder)
     names = unique(Path(o.name).stem if Path(o.name).exists() else o.name for o in openings)

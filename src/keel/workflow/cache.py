@@ -12,7 +12,7 @@ from typing import Any
 
 from keel import __version__
 from keel.progress import console
-from keel.workflow.records import write_json
+from keel.results.writing import write_json
 
 
 class NotDoneError(Exception):

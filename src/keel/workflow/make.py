@@ -21,12 +21,12 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
 from keel.potentials import ASEPotential, Potential, load
-from keel.potentials.dimer import dimer
-from keel.potentials.network import Network
+from keel.potentials.classical.dimer import dimer
+from keel.potentials.networks.network import Network
 from keel.progress import bar
+from keel.results.writing import finite, write_csv, write_json
 from keel.training import train
 from keel.training.strategies import steps_of
-from keel.workflow.records import finite, write_csv, write_json
 
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Sequence[tuple[int, int]]) -> None:

@@ -17,7 +17,7 @@ from keel.dynamics.simulate import default_timestep
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
 from keel.potentials import Potential
 from keel.progress import bar
-from keel.workflow.records import finite, write_csv, write_json
+from keel.results.writing import finite, write_csv, write_json
 
 Item = TypeVar("Item")
 

@@ -15,10 +15,10 @@ from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.potentials import Potential, load
+from keel.results.writing import write_json
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, StageCache, seconds_of
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
-from keel.workflow.records import write_json
 
 STAGES = ("train", "accuracy", "stability", "rdf", "dimers")
 """Of a cell, in this order."""

@@ -17,8 +17,8 @@ from keel import __version__
 from keel.config import RunSettings, dump_yaml
 from keel.files import replace_file
 from keel.progress import console
+from keel.results.writing import write_json
 from keel.workflow.pipeline import Pipeline
-from keel.workflow.records import write_json
 from keel.workflow.workers import for_each
 
 

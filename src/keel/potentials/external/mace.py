@@ -13,7 +13,7 @@ from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.external import mace_module
 from keel.potentials.external.network import ForeignNetwork
-from keel.potentials.network import Preset
+from keel.potentials.networks.network import Preset
 
 ATOMS_PER_VOLUME = 0.06  # per cubic angstrom, about that of an oxide
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from keel.atoms.graph import AtomGraph
 from keel.potentials.base import Potential
-from keel.potentials.network import Edges, Network
+from keel.potentials.networks.network import Edges, Network
 
 
 class ForeignNetwork(Network):

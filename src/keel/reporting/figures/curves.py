@@ -20,7 +20,7 @@ from keel.reporting.figures.style import (
     slug,
     styled,
 )
-from keel.reporting.results import Cell, Decomposition, by_strategy
+from keel.results.run import Cell, Decomposition, by_strategy
 
 
 @styled

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from keel.dynamics.survival import Survival
-from keel.reporting.comparison import StrategyResult, median_text
 from keel.reporting.figures.axes import plain_log_ticks
 from keel.reporting.figures.style import DASHES, MARKERS, SPARE, ReportFigure, colour_of, new_figure, slug, styled
+from keel.reporting.strategies import StrategyResult, median_text
 
 SURVIVED = "survived"
 # Cause -> colour and words.

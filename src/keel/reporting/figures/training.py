@@ -10,7 +10,7 @@ import numpy as np
 from keel.atoms.frame import Array
 from keel.reporting.figures.axes import plain_log_ticks
 from keel.reporting.figures.style import DASHES, QUIET, ReportFigure, colour_of, joined, new_figure, slug, styled
-from keel.reporting.results import Cell, Parity, by_strategy
+from keel.results.run import Cell, Parity, by_strategy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,9 @@ import yaml
 
 from keel.errors import DataError
 from keel.files import by_number
-from keel.reporting.results import Cell, Record, RunResults, load_results
-from keel.reporting.sections import important_pairs
-from keel.reporting.skill import skills
+from keel.reporting.run.sections import important_pairs
+from keel.reporting.run.skill import skills
+from keel.results.run import Cell, Record, RunResults, load_results
 
 MOST_PAIRS = 12
 """Pairs of elements of a system that are kept, those of its common elements; run folders have all."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from keel.errors import DataError
 from keel.reporting.figures import write_table
-from keel.reporting.reading import REMEDY as REMEDY_OF_A_RUN
-from keel.reporting.reading import read_columns
+from keel.results.reading import REMEDY as REMEDY_OF_A_RUN
+from keel.results.reading import read_columns
 
 REMEDY = "write the study again from its run folders, or put an undamaged copy in its place"
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from keel.errors import DataError
-from keel.reporting.comparison import StrategyResult, compare
-from keel.reporting.reading import REMEDY as REMEDY_OF_A_RUN
-from keel.reporting.reading import read_json
-from keel.reporting.results import Record
+from keel.reporting.strategies import StrategyResult, compare
 from keel.reporting.study.collect import numbered
 from keel.reporting.study.columns import RECORD, REMEDY, TABLES, Columns, read_table
+from keel.results.reading import REMEDY as REMEDY_OF_A_RUN
+from keel.results.reading import read_json
+from keel.results.run import Record
 
 COUNTS = ("seed", "train_frames", "pretrain_steps", "train_steps", "gradient_evaluations")
 FEWEST_SIZES = 3

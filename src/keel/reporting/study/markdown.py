@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keel.atoms.frame import Array
-from keel.evaluation.paired import difference_text, points_text, times_text
-from keel.evaluation.statistics import Interval
-from keel.reporting.comparison import BASELINE, StrategyResult, number
+from keel.comparison.paired import difference_text, points_text, times_text
+from keel.comparison.statistics import Interval
+from keel.reporting.run.tables import DIMER_METRICS
+from keel.reporting.strategies import BASELINE, StrategyResult, number
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
-from keel.reporting.tables import DIMER_METRICS
 
 MOST_PAIRS = 6
 """Pairs of elements in one table; the CSV files have more."""

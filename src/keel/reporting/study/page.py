@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keel.reporting.comparison import number
 from keel.reporting.figures import ReportFigure
-from keel.reporting.skill import Skill
+from keel.reporting.page.wording import listed
+from keel.reporting.run.skill import Skill
+from keel.reporting.strategies import number
 from keel.reporting.study.columns import CELL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
@@ -28,7 +29,6 @@ from keel.reporting.study.markdown import (
     stability_table,
 )
 from keel.reporting.study.schematic import workflow_figure
-from keel.reporting.wording import listed
 
 Draw = Callable[[ReportFigure], str]
 """Saves a figure and returns the Markdown that shows it."""

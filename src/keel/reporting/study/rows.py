@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.frame import Array
-from keel.evaluation.statistics import Interval
+from keel.comparison.statistics import Interval
 from keel.files import replace_file
-from keel.reporting.comparison import BASELINE, StrategyResult, compare, paired, verdict
 from keel.reporting.figures.axes import LINEAR_EV
-from keel.reporting.results import Cell
+from keel.reporting.strategies import BASELINE, StrategyResult, compare, paired, verdict
 from keel.reporting.study.collect import System
 from keel.reporting.study.columns import RECORD, write_rows
 from keel.reporting.study.thinner import simplified
+from keel.results.run import Cell
 
 Row = tuple[Any, ...]
 RDF_TOLERANCE = 0.003

@@ -1,0 +1,1 @@
+"""How sure is a difference: samples, lifetimes, intervals, and what two strategies or potentials did."""

@@ -1,0 +1,1 @@
+"""Two atoms, three, and bonds of molecules, against distance and angle."""

@@ -1,0 +1,1 @@
+"""How long molecular dynamics holds, and what goes wrong in it."""

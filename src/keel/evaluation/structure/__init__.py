@@ -1,0 +1,1 @@
+"""Distances, angles, diffusion and density in molecular dynamics."""

@@ -1,0 +1,204 @@
+"""What volume does a potential give a structure under pressure?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.elements import MASSES
+from keel.atoms.frame import Array, Frame
+from keel.dynamics.results import Trajectory
+from keel.dynamics.simulate import default_timestep, simulate
+from keel.errors import ConfigError, DataError
+from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.structure.recorded import grouped
+from keel.potentials.base import Potential
+
+NAME = "density"
+GRAMS_PER_CM3 = 1.66053906892
+"""1 u/angstrom^3 in g/cm^3 (CODATA 2022)."""
+
+LARGEST_CHANGE = 10.0
+"""% by which the mean volume may differ from the reference's. Density functionals differ by some 5 % among themselves,
+and heating a crystal by 1000 K makes 1 to 5 %; what lies beyond is another structure or another equation of state."""
+
+SAME = 1e-6
+"""Volumes are the same to this share: files have seven digits or more."""
+
+RECORDS = 400
+"""Volumes recorded in each run."""
+
+
+def density(
+    potential: Potential,
+    frames: Sequence[Frame],
+    *,
+    temperature: float,
+    pressure: float = 0.0,
+    length_fs: float,
+    reference_frames: Sequence[Frame] | None = None,
+    by: str | None = None,
+    discard: float = 0.2,
+    timestep: float | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> CheckResult:
+    """Simulate each structure at constant pressure, and compare its mean volume with that of the reference.
+
+    It passes if no run fails and no mean volume is off by more than :data:`LARGEST_CHANGE`. The density is the mass
+    over the mean volume, averaged over runs; errors are standard errors by block averaging (:func:`block_error`).
+
+    Parameters
+    ----------
+    frames
+        Structures to start from, periodic in three directions.
+    temperature, pressure
+        In K and GPa.
+    length_fs
+        Length of each run.
+    reference_frames
+        At this temperature and pressure, in order of time: their mean volume per atom is the reference. Where the
+        volume of a structure does not change from frame to frame it was not measured, and is not compared with.
+        None: the volume that each run starts with, that of the DFT cell.
+    by
+        Key in ``Frame.info`` that names the structure, if there are several; None: all are of one.
+    discard
+        Share of each run that is left out at its beginning.
+    options
+        Further arguments of :func:`keel.dynamics.simulate`: pressure_time, compressibility, dtype, criteria, ...
+
+    Raises
+    ------
+    ConfigError
+        If the length is not positive or the share not in [0, 1).
+    DataError
+        If there is no reference frame of a structure, or one is not periodic in three directions. See also
+        :func:`keel.dynamics.simulate`.
+    """
+    if not length_fs > 0:
+        raise ConfigError(f"the length of a run must be positive, not {length_fs:g} fs")
+    if not 0 <= discard < 1:
+        raise ConfigError(f"discard must be a share of the run in [0, 1), not {discard:g}")
+    expected = None if reference_frames is None else reference_volumes(frames, reference_frames, by)
+    timestep = timestep or default_timestep(frames)
+    steps = max(1, round(length_fs / timestep))
+    runs = simulate(
+        potential,
+        frames,
+        temperature=temperature,
+        pressure=pressure,
+        steps=steps,
+        timestep=timestep,
+        seed=seed,
+        ensemble="npt",
+        record_every=max(1, steps // RECORDS),
+        **options,
+    )
+    if expected is not None:
+        return _judge(runs, expected, discard, "reference")
+    found = _judge(runs, np.array([_volume(frame) for frame in frames]), discard, "start")
+    if reference_frames is None:
+        return found
+    return replace(found, verdict=f"{found.verdict}; the reference has a constant volume, which tells nothing")
+
+
+def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: str | None = None) -> Array | None:
+    """Return the mean volume per atom in angstrom^3 of the reference of each frame, shape (K,).
+
+    None if the volume of a structure is the same in at least half of its successive frames, those of one run where
+    ``Frame.info`` says which (``run``): its cell was held.
+
+    Raises
+    ------
+    DataError
+        If there is no reference frame of a structure, or one is not periodic in three directions.
+    """
+    if not reference:
+        raise DataError("there is no reference frame to take the volume of")
+    for frame in reference:
+        if not frame.pbc.all():
+            raise DataError(f"{frame.source}: a volume needs a cell that is periodic in three directions")
+    groups = grouped(reference, by)
+    volumes = {name: np.array([_volume(f) for f in group]) for name, group in groups.items()}
+    names = [name for frame in frames for name in grouped([frame], by)]
+    if absent := [name for name in names if name not in volumes]:
+        raise DataError(f"there is no reference frame for {by} {absent[0]}")
+    if not all(_moves(groups[name]) for name in names):
+        return None
+    return np.array([volumes[name].mean() for name in names])
+
+
+def _moves(frames: Sequence[Frame]) -> bool:
+    """Whether the volume changes from frame to frame. Runs may stand in one file, their frames in turn."""
+    runs: dict[object, list[float]] = {}
+    for frame in frames:
+        runs.setdefault(frame.info.get("run"), []).append(_volume(frame))
+    changes = np.concatenate([np.abs(np.diff(volumes)) for volumes in runs.values()])
+    return bool(changes.size) and float(np.median(changes)) > SAME * _volume(frames[0])
+
+
+def block_error(values: Array) -> float:
+    """Return the standard error of the mean of a correlated series, shape (K,).
+
+    Neighbours are averaged into blocks of 2, 4, 8, ... as long as there are at least 8 blocks; the naive error
+    sqrt(var / (K' - 1)) of each level rises until blocks are independent, and the largest is returned (Flyvbjerg &
+    Petersen, J. Chem. Phys. 91, 461 (1989)). NaN for fewer than 8 values.
+    """
+    errors = []
+    while len(values) >= 8:
+        errors.append(float(np.sqrt(values.var() / (len(values) - 1))))
+        even = len(values) // 2 * 2
+        values = values[:even].reshape(-1, 2).mean(axis=1)
+    return max(errors, default=float("nan"))
+
+
+def _volume(frame: Frame) -> float:
+    return frame.volume / len(frame)
+
+
+def _judge(runs: Sequence[Trajectory], expected: Array, discard: float, whose: str) -> CheckResult:
+    """Judge the volumes against those expected, of the ``"reference"`` or of the ``"start"``."""
+    series = [_series(run) for run in runs]
+    kept = [v[int(discard * len(v)) :] for v in series]
+    means = np.array([v.mean() if len(v) else np.nan for v in kept])
+    errors = np.array([block_error(v) for v in kept])
+    changes, weights = 100.0 * (means / expected - 1.0), np.array([_mass_per_atom(run) for run in runs])
+    worst = int(np.argmax(np.where(np.isnan(changes), np.inf, np.abs(changes))))
+    grams, causes = GRAMS_PER_CM3 * weights / means, [run.cause for run in runs if run.cause is not None]
+    error = float(np.sqrt(np.square(errors / means).sum()) / len(runs))
+    metrics = (
+        Metric(f"volume from the {whose}'s", float(changes[worst]), "%", LARGEST_CHANGE),
+        Metric("runs that failed", len(causes), "", 0),
+        Metric("density", float(grams.mean()), "g/cm^3"),
+        Metric("density +-", error * float(grams.mean()), "g/cm^3"),
+        Metric("volume", float(means.mean()), "angstrom^3/atom"),
+        Metric("volume +-", error * float(means.mean()), "angstrom^3/atom"),
+        Metric("volume, last half from first", _drift(kept[worst]), "%"),
+    )
+    curves = [
+        Curve(f"run {run.run}", run.times, v, "time (fs)", "volume (angstrom^3/atom)")
+        for run, v in zip(runs, series, strict=True)
+    ]
+    good = f"{metrics[2].value:.4g} +- {metrics[3].value:.1g} g/cm^3, volume {changes[worst]:+.2g} % from the {whose}'s"
+    bad = "the volume does not hold" + (f" ({', '.join(sorted(set(causes)))})" if causes else "")
+    return judged(NAME, metrics, curves, good, bad)
+
+
+def _series(run: Trajectory) -> Array:
+    """Return the recorded volumes per atom in angstrom^3."""
+    return np.array([_volume(frame) for frame in run.frames])
+
+
+def _mass_per_atom(run: Trajectory) -> float:
+    return float(MASSES[run.last.frame.numbers].mean())
+
+
+def _drift(volumes: Array) -> float:
+    """Return how much larger the volume is in the last half of a series than in the first, in %."""
+    if len(volumes) < 2:
+        return float("nan")
+    half = len(volumes) // 2
+    return float(100.0 * (volumes[half:].mean() / volumes[:half].mean() - 1.0))

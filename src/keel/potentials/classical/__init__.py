@@ -1,0 +1,1 @@
+"""Potentials of a few parameters in closed form."""

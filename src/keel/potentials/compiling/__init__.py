@@ -1,0 +1,1 @@
+"""Potentials evaluated by compiled code."""

@@ -1,0 +1,126 @@
+"""Compiled evaluation of networks: where it pays, and what happens where there is no compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from keel.errors import KeelWarning
+from keel.potentials.base import Potential
+from keel.potentials.compiling.products import OneDNNProducts, available
+from keel.potentials.compiling.repairs import keep_order_of_sums
+
+PAYS_FROM = 500_000
+"""Atoms times steps from which the time that compiled code saves outweighs that of compiling it."""
+MOST_THREADS = 4
+"""With more threads on CPU, nothing is compiled unless asked for: the loops of compiled code run on one."""
+VARIANTS = 64
+"""Versions of a compiled function: each architecture and precision has its own, with and without gradients."""
+
+Result = TypeVar("Result")
+
+
+def obstacle(device: torch.device) -> str | None:
+    """Return why nothing can be compiled for a device, None if it can."""
+    if device.type == "cpu":
+        compilers = [os.environ.get("CXX"), "g++", "clang++", "c++", "cl"]
+        return None if any(c and shutil.which(c) for c in compilers) else "there is no C++ compiler; install g++"
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "Triton is not installed; run pip install triton"
+    return f"torch.compile does not serve the device {device.type}"
+
+
+@contextmanager
+def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> Iterator[None]:
+    """Let the networks in a potential run compiled for a while.
+
+    Compiling takes some ten seconds for inference and a minute for training, once for each architecture; results
+    agree with those of eager evaluation up to rounding. Batches of few edges stay eager.
+
+    Parameters
+    ----------
+    potential
+        Any; only its networks are concerned.
+    wanted
+        True or False; None: if ``atom_steps`` is at least :data:`PAYS_FROM`, there is a compiler, and threads are few.
+    atom_steps
+        The work ahead: number of atoms times number of steps.
+    """
+    networks = [m for m in potential.modules() if isinstance(m, Potential) and m.compilable and not m.compiled]
+    if wanted is None:
+        few = potential.device.type != "cpu" or torch.get_num_threads() <= MOST_THREADS
+        wanted = atom_steps >= PAYS_FROM and few and obstacle(potential.device) is None
+    elif wanted and networks and (reason := obstacle(potential.device)):
+        warnings.warn(f"nothing is compiled, which is slower but no less right: {reason}", KeelWarning, stacklevel=3)
+        wanted = False
+    for network in networks:
+        network.compiled = wanted
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.compiled = False
+
+
+def compiled(function: Callable[..., Result], *arguments: Any) -> Result | None:
+    """Call the compiled version of a function; None, with a warning, if it cannot be compiled."""
+    for last in (False, True):
+        try:
+            version: Callable[..., Result] = _version(function)
+            return version(*arguments)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:200]
+        if not last:
+            _forget()
+    warnings.warn(
+        f"going on without compiled code, which is slower but no less right ({reason})", KeelWarning, stacklevel=2
+    )
+    return None
+
+
+def agree(results: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> bool:
+    """Return whether compiled code has found what it should, but for rounding: |a - b| <= sqrt(eps) |b| for each b.
+
+    Compilers have had faults that made results wrong without a word. What is not finite proves nothing.
+    """
+    for a, b in zip(results, expected, strict=True):
+        if b is None or not bool(b.isfinite().all()):
+            continue
+        if a is None or not bool((a - b).norm() <= torch.finfo(b.dtype).eps ** 0.5 * b.norm()):
+            return False
+    return True
+
+
+def _forget() -> None:
+    """Begin with an empty folder of compiled code: a process that was killed may have left half a file in the old."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="keel-compiled-")
+    torch._dynamo.reset()
+    _version.cache_clear()
+
+
+@cache
+def _version(function: Callable[..., Result]) -> Callable[..., Result]:
+    keep_order_of_sums()
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, VARIANTS)
+    # Sizes that are equal by chance, of a batch and of a layer, must not be taken for one.
+    torch.fx.experimental._config.use_duck_shape = False
+    # Less memory, and less time: what is cheap is computed again in the backward pass rather than kept.
+    torch._functorch.config.aggressive_recomputation = True
+    # Loops run on one thread: with more, sums over edges need atomic additions, which take longer. Products use all.
+    options: dict[str, Any] = {"cpp.threads": 1}
+    if available():
+        options["post_grad_custom_post_pass"] = OneDNNProducts()
+    # Shapes are symbols from the start: no two batches have as many edges.
+    version: Callable[..., Result] = torch.compile(function, dynamic=True, fullgraph=True, options=options)
+    return version

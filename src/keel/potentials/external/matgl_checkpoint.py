@@ -1,0 +1,222 @@
+"""M3GNet checkpoints of matgl as keel potentials.
+
+A checkpoint is the folder that matgl's ``save`` writes: ``model.json`` (class and constructor arguments), ``state.pt``
+(weights) and ``model.pt`` (arguments again, not read here). Nothing is unpickled but tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import atomic_number
+from keel.errors import DataError, KeelError, KeelWarning
+from keel.potentials.networks.m3gnet import M3GNet
+
+MODEL_VERSION = 2
+"""Of matgl's M3GNet class, in matgl 4.1.2, whose equations keel follows."""
+
+# Argument of matgl -> the only value that keel supports.
+_REQUIRED: Mapping[str, Any] = {
+    "is_intensive": False,
+    "include_state": False,
+    "use_phi": False,
+    "ntargets": 1,
+    "rbf_type": "SphericalBessel",
+    "task_type": "regression",
+}
+# Argument of matgl -> option of keel and matgl's default.
+_OPTIONS: Mapping[str, tuple[str, Any]] = {
+    "cutoff": ("cutoff", 5.0),
+    "threebody_cutoff": ("three_body_cutoff", 4.0),
+    "dim_node_embedding": ("node_features", 64),
+    "dim_edge_embedding": ("edge_features", 64),
+    "units": ("units", 64),
+    "nblocks": ("blocks", 3),
+    "max_n": ("max_n", 3),
+    "max_l": ("max_l", 3),
+    "use_smooth": ("smooth_basis", False),
+    "activation_type": ("activation", "swish"),
+}
+
+
+def from_matgl(path: str | Path) -> M3GNet:
+    """Return the M3GNet of a matgl checkpoint, in reference mode: it gives the same energies, forces and stress.
+
+    E = data_std * E_network + sum of element references; the standard deviation becomes ``scale`` and the references
+    the energy offsets. The mean that matgl may add to each structure, whatever its size, is left out with a warning;
+    dropout, which acts in matgl's training only, is not taken over.
+
+    Parameters
+    ----------
+    path
+        Folder with ``model.json`` and ``state.pt``; of an M3GNet alone or in matgl's ``Potential``.
+
+    Raises
+    ------
+    DataError
+        If a file is absent or damaged, the model is no M3GNet, or it uses what keel does not have: global state,
+        azimuthal angles (``use_phi``), an intensive or classifying readout, a ZBL term.
+    """
+    path = Path(path)
+    description, state = _read_description(path), _read_state(path)
+    try:
+        return convert(description, state)
+    except KeelError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        message = " ".join(str(error).split())
+        raise DataError(f"{path}: the checkpoint is damaged or from another version of matgl ({message})") from None
+
+
+def convert(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> M3GNet:
+    """Return the network of a checkpoint's description (``model.json``) and state (``state.pt``).
+
+    Raises
+    ------
+    DataError
+        If the model is not one that keel has.
+    """
+    # A compiled model carries its module's name within each key.
+    state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
+    wrapped = description["@class"] == "Potential"
+    model = description["kwargs"]["model"] if wrapped else description
+    arguments = model["init_args"] if wrapped else model["kwargs"]
+    _check_model(model, arguments)
+    numbers = [atomic_number(e) for e in arguments["element_types"]]
+    options = {ours: arguments.get(theirs, default) for theirs, (ours, default) in _OPTIONS.items()}
+    network = M3GNet(elements=numbers, mode="reference", **options)
+    prefix = "model." if wrapped else ""
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    network = network.to(weights["embedding.layer_node_embedding.weight"].dtype)
+    network.load_state_dict({**network.state_dict(), **network_state(weights, len(network.blocks), order)})
+    if wrapped:
+        _set_scale_and_offsets(network, description["kwargs"], state, numbers)
+    return network.eval()
+
+
+def network_state(weights: Mapping[str, Tensor], blocks: int, order: list[int]) -> dict[str, Tensor]:
+    """Return the state dictionary of keel's M3GNet from that of matgl's.
+
+    ``order`` are matgl's element indices by atomic number: keel sorts its elements.
+    """
+    state = {
+        "embedding.weight": weights["embedding.layer_node_embedding.weight"][order],
+        **_linear(weights, "embedding.layer_edge_embedding.layers.0", "edge_embedding"),
+        **_gated(weights, "final_layer.gated", "readout"),
+    }
+    for b in range(blocks):
+        theirs, ours = f"three_body_interactions.{b}", f"blocks.{b}.three_body"
+        state |= _linear(weights, f"{theirs}.update_network_atom.layers.0", f"{ours}.neighbour")
+        state |= _gated(weights, f"{theirs}.update_network_bond", f"{ours}.update")
+        theirs, ours = f"graph_layers.{b}.conv", f"blocks.{b}"
+        for part in ("edge", "node"):
+            state |= _pair(weights, f"{theirs}.{part}_update_func", f"{ours}.{part}_update")
+            state |= _linear(weights, f"{theirs}.{part}_weight_func", f"{ours}.{part}_weight")
+    return state
+
+
+def _linear(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    names = [n for n in ("weight", "bias") if f"{theirs}.{n}" in weights]
+    return {f"{ours}.{n}": weights[f"{theirs}.{n}"] for n in names}
+
+
+def _gated(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    """Gated perceptron: matgl numbers layers and activations together; its first layers are stacked here."""
+    names = [n for n in ("weight", "bias") if f"{theirs}.layers.0.{n}" in weights]
+    state = {
+        f"{ours}.first.{n}": torch.cat([weights[f"{theirs}.layers.0.{n}"], weights[f"{theirs}.gates.0.{n}"]])
+        for n in names
+    }
+    depth = 1
+    while f"{theirs}.layers.{2 * depth}.weight" in weights:
+        state |= _linear(weights, f"{theirs}.layers.{2 * depth}", f"{ours}.core.{depth - 1}")
+        state |= _linear(weights, f"{theirs}.gates.{2 * depth}", f"{ours}.gate.{depth - 1}")
+        depth += 1
+    return state
+
+
+def _pair(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    """Gated perceptron of [v_i, v_j, e_ij]: its first layer is in three parts here."""
+    state = _gated(weights, theirs, ours)
+    first, bias = state.pop(f"{ours}.first.weight"), state.pop(f"{ours}.first.bias")
+    edges = weights[f"{theirs.rpartition('.')[0]}.edge_update_func.layers.4.weight"].shape[0]
+    nodes = (first.shape[1] - edges) // 2
+    centre, neighbour, edge = first.split([nodes, nodes, edges], dim=1)
+    return {
+        **state,
+        f"{ours}.centre.weight": centre,
+        f"{ours}.centre.bias": bias,
+        f"{ours}.neighbour.weight": neighbour,
+        f"{ours}.edge.weight": edge,
+    }
+
+
+def _check_model(model: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    if model["@class"] != "M3GNet":
+        raise DataError(f"the model is a {model['@class']} of matgl; only M3GNet can be converted")
+    if model.get("@model_version", 0) != MODEL_VERSION:
+        warnings.warn(
+            f"the checkpoint was written by another version of matgl's M3GNet ({model.get('@model_version')}); "
+            f"it is read as matgl 4.1.2 reads it, as version {MODEL_VERSION}",
+            KeelWarning,
+            stacklevel=4,
+        )
+    defaults = {**_REQUIRED, "is_intensive": True}
+    for name, supported in _REQUIRED.items():
+        if arguments.get(name, defaults[name]) != supported:
+            value = arguments.get(name, defaults[name])
+            raise DataError(f"the model has {name}={value!r}; only {name}={supported!r} can be converted")
+
+
+def _set_scale_and_offsets(
+    network: M3GNet, arguments: Mapping[str, Any], state: Mapping[str, Tensor], numbers: list[int]
+) -> None:
+    if arguments.get("calc_repuls"):
+        raise DataError("the potential has a ZBL term (calc_repuls=True), which cannot be converted")
+    mean, std = float(state.get("data_mean", torch.zeros(()))), float(state.get("data_std", torch.ones(())))
+    if mean != 0.0:
+        warnings.warn(
+            f"the potential's mean energy of {mean:g} eV, which matgl adds to each structure whatever its size "
+            "(data_mean), is left out; forces and stress do not depend on it",
+            KeelWarning,
+            stacklevel=4,
+        )
+    if not (math.isfinite(std) and std > 0):
+        raise DataError(f"the standard deviation of the potential (data_std) is {std:g}")
+    network.scale.fill_(std)
+    references = state.get("element_refs.property_offset")
+    if references is not None:
+        if references.ndim != 1 or len(references) < len(numbers):
+            raise DataError("the element references of the potential are not one energy for each element")
+        network.set_offsets(dict(zip(numbers, references.double().tolist(), strict=False)))
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    file = path / "model.json"
+    try:
+        description = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: this is not the description of a matgl model ({error})") from None
+    if not isinstance(description, dict) or not {"@class", "kwargs"} <= description.keys():
+        raise DataError(f"{file}: this is not the description of a matgl model")
+    return description
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    file = path / "state.pt"
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
+        raise DataError(f"{file}: its weights cannot be read ({type(error).__name__})") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{file}: this holds more than tensors; only plain weights are read")
+    return state

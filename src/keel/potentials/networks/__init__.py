@@ -1,0 +1,1 @@
+"""Graph networks and the functions they are made of."""

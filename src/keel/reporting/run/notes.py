@@ -1,0 +1,140 @@
+"""Words and key numbers of the report that are computed from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keel.reporting.strategies import BASELINE, METHOD, StrategyResult, compare, median_text, number
+from keel.results.run import Record, RunResults
+
+
+def tiles(strategies: Sequence[StrategyResult]) -> tuple[tuple[str, str, str], ...]:
+    """Return (what, value of the method, value of the baseline) for the numbers that decide."""
+    by_name = {s.strategy: s for s in strategies}
+    base = by_name.get(BASELINE)
+    method = by_name.get(METHOD) or next((s for s in strategies if s is not base), None)
+    if base is None or method is None:
+        return ()
+    shown = []
+    if base.runs and method.runs:
+        shown = [
+            (
+                "median time to failure",
+                median_text(method).replace("more than", ">"),
+                median_text(base).replace("more than", ">"),
+            ),
+            ("runs that failed", f"{method.failures} of {method.runs}", f"{base.failures} of {base.runs}"),
+        ]
+    forces = [s.mean("force_mae_mev_per_angstrom") for s in (method, base)]
+    shown.append(("force error", f"{number(forces[0])} meV/Å", f"{number(forces[1])} meV/Å"))
+    return tuple((what, new, f"{base.strategy}: {old}") for what, new, old in shown)
+
+
+def story(results: RunResults) -> list[tuple[str, str]]:
+    """Return what was done as (term, description)."""
+    lines = []
+    if results.census:
+        lines.append(("Data", _data(results)))
+    if results.split:
+        lines.append(("Split", _split(results)))
+    if results.teacher:
+        train = results.teacher.fit.get("train") or {}
+        force = number(train.get("force_mae_mev_per_angstrom"))
+        lines.append(("Teacher", f"an EAM fitted to the training frames, {force} meV/Å force error on them"))
+    strategies = list(dict.fromkeys(r.strategy for r in results.records))
+    seeds = list(dict.fromkeys(r.seed for r in results.records))
+    lines.append(
+        (
+            "Networks",
+            f"{', '.join(results.networks)}, each trained as {', '.join(strategies)} from {_count(len(seeds), 'seed')}",
+        )
+    )
+    lines.append(("Budget", _budget(results.records)))
+    if (dynamics := _dynamics(results)) is not None:
+        lines.append(("Stability", dynamics))
+    return lines
+
+
+def remarks(results: RunResults) -> list[str]:
+    """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
+    notes = []
+    for network, rung in results.rungs.items():
+        if rung.get("reached") is False:
+            notes.append(
+                f"{network}: at none of the temperatures tried did {BASELINE} fail in half of its validation runs; the "
+                f"comparison stands at the last, {rung['temperature_k']:g} K."
+            )
+    for network in results.networks:
+        strategies = compare(results.records, network)
+        budgets = {r.pretrain_steps + r.train_steps for r in results.records if r.network == network}
+        if len(budgets) > 1:
+            notes.append(f"{network}: the strategies took unequal numbers of optimiser steps ({_list(budgets)}).")
+        lengths = {s.length_fs for s in strategies if s.runs}
+        temperatures = {t for s in strategies for t in s.values("md_temperature_k")}
+        if len(lengths) > 1 or len(temperatures) > 1:
+            notes.append(
+                f"{network}: the MD runs differ in length ({_list(lengths)} fs) or temperature "
+                f"({_list(temperatures)} K)."
+            )
+        if any(len(s.records) == 1 for s in strategies):
+            notes.append(f"{network}: one seed only; the spread between trainings is not known.")
+    return notes + _absent(results)
+
+
+def _absent(results: RunResults) -> list[str]:
+    stages = {
+        "the teacher": results.teacher is None,
+        "the census of the data": not results.census,
+        "training curves": not any(c.training for c in results.cells),
+        "parity": not any(c.parity for c in results.cells),
+        "stability": not any(r.time_to_failure_fs for r in results.records),
+        "radial distribution functions": not any(c.rdf for c in results.cells),
+        "dimer curves": not any(c.dimers for c in results.cells),
+    }
+    absent = [name for name, missing in stages.items() if missing]
+    return [f"Not part of this run: {', '.join(absent)}."] if absent else []
+
+
+def _data(results: RunResults) -> str:
+    census = results.census
+    elements = ", ".join(map(str, census.get("elements", {})))
+    return f"{census['frames']:,} frames, {census.get('atoms', 0):,} atoms ({elements}) with DFT labels"
+
+
+def _split(results: RunResults) -> str:
+    split = results.split
+    counts = f"{split['train']} frames train, {split.get('validation', 0)} choose the weights, {split['test']} test"
+    return (
+        f"{counts}. {split['description']}" if split.get("description") else f"{counts} (by {split.get('by', 'frame')})"
+    )
+
+
+def _budget(records: Sequence[Record]) -> str:
+    shares = {r.strategy: f"{r.pretrain_steps} + {r.train_steps}" for r in records}
+    steps = "; ".join(f"{strategy} {share}" for strategy, share in shares.items())
+    return f"optimiser steps of pretraining + afterwards: {steps}"
+
+
+def _dynamics(results: RunResults) -> str | None:
+    tested = [r for r in results.records if r.time_to_failure_fs]
+    if not tested:
+        return None
+    first = tested[0]
+    ladder = (
+        "; the temperature was chosen on validation structures, as the lowest at which half of the vanilla runs fail"
+    )
+    chosen = ladder if any(rung.get("reached") for rung in results.rungs.values()) else ""
+    return (
+        f"{_count(len(first.time_to_failure_fs), 'Langevin run')} of each network from test structures at "
+        f"{number(first.md_temperature_k)} K, up to {number(first.md_length_fs)} fs, in steps of "
+        f"{number(first.md_timestep_fs)} fs, friction "
+        f"{number(first.md_friction_per_fs)}/fs{chosen}"
+    )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n != 1 else ''}"
+
+
+def _list(values: set[float] | set[int]) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(values))

@@ -1,0 +1,1 @@
+"""What a run or an assessment leaves on disk, written and read."""

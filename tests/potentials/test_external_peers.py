@@ -1,0 +1,314 @@
+"""MACE, matgl and torchmd-net as potentials: the contract, and equality with their own calculators."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+
+import keel
+from keel.config import RunSettings, parse
+from keel.errors import ConfigError, DataError
+from keel.potentials.external import MACE, MatglPotential, TorchMDNetPotential
+from keel.potentials.external.extras import UNSAFE_LOAD, built_in_float64, quiet
+from keel.potentials.external.opening import open_potential
+from keel.testing import DERIVATIVES, INVARIANCES, RULES, check_potential, trial_frames
+from keel.workflow import run
+
+pytestmark = pytest.mark.oracle
+
+TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def _installed(request):
+    module = request.cls.module
+    # Found, not imported: importing mace would change the process.
+    if find_spec(module) is None and os.environ.get("CI") != "true":
+        pytest.skip(f"{module} is not installed")
+
+
+def silica(n: int = 1) -> Atoms:
+    atoms = bulk("SiO", "rocksalt", a=4.2, cubic=True).repeat(n)
+    atoms.rattle(0.15, seed=0)
+    return atoms
+
+
+def assert_equal_to_calculator(potential, atoms, dtype, stress=True, tolerance=None):
+    prediction = potential(keel.batch(atoms, potential.cutoff, dtype=dtype))
+    tolerance = tolerance or TOLERANCE[dtype]
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    assert potential.dtype == dtype
+    # References of 1e3 eV leave float32 fewer digits.
+    assert float(prediction.energy) == pytest.approx(
+        energy, rel=1e-13 if dtype == torch.float64 else 3e-7, abs=tolerance
+    )
+    assert np.abs(prediction.forces.numpy() - forces).max() < tolerance * np.abs(forces).max()
+    if stress:
+        expected = atoms.get_stress(voigt=False)
+        assert np.abs(prediction.stress[0].numpy() - expected).max() < tolerance * np.abs(expected).max()
+
+
+class TestMACE:
+    module = "mace"
+
+    @staticmethod
+    def theirs(dtype, **changes):
+        """Return a ScaleShiftMACE with everything that keel has in places of its own."""
+        from mace import modules
+
+        # e3nn alone cannot be imported: mace lets it read its constants.
+        irreps = modules.blocks.o3.Irreps
+        n = len(changes.get("heads", ["Default"]))
+        arguments = {
+            "atomic_inter_scale": [0.8, 1.3][:n] if n > 1 else 0.8,
+            "atomic_inter_shift": [0.1, -0.2][:n] if n > 1 else 0.1,
+            "atomic_energies": np.array([[-431.6, -1029.3], [-430.0, -1000.0]][:n]),
+            "r_max": 4.0,
+            "num_bessel": 6,
+            "num_polynomial_cutoff": 5,
+            "max_ell": 2,
+            "interaction_cls": modules.interaction_classes["RealAgnosticDensityResidualInteractionBlock"],
+            "interaction_cls_first": modules.interaction_classes["RealAgnosticDensityInteractionBlock"],
+            "num_interactions": 2,
+            "num_elements": 2,
+            "atomic_numbers": [8, 14],
+            "hidden_irreps": irreps("8x0e+8x1o"),
+            "MLP_irreps": irreps("8x0e"),
+            "avg_num_neighbors": 24.5,
+            "correlation": 2,
+            "gate": torch.nn.functional.silu,
+            "radial_MLP": [16],
+            "use_reduced_cg": False,
+            "pair_repulsion": True,
+            "distance_transform": "Agnesi",
+        }
+        torch.manual_seed(1)
+        torch.set_default_dtype(dtype)
+        try:
+            with quiet():
+                return modules.ScaleShiftMACE(**{**arguments, **changes})
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    def test_contract(self):
+        torch.manual_seed(0)
+        with built_in_float64():
+            network = MACE(
+                ["Si", "O"], 3.5, channels=4, max_l=1, max_ell=2, correlation=2, radial_MLP=[8], num_bessel=4
+            )
+        check_potential(network)
+
+    @pytest.mark.parametrize("dtype", TOLERANCE)
+    @pytest.mark.parametrize("heads", [["Default"], ["first", "second"]])
+    def test_equals_the_calculator_of_mace(self, dtype, heads, tmp_path):
+        from mace.calculators import MACECalculator
+
+        model, atoms = self.theirs(dtype, heads=heads), silica()
+        before = copy.deepcopy(model.state_dict())
+        potential = MACE.from_model(model, head=heads[0])
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        potential.save(str(tmp_path / "own.safetensors"))
+        head = {"head": heads[0]} if len(heads) > 1 else {}
+        with quiet():
+            atoms.calc = MACECalculator(models=[model], device="cpu", default_dtype=str(dtype).split(".")[1], **head)
+        for p in (potential, keel.load(tmp_path / "own.safetensors")):
+            assert_equal_to_calculator(p, atoms, dtype)
+
+    def test_a_trusted_file_is_opened(self, tmp_path):
+        model, before = self.theirs(torch.float64), os.environ.get(UNSAFE_LOAD)
+        torch.save(model, tmp_path / "a.model")
+        with pytest.raises(ConfigError, match="say --trust"):
+            open_potential(str(tmp_path / "a.model"))
+        opened, graph = open_potential(str(tmp_path / "a.model"), trusted=True), keel.batch(silica(), 4.0)
+        torch.testing.assert_close(opened(graph).forces, MACE.from_model(model)(graph).forces)
+        assert os.environ.get(UNSAFE_LOAD) == before
+
+    def test_models_that_cannot_be_taken_over(self):
+        with pytest.raises(ConfigError, match="must be a ScaleShiftMACE, not a Linear"):
+            MACE.from_model(torch.nn.Linear(1, 1))
+        with pytest.raises(ConfigError, match="no head 'third'; choose from Default"):
+            MACE.from_model(self.theirs(torch.float32), head="third")
+        with pytest.raises(ConfigError, match="cannot be rebuilt"):
+            MACE.from_model(self.theirs(torch.float32, keep_last_layer_irreps=True))
+        changed = self.theirs(torch.float64)
+        changed.readouts[1].non_linearity = torch.nn.Identity()
+        with pytest.raises(ConfigError, match="energies differ by"):
+            MACE.from_model(changed)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"gate": "step"}, "gate must be one of"),
+            ({"layers": 0}, "at least 1"),
+            ({"head": 1}, "there is no head 1"),
+            ({"preset": "huge"}, "preset must be one of"),
+        ],
+    )
+    def test_options_that_do_not_fit(self, options, message):
+        with pytest.raises(ConfigError, match=message):
+            MACE(["Si"], **{"preset": "small", **options})
+
+    def test_same_seed_same_weights(self):
+        networks = []
+        for seed in (0, 0, 1):
+            torch.manual_seed(seed)
+            networks.append(MACE(["P"], preset="small", channels=2))
+        a, b, c = (torch.cat([p.detach().flatten() for p in n.parameters()]) for n in networks)
+        assert torch.equal(a, b) and not torch.equal(a, c)
+        assert a.dtype == torch.float32
+
+    def test_files_are_read_safely_afterwards(self):
+        """In a process of its own, where nobody has imported mace before."""
+        code = (
+            "import os; from keel.potentials.external import MACE; MACE(['P'], preset='small', channels=2);"
+            f"assert {UNSAFE_LOAD!r} not in os.environ"
+        )
+        environment = {k: v for k, v in os.environ.items() if k != UNSAFE_LOAD}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    def test_keel_run_trains_it(self, tmp_path):
+        settings = {
+            "name": "tiny",
+            "data": {"files": ["phosphorus"], "split": {"train": 4, "validation": 2, "test": 2}},
+            "networks": [{"architecture": "MACE", "preset": "small", "cutoff": 4.0, "channels": 4}],
+            "strategies": ["pretrain"],
+            "training": {"steps": 12, "batch_size": 2, "learning_rate": 0.01, "compile": True},
+            "md": {"temperatures": [300], "runs": 1, "length_fs": 5, "longest_fs": 5},
+            "evaluation": {"dimers": False},
+        }
+        run(parse(RunSettings, settings, "test"), tmp_path)
+        (trained,) = tmp_path.glob("stages/train/*/potential.safetensors")
+        assert isinstance(keel.load(trained), MACE)
+        (row,) = json.loads((tmp_path / "summary.json").read_text())
+        assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 2, 10)
+
+
+class TestMatgl:
+    module = "matgl"
+    OPTIONS = {
+        "TensorNet": {"units": 8, "nblocks": 1, "num_rbf": 6, "use_warp": False},
+        "M3GNet": {"units": 8, "nblocks": 1},
+        "CHGNet": {"threebody_cutoff": 3.0},
+    }
+
+    # CHGNet and M3GNet are not smooth at the cutoff as published, and the whole contract takes CHGNet minutes.
+    @pytest.mark.parametrize(("model", "exempt"), [("TensorNet", ()), ("M3GNet", ("smooth_cutoff",))])
+    def test_contract(self, model, exempt):
+        torch.manual_seed(0)
+        check_potential(MatglPotential(["Si", "O"], 3.5, model, **self.OPTIONS[model]), exempt)
+
+    @pytest.mark.parametrize("dtype", TOLERANCE)
+    @pytest.mark.parametrize("model", OPTIONS)
+    def test_equals_the_potential_of_matgl(self, model, dtype, tmp_path):
+        from matgl import models
+        from matgl.apps.pes import Potential
+        from matgl.ext.ase import PESCalculator
+
+        torch.manual_seed(0)
+        extensive = {} if model == "CHGNet" else {"is_intensive": False}
+        core = getattr(models, model)(element_types=("O", "Si"), cutoff=4.0, **extensive, **self.OPTIONS[model])
+        theirs = Potential(core, data_std=2.5, element_refs=[-431.6, -1029.3]).to(dtype)
+        potential, atoms = MatglPotential.from_model(theirs), silica()
+        potential.save(str(tmp_path / "own.safetensors"))
+        atoms.calc = PESCalculator(theirs, stress_unit="eV/A3")
+        for p in (potential, keel.load(tmp_path / "own.safetensors")):
+            # Their graphs hold float32 coordinates, whatever the model.
+            assert_equal_to_calculator(p, atoms, dtype, tolerance=1e-5)
+
+    def test_refusals(self):
+        from matgl.apps.pes import Potential
+        from matgl.models import TensorNet
+
+        options = {"element_types": ("O", "Si"), "is_intensive": False, **self.OPTIONS["TensorNet"]}
+        for theirs, message in (
+            (Potential(TensorNet(**options), data_mean=1.0), "data_mean"),
+            (Potential(TensorNet(**options), calc_repuls=True), "nuclear repulsion"),
+            (Potential(TensorNet(**{**options, "is_intensive": True})), "intensive"),
+            (Potential(TensorNet(**{**options, "element_types": ("Si", "O")})), "order of atomic numbers"),
+        ):
+            with pytest.raises(ConfigError, match=message):
+                MatglPotential.from_model(theirs)
+        with pytest.raises(ConfigError, match="TensorNet has no option colour"):
+            MatglPotential(["Si"], colour=1)
+        with pytest.raises(ConfigError, match="model must be one of"):
+            MatglPotential(["Si"], model="MEGNet")
+
+
+class TestTorchMDNet:
+    module = "torchmdnet"
+    OPTIONS = {"embedding_dimension": 16, "num_rbf": 8, "num_heads": 2}
+
+    @pytest.mark.parametrize("model", ["tensornet", "equivariant-transformer"])
+    def test_contract_where_no_atom_sees_its_image(self, model):
+        torch.manual_seed(0)
+        potential = TorchMDNetPotential(["Si", "O"], 3.5, model, **self.OPTIONS)
+        for structure in ("periodic", "molecule", "one atom", "no edge", "two systems"):
+            for dtype in TOLERANCE:
+                cast = copy.deepcopy(potential).to(dtype)
+                frames = trial_frames(structure, cast.elements, cast.cutoff)
+                for check in (*INVARIANCES.values(), *(DERIVATIVES.values() if dtype == torch.float64 else ())):
+                    check(cast, frames)
+        for name in set(RULES) - {"files", "precision"}:
+            RULES[name](potential)
+        for structure in ("tiny cell", "slab"):
+            frames = trial_frames(structure, potential.elements, potential.cutoff)
+            with pytest.raises(DataError, match=r"structure 0 of the batch \(O\dSi\d\): its cell is shorter"):
+                potential(keel.batch(frames, potential.cutoff))
+
+    @pytest.mark.parametrize("dtype", TOLERANCE)
+    @pytest.mark.parametrize("model", ["tensornet", "equivariant-transformer"])
+    def test_equals_torchmd_net(self, model, dtype, tmp_path):
+        """In a cell that is large enough for torchmd-net's own search."""
+        from torchmdnet.models.model import create_model
+        from torchmdnet.priors import Atomref
+
+        hyper_parameters = {
+            "model": model,
+            "num_layers": 2,
+            "rbf_type": "expnorm",
+            "trainable_rbf": False,
+            "activation": "silu",
+            "attn_activation": "silu",
+            "distance_influence": "both",
+            "neighbor_embedding": True,
+            "vector_cutoff": True,
+            "cutoff_lower": 0.0,
+            "cutoff_upper": 4.0,
+            "max_z": 20,
+            "max_num_neighbors": 300,
+            "equivariance_invariance_group": "O(3)",
+            "derivative": True,
+            "atom_filter": -1,
+            "prior_model": None,
+            "output_model": "Scalar",
+            "reduce_op": "add",
+            "precision": 64 if dtype == torch.float64 else 32,
+            **self.OPTIONS,
+        }
+        torch.manual_seed(0)
+        theirs = create_model(dict(hyper_parameters), prior_model=[Atomref(20)], std=torch.tensor(2.0))
+        theirs.prior_model[0].atomref.weight.data[:] = -30.0 * torch.arange(20)[:, None]
+        potential = TorchMDNetPotential.from_model(theirs, hyper_parameters, ["Si", "O"])
+        potential.save(str(tmp_path / "own.safetensors"))
+        graph = keel.batch(silica(2), 4.0, dtype=dtype)
+        results = theirs(graph.numbers, graph.positions.clone(), batch=graph.batch, box=graph.cell[0])
+        energy, forces = (result.detach() for result in results)
+        for p in (potential, keel.load(tmp_path / "own.safetensors")):
+            ours = p(graph)
+            assert float(ours.energy) == pytest.approx(float(energy), rel=TOLERANCE[dtype])
+            assert torch.allclose(ours.forces, forces, rtol=0, atol=TOLERANCE[dtype] * float(forces.abs().max()))
+
+    def test_refusals(self):
+        with pytest.raises(ConfigError, match="there is no option colour"):
+            TorchMDNetPotential(["Si"], colour=1)
+        with pytest.raises(ConfigError, match="model must be one of"):
+            TorchMDNetPotential(["Si"], model="graph-network")
