@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import pytest
 
+from waiting import HANG
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -52,9 +54,9 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        urllib.request.urlopen(urllib.request.Request(self.base, method="DELETE"), timeout=30).close()
+        urllib.request.urlopen(urllib.request.Request(self.base, method="DELETE"), timeout=HANG).close()
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=HANG)
         self.profile.cleanup()
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
@@ -62,7 +64,7 @@ class Browser:
             self.base + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=HANG) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(error.read().decode()) from None

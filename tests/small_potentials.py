@@ -10,6 +10,8 @@ from torch import Tensor, nn
 import keel
 from keel.atoms.graph import AtomGraph
 from keel.potentials.base import Potential
+from keel.potentials.networks.network import Network
+from keel.potentials.registry import concrete
 
 
 class Soft(Potential):
@@ -28,6 +30,12 @@ class Soft(Potential):
         strength = self.strength.index_select(0, self.species(graph))
         pair = strength[i] * strength[j] ** 2 * (1 - r / self.cutoff) ** 4
         return torch.tanh(pair.new_zeros(graph.n_atoms).index_add(0, i, pair))
+
+
+def built_in_networks() -> dict[str, type[Network]]:
+    """Return keel's own networks by their names."""
+    known = concrete(Potential.registry, Network)
+    return {name: cls for name, cls in known.items() if cls.__module__.startswith("keel.potentials.networks.")}
 
 
 def eam() -> keel.EAM:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from keel.lazy import submodule, submodules
+
 __version__ = "0.1.0"
 
-# Public name -> module that defines it; imported on first use, so that `keel --help` answers at once.
+# Public name -> module that defines it; imported on first use, as every room is, so that `keel --help` answers at once.
 _PUBLIC = {
     "AtomGraph": "keel.atoms.graph",
     "Frame": "keel.atoms.frame",
@@ -31,18 +33,32 @@ _PUBLIC = {
     "read": "keel.atoms.read",
     "write": "keel.atoms.write",
     "load": "keel.potentials.loading",
+    "open_potential": "keel.potentials.external.opening",
     "fit_eam": "keel.fitting",
     "train": "keel.training",
     "Strategy": "keel.training",
     "TrainingSettings": "keel.training",
     "PerturbationSettings": "keel.perturbation",
-    "datasets": "keel.datasets",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = sorted([*_PUBLIC, "datasets"])
 
 if TYPE_CHECKING:
+    from keel import atoms as atoms
+    from keel import comparison as comparison
     from keel import datasets as datasets
+    from keel import dynamics as dynamics
+    from keel import errors as errors
+    from keel import evaluation as evaluation
+    from keel import fitting as fitting
+    from keel import interfaces as interfaces
+    from keel import perturbation as perturbation
+    from keel import potentials as potentials
+    from keel import reporting as reporting
+    from keel import results as results
+    from keel import testing as testing
+    from keel import training as training
+    from keel import workflow as workflow
     from keel.atoms.frame import Frame as Frame
     from keel.atoms.graph import AtomGraph as AtomGraph
     from keel.atoms.neighbours import batch as batch
@@ -59,6 +75,7 @@ if TYPE_CHECKING:
     from keel.potentials.classical.eam import EAM as EAM
     from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
     from keel.potentials.classical.zbl import ZBL as ZBL
+    from keel.potentials.external.opening import open_potential as open_potential
     from keel.potentials.loading import load as load
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
@@ -71,12 +88,10 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'keel' has no attribute {name!r}")
-    module = import_module(_PUBLIC[name])
-    value = module if name == "datasets" else getattr(module, name)
-    globals()[name] = value
+        return submodule(__name__, name)
+    globals()[name] = value = getattr(import_module(_PUBLIC[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted({*globals(), *_PUBLIC, *submodules(__name__)})

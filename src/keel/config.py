@@ -21,6 +21,7 @@ from keel.errors import ConfigError
 from keel.perturbation import PerturbationSettings
 from keel.settings import Settings
 from keel.training import STRATEGIES, Strategy, TrainingSettings
+from keel.training.known import COMPARED
 
 
 class SplitSettings(Settings):
@@ -53,9 +54,10 @@ class DataSettings(Settings):
 
 
 class TeacherSettings(Settings):
-    """The EAM teacher, fitted to the training frames; or a potential file; or an ASE calculator."""
+    """The EAM teacher, fitted to the training frames; or the potential of a file; or an ASE calculator."""
 
-    file: str | None = Field(None, description="a potential file to use instead of fitting")
+    file: str | None = Field(None, description="a potential to use instead of fitting, see keel.open_potential")
+    trust: bool = Field(False, description="read a file that runs code when it is read, as those of MACE do")
     calculator: str | None = Field(
         None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
     )
@@ -69,6 +71,8 @@ class TeacherSettings(Settings):
             raise ValueError("the teacher is a file or a calculator, not both")
         if self.arguments and self.calculator is None:
             raise ValueError("arguments are those of a calculator, and none is named")
+        if self.trust and self.file is None:
+            raise ValueError("trust is for a file, and none is named")
         return self
 
 
@@ -78,7 +82,8 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     architecture: str | None = Field(None, description="class of the network; null: CGCNN, or what the file holds")
-    start: str | None = Field(None, description="a file with a trained network, which is trained on")
+    start: str | None = Field(None, description="a trained network, which is trained on, see keel.open_potential")
+    trust: bool = Field(False, description="read a start that runs code when it is read, as those of MACE do")
     name: str | None = Field(None, description="name in tables; that of the class or file if null")
     training: dict[str, Any] = Field(default_factory=dict, description="settings of training that are its own")
 
@@ -101,6 +106,8 @@ class NetworkSettings(BaseModel):
     def _one(self) -> NetworkSettings:
         if self.start is not None and (self.arguments or self.architecture):
             raise ValueError("a network that starts from a file has the architecture and arguments of that file")
+        if self.trust and self.start is None:
+            raise ValueError("trust is for a file to start from, and none is named")
         return self
 
 
@@ -164,7 +171,7 @@ class RunSettings(Settings):
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
     networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
-    strategies: list[str] = Field(default_factory=lambda: ["vanilla", "sam", "pretrain"], min_length=1)
+    strategies: list[str] = Field(default_factory=lambda: list(COMPARED), min_length=1)
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
     seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
     training: TrainingSettings = Field(default_factory=TrainingSettings)

@@ -159,7 +159,7 @@ def test_wrong_forces_are_refused_and_named(energy: float, forces: float, words:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_forces_of_noise_are_not_refused(seed: int) -> None:
     rng = np.random.default_rng(seed)
     frames = [

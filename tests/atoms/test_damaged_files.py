@@ -325,7 +325,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("suffix", WHOLE)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_any_damage_gives_frames_or_a_data_error(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
     content = bytearray(WHOLE[suffix])
     for _ in range(data.draw(st.integers(1, 3))):

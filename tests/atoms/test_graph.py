@@ -37,7 +37,7 @@ systems = st.builds(crystal, st.integers(0, 10**6), st.integers(1, 5), st.boolea
 
 
 @given(systems, st.floats(1.0, 5.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_half_and_full_lists_are_each_others_inverse(frame: Frame, cutoff: float) -> None:
     full = graph_of(frame, cutoff, dtype=torch.float64)
     half = graph_of(frame, cutoff, half_list=True, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_half_and_full_lists_are_each_others_inverse(frame: Frame, cutoff: float
 
 
 @given(systems, st.floats(1.0, 4.0), st.floats(0.1, 1.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_within_equals_a_list_of_that_cutoff(frame: Frame, cutoff: float, share: float) -> None:
     graph = graph_of(frame, cutoff, dtype=torch.float64)
     smaller = graph.within(cutoff * share)
@@ -65,7 +65,7 @@ def test_a_larger_cutoff_cannot_be_found_in_a_graph() -> None:
 
 
 @given(st.lists(systems, min_size=1, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_batch_is_its_members(frames: list[Frame]) -> None:
     graphs = [graph_of(f, 3.0, dtype=torch.float64) for f in frames]
     joined = collate(graphs)
@@ -83,7 +83,7 @@ def test_a_batch_is_its_members(frames: list[Frame]) -> None:
 
 
 @given(systems)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_edge_vectors_are_those_of_the_images(frame: Frame) -> None:
     graph = graph_of(frame, 3.0, dtype=torch.float64)
     i, j = graph.edge_index.numpy()

@@ -64,7 +64,7 @@ def test_vasp_has_another_order_of_six() -> None:
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_voigt_agrees_with_ase(values: list[float]) -> None:
     from ase.stress import voigt_6_to_full_3x3_stress
 

@@ -62,7 +62,7 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("pbc", list(product([True, False], repeat=3)))
 @given(seed=st.integers(0, 1000), n=st.integers(1, 4), cutoff=st.floats(0.8, 3.5))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_list_equals_enumeration(name: str, pbc: tuple[bool, ...], seed: int, n: int, cutoff: float) -> None:
     cell, rng = CELLS[name], np.random.default_rng(seed)
     # Up to two cells outside on either side: positions need not be wrapped.
@@ -73,7 +73,7 @@ def test_list_equals_enumeration(name: str, pbc: tuple[bool, ...], seed: int, n:
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 30), cutoff=st.floats(0.5, 6.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_molecule_without_a_cell(seed: int, n: int, cutoff: float) -> None:
     positions = np.random.default_rng(seed).normal(scale=2.0, size=(n, 3))
     pbc = np.zeros(3, dtype=bool)

@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
 
 
 @given(st.lists(frames(), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_extxyz_brings_everything_back(members: list[Frame]) -> None:
     text = "".join(map(format_frame, members)).encode()
     back = [frame_from_record(raw.record()) for raw in raw_frames(io.BytesIO(text), "text")]

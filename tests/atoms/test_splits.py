@@ -28,7 +28,7 @@ def all_ids(parts: Split) -> list[int]:
 
 
 @given(st.integers(1, 60), st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_parts_are_disjoint_and_complete(n: int, train: float, share: float, seed: int) -> None:
     validation = (1.0 - train) * share
     frames = numbered(n)
@@ -54,7 +54,7 @@ def test_numbers_and_seeds() -> None:
 
 
 @given(st.integers(3, 12), st.integers(0, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_groups_are_not_divided(groups: int, seed: int) -> None:
     frames = numbered(5 * groups, groups)
     parts = split(frames, 1, 1, by="run", seed=seed)

@@ -180,7 +180,7 @@ def edges_of(graph) -> set:
     return set(zip(i.tolist(), j.tolist(), *graph.edge_shift.long().T.tolist(), strict=True))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.booleans(), st.floats(0.0, 1.5))
 def test_verlet_list_is_a_fresh_list_at_every_step(seed, half_list, skin):
     rng = np.random.default_rng(seed)
@@ -199,7 +199,7 @@ def test_verlet_list_is_a_fresh_list_at_every_step(seed, half_list, skin):
         assert edges_of(graph) == edges_of(fresh)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.booleans(), st.floats(0.0, 1.5))
 def test_verlet_list_of_changing_cells_is_a_fresh_list_at_every_step(seed, half_list, skin):
     rng = np.random.default_rng(seed)

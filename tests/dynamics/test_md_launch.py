@@ -6,9 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +28,7 @@ from keel.potentials import LennardJones
 from keel.training import TrainingSettings
 from keel.workflow.workers import visible_gpus
 from simulated import argon, molecule
+from waiting import HANG
 
 LJ = LennardJones(cutoff=6.0)
 # Two atoms on the repulsive wall: this run overheats.
@@ -254,7 +253,8 @@ class TestLauncher:
         assert visible_gpus(told, count) == names
 
     def test_a_process_ends_with_its_parent(self):
-        child = "import keel.launch as l, time; l.end_with_parent(); print('ready', flush=True); time.sleep(60)"
+        child = "import keel.launch as l, time; l.end_with_parent(); print('ready', flush=True); "
+        child += f"time.sleep({HANG}); print('outlived its parent')"
         parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
         with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
             assert process.stdout.readline() == b"ready\n"
@@ -275,9 +275,27 @@ def folder(tmp_path_factory):
     return folder
 
 
-def started(folder, out, *options, **environment):
+# As the command line, but it dies once it has kept a checkpoint: neither before it has begun nor after its end.
+DYING = """
+import os, signal
+from keel.cli import main
+from keel.dynamics import recorder
+
+save = recorder.save_checkpoint
+
+def save_and_die(*arguments):
+    save(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+recorder.save_checkpoint = save_and_die
+main()
+"""
+
+
+def started(folder, out, *options, dying=False, **environment):
+    command = ["-c", DYING, *MD[2:]] if dying else MD
     return subprocess.Popen(
-        [sys.executable, *MD, "--out", out, *options],
+        [sys.executable, *command, "--out", out, *options],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in environment.items()}},
         stdout=subprocess.PIPE,
@@ -286,30 +304,25 @@ def started(folder, out, *options, **environment):
 
 
 def as_torchrun(folder, out):
-    """Start two processes as torchrun does."""
+    """Start two processes as torchrun does, the second of which will be killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     told = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [started(folder, out, RANK=k, LOCAL_RANK=k, **told) for k in range(2)]
+    return [started(folder, out, dying=k == 1, RANK=k, LOCAL_RANK=k, **told) for k in range(2)]
 
 
 def finished(process):
-    output, errors = process.communicate(timeout=90)
+    output, errors = process.communicate(timeout=HANG)
     return process.returncode, output, errors.decode()
 
 
 def test_a_killed_process_loses_nothing(folder):
     """Two of torchrun, one of which is killed; then two of keel go on."""
     first, second = as_torchrun(folder, "hot.extxyz")
-    checkpoints = [folder / f"hot.{k}-of-2.extxyz.checkpoint" / "batch-00000.safetensors" for k in range(2)]
-    until = time.monotonic() + 60
-    while not all(map(Path.exists, checkpoints)) and time.monotonic() < until:
-        time.sleep(0.01)
-    second.send_signal(signal.SIGKILL)
     code, output, errors = finished(first)
     assert (code, output) == (2, b"") and "another process of this simulation has died" in errors
-    finished(second)
+    assert finished(second)[0] == -signal.SIGKILL
 
     code, output, errors = finished(started(folder, "hot.extxyz", "--devices", "2"))
     assert (code, errors) == (0, "")
@@ -341,7 +354,7 @@ def test_two_processes_train_one_network(tmp_path):
     keel.LennardJones(cutoff=4.0).save(str(tmp_path / "teacher.json"))
     command = [sys.executable, "-m", "keel", "train", "argon.extxyz", "--preset", "small", "--steps", "10"]
     command += ["--teacher", "teacher.json", "--out", "model", "--device", "cpu", "--devices", "2"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stderr.count("potential: model") == 1
     assert keel.load(tmp_path / "model" / "potential.safetensors").elements == (18,)

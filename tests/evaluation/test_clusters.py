@@ -90,11 +90,11 @@ def test_float16_noise_is_found(name):
 
 
 def test_a_wall_that_is_too_low_and_one_that_is_none():
-    class Soft(Broken):
+    class SoftCore(Broken):
         def atomic_energies(self, graph, vectors):
             return 1e-3 * super().atomic_energies(graph, vectors)
 
-    soft = diatomics(Soft(SILICA), ["Si"])
+    soft = diatomics(SoftCore(SILICA), ["Si"])
     assert soft.outcome == "failed" and 9.0 < soft["wall too low by"] < 10.0
     nothing = diatomics(Given(lambda graph: torch.zeros_like(graph.positions)), ["Si"])
     assert nothing["wall too low by"] == 10.0 and nothing["hole in the wall up to"] == pytest.approx(1.11, abs=0.02)
@@ -193,7 +193,7 @@ def test_a_well_is_no_hole_but_below_crowded_it_is():
     assert scan_of(**parabola, crowded=2.0).hole == pytest.approx(1.99)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(1.7, 3.8), st.floats(1e-2, 1.0), st.booleans())
 def test_a_jump_is_found_with_its_height(place, height, of_force):
     """Whether the energy jumps or the force does; the rest of the curve is smooth."""

@@ -31,7 +31,7 @@ def test_each_pair_has_its_own_radii():
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_same_of_a_repeated_wrapped_or_turned_structure(seed):
     rng = np.random.default_rng(seed)
     frame = Frame(rng.choice([8, 14], 6), rng.uniform(0, 4, (6, 3)), np.diag([4.0, 4.5, 5.0]), np.ones(3, bool))

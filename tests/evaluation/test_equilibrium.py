@@ -56,7 +56,7 @@ def pair_derivatives(potential: LennardJones, r: np.ndarray) -> tuple[np.ndarray
     return phi.detach().numpy(), slope.detach().numpy(), bend.numpy()
 
 
-class Broken(LennardJones):
+class FlawedPair(LennardJones):
     """Wrong in one way."""
 
     def __init__(self, flaw: str) -> None:
@@ -116,28 +116,28 @@ class TestRelaxation:
     def test_once_is_enough(self, flaw):
         """A rest that was found, or not found, is not looked for again, and probes say the same of it."""
 
-        class Counting(Broken):
+        class CountingPair(FlawedPair):
             calls = 0
 
             def pair_energy(self, r, first, second):
-                Counting.calls += 1
+                CountingPair.calls += 1
                 phi, slope = super().pair_energy(r, first, second)
                 return (phi, slope) if self.flaw == "" else (-phi, -slope)
 
-        potential, teacher, frame, relax = Counting(flaw), Counting(""), fcc(5.2), relaxed_once()
+        potential, teacher, frame, relax = CountingPair(flaw), CountingPair(""), fcc(5.2), relaxed_once()
         probes = [lambda **how: relaxation(potential, frame, **how)]
         probes += [lambda probe=p, **how: probe(potential, frame, reference=teacher, **how)
                    for p in (equation_of_state, elastic)]  # fmt: skip
         results, calls = [], []
         for how in ({"relax": relax}, {}):
-            Counting.calls = 0
+            CountingPair.calls = 0
             results.append([probe(**how).to_dict() for probe in probes])
-            calls.append(Counting.calls)
+            calls.append(CountingPair.calls)
         assert results[0] == results[1] and calls[0] < calls[1]
         assert {r["outcome"] for r in results[0]} == ({"passed"} if flaw == "" else {"failed"})
-        Counting.calls = 0
+        CountingPair.calls = 0
         probes[0](relax=relax)
-        assert Counting.calls == 1  # to see whether there is a stress
+        assert CountingPair.calls == 1  # to see whether there is a stress
 
     @pytest.mark.parametrize("probe", [equation_of_state, elastic, vacancy])
     def test_molecules_are_skipped_and_strangers_refused(self, probe):
@@ -166,7 +166,7 @@ class TestRelaxation:
         assert result.outcome == "passed" and "nothing to compare with" in result.verdict
 
     @given(seed=st.integers(0, 10_000), length=st.floats(3.0, 30.0))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_supercells_are_just_wide_enough(self, seed, length):
         cell = 5 * np.eye(3) + np.random.default_rng(seed).uniform(-2, 2, (3, 3))
         repeats = np.array(repetitions(Frame(np.array([18]), np.zeros((1, 3)), cell), length))
@@ -189,7 +189,7 @@ class TestEquationOfState:
 
     @given(v=st.floats(5, 50), b=st.floats(1, 500), slope=st.floats(2, 8), e=st.floats(-10, 10))
     @example(v=5.0, b=1.0, slope=4.0, e=0.0)
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_the_fit_returns_what_made_the_curve(self, v, b, slope, e):
         volume = v * np.linspace(0.9, 1.15, 9)
         x = (v / volume) ** (2 / 3)
@@ -223,11 +223,11 @@ class TestEquationOfState:
         assert result["bulk modulus, clamped ions"] == pytest.approx(stiff["bulk modulus"], rel=0.01)
 
     def test_the_unbroken_twin_passes(self):
-        assert equation_of_state(Broken("none"), fcc()).outcome == "passed"
+        assert equation_of_state(FlawedPair("none"), fcc()).outcome == "passed"
 
     @pytest.mark.parametrize("flaw", ["jump", "force", "direction", "float16"])
     def test_what_is_broken_is_found(self, flaw):
-        result = equation_of_state(Broken(flaw), fcc())
+        result = equation_of_state(FlawedPair(flaw), fcc())
         assert result.outcome == "failed" and "work of the pressure" in result.verdict
 
     def test_a_shifted_equilibrium_fails_against_the_reference(self):
@@ -279,7 +279,7 @@ class TestElastic:
         assert result["softest strain"] < 0
 
     def test_a_stress_that_is_no_derivative_is_found(self):
-        result = elastic(Broken("direction"), fcc())
+        result = elastic(FlawedPair("direction"), fcc())
         assert result.outcome == "failed" and "asymmetry" in result.verdict
 
     def test_against_a_reference(self):

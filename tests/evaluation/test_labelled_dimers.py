@@ -30,7 +30,7 @@ def labelled(distances=DISTANCES, **where) -> list[Frame]:
     return [evaluated(TEACHER, dimer(r, **where)) for r in distances]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.booleans(), st.permutations([8, 14]))
 def test_the_curve_is_that_of_the_labels(seed, periodic, numbers):
     """In any order and direction, and with atoms in any periodic image."""

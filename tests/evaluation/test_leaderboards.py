@@ -187,7 +187,7 @@ def on_arena(curve):
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-3, 0.03]), st.booleans())
 def test_rough_curves_are_judged_alike(seed, noise, flat):
     rng = np.random.default_rng(seed)

@@ -135,7 +135,7 @@ def test_float16_noise_is_found(name, dtype):
     assert "rotation" in verdicts["invariance"]
 
 
-class Flawed(Broken):
+class Variant(Broken):
     """Energies that depend on what has no meaning, or on every atom of the batch."""
 
     def __init__(self, flaw: str) -> None:
@@ -155,7 +155,7 @@ class Flawed(Broken):
 
 @pytest.mark.parametrize("flaw", ["translation", "rotation", "permutation", "batching"])
 def test_a_dependence_on_what_has_no_meaning_is_named(flaw):
-    result = invariance(Flawed(flaw), [argon(), argon(1, a=5.6)])
+    result = invariance(Variant(flaw), [argon(), argon(1, a=5.6)])
     assert result.outcome == "failed" and flaw in result.verdict
 
 
@@ -284,7 +284,7 @@ def test_locality_is_skipped_with_a_reason():
 
 def test_energies_that_do_not_grow_with_the_structure_are_found():
     """The energy of an atom rises with the number of those before it."""
-    result = extensivity(Flawed("permutation"), [argon()])
+    result = extensivity(Variant("permutation"), [argon()])
     assert result.outcome == "failed" and "supercells" in result.verdict
 
 

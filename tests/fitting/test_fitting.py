@@ -140,7 +140,7 @@ def test_values_come_back_from_theta(objective):
         torch.testing.assert_close(again[name], values[name], rtol=1e-8, atol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-4, 4), min_size=21, max_size=21))
 def test_whatever_the_parameters_two_atoms_repel_each_other(numbers):
     model = keel.EAM.from_elements(["H", "Pb"], cutoff=8.0)
@@ -223,7 +223,7 @@ def test_forces_alone_suffice(salt_frames):
     assert not bool(result.potential.offsets().any())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 400), st.integers(0, 5))
 def test_a_choice_of_frames_holds_every_element(atoms, seed):
     frames = [rock_salt(s, 11, 17) for s in range(20)] + [rock_salt(0, 3, 9)]
@@ -238,7 +238,7 @@ def test_an_extreme_force_does_not_outvote_the_others():
     np.testing.assert_allclose(caution(forces)[:, 0], [1.0, 1.0, 0.08])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-1e4, 10), min_size=3, max_size=3), st.integers(0, 100))
 def test_offsets_explain_energies_that_composition_gives(offsets, seed):
     rng = np.random.default_rng(seed)

@@ -81,7 +81,7 @@ def test_two_atoms_in_one_place_part() -> None:
     assert np.linalg.norm(2 * move) == pytest.approx(1.2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parents(), st.integers(0, 1000), st.sampled_from(["float32", "float64"]))
 def test_steps_are_exact(frame: Frame, seed: int, dtype: str) -> None:
     n, tolerance = 20, 1e-9 if dtype == "float64" else 2e-5
@@ -133,7 +133,7 @@ def test_step_two_takes_its_share_and_draws_elements_evenly() -> None:
     ) == pytest.approx(1.0, abs=0.02)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parents())
 def test_partners_are_near_or_the_nearest_of_their_element(frame: Frame) -> None:
     chosen = PerturbationSettings(near=1.2, reach=3.0)
@@ -163,7 +163,7 @@ def _canonical(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
     return sorted(max(edge, (edge[1], edge[0], *(-s for s in edge[2:]))) for edge in forward)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(parents(), st.integers(0, 1000), st.floats(2.0, 5.0))
 def test_the_list_of_the_parent_serves_every_child(frame: Frame, seed: int, radius: float) -> None:
     # No cell is exactly so long: whether a pair at the radius is within it is a matter of rounding.

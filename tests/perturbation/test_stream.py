@@ -182,12 +182,12 @@ def test_caps_that_leave_nothing_are_refused() -> None:
 
 
 def test_labels_that_are_not_finite_are_set_aside() -> None:
-    class Broken(keel.LennardJones):
+    class Infinite(keel.LennardJones):
         def offsets(self) -> Tensor:
             return super().offsets() + torch.nan
 
     with pytest.raises(ConfigError, match="caps set aside nearly every"):
-        stream(teacher=Broken(), settings=PerturbationSettings(force_cap=None, energy_cap=None)).batch(0)
+        stream(teacher=Infinite(), settings=PerturbationSettings(force_cap=None, energy_cap=None)).batch(0)
 
 
 def test_batches_by_number_of_atoms() -> None:

@@ -39,7 +39,7 @@ def network(seed: int = 0, **changes) -> keel.CGCNN:
 
 class TestConvolution:
     @given(seed=st.integers(0, 1000))
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     def test_equals_the_product_with_concatenated_vectors(self, seed):
         """The three partial products are the published W [v_i, v_j, e_ij] + b."""
         torch.manual_seed(seed)

@@ -74,7 +74,7 @@ def test_elements_with_equal_parameters_are_one_element():
     assert energy_of(two, frame) == pytest.approx(energy_of(keel.EAM(**one), same), abs=1e-10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(POSITIVE, min_size=9, max_size=9), st.sampled_from([".json", ".safetensors"]))
 def test_a_file_gives_back_every_digit(tmp_path_factory, numbers, suffix):
     a, b, c, d, e, f, g, h, k = numbers

@@ -206,7 +206,7 @@ class TestStart:
         network, frames = build_network(settings, [29], 0), _frames(3)
         before = network(keel.batch(frames, 4.0))
         frozen = keel.TrainingSettings(steps=1, learning_rate=1e-12)
-        keel.train(network, frames, settings=frozen, fresh=False)
+        keel.train(network, frames, settings=frozen)
         after = network(keel.batch(frames, 4.0))
         assert torch.allclose(after.forces, before.forces, atol=1e-6)
         # One element in structures of one size: the shift of its energy brings the mean error to zero.

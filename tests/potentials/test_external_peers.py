@@ -127,7 +127,7 @@ class TestMACE:
         torch.save(model, tmp_path / "a.model")
         with pytest.raises(ConfigError, match="say --trust"):
             open_potential(str(tmp_path / "a.model"))
-        opened, graph = open_potential(str(tmp_path / "a.model"), trusted=True), keel.batch(silica(), 4.0)
+        opened, graph = open_potential(str(tmp_path / "a.model"), trust=True), keel.batch(silica(), 4.0)
         torch.testing.assert_close(opened(graph).forces, MACE.from_model(model)(graph).forces)
         assert os.environ.get(UNSAFE_LOAD) == before
 

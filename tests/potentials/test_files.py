@@ -21,7 +21,7 @@ from keel.potentials.base import Potential
 from keel.potentials.saving import FORMAT_VERSION
 from small_potentials import cgcnn, eam
 
-FIXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXED = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 def refused(path: Path) -> str:

@@ -87,7 +87,7 @@ class TestRadialBases:
 
 class TestAngularBasis:
     @given(seed=st.integers(0, 1000), max_l=st.integers(1, 6))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_addition_theorem(self, seed, max_l):
         u, w = np.random.default_rng(seed).standard_normal((2, 3))
         u, w = u / np.linalg.norm(u), w / np.linalg.norm(w)
@@ -109,7 +109,7 @@ class TestAngularBasis:
 
 class TestThreeBody:
     @given(seed=st.integers(0, 1000))
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     def test_equals_the_sum_over_triples(self, seed):
         """Moments less the edge's own term are sum_{k != j} R_ln(r_ik) Y_l0(theta) sigmoid(W v_k + b) f_ij f_ik."""
         torch.manual_seed(seed)

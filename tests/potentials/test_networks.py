@@ -1,16 +1,19 @@
 """What all networks of the package have in common: presets, options, documentation, training, compiled code."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 import keel
 from keel.errors import ConfigError
 from keel.potentials.networks import layered
 from keel.potentials.networks.network import Network
+from small_potentials import built_in_networks
 
-NETWORKS = [keel.CGCNN, keel.M3GNet, keel.TorchMDET]
+NETWORKS = list(built_in_networks().values())
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "networks.md"
 
 
@@ -115,3 +118,20 @@ class TestEveryNetwork:
     def test_is_of_the_family(self, network):
         assert issubclass(network, Network)
         assert network.compilable
+
+
+def test_an_option_that_there_is_not_is_named():
+    for network in NETWORKS:
+        with pytest.raises(ConfigError, match=rf"{network.__name__}: there is no option 'colour'; choose from cutoff"):
+            network(["P"], colour=3)
+
+
+RELEASED = DOCUMENTATION.parents[1] / "tests" / "files" / "v1" / "potentials"
+
+
+@pytest.mark.parametrize("path", sorted(RELEASED.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_configurations_keep_their_order(path):
+    """Checkpoints of trainings are found by a hash of the configuration as it is written."""
+    with safe_open(path, "pt") as file:
+        stored = json.loads(file.metadata()["keel"])["config"]
+    assert json.dumps(keel.load(path).config()) == json.dumps(stored)

@@ -89,7 +89,7 @@ class TestRadial:
 
 class TestAlgebra:
     @given(seed=st.integers(0, 1000), heads=st.sampled_from([1, 2, 4, 8]))
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     def test_heads_as_matrix_products(self, seed, heads):
         layer = network(heads=heads).layers[1]
         q, k = torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -22,7 +22,7 @@ from keel.reporting.assessment.parts import deciding
 from keel.reporting.page.film import ABSENT, colour_of, player
 from keel.reporting.page.plot import Line, axis, plot
 from keel.reporting.page.thinning import kept
-from keel.reporting.page.wording import capitalised, duration, listed, number, typeset
+from keel.wording import capitalised, duration, listed, number, typeset
 
 STYLES = Path(keel.__file__).parent / "reporting"
 HOSTILE = "</script><script>alert(1)</script>\"'&<b>"
@@ -223,7 +223,7 @@ def test_programs_are_small():
 # --- curves ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.integers(1, 50), st.integers(0, 10**6), st.booleans())
 def test_thinning_keeps_ends_extremes_and_gaps(length, runs, seed, gaps):
     rng = np.random.default_rng(seed)
@@ -238,7 +238,7 @@ def test_thinning_keeps_ends_extremes_and_gaps(length, runs, seed, gaps):
         assert np.nanmin(y) == np.nanmin(y[keep]) and np.nanmax(y) == np.nanmax(y[keep])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=40), st.booleans())
 def test_axes_hold_all_finite_values_and_label_them(values, steep):
     array = np.array(values, dtype=np.float64)

@@ -18,7 +18,7 @@ from keel.comparison.samples import compare_samples, mean_difference
 from keel.errors import DataError
 from keel.evaluation import CheckResult, Sample, md_stability
 from keel.evaluation.against_labels import errors
-from keel.evaluation.check import digest
+from keel.identity import of_geometry
 from keel.reporting import Assessment, read_assessments, write_assessment
 from keel.reporting.assessment.pairs import comparisons, versus
 from simulated import argon, frame_of
@@ -61,7 +61,7 @@ def test_the_interval_of_a_difference_is_that_of_the_paired_t_test():
     assert found.value == pytest.approx(np.mean(other - base))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(finite, finite, st.integers(1, 50)), min_size=2, max_size=9), st.floats(0.1, 10))
 def test_differences_change_sign_with_the_sides_and_know_no_scale_of_weights(values, scale):
     base, other, weights = np.array(values, dtype=float).T
@@ -112,9 +112,11 @@ def test_only_pairs_are_compared():
 
 def test_a_digest_is_that_of_the_structure_and_of_nothing_else():
     frame = argon()
-    assert digest(frame) == digest(frame.replace(energy=1.0, source="elsewhere", info={"a": 1}))
+    assert of_geometry(frame) == of_geometry(frame.replace(energy=1.0, source="elsewhere", info={"a": 1}))
     moved = frame.positions + 1e-6
-    assert len({digest(f) for f in (frame, frame.replace(positions=moved), frame.replace(cell=2 * frame.cell))}) == 3
+    assert (
+        len({of_geometry(f) for f in (frame, frame.replace(positions=moved), frame.replace(cell=2 * frame.cell))}) == 3
+    )
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_what_cannot_be_compared_is_said():
 # --- files and pages -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(), st.sampled_from([None, "fused atoms"])), min_size=1, max_size=6), st.booleans())
 def test_samples_come_back_from_json(values, weighted):
     numbers = np.array([v if np.isfinite(v) else np.nan for v, _ in values])
@@ -209,7 +211,7 @@ def test_errors_keep_those_of_each_frame():
         assert sample.mean == pytest.approx(result[name], rel=1e-6)
     alone = errors(potential, frames[1:2])
     assert by_name["MAE of forces"].values[1] == pytest.approx(alone["MAE of forces"], rel=1e-6)
-    assert by_name["MAE of energy"].structures == tuple(map(digest, [frames[0], frames[1], frames[3]]))
+    assert by_name["MAE of energy"].structures == tuple(map(of_geometry, [frames[0], frames[1], frames[3]]))
 
 
 @pytest.fixture(scope="module")

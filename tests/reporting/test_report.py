@@ -253,7 +253,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 def test_steps_of_later_stages_follow_those_of_pretraining(tmp_path):
-    cells = load_results(build_run_folder(tmp_path, seeds=1)).cells_of("CGCNN", "pretrain")
-    assert cells[0].training is not None
-    assert cells[0].training.pretrain_steps == 100
-    assert np.array_equal(cells[0].training.step, np.arange(1, 1001))
+    trials = load_results(build_run_folder(tmp_path, seeds=1)).trials_of("CGCNN", "pretrain")
+    assert trials[0].training is not None
+    assert trials[0].training.pretrain_steps == 100
+    assert np.array_equal(trials[0].training.step, np.arange(1, 1001))

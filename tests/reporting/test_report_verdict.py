@@ -5,6 +5,7 @@ import pytest
 
 from keel.reporting.run.notes import remarks, tiles
 from keel.reporting.strategies import StrategyResult, compare, number, paired, verdict, verdicts
+from keel.results.made import RungChoice
 from keel.results.run import Record
 
 LENGTH = 3000.0
@@ -204,8 +205,8 @@ class Run:
 
     def __init__(self, *strategies, reached=True):
         self.records = tuple(record for s in strategies for record in s.records)
-        self.networks, self.teacher, self.census, self.cells = ("CGCNN",), None, {}, ()
-        self.rungs = {"CGCNN": {"reached": reached, "temperature_k": 4000.0}}
+        self.networks, self.teacher, self.census, self.trials = ("CGCNN",), None, {}, ()
+        self.rungs = {"CGCNN": RungChoice(4000.0, 3000.0, reached, {}, None, [4000.0])}
 
 
 def test_remarks_name_what_makes_a_comparison_doubtful():

@@ -18,7 +18,7 @@ def random_frame(seed: int, periodic: bool = True) -> Frame:
     return Frame(numbers, rng.uniform(-9, 9, (len(numbers), 3)), cell, np.full(3, periodic))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.booleans())
 def test_closest_pair_equals_a_search_over_all_images(seed, periodic):
     frame = random_frame(seed, periodic)
@@ -32,7 +32,7 @@ def test_closest_pair_equals_a_search_over_all_images(seed, periodic):
     assert closest_pair(frame).ratio == pytest.approx(best)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from([(1, 1, 1), (1, 0, 1), (0, 0, 1), (0, 0, 0)]))
 def test_large_structures_have_the_closest_pair_of_a_comparison_of_all(seed, pbc):
     rng = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def test_atoms_that_flew_away_have_a_closest_pair():
     assert 7 not in (pair.i, pair.j) and pair.distance < 2.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.booleans())
 def test_the_pair_stands_in_the_middle_whatever_the_wrapping(seed, periodic):
     frame = random_frame(seed, periodic)
@@ -70,7 +70,7 @@ def test_the_pair_stands_in_the_middle_whatever_the_wrapping(seed, periodic):
         assert closest_pair(moved).distance == pytest.approx(pair.distance)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_views_are_rotations(seed):
     frame = random_frame(seed)

@@ -104,14 +104,14 @@ def test_comparisons_are_those_of_the_report(study):
 
 @pytest.mark.parametrize("pair", ["O-O", "O-Si", "Si-Si"])
 def test_curves_with_fewer_points_look_the_same(study, pair):
-    cells = load_results(study / "silica-CGCNN").cells_of("CGCNN", "vanilla")
+    trials = load_results(study / "silica-CGCNN").trials_of("CGCNN", "vanilla")
     chosen = {"system": "silica", "network": "CGCNN", "strategy": "vanilla", "pair": pair}
     drawn = read_table(study / "tables", "dimers").where(**chosen, seed=1)
-    full = cells[1].dimers[pair]
+    full = trials[1].dimer_curves[pair]
     height = np.interp(full.r, drawn["r"], np.arcsinh(drawn["energy"] / 0.2))
     assert len(drawn) < 0.8 * len(full.r)
     assert np.abs(height - np.arcsinh(full.energy / 0.2)).max() < 1.1 * DIMER_TOLERANCE
-    drawn, curves = read_table(study / "tables", "rdf").where(**chosen), [c.rdf[pair] for c in cells]
+    drawn, curves = read_table(study / "tables", "rdf").where(**chosen), [t.rdf_curves[pair] for t in trials]
     known = {"reference": curves[0].reference, "mean": np.mean([c.simulation for c in curves], axis=0),
              "lowest": np.min([c.simulation for c in curves], axis=0)}  # fmt: skip
     for name, curve in known.items():
@@ -144,12 +144,11 @@ def test_a_straight_line_needs_its_ends_only():
 
 def test_pairs_are_those_that_most_simulations_tell_of():
     """A run that failed early saw what no other did; its pairs are not those to draw."""
-    cells = [
-        SimpleNamespace(rdf=rdf) for rdf in ({"A-A": 0}, {"B-B": 0, "C-C": 0}, {"B-B": 0, "C-C": 0}, {"C-C": 0}, None)
-    ]
-    system = SimpleNamespace(cells=cells, pairs=sorted)
+    seen = ({"A-A": 0}, {"B-B": 0, "C-C": 0}, {"B-B": 0, "C-C": 0}, {"C-C": 0}, {})
+    trials = [SimpleNamespace(rdf_curves=curves) for curves in seen]
+    system = SimpleNamespace(trials=trials, pairs=sorted)
     assert simulated_pairs(system) == ["B-B", "C-C"]
-    assert simulated_pairs(SimpleNamespace(cells=[SimpleNamespace(rdf=None)], pairs=sorted)) == []
+    assert simulated_pairs(SimpleNamespace(trials=[SimpleNamespace(rdf_curves={})], pairs=sorted)) == []
 
 
 def test_twelve_pairs_of_a_system_are_kept(study):
@@ -206,10 +205,10 @@ def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path):
     assert 0.9 * 60.7 < float(found[2]) < 1.1 * 60.7
     assert "did not learn" not in page
     shutil.copytree(study / "tables", tmp_path / "tables")
-    runs = json.loads((tmp_path / "tables" / "runs.json").read_text())
-    for run in runs:
+    content = json.loads((tmp_path / "tables" / "runs.json").read_text())
+    for run in content["runs"]:
         run["skills"] = [{**skill, "error": 2 * skill["force"]} for skill in run["skills"]]
-    (tmp_path / "tables" / "runs.json").write_text(json.dumps(runs))
+    (tmp_path / "tables" / "runs.json").write_text(json.dumps(content))
     assert "**CGCNN did not learn these forces:**" in write_study(tmp_path).read_text(encoding="utf-8")
 
 
@@ -283,7 +282,7 @@ def test_an_unfinished_study_shows_what_is_there(tmp_path, coarse):
     begun = build_run_folder(tmp_path / "a", phosphorus(), TWO, networks=("M3GNet",))
     (begun / "results.json").unlink()
     page = write_study(tmp_path).read_text(encoding="utf-8")
-    assert "**Not finished yet:** `a` (0 of 4 cells) and `b` (1 of 4 cells)" in page
+    assert "**Not finished yet:** `a` (0 of 4 trials) and `b` (1 of 4 trials)" in page
     assert "1 training, " in page
     assert "### Against vanilla training" not in page
     assert [row[1] for row in table_under(page, "### Accuracy and stability")] == ["the teacher", "vanilla"]
@@ -319,7 +318,7 @@ def test_failed_runs_are_told_without_a_reference_too(study):
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no run with a finished cell"):
+    with pytest.raises(DataError, match="holds no run with a finished trial"):
         write_study(tmp_path)
 
 

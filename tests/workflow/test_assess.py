@@ -5,28 +5,26 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import torch
 from ase.build import bulk
 from typer.testing import CliRunner
 
 import keel
-import keel.potentials.external
 from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.neighbours import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
-from keel.errors import ConfigError, DataError, UnavailableError
+from keel.errors import DataError
 from keel.evaluation import CheckResult, Curve, Film, Metric, Sample, relaxed
 from keel.evaluation.battery import BATTERY, Subject
-from keel.potentials.external.opening import open_potential
-from keel.workflow import assess as rooms
-from keel.workflow.assess import Assessing, Material, Opening, assess, crystals
+from keel.potentials.external.opening import Opening
+from keel.results.assessment import GroupResults
+from keel.workflow.assess import Assessing, Material, assess, crystals
+from waiting import wait_for
 
 EAM = keel.EAM.from_elements(["Mo"], cutoff=5.0)
 EAM.set_offsets({42: -430.0})
@@ -158,7 +156,7 @@ class TestCommand:
         def refuse(*_: object, **__: object) -> None:
             raise AssertionError("opened again")
 
-        monkeypatch.setattr(rooms, "open_potential", refuse)
+        monkeypatch.setattr(Opening, "open", refuse)
         monkeypatch.setattr(Assessing, "_frames", refuse)
         assert assess(*arguments).with_suffix(".csv").read_text() == first
         again = json.loads((tmp_path / "out" / "assessment.json").read_text())["assessments"][0]
@@ -234,9 +232,7 @@ class TestCommand:
         command += ["stability,clusters,exact"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.rglob("done.json")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: any(tmp_path.rglob("done.json")), process)
         process.send_signal(signal.SIGKILL)
         process.wait()
         finished = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("done.json")}
@@ -270,7 +266,7 @@ class TestMaterial:
         assert len(list((tmp_path / "out").rglob("done.json"))) == 2
 
 
-def test_results_survive_a_stage(tmp_path):
+def test_results_survive_a_task(tmp_path):
     values = [0.0, float("nan"), 2.0]
     result = CheckResult(
         "probe",
@@ -281,38 +277,10 @@ def test_results_survive_a_stage(tmp_path):
         (Film("end", (CUBE, CUBE), (1.0, 2.0)),),
         (Sample("time to failure", "fs", CRYSTAL.cell[0] * values, ("a", "b", "a"), causes=("fused", None, None)),),
     )
-    rooms.write_results(tmp_path, [result])
-    (back,) = rooms.read_results(tmp_path)
+    GroupResults([result], {"Type": "EAM"}, {"Crystal": "Mo"}).write(tmp_path)
+    group = GroupResults.read(tmp_path)
+    (back,) = group.results
+    assert (group.potential, group.structures) == ({"Type": "EAM"}, {"Crystal": "Mo"})
     assert back.to_dict() == result.to_dict()
     assert back.films[0].times == (1.0, 2.0) and len(back.films[0].frames) == 2
     assert abs(back.films[0].frames[1].positions - CUBE.positions).max() < 1e-6
-
-
-class TestOpening:
-    def test_files_and_calculators(self, files):
-        assert isinstance(open_potential(str(files[0])), keel.EAM)
-        emt = open_potential("ase.calculators.emt.EMT", {"asap_cutoff": True})
-        assert emt(keel.batch(as_frame(bulk("Cu", cubic=True)), 5.0)).forces.shape == (4, 3)
-
-    def test_what_runs_code_must_be_trusted(self, tmp_path):
-        (tmp_path / "mace.model").write_bytes(b"no model")
-        with pytest.raises(ConfigError, match="runs the code in it; say --trust"):
-            open_potential(str(tmp_path / "mace.model"))
-        with pytest.raises((DataError, UnavailableError), match=r"can be read|needs mace-torch"):
-            open_potential(str(tmp_path / "mace.model"), trusted=True)
-
-    @pytest.mark.skipif(find_spec("mace") is None, reason="needs mace-torch")
-    def test_mace_models_are_read_in_a_process_that_knows_nothing_of_mace(self, tmp_path):
-        torch.save(keel.potentials.external.MACE(["P"], preset="small").model, tmp_path / "my.model")
-        call = f"open_potential('{tmp_path}/my.model', trusted=True)"
-        program = f"from keel.potentials.external.opening import open_potential; print({call})"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-        assert done.stdout.startswith("MACE("), done.stderr
-
-    def test_arguments_are_for_calculators(self, files):
-        with pytest.raises(ConfigError, match="arguments are those of a calculator"):
-            open_potential(str(files[0]), {"a": 1})
-
-    def test_checkpoints_of_torchmd_net_are_imported_first(self):
-        with pytest.raises(ConfigError, match="keel import"):
-            open_potential("model.ckpt")

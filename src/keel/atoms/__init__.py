@@ -10,6 +10,7 @@ from keel.atoms.labels import LabelKeys, frame_from_ase
 from keel.atoms.neighbours import batch, neighbour_list
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.splits import Split, group_frames, sample, split, split_in_time
+from keel.lazy import find_submodules
 
 __all__ = [
     "AtomGraph",
@@ -30,3 +31,5 @@ __all__ = [
     "split_in_time",
     "take_census",
 ]
+
+find_submodules(__name__)

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from keel.atoms.compression import opened
 from keel.atoms.elements import atomic_number
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Frame, PendingFrame
 from keel.atoms.labels import LabelKeys, Record, frame_from_ase, frame_from_record
 from keel.errors import DataError
-
-
-@dataclass(frozen=True)
-class PendingFrame:
-    """A frame that has been found in a file but not yet understood.
-
-    Parameters
-    ----------
-    source
-        Its name in messages.
-    make
-        Returns the frame; raises DataError where it is damaged.
-    text
-        How it stands in the file, if the file is text.
-    """
-
-    source: str
-    make: Callable[[], Frame]
-    text: bytes | None = None
-
+from keel.kinds import readable
 
 MPTRJ_KEYS = LabelKeys(
     energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
@@ -64,7 +45,7 @@ def ase_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
         index += 1
 
 
-def ase_db_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
+def db_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
     """Yield the rows of an ASE database; key-value pairs and data are searched for labels too."""
     import ase.db
 
@@ -75,6 +56,25 @@ def ase_db_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
             return
         source = f"{path}, row {row.id}"
         yield PendingFrame(source, partial(_row_frame, row, source, keys))
+
+
+def write_db(path: Path, frames: Iterable[Frame]) -> int:
+    """Write frames as an ASE database and return their number."""
+    import ase.db
+
+    with ase.db.connect(str(path), type="db", use_lock_file=False) as database:
+        return sum(1 for frame in frames if database.write(frame.to_ase(), data=dict(frame.info)))
+
+
+def json_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
+    """Yield the frames of a JSON file: a database of ASE, or in MPtrj's layout."""
+    with opened(path) as stream:
+        start = stream.read(2000)
+    if any(key in start for key in (b'"unique_id"', b'"ctime"', b"__ndarray__")):
+        yield from ase_frames(path, keys)
+        return
+    with opened(path) as stream:
+        yield from mptrj_frames(stream, path, keys)
 
 
 def mptrj_frames(stream: IO[bytes], path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
@@ -201,6 +201,8 @@ def _guarded(call: Callable[[], Any], source: Path | str) -> Any:
     except DataError:
         raise
     except Exception as error:
+        if type(error).__name__ == "UnknownFileTypeError":
+            raise DataError(f"{source}: its format is not known; these are read: {readable()}") from None
         reason = (str(error).strip().splitlines() or [""])[0][:100]
         detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         raise DataError(f"{source}: ASE cannot read it ({detail}); check the file or convert it to extxyz") from None

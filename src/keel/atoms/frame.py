@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -105,3 +105,22 @@ class Frame:
         if labels:
             atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms
+
+
+@dataclass(frozen=True)
+class PendingFrame:
+    """A frame that has been found in a file but not yet understood.
+
+    Parameters
+    ----------
+    source
+        Its name in messages.
+    make
+        Returns the frame; raises DataError where it is damaged.
+    text
+        How it stands in the file, if the file is text.
+    """
+
+    source: str
+    make: Callable[[], Frame]
+    text: bytes | None = None

@@ -10,19 +10,26 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keel.atoms.frame import Frame
-from keel.atoms.labels import Record
+from keel.atoms.frame import Frame, PendingFrame
+from keel.atoms.labels import LabelKeys, Record, frame_from_record
 from keel.errors import DataError
 
 _PER_ATOM = {"numbers": (), "positions": (3,), "forces": (3,)}
 _PER_FRAME = {"cell": (3, 3), "pbc": (3,), "energy": (), "stress": (3, 3), "info": ()}
 _PER_FRAME |= {"has_energy": (), "has_forces": (), "has_stress": ()}
 _LABELS = ("energy", "forces", "stress")
+
+
+def npz_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
+    """Yield the frames of an archive."""
+    for record in npz_records(path):
+        yield PendingFrame(record.source, partial(frame_from_record, record, keys))
 
 
 def npz_records(path: Path) -> Iterator[Record]:

@@ -1,35 +1,22 @@
-"""Reading labelled frames, as a list or as a stream, from one file or several.
-
-Formats by suffix, plain or compressed (gz, xz, bz2): ``.extxyz``/``.xyz``; ``.npz``; ``.db`` (ASE database);
-``.json`` (MPtrj); anything else that ASE knows (``vasprun.xml``, ``OUTCAR``, ``.traj``, ``.cif``, ...).
-"""
+"""Reading labelled frames, as a list or as a stream, from one file or several; :mod:`keel.kinds` has the formats."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
 
 from keel.atoms.checks import check_frame
-from keel.atoms.extxyz import RawFrame, format_frame, raw_frames
-from keel.atoms.formats import PendingFrame, ase_db_frames, ase_frames, mptrj_frames
-from keel.atoms.frame import Frame
+from keel.atoms.extxyz import format_frame
+from keel.atoms.frame import Frame, PendingFrame
 from keel.atoms.label_check import refuse_wrong_labels
-from keel.atoms.labels import LabelKeys, frame_from_record
-from keel.atoms.npz import npz_records
+from keel.atoms.labels import LabelKeys
+from keel.atoms.xyz_files import begins_like_xyz
 from keel.errors import ConfigError, DataError
+from keel.kinds import OTHERS, XYZ, format_of, imported
 
 Paths = str | Path | Sequence[str | Path]
 LABELS = ("energy", "forces")
-
-_COMPRESSED = (".gz", ".xz", ".bz2")
 
 
 class BadFrames:
@@ -71,7 +58,7 @@ def read(
     Parameters
     ----------
     paths
-        A file or a list of files (formats: see the module).
+        A file or a list of files, of the formats of :data:`keel.kinds.FRAME_FORMATS` or any that ASE reads.
     index
         Which frames, counted over all files, as a slice or text such as ``":100"`` or ``"::10"``; None for all.
     keys
@@ -130,7 +117,8 @@ def _file_frames(
     path: Path, keys: LabelKeys | None, require: tuple[str, ...], bad: BadFrames | None
 ) -> Iterator[Frame]:
     found, good = 0, 0
-    for pending in _pending_frames(path, keys):
+    _check_is_file(path)
+    for pending in _reader(path)(path, keys):
         found += 1
         frame = None
         try:
@@ -149,32 +137,11 @@ def _file_frames(
         raise DataError(f"none of the {found} frames can be used; the first one: {bad.reasons[-found]}")
 
 
-def _pending_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
-    _check_is_file(path)
-    suffixes = [s.lower() for s in path.suffixes]
-    kind = next((s for s in reversed(suffixes) if s not in _COMPRESSED), "")
-    if kind in (".extxyz", ".xyz") or (kind != ".json" and _begins_like_xyz(path)):
-        with opened(path) as stream:
-            yield from _xyz_frames(stream, path, keys)
-    elif kind == ".npz":
-        for record in npz_records(path):
-            yield PendingFrame(record.source, partial(frame_from_record, record, keys))
-    elif kind == ".db":
-        yield from ase_db_frames(path, keys)
-    elif kind == ".json" and not _is_ase_json(path):
-        with opened(path) as stream:
-            yield from mptrj_frames(stream, path, keys)
-    else:
-        yield from ase_frames(path, keys)
-
-
-def _xyz_frames(stream: IO[bytes], path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
-    for raw in raw_frames(stream, str(path)):
-        yield PendingFrame(raw.source, partial(_xyz_frame, raw, keys), raw.text)
-
-
-def _xyz_frame(raw: RawFrame, keys: LabelKeys | None) -> Frame:
-    return frame_from_record(raw.record(), keys)
+def _reader(path: Path) -> Callable[[Path, LabelKeys | None], Iterator[PendingFrame]]:
+    """Return the reader of a file; without a suffix that keel knows, its beginning may tell."""
+    form = format_of(path) or (XYZ if begins_like_xyz(path) else OTHERS)
+    reader: Callable[[Path, LabelKeys | None], Iterator[PendingFrame]] = imported(form.reader)
+    return reader
 
 
 def _as_text(frame: Frame | None, error: DataError) -> bytes:
@@ -194,36 +161,6 @@ def _check_is_file(path: Path) -> None:
         path.open("rb").close()
     except OSError as error:
         raise DataError(f"{path}: it cannot be read ({error.strerror})") from None
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a plain or compressed file, told apart by its first bytes; damage becomes one sentence."""
-    with open(path, "rb") as file:
-        magic = file.read(6)
-    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
-    opener = next((o for m, o in openers.items() if magic.startswith(m)), open)
-    try:
-        with opener(path, "rb") as stream:
-            yield stream
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{path}: the compressed file is damaged or cut off ({error}); fetch it again") from None
-
-
-def _begins_like_xyz(path: Path) -> bool:
-    """Whether a file of an unknown name begins with a number of atoms and a comment with Properties or Lattice."""
-    with opened(path) as stream:
-        first, second = stream.readline(1000), stream.readline(10000)
-    return first.strip().isdigit() and (b"Properties=" in second or b"Lattice=" in second)
-
-
-def _is_ase_json(path: Path) -> bool:
-    """Whether a JSON file is a database of ASE rather than MPtrj's layout."""
-    with opened(path) as stream:
-        start = stream.read(2000)
-    return any(key in start for key in (b'"unique_id"', b'"ctime"', b"__ndarray__"))
 
 
 def _required(require: Iterable[str]) -> tuple[str, ...]:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from keel.atoms.extxyz import format_frame
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.npz import write_npz
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.kinds import COMPRESSED, format_of, imported, writable
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-_OPENERS: dict[str, Callable[..., Any]] = {
-    # Without a time in it, the same frames give the same file.
-    ".gz": partial(gzip.GzipFile, mtime=0),
-    ".xz": lzma.open,
-    ".bz2": bz2.open,
-}
 
 
 def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> int:
@@ -34,8 +22,9 @@ def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> 
     Parameters
     ----------
     path
-        ``.extxyz`` or ``.xyz`` (also ``.gz``, ``.xz``, ``.bz2``; written as a stream), ``.npz`` or ``.db`` (ASE).
-        An existing file is replaced once the new one is complete.
+        Its suffix decides the format, see :data:`keel.kinds.FRAME_FORMATS`; extended XYZ is written as a stream, and
+        compressed where the name ends in ``.gz``, ``.xz`` or ``.bz2``. An existing file is replaced once the new one is
+        complete.
     frames
         Frames or ``ase.Atoms``, any iterable of them, or one.
 
@@ -75,24 +64,9 @@ def _as_frames(structures: Iterable[Frame | Atoms]) -> Iterator[Frame]:
 
 
 def _writer(path: Path) -> Callable[[Path, Iterator[Frame]], int]:
-    suffix = path.suffix.lower()
-    plain = Path(path.stem).suffix.lower() if suffix in _OPENERS else suffix
-    if plain in (".extxyz", ".xyz"):
-        return partial(_write_extxyz, opener=_OPENERS.get(suffix, open))
-    if suffix == ".npz":
-        return write_npz
-    if suffix == ".db":
-        return _write_db
-    raise DataError(f"{path}: frames are written as .extxyz, .xyz (also .gz, .xz, .bz2), .npz or .db")
-
-
-def _write_extxyz(path: Path, frames: Iterator[Frame], opener: Callable[..., Any]) -> int:
-    with opener(path, "wb") as file:
-        return sum(1 for frame in frames if file.write(format_frame(frame).encode()))
-
-
-def _write_db(path: Path, frames: Iterator[Frame]) -> int:
-    import ase.db
-
-    with ase.db.connect(str(path), type="db", use_lock_file=False) as database:
-        return sum(1 for frame in frames if database.write(frame.to_ase(), data=dict(frame.info)))
+    form = format_of(path)
+    packed = path.suffix.lower() in COMPRESSED
+    if form is None or form.writer is None or (packed and not form.compressed):
+        raise DataError(f"{path}: frames are written as {writable()}")
+    writer: Callable[[Path, Iterator[Frame]], int] = imported(form.writer)
+    return writer

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-POTENTIALS = (
-    "Potential files; folders of matgl; MACE models; import paths of ASE calculators. "
-    "The first is the baseline that others are compared with."
-)
+from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+
+SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = "Which of stability, accuracy, structure, density, clusters, exact, equilibrium; default: all."
 
 
 def assess(
-    potentials: Annotated[list[str], typer.Argument(help=POTENTIALS)],
+    potentials: Annotated[list[str], typer.Argument(help=SEVERAL)],
     data: Annotated[
         Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
     ] = None,
@@ -60,8 +59,8 @@ def assess(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     seed: Annotated[int, typer.Option(help="Fixes every random choice.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
-    arguments: Annotated[str, typer.Option(help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")] = "{}",
-    trust: Annotated[bool, typer.Option("--trust", help="Read files that run code, as those of MACE do.")] = False,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
 
@@ -72,9 +71,10 @@ def assess(
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
     from keel.config import AssessmentSettings, parse
-    from keel.workflow.assess import Material, Opening, assess, calculator_arguments
+    from keel.potentials import Opening
+    from keel.workflow.assess import Material, assess
 
-    given = calculator_arguments(arguments)
+    named = openings(potentials, arguments, trust)
     settings = {
         "probes": None if probes is None else _names(probes),
         "starts": starts,
@@ -92,11 +92,11 @@ def assess(
         "seed": seed,
     }
     page = assess(
-        [Opening(name, given, trust) for name in potentials],
+        [named[name] for name in potentials],
         Material(data, reference, crystal, dimers, tuple(_names(elements))),
         parse(AssessmentSettings, settings, "keel assess"),
         out,
-        teacher=None if beside is None else Opening(beside, trusted=trust),
+        teacher=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
     )
     typer.echo(f"page: {page}")

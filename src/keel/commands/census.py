@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keel.errors import DataError
+from keel.kinds import readable, writable
 
 if TYPE_CHECKING:
     from keel.atoms.census import Census, Range
@@ -31,13 +32,14 @@ STYLES = {"refuse": "bold red", "warn": "yellow", "note": "cyan", "set aside": "
 
 
 def census(
-    files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, npz, ASE db or any ASE format.")],
+    files: Annotated[list[Path], typer.Argument(help=f"Labelled structures: {readable()}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     skip_bad: Annotated[
         Path | None, typer.Option(help="Set frames that cannot be used aside into this file and go on.")
     ] = None,
     write_to: Annotated[
-        Path | None, typer.Option("--write", help="Write the usable frames, labels under their standard names.")
+        Path | None,
+        typer.Option("--write", help=f"Write the usable frames, labels under their standard names: {writable()}."),
     ] = None,
     require: Annotated[
         list[str] | None, typer.Option(help="A label that every frame must have: energy, forces or stress; repeatable.")

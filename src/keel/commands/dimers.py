@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+
 if TYPE_CHECKING:
     from keel.evaluation.clusters.dimers import DimerCurve
     from keel.potentials import Potential
 
 
 def dimers(
-    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
+    potential: PotentialName,
     elements: Annotated[
         str | None,
         typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
@@ -25,6 +27,8 @@ def dimers(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Draw the energy of every pair of elements against distance, and judge the curves.
 
@@ -40,9 +44,8 @@ def dimers(
     from keel.evaluation.clusters.dimers import dimers as all_dimers
     from keel.evaluation.clusters.dimers import write_curves
     from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
-    from keel.potentials.loading import load
 
-    model = load(potential)
+    model = opened(potential, arguments, trust)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
     given = {} if reference is None else dimer_curves_of(read(reference, require=("energy",)))
     curves = all_dimers(model, chosen)

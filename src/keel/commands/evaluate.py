@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.kinds import readable
+
 
 def evaluate(
-    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
-    file: Annotated[list[Path], typer.Argument(help="Labelled frames: extxyz, npz, ASE database, ...")],
+    potential: PotentialName,
+    file: Annotated[list[Path], typer.Argument(help=f"Labelled frames: {readable()}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
 
@@ -24,13 +29,12 @@ def evaluate(
 
     from keel.atoms.read import iter_frames
     from keel.potentials.accuracy import MILLI, accuracy
-    from keel.potentials.loading import load
 
-    result = accuracy(load(potential), iter_frames(file, require=()), device=device)
+    result = accuracy(opened(potential, arguments, trust), iter_frames(file, require=()), device=device)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
         return
-    table = Table(title=f"{potential.name}: {result.n_frames} frames, {result.n_atoms} atoms")
+    table = Table(title=f"{Path(potential).name}: {result.n_frames} frames, {result.n_atoms} atoms")
     for column in ("", "MAE", "RMSE", "unit", "values"):
         table.add_column(column, justify="left" if column in ("", "unit") else "right")
     rows = [("energy", result.energy, "meV/atom"), ("forces", result.forces, "meV/Å")]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from keel.kinds import KEEL_SUFFIXES
+
 
 class Format(StrEnum):
     """Formats of other programs."""
@@ -29,11 +31,14 @@ def export(
 
     Example: keel export eam.json --out silica.eam.alloy
     """
+    from keel.errors import ConfigError
     from keel.files import check_not_input
     from keel.interfaces.lammps import write_setfl
     from keel.potentials.loading import load
 
     assert form is Format.SETFL
+    if potential.suffix not in KEEL_SUFFIXES:
+        raise ConfigError(f"{potential}: export takes an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)})")
     check_not_input(out, [potential])
     loaded = load(potential)
     grid = write_setfl(loaded, out)

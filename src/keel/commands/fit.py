@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.kinds import readable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,9 +23,12 @@ MOST_ROWS = 40
 
 
 def fit(
-    files: Annotated[list[Path], typer.Argument(help="Labelled frames with forces: extxyz, npz, ASE database, ...")],
+    files: Annotated[list[Path], typer.Argument(help=f"Labelled frames with forces: {readable()}.")],
     out: Annotated[Path, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")],
     test: Annotated[Path | None, typer.Option(help="Other labelled frames, to measure the errors on.")] = None,
+    beside: Annotated[
+        str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
+    ] = None,
     cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
     zbl: Annotated[
         bool, typer.Option("--zbl", help="Put a nuclear repulsion (ZBL) under every pair, where the data end.")
@@ -32,54 +38,63 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
     skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Fit an embedded-atom potential (EAM) to energies, forces and, where present, stresses.
 
     Any number of elements. Atoms of every pair of elements repel each other at short range, whatever the data say:
     that is what a network learns from the EAM in pretraining. Errors are printed for the frames of the fit and for
-    those of --test; a force error of a third of their size is good for an EAM of an oxide or a metal. The file
-    is readable, can be edited, and runs anywhere a potential does (keel md, keel dimers, keel export).
+    those of --test; a force error of a third of their size is good for an EAM of an oxide or a metal. The energies
+    of another potential (--beside) count from its own zero. The file is readable, can be edited, and runs anywhere a
+    potential does (keel md, keel dimers, keel export).
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
     from keel.atoms.read import read
-    from keel.errors import ConfigError
-    from keel.evaluation import accuracy
     from keel.fitting import fit_eam
+    from keel.potentials.accuracy import accuracy
+    from keel.potentials.saving import check_suffix
     from keel.progress import console
 
-    if out.suffix not in (".json", ".safetensors"):
-        raise ConfigError(f"{out}: a fitted potential is written with the suffix .json or .safetensors")
+    check_suffix(out)
+    named = openings([beside], arguments, trust)
+    other = named[beside].open() if beside else None
     frames = read(files, index=index, require=(), skip_bad=skip_bad)
-    others = None if test is None else read(test, require=(), skip_bad=None)
+    parts = [frames] if test is None else [frames, read(test, require=())]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
-    errors = [result.errors] if others is None else [result.errors, accuracy(result.potential, others)]
+    errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
+    compared = [accuracy(other, part) for part in parts] if other else []
     if as_json:
-        typer.echo(json.dumps(_record(result, errors), indent=1))
+        more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
+        typer.echo(json.dumps({**_by_part(errors), **more, **_notes(result)}, indent=1))
         return
-    _show(result, errors, out)
+    columns = dict(zip(PARTS, errors, strict=False))
+    columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
+    _show(result, columns, out)
 
 
-def _record(result: EAMFit, errors: list[Accuracy]) -> dict[str, object]:
+def _by_part(errors: list[Accuracy]) -> dict[str, object]:
     """Errors on the test frames, or else on those of the fit, under the names of a summary; and each by itself."""
-    parts = {part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}
+    return {**errors[-1].to_dict(), **{part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}}
+
+
+def _notes(result: EAMFit) -> dict[str, object]:
     return {
-        **errors[-1].to_dict(),
-        **parts,
         "frames_used": result.frames_used,
         "warnings": list(result.warnings),
         "pairs_without_data": list(result.pairs_without_data),
     }
 
 
-def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
+def _show(result: EAMFit, columns: dict[str, Accuracy], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     screen = Console(highlight=False)
-    table = Table("MAE (RMSE)", *PARTS[: len(errors)], "unit")
+    table, errors = Table("MAE (RMSE)", *columns, "unit"), columns.values()
     for name, key, unit in (
         ("energy", "energy_{}_mev_per_atom", "meV/atom"),
         ("forces", "force_{}_mev_per_angstrom", "meV/Å"),
@@ -87,7 +102,7 @@ def _show(result: EAMFit, errors: list[Accuracy], out: Path) -> None:
     ):
         values = [(e.to_dict()[key.format("mae")], e.to_dict()[key.format("rmse")]) for e in errors]
         table.add_row(name, *("no labels" if m is None else f"{m:.4g} ({r:.4g})" for m, r in values), unit)
-    sizes = [1e3 * e.forces.size for e in errors]
+    sizes = [1e3 * e.forces.mean_absolute_label for e in errors]
     table.add_row("size of forces", *("no labels" if isnan(s) else f"{s:.4g}" for s in sizes), "meV/Å")
     table.add_row("frames", *(str(e.n_frames) for e in errors), "")
     screen.print(table)

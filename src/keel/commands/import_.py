@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.potential_options import Trust
+
 
 def import_(
     checkpoint: Annotated[
-        Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: the .ckpt file.")
+        Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: .ckpt; MACE: .model.")
     ],
     out: Annotated[Path, typer.Option(help="Where the network goes: .safetensors.")],
     elements: Annotated[
@@ -19,30 +21,33 @@ def import_(
     energy_unit: Annotated[
         float, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
     ] = 1.0,
+    trust: Trust = False,
 ) -> None:
-    """Turn a trained M3GNet of matgl or equivariant transformer of torchmd-net into a file of keel.
+    """Turn a trained M3GNet of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
-    looked at (keel dimers). Nothing in the checkpoint is executed: only its settings and its numbers are read.
+    looked at (keel dimers). Of matgl's and torchmd-net's files only settings and numbers are read, and nothing is
+    executed; MACE's run code when they are read, once, here, with --trust. A file of keel never does.
 
     Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
     """
     from keel.errors import ConfigError
+    from keel.potentials import Potential, open_potential
     from keel.potentials.networks.network import Network
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
-    if checkpoint.is_dir():
-        from keel.potentials.external.matgl_checkpoint import from_matgl
-
-        if elements is not None or energy_unit != 1.0:
-            raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
-        network: Network = from_matgl(checkpoint)
-    else:
+    if checkpoint.suffix == ".ckpt":
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
 
         chosen = None if elements is None else [e.strip() for e in elements.split(",")]
-        network = from_torchmdnet(checkpoint, chosen, energy_unit=energy_unit)
+        network: Potential = from_torchmdnet(checkpoint, chosen, energy_unit=energy_unit)
+    else:
+        if elements is not None or energy_unit != 1.0:
+            raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
+        network = open_potential(checkpoint, trust=trust)
+    if not isinstance(network, Network):
+        raise ConfigError(f"{checkpoint}: this holds no network but a {type(network).__name__}")
     network.save(str(out))
     weights = sum(p.numel() for p in network.parameters())
     typer.echo(f"{out}: {type(network).__name__} of {network.n_species} elements, {weights} weights")

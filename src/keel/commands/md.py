@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+
 if TYPE_CHECKING:
     from keel.dynamics import StabilityResult
 
 
 def md(
-    potential: Annotated[Path, typer.Argument(help="A potential file (.safetensors or .json).")],
+    potential: PotentialName,
     file: Annotated[Path, typer.Argument(help="Structures to start from (labels are not needed).")],
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="In K.")],
     runs: Annotated[int | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
@@ -39,6 +41,8 @@ def md(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices of this kind that share the runs.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes with so many devices each.")] = 1,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 
@@ -56,7 +60,6 @@ def md(
     from keel.dynamics import stability
     from keel.errors import ConfigError
     from keel.launch import is_first
-    from keel.potentials.loading import load
     from keel.progress import bar, without_bars
 
     if nve and pressure is not None:
@@ -71,7 +74,7 @@ def md(
     starts = read(file, index=index, require=())
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
-            load(potential),
+            opened(potential, arguments, trust),
             starts,
             temperature=temperature,
             length_fs=length_fs,

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keel.commands.potential_options import WHAT, Arguments, Trust, opened
+from keel.kinds import writable
+
 if TYPE_CHECKING:
     from keel.atoms.frame import Frame
 
 
 def perturb(
     files: Annotated[list[Path], typer.Argument(help="Parent structures, labelled or not; use training frames only.")],
-    teacher: Annotated[Path, typer.Option(help="The potential that labels the children, e.g. from keel fit.")],
-    out: Annotated[Path, typer.Option(help="Where the children go: .extxyz (also .gz, .xz), .npz or .db.")],
+    teacher: Annotated[str, typer.Option(help=f"The potential that labels the children. {WHAT}")],
+    out: Annotated[Path, typer.Option(help=f"Where the children go: {writable()}.")],
     index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Children of each parent, one in each round.")] = None,
     displacement: Annotated[
@@ -29,6 +32,8 @@ def perturb(
     force_cap: Annotated[float | None, typer.Option(help="eV/Å; children beyond are set aside; inf: none are.")] = None,
     energy_cap: Annotated[float | None, typer.Option(help="eV/atom above the parent; likewise.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Write perturbed copies of some structures with the energies, forces and stresses of a teacher.
 
@@ -44,7 +49,6 @@ def perturb(
     from keel.files import check_not_input
     from keel.perturbation import Counts, PerturbationSettings
     from keel.perturbation import perturb as children_of
-    from keel.potentials.loading import load
     from keel.progress import bar, console
 
     given = {
@@ -58,7 +62,7 @@ def perturb(
     }
     settings = parse(PerturbationSettings, {k: v for k, v in given.items() if v is not None}, "keel perturb")
     check_not_input(out, files)
-    potential = load(teacher)
+    potential = opened(teacher, arguments, trust)
     frames = read(files, index=index, require=())
     counts = Counts.zero(settings.rounds)
     with bar("perturbing", len(frames)) as advance:

@@ -17,7 +17,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only this cell, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
+        typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
     ] = None,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.

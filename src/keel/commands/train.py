@@ -8,17 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
+from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.kinds import readable
+
 
 def train(
-    files: Annotated[list[Path], typer.Argument(help="DFT-labelled structures.")],
+    files: Annotated[list[Path], typer.Argument(help=f"DFT-labelled structures: {readable()}.")],
     out: Annotated[Path, typer.Option(help="Folder for the potential, its metrics and the checkpoint.")],
-    network: Annotated[str, typer.Option(help="Class of the network: CGCNN, M3GNet, TorchMDET, ...")] = "CGCNN",
-    preset: Annotated[str | None, typer.Option(help="Size of the network: small, default or paper.")] = None,
+    network: Annotated[
+        str, typer.Option(help="Class of the network; a name that there is not is answered with all there are.")
+    ] = "CGCNN",
+    preset: Annotated[str | None, typer.Option(help="Size of the network, such as small.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
-    start: Annotated[Path | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
-    strategy: Annotated[str, typer.Option(help="vanilla, sam, pretrain, or repair of a trained network.")] = "pretrain",
+    start: Annotated[str | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
+    strategy: Annotated[str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")] = "pretrain",
     teacher: Annotated[
-        Path | None, typer.Option(help="Potential that labels perturbed structures; default: an EAM fitted to FILES.")
+        str | None,
+        typer.Option(help=f"Labels perturbed structures; default: an EAM fitted to FILES. {WHAT}"),
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
@@ -28,6 +34,8 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
+    arguments: Arguments = "{}",
+    trust: Trust = False,
 ) -> None:
     """Train a network on DFT-labelled structures; killed, it goes on from its checkpoint.
 
@@ -41,11 +49,11 @@ def train(
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
     from keel.launch import is_first
-    from keel.potentials import load
     from keel.progress import bar, console
     from keel.training import TrainingSettings
     from keel.training import train as train_network
-    from keel.training.strategies import steps_of, strategy_of
+    from keel.training.known import strategy_of
+    from keel.training.strategies import steps_of
     from keel.workflow.make import build_network, elements_of
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
@@ -54,15 +62,16 @@ def train(
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
-    described = NetworkSettings(start=str(start)) if start else NetworkSettings(architecture=network, **size)
+    new = NetworkSettings(architecture=network, **size)
+    described = NetworkSettings(start=start, trust=trust) if start else new
     if not 0 <= validation < 1:
         raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
-    chosen = strategy_of(strategy)
+    chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
+    labels = named[teacher].open() if teacher and chosen.needs_teacher else None
     frames = read(files)
     parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
-    labels = None
-    if chosen.needs_teacher:
-        labels = load(teacher) if teacher else fit_eam(parts.train).potential
+    if chosen.needs_teacher and labels is None:
+        labels = fit_eam(parts.train).potential
     model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
     with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
@@ -75,7 +84,6 @@ def train(
             settings=settings,
             seed=seed,
             folder=out,
-            fresh=start is None,
             on_step=lambda row: advance(row["taken"], total, f"{row['stage']}, loss {row['total']:.3f}"),
         )
     if not is_first():

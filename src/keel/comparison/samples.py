@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, compare_lifetimes
 from keel.comparison.statistics import Interval
 from keel.errors import DataError
-from keel.evaluation.check import Sample
+from keel.records import numbers, plain
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What was found of each structure, so that two potentials can be compared pair by pair.
+
+    Parameters
+    ----------
+    name, unit
+        Of the values, e.g. ``"time to failure"`` in ``"fs"``.
+    values
+        Shape (K,).
+    structures
+        The :func:`~keel.identity.of_geometry` of the structure of each value.
+    condition
+        Under which, e.g. ``"3000 K"``; may be empty.
+    settings
+        What else fixes the values, such as the seed of velocities and noise, JSON-compatible.
+    causes
+        Of times to failure: why each run failed, None for those that survived to their time.
+    weights
+        How much each value counts in a mean, e.g. the number of its atoms, shape (K,); None: all the same.
+    """
+
+    name: str
+    unit: str
+    values: Array
+    structures: tuple[str, ...]
+    condition: str = ""
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    causes: tuple[str | None, ...] = ()
+    weights: Array | None = None
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean."""
+        return float(np.average(self.values, weights=self.weights))
+
+    def pairs_with(self, other: Sample) -> bool:
+        """Whether value k of both is of the same structure, found in the same way."""
+
+        def found(sample: Sample) -> tuple[Any, ...]:
+            return sample.name, sample.unit, sample.structures, sample.condition, dict(sample.settings)
+
+        return found(self) == found(other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; what is not finite becomes None."""
+        content: dict[str, Any] = plain(vars(self))
+        return content
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Sample:
+        """Return the sample that :meth:`to_dict` made plain."""
+        arrays = {k: None if content[k] is None else numbers(content[k]) for k in ("values", "weights")}
+        return cls(**{**content, **arrays, **{k: tuple(content[k]) for k in ("structures", "causes")}})
 
 
 def compare_samples(base: Sample, other: Sample) -> Comparison:

@@ -16,6 +16,7 @@ from keel.dynamics.simulate import simulate
 from keel.dynamics.stability import Rung, StabilityResult, find_rung, stability
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.dynamics.trajectory_files import read_trajectories
+from keel.lazy import find_submodules
 
 __all__ = [
     "AtomsLost",
@@ -38,3 +39,5 @@ __all__ = [
     "simulate",
     "stability",
 ]
+
+find_submodules(__name__)

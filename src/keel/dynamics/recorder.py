@@ -9,8 +9,6 @@ A commit brings both to a common step, so that a kill at any moment leaves the o
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
@@ -19,7 +17,7 @@ from typing import Any
 
 import torch
 
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.dynamics.changed_file import ChangedFile, Changes
 from keel.dynamics.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from keel.dynamics.criteria import Criterion
@@ -27,8 +25,9 @@ from keel.dynamics.results import Snapshot
 from keel.dynamics.settings import MDSettings
 from keel.dynamics.trajectory_files import Recorded, appender
 from keel.errors import ConfigError, DataError, KeelError
-from keel.files import replace_file
+from keel.identity import of_potential, of_starts
 from keel.potentials.base import Potential
+from keel.records import plain, read_json, write_json
 
 LARGEST_WAIT = 64 << 20
 """Bytes of recorded states that wait in memory; more are written before the next checkpoint is due."""
@@ -127,15 +126,15 @@ class Recorder:
 
     def _claim(self, identity: dict[str, Any]) -> None:
         """Make the folder, or make sure that it belongs to the same simulation."""
-        path, told = self.folder / "settings.json", json.loads(json.dumps(identity))
+        path, told = self.folder / "settings.json", plain(identity)
         if path.is_file():
-            _refuse_others(self.folder, json.loads(path.read_text()), told)
+            _refuse_others(self.folder, read_json(path, f"delete {self.folder} and {self.path} to start anew"), told)
             for left_over in self.folder.glob(".writing-*"):
                 left_over.unlink()
         elif self.path.exists():
             raise DataError(f"{self.path}: it exists and has no checkpoints to go on from; choose another name")
         else:
-            replace_file(path, lambda temporary: temporary.write_text(json.dumps(told, indent=1)))
+            write_json(path, told)
 
     def _restore(self, changes: Changes) -> None:
         found = self.path.stat().st_size if self.path.is_file() else 0
@@ -170,35 +169,24 @@ def identity(
     """Return all that the result of a simulation depends on, by the name of the argument."""
     return {
         **asdict(settings),
-        "potential": _digest_of_potential(potential),
-        "starts": _digest_of_starts(starts),
+        "potential": of_potential(type(potential).__name__, _config_of(potential), potential.state_dict()),
+        "starts": of_starts(map(_state_of, starts)),
         "runs": list(runs),
         "criteria": [repr(c) if is_dataclass(c) else type(c).__qualname__ for c in criteria],
         **{name: str(value) for name, value in others.items()},
     }
 
 
-def _digest_of_potential(potential: Potential) -> str:
+def _state_of(start: Frame | Snapshot) -> tuple[Frame, Array | None, int]:
+    return (start.frame, start.velocities, start.step) if isinstance(start, Snapshot) else (start, None, 0)
+
+
+def _config_of(potential: Potential) -> dict[str, Any] | None:
+    """Return the configuration of a potential; None where it has none, as one around a calculator."""
     try:
-        config = json.dumps(potential.config(), sort_keys=True, default=str)
+        return potential.config()
     except KeelError:
-        config = ""
-    digest = hashlib.sha256(f"{type(potential).__name__} {config}".encode())
-    for name, tensor in potential.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _digest_of_starts(starts: Sequence[Frame | Snapshot]) -> str:
-    digest = hashlib.sha256()
-    for start in starts:
-        frame, velocities, step = (
-            (start.frame, start.velocities, start.step) if isinstance(start, Snapshot) else (start, None, 0)
-        )
-        for array in (frame.numbers, frame.positions, frame.cell, frame.pbc, velocities):
-            digest.update(b"-" if array is None else array.tobytes())
-        digest.update(f"{len(frame)} {step}".encode())
-    return digest.hexdigest()
+        return None
 
 
 def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from ase import units
 
+from keel.atoms.compression import opened
 from keel.atoms.extxyz import format_frame, raw_frames
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase, frame_from_record
-from keel.atoms.read import opened
 from keel.dynamics.changed_file import ChangedFile
 from keel.dynamics.parts import parts_to_read
 from keel.dynamics.results import Snapshot

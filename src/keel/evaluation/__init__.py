@@ -8,8 +8,9 @@ smooth and symmetries kept; of a crystal its equation of state, stiffness, vibra
 
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, compare_lifetimes, verdict
+from keel.comparison.samples import Sample
 from keel.comparison.statistics import Interval, bootstrap_interval, mean_interval, variance_components
-from keel.evaluation.check import CheckResult, Curve, Film, Metric, Sample
+from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
 from keel.evaluation.clusters.dimers import DimerCurve, dimer_curve, dimers, write_curves
@@ -34,6 +35,7 @@ from keel.evaluation.structure.density import density
 from keel.evaluation.structure.diffusion import diffusion
 from keel.evaluation.structure.pair_structure import pair_structure
 from keel.evaluation.structure.rdf import RDF, rdf, rdf_error, rdf_error_percent
+from keel.lazy import find_submodules
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 
 __all__ = [
@@ -93,3 +95,5 @@ __all__ = [
     "verdict",
     "write_curves",
 ]
+
+find_submodules(__name__)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.evaluation.check import CheckResult, Metric, Sample, digest
+from keel.comparison.samples import Sample
+from keel.evaluation.check import CheckResult, Metric
+from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
 from keel.potentials.base import Potential
 
@@ -52,7 +54,7 @@ def _forces(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:
     sizes = np.array([len(f) for f in known])
     of_atoms = np.abs(found.forces.prediction - found.forces.reference).mean(axis=1)
     sums = np.add.reduceat(of_atoms, np.cumsum(sizes) - sizes)
-    digests = tuple(map(digest, known))
+    digests = tuple(map(of_geometry, known))
     return [Sample(FORCES, "meV/angstrom", MILLI * sums / sizes, digests, weights=sizes.astype(np.float64))]
 
 
@@ -61,4 +63,4 @@ def _energies(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:
     if not known:
         return []
     of_frames = np.abs(found.energy.prediction - found.energy.reference)
-    return [Sample(ENERGY, "meV/atom", MILLI * of_frames, tuple(map(digest, known)))]
+    return [Sample(ENERGY, "meV/atom", MILLI * of_frames, tuple(map(of_geometry, known)))]

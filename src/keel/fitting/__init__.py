@@ -2,5 +2,8 @@
 
 from keel.fitting.eam import EAMFit, fit_eam
 from keel.fitting.offsets import fit_offsets
+from keel.lazy import find_submodules
 
 __all__ = ["EAMFit", "fit_eam", "fit_offsets"]
+
+find_submodules(__name__)

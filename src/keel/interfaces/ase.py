@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from keel.atoms.verlet import VerletList
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
-from keel.potentials.loading import load
+from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
 
 
@@ -29,7 +30,7 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     Parameters
     ----------
     potential
-        A potential, or the path of a file that :meth:`keel.Potential.save` wrote.
+        A potential, or the name of one, see :func:`keel.open_potential`.
     device
         ``"cpu"``, ``"cuda"``, ...; None keeps the potential's.
     dtype
@@ -39,15 +40,17 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         Run networks compiled: worth it from about 500,000 atoms times steps.
     skin
         Of the neighbour list in angstrom: larger is rebuilt less often, and filtered longer at every call.
+    arguments, trust
+        How a potential that is named is opened, see :func:`keel.open_potential`.
 
     Raises
     ------
     DataError
         If the file is no potential, or the atoms hold an element that the potential does not know.
     ConfigError
-        If dtype or device cannot be used.
+        If dtype or device cannot be used, or what is named cannot be opened so.
     PropertyNotImplementedError
-        If the stress is asked for and the cell is not periodic in three directions.
+        If the stress is asked for and the cell is not periodic in three directions, or the potential has none.
 
     Examples
     --------
@@ -69,11 +72,13 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         *,
         compile: bool = False,
         skin: float = 0.5,
+        arguments: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
         super().__init__()
         keep_freed_memory()
         if not isinstance(potential, Potential):
-            potential = load(potential)
+            potential = open_potential(potential, arguments, trust=trust)
         self.potential = converted(potential, dtype, device)
         self.compile, self.skin = compile, skin
         self._list: VerletList | None = None
@@ -104,8 +109,12 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
             "energies": prediction.atomic_energies.cpu().numpy(),
             "forces": prediction.forces.double().cpu().numpy(),
         }
-        if periodic:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(prediction.stress[0].double().cpu().numpy())
+        stress = prediction.stress[0].double().cpu().numpy()
+        # A calculator of ASE may have none; a number that is none beside a good energy says so.
+        if periodic and not (np.isnan(stress).all() and np.isfinite(energy)):
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        elif "stress" in (properties or ()):
+            raise PropertyNotImplementedError("this potential has no stress")
 
     def _neighbours(self, atoms: Atoms) -> VerletList:
         """Return the list of these atoms; a new one when anything but their positions has changed."""

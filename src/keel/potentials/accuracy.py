@@ -34,7 +34,7 @@ class Parity:
         return float(np.abs(self.prediction - self.reference).mean()) if self.reference.size else float("nan")
 
     @property
-    def size(self) -> float:
+    def mean_absolute_label(self) -> float:
         """Mean |reference|, the MAE of predicting zero; NaN without labels."""
         return float(np.abs(self.reference).mean()) if self.reference.size else float("nan")
 

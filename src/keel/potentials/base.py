@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
+from keel.potentials.registry import enter
 from keel.potentials.saving import save
 
 MAX_ATOMIC_NUMBER = 118
@@ -70,14 +71,18 @@ class Potential(nn.Module, ABC):
     """True if it can run compiled; see :func:`keel.potentials.compiling.compiled.compiling`."""
     compiled: bool = False
     """Whether it runs compiled at present."""
+    trained: bool = False
+    """Whether its weights come from a training, here or before it was saved: further training goes on from them."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
+    """Every class that has been defined, by its name; the one list of potentials that all others ask."""
 
     energy_offsets: Tensor
     species_index: Tensor
+    _precision: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Potential.registry[cls.__name__] = cls
+        enter(cls, Potential.registry)
 
     def __init__(self, cutoff: float, elements: Iterable[int] | None = None) -> None:
         super().__init__()
@@ -89,6 +94,8 @@ class Potential(nn.Module, ABC):
             species[list(self.elements)] = torch.arange(len(self.elements))
         self.register_buffer("species_index", species, persistent=False)
         self.register_buffer("energy_offsets", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
+        # Follows `.to(dtype)`, so that a potential whose parameters are plain numbers has a dtype too.
+        self.register_buffer("_precision", torch.zeros(()), persistent=False)
 
     @abstractmethod
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
@@ -199,11 +206,11 @@ class Potential(nn.Module, ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point dtype of the parameters."""
+        """Floating-point dtype of the parameters; of a potential without tensors the one it was last cast to."""
         for name, tensor in chain(self.named_parameters(), self.named_buffers()):
-            if tensor.is_floating_point() and not name.endswith("energy_offsets"):
+            if tensor.is_floating_point() and not name.endswith(("energy_offsets", "_precision")):
                 return tensor.dtype
-        return torch.get_default_dtype()
+        return self._precision.dtype
 
     @property
     def device(self) -> torch.device:

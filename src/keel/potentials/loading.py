@@ -1,4 +1,7 @@
-"""Reading potential files; :mod:`keel.potentials.saving` writes them. Nothing is ever unpickled."""
+"""Reading keel's own files of potentials, which never run code; :mod:`keel.potentials.saving` writes them.
+
+Files of other packages come in by :func:`keel.open_potential`.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,7 @@ def load(path: str | Path) -> Potential:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
+    potential.trained = True
     return potential.eval()
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.kinds import KEEL_SUFFIXES
 
 FORMAT_VERSION = 1
 
@@ -51,16 +52,21 @@ def save(potential: Saved, path: str | Path) -> None:
         If the suffix is another, or a network is to be written as JSON.
     """
     path = Path(path)
+    check_suffix(path)
     if path.suffix == ".safetensors":
         metadata = {"keel": json.dumps(description(potential))}
         tensors = {k: v.detach().cpu().contiguous() for k, v in potential.state_dict().items()}
         replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
-    elif path.suffix == ".json":
+    else:
         if not potential.closed_form:
             raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
         # All offsets together: those of the members of a sum are not part of its configuration.
         offsets = {z: e for z, e in enumerate(potential.offsets().tolist()) if e != 0}
         text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
         replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
-    else:
-        raise DataError(f"{path}: save a potential with the suffix .safetensors or .json")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise a DataError if no potential can be written to a file of this name."""
+    if path.suffix not in KEEL_SUFFIXES:
+        raise DataError(f"{path}: save a potential with the suffix {' or '.join(KEEL_SUFFIXES)}")

@@ -15,9 +15,7 @@ from keel.comparison.paired import Comparison, compare_forces, compare_lifetimes
 from keel.comparison.paired import verdict as in_words
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.results.run import Record
-
-BASELINE = "vanilla"
-METHOD = "pretrain"
+from keel.training.known import BASELINE, METHOD, subject_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,21 +193,6 @@ def _not_compared(base: StrategyResult, other: StrategyResult) -> str:
     if (forces := _forces(first, second)) is not None:
         text += "; " + force_verdict(compare_forces(*forces), float(forces[0].mean()))
     return text
-
-
-def subject_of(strategy: str) -> str:
-    """Return a strategy as the subject of a sentence, which it does not begin."""
-    names = {
-        "vanilla": "vanilla training",
-        "sam": "SAM training",
-        "pretrain": "pretraining",
-        "pretrain-only": "pretraining without replay",
-        "pretrain-forces": "pretraining on forces",
-        "repair": "repair",
-        "zbl-delta": "a nuclear core",
-        "eam-delta": "the EAM as a base",
-    }
-    return names.get(strategy, f"“{strategy}”")
 
 
 def median_text(result: StrategyResult) -> str:

@@ -1,18 +1,33 @@
-"""What an assessment is: the results of all probes on one potential, and what must be known to judge them."""
+"""What an assessment is and leaves on disk: the results of all probes on one potential, and what judges them.
+
+A group of probes leaves its results in a folder; an assessment is put together from such folders, and written as JSON
+and CSV beside its page.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Self
 
-from keel.evaluation.check import CheckResult, Outcome
+from keel.atoms.elements import symbol
+from keel.atoms.read import read
+from keel.atoms.write import write
+from keel.errors import DataError
+from keel.evaluation.check import CheckResult, Film, Outcome
+from keel.formats import Format
+from keel.identity import of_file
 from keel.potentials.base import Potential
-from keel.reporting.page.wording import listed
+from keel.records import plain, read_json, read_object, write_csv, write_json
+from keel.wording import listed
 
+ASSESSMENT = Format("assessment")
+"""Covers the folders of groups, where the number stands in ``description.json``, and ``assessment.json``."""
+REMEDY = "assess the potential again"
+METRICS = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", "passed")
 Texts = Mapping[str, str]
 
 
@@ -27,7 +42,7 @@ class Assessment:
     results
         Of each probe, in the order of the page.
     description
-        What it is, by term; see :func:`described`.
+        What it is, by term.
     structures
         What it was probed on, by term.
     versions
@@ -94,8 +109,6 @@ def unique(names: Iterable[str]) -> list[str]:
 
 def described(potential: Potential, file: str | Path | None = None) -> dict[str, str]:
     """Return what a potential is, in words for :class:`Assessment`; with the hash of its file, where it has one."""
-    from keel.atoms.elements import symbol
-
     parameters = sum(p.numel() for p in potential.parameters())
     elements = potential.elements
     words = {
@@ -107,5 +120,117 @@ def described(potential: Potential, file: str | Path | None = None) -> dict[str,
     }
     if file is not None:
         words["File"] = Path(file).name
-        words["SHA-256"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        words["SHA-256"] = of_file(Path(file))
     return words
+
+
+@dataclass(frozen=True, eq=False)
+class GroupResults:
+    """What a group of probes found out: results, and in words, by term, what was judged and on what."""
+
+    results: Sequence[CheckResult]
+    potential: Texts
+    structures: Texts
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder: JSON, and each film as extended XYZ beside it."""
+        content = []
+        for k, result in enumerate(self.results):
+            films = []
+            for m, film in enumerate(result.films):
+                file = f"film-{k}-{m}.extxyz"
+                write(folder / file, film.frames)
+                films.append({"name": film.name, "times": film.times, "file": file})
+            content.append({**result.to_dict(), "films": films})
+        write_json(folder / "results.json", content)
+        write_json(
+            folder / "description.json",
+            {**ASSESSMENT.stamp, "potential": dict(self.potential), "structures": dict(self.structures)},
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left; DataError if a file is absent or damaged."""
+        path = folder / "description.json"
+        words = ASSESSMENT.upgraded(read_object(path, ("potential", "structures"), REMEDY), path)
+        results = [_result(folder, content) for content in read_json(folder / "results.json", REMEDY)]
+        return cls(results, words["potential"], words["structures"])
+
+
+def _result(folder: Path, content: Mapping[str, Any]) -> CheckResult:
+    films = [Film(f["name"], tuple(read(folder / f["file"], require=())), tuple(f["times"])) for f in content["films"]]
+    return CheckResult.from_dict(dict(content), films)
+
+
+def write_assessments(
+    assessments: Sequence[Assessment], path: Path, version: str, comparisons: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write all but the films as JSON, with comparisons with the first potential, and every metric as CSV beside it.
+
+    Parameters
+    ----------
+    assessments
+        At least one.
+    path
+        Of the JSON file.
+    version
+        Of keel.
+    comparisons
+        Plain data.
+    """
+    content = {
+        **ASSESSMENT.stamp,
+        "keel": version,
+        "assessments": [_plain(a) for a in assessments],
+        "comparisons": list(comparisons),
+    }
+    write_json(path, content, compact=True)
+    write_csv(path.with_suffix(".csv"), METRICS, (row for a in assessments for row in _metrics(a)), digits=10)
+
+
+def read_assessments(path: str | Path) -> list[Assessment]:
+    """Read the assessments that :func:`write_assessments` wrote, e.g. of several potentials; films are not there.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, or not of this kind.
+    """
+    content = ASSESSMENT.upgraded(read_object(Path(path), ("assessments",), REMEDY), path)
+    try:
+        return [_assessment(entry) for entry in content["assessments"]]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is no readable assessment ({why}); {REMEDY}") from None
+
+
+def _plain(assessment: Assessment) -> dict[str, Any]:
+    return {
+        "potential": assessment.potential,
+        "verdict": assessment.verdict,
+        "description": dict(assessment.description),
+        "structures": dict(assessment.structures),
+        "versions": dict(assessment.versions),
+        "wall_seconds": assessment.wall_seconds,
+        "results": [result.to_dict() for result in assessment.results],
+    }
+
+
+def _assessment(entry: Mapping[str, Any]) -> Assessment:
+    return Assessment(
+        potential=str(entry["potential"]),
+        results=tuple(map(CheckResult.from_dict, entry["results"])),
+        description=dict(entry["description"]),
+        structures=dict(entry["structures"]),
+        versions=dict(entry["versions"]),
+        wall_seconds=entry["wall_seconds"],
+    )
+
+
+def _metrics(assessment: Assessment) -> list[tuple[object, ...]]:
+    """Return a row for each metric; an empty cell is a value that was not found, or no limit."""
+    return [
+        (assessment.potential, result.name, result.outcome, m.name, plain(m.value), m.unit, m.limit, m.passed)
+        for result in assessment.results
+        for m in result.metrics
+    ]

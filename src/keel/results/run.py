@@ -1,26 +1,93 @@
-"""A run folder in memory: what `keel run` found, as frozen objects that figures and tables read."""
+"""A run folder: what `keel run` found, as frozen objects that are written by the run and read by figures and tables.
+
+``results.json`` is the index: it names the folders of the tasks. ``summary.json`` has a row for each trial.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-
-from keel.atoms.frame import Array, Frame
+from keel.atoms.frame import Frame
 from keel.errors import DataError
-from keel.results.reading import REMEDY, checked, read_columns, read_frames, read_groups, read_json, read_text
+from keel.formats import Format
+from keel.potentials.accuracy import Parity
+from keel.records import checked, read_json, read_object, read_text, write_json
+from keel.results.made import REMEDY, DataDescription, RungChoice, Teacher, TrainingCurve
+from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, StabilityRuns
+
+RUN = Format("run folder")
+"""Covers every file of a run folder; the number stands in ``results.json``."""
+TASKS = ("train", "accuracy", "stability", "rdf", "dimers")
+"""Of a trial, in this order."""
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class TrialFolders:
+    """Where the tasks of a trial left their results, from the run folder; None for one that was not done."""
+
+    network: str
+    strategy: str
+    seed: int
+    train: str | None = None
+    accuracy: str | None = None
+    stability: str | None = None
+    rdf: str | None = None
+    dimers: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells trials apart."""
+        return self.network, self.strategy, self.seed
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """The content of ``results.json``: folders of tasks, from the run folder."""
+
+    name: str
+    description: str
+    data: str | None
+    teacher: str | None
+    rungs: Mapping[str, str]
+    cells: Sequence[TrialFolders]
+
+    def write(self, root: Path) -> None:
+        """Leave it in a run folder."""
+        write_json(root / "results.json", {**RUN.stamp, **asdict(self)})
+
+    @classmethod
+    def read(cls, root: Path) -> RunIndex:
+        """Read what :meth:`write` left; DataError if it is absent or damaged."""
+        path = root / "results.json"
+        if not path.is_file():
+            raise DataError(f"{root} is not a finished run: it has no results.json; finish it with `keel run`")
+        content = RUN.upgraded(read_object(path, ("name", "cells"), REMEDY), path)
+        if not isinstance(content["cells"], list):
+            raise DataError(f"{path}: cells must be a list; {REMEDY}")
+        known, where = [f.name for f in fields(TrialFolders)], f"{path}, a cell"
+        entries = [checked(entry, ("network", "strategy", "seed"), where, REMEDY) for entry in content["cells"]]
+        return cls(
+            name=str(content["name"]),
+            description=str(content.get("description") or ""),
+            data=content.get("data") or None,
+            teacher=content.get("teacher") or None,
+            rungs={name: folder for name, folder in (content.get("rungs") or {}).items() if folder},
+            cells=[TrialFolders(**{k: v for k, v in entry.items() if k in known}) for entry in entries],
+        )
 
 
 @dataclass(frozen=True)
 class Record:
-    """One network x strategy x seed of ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
+    """One trial in ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
 
-    ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own stages, evaluation included.
-    ``close_contacts_per_1000_atoms``: see :mod:`keel.evaluation.stability.contacts`. ``sources`` names the structure
-    from which each run started; empty where that is not known.
+    ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own tasks, evaluation included.
+    ``close_contacts_per_1000_atoms``: see :func:`keel.evaluation.close_contacts`. ``sources``, which the summary does
+    not tell, names the structure from which each run started; empty where that is not known.
     """
 
     system: str
@@ -46,82 +113,49 @@ class Record:
     close_contacts_per_1000_atoms: float | None = None
     sources: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """The teacher's dimer of one pair: energies in eV and the dimensionless density against r in angstrom."""
-
-    r: Array
-    total: Array
-    morse: Array
-    embedding: Array
-    density: Array
-    core: Array
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells trials apart."""
+        return self.network, self.strategy, self.seed
 
 
 @dataclass(frozen=True, eq=False)
-class Dimer:
-    """A dimer curve: energy in eV and force in eV/angstrom against r in angstrom."""
-
-    r: Array
-    energy: Array
-    force: Array
-
-
-@dataclass(frozen=True, eq=False)
-class RadialDistribution:
-    """g(r) of one pair of elements, reference (DFT) and simulation, against r in angstrom."""
-
-    r: Array
-    reference: Array
-    simulation: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """One value for each optimiser step; NaN where there was no validation. ``step`` runs through all stages."""
-
-    step: Array
-    total: Array
-    validation: Array
-    validation_force_mae: Array
-    pretrain_steps: int
-
-
-@dataclass(frozen=True, eq=False)
-class Parity:
-    """Predictions against reference labels of one quantity, in the units of the labels."""
-
-    reference: Array
-    prediction: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Teacher:
-    """The fitted EAM: what the fit reported, and its dimer curves by pair."""
-
-    fit: Mapping[str, Any]
-    decomposition: Mapping[str, Decomposition]
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """All that is known of one network x strategy x seed; a stage that did not run is None.
-
-    ``failures`` are the frames before the failure of each MD run that failed; the runs themselves are in the record.
-    """
+class TrialResults:
+    """All that is known of one network trained with one strategy from one seed; a task that was not done is None."""
 
     network: str
     strategy: str
     seed: int
-    training: Training | None
-    accuracy: Mapping[str, Any] | None
-    parity: Mapping[str, Parity]
-    failures: tuple[Frame, ...]
-    rdf: Mapping[str, RadialDistribution] | None
-    rdf_details: Mapping[str, Any]
-    dimers: Mapping[str, Dimer] | None
-    dimer_metrics: Mapping[str, Mapping[str, Any]]
+    training: TrainingCurve | None = None
+    accuracy: Errors | None = None
+    stability: StabilityRuns | None = None
+    rdf: RadialDistributions | None = None
+    dimers: Dimers | None = None
+
+    @property
+    def parity(self) -> Mapping[str, Parity]:
+        """Predictions beside labels, by quantity."""
+        return self.accuracy.parity if self.accuracy else {}
+
+    @property
+    def rdf_curves(self) -> Mapping[str, RadialDistribution]:
+        """g(r) by pair."""
+        return self.rdf.curves if self.rdf else {}
+
+    @property
+    def dimer_curves(self) -> Mapping[str, Dimer]:
+        """Dimer curves by pair."""
+        return self.dimers.curves if self.dimers else {}
+
+    @property
+    def dimer_metrics(self) -> Mapping[str, Mapping[str, float | None]]:
+        """Metrics of dimer curves by pair."""
+        return self.dimers.metrics if self.dimers else {}
+
+    @property
+    def failures(self) -> Sequence[Frame]:
+        """The frames before the failure of each MD run that failed."""
+        return self.stability.failures if self.stability else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +169,8 @@ class RunResults:
     census: Mapping[str, Any]
     split: Mapping[str, Any]
     teacher: Teacher | None
-    rungs: Mapping[str, Mapping[str, Any]]
-    cells: tuple[Cell, ...]
+    rungs: Mapping[str, RungChoice]
+    trials: tuple[TrialResults, ...]
     versions: Mapping[str, Any]
     configuration: str
 
@@ -145,16 +179,19 @@ class RunResults:
         """Names of the networks in the order of the run."""
         return tuple(dict.fromkeys(record.network for record in self.records))
 
-    def cells_of(self, network: str, strategy: str | None = None) -> tuple[Cell, ...]:
-        """Return the cells of a network, and of one strategy where it is given."""
-        return tuple(c for c in self.cells if c.network == network and strategy in (None, c.strategy))
+    def trials_of(self, network: str, strategy: str | None = None) -> tuple[TrialResults, ...]:
+        """Return the trials of a network, and of one strategy where it is given."""
+        return tuple(t for t in self.trials if t.network == network and strategy in (None, t.strategy))
 
 
-def by_strategy(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """Return the cells of each strategy, in order of appearance."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.strategy, []).append(cell)
+Trials = Sequence[TrialResults]
+
+
+def by_strategy(trials: Iterable[TrialResults]) -> dict[str, list[TrialResults]]:
+    """Return the trials of each strategy, in order of appearance."""
+    groups: dict[str, list[TrialResults]] = {}
+    for trial in trials:
+        groups.setdefault(trial.strategy, []).append(trial)
     return groups
 
 
@@ -166,34 +203,32 @@ def load_results(folder: str | Path) -> RunResults:
     DataError
         If the folder is none of a run, or a file that its index names is absent or damaged.
     """
-    folder = Path(folder)
-    if not (folder / "results.json").is_file():
-        raise DataError(f"{folder} is not a finished run: it has no results.json; finish it with `keel run`")
-    index = read_json(folder / "results.json", ("name", "cells"))
-    if not isinstance(index["cells"], list):
-        raise DataError(f"{folder / 'results.json'}: cells must be a list; {REMEDY}")
-    data = folder / index["data"] if index.get("data") else None
+    root = Path(folder)
+    index = RunIndex.read(root)
+    data = DataDescription.read(root / index.data) if index.data else None
+    trials = tuple(_trial(root, entry) for entry in index.cells)
     return RunResults(
-        folder=folder,
-        name=str(index["name"]),
-        description=str(index.get("description") or ""),
-        records=_with_sources(read_records(folder / "summary.json"), folder, index["cells"]),
-        census=read_json(data / "census.json", ("frames",)) if data else {},
-        split=read_json(data / "split.json", ("train", "test")) if data else {},
-        teacher=_teacher(folder / index["teacher"]) if index.get("teacher") else None,
-        rungs={
-            name: read_json(folder / path / "rung.json", ("temperature_k",))
-            for name, path in (index.get("rungs") or {}).items()
-            if path
-        },
-        cells=tuple(_cell(folder, entry) for entry in index["cells"]),
-        versions=read_json(folder / "versions.json", ("keel",)),
-        configuration=read_text(folder / "config.yaml"),
+        folder=root,
+        name=index.name,
+        description=index.description,
+        records=_with_sources(read_records(root / "summary.json"), trials, root),
+        census=data.census if data else {},
+        split=data.split if data else {},
+        teacher=Teacher.read(root / index.teacher) if index.teacher else None,
+        rungs={name: RungChoice.read(root / path) for name, path in index.rungs.items()},
+        trials=trials,
+        versions=read_object(root / "versions.json", ("keel",), REMEDY),
+        configuration=read_text(root / "config.yaml", REMEDY),
     )
 
 
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write the ``summary.json`` of a run."""
+    write_json(path, [{k: v for k, v in asdict(record).items() if k != "sources"} for record in records])
+
+
 def read_records(path: str | Path) -> tuple[Record, ...]:
-    """Read the ``summary.json`` of a run; it does not tell from where MD runs started.
+    """Read what :func:`write_records` left; it does not tell from where MD runs started.
 
     Raises
     ------
@@ -201,11 +236,11 @@ def read_records(path: str | Path) -> tuple[Record, ...]:
         If it is absent or damaged.
     """
     path = Path(path)
-    content = read_json(path)
+    content = read_json(path, REMEDY)
     names = [f.name for f in fields(Record) if f.default is MISSING]
     if not isinstance(content, list) or not content:
         raise DataError(f"{path} holds no list of records; {REMEDY}")
-    entries = [checked(entry, names, f"{path}, record {number}") for number, entry in enumerate(content)]
+    entries = [checked(entry, names, f"{path}, record {number}", REMEDY) for number, entry in enumerate(content)]
     known = {f.name for f in fields(Record)}
     return tuple(_record({name: entry[name] for name in entry if name in known}, path) for entry in entries)
 
@@ -218,71 +253,30 @@ def _record(entry: dict[str, Any], path: Path) -> Record:
     return Record(**{**entry, "time_to_failure_fs": tuple(times), "failure_cause": tuple(causes)})
 
 
-def _with_sources(records: Sequence[Record], root: Path, cells: Sequence[Any]) -> tuple[Record, ...]:
+def _with_sources(records: Sequence[Record], trials: Sequence[TrialResults], root: Path) -> tuple[Record, ...]:
     """Return the records with what the folders of their MD runs tell of the starts."""
-    files = {
-        tuple(cell.get(key) for key in ("network", "strategy", "seed")): root / cell["stability"] / "stability.json"
-        for cell in cells
-        if isinstance(cell, dict) and cell.get("stability")
-    }
-    paths = [files.get((record.network, record.strategy, record.seed)) for record in records]
-    return tuple(r if p is None else _with_starts(r, p) for r, p in zip(records, paths, strict=True))
+    runs = {(t.network, t.strategy, t.seed): t.stability for t in trials}
+    found = []
+    for record in records:
+        stability = runs.get(record.key)
+        sources = tuple(stability.sources) if stability else ()
+        if len(sources) not in (0, len(record.time_to_failure_fs)):
+            raise DataError(f"{root}: sources must name the start of each of the runs in summary.json; {REMEDY}")
+        found.append(replace(record, sources=sources))
+    return tuple(found)
 
 
-def _with_starts(record: Record, path: Path) -> Record:
-    sources = checked(read_json(path), (), str(path)).get("sources") or []
-    if not isinstance(sources, list) or len(sources) not in (0, len(record.time_to_failure_fs)):
-        raise DataError(f"{path}: sources must name the start of each of the runs in summary.json; {REMEDY}")
-    return replace(record, sources=tuple(map(str, sources)))
+def _trial(root: Path, folders: TrialFolders) -> TrialResults:
+    def read(task: str | None, reader: Callable[[Path], Part]) -> Part | None:
+        return reader(root / task) if task else None
 
-
-def _teacher(folder: Path) -> Teacher:
-    curves = read_groups(folder / "decomposition.csv", "pair", [f.name for f in fields(Decomposition)])
-    return Teacher(
-        fit=read_json(folder / "fit.json", ("train",)),
-        decomposition={pair: Decomposition(**columns) for pair, columns in curves.items()},
+    return TrialResults(
+        network=str(folders.network),
+        strategy=str(folders.strategy),
+        seed=int(folders.seed),
+        training=read(folders.train, TrainingCurve.read),
+        accuracy=read(folders.accuracy, Errors.read),
+        stability=read(folders.stability, StabilityRuns.read),
+        rdf=read(folders.rdf, RadialDistributions.read),
+        dimers=read(folders.dimers, Dimers.read),
     )
-
-
-def _cell(root: Path, entry: Any) -> Cell:
-    entry = checked(entry, ("network", "strategy", "seed"), f"{root / 'results.json'}, a cell")
-    stages = ("train", "accuracy", "stability", "rdf", "dimers")
-    folders: dict[str, Path] = {stage: root / entry[stage] for stage in stages if entry.get(stage)}
-    train, accuracy, stability, rdf, dimers = (folders.get(stage) for stage in stages)
-    return Cell(
-        network=str(entry["network"]),
-        strategy=str(entry["strategy"]),
-        seed=int(entry["seed"]),
-        training=_training(train / "metrics.csv") if train else None,
-        accuracy=read_json(accuracy / "accuracy.json", ("force_mae_mev_per_angstrom",)) if accuracy else None,
-        parity=_parity(accuracy / "parity.csv") if accuracy else {},
-        failures=read_frames(stability / "failures.extxyz") if stability else (),
-        rdf=_rdf(rdf / "rdf.csv") if rdf else None,
-        rdf_details=read_json(rdf / "rdf.json", ("errors",)) if rdf else {},
-        dimers=_dimers(dimers / "dimers.csv") if dimers else None,
-        dimer_metrics=checked(read_json(dimers / "dimers.json"), (), str(dimers / "dimers.json")) if dimers else {},
-    )
-
-
-def _training(path: Path) -> Training:
-    names = ("step", "total", "validation", "validation_force_mae")
-    (stages,), columns = read_columns(path, ["stage"], names)
-    pretraining = np.array([stage == "pretrain" for stage in stages], dtype=bool)
-    pretrain_steps = int(columns["step"][pretraining].max(initial=0))
-    # Each stage counts its own steps from 1.
-    step = np.where(pretraining, columns["step"], columns["step"] + pretrain_steps)
-    return Training(**{**columns, "step": step}, pretrain_steps=pretrain_steps)
-
-
-def _parity(path: Path) -> dict[str, Parity]:
-    groups = read_groups(path, "quantity", ["reference", "prediction"])
-    return {name: Parity(**columns) for name, columns in groups.items()}
-
-
-def _rdf(path: Path) -> dict[str, RadialDistribution]:
-    groups = read_groups(path, "pair", ["r", "reference", "simulation"])
-    return {pair: RadialDistribution(**columns) for pair, columns in groups.items()}
-
-
-def _dimers(path: Path) -> dict[str, Dimer]:
-    return {pair: Dimer(**columns) for pair, columns in read_groups(path, "pair", ["r", "energy", "force"]).items()}

@@ -6,37 +6,54 @@ same as a pytest class (it needs pytest).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection
+from contextlib import nullcontext
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from keel.lazy import submodule
 from keel.potentials.base import Potential
+from keel.progress import bar
 from keel.testing.checks import DERIVATIVES, INVARIANCES
-from keel.testing.rules import RULES, trial_elements
+from keel.testing.modes import MODES, in_each_mode
+from keel.testing.rules import RULES
 from keel.testing.structures import STRUCTURES, trial_frames
+from keel.testing.trials import TRIALS, applies, attempt, cast, known
 
 if TYPE_CHECKING:
     from keel.testing.contract import PotentialContract as PotentialContract
 
-__all__ = ["DERIVATIVES", "INVARIANCES", "RULES", "STRUCTURES", "PotentialContract", "check_potential", "trial_frames"]
+__all__ = [
+    "DERIVATIVES",
+    "INVARIANCES",
+    "MODES",
+    "RULES",
+    "STRUCTURES",
+    "PotentialContract",
+    "check_potential",
+    "trial_frames",
+]
 
 
-def check_potential(potential: Potential, exempt: Collection[str] = ()) -> None:
-    """Try a potential on every check, structure and dtype.
+def check_potential(potential: Potential, exempt: Collection[str] = (), *, silent: bool = False) -> None:
+    """Try a potential on every check, structure and dtype; a network with two modes in both.
 
     Parameters
     ----------
     potential
         Is not changed.
     exempt
-        Names of checks and rules that do not apply, e.g. ``["smooth_cutoff"]``.
+        Names of checks and rules that do not apply, e.g. ``["smooth_cutoff"]``, or of the mode that is not to be tried
+        besides the potential's own, e.g. ``["reference"]``. Of a reference mode smoothness is not asked anyway.
+    silent
+        Show no bar; there is one on a terminal only.
 
     Raises
     ------
     AssertionError
-        Naming the first check that fails, the structure, and by how much.
+        One sentence that names the first check that fails, the structure, by how much, and the usual cause.
+    ConfigError
+        If ``exempt`` names nothing that there is.
 
     Examples
     --------
@@ -44,18 +61,18 @@ def check_potential(potential: Potential, exempt: Collection[str] = ()) -> None:
     >>> from keel.testing import check_potential
     >>> check_potential(keel.LennardJones(epsilon=0.1, sigma=1.5, cutoff=4.0))
     """
-    trials = [(checks, dtype) for checks in (INVARIANCES,) for dtype in (torch.float32, torch.float64)]
-    for checks, dtype in [*trials, (DERIVATIVES, torch.float64)]:
-        cast = copy.deepcopy(potential).to(dtype)
-        for name, check in checks.items():
-            for structure in STRUCTURES if name not in exempt else ():
-                try:
-                    check(cast, trial_frames(structure, trial_elements(cast), cast.cutoff))
-                except AssertionError as error:
-                    raise AssertionError(f"{name} ({structure}, {dtype}): {error}") from None
-    for name, rule in RULES.items():
-        if name not in exempt:
-            rule(potential)
+    exempt = known(exempt)
+    variants = in_each_mode(potential, without=exempt)
+    trials = [(mode, trial) for mode in variants for trial in TRIALS if applies(trial, mode, exempt)]
+    in_dtype = cache(lambda mode, dtype: cast(variants[mode], dtype))
+    with nullcontext(_nothing) if silent else bar(f"testing {type(potential).__name__}") as advance:
+        for done, (mode, trial) in enumerate(trials):
+            advance(done, len(trials), f"{trial}{mode and f', {mode} mode'}")
+            attempt(trial, in_dtype(mode, trial.dtype), mode)
+
+
+def _nothing(done: int, total: int, remark: str = "") -> None:
+    """Show nothing."""
 
 
 def __getattr__(name: str) -> Any:
@@ -63,4 +80,4 @@ def __getattr__(name: str) -> Any:
         from keel.testing.contract import PotentialContract
 
         return PotentialContract
-    raise AttributeError(f"module 'keel.testing' has no attribute {name!r}")
+    return submodule(__name__, name)

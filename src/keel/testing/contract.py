@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
 import pytest
-import torch
 
 from keel.potentials.base import Potential
 from keel.testing.checks import DERIVATIVES, INVARIANCES
-from keel.testing.rules import RULES, trial_elements
-from keel.testing.structures import STRUCTURES, trial_frames
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+from keel.testing.modes import in_each_mode
+from keel.testing.rules import RULES
+from keel.testing.structures import STRUCTURES
+from keel.testing.trials import DTYPES, Trial, applies, attempt, cast, known
 
 
 class PotentialContract:
-    """Tests that every potential must pass; inherit it and give one fixture.
+    """Tests that every potential must pass; inherit it and give one fixture. A network with two modes must in both.
 
-    ``exempt`` names rules that do not apply, e.g. ``{"smooth_cutoff"}`` for an architecture that is cut off abruptly.
+    ``exempt`` names what does not apply, as in :func:`keel.testing.check_potential`, e.g. ``{"smooth_cutoff"}`` for an
+    architecture that is cut off abruptly.
 
     Examples
     --------
@@ -43,23 +42,24 @@ class PotentialContract:
     @pytest.mark.parametrize("check", INVARIANCES)
     def test_invariance(self, potential: Potential, check: str, structure: str, dtype: str) -> None:
         """See :mod:`keel.testing.checks`."""
-        if check in self.exempt:
-            pytest.skip("exempt")
-        cast = copy.deepcopy(potential).to(DTYPES[dtype])
-        INVARIANCES[check](cast, trial_frames(structure, trial_elements(cast), cast.cutoff))
+        self._try(potential, Trial(check, structure, dtype))
 
     @pytest.mark.parametrize("structure", STRUCTURES)
     @pytest.mark.parametrize("check", DERIVATIVES)
     def test_derivatives(self, potential: Potential, check: str, structure: str) -> None:
         """See :mod:`keel.testing.checks`."""
-        if check in self.exempt:
-            pytest.skip("exempt")
-        cast = copy.deepcopy(potential).double()
-        DERIVATIVES[check](cast, trial_frames(structure, trial_elements(cast), cast.cutoff))
+        self._try(potential, Trial(check, structure, "float64"))
 
     @pytest.mark.parametrize("rule", RULES)
     def test_rule(self, potential: Potential, rule: str) -> None:
         """See :mod:`keel.testing.rules`."""
-        if rule in self.exempt:
+        self._try(potential, Trial(rule))
+
+    def _try(self, potential: Potential, trial: Trial) -> None:
+        exempt = known(self.exempt)
+        variants = in_each_mode(potential, without=exempt)
+        asked = [mode for mode in variants if applies(trial, mode, exempt)]
+        if not asked:
             pytest.skip("exempt")
-        RULES[rule](potential)
+        for mode in asked:
+            attempt(trial, cast(variants[mode], trial.dtype), mode)

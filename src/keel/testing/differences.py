@@ -1,4 +1,4 @@
-"""Central differences of fourth order with respect to positions.
+"""Central differences of fourth order with respect to positions and strain.
 
 f'(x) = [f(x - 2h) - 8 f(x - h) + 8 f(x + h) - f(x + 2h)] / 12h + O(h^4)
 """
@@ -24,6 +24,17 @@ def displaced(frame: Frame, components: Iterable[int], step: float) -> list[Fram
             positions.reshape(-1)[component] += k * step
             moved.append(frame.replace(positions=positions))
     return moved
+
+
+def strained(frame: Frame, step: float) -> list[Frame]:
+    """Return the structures that :func:`slopes` needs: four for each of the nine components of the strain."""
+    deformed = []
+    for component in range(9):
+        for k in STENCIL:
+            deformation = np.eye(3)
+            deformation.flat[component] += k * step
+            deformed.append(frame.replace(positions=frame.positions @ deformation, cell=frame.cell @ deformation))
+    return deformed
 
 
 def slopes(values: Array, step: float) -> Array:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
+from keel.atoms.neighbours import batch
+from keel.potentials.base import lengths
 
 STRUCTURES = ("periodic", "tiny cell", "slab", "molecule", "one atom", "no edge", "two systems")
 """Names of the trial structures, each a batch of one or two frames."""
@@ -15,26 +18,31 @@ STRUCTURES = ("periodic", "tiny cell", "slab", "molecule", "one atom", "no edge"
 PERIODIC = ("periodic", "tiny cell", "two systems")
 """Those with a frame that is periodic in three directions, so that it has a stress."""
 
+GAP = 1e-3
+"""No distance is so close to the cutoff, in cutoffs, where that is possible; finite differences move it by 1e-4."""
+
+SHEAR = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.3, 1.0]])
+
 
 def trial_frames(name: str, elements: Sequence[int], cutoff: float) -> list[Frame]:
     """Return the frames of a trial structure, made of the given elements for a potential of the given cutoff.
 
-    Atoms stand on a jittered, sheared grid of the spacing of chemical bonds.
+    Atoms stand on a jittered, sheared grid of the spacing of chemical bonds, or wider: not less than a quarter of the
+    cutoff, or an atom of hydrogen would have thousands of neighbours. No two are at the cutoff from each other.
 
     Raises
     ------
     KeyError
         If there is no structure of that name.
     """
-    shear = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.3, 1.0]])
     if name == "periodic":
-        return [_grid((2, 2, 2), elements, shear, (True, True, True))]
+        return [_grid((2, 2, 2), elements, cutoff, (True, True, True))]
     if name == "tiny cell":
-        return [_grid((1, 1, 2), elements, shear, (True, True, True))]
+        return [_grid((1, 1, 2), elements, cutoff, (True, True, True))]
     if name == "slab":
-        return [_grid((2, 1, 2), elements, shear, (True, True, False))]
+        return [_grid((2, 1, 2), elements, cutoff, (True, True, False))]
     if name == "molecule":
-        return [_grid((1, 2, 3), elements, shear, (False, False, False))]
+        return [_grid((1, 2, 3), elements, cutoff, (False, False, False))]
     if name == "one atom":
         return [_molecule(elements[:1], [[0.3, -0.2, 0.1]])]
     if name == "no edge":
@@ -58,18 +66,26 @@ def _molecule(numbers: Sequence[int], positions: Sequence[Sequence[float]]) -> F
     return Frame(numbers=np.array(numbers, dtype=np.int64), positions=np.array(positions, dtype=np.float64))
 
 
-def _grid(shape: tuple[int, int, int], elements: Sequence[int], shear: np.ndarray, pbc: tuple[bool, ...]) -> Frame:
+def _grid(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, pbc: tuple[bool, ...]) -> Frame:
     n = int(np.prod(shape))
     numbers = np.resize(np.array(elements, dtype=np.int64), n)
-    spacing = 2.1 * float(COVALENT_RADII[numbers].mean())
+    spacing = max(2.1 * float(COVALENT_RADII[numbers].mean()), 0.25 * cutoff)
     points = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(n, 3)
     jitter = np.random.default_rng(n).uniform(-0.08, 0.08, (n, 3))
-    cell = spacing * np.array(shape)[:, None] * shear
+    cell = spacing * np.array(shape)[:, None] * SHEAR
     cell[[not p for p in pbc]] = 0.0
-    return Frame(
-        numbers=numbers,
-        positions=spacing * (points + jitter) @ shear,
-        cell=cell,
-        pbc=np.array(pbc),
-        source=f"trial structure {shape}",
-    )
+    positions = spacing * (points + jitter) @ SHEAR
+    frame = Frame(numbers=numbers, positions=positions, cell=cell, pbc=np.array(pbc), source=f"trial structure {shape}")
+    scale = _off_the_cutoff(frame, cutoff)
+    return frame.replace(positions=scale * positions, cell=scale * cell)
+
+
+def _off_the_cutoff(frame: Frame, cutoff: float) -> float:
+    """Return a scale, a little above 1, at which no distance is the cutoff.
+
+    There a potential that is cut off abruptly has no derivative, and rounding decides who is a neighbour.
+    """
+    r = lengths(batch([frame], (1 + 2 * GAP) * cutoff, dtype=torch.float64).edge_vectors()).numpy()
+    scales = np.linspace(1.0, 1.1, 200)
+    gaps = np.abs(scales[:, None] * r - cutoff).min(axis=1, initial=GAP * cutoff)
+    return float(scales[gaps.argmax()])

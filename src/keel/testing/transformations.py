@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import batch
 from keel.potentials.base import Potential, Prediction
 
@@ -25,6 +25,13 @@ def predict(potential: Potential, frames: Sequence[Frame]) -> Prediction:
     assert prediction.forces is not None, "there are no forces"
     assert prediction.stress is not None, "there is no stress"
     return prediction
+
+
+def energies(potential: Potential, frames: Sequence[Frame]) -> Array:
+    """Return the energies (B,) in eV of a batch of frames in the potential's dtype; derivatives are not computed."""
+    graph = batch(frames, potential.cutoff, dtype=potential.dtype)
+    prediction: Prediction = potential(graph.to(potential.device), derivatives=False)
+    return prediction.energy.cpu().numpy()
 
 
 def translated(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:

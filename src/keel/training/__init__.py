@@ -1,7 +1,20 @@
 """Training networks: losses, strategies, the loop, checkpoints."""
 
+from keel.lazy import find_submodules
+from keel.training.known import BASELINE, METHOD, STRATEGIES
 from keel.training.settings import LossSettings, TrainingSettings
-from keel.training.strategies import STRATEGIES, Strategy
+from keel.training.strategies import Strategy
 from keel.training.train import TrainingResult, train
 
-__all__ = ["STRATEGIES", "LossSettings", "Strategy", "TrainingResult", "TrainingSettings", "train"]
+__all__ = [
+    "BASELINE",
+    "METHOD",
+    "STRATEGIES",
+    "LossSettings",
+    "Strategy",
+    "TrainingResult",
+    "TrainingSettings",
+    "train",
+]
+
+find_submodules(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,22 @@ class BatchSource(Protocol):
 
     def batch(self, step: int, rank: int = 0, stage: str = "train") -> AtomGraph:
         """Return the batch of an optimiser step (from 0) of a stage for one of several data-parallel ranks."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the batches of a training come from.
+
+    Parameters
+    ----------
+    labelled
+        Batches with the labels of the data.
+    taught
+        Batches labelled by a teacher; None where there is none to learn from.
+    """
+
+    labelled: BatchSource
+    taught: BatchSource | None = None
 
 
 class FrameBatches:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import KeelError
 from keel.potentials.batches import groups
-from keel.training.batches import BatchSource
+from keel.training.batches import BatchSource, Sources
 from keel.training.checkpoint import TrainingState
 from keel.training.losses import loss
 from keel.training.sam import ascended
@@ -40,22 +40,21 @@ def run_stage(
     optimizer: torch.optim.Optimizer,
     stage: Stage,
     settings: TrainingSettings,
-    sources: dict[bool, BatchSource],
+    sources: Sources,
     validation: Sequence[AtomGraph],
     after_step: Callable[[Row], None],
 ) -> None:
     """Take the remaining optimiser steps of a stage.
 
-    ``sources[True]`` gives teacher-labelled batches, ``sources[False]`` DFT-labelled ones. ``objective`` is the
-    :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric. ``after_step`` is called
-    with the metrics of each step.
+    ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric.
+    ``after_step`` is called with the metrics of each step.
     """
     while state.step < stage.steps:
         started = time.perf_counter()
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        source = sources[stage.from_teacher(state.step)]
+        source = _source(sources, stage.from_teacher(state.step))
         graph = fabric.to_device(source.batch(state.step, fabric.global_rank, stage.name))
         parts = step(fabric, state, objective, optimizer, graph, stage, settings)
         state.average.update(state.network, state.step)
@@ -73,6 +72,13 @@ def run_stage(
         state.seconds += time.perf_counter() - started
         state.history.append(row)
         after_step(row)
+
+
+def _source(sources: Sources, taught: bool) -> BatchSource:
+    if not taught:
+        return sources.labelled
+    assert sources.taught is not None
+    return sources.taught
 
 
 def step(

@@ -36,8 +36,6 @@ class TrainingSettings(Settings):
     the same settings are compared at equal cost.
     """
 
-    later = {"nodes": 1, "replay_clip": 0.2}
-
     steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
     batch_size: PositiveInt = Field(4, description="structures in a batch")
     learning_rate: PositiveFloat = Field(3e-3, description="highest learning rate of AdamW")

@@ -1,4 +1,4 @@
-"""Ways of training a network, as combinations of a few choices."""
+"""Ways of training a network, as combinations of a few choices; :mod:`keel.training.known` names some."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ class Strategy(Settings):
 
     Without any choice it is plain training on the DFT labels.
     """
-
-    later = {"rate": 1.0}
 
     pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
@@ -50,18 +48,6 @@ class Strategy(Settings):
         return self
 
 
-STRATEGIES: dict[str, Strategy] = {
-    "vanilla": Strategy(),
-    "sam": Strategy(sam_rho=0.005),
-    "pretrain": Strategy(pretrain_share=0.2, replay_share=0.02),
-    "pretrain-only": Strategy(pretrain_share=0.2),
-    "pretrain-forces": Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
-    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
-    "zbl-delta": Strategy(base="zbl"),
-    "eam-delta": Strategy(base="teacher"),
-}
-
-
 @dataclass(frozen=True)
 class Stage:
     """A part of training with its own data and its own cycle of the learning rate.
@@ -89,21 +75,6 @@ class Stage:
     def from_teacher(self, step: int) -> bool:
         """Return whether the batch of a step (from 0) comes from the teacher; evenly spread."""
         return int((step + 1) * self.teacher_share + 1e-9) > int(step * self.teacher_share + 1e-9)
-
-
-def strategy_of(strategy: str | Strategy) -> Strategy:
-    """Return a strategy by its name.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of that name.
-    """
-    if isinstance(strategy, Strategy):
-        return strategy
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"there is no strategy {strategy!r}; choose from {', '.join(STRATEGIES)}")
-    return STRATEGIES[strategy]
 
 
 def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:

@@ -1,62 +1,37 @@
-"""What ``keel assess`` does: every group of probes as a kept stage, then the pages."""
+"""What ``keel assess`` does: every group of probes as a kept task, then the pages."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.read import read
-from keel.atoms.write import write
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation.battery import BATTERY, Subject
-from keel.evaluation.check import CheckResult, Film
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+from keel.identity import of_file, of_settings
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
-from keel.potentials.external.opening import open_potential
+from keel.potentials.external.opening import Opening
 from keel.progress import bar
-from keel.results.writing import write_json
-from keel.workflow.cache import StageCache, seconds_of
+from keel.results.assessment import Assessment, GroupResults, described, unique
+from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.measure import evenly
-from keel.workflow.pipeline import file_hash
+from keel.workflow.versions import versions
 from keel.workflow.workers import for_each
-
-if TYPE_CHECKING:
-    from keel.results.assessment import Assessment
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
 MOST_ELEMENTS = 8
 """More elements are not probed as crystals unless they are named."""
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How a potential is opened, see :func:`~keel.potentials.external.opening.open_potential`."""
-
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    trusted: bool = False
-
-    def open(self) -> Potential:
-        """Return the potential."""
-        return open_potential(self.name, self.arguments, trusted=self.trusted)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What the numbers depend on, JSON-compatible."""
-        path = Path(self.name)
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] * path.is_file()
-        return {"name": path.name, "arguments": dict(self.arguments), "content": [file_hash(p) for p in files]}
 
 
 @dataclass(frozen=True)
@@ -73,12 +48,12 @@ class Material:
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on, JSON-compatible."""
         files = {"data": self.data, "reference": self.reference, "crystal": self.crystal, "dimers": self.dimers}
-        return {**{k: p and file_hash(p) for k, p in files.items()}, "elements": self.elements}
+        return {**{k: p and of_file(p) for k, p in files.items()}, "elements": self.elements}
 
 
 @dataclass(frozen=True)
 class Assessing:
-    """One potential, judged in stages that are kept in a folder.
+    """One potential, judged in tasks whose results are kept in a folder.
 
     Parameters
     ----------
@@ -116,24 +91,21 @@ class Assessing:
             "potential": self.opening.identity,
             "material": self.material.identity,
             "teacher": self.teacher and self.teacher.identity,
-            "settings": self.settings.model_dump(exclude={"probes"}),
+            "settings": of_settings(self.settings, exclude=("probes",)),
         }
-        return StageCache(self.root).stage("probes", name, inputs, lambda f: self._measure(f, name))
+        return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 
     def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:
         """Return the results in the folders of the groups, with what must be known to judge them.
 
         Neither the potential nor the data are opened: each group has left their description.
         """
-        from keel.results.assessment import Assessment
-        from keel.workflow.run import versions
-
-        content = json.loads((folders[0] / "description.json").read_text())
+        groups = [GroupResults.read(folder) for folder in folders]
         return Assessment(
             potential=name,
-            results=tuple(result for folder in folders for result in read_results(folder)),
-            description=content["potential"],
-            structures=content["structures"],
+            results=tuple(result for group in groups for result in group.results),
+            description=groups[0].potential,
+            structures=groups[0].structures,
             versions={key: str(value) for key, value in versions(1).items()},
             wall_seconds=sum(map(seconds_of, folders)),
         )
@@ -187,15 +159,14 @@ class Assessing:
     def _measure(self, folder: Path, name: str) -> None:
         with bar(f"   probes  {name}") as advance:
             results = BATTERY[name](self.subject, advance)
-        write_results(folder, results)
-        write_json(folder / "description.json", self._description())
+        path = Path(self.opening.name)
+        words = described(self.subject.potential, path if path.is_file() else None)
+        GroupResults(results, words, self._structures()).write(folder)
 
-    def _description(self) -> dict[str, dict[str, str]]:
-        """Return what is judged and on what, in words."""
-        from keel.results.assessment import described
-
-        path, s = Path(self.opening.name), self.subject
-        structures = {
+    def _structures(self) -> dict[str, str]:
+        """Return what is judged on what, in words."""
+        s = self.subject
+        return {
             "Structures": str(self.material.data or ", ".join(f.source for f in s.frames)),
             "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
             "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
@@ -203,7 +174,6 @@ class Assessing:
             "Dimers": str(self.material.dimers or "none"),
             "Compared with": self.teacher.name if self.teacher else "nothing",
         }
-        return {"potential": described(s.potential, path if path.is_file() else None), "structures": structures}
 
 
 def assess(
@@ -241,10 +211,9 @@ def assess(
         If a potential or a structure cannot be read, or a setting is impossible.
     """
     from keel.reporting.assessment.page import write_assessment
-    from keel.results.assessment import unique
 
     root = Path(folder)
-    names = unique(Path(o.name).stem if Path(o.name).exists() else o.name for o in openings)
+    names = unique(opening.label for opening in openings)
     assessments = []
     for name, opening in zip(names, openings, strict=True):
         assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
@@ -252,23 +221,6 @@ def assess(
         folders = list(for_each(assessing, "folder", assessing.groups, workers, settings.device))
         assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
-
-
-def calculator_arguments(text: str) -> dict[str, Any]:
-    """Return keyword arguments that are written as JSON.
-
-    Raises
-    ------
-    ConfigError
-        If they are no JSON object.
-    """
-    try:
-        arguments = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--arguments: this is not JSON ({error})") from None
-    if not isinstance(arguments, dict):
-        raise ConfigError('--arguments: name each argument, e.g. {"cutoff": 5.0}')
-    return arguments
 
 
 def crystals(elements: Sequence[str]) -> list[Frame]:
@@ -292,27 +244,3 @@ def crystals(elements: Sequence[str]) -> list[Frame]:
     if not frames:
         raise DataError(f"no simple crystal is known of {', '.join(elements)}; give structures with --data")
     return frames
-
-
-def write_results(folder: Path, results: Sequence[CheckResult]) -> None:
-    """Write results as JSON, and each film as extended XYZ beside it."""
-    content = []
-    for k, result in enumerate(results):
-        films = []
-        for m, film in enumerate(result.films):
-            file = f"film-{k}-{m}.extxyz"
-            write(folder / file, film.frames)
-            films.append({"name": film.name, "times": film.times, "file": file})
-        content.append({**result.to_dict(), "films": films})
-    write_json(folder / "results.json", content)
-
-
-def read_results(folder: Path) -> list[CheckResult]:
-    """Return what :func:`write_results` wrote."""
-    results = []
-    for content in json.loads((folder / "results.json").read_text()):
-        films = [
-            Film(f["name"], tuple(read(folder / f["file"], require=())), tuple(f["times"])) for f in content["films"]
-        ]
-        results.append(CheckResult.from_dict(content, films))
-    return results

@@ -1,28 +1,43 @@
-"""Stages whose results are kept under a hash of their inputs."""
+"""Tasks whose results are kept under a hash of their inputs."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keel import __version__
+from keel.identity import of_text
 from keel.progress import console
-from keel.results.writing import write_json
+from keel.records import read_object, write_json
+
+FORMATS: Mapping[str, int] = {
+    "data": 1,
+    "teacher": 1,
+    "train": 1,
+    "rung": 1,
+    "accuracy": 1,
+    "stability": 1,
+    "rdf": 1,
+    "dimers": 1,
+    "probes": 1,
+}
+"""What a task of each kind does, as a number kept by hand: it is raised when the same inputs give another result, so
+that results of before are made again, and of no other cause."""
+FIRST = {"keel": "0.1.0"}
+"""What stands for format 1 in the hash of a task: the release that it came with."""
 
 
 class NotDoneError(Exception):
-    """A stage that one only looks for is not done."""
+    """A task that one only looks for is not done."""
 
 
-class StageCache:
-    """Runs a stage once for given inputs, each in its own folder ``stages/KIND/NAME-HASH`` of a run.
+class TaskCache:
+    """Does a task once for given inputs, each in its own folder ``stages/KIND/NAME-HASH`` of a run.
 
-    A stage is done when its folder holds ``done.json``, which is written last. A stage that was interrupted runs
+    A task is done when its folder holds ``done.json``, which is written last. A task that was interrupted is done
     again in its folder, where it may find what it had stored. Changing a setting and changing it back finds the
     first result.
 
@@ -36,14 +51,14 @@ class StageCache:
         self.root = root
         self._looking = False
 
-    def stage(self, kind: str, name: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> Path:
-        """Return the folder of a finished stage, running ``work(folder)`` if it is not there yet.
+    def task(self, kind: str, name: str, inputs: Mapping[str, Any], work: Callable[[Path], None]) -> Path:
+        """Return the folder of a finished task, calling ``work(folder)`` if it is not there yet.
 
-        ``inputs`` is JSON-compatible and holds all that the result depends on; folders of earlier stages stand for
+        ``inputs`` is JSON-compatible and holds all that the result depends on; folders of earlier tasks stand for
         their results, because their names carry the hash of their inputs.
         """
-        text = json.dumps({"keel": __version__, "kind": kind, "name": name, **inputs}, sort_keys=True, default=str)
-        folder = self.root / "stages" / kind / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        text = described(kind, name, inputs)
+        folder = self.root / "stages" / kind / f"{name}-{of_text(text)[:10]}"
         done = folder / "done.json"
         if done.is_file():
             return folder
@@ -51,7 +66,7 @@ class StageCache:
             raise NotDoneError(f"{kind} {name}")
         folder.mkdir(parents=True, exist_ok=True)
         stopped = folder / "stopped.json"
-        # A stage that goes on after an error or Ctrl-C has taken the time before it too.
+        # A task that goes on after an error or Ctrl-C has taken the time before it too.
         started = time.perf_counter() - (_seconds(stopped) if stopped.is_file() else 0.0)
         try:
             work(folder)
@@ -66,7 +81,7 @@ class StageCache:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Within this block a stage that is not done raises :class:`NotDoneError` instead of running."""
+        """Within this block a task that is not done raises :class:`NotDoneError` instead of being done."""
         self._looking = True
         try:
             yield
@@ -74,10 +89,17 @@ class StageCache:
             self._looking = False
 
 
+def described(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
+    """Return all that the result of a task depends on, as the text whose hash names its folder."""
+    number = FORMATS[kind]
+    stamp = FIRST if number == 1 else {"format": number}
+    return json.dumps({**stamp, "kind": kind, "name": name, **inputs}, sort_keys=True, default=str)
+
+
 def seconds_of(folder: Path) -> float:
-    """Return how long a finished stage took, with what was done before it was stopped (not killed) and went on."""
+    """Return how long a finished task took, with what was done before it was stopped (not killed) and went on."""
     return _seconds(folder / "done.json")
 
 
 def _seconds(path: Path) -> float:
-    return float(json.loads(path.read_text())["seconds"])
+    return float(read_object(path, ("seconds",), f"delete {path.parent} to do it again")["seconds"])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from inspect import isabstract
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 from keel.atoms.elements import pair_name
@@ -20,11 +19,11 @@ from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
-from keel.potentials import ASEPotential, Potential, load
+from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.classical.dimer import dimer
-from keel.potentials.networks.network import Network
+from keel.potentials.networks.network import Network, network_class
 from keel.progress import bar
-from keel.results.writing import finite, write_csv, write_json
+from keel.results.made import POTENTIAL, TEACHERS, Decomposition, Teacher, TrainingCost
 from keel.training import train
 from keel.training.strategies import steps_of
 
@@ -41,13 +40,14 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     seconds = time.perf_counter() - started
     if settings.calculator is None:
-        teacher.save(str(folder / ("teacher.json" if teacher.closed_form else "teacher.safetensors")))
+        closed_form, weights = TEACHERS
+        teacher.save(str(folder / (closed_form if teacher.closed_form else weights)))
     parts = {name: _known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
-    write_json(folder / "fit.json", finite({**errors, **notes}))
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
-    write_decomposition(folder / "decomposition.csv", teacher, known)
+    curves = {pair_name(a, b): decomposed(teacher, a, b) for a, b in known}
+    Teacher({**errors, **notes}, curves).write(folder)
 
 
 def _known_to(potential: Potential, frames: Sequence[Frame]) -> list[Frame]:
@@ -59,15 +59,14 @@ def given_teacher(settings: TeacherSettings) -> Potential:
     """Return the potential that the settings name by its file or calculator."""
     if settings.calculator is not None:
         return ASEPotential(settings.calculator, settings.arguments)
-    return load(str(settings.file))
+    return open_potential(Path(str(settings.file)), trust=settings.trust)
 
 
 def load_teacher(folder: Path, settings: TeacherSettings) -> Potential:
     """Return the teacher of a finished stage."""
     if settings.calculator is not None:
         return given_teacher(settings)
-    closed_form = folder / "teacher.json"
-    return load(closed_form if closed_form.is_file() else folder / "teacher.safetensors")
+    return load(Teacher.potential(folder))
 
 
 def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network:
@@ -81,14 +80,11 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
         If the file holds no network.
     """
     if settings.start is not None:
-        trained = load(settings.start)
+        trained = open_potential(Path(settings.start), trust=settings.trust)
         if not isinstance(trained, Network):
             raise DataError(f"{settings.start}: a {type(trained).__name__} cannot be trained; start from a network")
         return trained.to(torch.get_default_dtype())
-    cls = Potential.registry.get(settings.class_name)
-    if cls is None or not issubclass(cls, Network):
-        known = sorted(n for n, c in Potential.registry.items() if issubclass(c, Network) and not isabstract(c))
-        raise ConfigError(f"networks: there is no {settings.class_name!r}; choose from {', '.join(known)}")
+    cls = network_class(settings.class_name)
     torch.manual_seed(seed)
     try:
         return cls(elements=elements, **settings.arguments)
@@ -96,62 +92,69 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
         raise ConfigError(f"networks: {settings.class_name}: {str(error).split(') ')[-1]}") from None
 
 
-def train_network(
-    folder: Path,
-    config: RunSettings,
-    network: NetworkSettings,
-    strategy: str,
-    seed: int,
-    split: Split,
-    *,
-    teacher: Path | None = None,
-    before: Path | None = None,
-) -> None:
-    """Train one network with one strategy; goes on from a checkpoint.
+@dataclass(frozen=True)
+class TrainingOrder:
+    """Which network is trained how.
 
-    ``before`` is the folder in which the network that it starts from was trained; what that cost is added.
+    Parameters
+    ----------
+    config
+        Of the run.
+    network
+        The network, new or from a file.
+    strategy, seed
+        Name of the strategy; seed of weights, batches and perturbations.
+    teacher
+        Folder of the teacher, or None.
+    before
+        Folder in which the network that it starts from was trained, or None; what that cost is added.
     """
+
+    config: RunSettings
+    network: NetworkSettings
+    strategy: str
+    seed: int
+    teacher: Path | None = None
+    before: Path | None = None
+
+
+def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
+    """Train one network with one strategy; goes on from a checkpoint."""
+    config, network, seed = order.config, order.network, order.seed
     model = build_network(network, elements_of([*split.train, *split.validation, *split.test]), seed)
-    title, settings = f"    train  {network.label}-{strategy}-seed{seed}", config.training_of(network)
-    steps = steps_of(config.strategy(strategy), settings)
-    with bar(title, steps) as advance:
+    strategy, settings = config.strategy(order.strategy), config.training_of(network)
+    steps = steps_of(strategy, settings)
+    with bar(f"    train  {network.label}-{order.strategy}-seed{seed}", steps) as advance:
         result = train(
             model,
             split.train,
-            strategy=config.strategy(strategy),
-            teacher=None if teacher is None else load_teacher(teacher, config.teacher),
+            strategy=strategy,
+            teacher=None if order.teacher is None else load_teacher(order.teacher, config.teacher),
             validation=split.validation,
             settings=settings,
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
-            fresh=network.start is None,
             on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
         )
-    result.potential.save(str(folder / "potential.safetensors"))
+    result.potential.save(str(folder / POTENTIAL))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    earlier = {} if before is None else json.loads((before / "training.json").read_text())
-    names = ("pretrain_steps", "train_steps", "gradient_evaluations", "seconds")
-    cost = {name: getattr(result, name) + earlier.get(name, 0) for name in names}
-    write_json(folder / "training.json", {**cost, "peak_memory_mb": peak_memory_mb()})
+    own = (result.pretrain_steps, result.train_steps, result.gradient_evaluations, result.seconds)
+    cost = TrainingCost(*own, peak_memory_mb=peak_memory_mb())
+    (cost if order.before is None else cost.after(TrainingCost.read(order.before))).write(folder)
 
 
-def write_decomposition(path: Path, teacher: Potential, pairs: Iterable[tuple[int, int]]) -> None:
-    """Write the energy of two atoms of each pair, and what it consists of if the teacher is an EAM."""
+def decomposed(teacher: Potential, a: int, b: int) -> Decomposition:
+    """Return the energy of two atoms against distance, and what it consists of if the teacher is an EAM."""
     distances = torch.arange(0.1, 8.0 + 1e-9, 0.02, dtype=torch.float64)
-    rows: list[tuple[Any, ...]] = []
-    for a, b in pairs:
-        try:
-            d = dimer(teacher.double(), a, b, distances)
-        except ConfigError:
-            curve = dimer_curve(teacher.double(), a, b, distances.numpy())
-            rows += [
-                (curve.name, f"{r:.6g}", f"{e:.9g}", "", "", "", "") for r, e in zip(curve.r, curve.energy, strict=True)
-            ]
-            continue
-        columns = (d.distance, d.total, d.morse, d.embedding, d.density.mean(dim=0), d.core)
-        rows += [(pair_name(a, b), *(f"{x:.9g}" for x in row)) for row in torch.stack(columns, dim=1).tolist()]
-    write_csv(path, ("pair", "r", "total", "morse", "embedding", "density", "core"), rows)
+    try:
+        d = dimer(teacher.double(), a, b, distances)
+    except ConfigError:
+        curve = dimer_curve(teacher.double(), a, b, distances.numpy())
+        unknown = np.full(len(curve.r), np.nan)
+        return Decomposition(curve.r, curve.energy, unknown, unknown, unknown, unknown)
+    columns = (d.distance, d.total, d.morse, d.embedding, d.density.mean(dim=0), d.core)
+    return Decomposition(*(column.detach().numpy() for column in columns))
 
 
 def elements_of(frames: Iterable[Frame]) -> list[int]:

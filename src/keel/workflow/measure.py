@@ -10,26 +10,25 @@ import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.splits import Keys, group_frames
-from keel.atoms.write import write
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.dynamics.simulate import default_timestep
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
 from keel.potentials import Potential
+from keel.potentials.accuracy import Parity
 from keel.progress import bar
-from keel.results.writing import finite, write_csv, write_json
+from keel.results.made import RungChoice
+from keel.results.measured import (
+    Dimer,
+    Dimers,
+    Errors,
+    RadialDistribution,
+    RadialDistributions,
+    StabilityRuns,
+)
 
 Item = TypeVar("Item")
 
-STABILITY_FIELDS = (
-    "md_temperature_k",
-    "md_timestep_fs",
-    "md_friction_per_fs",
-    "md_length_fs",
-    "time_to_failure_fs",
-    "failure_cause",
-    "close_contacts_per_1000_atoms",
-)
 BETWEEN_LOOKS = 20.0
 """fs between two looks at how close atoms are in simulations."""
 
@@ -37,15 +36,14 @@ BETWEEN_LOOKS = 20.0
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
     """Compare predictions with the labels of the test frames."""
     result = accuracy(potential, frames)
-    write_json(folder / "accuracy.json", finite(result.to_dict()))
-    rows = [
-        (quantity, f"{reference:.7g}", f"{prediction:.7g}")
-        for quantity, parity in (("energy", result.energy), ("forces", result.forces), ("stress", result.stress))
-        for reference, prediction in evenly(
-            list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True)), 1500
-        )
-    ]
-    write_csv(folder / "parity.csv", ("quantity", "reference", "prediction"), rows)
+    quantities = {"energy": result.energy, "forces": result.forces, "stress": result.stress}
+    Errors(result.to_dict(), {name: _sample(parity) for name, parity in quantities.items()}).write(folder)
+
+
+def _sample(parity: Parity) -> Parity:
+    """Return so many points of a parity plot, evenly spread."""
+    pairs = list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True))
+    return Parity(*np.array(evenly(pairs, 1500)).reshape(-1, 2).T)
 
 
 def choose_rung(
@@ -65,22 +63,21 @@ def choose_rung(
             callback=lambda done, total: advance(done, total, "lowest temperature at which half the runs fail"),
         )
     wanted = max(settings.length_fs, rung.length() or 0.0)
-    content = {
-        "temperature_k": rung.temperature or max(settings.temperatures),
-        "length_fs": min(wanted, settings.longest_fs),
-        "reached": rung.temperature is not None,
-        "failing_share": {f"{t:g}": _failing_share(results) for t, results in rung.tried},
-        "median_fs": rung.median,
-        "ladder_k": settings.temperatures,
-    }
-    write_json(folder / "rung.json", content)
+    RungChoice(
+        temperature_k=rung.temperature or max(settings.temperatures),
+        length_fs=min(wanted, settings.longest_fs),
+        reached=rung.temperature is not None,
+        failing_share={f"{t:g}": _failing_share(results) for t, results in rung.tried},
+        median_fs=rung.median,
+        ladder_k=settings.temperatures,
+    ).write(folder)
 
 
 def measure_stability(
     folder: Path,
     potential: Potential,
     starts: Sequence[Frame],
-    rung: dict[str, Any],
+    rung: RungChoice,
     settings: StabilitySettings,
     title: str,
 ) -> None:
@@ -91,23 +88,21 @@ def measure_stability(
         result = stability(
             potential,
             starts,
-            temperature=rung["temperature_k"],
-            length_fs=rung["length_fs"],
+            temperature=rung.temperature_k,
+            length_fs=rung.length_fs,
             n_runs=settings.runs,
             record_every=max(1, round(BETWEEN_LOOKS / timestep)),
             **md_arguments(settings),
-            callback=lambda done, total: advance(done, total, f"at {rung['temperature_k']:g} K"),
+            callback=lambda done, total: advance(done, total, f"at {rung.temperature_k:g} K"),
         )
     contacts = close_contacts(state.frame for run in result.trajectories for state in run.snapshots)
     sources = [starts[k % len(starts)].source for k in range(settings.runs)]
-    content = result.to_dict() | {"sources": sources, "close_contacts_per_1000_atoms": contacts}
-    write_json(folder / "stability.json", finite(content))
-    failures = _last_frames(result, sources)
-    path = folder / "failures.extxyz"
-    if failures:
-        write(path, failures)
-    else:
-        path.touch()
+    StabilityRuns(
+        **result.to_dict(),
+        sources=sources,
+        close_contacts_per_1000_atoms=contacts,
+        failures=_last_frames(result, sources),
+    ).write(folder)
 
 
 def measure_rdf(
@@ -139,27 +134,25 @@ def measure_rdf(
             callback=lambda done, total: advance(done, total, f"at {temperature:g} K"),
         )
     recorded = [s.frame for run in runs for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3]
-    content: dict[str, Any] = {"temperature_k": temperature, "failed_runs": sum(not r.survived for r in runs)}
     simulated = rdf(recorded) if recorded else None
     reference = rdf(frames) if evaluation.rdf_reference else None
-    content["errors"] = _differences(reference, simulated) if reference and simulated else {}
     halves = _halves(frames, by) if evaluation.rdf_reference else ([], [])
-    content["floor"] = _differences(*map(rdf, halves)) if all(halves) else {}
-    write_json(folder / "rdf.json", content)
-    write_csv(folder / "rdf.csv", ("pair", "r", "reference", "simulation"), _rdf_rows(reference, simulated))
+    RadialDistributions(
+        temperature_k=temperature,
+        failed_runs=sum(not r.survived for r in runs),
+        errors=_differences(reference, simulated) if reference and simulated else {},
+        floor=_differences(*map(rdf, halves)) if all(halves) else {},
+        curves=_curves(reference, simulated),
+    ).write(folder)
 
 
 def measure_dimers(folder: Path, potential: Potential, pairs: Sequence[tuple[int, int]]) -> None:
     """Curves of pairs of elements, with their metrics."""
     curves = dimers(potential, pairs=pairs)
-    rows = [
-        (name, f"{r:.6g}", f"{e:.9g}", f"{f:.9g}")
-        for name, curve in curves.items()
-        for r, e, f in zip(curve.r, curve.energy, curve.force, strict=True)
-    ]
-    write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
-    metrics = {name: curve.metrics() for name, curve in curves.items()}
-    write_json(folder / "dimers.json", finite(metrics))
+    Dimers(
+        {name: Dimer(curve.r, curve.energy, curve.force) for name, curve in curves.items()},
+        {name: curve.metrics() for name, curve in curves.items()},
+    ).write(folder)
 
 
 def _differences(reference: RDF, other: RDF) -> dict[str, dict[str, float]]:
@@ -177,17 +170,15 @@ def _halves(frames: Sequence[Frame], by: Keys | None) -> tuple[list[Frame], list
     )
 
 
-def _rdf_rows(reference: RDF | None, simulated: RDF | None) -> list[tuple[str, float, float, float]]:
-    """Return g(r) of each pair in rows; NaN where there is no reference."""
+def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDistribution]:
+    """Return g(r) of each pair; NaN where there is no reference."""
     if simulated is None:
-        return []
+        return {}
     unknown = np.full(len(simulated.r), np.nan)
     known = {} if reference is None else reference.g
-    return [
-        (pair, *row)
-        for pair in simulated.pairs
-        for row in zip(simulated.r, known.get(pair, unknown), simulated.g[pair], strict=True)
-    ]
+    return {
+        pair: RadialDistribution(simulated.r, known.get(pair, unknown), simulated.g[pair]) for pair in simulated.pairs
+    }
 
 
 def evenly(items: Sequence[Item], n: int) -> list[Item]:

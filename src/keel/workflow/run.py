@@ -1,24 +1,19 @@
-"""What ``keel run`` does: all stages in order, then the report."""
+"""What ``keel run`` does: all tasks in order, then the report."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import time
 from collections.abc import Collection
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from keel import __version__
 from keel.config import RunSettings, dump_yaml
+from keel.errors import DataError
 from keel.files import replace_file
 from keel.progress import console
-from keel.results.writing import write_json
+from keel.records import read_object, write_json
+from keel.results.made import REMEDY
 from keel.workflow.pipeline import Pipeline
+from keel.workflow.versions import versions
 from keel.workflow.workers import for_each
 
 
@@ -30,10 +25,10 @@ def run(
     workers: int = 1,
     only: Collection[str] = (),
 ) -> Path:
-    """Perform all stages of a run and write its report.
+    """Perform all tasks of a run and write its report.
 
-    Stages that a run in this folder has done before, with the same inputs, are not done again; a run that was
-    interrupted goes on where it stopped. ``results.json`` and ``summary.json`` grow with each finished cell.
+    Tasks that a run in this folder has done before, with the same inputs, are not done again; a run that was
+    interrupted goes on where it stopped. ``results.json`` and ``summary.json`` grow with each finished trial.
 
     Parameters
     ----------
@@ -46,7 +41,7 @@ def run(
     workers
         Processes that train and evaluate networks side by side, each on one thread if there are several.
     only
-        Names of cells, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
+        Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
 
     Returns
     -------
@@ -62,7 +57,7 @@ def run(
 
     root = Path(folder)
     if (root / "stages").is_dir():
-        console.print(f"going on in {root}; finished stages are kept")
+        console.print(f"going on in {root}; finished tasks are kept")
     for unfinished in root.rglob(".writing-*"):
         # What a killed run was writing; nothing refers to it.
         unfinished.unlink(missing_ok=True)
@@ -77,39 +72,22 @@ def run(
             pass
     for _ in for_each(pipeline, "rung", pipeline.networks, workers):
         pass
-    records = []
-    for record in for_each(pipeline, "evaluate", pipeline.cells, workers):
-        records.append(record)
-        pipeline.write_results(records)
+    finished = []
+    for folders in for_each(pipeline, "evaluate", pipeline.trials, workers):
+        finished.append(folders)
+        pipeline.write_results(finished)
     return write_report(root)
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:
-    """Write the versions; others that finished stages may have been made with are kept under ``before``."""
+    """Write the versions; others that finished tasks may have been made with are kept under ``before``."""
     try:
-        earlier: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
+        earlier = read_object(path, (), REMEDY)
+    except DataError:
         write_json(path, now)
         return
     changed = [name for name in now if name not in ("started", "workers") and earlier.get(name) != now[name]]
     if changed:
         told = ", ".join(f"{name} {earlier.get(name)} -> {now[name]}" for name in changed)
-        console.print(f"     note  going on with {told}; stages that are finished are kept")
+        console.print(f"     note  going on with {told}; tasks that are finished are kept")
         write_json(path, {**now, "before": [*earlier.pop("before", []), earlier]})
-
-
-def versions(workers: int) -> dict[str, Any]:
-    """Return what the numbers of a run may depend on besides its inputs."""
-    packages = ("torch", "numpy", "scipy", "ase", "vesin", "lightning")
-    return {
-        "keel": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads() if workers == 1 else 1,
-        "workers": workers,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-    }

@@ -18,7 +18,7 @@ from keel.config import NetworkSettings, RunSettings, read_config
 from keel.errors import ConfigError, DataError, KeelError
 from keel.files import by_number
 from keel.progress import console, without_bars
-from keel.workflow.pipeline import Cell, Pipeline
+from keel.workflow.pipeline import Pipeline, Trial
 from keel.workflow.run import run
 
 SIMULATED, TRAINED, TO_DO = "●", "◐", "○"
@@ -49,14 +49,14 @@ class Member:
         """Return how many seeds are trained with these settings and data, and how many of them simulated."""
         if self._pipeline is None:
             return 0, 0
-        cells = [Cell(network, strategy, seed) for seed in self.config.seeds]
-        stages = (self._pipeline.train, self._pipeline.evaluate)
-        trained, simulated = (sum(self._pipeline.found(stage, c) is not None for c in cells) for stage in stages)
+        trials = [Trial(network, strategy, seed) for seed in self.config.seeds]
+        tasks = (self._pipeline.train, self._pipeline.evaluate)
+        trained, simulated = (sum(self._pipeline.found(task, t) is not None for t in trials) for task in tasks)
         return trained, simulated
 
     @cached_property
     def _pipeline(self) -> Pipeline | None:
-        """The stages to look for; None where the data cannot be read, which is told when the run is to be done."""
+        """The tasks to look for; None where the data cannot be read, which is told when the run is to be done."""
         try:
             return Pipeline(self.config, self.folder, self.path.parent)
         except KeelError:
@@ -97,7 +97,7 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
     runs
         See :func:`members`.
     workers
-        See :func:`~keel.workflow.run.run`.
+        See :func:`keel.workflow.run`.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
     try:
         page = write_study(runs[0].folder.parent)
     except DataError:
-        # Where no run has a finished cell there is no page; what is below says why.
+        # Where no run has a finished trial there is no page; what is below says why.
         if not problems:
             raise
     if problems:
@@ -137,12 +137,12 @@ def progress_table(runs: Sequence[Member]) -> Table:
     table = Table("run", "network", *strategies, caption=caption, box=SIMPLE_HEAD, pad_edge=False)
     for member in runs:
         for network in member.config.networks:
-            cells = [_cell(member, network, s) if s in member.config.strategies else "" for s in strategies]
+            cells = [_progress(member, network, s) if s in member.config.strategies else "" for s in strategies]
             table.add_row(member.path.stem, network.label, *cells)
     return table
 
 
-def _cell(member: Member, network: NetworkSettings, strategy: str) -> str:
+def _progress(member: Member, network: NetworkSettings, strategy: str) -> str:
     trained, simulated = member.done(network, strategy)
     wanted = len(member.config.seeds)
     colour = "green" if simulated == wanted else "yellow" if trained else "dim"

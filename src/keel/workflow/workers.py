@@ -1,4 +1,4 @@
-"""Stages side by side in processes of their own."""
+"""Tasks side by side in processes of their own."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from keel.progress import plain_warnings, without_bars
 _owner: Any = None
 
 
-def for_each(owner: Any, stage: str, items: Sequence[Any], workers: int, device: str | None = None) -> Iterator[Any]:
-    """Yield ``owner.<stage>(item)`` of each item in order, computed by some processes side by side.
+def for_each(owner: Any, task: str, items: Sequence[Any], workers: int, device: str | None = None) -> Iterator[Any]:
+    """Yield ``owner.<task>(item)`` of each item in order, computed by some processes side by side.
 
-    Each process has its own copy of the owner, made by pickling, and works on one thread; all fill the same stage
-    folders as one alone would. Each sees one of the GPUs, in turn, unless ``device`` names one (``"cuda:1"``).
+    Each process has its own copy of the owner, made by pickling, and works on one thread; all fill the same
+    folders of tasks as one alone would. Each sees one of the GPUs, in turn, unless ``device`` names one (``"cuda:1"``).
     """
     if workers == 1:
         for item in items:
-            yield getattr(owner, stage)(item)
+            yield getattr(owner, task)(item)
         return
     context = get_context("spawn")
     gpus = () if ":" in str(device) else visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
     start = (pickle.dumps(owner), gpus, context.Value("i", 0))
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=start) as pool:
         try:
-            yield from pool.map(_do, [stage] * len(items), items)
+            yield from pool.map(_do, [task] * len(items), items)
         except BrokenProcessPool:
             raise KeelError(
-                f"a worker was killed in stage {stage}, perhaps for want of memory; run the same command again, with "
+                f"a worker was killed in task {task}, perhaps for want of memory; run the same command again, with "
                 "fewer --workers: what was finished is kept"
             ) from None
         except BaseException:
@@ -70,5 +70,5 @@ def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
     _owner = pickle.loads(owner)  # only now, for it may compute
 
 
-def _do(stage: str, item: Any) -> Any:
-    return getattr(_owner, stage)(item)
+def _do(task: str, item: Any) -> Any:
+    return getattr(_owner, task)(item)

@@ -1,1 +1,5 @@
 """What holds of every potential: derivatives, symmetries, conservation, range."""
+
+from keel.lazy import find_submodules
+
+find_submodules(__name__)

@@ -110,7 +110,7 @@ def nve_drift(
     Raises
     ------
     ConfigError, DataError
-        See :func:`~keel.evaluation.probing.prepared` and :func:`~keel.dynamics.simulate.simulate`.
+        See :func:`~keel.evaluation.probing.prepared` and :func:`keel.dynamics.simulate`.
     """
     model, timestep = prepared(potential, frames, dtype), timestep or default_timestep(frames)
     metrics, curves = [], []

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from keel.atoms.frame import Frame
+from keel.comparison.samples import Sample
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.stability import StabilityResult, stability
 from keel.dynamics.survival import Survival
 from keel.errors import ConfigError, DataError
-from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome, Sample, digest
+from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome
 from keel.evaluation.probing import prepared
+from keel.identity import of_geometry
 from keel.potentials.base import Potential
 
 NAME = "MD stability"
@@ -163,7 +165,7 @@ def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float
 
 def lifetimes_of(condition: Condition, result: StabilityResult, starts: Sequence[Frame]) -> Sample:
     """Return the time and cause of each run, with what fixes its start, velocities and noise."""
-    origins = [digest(frame) for frame in starts]
+    origins = [of_geometry(frame) for frame in starts]
     pressure = list(condition.pressure) if isinstance(condition.pressure, tuple) else condition.pressure
     return Sample(
         LIFETIME,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
+from keel.kinds import imported
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ class ASEPotential(Potential):
 
     Raises
     ------
+    UnavailableError
+        If there is nothing to import there.
     ConfigError
-        If there is nothing to import there, or it cannot be called with the arguments.
+        If it cannot be called with the arguments.
     DataError
         When it is used: if the calculator refuses a structure.
 
@@ -61,8 +63,6 @@ class ASEPotential(Potential):
     torch.Size([4, 3])
     """
 
-    precision: Tensor
-
     def __init__(
         self,
         calculator: Calculator | str,
@@ -73,8 +73,7 @@ class ASEPotential(Potential):
     ) -> None:
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
         self.calculator = _new(calculator, arguments or {}) if isinstance(calculator, str) else calculator
-        # What `.to(dtype)` acts on; it has the dtype of the results.
-        self.register_buffer("precision", torch.zeros((), dtype=torch.float64), persistent=False)
+        self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
@@ -160,11 +159,12 @@ def structures(graph: AtomGraph) -> list[Atoms]:
 
 
 def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:
-    module, _, name = path.rpartition(".")
     try:
-        return getattr(import_module(module), name)(**arguments)
+        make = imported(path)
     except (ImportError, ValueError, AttributeError) as error:
-        raise ConfigError(f"the calculator {path!r} cannot be imported ({_line(error)})") from None
+        raise UnavailableError(f"the calculator {path!r} cannot be imported ({_line(error)})") from None
+    try:
+        return make(**arguments)
     except Exception as error:
         raise ConfigError(f"the calculator {path!r} cannot be made with {dict(arguments)} ({_line(error)})") from None
 

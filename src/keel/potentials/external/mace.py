@@ -34,6 +34,8 @@ class MACE(ForeignNetwork):
         Of one layer, in angstrom.
     preset
         What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Batatia et al., rMD17).
+    head
+        Index of the head that is used, if ``heads`` names several.
     channels, max_l
         The hidden features: so many of each order l = 0..max_l (64 and 1: ``64x0e + 64x1o``).
     layers
@@ -45,10 +47,8 @@ class MACE(ForeignNetwork):
     average_neighbours
         By which sums over neighbours are divided; by default the number of atoms within the cutoff at 0.06 atoms
         per cubic angstrom.
-    head
-        Index of the head that is used, if ``heads`` names several.
-    **options
-        Whatever else mace's constructor takes, in its words: ``pair_repulsion=True``, ``num_bessel=10``,
+    **given
+        Other options, and whatever else mace's constructor takes, in its words: ``pair_repulsion=True``, ``num_bessel=10``,
         ``interaction_cls="RealAgnosticDensityResidualInteractionBlock"``, ... (see :data:`mace_module.OPTIONS`).
 
     Raises
@@ -64,27 +64,20 @@ class MACE(ForeignNetwork):
         "default": {"cutoff": 5.0, "channels": 64, "max_l": 1, "layers": 2, "max_ell": 3, "correlation": 3},
         "paper": {"cutoff": 5.0, "channels": 256, "max_l": 2, "layers": 2, "max_ell": 3, "correlation": 3},
     }
+    same: ClassVar[Mapping[str, Any]] = {"average_neighbours": None, **mace_module.OPTIONS}
 
     def __init__(
         self,
         elements: Iterable[int | str],
         cutoff: float | None = None,
         preset: Preset = "default",
-        *,
-        channels: int | None = None,
-        max_l: int | None = None,
-        layers: int | None = None,
-        max_ell: int | None = None,
-        correlation: int | None = None,
-        average_neighbours: float | None = None,
         head: int = 0,
-        **options: Any,
+        **given: Any,
     ) -> None:
-        given = {"channels": channels, "max_l": max_l, "layers": layers, "max_ell": max_ell, "correlation": correlation}
-        named = self.options(preset, cutoff=cutoff, **given)
-        super().__init__(elements, named.pop("cutoff"))
-        named["average_neighbours"] = average_neighbours or ATOMS_PER_VOLUME * 4 / 3 * pi * self.cutoff**3
-        chosen = {**named, **mace_module.OPTIONS, **options}
+        chosen = self.options(preset, cutoff=cutoff, **given)
+        super().__init__(elements, chosen.pop("cutoff"))
+        if chosen["average_neighbours"] is None:
+            chosen["average_neighbours"] = ATOMS_PER_VOLUME * 4 / 3 * pi * self.cutoff**3
         if not 0 <= head < len(chosen["heads"]):
             raise ConfigError(f"MACE: there is no head {head}; heads count from 0")
         self.architecture = {**chosen, "head": head}
@@ -119,6 +112,7 @@ class MACE(ForeignNetwork):
         network.to(next(model.parameters()).dtype)
         mace_module.copy_weights(model, network.model)
         network._take_scale_and_offsets()
+        network.trained = True
         return network.eval()
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:

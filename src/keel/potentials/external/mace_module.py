@@ -29,7 +29,7 @@ OPTIONS: Mapping[str, Any] = {
     # mace's own default, True, makes the weights depend on which other packages are installed.
     "use_reduced_cg": False,
 }
-"""Arguments of mace's constructor, besides those that :class:`MACE` names, and what they are if they are not given."""
+"""Arguments of mace's constructor, besides those that ``MACE`` names, and what they are if they are not given."""
 
 
 def build(
@@ -94,7 +94,7 @@ def node_energies(model: Any, species: Tensor, edge_index: Tensor, vectors: Tens
 
 
 def arguments_of(model: Any) -> dict[str, Any]:
-    """Return the arguments, JSON-compatible, by which :class:`MACE` has the architecture of a trained model.
+    """Return the arguments, JSON-compatible, by which ``MACE`` has the architecture of a trained model.
 
     Raises
     ------

@@ -83,6 +83,7 @@ class MatglPotential(ForeignNetwork):
         if model.element_refs is not None:
             offsets = model.element_refs.property_offset.double().flatten()
             network.set_offsets(dict(zip(elements, offsets.tolist(), strict=True)))
+        network.trained = True
         return network.eval()
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ def convert(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> M3GN
     network.load_state_dict({**network.state_dict(), **network_state(weights, len(network.blocks), order)})
     if wrapped:
         _set_scale_and_offsets(network, description["kwargs"], state, numbers)
+    network.trained = True
     return network.eval()
 
 

@@ -1,67 +1,164 @@
-"""Any potential by its name: a file of keel, a checkpoint of another package, an ASE calculator."""
+"""The front door: any potential by its name, whoever asks for it.
+
+Commands, configurations, :class:`keel.KeelCalculator` and Python open potentials here and nowhere else; files of keel
+are read by :func:`keel.load`, which is a part of it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from keel.errors import ConfigError, DataError
+from keel.errors import ConfigError, DataError, KeelError, UnavailableError
+from keel.identity import of_file
+from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS
 from keel.potentials.base import Potential
 from keel.potentials.loading import load
 
-PICKLED = (".model", ".pt", ".pth")
-"""Suffixes of files that run code when they are read."""
+FILE_SUFFIXES = (*KEEL_SUFFIXES, *PICKLED_SUFFIXES, ".ckpt")
+"""A name that ends so is that of a file, whether there is one or not."""
 
 
-def open_potential(name: str, arguments: Mapping[str, Any] | None = None, *, trusted: bool = False) -> Potential:
+def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None, *, trust: bool = False) -> Potential:
     """Return a potential.
 
     Parameters
     ----------
     name
-        A file of keel (``.safetensors``, ``.json``), the folder of an M3GNet of matgl, a MACE model (``.model``), or
-        the import path of an ASE calculator, such as ``ase.calculators.emt.EMT``, or of a function that returns one.
+        A file of keel (``.safetensors``, ``.json``), a MACE model (``.model``), the folder of an M3GNet of matgl, or
+        the import path of an ASE calculator, such as ``"ase.calculators.emt.EMT"``, or of a function that returns one.
+        A ``Path`` is a file or folder, never a calculator.
     arguments
         Of the calculator.
-    trusted
-        Read a file that runs code when it is read, as those of mace-torch do.
+    trust
+        Read a file of another package that runs code when it is read, as those of mace-torch do. Files of keel never
+        do, nor do those of matgl, of which only numbers and settings are read.
 
     Raises
     ------
     ConfigError
-        If there is no such file or calculator, or a file runs code and is not trusted.
+        If there is no such calculator, or a file runs code and is not trusted.
     DataError
-        If the file is damaged.
+        If there is no such file, or it is damaged or no potential.
     UnavailableError
         If it needs a package that is not installed.
-    """
-    path = Path(name)
-    is_path = path.exists() or "/" in name or path.suffix in (".safetensors", ".json", ".ckpt", *PICKLED)
-    if not is_path and "." in name:
-        from keel.potentials.external import ASEPotential
 
-        return ASEPotential(name, arguments)
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> import keel
+    >>> emt = keel.open_potential("ase.calculators.emt.EMT")
+    >>> emt(keel.batch(bulk("Cu", cubic=True), cutoff=5.0)).forces.shape
+    torch.Size([4, 3])
+    """
+    if is_calculator(name):
+        return _calculator(str(name), arguments)
     if arguments:
         raise ConfigError(f"{name}: arguments are those of a calculator, and this is none")
+    return _from_file(Path(name), trust)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a potential is opened, wherever that may be; the arguments of :func:`open_potential`."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool = False
+
+    def open(self) -> Potential:
+        """Return the potential, see :func:`open_potential`."""
+        return open_potential(self.name, self.arguments, trust=self.trust)
+
+    @property
+    def label(self) -> str:
+        """What it is called in tables, and where its results lie."""
+        return self.name if is_calculator(self.name) else Path(self.name).stem
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What results depend on, JSON-compatible."""
+        path = Path(self.name)
+        return {"name": path.name, "arguments": dict(self.arguments), "content": contents(path)}
+
+
+def contents(path: Path) -> list[str]:
+    """Return the hash of a file or of each file in a folder, by their names; none where there is nothing."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] * path.is_file()
+    return [of_file(p) for p in files]
+
+
+def is_calculator(name: str | Path) -> bool:
+    """Whether a name is an import path rather than a file."""
+    if isinstance(name, Path) or Path(name).exists() or name.endswith(FILE_SUFFIXES):
+        return False
+    return "." in name and all(part.isidentifier() for part in name.split("."))
+
+
+def calculator_arguments(text: str) -> dict[str, Any]:
+    """Return keyword arguments that are written as JSON.
+
+    Raises
+    ------
+    ConfigError
+        If they are no JSON object.
+    """
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--arguments: this is not JSON ({error})") from None
+    if not isinstance(arguments, dict):
+        raise ConfigError('--arguments: name each argument, e.g. {"cutoff": 5.0}')
+    return arguments
+
+
+def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
+    from keel.potentials.external.ase import ASEPotential
+
+    try:
+        return ASEPotential(name, arguments)
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}, and there is no file of this name") from None
+
+
+def _from_file(path: Path, trust: bool) -> Potential:
     if path.is_dir():
-        from keel.potentials.external.matgl_checkpoint import from_matgl
-
-        return from_matgl(path)
-    if path.is_file() and path.suffix in PICKLED:
-        return _pickled(path, trusted)
+        return _matgl(path)
     if path.suffix == ".ckpt":
-        raise ConfigError(f"{name}: turn a checkpoint of torchmd-net into a file of keel first, with keel import")
-    return load(path)
+        raise ConfigError(f"{path}: turn a checkpoint of torchmd-net into a file of keel first, with keel import")
+    if path.suffix in PICKLED_SUFFIXES and path.is_file():
+        return _pickled(path, trust)
+    try:
+        return load(path)
+    except DataError:
+        if path.suffix in FILE_SUFFIXES:
+            raise
+        what = "this is no potential" if path.is_file() else "there is no such file"
+        raise DataError(f"{path}: {what}; name {POTENTIALS}") from None
 
 
-def _pickled(path: Path, trusted: bool) -> Potential:
-    if not trusted:
-        raise ConfigError(f"{path}: reading this file runs the code in it; say --trust if you trust where it came from")
-    from keel.potentials.external import MACE
+def _matgl(path: Path) -> Potential:
+    from keel.potentials.external.matgl_checkpoint import from_matgl
+
+    if not (path / "model.json").exists():
+        inside = sorted(p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1])
+        raise DataError(f"{path}: this folder is no model of matgl; name {inside[0] if inside else POTENTIALS}")
+    return from_matgl(path)
+
+
+def _pickled(path: Path, trust: bool) -> Potential:
+    if not trust:
+        raise ConfigError(
+            f"{path}: reading this file runs the code in it; say --trust (trust: true in YAML, trust=True in Python) "
+            "if you trust where it came from"
+        )
     from keel.potentials.external.extras import optional, quiet, trusting
+    from keel.potentials.external.mace import MACE
 
     # Classes that are first imported while a file is read could not read their own constants.
     optional("mace.modules", f"{path}", "mace-torch", "mace")
@@ -71,4 +168,7 @@ def _pickled(path: Path, trusted: bool) -> Potential:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: this is not a model that can be read ({reason})") from None
-    return MACE.from_model(model)
+    try:
+        return MACE.from_model(model)
+    except KeelError as error:
+        raise DataError(f"{path}: {error}") from None

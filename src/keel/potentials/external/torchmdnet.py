@@ -125,6 +125,7 @@ class TorchMDNetPotential(ForeignNetwork):
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"TorchMDNetPotential: the model does not fit its hyper-parameters ({reason})") from None
+        network.trained = True
         return network.eval()
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def from_torchmdnet(
         raise DataError(f"{path}: {error}") from None
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
         raise DataError(f"{path}: the settings in it are damaged ({' '.join(str(error).split())})") from None
+    potential.trained = True
     return potential.eval()
 
 

@@ -6,7 +6,7 @@ Source: Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), eq. 5.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,16 @@ class Convolution(nn.Module):
         return (v,)
 
 
+class CGCNNOptions(TypedDict, total=False):
+    """Options of :class:`CGCNN`; None: that of the preset."""
+
+    features: int | None
+    convolutions: int | None
+    gaussians: int | None
+    hidden: int | None
+    switch_from: float | None
+
+
 class CGCNN(Network):
     """Crystal graph convolutional neural network.
 
@@ -108,6 +118,7 @@ class CGCNN(Network):
         "default": {"cutoff": 5.0, "features": 64, "convolutions": 3, "gaussians": 50, "hidden": 128},
         "paper": {"cutoff": 8.0, "features": 64, "convolutions": 3, "gaussians": 41, "hidden": 128},
     }
+    same: ClassVar[Mapping[str, Any]] = {"switch_from": 0.0}
 
     def __init__(
         self,
@@ -115,22 +126,16 @@ class CGCNN(Network):
         cutoff: float | None = None,
         preset: Preset = "default",
         mode: Mode = "smooth",
-        *,
-        features: int | None = None,
-        convolutions: int | None = None,
-        gaussians: int | None = None,
-        hidden: int | None = None,
-        switch_from: float = 0.0,
+        **given: Unpack[CGCNNOptions],
     ) -> None:
-        given = {"features": features, "convolutions": convolutions, "gaussians": gaussians, "hidden": hidden}
         options = self.options(preset, cutoff=cutoff, **given)
         super().__init__(elements, options["cutoff"], mode)
         n, gaussians, hidden = options["features"], options["gaussians"], options["hidden"]
         if min(n, options["convolutions"], hidden) < 1 or gaussians < 2:
             raise ConfigError("features, convolutions and hidden must be at least 1 and gaussians at least 2")
-        if not 0.0 <= switch_from < 1.0:
-            raise ConfigError(f"switch_from is a fraction of the cutoff in [0, 1), not {switch_from}")
-        self.switch_from = switch_from
+        self.switch_from: float = options["switch_from"]
+        if not 0.0 <= self.switch_from < 1.0:
+            raise ConfigError(f"switch_from is a fraction of the cutoff in [0, 1), not {self.switch_from}")
         self.embedding = nn.Embedding(self.n_species, n)
         self.basis = GaussianBasis(self.cutoff, gaussians)
         self.convolutions = nn.ModuleList([Convolution(n, gaussians) for _ in range(options["convolutions"])])

@@ -6,7 +6,7 @@ Source: Chen & Ong, Nat. Comput. Sci. 2, 718 (2022).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,21 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "softplus2": softplus2,
 }
 """Activations of the edge embedding by the names of the reference implementation."""
+
+
+class M3GNetOptions(TypedDict, total=False):
+    """Options of :class:`M3GNet`; None: that of the preset."""
+
+    node_features: int | None
+    edge_features: int | None
+    units: int | None
+    blocks: int | None
+    max_n: int | None
+    max_l: int | None
+    three_body_cutoff: float | None
+    smooth_basis: bool | None
+    activation: str | None
+    switch_from: float | None
 
 
 class M3GNet(Network):
@@ -94,6 +109,14 @@ class M3GNet(Network):
         "default": {"cutoff": 5.0, "node_features": 64, "edge_features": 64, "units": 64, "blocks": 3},
         "paper": {"cutoff": 5.0, "node_features": 64, "edge_features": 64, "units": 64, "blocks": 3},
     }
+    same: ClassVar[Mapping[str, Any]] = {
+        "max_n": 3,
+        "max_l": 3,
+        "three_body_cutoff": None,
+        "smooth_basis": False,
+        "activation": "swish",
+        "switch_from": 0.0,
+    }
 
     def __init__(
         self,
@@ -101,33 +124,25 @@ class M3GNet(Network):
         cutoff: float | None = None,
         preset: Preset = "default",
         mode: Mode = "smooth",
-        *,
-        node_features: int | None = None,
-        edge_features: int | None = None,
-        units: int | None = None,
-        blocks: int | None = None,
-        max_n: int = 3,
-        max_l: int = 3,
-        three_body_cutoff: float | None = None,
-        smooth_basis: bool = False,
-        activation: str = "swish",
-        switch_from: float = 0.0,
+        **given: Unpack[M3GNetOptions],
     ) -> None:
-        given = {"node_features": node_features, "edge_features": edge_features, "units": units, "blocks": blocks}
         options = self.options(preset, cutoff=cutoff, **given)
         super().__init__(elements, options["cutoff"], mode)
-        self.three_body_cutoff = min(4.0, self.cutoff) if three_body_cutoff is None else float(three_body_cutoff)
-        self.max_n, self.max_l = max_n, max_l
-        self.smooth_basis, self.activation, self.switch_from = smooth_basis, activation, switch_from
+        within = options["three_body_cutoff"]
+        self.three_body_cutoff = min(4.0, self.cutoff) if within is None else float(within)
+        self.max_n, self.max_l = max_n, max_l = options["max_n"], options["max_l"]
+        self.smooth_basis: bool = options["smooth_basis"]
+        self.activation: str = options["activation"]
+        self.switch_from: float = options["switch_from"]
         nodes, features, width = options["node_features"], options["edge_features"], options["units"]
         self._check(min(nodes, features, width, options["blocks"], max_n, max_l))
         functions = max_n * max_l
         self.basis = (
             smooth_bessel_basis(self.cutoff, functions)
-            if smooth_basis
+            if self.smooth_basis
             else spherical_bessel_basis(self.cutoff, max_n, max_l)
         )
-        self.radial_features = max_n if smooth_basis else functions
+        self.radial_features = max_n if self.smooth_basis else functions
         self.angular = AngularBasis(max_n, max_l)
         self.embedding = nn.Embedding(self.n_species, nodes)
         self.edge_embedding = nn.Linear(self.radial_features, features)

@@ -19,6 +19,7 @@ from keel.potentials.compiling.compiled import agree, compiled
 from keel.potentials.networks import layered
 from keel.potentials.networks.gather import gather
 from keel.potentials.networks.layered import Chain, Tile, atomic_energies
+from keel.potentials.registry import concrete
 from keel.process import give_back_freed_memory
 
 FEWEST_EDGES = 32
@@ -70,6 +71,8 @@ class Network(Potential):
     compilable = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Options by the name of the preset: ``"small"``, ``"default"``, ``"paper"``."""
+    same: ClassVar[Mapping[str, Any]] = {}
+    """Options that are the same in every preset; None: as the network decides."""
 
     layer_by_layer: bool | None = None
     """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
@@ -213,11 +216,30 @@ class Network(Potential):
         Raises
         ------
         ConfigError
-            If there is no such preset.
+            If there is no such preset, or no such option.
         """
         if preset not in cls.presets:
             raise ConfigError(f"{cls.__name__}: preset must be one of {', '.join(cls.presets)}, not {preset!r}")
-        return {**cls.presets[preset], **{name: value for name, value in given.items() if value is not None}}
+        # In this order, which the hash of a training depends on.
+        known = {**cls.presets[preset], **cls.same}
+        if unknown := [name for name in given if name not in known]:
+            raise ConfigError(f"{cls.__name__}: there is no option {unknown[0]!r}; choose from {', '.join(known)}")
+        return {**known, **{name: value for name, value in given.items() if value is not None}}
+
+
+def network_class(name: str) -> type[Network]:
+    """Return a class of networks by its name: built in, of another package, or your own.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; names all there are.
+    """
+    known = concrete(Potential.registry, Network)
+    if name not in known:
+        raise ConfigError(f"networks: there is no {name!r}; choose from {', '.join(known)}")
+    found: type[Network] = known[name]
+    return found
 
 
 def scaled_energies_and_gradient(network: Network, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ ICLR 2022.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypedDict, Unpack, get_args
 
 from torch import nn
 
@@ -37,6 +37,24 @@ _COMMON = {
     "cutoff_lower": 0.0,
     "output_model": "EquivariantScalar",
 }
+
+
+class TorchMDETOptions(TypedDict, total=False):
+    """Options of :class:`TorchMDET`; None: that of the preset."""
+
+    channels: int | None
+    layers: int | None
+    heads: int | None
+    num_rbf: int | None
+    rbf_type: RadialBasis | None
+    trainable_rbf: bool | None
+    activation: str | None
+    attn_activation: str | None
+    neighbor_embedding: bool | None
+    distance_influence: Influence | None
+    cutoff_lower: float | None
+    vector_cutoff: bool | None
+    output_model: OutputModel | None
 
 
 class TorchMDET(Network):
@@ -103,6 +121,7 @@ class TorchMDET(Network):
         "default": {**_COMMON, "channels": 64, "layers": 4, "heads": 8},
         "paper": {**_COMMON, "channels": 128, "layers": 6, "heads": 8},
     }
+    same: ClassVar[Mapping[str, Any]] = {"vector_cutoff": None}
 
     def __init__(
         self,
@@ -110,25 +129,12 @@ class TorchMDET(Network):
         cutoff: float | None = None,
         preset: Preset = "default",
         mode: Mode = "smooth",
-        *,
-        channels: int | None = None,
-        layers: int | None = None,
-        heads: int | None = None,
-        num_rbf: int | None = None,
-        rbf_type: RadialBasis | None = None,
-        trainable_rbf: bool | None = None,
-        activation: str | None = None,
-        attn_activation: str | None = None,
-        neighbor_embedding: bool | None = None,
-        distance_influence: Influence | None = None,
-        cutoff_lower: float | None = None,
-        vector_cutoff: bool | None = None,
-        output_model: OutputModel | None = None,
+        **given: Unpack[TorchMDETOptions],
     ) -> None:
-        given = {k: v for k, v in locals().items() if k in self.presets["default"]}
-        options = self.options(preset, **given)
+        options = self.options(preset, cutoff=cutoff, **given)
         super().__init__(elements, options["cutoff"], mode)
-        options["vector_cutoff"] = mode == "smooth" if vector_cutoff is None else vector_cutoff
+        if options["vector_cutoff"] is None:
+            options["vector_cutoff"] = mode == "smooth"
         _check(options, mode)
         self.chosen = options
         self._build()

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from keel import __version__
 from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.reporting.assessment.pairs import Versus, comparisons
 from keel.reporting.assessment.parts import probes
 from keel.reporting.page.template import filled, text
-from keel.results.assessment import Assessment
-from keel.results.assessment_files import write_json, write_metrics
+from keel.results.assessment import Assessment, write_assessments
 
 
 def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Path:
@@ -28,7 +28,7 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
         At least one.
     path
         Of the HTML file; the numbers go to the same name with ``.json`` (all results but films; read again by
-        :func:`~keel.results.assessment_files.read_assessments`) and ``.csv`` (a line for each metric).
+        :func:`~keel.results.assessment.read_assessments`) and ``.csv`` (a line for each metric).
 
     Returns
     -------
@@ -49,8 +49,7 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
     pairs = comparisons(assessments)
     page = render(assessments, path.stem, pairs)
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    write_json(assessments, path.with_suffix(".json"), pairs)
-    write_metrics(assessments, path.with_suffix(".csv"))
+    write_assessments(assessments, path.with_suffix(".json"), __version__, [pair.to_dict() for pair in pairs])
     return path
 
 
@@ -61,7 +60,7 @@ def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus]
     from keel.reporting.assessment.pairs import EFFECTS
     from keel.reporting.page.film import BALL, BOND
     from keel.reporting.page.plot import DASHES
-    from keel.reporting.page.wording import SYMBOLS, capitalised, duration, number, typeset
+    from keel.wording import SYMBOLS, capitalised, duration, number, typeset
 
     program = text("page/plots.js", "page/viewer.js")
     return filled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,16 +18,16 @@ from keel.comparison.paired import (
     times_text,
     verdict,
 )
-from keel.comparison.samples import compare_samples, mean_difference
+from keel.comparison.samples import Sample, compare_samples, mean_difference
 from keel.comparison.statistics import Interval
 from keel.evaluation.against_labels import FORCES
-from keel.evaluation.check import Sample
 from keel.evaluation.stability.md_stability import LIFETIME
-from keel.reporting.page.wording import listed, typeset
+from keel.records import plain
 from keel.results.assessment import Assessment
+from keel.wording import listed, typeset
 
 MANY = 0.5
-"""A trial decides where one of the two failed in so many of its runs."""
+"""A condition decides where one of the two failed in so many of its runs."""
 EFFECTS: dict[Effect, str] = {
     "better": "more stable",
     "worse": "less stable",
@@ -38,7 +37,7 @@ EFFECTS: dict[Effect, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Simulations:
     """Simulations of both under one condition."""
 
     condition: str
@@ -95,7 +94,7 @@ class Versus:
     ----------
     baseline, potential
         Names.
-    trials, errors
+    simulations, errors
         What was compared: lifetimes under each condition, and errors on the same frames.
     obstacle
         Why no simulations could be compared, if that is so.
@@ -105,41 +104,41 @@ class Versus:
 
     baseline: str
     potential: str
-    trials: tuple[Trial, ...]
+    simulations: tuple[Simulations, ...]
     errors: tuple[Errors, ...]
     obstacle: str = ""
     left_out: tuple[str, ...] = ()
 
     @property
-    def deciding(self) -> Trial | None:
+    def deciding(self) -> Simulations | None:
         """The lowest temperature at which one of the two failed in half of its runs, or else the highest.
 
         Whichever of the two it is, so that the choice favours neither: where the baseline alone decided, it would stand
         where chance went against the baseline. Runs under pressure and from compressed starts do not decide.
         """
-        ladder = sorted([r for r in self.trials if r.plain] or self.trials, key=lambda r: r.temperature)
+        ladder = sorted([r for r in self.simulations if r.plain] or self.simulations, key=lambda r: r.temperature)
         return next((r for r in ladder if r.failed_share >= MANY), ladder[-1] if ladder else None)
 
     @property
     def choice(self) -> str:
-        """How the deciding trial was chosen; empty if there is only one."""
-        trial = self.deciding
-        if trial is None or len(self.trials) == 1:
+        """How the deciding condition was chosen; empty if there is only one."""
+        deciding = self.deciding
+        if deciding is None or len(self.simulations) == 1:
             return ""
-        if trial.failed_share >= MANY:
+        if deciding.failed_share >= MANY:
             why = "the lowest temperature at which one of the two failed in at least half of its runs"
         else:
             why = "the highest temperature, because at none did either fail in half of its runs"
-        return f"Judged at {trial.condition}: {why}."
+        return f"Judged at {deciding.condition}: {why}."
 
     @property
     def effect(self) -> Effect:
-        """On stability, in the deciding trial."""
+        """On stability, in the deciding condition."""
         return self.deciding.comparison.effect if self.deciding else "untested"
 
     @property
     def verdict(self) -> str:
-        """One sentence on stability in the deciding trial, and on the force error."""
+        """One sentence on stability in the deciding condition, and on the force error."""
         forces = next((e for e in self.errors if e.name == FORCES), None)
         if self.deciding is None:
             why = self.obstacle or "runs had other starts, random numbers or settings"
@@ -159,15 +158,15 @@ class Versus:
             Row(r.condition, times_text(c.mean), points_text(c.failed), self._finding(r))
             if (c := r.comparison).effect != "untested"
             else Row(r.condition, "–", "–", self._finding(r))
-            for r in self.trials
+            for r in self.simulations
         ]
         errors = [
             Row(f"{e.name}, {e.frames} frame{'s' if e.frames > 1 else ''}", "–", "–", e.sentence) for e in self.errors
         ]
         return (*stability, *errors)
 
-    def _finding(self, trial: Trial) -> str:
-        return stability_verdict(trial.comparison, f"“{self.potential}”")
+    def _finding(self, simulations: Simulations) -> str:
+        return stability_verdict(simulations.comparison, f"“{self.potential}”")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; ends of intervals that are open are None."""
@@ -184,14 +183,14 @@ class Versus:
                     "verdict": self._finding(r),
                     "runs": c.base.failed.size,
                     "failed_runs": [int(lifetimes.failed.sum()) for lifetimes in (c.base, c.other)],
-                    "mean_time_ratio": _plain(c.mean),
-                    "median_time_ratio": c.median and _plain(c.median),
-                    "failed_share_difference": _plain(c.failed),
+                    "mean_time_ratio": plain(vars(c.mean)),
+                    "median_time_ratio": c.median and plain(vars(c.median)),
+                    "failed_share_difference": plain(vars(c.failed)),
                 }
-                for r in self.trials
+                for r in self.simulations
             ],
             "errors": [
-                {"name": e.name, "unit": e.unit, "baseline": e.base, "difference": _plain(e.difference)}
+                {"name": e.name, "unit": e.unit, "baseline": e.base, "difference": plain(vars(e.difference))}
                 for e in self.errors
             ],
             "left_out": list(self.left_out),
@@ -216,7 +215,7 @@ def versus(base: Assessment, other: Assessment) -> Versus:
     return Versus(
         base.potential,
         other.potential,
-        tuple(_trial(*pair) for (name, _), pair in pairs.items() if name == LIFETIME),
+        tuple(_simulations(*pair) for (name, _), pair in pairs.items() if name == LIFETIME),
         tuple(_errors(*pair) for (name, _), pair in pairs.items() if name != LIFETIME),
         f"no simulations of {_quoted(absent)} are on record" if absent else "",
         tuple(f"{name} at {condition}" if condition else name for name, condition in left_out),
@@ -227,10 +226,10 @@ def _paired(base: Sample, other: Sample) -> bool:
     return base.pairs_with(other) and bool(np.isfinite([base.values, other.values]).all())
 
 
-def _trial(base: Sample, other: Sample) -> Trial:
+def _simulations(base: Sample, other: Sample) -> Simulations:
     s = base.settings
     plain = s["pressure"] is None and s["volume"] == 1.0
-    return Trial(base.condition, s["temperature"], plain, s["length"], compare_samples(base, other))
+    return Simulations(base.condition, s["temperature"], plain, s["length"], compare_samples(base, other))
 
 
 def _errors(base: Sample, other: Sample) -> Errors:
@@ -239,7 +238,3 @@ def _errors(base: Sample, other: Sample) -> Errors:
 
 def _quoted(names: Sequence[str]) -> str:
     return listed([f"“{name}”" for name in names])
-
-
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {key: x if math.isfinite(x) else None for key, x in vars(interval).items()}

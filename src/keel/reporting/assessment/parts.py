@@ -12,8 +12,8 @@ from keel.evaluation.check import CheckResult, Curve, Metric
 from keel.reporting.figures.style import slug
 from keel.reporting.page.film import Player, player
 from keel.reporting.page.plot import COLOURS, DASHES, Line, Plot, plot
-from keel.reporting.page.wording import number, typeset
 from keel.results.assessment import Assessment, unique
+from keel.wording import number, typeset
 
 POINTS, RUNS = 80_000, 100
 """All curves of a page together have about so many points at most, and one of them is divided into so many runs."""

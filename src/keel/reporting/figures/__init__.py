@@ -1,9 +1,10 @@
 """Figures of a run: one function from data to a :class:`ReportFigure` each."""
 
+from keel.lazy import find_submodules
 from keel.reporting.figures.curves import decomposition_figure, dimer_figure, rdf_figure
 from keel.reporting.figures.stability import causes_figure, survival_figure, trade_off_figure
 from keel.reporting.figures.structure import failure_figure
-from keel.reporting.figures.style import ReportFigure, save, write_table
+from keel.reporting.figures.style import ReportFigure, save
 from keel.reporting.figures.training import parity_figure, training_figure, validation_figure
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "trade_off_figure",
     "training_figure",
     "validation_figure",
-    "write_table",
 ]
+
+find_submodules(__name__)

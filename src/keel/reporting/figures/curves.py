@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keel.reporting.figures.axes import clipped, energy_axis, mark_contact, plain_log_ticks
 from keel.reporting.figures.style import (
-    DASHES,
     INK,
     QUIET,
     Column,
     ReportFigure,
-    colour_of,
     joined,
     new_figure,
     slug,
     styled,
 )
-from keel.results.run import Cell, Decomposition, by_strategy
+from keel.results.made import Decomposition
+from keel.results.run import Trials, by_strategy
+from keel.training.known import look_of
 
 
 @styled
-def rdf_figure(network: str, pair: str, cells: Sequence[Cell], temperature: float | None) -> ReportFigure:
+def rdf_figure(network: str, pair: str, trials: Trials, temperature: float | None) -> ReportFigure:
     """g(r) of a pair of elements: DFT against each strategy, the mean over seeds in a band from lowest to highest."""
     figure, axes = new_figure()
-    drawn = [(cell.strategy, cell.rdf[pair]) for cell in cells if cell.rdf and pair in cell.rdf]
+    drawn = [(trial.strategy, trial.rdf_curves[pair]) for trial in trials if pair in trial.rdf_curves]
     first = drawn[0][1]
     axes.plot(first.r, first.reference, color=INK, linewidth=3, alpha=0.4, label="DFT")
     data: dict[str, Column] = {"r": first.r, "reference": first.reference}
     for strategy in dict.fromkeys(name for name, _ in drawn):
         curves = np.stack([np.interp(first.r, c.r, c.simulation) for name, c in drawn if name == strategy])
-        mean, colour = curves.mean(axis=0), colour_of(strategy)
-        axes.plot(first.r, mean, color=colour, linestyle=DASHES.get(strategy, "-"), label=strategy)
+        mean, colour = curves.mean(axis=0), look_of(strategy).colour
+        axes.plot(first.r, mean, color=colour, linestyle=look_of(strategy).line, label=strategy)
         axes.fill_between(first.r, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         data[strategy] = mean
     axes.set(xlabel="r (Å)", ylabel="g(r)")
@@ -51,7 +50,7 @@ def rdf_figure(network: str, pair: str, cells: Sequence[Cell], temperature: floa
 
 
 @styled
-def dimer_figure(network: str, pair: str, cells: Sequence[Cell], teacher: Decomposition | None) -> ReportFigure:
+def dimer_figure(network: str, pair: str, trials: Trials, teacher: Decomposition | None) -> ReportFigure:
     """Energy of two atoms alone against their distance: networks beside the EAM."""
     figure, axes = new_figure(height=2.9)
     mark_contact(axes, pair)
@@ -61,9 +60,9 @@ def dimer_figure(network: str, pair: str, cells: Sequence[Cell], teacher: Decomp
         axes.plot(teacher.r, clipped(teacher.total), color=QUIET, linewidth=3, alpha=0.6, label="EAM")
         parts.append(("EAM", "", teacher.r, teacher.total, -np.gradient(teacher.total, teacher.r)))
         energies.append(teacher.total)
-    for strategy, members in by_strategy(cells).items():
-        style: dict[str, Any] = {"color": colour_of(strategy), "linestyle": DASHES.get(strategy, "-")}
-        curves = [(cell.seed, cell.dimers[pair]) for cell in members if cell.dimers and pair in cell.dimers]
+    for strategy, members in by_strategy(trials).items():
+        style: dict[str, Any] = {"color": look_of(strategy).colour, "linestyle": look_of(strategy).line}
+        curves = [(trial.seed, trial.dimer_curves[pair]) for trial in members if pair in trial.dimer_curves]
         for number, (seed, curve) in enumerate(curves):
             # One seed is drawn boldly and named, the others show the spread.
             width, alpha, label = (1.5, 1.0, strategy) if number == 0 else (0.7, 0.55, None)

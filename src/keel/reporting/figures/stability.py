@@ -10,8 +10,9 @@ import numpy as np
 
 from keel.dynamics.survival import Survival
 from keel.reporting.figures.axes import plain_log_ticks
-from keel.reporting.figures.style import DASHES, MARKERS, SPARE, ReportFigure, colour_of, new_figure, slug, styled
+from keel.reporting.figures.style import ReportFigure, new_figure, slug, styled
 from keel.reporting.strategies import StrategyResult, median_text
+from keel.training.known import SPARE, look_of
 
 SURVIVED = "survived"
 # Cause -> colour and words.
@@ -32,10 +33,10 @@ def survival_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
     figure, axes = new_figure(height=2.8)
     data: dict[str, list[object]] = {name: [] for name in ("strategy", "time_fs", "survival", "lower", "upper")}
     for result in strategies:
-        curve, colour, name = result.survival, colour_of(result.strategy), result.strategy
+        curve, colour, name = result.survival, look_of(result.strategy).colour, result.strategy
         label = f"{name} ({result.failures} of {result.runs} failed)"
         axes.fill_between(curve.times, curve.lower, curve.upper, step="post", color=colour, alpha=0.15, linewidth=0)
-        axes.step(curve.times, curve.survival, where="post", color=colour, linestyle=DASHES.get(name, "-"), label=label)
+        axes.step(curve.times, curve.survival, where="post", color=colour, linestyle=look_of(name).line, label=label)
         censored = result.times[~result.failed]
         axes.plot(censored, [curve.at(time) for time in censored], "|", color=colour, markersize=7)
         _append_curve(data, name, curve)
@@ -116,8 +117,8 @@ def trade_off_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
     columns = ("strategy", "seed", "force_mae_mev_per_angstrom", "median_fs", "censored")
     rows: list[tuple[object, ...]] = []
     for result in strategies:
-        name, colour = result.strategy, colour_of(result.strategy)
-        style: dict[str, Any] = {"marker": MARKERS.get(name, "o"), "color": colour, "linestyle": "none"}
+        name, colour = result.strategy, look_of(result.strategy).colour
+        style: dict[str, Any] = {"marker": look_of(name).marker, "color": colour, "linestyle": "none"}
         for part in (*result.seeds(), result):
             force, pooled, censored = part.mean("force_mae_mev_per_angstrom"), part is result, part.median_fs is None
             if force is None or not part.runs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.files import replace_file
+from keel.records import write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,39 +26,6 @@ INK, GRID = "#24292f", "#d8dde3"
 """Text and lines of a figure, which follow the page in dark mode."""
 QUIET = "#7d8690"
 """Lines that only guide the eye."""
-
-# Okabe & Ito (2008): told apart by colour-blind readers.
-COLOURS = {
-    "vanilla": "#D55E00",
-    "sam": "#CC79A7",
-    "pretrain": "#0072B2",
-    "pretrain-only": "#56B4E9",
-    "pretrain-forces": "#009E73",
-    "zbl-delta": "#E69F00",
-    "eam-delta": "#8C6D31",
-    "repair": "#9A6FB0",
-}
-MARKERS = {
-    "vanilla": "o",
-    "sam": "s",
-    "pretrain": "^",
-    "pretrain-only": "D",
-    "pretrain-forces": "v",
-    "zbl-delta": "P",
-    "eam-delta": "X",
-    "repair": "d",
-}
-DASHES = {
-    "vanilla": "-",
-    "sam": "--",
-    "pretrain": "-",
-    "pretrain-only": "-.",
-    "pretrain-forces": ":",
-    "zbl-delta": "--",
-    "eam-delta": ":",
-    "repair": "-.",
-}
-SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
 
 RC: dict[str, Any] = {
     "font.size": 8.5,
@@ -164,11 +131,6 @@ def new_figure(height: float = 2.6, *, panels: tuple[int, ...] | None = None) ->
     return figure, tuple(figure.subplots(len(panels), 1, sharex=True, height_ratios=panels))
 
 
-def colour_of(strategy: str) -> str:
-    """Return the colour of a strategy, the same in every figure."""
-    return COLOURS.get(strategy) or SPARE[sum(strategy.encode()) % len(SPARE)]
-
-
 def slug(*parts: object) -> str:
     """Return a file name made of letters, digits, dots and dashes."""
     return "-".join(re.sub(r"[^A-Za-z0-9.+]+", "-", str(part)).strip("-.")[:60] or "x" for part in parts)
@@ -194,24 +156,8 @@ def save(picture: ReportFigure, folder: Path) -> str:
         for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
             write = partial(picture.figure.savefig, format=kind, dpi=200, metadata=metadata)
             replace_file(folder / f"{picture.name}.{kind}", write)
-        write_table(folder / f"{picture.name}.csv", picture.data)
+        write_csv(folder / f"{picture.name}.csv", tuple(picture.data), zip(*picture.data.values(), strict=True))
         return inline_svg(picture)
-
-
-def write_table(path: Path, data: Mapping[str, Column]) -> None:
-    """Write equally long columns as CSV."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(data)
-            writer.writerows(map(_cells, zip(*data.values(), strict=True)))
-
-    replace_file(path, write)
-
-
-def _cells(row: Sequence[object]) -> list[object]:
-    return [f"{value:.9g}" if isinstance(value, (float, np.floating)) else value for value in row]
 
 
 def inline_svg(picture: ReportFigure) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keel.atoms.frame import Array
+from keel.potentials.accuracy import Parity
 from keel.reporting.figures.axes import plain_log_ticks
-from keel.reporting.figures.style import DASHES, QUIET, ReportFigure, colour_of, joined, new_figure, slug, styled
-from keel.results.run import Cell, Parity, by_strategy
+from keel.reporting.figures.style import QUIET, ReportFigure, joined, new_figure, slug, styled
+from keel.results.run import TrialResults, by_strategy
+from keel.training.known import look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +22,11 @@ QUANTITIES = {"energy": ("energy − median", "eV/atom"), "forces": ("force", "e
 
 
 @styled
-def training_figure(network: str, strategy: str, cells: Sequence[Cell]) -> ReportFigure:
+def training_figure(network: str, strategy: str, trials: Sequence[TrialResults]) -> ReportFigure:
     """Loss of every step and validation loss, the pretraining stage shaded."""
     figure, axes = new_figure()
-    curves = [(cell.seed, cell.training) for cell in cells if cell.training is not None]
-    colour = colour_of(strategy)
+    curves = [(trial.seed, trial.training) for trial in trials if trial.training is not None]
+    colour = look_of(strategy).colour
     for number, (_, curve) in enumerate(curves):
         label = ("training", "validation") if number == 0 else (None, None)
         axes.plot(curve.step, curve.total, color=colour, alpha=0.25, linewidth=0.6)
@@ -49,20 +51,20 @@ def training_figure(network: str, strategy: str, cells: Sequence[Cell]) -> Repor
 
 
 @styled
-def validation_figure(network: str, cells: Sequence[Cell]) -> ReportFigure:
+def validation_figure(network: str, trials: Sequence[TrialResults]) -> ReportFigure:
     """Force error on the validation frames during training, all strategies together."""
     figure, axes = new_figure()
     parts: list[tuple[object, ...]] = []
-    for strategy, members in by_strategy(cells).items():
-        style: dict[str, Any] = {"color": colour_of(strategy), "linestyle": DASHES.get(strategy, "-")}
-        curves = [(cell.seed, cell.training) for cell in members if cell.training is not None]
+    for strategy, members in by_strategy(trials).items():
+        style: dict[str, Any] = {"color": look_of(strategy).colour, "linestyle": look_of(strategy).line}
+        curves = [(trial.seed, trial.training) for trial in members if trial.training is not None]
         for number, (seed, curve) in enumerate(curves):
             seen = np.isfinite(curve.validation_force_mae)
             error = 1000.0 * curve.validation_force_mae[seen]
             width, label = (1.5, strategy) if number == 0 else (0.8, None)
             axes.plot(curve.step[seen], error, linewidth=width, label=label, **style)
             parts.append((strategy, seed, curve.step[seen], error))
-    shade_pretraining(axes, max((c.training.pretrain_steps for c in cells if c.training), default=0))
+    shade_pretraining(axes, max((t.training.pretrain_steps for t in trials if t.training), default=0))
     axes.set(xlabel="optimiser step", ylabel="validation force MAE (meV/Å)", yscale="log")
     plain_log_ticks(axes)
     axes.set_title("validation force error")
@@ -70,7 +72,7 @@ def validation_figure(network: str, cells: Sequence[Cell]) -> ReportFigure:
     return ReportFigure(
         name=slug("validation", network),
         caption="On DFT frames that were not trained on; shaded: the steps that pretraining spends on EAM labels.",
-        alt=f"Validation force error of {network} against the optimiser step: {', '.join(by_strategy(cells))}.",
+        alt=f"Validation force error of {network} against the optimiser step: {', '.join(by_strategy(trials))}.",
         figure=figure,
         data=joined(("strategy", "seed", "step", "validation_force_mae_mev_per_angstrom"), parts),
     )
@@ -91,7 +93,7 @@ def parity_figure(network: str, strategy: str, quantity: str, parts: Sequence[Pa
     drawn = np.clip(np.nan_to_num(prediction, nan=high), low, high)
     axes.plot([low, high], [low, high], color=QUIET, linewidth=0.8)
     size, alpha = (12, 0.6) if len(reference) < 500 else (5, 0.3)
-    colour = colour_of(strategy)
+    colour = look_of(strategy).colour
     axes.scatter(reference, drawn, s=size, color=colour, alpha=alpha, linewidths=0, rasterized=True, clip_on=False)
     words, unit = QUANTITIES.get(quantity, (quantity, ""))
     axes.set(xlabel=f"DFT {words} ({unit})", ylabel=f"predicted ({unit})", xlim=(low, high), ylim=(low, high))

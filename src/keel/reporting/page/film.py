@@ -17,7 +17,7 @@ from keel.atoms.elements import COVALENT_RADII, symbol
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import Film
 from keel.reporting.figures.view import ClosestPair, best_view, closest_pair, wrapped_around
-from keel.reporting.page.wording import number
+from keel.wording import number
 
 BALL = 0.55
 """Radius of a ball over the covalent radius."""

@@ -14,7 +14,7 @@ import numpy as np
 from keel.atoms.frame import Array
 from keel.evaluation.check import Curve
 from keel.reporting.page.thinning import kept
-from keel.reporting.page.wording import capitalised, listed, number, typeset
+from keel.wording import capitalised, listed, number, typeset
 
 WIDTH, HEIGHT = 420.0, 250.0
 """Of a plot, in units in which letters are 11 high."""

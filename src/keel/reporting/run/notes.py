@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keel.reporting.strategies import BASELINE, METHOD, StrategyResult, compare, median_text, number
+from keel.reporting.strategies import StrategyResult, compare, median_text, number
 from keel.results.run import Record, RunResults
+from keel.training.known import BASELINE, METHOD
 
 
 def tiles(strategies: Sequence[StrategyResult]) -> tuple[tuple[str, str, str], ...]:
@@ -59,10 +60,10 @@ def remarks(results: RunResults) -> list[str]:
     """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
     notes = []
     for network, rung in results.rungs.items():
-        if rung.get("reached") is False:
+        if not rung.reached:
             notes.append(
                 f"{network}: at none of the temperatures tried did {BASELINE} fail in half of its validation runs; the "
-                f"comparison stands at the last, {rung['temperature_k']:g} K."
+                f"comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
         strategies = compare(results.records, network)
@@ -85,11 +86,11 @@ def _absent(results: RunResults) -> list[str]:
     stages = {
         "the teacher": results.teacher is None,
         "the census of the data": not results.census,
-        "training curves": not any(c.training for c in results.cells),
-        "parity": not any(c.parity for c in results.cells),
+        "training curves": not any(t.training for t in results.trials),
+        "parity": not any(t.parity for t in results.trials),
         "stability": not any(r.time_to_failure_fs for r in results.records),
-        "radial distribution functions": not any(c.rdf for c in results.cells),
-        "dimer curves": not any(c.dimers for c in results.cells),
+        "radial distribution functions": not any(t.rdf for t in results.trials),
+        "dimer curves": not any(t.dimers for t in results.trials),
     }
     absent = [name for name, missing in stages.items() if missing]
     return [f"Not part of this run: {', '.join(absent)}."] if absent else []
@@ -123,7 +124,7 @@ def _dynamics(results: RunResults) -> str | None:
     ladder = (
         "; the temperature was chosen on validation structures, as the lowest at which half of the vanilla runs fail"
     )
-    chosen = ladder if any(rung.get("reached") for rung in results.rungs.values()) else ""
+    chosen = ladder if any(rung.reached for rung in results.rungs.values()) else ""
     return (
         f"{_count(len(first.time_to_failure_fs), 'Langevin run')} of each network from test structures at "
         f"{number(first.md_temperature_k)} K, up to {number(first.md_length_fs)} fs, in steps of "

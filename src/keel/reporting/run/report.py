@@ -62,7 +62,7 @@ def places(folder: Path, out: Path | None) -> tuple[Path, Path]:
 
 def render(results: RunResults, album: Album) -> str:
     """Return the page as HTML, saving its figures on the way."""
-    warnings = {skill.network: skill.sentence for skill in skills(results.cells) if skill.is_none}
+    warnings = {skill.network: skill.sentence for skill in skills(results.trials) if skill.is_none}
     compared = {network: compare(results.records, network) for network in results.networks}
     return filled(
         "run/report.html",

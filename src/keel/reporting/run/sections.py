@@ -22,7 +22,7 @@ from keel.reporting.run.tables import (
     teacher_table,
 )
 from keel.reporting.strategies import StrategyResult
-from keel.results.run import Cell, RunResults, by_strategy
+from keel.results.run import RunResults, Trials, by_strategy
 
 MOST_PAIRS = 12
 """Pairs of elements drawn; the CSV files of the stages have all."""
@@ -75,22 +75,22 @@ def sections(
     several = len(compared) > 1
     for network, strategies in compared.items():
         suffix = f", {network}" if several else ""
-        cells = results.cells_of(network)
-        yield _comparison(strategies, cells, suffix)
+        trials = results.trials_of(network)
+        yield _comparison(strategies, trials, suffix)
         yield _stability(strategies, suffix, album)
-        yield _failures(network, cells, suffix, album)
-        yield _rdfs(network, cells, results, suffix, album)
-        yield _dimers(network, cells, results, suffix, album)
+        yield _failures(network, trials, suffix, album)
+        yield _rdfs(network, trials, results, suffix, album)
+        yield _dimers(network, trials, results, suffix, album)
     yield _teacher(results, album)
     for network in compared:
         suffix = f", {network}" if several else ""
-        yield _training(network, results.cells_of(network), suffix, album)
-        yield _parity(network, results.cells_of(network), suffix, album)
+        yield _training(network, results.trials_of(network), suffix, album)
+        yield _parity(network, results.trials_of(network), suffix, album)
     yield _data(results)
 
 
-def _comparison(strategies: Sequence[StrategyResult], cells: Sequence[Cell], suffix: str) -> Section:
-    by_element = element_table(cells)
+def _comparison(strategies: Sequence[StrategyResult], trials: Trials, suffix: str) -> Section:
+    by_element = element_table(trials)
     tables = (strategy_table(strategies), *([by_element] if by_element else []))
     return Section(f"Strategies side by side{suffix}", tables=tables)
 
@@ -104,8 +104,8 @@ def _stability(strategies: Sequence[StrategyResult], suffix: str, album: Album) 
     return Section(f"Stability in molecular dynamics{suffix}", drawings=drawings)
 
 
-def _failures(network: str, cells: Sequence[Cell], suffix: str, album: Album) -> Section | None:
-    chosen = {s: _typical(members) for s, members in by_strategy(cells).items()}
+def _failures(network: str, trials: Trials, suffix: str, album: Album) -> Section | None:
+    chosen = {s: _typical(members) for s, members in by_strategy(trials).items()}
     drawings = tuple(
         album.draw(figures.failure_figure(network, strategy, frame)) for strategy, frame in chosen.items() if frame
     )
@@ -116,30 +116,30 @@ def _failures(network: str, cells: Sequence[Cell], suffix: str, album: Album) ->
     return Section(f"The frame before failure{suffix}", text, drawings) if drawings else None
 
 
-def _typical(cells: Sequence[Cell]) -> Frame | None:
+def _typical(trials: Trials) -> Frame | None:
     """Return the frame before failure of the median failing run."""
-    frames = [f for cell in cells for f in cell.failures if len(f) > 1 and np.isfinite(f.positions).all()]
+    frames = [f for trial in trials for f in trial.failures if len(f) > 1 and np.isfinite(f.positions).all()]
     frames.sort(key=lambda frame: float(frame.info.get("time_fs", 0.0)))
     return frames[(len(frames) - 1) // 2] if frames else None
 
 
-def _rdfs(network: str, cells: Sequence[Cell], results: RunResults, suffix: str, album: Album) -> Section | None:
-    pairs = important_pairs((p for cell in cells for p in cell.rdf or ()), results)
-    temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
-    drawings = tuple(album.draw(figures.rdf_figure(network, p, cells, temperature)) for p in pairs[:MOST_PAIRS])
-    table = rdf_table(cells)
+def _rdfs(network: str, trials: Trials, results: RunResults, suffix: str, album: Album) -> Section | None:
+    pairs = important_pairs((p for trial in trials for p in trial.rdf_curves), results)
+    temperature = next((t.rdf.temperature_k for t in trials if t.rdf), None)
+    drawings = tuple(album.draw(figures.rdf_figure(network, p, trials, temperature)) for p in pairs[:MOST_PAIRS])
+    table = rdf_table(trials)
     if not drawings:
         return None
     text = ("Simulation against DFT at the temperature of the data; bands reach from the lowest to the highest seed.",)
     return Section(f"Radial distribution functions{suffix}", text, drawings, (table,) if table else ())
 
 
-def _dimers(network: str, cells: Sequence[Cell], results: RunResults, suffix: str, album: Album) -> Section | None:
-    pairs = important_pairs((p for cell in cells for p in cell.dimers or ()), results)
+def _dimers(network: str, trials: Trials, results: RunResults, suffix: str, album: Album) -> Section | None:
+    pairs = important_pairs((p for trial in trials for p in trial.dimer_curves), results)
     if not pairs:
         return None
     teacher = results.teacher.decomposition if results.teacher else {}
-    shown = tuple(album.draw(figures.dimer_figure(network, p, cells, teacher.get(p))) for p in pairs[:MOST_PAIRS])
+    shown = tuple(album.draw(figures.dimer_figure(network, p, trials, teacher.get(p))) for p in pairs[:MOST_PAIRS])
     text = [
         "Two atoms alone, a distance that no data set shows: a sound potential rises without end towards short "
         "distances. The axis is linear around zero and logarithmic far from it. Dotted: the sum of the covalent radii; "
@@ -149,7 +149,7 @@ def _dimers(network: str, cells: Sequence[Cell], results: RunResults, suffix: st
         text.append(
             f"The {MOST_PAIRS} most common of {len(pairs)} pairs are shown; stages/ has the curves of all (dimers.csv)."
         )
-    table = dimer_table(cells, pairs[:MOST_PAIRS])
+    table = dimer_table(trials, pairs[:MOST_PAIRS])
     return Section(f"Dimer curves{suffix}", tuple(text), shown, (table,) if table else ())
 
 
@@ -171,24 +171,24 @@ def _teacher(results: RunResults, album: Album) -> Section | None:
     return Section("The EAM teacher", tuple(text), drawings, (table,) if table else (), warnings)
 
 
-def _training(network: str, cells: Sequence[Cell], suffix: str, album: Album) -> Section | None:
-    trained = {s: [c for c in members if c.training] for s, members in by_strategy(cells).items()}
+def _training(network: str, trials: Trials, suffix: str, album: Album) -> Section | None:
+    trained = {s: [t for t in members if t.training] for s, members in by_strategy(trials).items()}
     trained = {strategy: members for strategy, members in trained.items() if members}
     if not trained:
         return None
     pictures = [figures.training_figure(network, s, members) for s, members in trained.items()]
-    if any(np.isfinite(c.training.validation_force_mae).any() for c in cells if c.training):
-        pictures.insert(0, figures.validation_figure(network, [c for c in cells if c.training]))
+    if any(np.isfinite(t.training.validation_force_mae).any() for t in trials if t.training):
+        pictures.insert(0, figures.validation_figure(network, [t for t in trials if t.training]))
     drawings = tuple(album.draw(picture) for picture in pictures)
     return Section(f"Training{suffix}", drawings=drawings)
 
 
-def _parity(network: str, cells: Sequence[Cell], suffix: str, album: Album) -> Section | None:
-    quantities = dict.fromkeys(q for cell in cells for q in cell.parity)
+def _parity(network: str, trials: Trials, suffix: str, album: Album) -> Section | None:
+    quantities = dict.fromkeys(q for trial in trials for q in trial.parity)
     samples = {
-        (quantity, strategy): [c.parity[quantity] for c in members if quantity in c.parity]
+        (quantity, strategy): [t.parity[quantity] for t in members if quantity in t.parity]
         for quantity in quantities
-        for strategy, members in by_strategy(cells).items()
+        for strategy, members in by_strategy(trials).items()
     }
     drawings = tuple(
         album.draw(figures.parity_figure(network, strategy, quantity, parts))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keel.reporting.strategies import BASELINE, number
-from keel.results.run import Cell
+from keel.reporting.strategies import number
+from keel.results.run import TrialResults
+from keel.training.known import BASELINE
 
 WORTH = 0.95
 """In units of the typical force: a network that has learnt something errs less."""
@@ -50,13 +51,13 @@ class Skill:
         )
 
 
-def skills(cells: Sequence[Cell]) -> list[Skill]:
+def skills(trials: Sequence[TrialResults]) -> list[Skill]:
     """Return the skill of every network whose predictions are known: of plain training, or else the first strategy."""
     found = []
-    for network in dict.fromkeys(cell.network for cell in cells):
-        known = [cell for cell in cells if cell.network == network and "forces" in cell.parity]
-        plain = [cell for cell in known if cell.strategy == BASELINE] or known
-        parities = [cell.parity["forces"] for cell in plain if cell.strategy == plain[0].strategy]
+    for network in dict.fromkeys(trial.network for trial in trials):
+        known = [trial for trial in trials if trial.network == network and "forces" in trial.parity]
+        plain = [trial for trial in known if trial.strategy == BASELINE] or known
+        parities = [trial.parity["forces"] for trial in plain if trial.strategy == plain[0].strategy]
         if parities and sum(len(p.reference) for p in parities):
             labels = np.concatenate([p.reference for p in parities])
             errors = np.concatenate([p.prediction for p in parities]) - labels

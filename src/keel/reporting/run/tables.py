@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keel.comparison.paired import Comparison, points_text, times_text
-from keel.reporting.strategies import BASELINE, StrategyResult, number, paired
-from keel.results.run import Cell, Record, RunResults, by_strategy
+from keel.reporting.strategies import StrategyResult, number, paired
+from keel.results.run import Record, RunResults, TrialResults, by_strategy
+from keel.training.known import BASELINE
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,15 @@ def mean_and_spread(result: StrategyResult, name: str) -> str:
     return number(mean) if spread is None else f"{number(mean)}{NBSP}±{NBSP}{number(spread)}"
 
 
-def rdf_table(cells: Sequence[Cell]) -> Table | None:
+def rdf_table(trials: Sequence[TrialResults]) -> Table | None:
     """Errors of g(r) by pair and strategy, mean over seeds."""
-    groups = {s: [c for c in members if c.rdf_details.get("errors")] for s, members in by_strategy(cells).items()}
+    groups = {s: [t.rdf for t in m if t.rdf and t.rdf.errors] for s, m in by_strategy(trials).items()}
     groups = {strategy: members for strategy, members in groups.items() if members}
-    pairs = dict.fromkeys(p for members in groups.values() for c in members for p in c.rdf_details["errors"])
+    pairs = dict.fromkeys(p for members in groups.values() for r in members for p in r.errors)
     rows = tuple(
         (
             f"{pair}, {title}",
-            *(_mean([c.rdf_details["errors"].get(pair, {}).get(key) for c in m]) for m in groups.values()),
+            *(_mean([r.errors.get(pair, {}).get(key) for r in m]) for m in groups.values()),
         )
         for pair in pairs
         for key, title in (("fu", "∫|Δg| dr (Å)"), ("percent", "error (%)"))
@@ -88,15 +89,15 @@ def rdf_table(cells: Sequence[Cell]) -> Table | None:
     return Table(caption, ("", *groups), rows) if rows else None
 
 
-def dimer_table(cells: Sequence[Cell], pairs: Sequence[str]) -> Table | None:
+def dimer_table(trials: Sequence[TrialResults], pairs: Sequence[str]) -> Table | None:
     """Metrics of the dimer curves by pair and strategy, mean over seeds."""
-    groups = {s: [c for c in members if c.dimer_metrics] for s, members in by_strategy(cells).items()}
+    groups = {s: [t for t in members if t.dimer_metrics] for s, members in by_strategy(trials).items()}
     groups = {strategy: members for strategy, members in groups.items() if members}
     rows = tuple(
-        (f"{pair}: {title}", *(_mean([c.dimer_metrics.get(pair, {}).get(key) for c in m]) for m in groups.values()))
+        (f"{pair}: {title}", *(_mean([t.dimer_metrics.get(pair, {}).get(key) for t in m]) for m in groups.values()))
         for pair in pairs
         for key, title in DIMER_METRICS.items()
-        if any(key in c.dimer_metrics.get(pair, {}) for m in groups.values() for c in m)
+        if any(key in t.dimer_metrics.get(pair, {}) for m in groups.values() for t in m)
     )
     caption = "Dimer curves from 0.1 to 8 Å (mean over seeds)"
     return Table(caption, ("", *groups), rows) if rows else None
@@ -122,10 +123,10 @@ def teacher_table(fit: Mapping[str, Any]) -> Table | None:
     return Table("The EAM against the DFT labels", ("", *(names[p] for p in parts)), rows) if rows else None
 
 
-def element_table(cells: Sequence[Cell]) -> Table | None:
+def element_table(trials: Sequence[TrialResults]) -> Table | None:
     """Force error of each element by strategy, mean over seeds; None for a single element."""
     key = "force_mae_mev_per_angstrom_by_element"
-    groups = {s: [c.accuracy.get(key, {}) for c in m if c.accuracy] for s, m in by_strategy(cells).items()}
+    groups = {s: [t.accuracy.errors.get(key, {}) for t in m if t.accuracy] for s, m in by_strategy(trials).items()}
     elements = dict.fromkeys(e for members in groups.values() for errors in members for e in errors)
     if len(elements) < 2:
         return None

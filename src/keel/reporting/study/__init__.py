@@ -1,5 +1,8 @@
 """A study: what several run folders found, as plain tables, figures that are drawn from them, and one page."""
 
+from keel.lazy import find_submodules
 from keel.reporting.study.write import is_study, write_study
 
 __all__ = ["is_study", "write_study"]
+
+find_submodules(__name__)

@@ -15,7 +15,7 @@ from keel.errors import DataError
 from keel.files import by_number
 from keel.reporting.run.sections import important_pairs
 from keel.reporting.run.skill import skills
-from keel.results.run import Cell, Record, RunResults, load_results
+from keel.results.run import Record, RunResults, TrialResults, load_results
 
 MOST_PAIRS = 12
 """Pairs of elements of a system that are kept, those of its common elements; run folders have all."""
@@ -34,15 +34,15 @@ class System:
         return tuple(replace(record, system=self.name) for run in self.runs for record in run.records)
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """The cells of all runs."""
-        return tuple(cell for run in self.runs for cell in run.cells)
+    def trials(self) -> tuple[TrialResults, ...]:
+        """The trials of all runs."""
+        return tuple(trial for run in self.runs for trial in run.trials)
 
-    def groups(self) -> dict[tuple[str, str], list[Cell]]:
-        """Return the cells of each network and strategy."""
-        found: dict[tuple[str, str], list[Cell]] = {}
-        for cell in self.cells:
-            found.setdefault((cell.network, cell.strategy), []).append(cell)
+    def groups(self) -> dict[tuple[str, str], list[TrialResults]]:
+        """Return the trials of each network and strategy."""
+        found: dict[tuple[str, str], list[TrialResults]] = {}
+        for trial in self.trials:
+            found.setdefault((trial.network, trial.strategy), []).append(trial)
         return found
 
     def pairs(self, names: Sequence[str]) -> list[str]:
@@ -68,7 +68,7 @@ def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:
     Returns
     -------
     tuple
-        The systems, of finished cells only, and what is known of every run that has begun (see :func:`describe`).
+        The systems, of finished trials only, and what is known of every run that has begun (see :func:`describe`).
 
     Raises
     ------
@@ -86,10 +86,10 @@ def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:
 
 
 def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
-    """Return the name under which a run counts: cells are pooled only where nothing but the network differs.
+    """Return the name under which a run counts: trials are pooled only where nothing but the network differs.
 
     The name of its system; ``NAME-FRAMES`` if it has another number of training frames than the run that came before;
-    the name of its folder, or both, if another run has done the same cells.
+    the name of its folder, or both, if another run has done the same trials.
     """
     first = systems.get(run.name)
     frames = run.records[0].train_frames
@@ -103,7 +103,7 @@ def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
 
 
 def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any]:
-    """Return what ``runs.json`` tells of a run, which may not have finished a cell yet."""
+    """Return what ``runs.json`` tells of a run, which may not have finished a trial yet."""
     text = run.configuration if run else _text(folder / "config.yaml")
     split = {key: value for key, value in (run.split if run else {}).items() if key != "sources"}
     fit = run.teacher.fit if run and run.teacher else {}
@@ -117,7 +117,7 @@ def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any
         "data": {key: run.census[key] for key in keys if key in run.census} if run else {},
         "split": split,
         "teacher": {part: fit[part] for part in ("train", "test") if part in fit},
-        "skills": [asdict(skill) for skill in skills(run.cells)] if run else [],
+        "skills": [asdict(skill) for skill in skills(run.trials)] if run else [],
         "versions": dict(run.versions) if run else {},
         "configuration": text,
     }
@@ -128,7 +128,7 @@ def _text(path: Path) -> str:
 
 
 def _planned(configuration: str, folder: Path) -> int | None:
-    """Return how many cells a configuration asks for; None where it does not say."""
+    """Return how many trials a configuration asks for; None where it does not say."""
     try:
         content = yaml.safe_load(configuration)
     except yaml.YAMLError:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.errors import DataError
-from keel.reporting.figures import write_table
-from keel.results.reading import REMEDY as REMEDY_OF_A_RUN
-from keel.results.reading import read_columns
+from keel.formats import Format
+from keel.records import read_columns, write_csv
 
+STUDY = Format("study", steps=(lambda runs: {"runs": runs},))
+"""Covers all tables; the number stands in ``runs.json``, which in format 1 was a list of the runs alone."""
 REMEDY = "write the study again from its run folders, or put an undamaged copy in its place"
 
-CELL = ("system", "network", "strategy")
+TRIAL = ("system", "network", "strategy")
 EFFECTS = ("median_ratio", "mean_ratio", "failed_difference", "force_difference")
 """Each against vanilla, with the ends of its 95 % interval in ``NAME_low`` and ``NAME_high``."""
 RECORD = (
@@ -40,17 +40,17 @@ RECORD = (
 )
 # Table -> columns of text, columns of numbers.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cells": (("folder", *CELL), (*RECORD, "runs", "failed", "median_fs", "restricted_mean_fs", "rdf_failed")),
-    "lifetimes": ((*CELL, "start", "cause"), ("seed", "run", "temperature_k", "time_fs")),
+    "cells": (("folder", *TRIAL), (*RECORD, "runs", "failed", "median_fs", "restricted_mean_fs", "rdf_failed")),
+    "lifetimes": ((*TRIAL, "start", "cause"), ("seed", "run", "temperature_k", "time_fs")),
     "rungs": (("system", "network"), ("temperature_k", "failing_share", "chosen")),
     "comparisons": (
-        (*CELL, "effect", "median_bound", "sentence"),
+        (*TRIAL, "effect", "median_bound", "sentence"),
         tuple(f"{name}{end}" for name in EFFECTS for end in ("", "_low", "_high")),
     ),
-    "rdf": ((*CELL, "pair"), ("temperature_k", "r", "reference", "mean", "lowest", "highest")),
-    "rdf_errors": ((*CELL, "pair"), ("seed", "temperature_k", "fu", "percent", "floor_fu", "floor_percent")),
-    "dimers": ((*CELL, "pair"), ("seed", "r", "energy")),
-    "dimer_metrics": ((*CELL, "pair", "metric"), ("seed", "value")),
+    "rdf": ((*TRIAL, "pair"), ("temperature_k", "r", "reference", "mean", "lowest", "highest")),
+    "rdf_errors": ((*TRIAL, "pair"), ("seed", "temperature_k", "fu", "percent", "floor_fu", "floor_percent")),
+    "dimers": ((*TRIAL, "pair"), ("seed", "r", "energy")),
+    "dimer_metrics": ((*TRIAL, "pair", "metric"), ("seed", "value")),
     "eam": (("system", "pair"), ("r", "total", "morse", "embedding", "density", "core")),
 }
 
@@ -92,20 +92,9 @@ class Columns:
 
 
 def write_rows(folder: Path, table: str, rows: Iterable[Sequence[object]], digits: int = 7) -> None:
-    """Write ``TABLE.csv`` from rows in the order of its columns; what is None or NaN is left empty."""
+    """Write ``TABLE.csv`` from rows in the order of its columns."""
     text, numbers = TABLES[table]
-    names = (*text, *numbers)
-    columns: dict[str, list[str]] = {name: [] for name in names}
-    for row in rows:
-        for column, value in zip(columns.values(), row, strict=True):
-            column.append(_written(value, digits))
-    write_table(folder / f"{table}.csv", columns)
-
-
-def _written(value: object, digits: int) -> str:
-    if value is None or value != value:  # NaN differs from itself
-        return ""
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    write_csv(folder / f"{table}.csv", (*text, *numbers), rows, digits)
 
 
 def read_table(folder: Path, table: str) -> Columns:
@@ -117,9 +106,6 @@ def read_table(folder: Path, table: str) -> Columns:
         If it is absent or damaged.
     """
     text, numbers = TABLES[table]
-    try:
-        words, values = read_columns(folder / f"{table}.csv", text, numbers)
-    except DataError as error:
-        raise DataError(str(error).replace(REMEDY_OF_A_RUN, REMEDY)) from None
+    words, values = read_columns(folder / f"{table}.csv", text, numbers, REMEDY)
     named = {name: np.array(column, dtype=np.str_) for name, column in zip(text, words, strict=True)}
     return Columns({**named, **values})

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from keel.errors import DataError
+from keel.records import read_json
 from keel.reporting.strategies import StrategyResult, compare
 from keel.reporting.study.collect import numbered
-from keel.reporting.study.columns import RECORD, REMEDY, TABLES, Columns, read_table
-from keel.results.reading import REMEDY as REMEDY_OF_A_RUN
-from keel.results.reading import read_json
+from keel.reporting.study.columns import RECORD, REMEDY, STUDY, TABLES, Columns, read_table
 from keel.results.run import Record
 
 COUNTS = ("seed", "train_frames", "pretrain_steps", "train_steps", "gradient_evaluations")
@@ -32,17 +31,17 @@ class Study:
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """Every cell with its MD runs."""
-        cells = self.tables["cells"]
+        """Every trial with its MD runs."""
+        trials = self.tables["cells"]
         return tuple(
-            self._record({name: column[row] for name, column in cells.columns.items()}) for row in range(len(cells))
+            self._record({name: column[row] for name, column in trials.columns.items()}) for row in range(len(trials))
         )
 
-    def _record(self, cell: Mapping[str, Any]) -> Record:
-        keys = {name: cell[name] for name in ("system", "network", "strategy", "seed")}
+    def _record(self, trial: Mapping[str, Any]) -> Record:
+        keys = {name: trial[name] for name in ("system", "network", "strategy", "seed")}
         runs = self.tables["lifetimes"].where(**keys)
         names: dict[str, Any] = {name: str(keys[name]) for name in ("system", "network", "strategy")}
-        numbers: dict[str, Any] = {name: int(cell[name]) if name in COUNTS else _known(cell[name]) for name in RECORD}
+        numbers: dict[str, Any] = {name: int(trial[name]) if name in COUNTS else _known(trial[name]) for name in RECORD}
         return Record(
             **names,
             **numbers,
@@ -74,14 +73,14 @@ class Study:
         return compare([record for record in self.records if record.system == system], network)
 
     def over_frames(self) -> dict[str, Columns]:
-        """Return, by system, the cells of networks and strategies that were trained on at least three sizes."""
+        """Return, by system, the trials of networks and strategies that were trained on at least three sizes."""
         families: dict[str, list[str]] = {}
         for system in self.all_systems:
             families.setdefault((numbered(system) or (system,))[0], []).append(system)
-        cells = self.tables["cells"]
+        trials = self.tables["cells"]
         found = {}
         for name, members in families.items():
-            family = cells.any_of("system", members)
+            family = trials.any_of("system", members)
             curves = zip(family["network"], family["strategy"], strict=True)
             sizes = [len(family.where(network=n, strategy=s).different("train_frames")) for n, s in curves]
             chosen = family.rows(np.array(sizes) >= FEWEST_SIZES)
@@ -98,10 +97,8 @@ def read_study(folder: Path) -> Study:
     DataError
         If one is absent or damaged.
     """
-    try:
-        runs = read_json(folder / "runs.json")
-    except DataError as error:
-        raise DataError(str(error).replace(REMEDY_OF_A_RUN, REMEDY)) from None
+    content = read_json(folder / "runs.json", REMEDY)
+    runs = STUDY.upgraded(content, folder / "runs.json").get("runs")
     if not isinstance(runs, list) or not all(isinstance(run, dict) and "folder" in run for run in runs):
         raise DataError(f"{folder / 'runs.json'} holds no list of runs; {REMEDY}")
     return Study({name: read_table(folder, name) for name in TABLES}, tuple(runs))

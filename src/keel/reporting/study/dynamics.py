@@ -9,9 +9,10 @@ import numpy as np
 
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.reporting.figures import ReportFigure
-from keel.reporting.figures.style import INK, QUIET, colour_of, slug, styled
+from keel.reporting.figures.style import INK, QUIET, slug, styled
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.panels import absent, drawn_range, grid, legend_below, line_of, shown_of
+from keel.training.known import look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def _survival(axes: Axes, lifetimes: Columns) -> None:
         seeds = [_survival_of(single) for single in runs.groups("seed").values()]
         times = np.unique(np.concatenate([seed.times for seed in seeds]))
         shares = np.array([[seed.at(time) for time in times] for seed in seeds])
-        colour = colour_of(strategy)
+        colour = look_of(strategy).colour
         axes.fill_between(times, shares.min(0), shares.max(0), step="post", color=colour, alpha=0.14, linewidth=0)
         axes.step(curve.times, curve.survival, where="post", label=strategy, **line_of(strategy))
         censored = np.unique(runs["time_fs"][runs["cause"] == ""])
@@ -114,7 +115,7 @@ def _rdf(axes: Axes, rdf: Columns) -> None:
         if number == 0 and np.isfinite(curve["reference"]).any():
             axes.fill_between(curve["r"], curve["reference"], color=INK, alpha=0.22, linewidth=0, label="DFT")
         axes.fill_between(
-            curve["r"], curve["lowest"], curve["highest"], color=colour_of(strategy), alpha=0.2, linewidth=0
+            curve["r"], curve["lowest"], curve["highest"], color=look_of(strategy).colour, alpha=0.2, linewidth=0
         )
         axes.plot(curve["r"], curve["mean"], label=strategy, linewidth=1, **line_of(strategy))
 

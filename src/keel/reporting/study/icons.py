@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keel.reporting.figures.style import INK, colour_of
+from keel.reporting.figures.style import INK
+from keel.training.known import BASELINE, METHOD, look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,5 +70,5 @@ def trajectory(axes: Axes, x: float, y: float, colour: str) -> None:
 def survival(axes: Axes, x: float, y: float, _: str) -> None:
     """Survival of plainly trained and pretrained networks."""
     steps = np.array([2.0, 1.5, 0.7, -0.1, -1.0, -1.6, -1.6])
-    axes.step(x - 5 + 10 * np.arange(7) / 6, y + steps, where="post", color=colour_of("vanilla"), lw=1.4, zorder=4)
-    axes.plot([x - 5, x + 5], [y + 2.0] * 2, color=colour_of("pretrain"), lw=1.6, zorder=4)
+    axes.step(x - 5 + 10 * np.arange(7) / 6, y + steps, where="post", color=look_of(BASELINE).colour, lw=1.4, zorder=4)
+    axes.plot([x - 5, x + 5], [y + 2.0] * 2, color=look_of(METHOD).colour, lw=1.6, zorder=4)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keel.reporting.figures import ReportFigure
-from keel.reporting.figures.style import MARKERS, slug, styled
+from keel.reporting.figures.style import slug, styled
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.panels import absent, grid, legend_below, line_of
+from keel.training.known import look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +23,14 @@ QUANTITIES = {
 
 
 @styled
-def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
+def accuracy_over_frames(system: str, trials: Columns) -> ReportFigure:
     """Force and energy errors and failures (columns) of each network (rows) against the number of training frames."""
-    networks = cells.different("network")
+    networks = trials.different("network")
     figure, panels = grid(len(networks), len(QUANTITIES), 2.1, sharex=True)
-    sizes = sorted(set(cells["train_frames"].tolist()))
+    sizes = sorted(set(trials["train_frames"].tolist()))
     for network, row in zip(networks, panels, strict=True):
         for (name, title), axes in zip(QUANTITIES.items(), row, strict=True):
-            _curves(axes, cells.where(network=network), name)
+            _curves(axes, trials.where(network=network), name)
             _frames_axis(axes, sizes)
             axes.set(ylabel=title, title=network)
             axes.margins(x=0.1, y=0.12)
@@ -40,29 +41,29 @@ def accuracy_over_frames(system: str, cells: Columns) -> ReportFigure:
         name=slug("frames", system),
         title=f"Accuracy and stability against the number of DFT frames, {system}",
         caption="Errors on the same kind of test frames, and failed runs of molecular dynamics of "
-        f"{' or '.join(f'{n:g}' for n in sorted(set(cells['runs'].tolist())))}{_temperatures(cells)}. Points are means "
-        "over seeds, bars one standard deviation.",
+        f"{' or '.join(f'{n:g}' for n in sorted(set(trials['runs'].tolist())))}{_temperatures(trials)}. Points are "
+        "means over seeds, bars one standard deviation.",
         alt=f"Errors and failures of {', '.join(networks)} against the number of training frames of {system}.",
         figure=figure,
         data={},
     )
 
 
-def _temperatures(cells: Columns) -> str:
+def _temperatures(trials: Columns) -> str:
     """Return at which temperatures the simulations ran, if they did."""
-    known = np.isfinite(cells["md_temperature_k"])
+    known = np.isfinite(trials["md_temperature_k"])
     by = {
         t: sorted(set(group["train_frames"].tolist()))
-        for t, group in cells.rows(known).groups("md_temperature_k").items()
+        for t, group in trials.rows(known).groups("md_temperature_k").items()
     }
     return "".join(
         f", at {t:g} K with {' and '.join(f'{n:g}' for n in sizes)} frames" for t, sizes in sorted(by.items())
     )
 
 
-def _curves(axes: Axes, cells: Columns, name: str) -> None:
-    cells = cells.rows(np.isfinite(cells[name]))
-    strategies = cells.groups("strategy")
+def _curves(axes: Axes, trials: Columns, name: str) -> None:
+    trials = trials.rows(np.isfinite(trials[name]))
+    strategies = trials.groups("strategy")
     for number, (strategy, group) in enumerate(strategies.items()):
         points = group.groups("train_frames")
         frames = np.array(sorted(points))
@@ -70,9 +71,9 @@ def _curves(axes: Axes, cells: Columns, name: str) -> None:
         bars = [float(points[n][name].std(ddof=1)) if len(points[n]) > 1 else 0.0 for n in frames]
         # Points of strategies stand side by side, or their bars would hide each other.
         aside = 1.02 ** (number - (len(strategies) - 1) / 2)
-        style: dict[str, Any] = {"marker": MARKERS.get(strategy, "o"), "markersize": 4, "capsize": 2, "elinewidth": 0.9}
+        style: dict[str, Any] = {"marker": look_of(strategy).marker, "markersize": 4, "capsize": 2, "elinewidth": 0.9}
         axes.errorbar(frames * aside, means, bars, label=strategy, **style, **line_of(strategy))
-    if not len(cells):
+    if not len(trials):
         absent(axes)
 
 

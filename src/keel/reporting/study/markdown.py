@@ -10,9 +10,10 @@ from keel.atoms.frame import Array
 from keel.comparison.paired import difference_text, points_text, times_text
 from keel.comparison.statistics import Interval
 from keel.reporting.run.tables import DIMER_METRICS
-from keel.reporting.strategies import BASELINE, StrategyResult, number
+from keel.reporting.strategies import StrategyResult, number
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
+from keel.training.known import BASELINE
 
 MOST_PAIRS = 6
 """Pairs of elements in one table; the CSV files have more."""
@@ -170,13 +171,13 @@ def rdf_table(study: Study, system: str) -> str | None:
     if not pairs and not np.isfinite(trained["rdf_failed"]).any():
         return None
     head = ("network", "strategy", "failed runs", *(f"{pair} (%; Å)" for pair in pairs))
-    # The floor is one of the data, the same for every cell.
+    # The floor is one of the data, the same for every trial.
     of_pairs = [errors.where(pair=pair) for pair in pairs]
     floors = [_error(found.rows(np.arange(len(found)) == 0), "floor_percent", "floor_fu") for found in of_pairs]
     rows: list[Sequence[str]] = [("–", "DFT, the floor", "", *floors)] if any(f != "–" for f in floors) else []
     for network, members in trained.groups("network").items():
-        for strategy, cells in members.groups("strategy").items():
-            known = _whole(cells["rdf_failed"].sum()) if np.isfinite(cells["rdf_failed"]).all() else "–"
+        for strategy, trials in members.groups("strategy").items():
+            known = _whole(trials["rdf_failed"].sum()) if np.isfinite(trials["rdf_failed"]).all() else "–"
             # There is none where every run failed too soon.
             own = [found.where(network=network, strategy=strategy) for found in of_pairs]
             if known != "–" or any(map(len, own)):
@@ -184,10 +185,10 @@ def rdf_table(study: Study, system: str) -> str | None:
     return table(head, rows)
 
 
-def _error(cells: Columns, percent: str, fu: str) -> str:
-    if not np.isfinite(cells[percent]).any():
+def _error(trials: Columns, percent: str, fu: str) -> str:
+    if not np.isfinite(trials[percent]).any():
         return "–"
-    return f"{spread_text(cells[percent])}; {number(float(np.nanmean(cells[fu])))}"
+    return f"{spread_text(trials[percent])}; {number(float(np.nanmean(trials[fu])))}"
 
 
 def dimer_table(study: Study, system: str) -> str | None:
@@ -197,15 +198,15 @@ def dimer_table(study: Study, system: str) -> str | None:
     if not shown:
         return None
     rows = [
-        (network, strategy, _walls(cells), *(_median(cells.where(metric=name)["value"]) for name in shown))
+        (network, strategy, _walls(trials), *(_median(trials.where(metric=name)["value"]) for name in shown))
         for network, members in metrics.groups("network").items()
-        for strategy, cells in members.groups("strategy").items()
+        for strategy, trials in members.groups("strategy").items()
     ]
     return table(("network", "strategy", "curves with a wall of 10 eV", *(DIMER_METRICS[n] for n in shown)), rows)
 
 
-def _walls(cells: Columns) -> str:
-    walls = cells.where(metric="wall_position_angstrom")["value"]
+def _walls(trials: Columns) -> str:
+    walls = trials.where(metric="wall_position_angstrom")["value"]
     return f"{np.isfinite(walls).sum()} of {len(walls)}" if len(walls) else "–"
 
 
@@ -229,23 +230,23 @@ def rung_table(study: Study, system: str) -> str | None:
     return table(("network", "compared at", *(f"{t:g} K" for t in temperatures)), rows)
 
 
-def frames_table(cells: Columns) -> str:
+def frames_table(trials: Columns) -> str:
     """Errors and failed runs of every network and strategy against the number of training frames."""
-    sizes = sorted(set(cells["train_frames"].tolist()))
+    sizes = sorted(set(trials["train_frames"].tolist()))
     rows = [
         (network, strategy, *(_at_size(runs.where(train_frames=size)) for size in sizes))
-        for network, members in cells.groups("network").items()
+        for network, members in trials.groups("network").items()
         for strategy, runs in members.groups("strategy").items()
     ]
     return table(("network", "strategy", *(f"{size:g} frames" for size in sizes)), rows)
 
 
-def _at_size(cells: Columns) -> str:
-    if not len(cells):
+def _at_size(trials: Columns) -> str:
+    if not len(trials):
         return "–"
-    force = spread_text(cells["force_mae_mev_per_angstrom"])
-    temperatures = " and ".join(f"{t:g} K" for t in sorted(set(cells["md_temperature_k"].tolist())))
-    return f"{force}; {cells['failed'].sum():.0f} of {cells['runs'].sum():.0f} at {temperatures}"
+    force = spread_text(trials["force_mae_mev_per_angstrom"])
+    temperatures = " and ".join(f"{t:g} K" for t in sorted(set(trials["md_temperature_k"].tolist())))
+    return f"{force}; {trials['failed'].sum():.0f} of {trials['runs'].sum():.0f} at {temperatures}"
 
 
 def provenance_table(runs: Sequence[Mapping[str, object]], versions: Sequence[str]) -> str:

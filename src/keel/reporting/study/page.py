@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from keel.reporting.figures import ReportFigure
-from keel.reporting.page.wording import listed
 from keel.reporting.run.skill import Skill
 from keel.reporting.strategies import number
-from keel.reporting.study.columns import CELL, Columns
+from keel.reporting.study.columns import TRIAL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
 from keel.reporting.study.landscapes import dimer_landscapes, eam_curves, eam_decomposition
@@ -29,6 +28,8 @@ from keel.reporting.study.markdown import (
     stability_table,
 )
 from keel.reporting.study.schematic import workflow_figure
+from keel.training.known import KNOWN
+from keel.wording import listed
 
 Draw = Callable[[ReportFigure], str]
 """Saves a figure and returns the Markdown that shows it."""
@@ -44,10 +45,6 @@ INTERVALS = (
     "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
     "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
     "points, below 0 says that fewer failed."
-)
-REPAIR = (
-    "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
-    "steps and its training time include vanilla's."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
 
@@ -69,33 +66,32 @@ def render(study: Study, draw: Draw) -> str:
 
 
 def _opening(study: Study) -> Iterator[str]:
-    cells = study.tables["cells"]
-    networks, strategies = cells.different("network"), cells.different("strategy")
+    trials = study.tables["cells"]
+    networks, strategies = trials.different("network"), trials.different("strategy")
     yield (
         f"Networks {listed(networks)} on {listed(study.systems)}, trained as {listed(strategies)} from "
-        f"{_seeds(cells)}: {len(cells)} training{'s' if len(cells) != 1 else ''}, "
-        f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(cells)}. Every number and curve "
+        f"{_seeds(trials)}: {len(trials)} training{'s' if len(trials) != 1 else ''}, "
+        f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(trials)}. Every number and curve "
         "below is in [tables/](tables)."
     )
     yield HOW_TO_READ
-    if "repair" in strategies:
-        yield REPAIR
+    yield from (KNOWN[name].note for name in strategies if name in KNOWN and KNOWN[name].note)
     waiting = [run for run in study.runs if run.get("planned") and run["cells"] < run["planned"]]
     if waiting:
-        found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} cells)" for run in waiting])
+        found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} trials)" for run in waiting])
         yield f"**Not finished yet:** {found}. What is there is shown."
 
 
-def _seeds(cells: Columns) -> str:
+def _seeds(trials: Columns) -> str:
     """Say how many seeds each strategy has; not all need have as many."""
-    cells_of = Counter(zip(*(cells[name].tolist() for name in CELL), strict=True))
-    fewest, most = min(cells_of.values()), max(cells_of.values())
+    seeds_of = Counter(zip(*(trials[name].tolist() for name in TRIAL), strict=True))
+    fewest, most = min(seeds_of.values()), max(seeds_of.values())
     return f"{most} seed{'s' if most != 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
 
 
-def _hours(cells: Columns) -> str:
-    """Say how long all cells took; nothing where that is not known of each."""
-    seconds = cells["cell_seconds"]
+def _hours(trials: Columns) -> str:
+    """Say how long all trials took; nothing where that is not known of each."""
+    seconds = trials["cell_seconds"]
     return f", {seconds.sum() / 3600:.1f} hours of one worker" if np.isfinite(seconds).all() else ""
 
 
@@ -208,10 +204,10 @@ def _over_frames(study: Study, draw: Draw) -> Iterator[str]:
     families = study.over_frames()
     if families:
         yield "## Fewer and more DFT frames"
-    for system, cells in families.items():
-        yield draw(accuracy_over_frames(system, cells))
+    for system, trials in families.items():
+        yield draw(accuracy_over_frames(system, trials))
         yield f"{system}: force MAE (meV/Å, mean ± standard deviation over seeds); failed runs"
-        yield frames_table(cells)
+        yield frames_table(trials)
 
 
 def _provenance(study: Study) -> Iterator[str]:

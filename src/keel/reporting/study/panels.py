@@ -11,8 +11,9 @@ import numpy as np
 
 from keel.files import replace_file
 from keel.reporting.figures import ReportFigure
-from keel.reporting.figures.style import DASHES, QUIET, colour_of, house_style
+from keel.reporting.figures.style import QUIET, house_style
 from keel.reporting.study.columns import Columns
+from keel.training.known import look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def absent(axes: Axes) -> None:
 
 def line_of(strategy: str) -> dict[str, Any]:
     """Return colour and dashes of a strategy."""
-    return {"color": colour_of(strategy), "linestyle": DASHES.get(strategy, "-")}
+    return {"color": look_of(strategy).colour, "linestyle": look_of(strategy).line}
 
 
 def shown_of(curves: Columns, most: int) -> str:

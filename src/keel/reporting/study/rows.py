@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,14 @@ import numpy as np
 
 from keel.atoms.frame import Array
 from keel.comparison.statistics import Interval
-from keel.files import replace_file
+from keel.records import write_json
 from keel.reporting.figures.axes import LINEAR_EV
-from keel.reporting.strategies import BASELINE, StrategyResult, compare, paired, verdict
+from keel.reporting.strategies import StrategyResult, compare, paired, verdict
 from keel.reporting.study.collect import System
-from keel.reporting.study.columns import RECORD, write_rows
+from keel.reporting.study.columns import RECORD, STUDY, write_rows
 from keel.reporting.study.thinner import simplified
-from keel.results.run import Cell
+from keel.results.run import TrialResults
+from keel.training.known import BASELINE
 
 Row = tuple[Any, ...]
 RDF_TOLERANCE = 0.003
@@ -30,7 +30,7 @@ DIGITS_OF_CURVES = 5
 
 def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[str, Any]]) -> None:
     """Write all tables of a study into a folder, and ``runs.json``."""
-    write_rows(folder, "cells", cell_rows(systems))
+    write_rows(folder, "cells", trial_rows(systems))
     write_rows(folder, "lifetimes", lifetime_rows(systems))
     write_rows(folder, "rungs", rung_rows(systems))
     write_rows(folder, "comparisons", comparison_rows(systems))
@@ -39,15 +39,14 @@ def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[st
     write_rows(folder, "dimers", dimer_rows(systems), DIGITS_OF_CURVES)
     write_rows(folder, "dimer_metrics", dimer_metric_rows(systems))
     write_rows(folder, "eam", eam_rows(systems), DIGITS_OF_CURVES)
-    text = json.dumps(list(runs), indent=1) + "\n"
-    replace_file(folder / "runs.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / "runs.json", {**STUDY.stamp, "runs": list(runs)})
 
 
-def cell_rows(systems: Sequence[System]) -> Iterator[Row]:
+def trial_rows(systems: Sequence[System]) -> Iterator[Row]:
     """One row for each system, network, strategy and seed."""
     for system in systems:
         folders = [run.folder.name for run in system.runs for _ in run.records]
-        rdf_failed = {(c.network, c.strategy, c.seed): c.rdf_details.get("failed_runs") for c in system.cells}
+        rdf_failed = {(t.network, t.strategy, t.seed): t.rdf.failed_runs if t.rdf else None for t in system.trials}
         for folder, record in zip(folders, system.records, strict=True):
             result = StrategyResult(record.network, record.strategy, (record,))
             mean = result.survival.restricted_mean() if result.runs else None
@@ -63,17 +62,17 @@ def lifetime_rows(systems: Sequence[System]) -> Iterator[Row]:
         starts = record.sources or ("",) * len(record.time_to_failure_fs)
         runs = zip(starts, record.failure_cause, record.time_to_failure_fs, strict=True)
         for number, (start, cause, time) in enumerate(runs):
-            cell = (record.system, record.network, record.strategy)
+            group = (record.system, record.network, record.strategy)
             # Where the file lay says nothing to others.
-            yield *cell, Path(start).name, cause, record.seed, number, record.md_temperature_k, time
+            yield *group, Path(start).name, cause, record.seed, number, record.md_temperature_k, time
 
 
 def rung_rows(systems: Sequence[System]) -> Iterator[Row]:
     """Share of runs of vanilla that failed at each temperature tried, from validation structures."""
     for system in systems:
         for network, rung in (item for run in system.runs for item in run.rungs.items()):
-            for temperature, share in (rung.get("failing_share") or {}).items():
-                chosen = float(temperature) == rung["temperature_k"]
+            for temperature, share in rung.failing_share.items():
+                chosen = float(temperature) == rung.temperature_k
                 yield system.name, network, float(temperature), share, int(chosen)
 
 
@@ -104,64 +103,62 @@ def rdf_rows(systems: Sequence[System]) -> Iterator[Row]:
     """g(r) of each pair: DFT, and the mean, lowest and highest of the seeds of each strategy."""
     for system in systems:
         pairs = simulated_pairs(system)
-        for group, cells in system.groups().items():
-            for pair in (p for p in pairs if any(p in (cell.rdf or ()) for cell in cells)):
-                temperature = next((c.rdf_details.get("temperature_k") for c in cells if c.rdf_details), None)
-                r, columns = _rdf_over_seeds(cells, pair)
+        for group, trials in system.groups().items():
+            for pair in (p for p in pairs if any(p in trial.rdf_curves for trial in trials)):
+                temperature = next((t.rdf.temperature_k for t in trials if t.rdf), None)
+                r, columns = _rdf_over_seeds(trials, pair)
                 for k in simplified(r, columns, RDF_TOLERANCE * float(columns[-1].max())):
                     yield system.name, *group, pair, temperature, float(r[k]), *(float(c[k]) for c in columns)
 
 
 def simulated_pairs(system: System) -> list[str]:
     """Return the most important pairs that most simulations lived long enough to tell of."""
-    seen = Counter(pair for cell in system.cells for pair in cell.rdf or ())
-    return system.pairs([pair for pair, cells in seen.items() if 2 * cells >= max(seen.values())])
+    seen = Counter(pair for trial in system.trials for pair in trial.rdf_curves)
+    return system.pairs([pair for pair, trials in seen.items() if 2 * trials >= max(seen.values())])
 
 
-def _rdf_over_seeds(cells: Sequence[Cell], pair: str) -> tuple[Array, tuple[Array, ...]]:
+def _rdf_over_seeds(trials: Sequence[TrialResults], pair: str) -> tuple[Array, tuple[Array, ...]]:
     """Return r, and the reference, mean, lowest and highest g(r)."""
-    found = [cell.rdf[pair] for cell in cells if cell.rdf and pair in cell.rdf]
+    found = [trial.rdf_curves[pair] for trial in trials if pair in trial.rdf_curves]
     r = found[0].r
     simulated = np.stack([np.interp(r, curve.r, curve.simulation) for curve in found])
     return r, (found[0].reference, simulated.mean(axis=0), simulated.min(axis=0), simulated.max(axis=0))
 
 
 def rdf_error_rows(systems: Sequence[System]) -> Iterator[Row]:
-    """Errors of g(r) of each cell by pair, with those between two halves of the DFT frames."""
+    """Errors of g(r) of each trial by pair, with those between two halves of the DFT frames."""
     for system in systems:
-        for (network, strategy), cells in system.groups().items():
-            for cell in cells:
-                errors, floor = cell.rdf_details.get("errors") or {}, cell.rdf_details.get("floor") or {}
-                for pair in system.pairs(list(errors)):
-                    parts = (part.get(pair, {}).get(key) for part in (errors, floor) for key in ("fu", "percent"))
-                    temperature = cell.rdf_details.get("temperature_k")
-                    yield system.name, network, strategy, pair, cell.seed, temperature, *parts
+        for (network, strategy), trials in system.groups().items():
+            for seed, rdf in ((trial.seed, trial.rdf) for trial in trials if trial.rdf):
+                for pair in system.pairs(list(rdf.errors)):
+                    sides = (rdf.errors, rdf.floor)
+                    parts = (side.get(pair, {}).get(key) for side in sides for key in ("fu", "percent"))
+                    yield system.name, network, strategy, pair, seed, rdf.temperature_k, *parts
 
 
 def dimer_rows(systems: Sequence[System]) -> Iterator[Row]:
-    """Dimer curves of each cell, with fewer points where they are many."""
+    """Dimer curves of each trial, with fewer points where they are many."""
     for system in systems:
-        for group, cells in system.groups().items():
-            for cell in (cell for cell in cells if cell.dimers):
-                for pair in system.pairs(list(cell.dimers or ())):
-                    yield from ((system.name, *group, pair, cell.seed, *point) for point in _points(cell, pair))
+        for group, trials in system.groups().items():
+            for trial in trials:
+                for pair in system.pairs(list(trial.dimer_curves)):
+                    yield from ((system.name, *group, pair, trial.seed, *point) for point in _points(trial, pair))
 
 
-def _points(cell: Cell, pair: str) -> Iterator[tuple[float, float]]:
-    assert cell.dimers is not None
-    curve = cell.dimers[pair]
+def _points(trial: TrialResults, pair: str) -> Iterator[tuple[float, float]]:
+    curve = trial.dimer_curves[pair]
     for k in simplified(curve.r, [np.arcsinh(curve.energy / LINEAR_EV)], DIMER_TOLERANCE):
         yield float(curve.r[k]), float(curve.energy[k])
 
 
 def dimer_metric_rows(systems: Sequence[System]) -> Iterator[Row]:
-    """Metrics of the dimer curves of each cell."""
+    """Metrics of the dimer curves of each trial."""
     for system in systems:
-        for group, cells in system.groups().items():
-            for cell in cells:
-                for pair in system.pairs(list(cell.dimer_metrics)):
-                    for metric, value in cell.dimer_metrics[pair].items():
-                        yield system.name, *group, pair, metric, cell.seed, value
+        for group, trials in system.groups().items():
+            for trial in trials:
+                for pair in system.pairs(list(trial.dimer_metrics)):
+                    for metric, value in trial.dimer_metrics[pair].items():
+                        yield system.name, *group, pair, metric, trial.seed, value
 
 
 def eam_rows(systems: Sequence[System]) -> Iterator[Row]:

@@ -37,14 +37,14 @@ def write_study(folder: str | Path, out: str | Path | None = None) -> Path:
     Raises
     ------
     DataError
-        If there is neither a run with a finished cell nor a table, or one of their files is damaged.
+        If there is neither a run with a finished trial nor a table, or one of their files is damaged.
     """
     folder = Path(folder)
     target = folder if out is None else Path(out)
     _tables(folder, target / "tables")
     study = read_study(target / "tables")
     if not len(study.tables["cells"]):
-        raise DataError(f"{target / 'tables' / 'cells.csv'} holds no cell; write the study again from its run folders")
+        raise DataError(f"{target / 'tables' / 'cells.csv'} holds no trial; write the study again from its run folders")
     page = render(study, lambda picture: _shown(picture, target / "figures"))
     path = target / "study.md"
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
@@ -62,7 +62,7 @@ def _tables(folder: Path, tables: Path) -> None:
     if systems:
         write_tables(tables, systems, runs)
     elif not (folder / "tables").is_dir():
-        raise DataError(f"{folder} holds no run with a finished cell; `keel study` makes them")
+        raise DataError(f"{folder} holds no run with a finished trial; `keel study` makes them")
     elif tables.resolve() != (folder / "tables").resolve():
         for name in (*(f"{table}.csv" for table in TABLES), "runs.json"):
             if (source := folder / "tables" / name).is_file():

@@ -1,0 +1,49 @@
+"""Plain and compressed files, opened alike."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from keel.errors import DataError
+from keel.kinds import COMPRESSED
+
+_READERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
+"""By the first bytes of a file."""
+# Without a time in it, the same content gives the same file.
+_WRITERS: dict[str, Callable[..., Any]] = dict(
+    zip(COMPRESSED, (partial(gzip.GzipFile, mtime=0), lzma.open, bz2.open), strict=True)
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a plain or compressed file to read it, told apart by its first bytes.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, also while it is read.
+    """
+    with open(path, "rb") as file:
+        magic = file.read(6)
+    opener = next((o for m, o in _READERS.items() if magic.startswith(m)), open)
+    try:
+        with opener(path, "rb") as stream:
+            yield stream
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path}: the compressed file is damaged or cut off ({error}); fetch it again") from None
+
+
+def created(path: Path) -> Any:
+    """Open a file to write bytes into it, compressed if its suffix says so."""
+    return _WRITERS.get(path.suffix.lower(), open)(path, "wb")

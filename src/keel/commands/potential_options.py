@@ -1,0 +1,56 @@
+"""What every command that opens a potential asks for, and how it opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keel.errors import ConfigError
+from keel.kinds import POTENTIALS
+
+if TYPE_CHECKING:
+    from keel.potentials import Opening, Potential
+
+WHAT = f"{POTENTIALS[0].upper()}{POTENTIALS[1:]}."
+
+PotentialName = Annotated[str, typer.Argument(help=WHAT)]
+Arguments = Annotated[
+    str, typer.Option("--arguments", help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Read files of other packages that run code when they are read, as MACE's do.")
+]
+
+
+def opened(name: str, arguments: str, trust: bool) -> Potential:
+    """Return the potential that a command names.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`keel.open_potential`.
+    """
+    return openings([name], arguments, trust)[name].open()
+
+
+def openings(names: Iterable[str | None], arguments: str, trust: bool) -> dict[str, Opening]:
+    """Return how the potentials that a command names are opened, by their names; None are left out.
+
+    The arguments are those of the calculators among them.
+
+    Raises
+    ------
+    ConfigError
+        If the arguments are no JSON object, or none is named and yet something is said of it.
+    """
+    from keel.potentials.external.opening import Opening, calculator_arguments, is_calculator
+
+    named, given = [name for name in names if name is not None], calculator_arguments(arguments)
+    if not named and (given or trust):
+        raise ConfigError("--arguments and --trust are for a potential, and none is named")
+    calculators = [name for name in named if is_calculator(name)]
+    # Where there is no calculator, the first to be opened says so.
+    takers = calculators or named
+    return {name: Opening(name, given if name in takers else {}, trust) for name in named}

@@ -1,0 +1,204 @@
+"""What a result depends on, as a hash: of files, structures, potentials and settings.
+
+Results, checkpoints and comparisons are found by these hashes, also by later releases: what they cover and in which
+order never changes. Everything here takes arrays, configurations and settings; no file of a network is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor
+
+
+class Structure(Protocol):
+    """Atoms with their labels, as :class:`keel.Frame` has them."""
+
+    @property
+    def numbers(self) -> NDArray[Any]:
+        """Shape (N,)."""
+
+    @property
+    def positions(self) -> NDArray[Any]:
+        """Shape (N, 3)."""
+
+    @property
+    def cell(self) -> NDArray[Any]:
+        """Shape (3, 3)."""
+
+    @property
+    def pbc(self) -> NDArray[Any]:
+        """Shape (3,)."""
+
+    @property
+    def energy(self) -> float | None:
+        """In eV."""
+
+    @property
+    def forces(self) -> NDArray[Any] | None:
+        """Shape (N, 3)."""
+
+    @property
+    def stress(self) -> NDArray[Any] | None:
+        """Shape (3, 3)."""
+
+
+class Digest:
+    """A hash that takes what it is given in turn."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, *parts: bytes | str | NDArray[Any] | None, absent: bytes = b"") -> None:
+        """Take parts: text as UTF-8, arrays as their bytes, and ``absent`` for None."""
+        for part in parts:
+            taken = absent if part is None else part.encode() if isinstance(part, str) else part
+            self._hash.update(taken if isinstance(taken, bytes) else np.ascontiguousarray(taken).tobytes())
+
+    def hex(self, letters: int = 64) -> str:
+        """Return the first letters of the hash."""
+        return self._hash.hexdigest()[:letters]
+
+
+def of_text(text: str) -> str:
+    """Return the hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """Return the hash of a file's content, empty where there is no file (whoever reads it says so)."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def of_geometry(frame: Structure) -> str:
+    """Return twelve letters that tell a structure from others, whatever file it lies in and whatever its labels."""
+    digest = Digest()
+    digest.add(frame.numbers.astype(np.int64), frame.positions.astype(float), frame.cell.astype(float), frame.pbc)
+    return digest.hex(12)
+
+
+def of_split(parts: Iterable[Sequence[Structure]]) -> str:
+    """Return the hash of the frames of each part of a division of data, their labels and their order."""
+    digest = Digest()
+    for part in parts:
+        digest.add(b"part")
+        for f in part:
+            digest.add(f.numbers, f.positions, f.cell, repr(f.energy), f.forces, f.stress)
+            if not f.pbc.all():
+                digest.add(f.pbc)
+    return digest.hex()
+
+
+def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> str:
+    """Return the hash of what simulations start from: structures, velocities (None: to be drawn) and steps done."""
+    digest = Digest()
+    for frame, velocities, step in starts:
+        digest.add(frame.numbers, frame.positions, frame.cell, frame.pbc, velocities, absent=b"-")
+        digest.add(f"{len(frame.numbers)} {step}")
+    return digest.hex()
+
+
+def of_potential(name: str, config: Mapping[str, Any] | None, weights: Mapping[str, Tensor]) -> str:
+    """Return the hash of a potential: its class, its configuration (None where it has none) and its weights."""
+    digest = Digest()
+    text = "" if config is None else json.dumps(config, sort_keys=True, default=str)
+    digest.add(f"{name} {text}")
+    _add_weights(digest, weights)
+    return digest.hex()
+
+
+def of_training(
+    network: tuple[str, Mapping[str, Any]],
+    potentials: Iterable[tuple[str, Mapping[str, Any] | None, Mapping[str, Tensor]]],
+    frames: Iterable[Structure],
+    settings: Iterable[BaseModel | int | None],
+) -> str:
+    """Return the hash of all that determines the course of training.
+
+    Parameters
+    ----------
+    network
+        Class and configuration; the weights of a new network follow from the seed.
+    potentials
+        Class, configuration and weights of every potential that has a part in it.
+    frames
+        With their labels, in order.
+    settings
+        Of the training, in order; numbers such as the seed among them.
+    """
+    digest = Digest()
+    digest.add(json.dumps(list(network)))
+    for name, config, weights in potentials:
+        digest.add(json.dumps([name, config], default=str))
+        _add_weights(digest, weights)
+    for f in frames:
+        digest.add(f.numbers, f.positions, f.cell, f.pbc, repr(f.energy))
+        digest.add(f.forces, f.stress, absent=b"-")
+    for part in settings:
+        digest.add(part.model_dump_json(exclude=later(part)) if isinstance(part, BaseModel) else repr(part))
+    return digest.hex()
+
+
+def of_settings(settings: BaseModel, *, exclude: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the settings that a result depends on: all but those that are as they were before there was a choice.
+
+    Parameters
+    ----------
+    settings
+        Any settings.
+    exclude
+        Names of those that the result does not depend on.
+    """
+    return settings.model_dump(exclude={**later(settings), **dict.fromkeys(exclude, True)})
+
+
+def later(settings: BaseModel) -> dict[str, Any]:
+    """Return, as pydantic's ``exclude``, the settings that came after the first release and still have their default.
+
+    A default stands for what was done before there was a choice; so a new setting leaves all earlier results in their
+    places. A default that changes must not: whoever changes one adds the name to :data:`FIRST`, so that from then on
+    the setting counts whatever its value.
+    """
+    first = FIRST.get(type(settings).__name__)
+    found: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if first is not None and name not in first and value == field.get_default(call_default_factory=True):
+            found[name] = True
+        elif isinstance(value, BaseModel) and (nested := later(value)):
+            found[name] = nested
+    return found
+
+
+def _add_weights(digest: Digest, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        digest.add(name, tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+
+
+FIRST: Mapping[str, frozenset[str]] = {
+    name: frozenset(fields.split())
+    for name, fields in {
+        "AssessmentSettings": "probes starts length_fs timestep_fs temperatures must_hold pressures compression "
+        "temperature pressure by precision device seed",
+        "EvaluationSettings": "rdf_temperature rdf_length_fs rdf_runs rdf_reference dimers",
+        "LossSettings": "kind huber_delta energy forces stress force_falloff",
+        "NetworkSettings": "architecture start name training",
+        "PerturbationSettings": "rounds displacement pair_fraction pair_range near reach strain force_cap energy_cap",
+        "StabilitySettings": "temperatures runs length_fs rung_fs longest_fs timestep_fs friction_per_fs seed "
+        "max_atoms",
+        "Strategy": "pretrain_share replay_share teacher_energies base sam_rho after budget",
+        "TeacherSettings": "file calculator arguments cutoff zbl",
+        "TrainingSettings": "steps batch_size learning_rate pretrain_learning_rate final_learning_rate schedule "
+        "warmup_steps weight_decay clip_norm ema_decay validate_every checkpoint_every loss device devices compile "
+        "precision",
+    }.items()
+}
+"""The settings of the first release, which count whatever their value, by class."""

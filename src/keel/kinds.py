@@ -1,0 +1,101 @@
+"""What keel opens, reads and writes, in words and by suffix: readers, writers, messages and ``--help`` ask here.
+
+Readers and writers stand here by their import paths, so that ``keel --help`` need not wait for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+KEEL_SUFFIXES = (".safetensors", ".json")
+"""Of keel's own files of potentials."""
+PICKLED_SUFFIXES = (".model", ".pt", ".pth")
+"""Of models of other packages, whose files run code when they are read."""
+POTENTIALS = (
+    f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of an M3GNet of "
+    "matgl, or the import path of an ASE calculator"
+)
+"""What :func:`keel.open_potential` opens."""
+
+COMPRESSED = (".gz", ".xz", ".bz2")
+"""Suffixes of compressed files."""
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """A format of files with structures.
+
+    Parameters
+    ----------
+    name
+        What such files are.
+    suffixes
+        By which they are known.
+    reader
+        Import path of ``reader(path, keys) -> Iterator[PendingFrame]``.
+    writer
+        Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read.
+    compressed
+        Reader and writer take compressed files too.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    reader: str
+    writer: str | None = None
+    compressed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(self.suffixes)})"
+
+
+XYZ = FrameFormat(
+    "extended XYZ",
+    (".extxyz", ".xyz"),
+    "keel.atoms.xyz_files.xyz_frames",
+    "keel.atoms.xyz_files.write_xyz",
+    compressed=True,
+)
+FRAME_FORMATS: tuple[FrameFormat, ...] = (
+    XYZ,
+    FrameFormat("numpy archives", (".npz",), "keel.atoms.npz.npz_frames", "keel.atoms.npz.write_npz"),
+    FrameFormat("ASE databases", (".db",), "keel.atoms.formats.db_frames", "keel.atoms.formats.write_db"),
+    FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.json_frames", compressed=True),
+)
+"""Every format that keel knows by its suffix: a new reader or writer is a line here."""
+OTHERS = FrameFormat(
+    "whatever else ASE reads", ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."), "keel.atoms.formats.ase_frames"
+)
+
+
+def format_of(path: Path) -> FrameFormat | None:
+    """Return the format that the suffix of a file tells, that of a compressed file before ``.gz``; None: none does."""
+    suffix = next((s for s in reversed(path.suffixes) if s.lower() not in COMPRESSED), "").lower()
+    return next((form for form in FRAME_FORMATS if suffix in form.suffixes), None)
+
+
+def readable() -> str:
+    """Say which files with structures are read."""
+    return f"{', '.join(map(str, FRAME_FORMATS))}, or {OTHERS}, plain or compressed"
+
+
+def writable() -> str:
+    """Say by which suffixes files with structures are written."""
+    more = f" (also {', '.join(COMPRESSED)})"
+    names = [", ".join(form.suffixes) + more * form.compressed for form in FRAME_FORMATS if form.writer]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def imported(path: str) -> Any:
+    """Return what stands at an import path, ``package.module.name``.
+
+    Raises
+    ------
+    ImportError, ValueError, AttributeError
+        If nothing does.
+    """
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)

@@ -1,0 +1,39 @@
+"""Modules that are there when they are first named: ``import keel; keel.evaluation.battery``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+
+def submodule(package: str, name: str) -> ModuleType:
+    """Import a module of a package, for an attribute that the package lacks.
+
+    Raises
+    ------
+    AttributeError
+        If there is no such module.
+    """
+    path = f"{package}.{name}"
+    if name.startswith("_") or find_spec(path) is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    return import_module(path)
+
+
+def submodules(package: str) -> list[str]:
+    """Return the names of the modules of a package."""
+    from pkgutil import iter_modules
+
+    return [module.name for module in iter_modules(sys.modules[package].__path__) if not module.name.startswith("_")]
+
+
+def find_submodules(package: str) -> None:
+    """Let the modules of a package be found as its attributes; call it at the end of its ``__init__.py``.
+
+    A function rather than a ``__getattr__`` that stands there: to mypy such a package would have every attribute.
+    """
+    names = vars(sys.modules[package])
+    names["__getattr__"] = lambda name: submodule(package, name)
+    names["__dir__"] = lambda: sorted({*names, *submodules(package)})

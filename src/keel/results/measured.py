@@ -1,0 +1,203 @@
+"""What the tasks of a run that measure a trained network leave in their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.write import write
+from keel.errors import DataError
+from keel.potentials.accuracy import Parity
+from keel.records import read_groups, read_object, read_text, write_csv, write_json
+from keel.results.made import REMEDY
+
+Curve = TypeVar("Curve")
+Number = float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors on the test frames, by the names of :meth:`keel.evaluation.Accuracy.to_dict`, and a sample of them.
+
+    ``parity`` holds predictions beside labels of ``energy`` (eV/atom), ``forces`` (eV/angstrom) and ``stress``
+    (eV/angstrom^3), as far as there are labels.
+    """
+
+    errors: Mapping[str, Any]
+    parity: Mapping[str, Parity]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        write_json(folder / "accuracy.json", self.errors)
+        pairs = {name: (p.reference.ravel(), p.prediction.ravel()) for name, p in self.parity.items()}
+        write_csv(
+            folder / "parity.csv",
+            ("quantity", "reference", "prediction"),
+            ((name, *row) for name, columns in pairs.items() for row in zip(*columns, strict=True)),
+            digits=7,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left; DataError if a file is absent or damaged, also below."""
+        errors = read_object(folder / "accuracy.json", ("force_mae_mev_per_angstrom",), REMEDY)
+        groups = read_groups(folder / "parity.csv", "quantity", ["reference", "prediction"], REMEDY)
+        return cls(errors, {name: Parity(**columns) for name, columns in groups.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class StabilityRuns:
+    """MD runs of one network; a survivor has the length of the runs as its time, and the cause None.
+
+    ``sources`` names the structure from which each run started, ``close_contacts_per_1000_atoms`` is what
+    :func:`keel.evaluation.close_contacts` found on the way, ``failures`` are the frames before each failure.
+    """
+
+    md_temperature_k: float
+    md_timestep_fs: float
+    md_friction_per_fs: float
+    md_length_fs: float
+    time_to_failure_fs: Sequence[float]
+    failure_cause: Sequence[str | None]
+    sources: Sequence[str] = ()
+    close_contacts_per_1000_atoms: Number = None
+    failures: Sequence[Frame] = ()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a summary tells of them, by name."""
+        left_out = ("sources", "failures")
+        told = {name: value for name, value in vars(self).items() if name not in left_out}
+        return told | {name: tuple(told[name]) for name in ("time_to_failure_fs", "failure_cause")}
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        write_json(folder / "stability.json", {k: v for k, v in vars(self).items() if k != "failures"})
+        path = folder / "failures.extxyz"
+        if self.failures:
+            write(path, self.failures)
+        else:
+            path.touch()
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        path = folder / "stability.json"
+        known = [f.name for f in fields(cls) if f.name != "failures"]
+        content = read_object(path, ("time_to_failure_fs", "failure_cause"), REMEDY)
+        runs: dict[str, Any] = {name: content.get(name) for name in known}
+        sources = content.get("sources") or []
+        if not isinstance(sources, list) or len(sources) not in (0, len(content["time_to_failure_fs"])):
+            raise DataError(f"{path}: sources must name the start of each of its runs; {REMEDY}")
+        runs["sources"] = tuple(map(str, sources))
+        return cls(**runs, failures=_read_frames(folder / "failures.extxyz"))
+
+
+@dataclass(frozen=True, eq=False)
+class RadialDistribution:
+    """g(r) of one pair of elements, reference (DFT) and simulation, against r in angstrom; NaN without reference."""
+
+    r: Array
+    reference: Array
+    simulation: Array
+
+
+@dataclass(frozen=True, eq=False)
+class RadialDistributions:
+    """g(r) of MD at the temperature of the data, by pair.
+
+    ``errors`` is how far each is from the reference, ``floor`` how far two halves of the reference are apart:
+    ``{"fu": angstrom, "percent": %}`` by pair, see :func:`keel.evaluation.rdf_error`. ``failed_runs`` counts the runs
+    that ended early.
+    """
+
+    temperature_k: float
+    failed_runs: int
+    errors: Mapping[str, Mapping[str, Number]]
+    floor: Mapping[str, Mapping[str, Number]]
+    curves: Mapping[str, RadialDistribution]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        write_json(folder / "rdf.json", {k: v for k, v in vars(self).items() if k != "curves"})
+        _write_curves(folder / "rdf.csv", RadialDistribution, self.curves)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        content = read_object(folder / "rdf.json", ("temperature_k", "failed_runs", "errors"), REMEDY)
+        return cls(
+            temperature_k=content["temperature_k"],
+            failed_runs=content["failed_runs"],
+            errors=content["errors"] or {},
+            floor=content.get("floor") or {},
+            curves=_read_curves(folder / "rdf.csv", RadialDistribution),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dimer:
+    """A dimer curve: energy in eV and force in eV/angstrom against r in angstrom."""
+
+    r: Array
+    energy: Array
+    force: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Dimers:
+    """Dimer curves by pair, with their metrics (:mod:`keel.evaluation.clusters.dimer_metrics`)."""
+
+    curves: Mapping[str, Dimer]
+    metrics: Mapping[str, Mapping[str, Number]]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        _write_curves(folder / "dimers.csv", Dimer, self.curves)
+        write_json(folder / "dimers.json", self.metrics)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        return cls(_read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), REMEDY))
+
+
+def _write_curves(path: Path, kind: type[Any], curves: Mapping[str, Any]) -> None:
+    names = [f.name for f in fields(kind)]
+    rows: Iterable[tuple[object, ...]] = (
+        (pair, *row) for pair, c in curves.items() for row in np.stack([getattr(c, name) for name in names]).T
+    )
+    write_csv(path, ("pair", *names), rows)
+
+
+def _read_curves(path: Path, kind: type[Curve]) -> dict[str, Curve]:
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    return {pair: kind(**columns) for pair, columns in read_groups(path, "pair", names, REMEDY).items()}
+
+
+def _read_frames(path: Path) -> tuple[Frame, ...]:
+    """Return the structures of an extxyz file, which may be empty; labels are left out."""
+    import ase.io
+
+    if not read_text(path, REMEDY).strip():
+        return ()
+    try:
+        images = ase.io.read(path, index=":", format="extxyz")
+    except Exception as error:  # ASE raises many kinds for a damaged file
+        raise DataError(f"{path} is not a readable extxyz file ({error}); {REMEDY}") from None
+    return tuple(
+        Frame(
+            numbers=atoms.numbers,
+            positions=atoms.positions,
+            cell=np.asarray(atoms.cell),
+            pbc=np.asarray(atoms.pbc),
+            info=dict(atoms.info),
+            source=f"{path}, frame {index}",
+        )
+        for index, atoms in enumerate(images)
+    )

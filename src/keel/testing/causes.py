@@ -1,0 +1,31 @@
+"""What usually is the cause where a potential fails a check: the end of the sentence that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_POSITIONS = "atomic_energies reads positions or shifts of the graph instead of `vectors`"
+_OVERRIDDEN = "an overridden method does without `prepare` of the base class"
+
+CAUSES: Mapping[str, str] = {
+    "result": "a tensor without the dtype of `vectors`, or a mean or a norm over no neighbours at all",
+    "translation": _POSITIONS,
+    "rotation": "components of `vectors` are used as if they were numbers that do not turn",
+    "permutation": "something depends on the index of an atom or on the order of the edges",
+    "wrapping": _POSITIONS,
+    "batching": "a mean, norm or maximum over the whole batch instead of over the neighbours of an atom",
+    "extensivity": "a mean over atoms instead of a sum, or edges to an atom's own images that are left out",
+    "list_kinds": f"{_OVERRIDDEN}, or it ignores `vectors` or takes their order in memory for granted",
+    "forces": "something is hidden from autograd (detach, item, numpy), computed in float32, or differentiated wrongly",
+    "stress": "as for forces, or edges to an atom's own images are left out",
+    "smooth_cutoff": "nothing takes each edge to zero at the cutoff, as `keel.potentials.switch.quintic_switch` would; "
+    "where that is meant, say exempt=['smooth_cutoff']",
+    "offsets": "`offsets` or `set_offsets` is overridden, or atomic_energies adds energies of elements of its own",
+    "unknown_elements": f"{_OVERRIDDEN}, or its constructor is not told the elements",
+    "small_cutoff": _OVERRIDDEN,
+    "inputs_untouched": "an operation in place (`+=`, `mul_`) on what belongs to the graph or the potential",
+    "files": "config() lacks an argument of the constructor, or a tensor is neither parameter nor buffer",
+    "precision": "a constant in another dtype than the parameters, or a small difference of large numbers",
+    "parameter_gradients": "a parameter is hidden from autograd (detach, item, numpy), or `differentiable` is ignored",
+}
+"""By the name of the check or rule."""

@@ -1,0 +1,138 @@
+"""The strategies that keel knows by name, each whole in one place: what it does, in words, and how it is drawn.
+
+A strategy that is added here is known to `keel run`, `keel train`, their help, the reports and the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keel.errors import ConfigError
+from keel.training.strategies import Strategy
+
+BASELINE = "vanilla"
+"""The strategy that others are compared with."""
+METHOD = "pretrain"
+"""The strategy that keel stands for."""
+COMPARED = (BASELINE, "sam", METHOD)
+"""What a run compares unless it says otherwise."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How curves and points of a strategy are drawn: colour, matplotlib's marker and line style."""
+
+    colour: str
+    marker: str = "o"
+    line: str = "-"
+
+
+@dataclass(frozen=True)
+class KnownStrategy:
+    """A strategy with a name.
+
+    Parameters
+    ----------
+    strategy
+        What is done with the steps.
+    meaning
+        What it does, as the predicate of a sentence.
+    subject
+        Its name as the subject of a sentence, which it does not begin.
+    look
+        How it is drawn.
+    note
+        What readers of a comparison must know; may be empty.
+    """
+
+    strategy: Strategy
+    meaning: str
+    subject: str
+    look: Look
+    note: str = ""
+
+
+# Colours of Okabe & Ito (2008), and three more: told apart by colour-blind readers.
+KNOWN: Mapping[str, KnownStrategy] = {
+    "vanilla": KnownStrategy(
+        Strategy(),
+        "trains on the DFT labels",
+        "vanilla training",
+        Look("#D55E00", "o", "-"),
+    ),
+    "sam": KnownStrategy(
+        Strategy(sam_rho=0.005),
+        "the same with adaptive sharpness-aware steps, each of which takes two gradients",
+        "SAM training",
+        Look("#CC79A7", "s", "--"),
+    ),
+    "pretrain": KnownStrategy(
+        Strategy(pretrain_share=0.2, replay_share=0.02),
+        "begins on perturbed structures that the EAM labels, and goes on with the DFT labels, among them a few batches "
+        "of the EAM's as a reminder",
+        "pretraining",
+        Look("#0072B2", "^", "-"),
+    ),
+    "pretrain-only": KnownStrategy(
+        Strategy(pretrain_share=0.2),
+        "the same without reminders: the method as it was published",
+        "pretraining without replay",
+        Look("#56B4E9", "D", "-."),
+    ),
+    "pretrain-forces": KnownStrategy(
+        Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
+        "`pretrain` from the EAM's forces alone",
+        "pretraining on forces",
+        Look("#009E73", "v", ":"),
+    ),
+    "repair": KnownStrategy(
+        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
+        "makes a network that is trained already stable: a short stage on the EAM's labels and then on both, at half "
+        "the learning rate",
+        "repair",
+        Look("#9A6FB0", "d", "-."),
+        "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
+        "steps and its training time include vanilla's.",
+    ),
+    "zbl-delta": KnownStrategy(
+        Strategy(base="zbl"),
+        "puts a nuclear repulsion (ZBL) under the network, which learns what that leaves",
+        "a nuclear core",
+        Look("#E69F00", "P", "--"),
+    ),
+    "eam-delta": KnownStrategy(
+        Strategy(base="teacher"),
+        "puts the EAM under the network, which learns what that leaves",
+        "the EAM as a base",
+        Look("#8C6D31", "X", ":"),
+    ),
+}
+STRATEGIES: Mapping[str, Strategy] = {name: known.strategy for name, known in KNOWN.items()}
+SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
+"""Colours of strategies that have no name here."""
+
+
+def strategy_of(strategy: str | Strategy) -> Strategy:
+    """Return a strategy by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if isinstance(strategy, Strategy):
+        return strategy
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"there is no strategy {strategy!r}; choose from {', '.join(STRATEGIES)}")
+    return STRATEGIES[strategy]
+
+
+def look_of(strategy: str) -> Look:
+    """Return how a strategy is drawn, the same in every figure, also one that a user has made."""
+    return KNOWN[strategy].look if strategy in KNOWN else Look(SPARE[sum(strategy.encode()) % len(SPARE)])
+
+
+def subject_of(strategy: str) -> str:
+    """Return a strategy as the subject of a sentence, which it does not begin."""
+    return KNOWN[strategy].subject if strategy in KNOWN else f"“{strategy}”"

@@ -1,0 +1,111 @@
+"""What comes before the first step of a training: checks, the zero of energy, the scale, where batches come from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from keel.atoms.elements import symbol
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import graph_of
+from keel.errors import ConfigError, DataError
+from keel.fitting.offsets import fit_offsets
+from keel.perturbation import PerturbationSettings, PerturbationStream
+from keel.potentials.base import Potential
+from keel.potentials.networks.network import Network
+from keel.training.batches import FrameBatches, Sources
+from keel.training.settings import LossSettings, TrainingSettings
+from keel.training.strategies import Strategy
+
+
+def check_strategy(strategy: Strategy, network: Network, teacher: Potential | None) -> None:
+    """Raise a ConfigError if a strategy does not go with the network, or lacks a teacher."""
+    if strategy.after is not None and not network.trained:
+        raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
+    if strategy.base == "teacher" and network.trained:
+        raise ConfigError("a network that is trained already has learnt what the teacher under it gives; start anew")
+    if strategy.needs_teacher and teacher is None:
+        raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
+
+
+def check_elements(network: Network, frames: Sequence[Frame]) -> None:
+    """Raise a DataError if a frame holds an element that the network does not know."""
+    for frame in frames:
+        unknown = sorted(set(frame.numbers.tolist()) - set(network.elements or ()))
+        if unknown:
+            raise DataError(
+                f"{frame.source}: the network does not know {', '.join(map(symbol, unknown))}; "
+                "name all elements of the data when building it"
+            )
+
+
+def check_labels(validation: Sequence[Frame], weights: LossSettings) -> None:
+    """Raise a DataError if no validation frame has a label that counts."""
+    used = [name for name in ("energy", "forces", "stress") if getattr(weights, name)]
+    if validation and all(getattr(frame, name) is None for frame in validation for name in used):
+        raise DataError(
+            f"none of the {len(validation)} validation frames has {' or '.join(used)} to choose the weights by; "
+            "give labelled ones, or none"
+        )
+
+
+def prepare(network: Network, frames: Sequence[Frame]) -> None:
+    """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames.
+
+    Neither is done to a network that is trained already; its zero of energy is moved to that of the labels.
+    """
+    labels = fit_offsets([f for f in frames if f.energy is not None])
+    if network.trained:
+        network.energy_offsets.copy_(aligned(network, frames, labels).energy_offsets)
+        return
+    network.set_offsets(labels)
+    forces = [f.forces for f in frames if f.forces is not None]
+    if forces:
+        rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+        # Frames at rest have no force to measure by.
+        network.scale.fill_(rms if rms > 1e-3 else 1.0)
+
+
+def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, float]) -> Potential:
+    """Return a copy of the teacher with its zero of energy moved, element by element, to that of the DFT labels.
+
+    The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
+    is added. What the network learns from the teacher then continues in the DFT labels without a step.
+    """
+    energies = np.array([float(teacher(graph_of(f, teacher.cutoff).to(teacher.device)).energy) for f in frames])
+    known = np.isfinite(energies)
+    own = fit_offsets([f for f, k in zip(frames, known, strict=True) if k], energies[known])
+    teacher = copy.deepcopy(teacher)
+    for number, value in offsets.items():
+        teacher.energy_offsets[number] += value - own.get(number, value)
+    return teacher
+
+
+def sources_of(
+    network: Network,
+    frames: Sequence[Frame],
+    strategy: Strategy,
+    teacher: Potential | None,
+    settings: TrainingSettings,
+    perturbation: PerturbationSettings | None,
+    seed: int,
+    ranks: int,
+) -> Sources:
+    """Return the batches of a strategy: of the labelled frames and, with a teacher to learn from, of their children."""
+    labelled = FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)
+    if not strategy.learns_from_teacher:
+        return Sources(labelled)
+    assert teacher is not None
+    offsets = fit_offsets([f for f in frames if f.energy is not None])
+    stream = PerturbationStream(
+        frames,
+        aligned(teacher, frames, offsets),
+        perturbation or PerturbationSettings(),
+        cutoff=network.cutoff,
+        batch_size=settings.batch_size,
+        forces_only=not strategy.teacher_energies,
+        seed=seed,
+    )
+    return Sources(labelled, stream)

@@ -1,0 +1,52 @@
+"""Numbers, units, lists and outcomes as readers see them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+SYMBOLS = {"passed": "✓", "failed": "✗", "noted": "○", "skipped": "–"}
+"""Beside the word, so that no outcome is told by colour alone."""
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many significant digits, in powers of ten where it is very large or small."""
+    if value is None or math.isnan(value):
+        return "not found"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+        return text.replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−") if "." in mantissa else mantissa.replace("-", "−")
+    return {"1": power, "−1": f"−{power}"}.get(mantissa, f"{mantissa} × {power}")
+
+
+def typeset(text: str) -> str:
+    """Return a text with angstrom and powers as they are printed: ``angstrom^3`` becomes ``Å³``."""
+    text = re.sub(r"\bangstroms?\b", "Å", text)
+    return re.sub(r"(?<=\w)\^(-?\d+)", lambda found: found.group(1).translate(SUPERSCRIPTS), text)
+
+
+def capitalised(text: str) -> str:
+    """Return a text with a capital in front, unless it begins with a symbol such as g(r)."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2}|a ", text) else text
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def duration(seconds: float) -> str:
+    """Return a time that a reader can grasp: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{number(seconds, 2)} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

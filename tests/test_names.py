@@ -1,0 +1,127 @@
+"""Every name that the documents promise is there after ``import keel`` alone, and ``import keel`` stays quick."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keel
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOTTED = re.compile(r"(?<![\w./-])keel(?:\.[A-Za-z_]\w*)+")
+IMPORTED = re.compile(r"from (keel[\w.]*) import (\w+(?:, \w+)*)")
+ROLE = re.compile(r":(?:func|class|mod|data|meth):`~?([\w.]+)`")
+PREFIX = "import importlib, inspect, json, pkgutil, sys, keel\n"
+
+RESOLVE = """
+def found(start, dotted):
+    for name in dotted.split("."):
+        if not hasattr(start, name):
+            return False
+        start = getattr(start, name)
+    return True
+
+def places(module):
+    # A role may name what its module holds, a method of a class in it, or one of keel's own names.
+    module = importlib.import_module(module)
+    return [module, *(c for c in vars(module).values() if inspect.isclass(c)), keel]
+
+promised, roles = json.load(sys.stdin)
+print(json.dumps([
+    *(f"{where}: {name}" for where, name in promised if not found(keel, name.removeprefix("keel."))),
+    *(f"{where}: {name}" for where, name in roles if not any(found(place, name) for place in places(where))),
+]))
+"""
+
+MODULES = """
+def lacking(package):
+    modules = list(pkgutil.iter_modules(package.__path__, package.__name__ + "."))
+    if modules and "__getattr__" not in vars(package):
+        yield package.__name__
+    for module in modules:
+        if module.ispkg:
+            yield from lacking(importlib.import_module(module.name))
+
+print(json.dumps(list(lacking(keel))))
+"""
+
+
+def told(script: str, given: object = None) -> list:
+    """Return what a fresh process prints that has imported keel alone."""
+    command = [sys.executable, "-c", PREFIX + script]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def promised() -> list[tuple[str, str]]:
+    """Return where a dotted name stands, and the name."""
+    names = []
+    for path in DOCUMENTS:
+        text = path.read_text()
+        imports = [f"{module}.{name}" for module, group in IMPORTED.findall(text) for name in group.split(", ")]
+        names += [(str(path.relative_to(ROOT)), name) for name in [*DOTTED.findall(text), *imports]]
+    return names
+
+
+def roles() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the module of a role in a docstring, and the name in it: those that begin with keel, and the others."""
+    src, found = ROOT / "src", []
+    for path in sorted((src / "keel").rglob("*.py")):
+        module = ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__")
+        found += [(module, name) for name in ROLE.findall(path.read_text())]
+    return [r for r in found if r[1].startswith("keel.")], [r for r in found if not r[1].startswith("keel.")]
+
+
+def test_names_of_the_documents_and_docstrings_are_there():
+    absolute, relative = roles()
+    names = promised()
+    assert len(names) > 25 and len(absolute) > 40 and len(relative) > 80
+    assert told(RESOLVE, [[*names, *absolute], relative]) == []
+
+
+def test_every_package_finds_its_modules():
+    """Where this fails, the package lacks ``find_submodules(__name__)`` at its end."""
+    assert told(MODULES) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "potentials.external.ASEPotential",
+        "evaluation.structure.rdf.rdf",
+        "evaluation.battery",
+        "comparison.paired",
+        "commands.train.train",
+        "testing.PotentialContract",
+    ],
+)
+def test_a_name_alone_is_enough(name):
+    """Here nothing else has imported it."""
+    assert told(f"keel.{name}; print(json.dumps(True))")
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    names = "keel.training.train, keel.evaluation.rdf, keel.workflow.run, keel.evaluation.structure.rdf"
+    assert told(f"print(json.dumps([type(thing).__name__ for thing in ({names})]))") == [*3 * ["function"], "module"]
+
+
+def test_names_are_listed_before_they_are_imported():
+    listed, nested = told("print(json.dumps([dir(keel), dir(keel.commands)]))")
+    assert {"potentials", "evaluation", "testing", "EAM", "__version__"} <= set(listed)
+    assert {"train", "fit"} <= set(nested) and not {"__main__"} & {*listed, *nested}
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    loaded = told("import keel.cli; print(json.dumps(sorted(sys.modules)))")
+    assert not {"torch", "numpy", "ase", "scipy", "pydantic", "matplotlib", "keel.potentials"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["absent", "__wrapped__", "Potentials"])
+def test_other_names_are_refused(name):
+    for place in (keel, keel.commands, keel.potentials):
+        with pytest.raises(AttributeError, match=f"module '{place.__name__}' has no attribute '{name}'"):
+            getattr(place, name)
