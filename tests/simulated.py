@@ -11,6 +11,7 @@ from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
+from keel.dynamics import MDSettings
 from keel.potentials import PairPotential, Potential
 
 
@@ -31,6 +32,11 @@ def molecule(positions: list[list[float]], numbers: list[int]) -> Frame:
     return Frame(np.array(numbers), np.array(positions, dtype=float))
 
 
+def of_steps(steps: int, timestep_fs: float = 1.0, **others: Any) -> MDSettings:
+    """Return settings of simulations of so many steps."""
+    return MDSettings(length_fs=steps * timestep_fs, timestep_fs=timestep_fs, **others)
+
+
 class Spring(PairPotential):
     """phi = stiffness (r - length)^2 / 2 up to the cutoff, in eV and angstrom."""
 
@@ -45,6 +51,19 @@ class Spring(PairPotential):
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         stretch = r - self.length
         return 0.5 * self.stiffness * stretch.square(), self.stiffness * stretch
+
+
+class IdealGas(Potential):
+    """Atoms that do not see each other."""
+
+    def __init__(self) -> None:
+        super().__init__(cutoff=1.0)
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        return 0.0 * graph.positions.sum(dim=1)
+
+    def config(self) -> dict[str, Any]:
+        return {}
 
 
 class Given(Potential):

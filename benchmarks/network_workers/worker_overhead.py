@@ -23,15 +23,15 @@ from ase.io import read
 
 import keel
 from keel.atoms.verlet import VerletList
-from keel.dynamics import batch, recorder, simulate
+from keel.dynamics import ComputeSettings, MDSettings, batch, motion, recorder, simulate
 
 PARTS = (
     (VerletList, "update", "neighbour list"),
     (batch, "first_cause", "criteria"),
-    (batch.RunningBatch, "_moment", "criteria"),
-    (batch.RunningBatch, "_step", "integrator"),
-    (batch.Noise, "at", "noise"),
-    (batch.RunningBatch, "_predicted", "calling the potential"),
+    (motion.Motion, "moment", "criteria"),
+    (motion.Motion, "step", "integrator"),
+    (motion.Noise, "at", "noise"),
+    (motion.Motion, "_predicted", "calling the potential"),
     (batch.RunningBatch, "_examine", "recording and writing"),
     (recorder.Recorder, "__init__", "recording and writing"),
     (recorder.Recorder, "commit", "recording and writing"),
@@ -49,7 +49,10 @@ class Simulation:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.network = keel.load(spec["network"])
         self.frame: Atoms = read(spec["frames"])
-        self.settings = {"temperature": spec["temperature"], "steps": spec["steps"]}
+        self.step_count = spec["steps"]
+        self.settings = MDSettings(
+            temperature=spec["temperature"], length_fs=spec["steps"], timestep_fs=1.0, record_every=10
+        )
         self.bare: list[np.ndarray] = []
         self.steps: list[np.ndarray] = []
         self.network.register_forward_pre_hook(self._remember, with_kwargs=True)
@@ -75,9 +78,8 @@ class Simulation:
         self.steps.clear()
         with tempfile.TemporaryDirectory() as folder:
             self.start, out = clocks(), Path(folder) / "run.extxyz"
-            (run,) = simulate(
-                self.network, [self.frame], **self.settings, record_every=10, compile=True, callback=callback, out=out
-            )
+            compute = ComputeSettings(compile=True)
+            (run,) = simulate(self.network, [self.frame], self.settings, compute=compute, callback=callback, out=out)
             seconds = clocks() - self.start
         if not run.survived:
             raise RuntimeError(f"the run failed of {run.cause}")
@@ -119,7 +121,7 @@ def parts(simulation: Simulation) -> dict[str, float]:
     simulation.run()
     spent.clear()
     total, _ = simulation.run()
-    steps = simulation.settings["steps"]
+    steps = simulation.step_count
     told = {part: seconds / steps for part, seconds in spent.items()}
     told["rest"] = total / steps - sum(told.values())
     return {part: round(1e3 * float(seconds), 4) for part, seconds in told.items()}

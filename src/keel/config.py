@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import (
@@ -14,12 +14,16 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
+from keel.dynamics.settings import SimulationSettings
+from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
+from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.perturbation import PerturbationSettings
-from keel.settings import Settings
+from keel.settings import Settings, mistake
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -76,10 +80,10 @@ class TeacherSettings(Settings):
         return self
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """A network: the class and its arguments (``elements`` come from the data), or a file with a trained one."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     architecture: str | None = Field(None, description="class of the network; null: CGCNN, or what the file holds")
     start: str | None = Field(None, description="a trained network, which is trained on, see keel.open_potential")
@@ -111,20 +115,23 @@ class NetworkSettings(BaseModel):
         return self
 
 
-class StabilitySettings(Settings):
+class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
-    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0, 4000.0], min_length=1, description="ladder in K")
+    temperatures: list[PositiveFloat] = Field(list(LADDER), min_length=1, description="ladder in K")
     runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
     length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
     rung_fs: PositiveFloat | None = Field(
         None, description="length of the runs that find the temperature; null: length_fs"
     )
     longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
-    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
-    friction_per_fs: PositiveFloat = Field(0.01, description="of the Langevin thermostat")
-    seed: NonNegativeInt = Field(0, description="of velocities and noise, the same for all networks")
-    max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+
+    @field_validator("friction_per_fs")
+    @classmethod
+    def _coupled(cls, friction: float) -> float:
+        if friction == 0:
+            raise ValueError("runs at a temperature need a thermostat, so a friction above zero")
+        return friction
 
 
 class EvaluationSettings(Settings):
@@ -139,27 +146,6 @@ class EvaluationSettings(Settings):
     dimers: bool | PositiveInt = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
     )
-
-
-class AssessmentSettings(Settings):
-    """What is asked of a potential, and how thoroughly."""
-
-    probes: list[str] | None = Field(None, description="groups of probes; null: all")
-    starts: PositiveInt = Field(8, description="structures that simulations start from")
-    length_fs: PositiveFloat = Field(5000.0, description="length of each simulation")
-    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
-    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0], min_length=1, description="ladder in K")
-    must_hold: PositiveFloat = Field(1000.0, description="K; up to here no simulation may fail")
-    pressures: list[tuple[float, float]] = Field([], description="ramps of pressure in GPa, at the lowest temperature")
-    compression: list[PositiveFloat] = Field([], description="shares of the volume, at the lowest temperature")
-    temperature: PositiveFloat = Field(300.0, description="K, at which structure, diffusion and density are looked at")
-    pressure: float = Field(0.0, description="GPa, at which the density is looked at")
-    by: str | None = Field(
-        None, description="info key that names the structure of a frame; null: all frames are of one"
-    )
-    precision: Literal["float32", "float64"] = Field("float64", description="in which exact properties are judged")
-    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
-    seed: NonNegativeInt = Field(0, description="of all random choices")
 
 
 class RunSettings(Settings):
@@ -211,7 +197,8 @@ class RunSettings(Settings):
 
     def training_of(self, network: NetworkSettings) -> TrainingSettings:
         """Return the settings of training, with those that are a network's own."""
-        return TrainingSettings.model_validate(_merged(self.training.model_dump(), network.training))
+        own = _merged(self.training.model_dump(), network.training)
+        return parse(TrainingSettings, own, f"training of {network.label}")
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -228,15 +215,7 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
-        elif first["type"] == "model_type":
-            message = "it must hold settings, as NAME: VALUE lines"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ConfigError(f"{source}: {where}: {message[0].lower()}{message[1:]}{more}") from None
+        raise ConfigError(f"{source}: {mistake(error, model)}") from None
 
 
 def read_config(path: str | Path) -> RunSettings:

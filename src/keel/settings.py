@@ -70,7 +70,9 @@ def _told(error: ErrorDetails, settings: type[BaseModel]) -> str:
             return f" must not be negative, but is {given!r}"
         case "literal_error":
             return f" must be {bounds['expected'].replace(chr(39), '')}, not {given!r}"
-    message = error["msg"].removeprefix("Value error, ")
+        case "value_error":
+            return f": {error['msg'].removeprefix('Value error, ')}"
+    message = error["msg"]
     return f": {message[0].lower()}{message[1:]}"
 
 

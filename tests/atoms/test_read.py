@@ -109,16 +109,11 @@ def symmetric(frame: Frame) -> Frame:
     return frame.replace(stress=stress, info=kept)
 
 
-@pytest.mark.parametrize("suffix", ["extxyz", "extxyz.gz", "npz"])
+@pytest.mark.parametrize("suffix", ["extxyz", "extxyz.gz", "extxyz.xz", "xyz.bz2", "npz"])
 def test_same_frames_give_the_same_file(suffix: str, tmp_path: Path) -> None:
     for name in ("one", "two"):
         keel.write(tmp_path / f"{name}.{suffix}", labelled())
-    first, second = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
-    # gzip keeps the name of the file in its header.
-    assert_equal = [
-        gzip.decompress(p.read_bytes()) if suffix.endswith("gz") else p.read_bytes() for p in (first, second)
-    ]
-    assert assert_equal[0] == assert_equal[1]
+    assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
 def test_ase_reads_what_keel_writes(tmp_path: Path) -> None:

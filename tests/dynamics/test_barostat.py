@@ -6,32 +6,20 @@ import torch
 
 import keel
 from keel.atoms.stress_units import GPA
-from keel.dynamics import simulate
+from keel.dynamics import ComputeSettings, simulate
 from keel.dynamics.barostat import internal_pressure, new_volume
 from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError
 from keel.potentials import LennardJones
-from simulated import argon, molecule
+from simulated import IdealGas, argon, molecule, of_steps
 
 TEMPERATURE, PRESSURE = 300.0, 0.5  # K, GPa
 
 
-class IdealGas(keel.Potential):
-    """Atoms that do not see each other."""
-
-    def __init__(self) -> None:
-        super().__init__(cutoff=1.0)
-
-    def atomic_energies(self, graph, vectors):
-        return 0.0 * graph.positions.sum(dim=1)
-
-    def config(self):
-        return {}
-
-
-def squeezed(starts, steps, **options):
-    defaults = {"temperature": TEMPERATURE, "timestep": 2.0, "ensemble": "npt", "criteria": (), "max_atoms": 10_000}
-    return simulate(options.pop("potential", LennardJones(cutoff=6.0)), starts, steps=steps, **defaults | options)
+def squeezed(starts, steps, *, potential=None, runs=None, precision="float32", **options):
+    settings = of_steps(steps, 2.0, **{"temperature": TEMPERATURE, "ensemble": "npt", "max_atoms": 10_000, **options})
+    potential, compute = potential or LennardJones(cutoff=6.0), ComputeSettings(precision=precision)
+    return simulate(potential, starts, settings, criteria=(), runs=runs, compute=compute)
 
 
 def volumes(trajectory, skip=0):
@@ -45,8 +33,8 @@ def test_the_volume_of_an_ideal_gas_has_its_canonical_distribution():
     a = (n * unit) ** (1 / 3)
     rng = np.random.default_rng(0)
     starts = [keel.Frame(np.full(n, 18), rng.random((n, 3)) * a, np.eye(3) * a, np.ones(3, bool)) for _ in range(runs)]
-    options = {"friction": 0.02, "pressure_time": 50.0, "compressibility": 1.0 / PRESSURE, "record_every": 25}
-    results = squeezed(starts, 3000, potential=IdealGas(), pressure=PRESSURE, dtype=torch.float64, **options)
+    options = {"friction_per_fs": 0.02, "pressure_time_fs": 50.0, "compressibility": 1.0 / PRESSURE, "record_every": 25}
+    results = squeezed(starts, 3000, potential=IdealGas(), pressure=PRESSURE, precision="float64", **options)
     found = np.array([volumes(t, skip=20) for t in results]) / unit
     means = found.mean(axis=1)
     error = means.std(ddof=1) / np.sqrt(runs)
@@ -59,7 +47,7 @@ def test_the_volume_of_an_ideal_gas_has_its_canonical_distribution():
 def test_without_noise_the_volume_relaxes_at_the_rate_asked_for():
     """Linear response: dV/dt = -(beta V / tau) (P0 - P)."""
     volume, pressure = torch.tensor([100.0], dtype=torch.float64), torch.tensor([0.02], dtype=torch.float64)
-    new = new_volume(volume, pressure, torch.zeros(1), target=0.01, temperature=0.0, rate=0.1, timestep=1e-3)
+    new = new_volume(volume, pressure, torch.zeros(1), target=0.01, temperature=0.0, rate=0.1, timestep_fs=1e-3)
     assert float((new - volume) / 1e-3) == pytest.approx(0.1 * 100.0 * 0.01, rel=1e-4)
 
 
@@ -70,7 +58,7 @@ def test_pressure_of_motion_and_of_forces():
 
 
 def test_a_crystal_under_rising_pressure_shrinks():
-    options = {"temperature": 20.0, "pressure_time": 100.0, "compressibility": 0.3, "record_every": 100}
+    options = {"temperature": 20.0, "pressure_time_fs": 100.0, "compressibility": 0.3, "record_every": 100}
     (ramp,) = squeezed([argon(1)], 600, pressure=(0.0, 5.0), **options)
     (rest,) = squeezed([argon(1)], 600, pressure=0.0, **options)
     assert volumes(ramp)[-1] < 0.9 * volumes(rest)[-1]
@@ -79,7 +67,7 @@ def test_a_crystal_under_rising_pressure_shrinks():
 
 def test_alone_in_a_batch_and_continued():
     starts = [argon(1), argon(2)]
-    options = {"pressure": 1.0, "seed": 3, "dtype": torch.float64, "temperature": 40.0}
+    options = {"pressure": 1.0, "seed": 3, "precision": "float64", "temperature": 40.0}
     together = squeezed(starts, 60, **options)
     alone = squeezed([starts[1]], 60, runs=[1], **options)[0].last
     half = squeezed([starts[1]], 30, runs=[1], **options)[0].last
@@ -93,5 +81,5 @@ def test_alone_in_a_batch_and_continued():
 def test_refusals():
     with pytest.raises(DataError, match="periodic in three directions"):
         squeezed([molecule([[0, 0, 0], [3.8, 0, 0]], [18, 18])], 1)
-    with pytest.raises(ConfigError, match="pressure_time and compressibility must be positive"):
-        squeezed([argon()], 1, pressure_time=0.0)
+    with pytest.raises(ConfigError, match="pressure_time_fs must be positive"):
+        squeezed([argon()], 1, pressure_time_fs=0.0)

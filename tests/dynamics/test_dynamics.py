@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.verlet import VerletList
-from keel.dynamics import Snapshot, simulate
+from keel.dynamics import ComputeSettings, MDSettings, Snapshot, simulate
 from keel.errors import ConfigError, DataError
 from keel.potentials import LennardJones
-from simulated import Given, argon, frame_of, molecule
+from simulated import Given, argon, frame_of, molecule, of_steps
 
 DOUBLE = torch.float64
 LJ = LennardJones(cutoff=6.0)
 
 
-def run(starts, steps=100, **options):
-    defaults = {"temperature": 80, "timestep": 4.0, "dtype": DOUBLE, "max_atoms": 10_000, "seed": 5}
-    return simulate(LJ, starts, steps=steps, **{**defaults, **options})
+def run(starts, steps=100, *, runs=None, callback=None, precision="float64", timestep_fs=4.0, **options):
+    settings = of_steps(steps, timestep_fs, **{"temperature": 80, "max_atoms": 10_000, "seed": 5, **options})
+    return simulate(LJ, starts, settings, runs=runs, compute=ComputeSettings(precision=precision), callback=callback)
 
 
 def slab() -> "keel.Frame":
@@ -126,19 +126,20 @@ def test_records_and_reports():
 def test_inputs_are_left_alone():
     start, before = argon(), argon().positions.copy()
     potential = LennardJones()
-    simulate(potential, [start], temperature=50, steps=3, dtype=torch.float32)
+    simulate(potential, [start], of_steps(3, temperature=50))
     assert np.array_equal(start.positions, before) and potential.epsilon.dtype == torch.float64
 
 
 def test_single_precision_follows_double_precision():
-    single, double = run([argon()], dtype=torch.float32)[0], run([argon()])[0]
+    single, double = run([argon()], precision="float32")[0], run([argon()])[0]
     np.testing.assert_allclose(single.last.frame.positions, double.last.frame.positions, atol=1e-3)
 
 
 def test_hydrogen_halves_the_time_step():
     hydrogen = molecule([[0, 0, 0], [4.0, 0, 0]], [1, 18])
-    assert run([CLUSTER], steps=1, timestep=None)[0].timestep == 1.0
-    assert run([hydrogen], steps=1, timestep=None)[0].timestep == 0.5
+    settings = MDSettings(temperature=80, length_fs=1)
+    assert simulate(LJ, [CLUSTER], settings)[0].timestep_fs == 1.0
+    assert simulate(LJ, [hydrogen], settings)[0].timestep_fs == 0.5
 
 
 def test_ase_atoms_can_start():
@@ -150,7 +151,7 @@ def test_ase_atoms_can_start():
     ("options", "message"),
     [
         ({"ensemble": "nph"}, "nvt, nve or npt"),
-        ({"timestep": 0.0}, "timestep must be positive"),
+        ({"timestep_fs": 0.0}, "timestep_fs must be positive"),
         ({"temperature": -1}, "must not be negative"),
         ({"steps": -1}, "must not be negative"),
         ({"runs": [1, 1, 1]}, "run numbers"),
@@ -169,7 +170,7 @@ def test_impossible_structures_are_refused():
     with pytest.raises(DataError, match="in memory: positions or cell are not finite"):
         run([CLUSTER.replace(positions=np.full((4, 3), np.nan))])
     with pytest.raises(DataError, match="knows Si but"):
-        simulate(keel.CGCNN(elements=[14], cutoff=5.0), [argon()], temperature=10, steps=1)
+        simulate(keel.CGCNN(elements=[14], cutoff=5.0), [argon()], of_steps(1, temperature=10))
 
 
 # --- Verlet lists ---------------------------------------------------------------------------------------------------
@@ -251,6 +252,5 @@ def test_verlet_list_survives_an_explosion(value):
 
 def test_forces_of_any_origin_can_drive():
     still = Given(lambda graph: torch.zeros_like(graph.positions))
-    end = simulate(still, [CLUSTER], temperature=50, steps=10, timestep=1.0, ensemble="nve", dtype=DOUBLE)[0]
-    start = simulate(still, [CLUSTER], temperature=50, steps=0, timestep=1.0, ensemble="nve", dtype=DOUBLE)[0]
+    start, end = (simulate(still, [CLUSTER], of_steps(n, temperature=50, ensemble="nve"))[0] for n in (0, 10))
     np.testing.assert_allclose(end.last.frame.positions, CLUSTER.positions + 10.0 * start.last.velocities, atol=1e-12)

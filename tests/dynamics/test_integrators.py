@@ -7,22 +7,21 @@ from ase import units
 from ase.md.verlet import VelocityVerlet
 
 from keel.atoms.elements import MASSES
-from keel.dynamics import Snapshot, simulate
+from keel.dynamics import ComputeSettings, Snapshot, simulate
 from keel.dynamics.integrators import BOLTZMANN, maxwell_boltzmann
 from keel.dynamics.noise import BLOCK, Noise, gaussian
 from keel.errors import ConfigError
 from keel.interfaces.ase import KeelCalculator
 from keel.potentials import LennardJones
-from simulated import Spring, argon, frame_of, molecule
+from simulated import Spring, argon, frame_of, molecule, of_steps
 
-DOUBLE = torch.float64
+DOUBLE = ComputeSettings(precision="float64")
 
 
 def test_nve_is_velocity_verlet_of_ase():
     frame, potential = argon(), LennardJones()
-    run = simulate(
-        potential, [frame], temperature=60, steps=100, timestep=4.0, ensemble="nve", dtype=DOUBLE, record_every=50
-    )[0]
+    settings = of_steps(100, 4.0, temperature=60, ensemble="nve", record_every=50)
+    run = simulate(potential, [frame], settings, compute=DOUBLE)[0]
     atoms = frame.to_ase()
     atoms.calc = KeelCalculator(potential, dtype="float64")
     atoms.set_velocities(run.snapshots[0].velocities / units.fs)
@@ -35,33 +34,28 @@ def test_nve_is_velocity_verlet_of_ase():
 
 
 def test_nve_runs_backwards_to_where_it_came_from():
-    settings = {"temperature": 60, "steps": 80, "timestep": 4.0, "ensemble": "nve", "dtype": DOUBLE}
-    end = simulate(LennardJones(), [argon()], **settings)[0].last
-    back = simulate(LennardJones(), [Snapshot(end.frame, -end.velocities, 0, 0.0)], **settings)[0].last
+    settings = of_steps(80, 4.0, temperature=60, ensemble="nve")
+    end = simulate(LennardJones(), [argon()], settings, compute=DOUBLE)[0].last
+    turned = Snapshot(end.frame, -end.velocities, 0, 0.0)
+    back = simulate(LennardJones(), [turned], settings, compute=DOUBLE)[0].last
     np.testing.assert_allclose(back.frame.positions, argon().positions, atol=1e-9)
 
 
 def test_energy_error_falls_with_the_square_of_the_time_step():
     def error(timestep: float) -> float:
-        run = simulate(
-            LennardJones(),
-            [argon(rattle=0.1)],
-            temperature=80,
-            steps=round(800 / timestep),
-            timestep=timestep,
-            ensemble="nve",
-            record_every=round(40 / timestep),
-            dtype=DOUBLE,
-        )[0]
+        settings = of_steps(
+            round(800 / timestep), timestep, temperature=80, ensemble="nve", record_every=round(40 / timestep)
+        )
+        run = simulate(LennardJones(), [argon(rattle=0.1)], settings, compute=DOUBLE)[0]
         return float(np.std(run.total_energies))
 
     assert error(10.0) / error(5.0) == pytest.approx(4.0, rel=0.25)
 
 
 def test_no_friction_is_nve():
-    settings = {"temperature": 60, "steps": 40, "dtype": DOUBLE}
-    langevin = simulate(LennardJones(), [argon()], ensemble="nvt", friction=0.0, **settings)[0].last
-    verlet = simulate(LennardJones(), [argon()], ensemble="nve", **settings)[0].last
+    settings = of_steps(40, temperature=60, ensemble="nvt", friction_per_fs=0.0)
+    langevin = simulate(LennardJones(), [argon()], settings, compute=DOUBLE)[0].last
+    verlet = simulate(LennardJones(), [argon()], settings.replace(ensemble="nve"), compute=DOUBLE)[0].last
     np.testing.assert_allclose(langevin.frame.positions, verlet.frame.positions, atol=1e-12)
 
 
@@ -69,19 +63,10 @@ def test_langevin_samples_the_canonical_ensemble_of_a_dimer():
     """<E_kin> = 3kT for two atoms, its variance 3 (kT)^2, <phi> from the radial integral; within 3 standard errors."""
     temperature, potential = 300.0, Spring(stiffness=5.0)
     start = molecule([[0, 0, 0], [2.0, 0, 0]], [18, 18])
-    runs = simulate(
-        potential,
-        [start] * 150,
-        temperature=temperature,
-        steps=1000,
-        timestep=4.0,
-        friction=0.02,
-        criteria=(),
-        record_every=10,
-        max_atoms=10_000,
-        dtype=DOUBLE,
-        seed=1,
+    settings = of_steps(
+        1000, 4.0, temperature=temperature, friction_per_fs=0.02, record_every=10, max_atoms=10_000, seed=1
     )
+    runs = simulate(potential, [start] * 150, settings, criteria=(), compute=DOUBLE)
     late = [run.snapshots[20:] for run in runs]
     kinetic = np.array([[s.kinetic_energy for s in run] for run in late])
     stretch = np.array([[s.frame.energy for s in run] for run in late])
@@ -99,19 +84,10 @@ def test_harmonic_crystal_has_half_kt_in_every_mode():
     temperature, a = 20.0, 4.0
     frame = argon(rattle=0.0, a=a)
     spring = Spring(stiffness=3.0, length=a / np.sqrt(2), cutoff=3.4)
-    runs = simulate(
-        spring,
-        [frame] * 12,
-        temperature=temperature,
-        steps=1500,
-        timestep=5.0,
-        friction=0.02,
-        record_every=10,
-        max_atoms=10_000,
-        dtype=DOUBLE,
-        seed=2,
-        criteria=(),
+    settings = of_steps(
+        1500, 5.0, temperature=temperature, friction_per_fs=0.02, record_every=10, max_atoms=10_000, seed=2
     )
+    runs = simulate(spring, [frame] * 12, settings, criteria=(), compute=DOUBLE)
     energies = np.array([[s.frame.energy for s in run.snapshots[40:]] for run in runs]).mean(axis=1)
     assert within_three_errors(energies, (3 * len(frame) - 3) / 2 * BOLTZMANN * temperature)
 
@@ -158,9 +134,10 @@ def test_seed_run_and_purpose_give_different_numbers():
 
 def test_one_atom_rests_without_momentum_and_diffuses_in_a_bath():
     atom = molecule([[0, 0, 0]], [18])
-    still = simulate(LennardJones(), [atom], temperature=300, steps=5, ensemble="nve", dtype=DOUBLE)[0]
+    settings = of_steps(5, temperature=300)
+    still = simulate(LennardJones(), [atom], settings.replace(ensemble="nve"), compute=DOUBLE)[0]
     assert still.survived and np.abs(still.last.frame.positions).max() < 1e-12
-    moved = simulate(LennardJones(), [atom], temperature=300, steps=5, dtype=DOUBLE)[0]
+    moved = simulate(LennardJones(), [atom], settings, compute=DOUBLE)[0]
     assert moved.survived and np.abs(moved.last.frame.positions).max() > 0
 
 
@@ -170,8 +147,6 @@ def test_masses_enter():
 
     pair = frame_of(Atoms("ArHe", positions=[[0, 0, 0], [1.9, 0, 0]]))
     still = Snapshot(pair, np.zeros((2, 3)), 0, 0.0)
-    end = simulate(Spring(), [still], temperature=1, steps=1, timestep=1.0, ensemble="nve", dtype=DOUBLE, criteria=())[
-        0
-    ]
+    (end,) = simulate(Spring(), [still], of_steps(1, temperature=1, ensemble="nve"), criteria=(), compute=DOUBLE)
     moved = end.last.frame.positions - pair.positions
     assert moved[0, 0] / moved[1, 0] == pytest.approx(-MASSES[2] / MASSES[18], rel=1e-9)

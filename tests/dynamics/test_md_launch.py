@@ -18,16 +18,17 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.write import write
 from keel.cli import app
-from keel.dynamics import read_trajectories, simulate
+from keel.dynamics import ComputeSettings, read_trajectories, simulate
 from keel.dynamics.job import batched
 from keel.dynamics.parts import begun_parts, part_of
 from keel.dynamics.spread import Ranks, dealt
 from keel.errors import ConfigError, DataError, KeelError, KeelWarning
+from keel.identity import of_settings
 from keel.launch import is_first, launched, size_of_job
 from keel.potentials import LennardJones
 from keel.training import TrainingSettings
 from keel.workflow.workers import visible_gpus
-from simulated import argon, molecule
+from simulated import argon, molecule, of_steps
 from waiting import HANG
 
 LJ = LennardJones(cutoff=6.0)
@@ -99,7 +100,7 @@ class Killed(BaseException):
     """Stands for a signal: no code of keel catches it."""
 
 
-def as_rank(monkeypatch, rank, size, out, at=None, **options):
+def as_rank(monkeypatch, rank, size, out, at=None, max_atoms=4):
     """Simulate what one process of some would; kill it after ``at`` steps."""
 
     class Pretended(Ranks):
@@ -112,13 +113,12 @@ def as_rank(monkeypatch, rank, size, out, at=None, **options):
         if at is not None and at < 0:
             raise Killed
 
-    defaults = {"temperature": 80, "steps": 40, "timestep": 4.0, "record_every": 5, "checkpoint_every": 7}
-    defaults |= {"max_atoms": 4}
+    settings = of_steps(40, 4.0, temperature=80, record_every=5, max_atoms=max_atoms)
     with monkeypatch.context() as patch:
         patch.setattr(Ranks, "started", classmethod(lambda cls, *_: Pretended(rank, size, "cpu")))
         # Each process but the last lacks the results of others.
         with suppress(KeyError, Killed):
-            return simulate(LJ, STARTS, out=out, callback=callback, **{**defaults, **options})
+            return simulate(LJ, STARTS, settings, out=out, checkpoint_every=7, callback=callback)
 
 
 def same(a, b):
@@ -154,7 +154,7 @@ class TestRestart:
     def test_other_runs_are_refused(self, tmp_path, monkeypatch):
         as_rank(monkeypatch, 0, 2, tmp_path / "a.extxyz")
         with pytest.raises(ConfigError, match="other"):
-            simulate(LJ, STARTS[:1], temperature=80, steps=40, timestep=4.0, out=tmp_path / "a.extxyz")
+            simulate(LJ, STARTS[:1], of_steps(40, 4.0, temperature=80), out=tmp_path / "a.extxyz")
 
     def test_no_process_is_without_a_run(self, tmp_path, monkeypatch):
         for rank in range(9):
@@ -232,11 +232,11 @@ class TestLauncher:
     def test_what_cannot_be_started_again_is_refused(self, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["-c"])
         with pytest.raises(ConfigError, match="need a script"):
-            simulate(LJ, STARTS, temperature=80, steps=1, devices=2)
+            simulate(LJ, STARTS, of_steps(1, temperature=80), compute=ComputeSettings(devices=2))
 
     def test_one_node_is_described_as_ever(self):
-        assert "nodes" not in TrainingSettings().model_dump()
-        assert TrainingSettings(nodes=2).model_dump()["nodes"] == 2
+        assert "nodes" not in of_settings(TrainingSettings())
+        assert of_settings(TrainingSettings(nodes=2))["nodes"] == 2
         assert TrainingSettings.model_validate_json(TrainingSettings(nodes=2).model_dump_json()).nodes == 2
 
     @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import keel
 from keel.cli import app
 from keel.dynamics import (
     AtomsLost,
+    ComputeSettings,
     ForceCap,
     FusedAtoms,
+    MDSettings,
     NonFinite,
     Overheated,
     default_criteria,
@@ -23,9 +25,9 @@ from keel.dynamics import (
 from keel.errors import ConfigError
 from keel.evaluation import RDFWindow, rdf
 from keel.potentials import LennardJones
-from simulated import Given, Spring, argon, molecule
+from simulated import Given, Spring, argon, molecule, of_steps
 
-DOUBLE = torch.float64
+DOUBLE = ComputeSettings(precision="float64")
 DIMER = molecule([[0, 0, 0], [3.0, 0, 0]], [18, 18])
 PAIRED = molecule([[0, 0, 0], [2.0, 0, 0], [40, 0, 0], [42, 0, 0]], [18] * 4)
 
@@ -58,9 +60,9 @@ def after(x: float, value: float):
     return lambda graph: torch.where(graph.positions[:1, :1] > x, value, 0.0).expand_as(graph.positions).clone()
 
 
-def one(potential, start, *, temperature=1.0, steps=400, **options):
-    settings = {"timestep": 1.0, "ensemble": "nve", "dtype": DOUBLE, "criteria": None, **options}
-    return simulate(potential, [start], temperature=temperature, steps=steps, **settings)[0]
+def one(potential, start, *, temperature=1.0, steps=400, ensemble="nve", criteria=None, **options):
+    settings = of_steps(steps, temperature=temperature, ensemble=ensemble, **options)
+    return simulate(potential, [start], settings, criteria=criteria, compute=DOUBLE)[0]
 
 
 def test_non_finite():
@@ -174,7 +176,8 @@ class Brittle(Spring):
 
 
 def test_runs_are_censored_where_they_survive():
-    result = stability(Brittle(), [PAIRED], temperature=2000.0, length_fs=400.0, n_runs=8, timestep=2.0, friction=0.02)
+    settings = MDSettings(temperature=2000.0, length_fs=400.0, timestep_fs=2.0, friction_per_fs=0.02)
+    result = stability(Brittle(), [PAIRED], settings, n_runs=8)
     summary = result.to_dict()
     assert summary["md_length_fs"] == 400.0 and summary["md_timestep_fs"] == 2.0
     assert (summary["md_temperature_k"], summary["md_friction_per_fs"]) == (2000.0, 0.02)
@@ -197,33 +200,33 @@ def test_what_is_written_ends_before_the_failure(tmp_path):
 
 
 def test_runs_cycle_through_the_structures():
-    result = stability(LennardJones(), [DIMER, PAIRED], temperature=10.0, length_fs=2.0, n_runs=3, criteria=())
+    settings = MDSettings(temperature=10.0, length_fs=2.0)
+    result = stability(LennardJones(), [DIMER, PAIRED], settings, n_runs=3, criteria=())
     assert [len(t.last.frame) for t in result.trajectories] == [2, 4, 2]
     assert np.abs(result.trajectories[0].last.velocities - result.trajectories[2].last.velocities).max() > 0
-    assert len(stability(LennardJones(), [DIMER, PAIRED], temperature=10.0, length_fs=2.0, criteria=()).times) == 2
+    assert len(stability(LennardJones(), [DIMER, PAIRED], settings, criteria=()).times) == 2
 
 
 def test_length_is_a_whole_number_of_steps():
-    lengths = {
-        t: stability(LennardJones(), [DIMER], temperature=1, length_fs=1.0, timestep=t).length for t in (0.1, 0.3)
-    }
+    settings = MDSettings(temperature=1, length_fs=1.0)
+    lengths = {t: stability(LennardJones(), [DIMER], settings.replace(timestep_fs=t)).length_fs for t in (0.1, 0.3)}
     assert lengths[0.1] == pytest.approx(1.0) and lengths[0.3] == pytest.approx(1.2)
     with pytest.raises(ConfigError, match="must be positive"):
-        stability(LennardJones(), [DIMER], temperature=1, length_fs=0.0)
+        stability(LennardJones(), [DIMER], settings.replace(length_fs=0.0))
 
 
 def test_the_rung_is_the_lowest_at_which_half_fail():
-    settings = {"length_fs": 300.0, "n_runs": 6, "timestep": 2.0}
-    rung = find_rung(Brittle(), [PAIRED], ladder=(3000.0, 100.0, 1000.0), **settings)
+    settings = MDSettings(temperature=300.0, length_fs=300.0, timestep_fs=2.0)
+    rung = find_rung(Brittle(), [PAIRED], settings, ladder=(3000.0, 100.0, 1000.0), n_runs=6)
     assert rung.temperature == 3000.0
     assert [t for t, _ in rung.tried] == [100.0, 1000.0, 3000.0][: len(rung.tried)]
     assert all(results[0].failed_share < 0.5 for _, results in rung.tried[:-1])
-    assert rung.tried[-1][1][0].failed_share >= 0.5 and rung.length(5.0) == 5.0 * rung.median
-    none = find_rung([Spring(), Spring()], [PAIRED], ladder=(10.0,), **settings)
-    assert none.temperature is None and none.median is None and none.length() is None
+    assert rung.tried[-1][1][0].failed_share >= 0.5 and rung.length_fs(5.0) == 5.0 * rung.median
+    none = find_rung([Spring(), Spring()], [PAIRED], settings, ladder=(10.0,), n_runs=6)
+    assert none.temperature is None and none.median is None and none.length_fs() is None
     assert len(none.tried[0][1]) == 2
     with pytest.raises(ConfigError, match="at least one temperature"):
-        find_rung(Spring(), [PAIRED], ladder=(), **settings)
+        find_rung(Spring(), [PAIRED], settings, ladder=(), n_runs=6)
 
 
 def test_command(tmp_path):

@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 import keel
 from keel.cli import app
-from keel.dynamics import Snapshot, read_trajectories, recorder, simulate
+from keel.dynamics import ComputeSettings, Snapshot, read_trajectories, recorder, simulate
 from keel.dynamics.changed_file import PAGE, ChangedFile
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.potentials import LennardJones
-from simulated import Given, argon, molecule
+from simulated import Given, argon, molecule, of_steps
 
 LJ = LennardJones(cutoff=6.0)
 FORMATS = ["extxyz", "extxyz.gz", "h5", "traj"]
@@ -37,16 +37,12 @@ class Killed(BaseException):
     """Stands for a signal: no code of keel catches it."""
 
 
-def run(out, starts=STARTS, steps=60, potential=LJ, **options):
-    defaults = {
-        "temperature": 80,
-        "timestep": 4.0,
-        "record_every": 3,
-        "checkpoint_every": 7,
-        "seed": 5,
-        "max_atoms": 10,
-    }
-    return simulate(potential, starts, steps=steps, out=out, **{**defaults, **options})
+def run(out, starts=STARTS, steps=60, potential=LJ, *, precision="float32", device=None, **options):
+    arguments = {name: options.pop(name) for name in ("criteria", "runs", "callback") if name in options}
+    arguments |= {"out": out, "checkpoint_every": options.pop("checkpoint_every", 7)}
+    settings = of_steps(steps, 4.0, **{"temperature": 80, "record_every": 3, "seed": 5, "max_atoms": 10, **options})
+    compute = ComputeSettings(precision=precision, device=device)
+    return simulate(potential, starts, settings, compute=compute, **arguments)
 
 
 def killed(out, at: int, **options) -> None:
@@ -218,9 +214,9 @@ def test_a_finished_simulation_is_returned_at_once(tmp_path):
             return super().forward(*arguments, **options)
 
     calls: list[int] = []
-    first = run(tmp_path / "a.extxyz", potential=Counting(cutoff=6.0), dtype=torch.float64)
+    first = run(tmp_path / "a.extxyz", potential=Counting(cutoff=6.0), precision="float64")
     before, content = len(calls), (tmp_path / "a.extxyz").read_bytes()
-    again = run(tmp_path / "a.extxyz", potential=Counting(cutoff=6.0), dtype=torch.float64)
+    again = run(tmp_path / "a.extxyz", potential=Counting(cutoff=6.0), precision="float64")
     assert len(calls) == before > 100
     assert_same(again, first)
     assert (tmp_path / "a.extxyz").read_bytes() == content
@@ -235,7 +231,7 @@ def test_a_finished_simulation_is_returned_at_once(tmp_path):
         ({"potential": LennardJones(cutoff=5.0)}, "other potential"),
         ({"starts": STARTS[::-1]}, "other starts"),
         ({"criteria": ()}, "other criteria"),
-        ({"dtype": torch.float64}, r"dtype torch\.float32 instead of torch\.float64"),
+        ({"precision": "float64"}, r"dtype torch\.float32 instead of torch\.float64"),
     ],
 )
 def test_other_settings_are_refused(tmp_path, change, message):
@@ -270,8 +266,8 @@ def still(frame) -> Snapshot:
 def test_an_error_of_the_potential_ends_one_run(tmp_path, ensemble):
     flying = FLYING.frame.replace(cell=np.eye(3) * 30, pbc=np.ones(3, bool))
     starts = [still(argon(1)), Snapshot(flying, FLYING.velocities, 0, 0.0), still(argon(1, seed=1))]
-    options = {"ensemble": ensemble, "potential": Choosy(cutoff=6.0), "dtype": torch.float64, "pressure_time": 1e6}
-    options |= {"friction": 0.0, "criteria": (), "max_atoms": 100}
+    options = {"ensemble": ensemble, "potential": Choosy(cutoff=6.0), "precision": "float64", "pressure_time_fs": 1e6}
+    options |= {"friction_per_fs": 0.0, "criteria": (), "max_atoms": 100}
     with pytest.warns(KeelWarning, match="run 1 ended after [67] steps: the neon is gone$"):
         results = run(None, starts, **options)
     assert [t.cause for t in results] == [None, "evaluation error", None]
@@ -293,15 +289,15 @@ def test_an_error_of_the_whole_batch_is_raised():
 
     start = torch.from_numpy(argon(1).positions[-1])
     with pytest.raises(MemoryError, match="no room"):
-        run(None, [argon(1), argon(1)], potential=Crowded(cutoff=6.0), dtype=torch.float64)
+        run(None, [argon(1), argon(1)], potential=Crowded(cutoff=6.0), precision="float64")
 
 
 def test_a_collapsed_cell_ends_one_run():
     """Without a repulsive wall a cell shrinks until its neighbours would fill the memory."""
     gas = Given(lambda graph: torch.zeros_like(graph.positions))
-    squeezed = {"ensemble": "npt", "pressure": 1e9, "pressure_time": 1.0, "criteria": (), "max_atoms": 100}
+    squeezed = {"ensemble": "npt", "pressure": 1e9, "pressure_time_fs": 1.0, "criteria": (), "max_atoms": 100}
     with pytest.warns(KeelWarning, match="more than 50000 neighbours"):
-        results = run(None, [argon(1), argon(1, a=15.0)], potential=gas, dtype=torch.float64, **squeezed)
+        results = run(None, [argon(1), argon(1, a=15.0)], potential=gas, precision="float64", **squeezed)
     assert {t.cause for t in results} == {"evaluation error"}
 
 

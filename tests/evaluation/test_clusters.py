@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 import keel
 from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.errors import ConfigError, DataError
-from keel.evaluation import DimerCurve, dimer_curve
-from keel.evaluation.clusters import bond_scans, diatomics, trimers
+from keel.evaluation import DimerCurve, bond_scans, diatomics, dimer_curve, trimers
 from keel.evaluation.clusters.bond_scans import bond_lengths, bonds_of, force_smoothness_deviation
 from keel.evaluation.clusters.scans import NOT_FINITE, Scan
 from keel.evaluation.clusters.trimers import minima, trimer_scan
@@ -121,7 +120,7 @@ def test_the_worst_pair_is_named():
 
 
 def test_leaderboards_and_reference_stand_in_the_result():
-    result = diatomics(LJ, ["Ar", "He"], reference=LJ)
+    result = diatomics(LJ, ["Ar", "He"], beside=LJ)
     names = [m.name for m in result.metrics]
     assert "mlip-arena: tortuosity" in names and "matbench-discovery: tortuosity" in names
     assert not [n for n in names if "pbe" in n]
@@ -301,6 +300,6 @@ def test_force_smoothness_deviation_by_hand(k, equilibrium):
 
 def test_force_smoothness_deviation_knows_smooth_from_rough():
     chain = molecule([[0, 0, 0], [2.5, 0, 0], [2.5, 2.5, 0]], [42] * 3)
-    same, cut = (bond_scans(p, [chain], reference=EAM) for p in (EAM, Truncated(EAM)))
+    same, cut = (bond_scans(p, [chain], beside=EAM) for p in (EAM, Truncated(EAM)))
     assert same["FSD"] == 0.0 < 1.0 < cut["FSD"] and cut["FSD"] >= max(cut["FSD, pressed"], cut["FSD, stretched"])
     assert "reference Mo-Mo of Mo3" in {c.name for c in same.curves}

@@ -19,8 +19,15 @@ from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
 from keel.atoms.stress_units import GPA
 from keel.errors import ConfigError, DataError, UnavailableError
-from keel.evaluation import NotRelaxedError, relaxed
-from keel.evaluation.equilibrium import elastic, equation_of_state, phonons, relaxation, vacancy
+from keel.evaluation import (
+    NotRelaxedError,
+    elastic,
+    equation_of_state,
+    phonons,
+    relaxation,
+    relaxed,
+    vacancy,
+)
 from keel.evaluation.equilibrium.equation_of_state import BirchMurnaghan, fit_birch_murnaghan
 from keel.evaluation.equilibrium.phonons import harmonic_phonons
 from keel.evaluation.equilibrium.relaxation import relaxed_once, repetitions
@@ -126,7 +133,7 @@ class TestRelaxation:
 
         potential, teacher, frame, relax = CountingPair(flaw), CountingPair(""), fcc(5.2), relaxed_once()
         probes = [lambda **how: relaxation(potential, frame, **how)]
-        probes += [lambda probe=p, **how: probe(potential, frame, reference=teacher, **how)
+        probes += [lambda probe=p, **how: probe(potential, frame, beside=teacher, **how)
                    for p in (equation_of_state, elastic)]  # fmt: skip
         results, calls = [], []
         for how in ({"relax": relax}, {}):
@@ -162,7 +169,7 @@ class TestRelaxation:
             elastic(LennardJones(), fcc(), strain=0.0)
 
     def test_a_reference_without_equilibrium_is_said(self):
-        result = equation_of_state(LennardJones(), fcc(), reference=keel.ZBL(inner=4.0, outer=8.0, elements=["Ar"]))
+        result = equation_of_state(LennardJones(), fcc(), beside=keel.ZBL(inner=4.0, outer=8.0, elements=["Ar"]))
         assert result.outcome == "passed" and "nothing to compare with" in result.verdict
 
     @given(seed=st.integers(0, 10_000), length=st.floats(3.0, 30.0))
@@ -231,10 +238,10 @@ class TestEquationOfState:
         assert result.outcome == "failed" and "work of the pressure" in result.verdict
 
     def test_a_shifted_equilibrium_fails_against_the_reference(self):
-        same = equation_of_state(LennardJones(), fcc(), reference=LennardJones())
+        same = equation_of_state(LennardJones(), fcc(), beside=LennardJones())
         assert same.outcome == "passed" and len(same.curves) == 2
         assert same["volume against the reference"] == 0.0
-        wider = equation_of_state(LennardJones(sigma=3.5), fcc(), reference=LennardJones(sigma=3.4, cutoff=8.5))
+        wider = equation_of_state(LennardJones(sigma=3.5), fcc(), beside=LennardJones(sigma=3.4, cutoff=8.5))
         assert wider.outcome == "failed" and "volume against the reference" in wider.verdict
         assert wider["volume against the reference"] == pytest.approx(100 * ((3.5 / 3.4) ** 3 - 1), rel=0.05)
 
@@ -283,7 +290,7 @@ class TestElastic:
         assert result.outcome == "failed" and "asymmetry" in result.verdict
 
     def test_against_a_reference(self):
-        result = elastic(LennardJones(epsilon=0.0104), fcc(), reference=LennardJones(epsilon=0.0208))
+        result = elastic(LennardJones(epsilon=0.0104), fcc(), beside=LennardJones(epsilon=0.0208))
         assert result["shear modulus against the reference"] == pytest.approx(-50, abs=0.1)
         assert result.outcome == "failed"
 
@@ -316,7 +323,7 @@ class TestVacancy:
         whole = atoms.get_potential_energy()
         del atoms[17]
         unrelaxed = atoms.get_potential_energy() - whole * 107 / 108
-        result = vacancy(copper(), crystal, min_length=8.0, reference=copper())
+        result = vacancy(copper(), crystal, min_length=8.0, beside=copper())
         assert result["formation energy before atoms move"] == pytest.approx(unrelaxed, abs=1e-6)
         assert 0 < result["formation energy"] < unrelaxed
         assert result["formation energy against the reference"] == 0.0
@@ -377,7 +384,7 @@ class TestPhonons:
         assert found.acoustic < 1e-4
 
     def test_a_good_crystal(self):
-        result = phonons(LennardJones(), fcc(cubic=False), reference=LennardJones(epsilon=0.0108))
+        result = phonons(LennardJones(), fcc(cubic=False), beside=LennardJones(epsilon=0.0108))
         assert result.outcome == "passed", result.verdict
         assert result["highest frequency"] == pytest.approx(2.0, abs=0.1)  # argon: 2.0 THz
         expected = 100 * (1 - (0.0104 / 0.0108) ** 0.5)

@@ -82,7 +82,7 @@ def test_what_is_no_dimer_is_named(frames, sentence):
 def test_curves_of_both_kinds_stand_beside():
     """A potential is nowhere off its own labels, and MLIP Arena's spline is not continued beyond its data."""
     frames = [*labelled(), *labelled(numbers=(8, 8))]
-    result = diatomics(TEACHER, reference=keel.ZBL(elements=["O", "Si"]), dft=dimer_curves_of(frames))
+    result = diatomics(TEACHER, beside=keel.ZBL(elements=["O", "Si"]), dft=dimer_curves_of(frames))
     drawn = {curve.name for curve in result.curves}
     assert {"reference O-Si", "reference Si-Si", "DFT O-Si", "DFT O-O"} <= drawn and "DFT Si-Si" not in drawn
     assert result["RMS difference from DFT, O-Si"] < 1e-6 < result["RMS difference from the reference, O-Si"]
@@ -100,14 +100,15 @@ def files(tmp_path):
 
 def test_both_commands_take_them(files):
     shown = CliRunner().invoke(app, [
-        "dimers", str(files / "eam.json"), "--reference", str(files / "dimers.extxyz"), "--json", "--out", str(files),
+        "dimers", str(files / "eam.json"), "--dimer-reference", str(files / "dimers.extxyz"), "--json",
+        "--out", str(files),
     ])  # fmt: skip
     answer = json.loads(shown.output)
     assert answer["O-Si"]["reference"]["rms_difference_ev"] < 1e-6 and "reference" not in answer["O-O"]
     assert (files / "dimers.png").stat().st_size > 0
     done = CliRunner().invoke(app, [
         "assess", str(files / "eam.json"), "--data", str(files / "crystal.extxyz"), "--probes", "clusters",
-        "--dimers", str(files / "dimers.extxyz"), "--out", str(files / "out"),
+        "--dimer-reference", str(files / "dimers.extxyz"), "--out", str(files / "out"),
     ])  # fmt: skip
     assert done.exit_code == 0, done.output
     (found,) = json.loads((files / "out" / "assessment.json").read_text())["assessments"]

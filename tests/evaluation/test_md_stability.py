@@ -9,13 +9,14 @@ from ase.build import bulk
 
 import keel
 from broken import HalfPrecision, NonConservative, SignFlip, Truncated
-from keel.dynamics import simulate
+from keel.dynamics import MDSettings, simulate
 from keel.errors import ConfigError, DataError
-from keel.evaluation import Condition, judge_ladder, ladder, md_stability
+from keel.evaluation import Condition, LadderSettings, judge_ladder, ladder, md_stability
 from keel.evaluation.stability.md_stability import FILM, film_of
 from simulated import Given, argon, frame_of, molecule
 
 LJ = keel.LennardJones(cutoff=8.5)
+HOT = LadderSettings(temperatures=(4000,), length_fs=300, n_runs=6, must_hold=4000)
 
 
 def soft() -> tuple[keel.Potential, keel.Frame]:
@@ -28,16 +29,14 @@ def soft() -> tuple[keel.Potential, keel.Frame]:
 def flipped():
     """The ladder of a potential whose force changes its sign below 1 angstrom."""
     potential, crystal = soft()
-    return ladder(SignFlip(potential), [crystal], temperatures=(4000, 300, 2000), length_fs=300, n_runs=6)
+    return ladder(SignFlip(potential), [crystal], HOT.replace(temperatures=(4000, 300, 2000)))
 
 
 # --- on sound potentials ---------------------------------------------------------------------------------------------
 
 
 def test_lennard_jones_holds():
-    result = md_stability(
-        LJ,
-        [argon(rattle=0), argon()],
+    settings = LadderSettings(
         temperatures=(60, 20),
         pressures=(0.0, (0, 5)),
         compression=(0.9, 0.8),
@@ -45,6 +44,7 @@ def test_lennard_jones_holds():
         n_runs=3,
         must_hold=50,
     )
+    result = md_stability(LJ, [argon(rattle=0), argon()], settings)
     assert result.outcome == "passed" and result.films == ()
     assert "none of 3 runs failed within 200 fs at 20 K, 60 K, 20 K and 0 GPa" in result.verdict
     # The exact binomial limit: with a share of 0.708 failing, 3 runs would all hold with probability 0.025.
@@ -59,30 +59,32 @@ def test_lennard_jones_holds():
 
 def test_an_eam_holds():
     eam, crystal = keel.EAM.from_elements(["Mo"], cutoff=5.0), frame_of(bulk("Mo", "bcc", a=3.16, cubic=True).repeat(2))
-    result = md_stability(eam, [crystal], temperatures=(300, 1000), compression=(0.8,), length_fs=100, n_runs=2)
+    settings = LadderSettings(temperatures=(300, 1000), compression=(0.8,), length_fs=100, n_runs=2)
+    result = md_stability(eam, [crystal], settings)
     assert result.outcome == "passed"
 
 
 def test_what_is_asked_for_comes_about():
-    runs = ladder(
-        LJ,
-        [argon(rattle=0, repeat=3)],
+    start = argon(rattle=0, repeat=3)
+    settings = LadderSettings(
         temperatures=(40,),
         pressures=((0, 3),),
         compression=(0.9,),
         length_fs=600,
-        friction=0.05,
-        pressure_time=100.0,
-        timestep=4.0,
-        record_every=5,
+        friction_per_fs=0.05,
+        pressure_time_fs=100.0,
+        timestep_fs=4.0,
     )
+    runs = ladder(LJ, [start], settings)
     assert [str(c) for c in runs] == ["40 K", "40 K and 0 to 3 GPa", "40 K in 90 % of the volume"]
     volumes = [result.trajectories[0].last.frame.volume / argon(repeat=3).volume for result in runs.values()]
     assert volumes[0] == pytest.approx(1) and volumes[1] < 0.97 and volumes[2] == pytest.approx(0.9)
     for condition, result in runs.items():
-        late = [s.temperature for s in result.trajectories[0].snapshots if s.time > 300]
+        (alone,) = simulate(LJ, [condition.start(start)], settings.at(condition).replace(record_every=5))
+        late = [s.temperature for s in alone.snapshots if s.time > 300]
         assert np.mean(late) == pytest.approx(40, rel=0.25)
-        assert (result.temperature, result.length) == (condition.temperature, 600)
+        assert (result.temperature, result.length_fs) == (condition.temperature, 600)
+        np.testing.assert_array_equal(alone.last.frame.positions, result.trajectories[0].last.frame.positions)
 
 
 def test_a_compressed_start_has_all_its_distances_scaled():
@@ -99,15 +101,14 @@ def test_a_compressed_start_has_all_its_distances_scaled():
 def test_only_the_broken_potential_fails(flipped):
     potential, crystal = soft()
     assert judge_ladder(flipped, must_hold=4000).outcome == "failed"
-    sound = md_stability(potential, [crystal], temperatures=(4000,), length_fs=300, n_runs=6, must_hold=4000)
-    assert sound.outcome == "passed"
+    assert md_stability(potential, [crystal], HOT).outcome == "passed"
 
 
 @pytest.mark.parametrize("broken", [Truncated(LJ), HalfPrecision(LJ), NonConservative(LJ, 5e-4), SignFlip(LJ)])
 def test_what_does_not_end_a_simulation_is_none_of_its_business(broken):
     """A thermostat hides energy that is not conserved, and argon never comes as close as 1 angstrom."""
-    result = md_stability(broken, [argon()], temperatures=(60,), compression=(0.8,), length_fs=100, n_runs=2)
-    assert result.outcome == "passed"
+    settings = LadderSettings(temperatures=(60,), compression=(0.8,), length_fs=100, n_runs=2)
+    assert md_stability(broken, [argon()], settings).outcome == "passed"
 
 
 def test_the_cause_is_named_by_its_share(flipped):
@@ -132,17 +133,17 @@ def test_a_censored_median_is_a_lower_bound():
     """One of two runs, and one of three."""
     early = Given(lambda graph: torch.where(graph.positions[:, :1] > 8, torch.nan, 0.0).expand(-1, 3).clone())
     here, there = (molecule([[x, 0, 0], [x + 2, 0, 0]], [18, 18]) for x in (0.0, 50.0))
-    options = {"temperatures": (100.0,), "length_fs": 10}
-    half = md_stability(early, [here, there], **options)
+    settings = LadderSettings(temperatures=(100.0,), length_fs=10)
+    half = md_stability(early, [here, there], settings)
     assert "(non-finite 50 %), median time to failure 0 fs" in half.verdict
-    third = md_stability(early, [here, here, there], **options)
+    third = md_stability(early, [here, here, there], settings)
     assert "1 of 3 runs failed (non-finite 33 %), median time to failure > 10 fs" in third.verdict
     assert half["median time to failure at 100 K"] == 0
     assert all("median" not in m.name for m in third.metrics)
 
 
 def test_the_film_ends_with_the_first_failure(flipped):
-    result = judge_ladder(flipped)
+    result = judge_ladder(flipped, must_hold=1000)
     assert len(result.films) == 2
     for film, temperature in zip(result.films, (2000.0, 4000.0), strict=True):
         runs = flipped[Condition(temperature)]
@@ -159,7 +160,8 @@ def test_a_film_shows_nothing_that_is_no_number():
         lambda graph: torch.where(graph.positions[:1, :1] > 1e-3, torch.nan, 0.0).expand(len(graph.numbers), 3)
     )
     start = molecule([[0, 0, 0], [2.5, 0, 0]], [18, 18])
-    run = ladder(gone, [start], temperatures=(50,), length_fs=400, n_runs=4)[Condition(50)].first_failure
+    settings = LadderSettings(temperatures=(50,), length_fs=400, n_runs=4)
+    run = ladder(gone, [start], settings)[Condition(50)].first_failure
     film = film_of("end", run)
     assert film.times == (*(s.time for s in run.recent), run.time) and film.frames[-1].forces is None
     assert film.frames[-2] is run.last.frame
@@ -171,7 +173,7 @@ def test_a_film_shows_nothing_that_is_no_number():
 
 
 def test_the_curve_has_steps_and_a_band(flipped):
-    curve = judge_ladder(flipped).curves[1]
+    curve = judge_ladder(flipped, must_hold=1000).curves[1]
     survival = flipped[Condition(2000)].survival
     assert (curve.name, curve.y[0], curve.y[-1]) == ("2000 K", 1.0, 0.0) and (np.diff(curve.x) >= 0).all()
     assert (curve.low <= curve.y).all() and (curve.y <= curve.high).all()
@@ -181,16 +183,9 @@ def test_the_curve_has_steps_and_a_band(flipped):
 
 def test_runs_are_those_of_a_simulation():
     progress = []
-    runs = ladder(
-        LJ,
-        [argon(), argon(seed=1)],
-        temperatures=(30, 60),
-        length_fs=10,
-        n_runs=3,
-        seed=4,
-        callback=lambda *p: progress.append(p),
-    )
-    alone = simulate(LJ, [argon()], temperature=60, steps=10, seed=4, runs=[2])[0]
+    settings = LadderSettings(temperatures=(30, 60), length_fs=10, n_runs=3, seed=4)
+    runs = ladder(LJ, [argon(), argon(seed=1)], settings, callback=lambda *p: progress.append(p))
+    alone = simulate(LJ, [argon()], MDSettings(temperature=60, length_fs=10, seed=4), runs=[2])[0]
     np.testing.assert_allclose(
         runs[Condition(60)].trajectories[2].last.frame.positions, alone.last.frame.positions, atol=1e-5
     )
@@ -199,7 +194,7 @@ def test_runs_are_those_of_a_simulation():
 
 def test_the_same_seed_gives_the_same_result(flipped):
     potential, crystal = soft()
-    again = ladder(SignFlip(potential), [crystal], temperatures=(4000,), length_fs=300, n_runs=6, max_atoms=40)
+    again = ladder(SignFlip(potential), [crystal], HOT.replace(max_atoms=40))
     assert again[Condition(4000)].times == flipped[Condition(4000)].times
 
 
@@ -209,11 +204,11 @@ def test_mistakes_are_named():
         (argon(), ConfigError, "at least one temperature", {"temperatures": ()}),
         (argon(), ConfigError, "positive shares", {"compression": (0.9, 0.0)}),
         (argon(), ConfigError, "the first and the last", {"pressures": ((0, 1, 2),)}),
-        (argon(), ConfigError, "length of a run", {"length_fs": 0.0}),
+        (argon(), ConfigError, "length_fs must be positive", {"length_fs": 0.0}),
         (alone, DataError, "compression needs", {"compression": (0.9,)}),
         (alone, DataError, "a pressure needs", {"pressures": (1.0,), "length_fs": 1.0}),
     ):
         with pytest.raises(error, match=message):
-            md_stability(LJ, [frame], **settings)
+            md_stability(LJ, [frame], LadderSettings(**settings))
     with pytest.raises(DataError, match="at least one"):
         md_stability(LJ, [])

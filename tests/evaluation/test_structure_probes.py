@@ -4,20 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from ase.build import bulk
 from ase.build import molecule as molecule_of
-from test_barostat import IdealGas
 
 import keel
 import keel.testing.transformations
 from keel.atoms.frame import Frame
 from keel.atoms.stress_units import GPA
-from keel.dynamics import Snapshot, Trajectory, simulate
+from keel.dynamics import ComputeSettings, MDSettings, Snapshot, Trajectory, simulate
 from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError
-from keel.evaluation import bond_angles
-from keel.evaluation.structure import density, diffusion, pair_structure
+from keel.evaluation import bond_angles, density, diffusion, pair_structure
 from keel.evaluation.structure.angles import (
     angle_distribution,
     angles,
@@ -28,7 +25,7 @@ from keel.evaluation.structure.angles import (
 )
 from keel.evaluation.structure.density import GRAMS_PER_CM3, block_error, reference_volumes
 from keel.evaluation.structure.diffusion import mean_squared_displacement, unwrapped
-from simulated import argon, frame_of, molecule
+from simulated import IdealGas, argon, frame_of, molecule, of_steps
 
 LJ = keel.LennardJones(cutoff=8.5)
 
@@ -82,10 +79,10 @@ def test_a_gas_is_no_crystal(probe):
 
 def test_molecular_dynamics_against_itself_and_its_melt():
     """Solid argon at 30 K is itself with other velocities; at 1000 K it is not."""
-    options = {"steps": 800, "timestep": 4.0, "friction": 0.02, "record_every": 10, "criteria": ()}
+    settings = of_steps(800, 4.0, temperature=30.0, friction_per_fs=0.02, record_every=10)
     start = [argon(2, rattle=0.1)]
-    reference, cold = (simulate(LJ, start, temperature=30.0, seed=seed, **options) for seed in (0, 1))
-    hot = simulate(LJ, start, temperature=1000.0, **options)
+    reference, cold = (simulate(LJ, start, settings.replace(seed=seed), criteria=()) for seed in (0, 1))
+    hot = simulate(LJ, start, settings.replace(temperature=1000.0), criteria=())
     for probe in COMPARING:
         assert probe(cold, reference[0].frames[16:]).outcome == "passed", probe.__name__
         assert probe(hot, reference[0].frames[16:]).outcome == "failed", probe.__name__
@@ -303,13 +300,13 @@ def test_brownian_motion_has_its_diffusion_coefficient():
 
 def test_liquid_argon_diffuses_as_rahman_found():
     """2.43e-5 cm^2/s at 94.4 K and 1.374 g/cm^3 (Phys. Rev. 136, A405 (1964)), whose box was twice as long as ours."""
-    options = {"timestep": 5.0, "criteria": ()}
     starts = [argon(3, a=5.780, seed=seed) for seed in range(3)]
     for temperature, steps in ((300.0, 200), (94.4, 300)):
-        runs = simulate(LJ, starts, temperature=temperature, steps=steps, friction=0.02, **options)
+        melting = of_steps(steps, 5.0, temperature=temperature, friction_per_fs=0.02)
+        runs = simulate(LJ, starts, melting, criteria=())
         starts = [run.last.frame for run in runs]
-    runs = simulate(LJ, starts, temperature=94.4, steps=1200, friction=1e-4, record_every=10, **options)
-    result = diffusion(runs)
+    settings = of_steps(1200, 5.0, temperature=94.4, friction_per_fs=1e-4, record_every=10)
+    result = diffusion(simulate(LJ, starts, settings, criteria=()))
     assert result["D of Ar"] == pytest.approx(2.43e-4, rel=0.25)
     assert result["D of Ar +-"] < 0.2 * result["D of Ar"]
     assert 0.7 < result["exponent of Ar"] < 1.2
@@ -357,16 +354,16 @@ def test_judged_by_a_reference_trajectory_wrapped_or_not():
         np.diff([f.positions for f in frames], axis=0) for frames in (unwrapped(wrapped(reference)), reference.frames)
     ]
     np.testing.assert_allclose(steps[0], steps[1], atol=1e-9)
-    same = diffusion(runs, reference=wrapped(reference), reference_interval=5.0)
+    same = diffusion(runs, reference=wrapped(reference), reference_interval_fs=5.0)
     assert same.outcome == "passed", same.verdict
     for factor in (0.05, 5.0):
         other = [walk(300, 40, factor * 2e-4, 5.0, seed) for seed in range(4)]
-        result = diffusion(other, reference=wrapped(reference), reference_interval=5.0)
+        result = diffusion(other, reference=wrapped(reference), reference_interval_fs=5.0)
         assert result.outcome == "failed" and "D of Ar" in result.verdict
     with pytest.raises(ConfigError, match="reference_interval"):
         diffusion(runs, reference=reference.frames)
     with pytest.raises(DataError, match="not of the same atoms"):
-        diffusion(runs, reference=[*reference.frames, argon()], reference_interval=5.0)
+        diffusion(runs, reference=[*reference.frames, argon()], reference_interval_fs=5.0)
 
 
 def test_short_and_uneven_runs():
@@ -382,7 +379,14 @@ def test_short_and_uneven_runs():
 
 # --- density --------------------------------------------------------------------------------------------------------
 
-NPT = {"pressure_time": 100.0, "compressibility": 0.3, "timestep": 4.0, "friction": 0.02}
+NPT = MDSettings(
+    temperature=3.0,
+    length_fs=40.0,
+    pressure_time_fs=100.0,
+    compressibility=0.3,
+    timestep_fs=4.0,
+    friction_per_fs=0.02,
+)
 
 
 def test_error_of_a_correlated_series():
@@ -403,11 +407,11 @@ def test_density_of_an_ideal_gas():
     unit = BOLTZMANN * temperature / (pressure * GPA)
     rng, a = np.random.default_rng(0), ((n + 1) * unit) ** (1 / 3)
     starts = [Frame(np.full(n, 18), rng.random((n, 3)) * a, np.eye(3) * a, np.ones(3, bool)) for _ in range(32)]
-    options = {"pressure_time": 50.0, "compressibility": 2.0, "friction": 0.02, "timestep": 2.0, "criteria": ()}
-    result = density(
-        IdealGas(), starts, temperature=temperature, pressure=pressure, length_fs=6000.0,
-        dtype=torch.float64, max_atoms=10_000, **options,
+    settings = NPT.replace(
+        temperature=temperature, pressure=pressure, length_fs=6000.0, pressure_time_fs=50.0, compressibility=2.0,
+        timestep_fs=2.0, max_atoms=10_000,
     )  # fmt: skip
+    result = density(IdealGas(), starts, settings, criteria=(), compute=ComputeSettings(precision="float64"))
     expected = (n + 1) * unit / n
     assert result["volume +-"] < 0.06 * expected
     assert result["volume"] == pytest.approx(expected, abs=3 * result["volume +-"])
@@ -429,7 +433,7 @@ def test_cold_argon_has_the_volume_of_least_energy(at_rest):
     """At 3 K thermal expansion is 0.3 %; a run that starts 4 % too large in length finds it again."""
     frames = [argon(2, rattle=0.01, a=a) for a in (at_rest, 1.02 * at_rest)]
     reference = [argon(1, rattle=0.0, a=a * at_rest) for a in (0.999, 1.001)]
-    result = density(LJ, frames, temperature=3.0, length_fs=4000.0, reference_frames=reference, discard=0.5, **NPT)
+    result = density(LJ, frames, NPT.replace(length_fs=4000.0), reference=reference, discard=0.5)
     assert result.outcome == "passed", result.verdict
     assert result["volume"] == pytest.approx(at_rest**3 / 4, rel=0.008)
     assert abs(result["volume from the reference's"]) < 0.8
@@ -438,24 +442,23 @@ def test_cold_argon_has_the_volume_of_least_energy(at_rest):
 
 def test_another_volume_and_a_failed_run_fail(at_rest):
     large = [argon(2, rattle=0.01, a=1.1 * at_rest)]
-    result = density(LJ, large, temperature=3.0, length_fs=3000.0, discard=0.5, **NPT)
+    result = density(LJ, large, NPT.replace(length_fs=3000.0), discard=0.5)
     assert result.outcome == "failed" and "volume from the start's" in result.verdict
     squeezed = [argon(2, rattle=0.0, a=0.4 * at_rest)]
-    result = density(LJ, squeezed, temperature=3.0, length_fs=100.0, **NPT)
+    result = density(LJ, squeezed, NPT.replace(length_fs=100.0))
     assert result.outcome == "failed" and "runs that failed 1" in result.verdict
 
 
 def test_a_reference_of_constant_volume_is_not_compared_with():
     """Also where it holds several structures one after the other, each in its cell."""
-    short = {"temperature": 3.0, "length_fs": 40.0, **NPT}
     held = [argon(1, rattle=0.1, seed=k, a=5.0 if k < 5 else 5.3) for k in range(10)]
     runs = [frame.replace(info={"run": k // 5}) for k, frame in enumerate(held)]
     in_turn = [frame for pair in zip(runs[:5], runs[5:], strict=True) for frame in pair]
     for reference in (held[:1], held[:5], held, in_turn):
-        result = density(LJ, [argon(2)], reference_frames=reference, **short)
+        result = density(LJ, [argon(2)], NPT, reference=reference)
         assert "constant volume" in result.verdict and abs(result["volume from the start's"]) < 5.0
     moving = [argon(1, a=4.4 + 0.01 * k) for k in range(10)]
-    found = density(LJ, [argon(2)], reference_frames=moving, **short)
+    found = density(LJ, [argon(2)], NPT, reference=moving)
     assert found.outcome == "failed" and found["volume from the reference's"] > 10.0
 
 
@@ -474,10 +477,10 @@ def test_each_structure_has_its_reference_volume():
 
 def test_mistakes_of_density_are_named():
     with pytest.raises(ConfigError, match="length"):
-        density(LJ, [argon()], temperature=3.0, length_fs=0.0)
+        density(LJ, [argon()], NPT.replace(length_fs=0.0))
     with pytest.raises(ConfigError, match="discard"):
-        density(LJ, [argon()], temperature=3.0, length_fs=10.0, discard=-0.1)
+        density(LJ, [argon()], NPT, discard=-0.1)
     with pytest.raises(DataError, match="three directions"):
-        density(LJ, [molecule([[0, 0, 0]], [18])], temperature=3.0, length_fs=10.0)
+        density(LJ, [molecule([[0, 0, 0]], [18])], NPT)
     with pytest.raises(DataError, match="no reference frame"):
-        density(LJ, [argon(1)], temperature=3.0, length_fs=4.0, timestep=4.0, reference_frames=[])
+        density(LJ, [argon(1)], NPT, reference=[])

@@ -18,7 +18,7 @@ from ase.calculators.lj import LennardJones
 import keel
 from keel.atoms.labels import frame_from_ase
 from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
-from keel.dynamics import simulate
+from keel.dynamics import MDSettings, simulate
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.external import ASEPotential
@@ -151,7 +151,8 @@ class TestASEPotential:
         assert float(potential.energy_offsets[29]) == -3.0
 
     def test_molecular_dynamics_conserves_energy(self):
-        (run,) = simulate(ASEPotential(EMT()), [copper(1)], temperature=300, steps=40, ensemble="nve", record_every=5)
+        settings = MDSettings(temperature=300, length_fs=40, ensemble="nve", record_every=5)
+        (run,) = simulate(ASEPotential(EMT()), [copper(1)], settings)
         assert run.survived
         mass = 63.546 * 1.0364e2  # u in eV fs^2 / angstrom^2
         # What the energy trades with kinetic energy is much more than what is lost.

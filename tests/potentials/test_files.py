@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from keel.cli import main
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.potentials.base import Potential
-from keel.potentials.saving import FORMAT_VERSION
+from keel.potentials.saving import FORMAT
 from small_potentials import cgcnn, eam
 
 FIXED = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -54,9 +55,37 @@ def test_offsets_and_dtype_come_back(tmp_path: Path) -> None:
 def test_json_is_readable_and_editable(tmp_path: Path) -> None:
     path = edited(tmp_path, energy_offsets={"8": -1.5})
     content = json.loads(path.read_text())
-    assert content["keel_format"] == FORMAT_VERSION
+    assert content["keel_format"] == FORMAT.number
     assert content["config"]["pairs"]["O-Si"]["alpha"] == 1.6
     assert float(keel.load(path).energy_offsets[8]) == -1.5
+
+
+def sums() -> dict[str, Potential]:
+    def zbl() -> Potential:
+        return keel.ZBL(elements=["O", "Si"])
+
+    inner = keel.SumPotential([cgcnn().double(), eam().float()])
+    return {
+        "a core in float64 on a network in float32": keel.SumPotential([zbl(), cgcnn()]),
+        "a core in float32 on a network in float64": keel.SumPotential([cgcnn().double(), zbl().float()]),
+        "a core alone in float32": zbl().float(),
+        "closed forms of two precisions": keel.SumPotential([eam(), zbl().float(), keel.LennardJones().float()]),
+        "a sum in a sum": keel.SumPotential([keel.LennardJones(), inner, zbl().float()]),
+    }
+
+
+@pytest.mark.parametrize("name", sums())
+def test_each_part_keeps_its_precision(tmp_path: Path, name: str) -> None:
+    potential = sums()[name]
+    close = Atoms("SiO2", [[0, 0, 0], [0.7, 0.3, 0.1], [1.4, -0.8, 0.3]])
+    graph = keel.batch(close, cutoff=potential.cutoff, dtype=potential.dtype)
+    before = potential(graph)
+    for suffix in (".safetensors", ".json")[: 1 + potential.closed_form]:
+        potential.save(str(tmp_path / f"p{suffix}"))
+        again = keel.load(tmp_path / f"p{suffix}")
+        after = again(graph)
+        assert again.precisions() == potential.precisions()
+        assert torch.equal(before.energy, after.energy) and torch.equal(before.forces, after.forces)
 
 
 def test_wrong_suffixes_are_refused(tmp_path: Path) -> None:
@@ -101,7 +130,7 @@ def test_absent_files_and_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"keel_format": FORMAT_VERSION + 1}, "newer keel"),
+        ({"keel_format": FORMAT.number + 1}, "newer keel"),
         ({"keel_format": "x"}, "format"),
         ({"potential": "Nonesuch"}, "'Nonesuch' is not known"),
         ({"config": {"cutoff": 5.0}}, "damaged"),
@@ -110,6 +139,10 @@ def test_absent_files_and_folders(tmp_path: Path) -> None:
         ({"energy_offsets": {"-8": 1.0}}, "offsets are damaged"),
         ({"energy_offsets": [1.0]}, "offsets are damaged"),
         ({"energy_offsets": {"8": "NaN"}}, "offsets are damaged"),
+        ({"precision": "float7"}, "precision is damaged"),
+        ({"precision": "int64"}, "precision is damaged"),
+        ({"precision": ["float32"]}, "precision is damaged"),
+        ({"precision": {"members.0": "float32"}}, "precision is damaged"),
     ],
 )
 def test_contents_that_do_not_fit(tmp_path: Path, changes: dict[str, object], reason: str) -> None:

@@ -27,6 +27,7 @@ from keel.potentials.accuracy import accuracy
 from keel.potentials.external import MACE
 from keel.potentials.external.opening import Opening, open_potential
 from keel.workflow import run
+from keel.workflow.pipeline import content_of
 from small_potentials import cgcnn, eam
 
 KINDS = ["json", "safetensors", "matgl", "pickled", "calculator"]
@@ -291,6 +292,14 @@ class TestConfiguration:
         (kept,) = (folder / "run").glob("*/teacher/*/teacher.safetensors")
         torch.testing.assert_close(keel.load(kept).state_dict(), torch.load(model, weights_only=False).state_dict())
         assert len(list((folder / "run").glob("*/train/mine-pretrain-seed0-*/potential.safetensors"))) == 1
+
+    def test_a_run_tells_the_networks_of_a_folder_apart(self, tmp_path):
+        """And those of files as before."""
+        folder = matgl_folder(tmp_path / "matgl")
+        before = content_of(folder)
+        assert content_of(folder) == before and content_of(folder / "state.pt") == before[1]
+        (folder / "state.pt").write_bytes(b"other weights")
+        assert content_of(folder) != before
 
     def test_a_file_that_is_not_trusted_ends_the_run(self, folder, monkeypatch):
         pickled_model(folder / "my.model", monkeypatch)

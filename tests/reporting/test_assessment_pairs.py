@@ -16,7 +16,7 @@ from html_page import Page
 from keel.atoms.frame import Frame
 from keel.comparison.samples import compare_samples, mean_difference
 from keel.errors import DataError
-from keel.evaluation import CheckResult, Sample, md_stability
+from keel.evaluation import CheckResult, LadderSettings, Sample, md_stability
 from keel.evaluation.against_labels import errors
 from keel.identity import of_geometry
 from keel.reporting import Assessment, read_assessments, write_assessment
@@ -222,8 +222,8 @@ def written(tmp_path_factory):
         frame_of(bulk("C", "fcc", a=1.9, cubic=True)),
     )
     starts = [crystal.repeated((2, 2, 2)).replace(positions=p) for p in _rattled(crystal.repeated((2, 2, 2)))]
-    options = {"temperatures": (300, 4000), "compression": (0.95,), "length_fs": 100, "n_runs": 6, "must_hold": 300}
-    found = {name: md_stability(p, starts, **options) for name, p in (("sound", sound), ("flipped", SignFlip(sound)))}
+    settings = LadderSettings(temperatures=(300, 4000), compression=(0.95,), length_fs=100, n_runs=6, must_hold=300)
+    found = {name: md_stability(p, starts, settings) for name, p in (("sound", sound), ("flipped", SignFlip(sound)))}
     assessments = [Assessment(name, (result,)) for name, result in found.items()]
     return assessments, write_assessment(assessments, tmp_path_factory.mktemp("pairs") / "page.html")
 

@@ -73,15 +73,19 @@ class TestM3GNet(PotentialContract):
 
 
 class TestM3GNetOfOtherOrders(PotentialContract):
+    exempt = {"smooth"}
+
     @pytest.fixture
     def potential(self) -> Potential:
-        return m3gnet(max_n=2, max_l=4)
+        return m3gnet(mode="reference", max_n=2, max_l=4)
 
 
 class TestM3GNetOfSmoothBasis(PotentialContract):
+    exempt = {"smooth"}
+
     @pytest.fixture
     def potential(self) -> Potential:
-        return m3gnet(smooth_basis=True)
+        return m3gnet(mode="reference", smooth_basis=True)
 
 
 class TestSumOfClosedForms(PotentialContract):

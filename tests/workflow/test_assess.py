@@ -37,10 +37,9 @@ SUBJECT = Subject(
     few=(CUBE.repeated((2, 1, 1)),),
     crystal=CRYSTAL,
     elements=(42,),
-    temperatures=(300.0, 1000.0),
-    pressures=((0.0, 10.0),),
-    compression=(0.9,),
-    length_fs=300.0,
+    settings=AssessmentSettings(
+        temperatures=(300.0, 1000.0), pressures=((0.0, 10.0),), compression=(0.9,), length_fs=300.0
+    ),
 )
 
 
@@ -76,7 +75,7 @@ class TestBattery:
         assert len(found) == 11
 
     def test_and_its_equilibrium(self):
-        found = outcomes(replace(SUBJECT, teacher=EAM), ["equilibrium"])
+        found = outcomes(replace(SUBJECT, beside=EAM), ["equilibrium"])
         if find_spec("phonopy") is None:
             assert found.pop("phonons") == "skipped"
         assert len(found) >= 4 and set(found.values()) == {"passed"}
@@ -115,7 +114,8 @@ class TestBattery:
             def atomic_energies(self, graph, vectors):
                 return float("nan") * super().atomic_energies(graph, vectors)
 
-        hopeless = replace(SUBJECT, potential=Hopeless(EAM), reference=(CUBE,), length_fs=50.0)
+        settings = SUBJECT.settings.replace(length_fs=50.0)
+        hopeless = replace(SUBJECT, potential=Hopeless(EAM), reference=(CUBE,), settings=settings)
         found = outcomes(hopeless, [name for name in BATTERY if name != "accuracy"])
         if find_spec("phonopy") is None:
             assert found.pop("phonons") in ("failed", "skipped")

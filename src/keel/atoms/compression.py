@@ -7,7 +7,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +17,10 @@ from keel.kinds import COMPRESSED
 
 _READERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
 """By the first bytes of a file."""
-# Without a time in it, the same content gives the same file.
-_WRITERS: dict[str, Callable[..., Any]] = dict(
-    zip(COMPRESSED, (partial(gzip.GzipFile, mtime=0), lzma.open, bz2.open), strict=True)
+# Without a time and a name in it, the same content gives the same file.
+_gzip: Callable[..., Any] = partial(gzip.GzipFile, "", "wb", 9, mtime=0)
+_WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
+    zip(COMPRESSED, (_gzip, partial(lzma.open, mode="wb"), partial(bz2.open, mode="wb")), strict=True)
 )
 
 
@@ -44,6 +45,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{path}: the compressed file is damaged or cut off ({error}); fetch it again") from None
 
 
-def created(path: Path) -> Any:
+@contextmanager
+def created(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to write bytes into it, compressed if its suffix says so."""
-    return _WRITERS.get(path.suffix.lower(), open)(path, "wb")
+    with open(path, "wb") as file, _WRITERS.get(path.suffix.lower(), nullcontext)(file) as stream:
+        yield stream

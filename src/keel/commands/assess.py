@@ -33,16 +33,21 @@ def assess(
     beside: Annotated[
         str | None, typer.Option(help="A potential to compare equilibrium, dimers and bonds with, e.g. the teacher.")
     ] = None,
-    dimers: Annotated[
-        Path | None, typer.Option(help="Labelled frames of two atoms, e.g. of DFT, to compare dimers with.")
+    dimer_reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--dimer-reference", "--dimers", help="Labelled frames of two atoms, e.g. of DFT, to compare dimers with."
+        ),
     ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
     probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
-    starts: Annotated[int, typer.Option(help="Structures that simulations start from.")] = 8,
-    length_fs: Annotated[float, typer.Option("--length-fs", help="Length of each simulation in fs.")] = 5000.0,
-    temperatures: Annotated[str, typer.Option(help="Ladder of stability in K.")] = "1000,2000,3000",
-    must_hold: Annotated[float, typer.Option(help="In K; up to here no simulation may fail.")] = 1000.0,
+    starts: Annotated[int | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
+    length_fs: Annotated[
+        float | None, typer.Option("--length-fs", help="Length of each simulation; default 5000 fs.")
+    ] = None,
+    temperatures: Annotated[str | None, typer.Option(help="Ladder of stability in K; default 1000,2000,3000.")] = None,
+    must_hold: Annotated[float | None, typer.Option(help="Up to here no simulation may fail; default 1000 K.")] = None,
     to_pressure: Annotated[
         str | None,
         typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5, at the lowest temperature."),
@@ -50,14 +55,19 @@ def assess(
     compress: Annotated[
         str | None, typer.Option(help="Also start from cells of these shares of their volume, e.g. 0.9,0.8.")
     ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="Of structure and density, in K.")] = 300.0,
-    pressure: Annotated[float, typer.Option(help="Of the density, in GPa.")] = 0.0,
-    timestep: Annotated[float | None, typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", "-T", help="Of structure and density; default 300 K.")
+    ] = None,
+    pressure: Annotated[float | None, typer.Option(help="Of the density; default 0 GPa.")] = None,
+    timestep_fs: Annotated[
+        float | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+    ] = None,
     precision: Annotated[
-        str, typer.Option(help="In which exact properties are judged; float32 where a model has no other.")
-    ] = "float64",
+        str | None,
+        typer.Option(help="In which exact properties are judged; default float64; float32 where a model has no other."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes every random choice.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
@@ -75,14 +85,14 @@ def assess(
     from keel.workflow.assess import Material, assess
 
     named = openings(potentials, arguments, trust)
-    settings = {
-        "probes": None if probes is None else _names(probes),
+    chosen = {
+        "probes": _names(probes),
         "starts": starts,
         "length_fs": length_fs,
-        "timestep_fs": timestep,
+        "timestep_fs": timestep_fs,
         "temperatures": _names(temperatures),
         "must_hold": must_hold,
-        "pressures": [(0.0, p) for p in _names(to_pressure)],
+        "pressures": [(0.0, p) for p in _names(to_pressure) or ()],
         "compression": _names(compress),
         "temperature": temperature,
         "pressure": pressure,
@@ -91,17 +101,18 @@ def assess(
         "device": device,
         "seed": seed,
     }
+    settings = parse(AssessmentSettings, {k: v for k, v in chosen.items() if v is not None}, "keel assess")
     page = assess(
         [named[name] for name in potentials],
-        Material(data, reference, crystal, dimers, tuple(_names(elements))),
-        parse(AssessmentSettings, settings, "keel assess"),
+        Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ())),
+        settings,
         out,
-        teacher=None if beside is None else Opening(beside, trust=trust),
+        beside=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
     )
     typer.echo(f"page: {page}")
 
 
-def _names(text: str | None) -> list[str]:
+def _names(text: str | None) -> list[str] | None:
     """Return what commas separate."""
-    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -22,8 +22,11 @@ def dimers(
         str | None,
         typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
     ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Labelled frames of two atoms, e.g. of DFT, to compare with.")
+    dimer_reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
@@ -34,9 +37,9 @@ def dimers(
 
     A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
     0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9
-    covalent to 3.1 van der Waals radii. With --reference, its points are drawn and the root mean square difference of
-    energies around the bond is given. As JSON, like pairs also have the metrics of two public leaderboards, each at its
-    own distances.
+    covalent to 3.1 van der Waals radii. With --dimer-reference, its points are drawn and the root mean square
+    difference of energies around the bond is given. As JSON, like pairs also have the metrics of two public
+    leaderboards, each at its own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
@@ -47,7 +50,7 @@ def dimers(
 
     model = opened(potential, arguments, trust)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
-    given = {} if reference is None else dimer_curves_of(read(reference, require=("energy",)))
+    given = {} if dimer_reference is None else dimer_curves_of(read(dimer_reference, require=("energy",)))
     curves = all_dimers(model, chosen)
     differences = _differences(model, curves, given)
     if out is not None:
@@ -75,7 +78,7 @@ def _differences(
     model = converted(potential, torch.float64)
     found = {name: bonding_difference(model, curve) for name, curve in reference.items() if name in curves}
     if reference and not found:
-        raise DataError(f"--reference holds dimers of {', '.join(reference)}, none of which is drawn")
+        raise DataError(f"--dimer-reference holds dimers of {', '.join(reference)}, none of which is drawn")
     return found
 
 

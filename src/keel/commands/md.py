@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,20 +20,27 @@ def md(
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="In K.")],
     runs: Annotated[int | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
     length_fs: Annotated[float, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
-    timestep: Annotated[float | None, typer.Option(help="In fs; default 1, or 0.5 with hydrogen.")] = None,
-    friction: Annotated[float, typer.Option(help="Of the Langevin thermostat in 1/fs.")] = 0.01,
+    timestep_fs: Annotated[
+        float | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+    ] = None,
+    friction_per_fs: Annotated[
+        float | None,
+        typer.Option("--friction-per-fs", "--friction", help="Of the Langevin thermostat; default 0.01/fs."),
+    ] = None,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
     pressure: Annotated[
         float | None, typer.Option(help="In GPa: constant pressure instead of constant volume, isotropic.")
     ] = None,
     to_pressure: Annotated[float | None, typer.Option(help="Raise or lower the pressure to this during a run.")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes velocities and noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Fixes velocities and noise; default 0.")] = None,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj.")
     ] = None,
     record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
-    checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints, with --out.")] = 1000,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between two checkpoints, with --out; default 1000.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
     max_atoms: Annotated[
         int | None, typer.Option(min=1, help="Atoms that move in one batch; default: chosen by device.")
@@ -57,7 +64,9 @@ def md(
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
     from keel.atoms.read import read
-    from keel.dynamics import stability
+    from keel.config import parse
+    from keel.dynamics import ComputeSettings, MDSettings, stability
+    from keel.dynamics.simulate import CHECKPOINT_EVERY
     from keel.errors import ConfigError
     from keel.launch import is_first
     from keel.progress import bar, without_bars
@@ -66,9 +75,21 @@ def md(
         raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
     if to_pressure is not None and pressure is None:
         raise ConfigError("--to-pressure needs --pressure, where the ramp begins")
-    ensemble: dict[str, Any] = {"ensemble": "nve" if nve else "nvt"}
-    if pressure is not None:
-        ensemble = {"ensemble": "npt", "pressure": (pressure, pressure if to_pressure is None else to_pressure)}
+    ends = None if pressure is None else (pressure, pressure if to_pressure is None else to_pressure)
+    given = {
+        "temperature": temperature,
+        "length_fs": length_fs,
+        "timestep_fs": timestep_fs,
+        "friction_per_fs": friction_per_fs,
+        "seed": seed,
+        "ensemble": "nve" if nve else "nvt" if ends is None else "npt",
+        "pressure": ends,
+        "record_every": None if out is None else record_every,
+        "max_atoms": max_atoms,
+    }
+    settings = parse(MDSettings, {name: value for name, value in given.items() if value is not None}, "keel md")
+    # One device is not asked for: torchrun and srun say how many there are.
+    compute = ComputeSettings(device=device, devices=devices if devices * nodes > 1 else None, nodes=nodes)
     if not is_first():
         without_bars()
     starts = read(file, index=index, require=())
@@ -76,22 +97,12 @@ def md(
         result = stability(
             opened(potential, arguments, trust),
             starts,
-            temperature=temperature,
-            length_fs=length_fs,
+            settings,
             n_runs=runs,
-            timestep=timestep,
-            friction=friction,
-            seed=seed,
-            **ensemble,
-            record_every=record_every if out is not None else 0,
-            max_atoms=max_atoms,
-            device=device,
-            # One is not asked for: torchrun and srun say how many there are.
-            devices=devices if devices * nodes > 1 else None,
-            nodes=nodes,
-            callback=advance,
+            compute=compute,
             out=out,
-            checkpoint_every=checkpoint_every,
+            checkpoint_every=checkpoint_every or CHECKPOINT_EVERY,
+            callback=advance,
         )
     if not is_first():
         return
@@ -113,7 +124,7 @@ def _show(result: StabilityResult) -> None:
     console.print(table)
     curve = result.survival
     console.print(
-        f"{len(result.times)} runs at {result.temperature:g} K, {result.length:g} fs: "
+        f"{len(result.times)} runs at {result.temperature:g} K, {result.length_fs:g} fs: "
         f"{100 * result.failed_share:.0f} % failed, median time to failure {curve.median_text} fs, "
         f"mean up to the end {curve.restricted_mean():.0f} fs"
     )

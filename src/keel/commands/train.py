@@ -21,7 +21,9 @@ def train(
     preset: Annotated[str | None, typer.Option(help="Size of the network, such as small.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
     start: Annotated[str | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
-    strategy: Annotated[str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")] = "pretrain",
+    strategy: Annotated[
+        str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")
+    ] = "pretrain",
     teacher: Annotated[
         str | None,
         typer.Option(help=f"Labels perturbed structures; default: an EAM fitted to FILES. {WHAT}"),

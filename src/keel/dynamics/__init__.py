@@ -11,7 +11,7 @@ from keel.dynamics.criteria import (
     default_criteria,
 )
 from keel.dynamics.results import Snapshot, Trajectory
-from keel.dynamics.settings import MDSettings
+from keel.dynamics.settings import ComputeSettings, MDSettings, SimulationSettings
 from keel.dynamics.simulate import simulate
 from keel.dynamics.stability import Rung, StabilityResult, find_rung, stability
 from keel.dynamics.survival import Survival, kaplan_meier
@@ -20,6 +20,7 @@ from keel.lazy import find_submodules
 
 __all__ = [
     "AtomsLost",
+    "ComputeSettings",
     "Criterion",
     "ForceCap",
     "FusedAtoms",
@@ -28,6 +29,7 @@ __all__ = [
     "NonFinite",
     "Overheated",
     "Rung",
+    "SimulationSettings",
     "Snapshot",
     "StabilityResult",
     "Survival",

@@ -28,7 +28,7 @@ def internal_pressure(kinetic: Tensor, stress: Tensor, volume: Tensor) -> Tensor
 
 
 def new_volume(
-    volume: Tensor, pressure: Tensor, noise: Tensor, target: float, temperature: float, rate: float, timestep: float
+    volume: Tensor, pressure: Tensor, noise: Tensor, target: float, temperature: float, rate: float, timestep_fs: float
 ) -> Tensor:
     """Return the volumes after a step, shape (B,).
 
@@ -44,11 +44,11 @@ def new_volume(
         In K.
     rate
         beta / tau in angstrom^3/(eV fs).
-    timestep
+    timestep_fs
         In fs.
     """
     kt, root = BOLTZMANN * temperature, volume.sqrt()
-    drift = -0.5 * rate * root * (target - pressure - 0.5 * kt / volume) * timestep
-    change = (drift + (0.5 * kt * rate * timestep) ** 0.5 * noise) / root
+    drift = -0.5 * rate * root * (target - pressure - 0.5 * kt / volume) * timestep_fs
+    change = (drift + (0.5 * kt * rate * timestep_fs) ** 0.5 * noise) / root
     changed: Tensor = volume * (1.0 + change.clamp(-LARGEST_CHANGE, LARGEST_CHANGE)).square()
     return changed

@@ -20,7 +20,7 @@ from keel.errors import KeelWarning
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
-    from keel.dynamics.settings import MDSettings
+    from keel.dynamics.settings import Schedule
 
 
 EVALUATION_ERROR = "evaluation error"
@@ -51,7 +51,7 @@ class RunningBatch:
         potential: Potential,
         starts: Sequence[Frame | Snapshot],
         runs: Sequence[int],
-        settings: MDSettings,
+        settings: Schedule,
         criteria: Sequence[Criterion],
         recorder: Recorder | None = None,
         checkpoint: Checkpoint | None = None,
@@ -160,9 +160,9 @@ class RunningBatch:
             last=last,
             recent=recent or (here,),
             failed=here if cause is not None else None,
-            time=state.step * self.settings.timestep,
+            time=state.step * self.settings.timestep_fs,
             cause=cause,
-            timestep=self.settings.timestep,
+            timestep_fs=self.settings.timestep_fs,
             temperature=self.settings.temperature,
         )
 
@@ -174,7 +174,7 @@ class RunningBatch:
 
     def _snapshot(self, state: State, b: int) -> Snapshot:
         atoms = slice(self.motion.bounds[b], self.motion.bounds[b + 1])
-        return snapshot_of(state, b, atoms, self.frames[b], self.runs[b], self.settings.timestep)
+        return snapshot_of(state, b, atoms, self.frames[b], self.runs[b], self.settings.timestep_fs)
 
     def _keep(self, structures: list[int]) -> None:
         if not structures:

@@ -20,12 +20,15 @@ from safetensors.numpy import save
 from keel.atoms.frame import Frame
 from keel.dynamics.changed_file import Changes
 from keel.dynamics.results import Snapshot, Trajectory
-from keel.dynamics.settings import MDSettings
+from keel.dynamics.settings import Schedule
 from keel.dynamics.state import TENSORS, State, snapshot
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.formats import Format
 
-FORMAT_VERSION = 1
+FORMAT = Format("simulation checkpoint")
+"""Covers the trajectory too, whose file is whole only with its checkpoints, and ``settings.json`` beside them."""
+DAMAGE = (SafetensorError, KeyError, ValueError, TypeError, OSError)
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -60,7 +63,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, changes: Changes) -> Non
             arrays |= _arrays(f"run.{run}.failed", [trajectory.failed])
     arrays["patches"] = np.frombuffer(b"".join(content for _, content in changes.patches), dtype=np.uint8)
     facts = {
-        "format": FORMAT_VERSION,
+        **FORMAT.stamp,
         "runs": list(checkpoint.runs),
         "steps": [s.step for s in checkpoint.recent] if checkpoint.runs else [],
         "results": {run: {"time": t.time, "cause": t.cause} for run, t in checkpoint.results.items()},
@@ -72,21 +75,23 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, changes: Changes) -> Non
 
 
 def load_checkpoint(
-    path: Path, starts: Mapping[int, Frame], settings: MDSettings, device: torch.device
+    path: Path, starts: Mapping[int, Frame], settings: Schedule, device: torch.device
 ) -> tuple[Checkpoint, Changes]:
     """Return a checkpoint, and what the trajectory's file has to be.
 
     Raises
     ------
     DataError
-        If the file is damaged.
+        If the file is damaged, or from a newer version of keel.
     """
     try:
         with safe_open(path, "numpy") as file:
             facts = json.loads(file.metadata()["keel"])
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
-        if facts["format"] != FORMAT_VERSION:
-            raise ValueError(f"it has the format {facts['format']}")
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
+    facts = FORMAT.upgraded(facts, path)
+    try:
         states = [
             State(step, **{name: torch.tensor(arrays[f"state.{name}"][k], device=device) for name in TENSORS})
             for k, step in enumerate(facts["steps"])
@@ -96,9 +101,13 @@ def load_checkpoint(
             for run in facts["results"]
         }
         changes = Changes(**facts["file"], tail=b"", patches=tuple(_patches(facts["patches"], arrays["patches"])))
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: the checkpoint is damaged ({error}); delete its folder to start anew") from None
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
     return Checkpoint(facts["runs"], states, results), changes
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: the checkpoint is damaged ({error}); delete its folder to start anew")
 
 
 def _arrays(prefix: str, snapshots: Sequence[Snapshot]) -> Arrays:
@@ -112,29 +121,29 @@ def _arrays(prefix: str, snapshots: Sequence[Snapshot]) -> Arrays:
     }
 
 
-def _snapshots(prefix: str, arrays: Arrays, start: Frame, run: int, timestep: float) -> tuple[Snapshot, ...]:
+def _snapshots(prefix: str, arrays: Arrays, start: Frame, run: int, timestep_fs: float) -> tuple[Snapshot, ...]:
     steps = arrays[f"{prefix}.step"].tolist()
     names = ("positions", "velocities", "cell", "energy", "forces")
     columns = [arrays[f"{prefix}.{name}"] for name in names]
     columns[3] = columns[3].tolist()
     return tuple(
-        snapshot(start, run, step, timestep, **dict(zip(names, values, strict=True)))
+        snapshot(start, run, step, timestep_fs, **dict(zip(names, values, strict=True)))
         for step, *values in zip(steps, *columns, strict=True)
     )
 
 
-def _trajectory(run: int, facts: Mapping[str, Any], arrays: Arrays, start: Frame, settings: MDSettings) -> Trajectory:
-    recent = _snapshots(f"run.{run}.recent", arrays, start, run, settings.timestep)
+def _trajectory(run: int, facts: Mapping[str, Any], arrays: Arrays, start: Frame, settings: Schedule) -> Trajectory:
+    recent = _snapshots(f"run.{run}.recent", arrays, start, run, settings.timestep_fs)
     failed = facts["cause"] is not None
     return Trajectory(
         run=run,
         snapshots=(),
         last=recent[-1],
         recent=recent,
-        failed=_snapshots(f"run.{run}.failed", arrays, start, run, settings.timestep)[0] if failed else None,
+        failed=_snapshots(f"run.{run}.failed", arrays, start, run, settings.timestep_fs)[0] if failed else None,
         time=facts["time"],
         cause=facts["cause"],
-        timestep=settings.timestep,
+        timestep_fs=settings.timestep_fs,
         temperature=settings.temperature,
     )
 

@@ -27,7 +27,7 @@ class Moment:
     ----------
     step
         Steps done.
-    timestep
+    timestep_fs
         In fs.
     runs
         The number of each run (B).
@@ -50,7 +50,7 @@ class Moment:
     """
 
     step: int
-    timestep: float
+    timestep_fs: float
     runs: Sequence[int]
     largest_radius: float
     graph: AtomGraph

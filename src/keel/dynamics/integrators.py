@@ -32,14 +32,14 @@ BOLTZMANN = float(units.kB)
 """eV/K."""
 
 
-def kick(velocities: Tensor, forces: Tensor, masses: Tensor, time: float) -> Tensor:
-    """Flow B: return v + time F/m; velocities and forces (N, 3), masses (N, 1)."""
-    return torch.addcdiv(velocities, forces, masses, value=time * ACCELERATION)
+def kick(velocities: Tensor, forces: Tensor, masses: Tensor, time_fs: float) -> Tensor:
+    """Flow B: return v + t F/m; velocities and forces (N, 3), masses (N, 1)."""
+    return torch.addcdiv(velocities, forces, masses, value=time_fs * ACCELERATION)
 
 
-def drift(positions: Tensor, velocities: Tensor, time: float) -> Tensor:
-    """Flow A: return x + time v."""
-    return torch.add(positions, velocities, alpha=time)
+def drift(positions: Tensor, velocities: Tensor, time_fs: float) -> Tensor:
+    """Flow A: return x + t v."""
+    return torch.add(positions, velocities, alpha=time_fs)
 
 
 def thermalise(velocities: Tensor, noise: Tensor, spread: Tensor, decay: float) -> Tensor:
@@ -52,9 +52,9 @@ def thermal_spread(masses: Tensor, temperature: float) -> Tensor:
     return (ACCELERATION * BOLTZMANN * temperature / masses).sqrt()
 
 
-def decay_factor(friction: float, timestep: float) -> float:
-    """Return exp(-gamma dt) for a friction in 1/fs."""
-    return math.exp(-friction * timestep)
+def decay_factor(friction_per_fs: float, timestep_fs: float) -> float:
+    """Return exp(-gamma dt) for a friction gamma."""
+    return math.exp(-friction_per_fs * timestep_fs)
 
 
 def kinetic_energy(velocities: Tensor, masses: Tensor, batch: Tensor, n_structures: int) -> Tensor:

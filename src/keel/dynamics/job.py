@@ -10,15 +10,13 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-import torch
-
 from keel.atoms.frame import Frame
 from keel.dynamics.batch import RunningBatch
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.parts import begun_parts, part_of
 from keel.dynamics.recorder import Recorder, identity
 from keel.dynamics.results import Snapshot, Trajectory
-from keel.dynamics.settings import MDSettings
+from keel.dynamics.settings import ComputeSettings, Schedule
 from keel.dynamics.spread import Ranks, dealt
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
@@ -39,12 +37,9 @@ class Job:
     potential: Potential
     states: Sequence[Frame | Snapshot]
     runs: Sequence[int]
-    settings: MDSettings
+    settings: Schedule
     criteria: Sequence[Criterion]
-    max_atoms: int | None
-    compile: bool | None
-    dtype: torch.dtype
-    device: torch.device | str | None
+    compute: ComputeSettings
     out: Path | None
     checkpoint_every: int
 
@@ -53,17 +48,17 @@ class Job:
         """The structures that the runs start from."""
         return [s.frame if isinstance(s, Snapshot) else s for s in self.states]
 
-    def done(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
+    def run(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
         """Do the share of this process, and return its results."""
-        potential = converted(self.potential, self.dtype, self.device)
-        limit = self.max_atoms or atoms_at_once(potential.device)
+        potential = converted(self.potential, self.compute.dtype, self.compute.device)
+        limit = self.settings.max_atoms or atoms_at_once(potential.device)
         parts = self._parts(self._count(ranks, limit), limit)
         own = [k for k in ranks.own(len(parts)) if parts[k]]
         progress = _Progress(callback, self.settings.steps * sum(len(batch) for k in own for batch in parts[k]))
         # All atoms, not those of this process: whether a network is compiled can change its last digits.
         work = self.settings.steps * sum(map(len, self.frames))
         results: list[Trajectory] = []
-        with compiling(potential, self.compile, work):
+        with compiling(potential, self.compute.compile, work):
             for k in own:
                 recorder = self._recorder(potential, parts[k], k, len(parts), limit)
                 for index, members in enumerate(parts[k]):
@@ -77,7 +72,7 @@ class Job:
     def _count(self, ranks: Ranks, limit: int) -> int:
         """Return the number of parts: as many as were begun, else one for each process, as far as there is work."""
         everything = range(len(self.states))
-        pieces = len(everything) if self.max_atoms is None else len(self._batched(everything, limit))
+        pieces = len(everything) if self.settings.max_atoms is None else len(self._batched(everything, limit))
         begun = None if self.out is None else begun_parts(self.out)
         count = begun or min(ranks.size, pieces)
         if count < min(ranks.size, len(everything)) and ranks.rank == 0:
@@ -90,7 +85,7 @@ class Job:
     def _parts(self, count: int, limit: int) -> list[list[list[int]]]:
         """Return the batches of each part, and the runs of each batch (indices)."""
         everything = range(len(self.states))
-        if self.max_atoms is None:
+        if self.settings.max_atoms is None:
             return [self._batched(members, limit) for members in dealt([self._work(k) for k in everything], count)]
         # Whole batches: sums are rounded differently in another company.
         batches = self._batched(everything, limit)
@@ -125,10 +120,9 @@ class Job:
             [self.runs[m] for m in members],
             self.settings,
             self.criteria,
+            self.compute,
             max_atoms=limit,
-            dtype=self.dtype,
             device=potential.device.type,
-            compile=self.compile,
         )
         return Recorder(part_of(self.out, part, parts), self.checkpoint_every, told)
 

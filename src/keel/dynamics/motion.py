@@ -22,7 +22,7 @@ from keel.dynamics.state import State
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
-    from keel.dynamics.settings import MDSettings
+    from keel.dynamics.settings import Schedule
 
 
 class Motion:
@@ -35,7 +35,7 @@ class Motion:
     runs, frames
         The number of each run, which fixes its noise, and the structure it starts from.
     settings
-        See :func:`keel.dynamics.simulate`.
+        See :class:`keel.dynamics.MDSettings`.
     criteria
         They may look further than the potential.
     """
@@ -45,7 +45,7 @@ class Motion:
         potential: Potential,
         runs: Sequence[int],
         frames: Sequence[Frame],
-        settings: MDSettings,
+        settings: Schedule,
         criteria: Sequence[Criterion],
     ) -> None:
         self.potential, self.settings, self.device = potential, settings, potential.device
@@ -79,13 +79,13 @@ class Motion:
     def step(self, s: State) -> State:
         """Return the state one time step later; ``tried`` is what was to be evaluated if the potential raises."""
         self.tried = None
-        settings, dt = self.settings, self.settings.timestep
+        settings, dt = self.settings, self.settings.timestep_fs
         velocities = flow.kick(s.velocities, s.forces, self.masses, 0.5 * dt)
         if settings.ensemble == "nve":
             positions = flow.drift(s.positions, velocities, dt)
         else:
             positions = flow.drift(s.positions, velocities, 0.5 * dt)
-            decay = flow.decay_factor(settings.friction, dt)
+            decay = flow.decay_factor(settings.friction_per_fs, dt)
             velocities = flow.thermalise(velocities, self.noise.at(s.step), self.spread, decay)
             positions = flow.drift(positions, velocities, 0.5 * dt)
         cell = s.cell
@@ -103,7 +103,7 @@ class Motion:
         kinetic = flow.kinetic_energy(s.velocities, self.masses, self.batch, len(self.runs))
         return Moment(
             step=s.step,
-            timestep=self.settings.timestep,
+            timestep_fs=self.settings.timestep_fs,
             runs=self.runs,
             largest_radius=self.largest_radius,
             graph=self.graph,
@@ -145,8 +145,8 @@ class Motion:
             self.cell_noise.at(state.step),
             target=settings.pressure_at(state.step) * GPA,
             temperature=settings.temperature,
-            rate=settings.compressibility / GPA / settings.pressure_time,
-            timestep=settings.timestep,
+            rate=settings.compressibility / GPA / settings.pressure_time_fs,
+            timestep_fs=settings.timestep_fs,
         )
         return (new / volume) ** (1 / 3)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from keel.dynamics.changed_file import ChangedFile, Changes
 from keel.dynamics.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Snapshot
-from keel.dynamics.settings import MDSettings
+from keel.dynamics.settings import ComputeSettings, Schedule
 from keel.dynamics.trajectory_files import Recorded, appender
 from keel.errors import ConfigError, DataError, KeelError
 from keel.identity import of_potential, of_starts
@@ -31,6 +31,22 @@ from keel.records import plain, read_json, write_json
 
 LARGEST_WAIT = 64 << 20
 """Bytes of recorded states that wait in memory; more are written before the next checkpoint is due."""
+
+_FIELDS = {
+    "temperature": "temperature",
+    "steps": "steps",
+    "timestep": "timestep_fs",
+    "friction": "friction_per_fs",
+    "seed": "seed",
+    "ensemble": "ensemble",
+    "record_every": "record_every",
+    "recent": "recent",
+    "skin": "skin",
+    "pressure": "pressure",
+    "pressure_time": "pressure_time_fs",
+    "compressibility": "compressibility",
+}
+"""Settings of a simulation by their names in its checkpoints."""
 
 
 class Recorder:
@@ -65,7 +81,7 @@ class Recorder:
             self._claim(dict(identity))
 
     def begin(
-        self, index: int, starts: Mapping[int, Frame], settings: MDSettings, device: torch.device
+        self, index: int, starts: Mapping[int, Frame], settings: Schedule, device: torch.device
     ) -> Checkpoint | None:
         """Begin a batch of runs: return how far it has come, or None if it has not begun.
 
@@ -162,18 +178,33 @@ def identity(
     potential: Potential,
     starts: Sequence[Frame | Snapshot],
     runs: Sequence[int],
-    settings: MDSettings,
+    settings: Schedule,
     criteria: Sequence[Criterion],
-    **others: Any,
+    compute: ComputeSettings,
+    *,
+    max_atoms: int,
+    device: str,
 ) -> dict[str, Any]:
-    """Return all that the result of a simulation depends on, by the name of the argument."""
+    """Return all that the result of a simulation depends on.
+
+    Names and values are those of the first release, whose checkpoints are gone on from. A setting that comes later is
+    to be added where it has not its default.
+
+    Parameters
+    ----------
+    max_atoms, device
+        As they were chosen where the settings leave it open.
+    """
     return {
-        **asdict(settings),
+        **{name: getattr(settings, field) for name, field in _FIELDS.items()},
         "potential": of_potential(type(potential).__name__, _config_of(potential), potential.state_dict()),
         "starts": of_starts(map(_state_of, starts)),
         "runs": list(runs),
         "criteria": [repr(c) if is_dataclass(c) else type(c).__qualname__ for c in criteria],
-        **{name: str(value) for name, value in others.items()},
+        "max_atoms": str(max_atoms),
+        "dtype": str(compute.dtype),
+        "device": device,
+        "compile": str(compute.compile),
     }
 
 
@@ -194,8 +225,12 @@ def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any])
         if old.get(name) == new.get(name):
             continue
         short = all(len(str(d.get(name))) < 40 for d in (old, new))
-        detail = f"{name} {old.get(name)} instead of {new.get(name)}" if short else f"other {name}"
+        detail = f"{name} {_told(old.get(name))} instead of {_told(new.get(name))}" if short else f"other {name}"
         raise ConfigError(
             f"{folder}: these checkpoints are of a simulation with {detail}; "
             "give the same arguments, choose another file, or delete the folder and its trajectory"
         )
+
+
+def _told(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

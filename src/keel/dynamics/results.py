@@ -83,8 +83,8 @@ class Trajectory:
         Time to failure in fs, or the length of the run.
     cause
         Why it failed; None for a survivor.
-    timestep, temperature
-        In fs; the target, in K.
+    timestep_fs, temperature
+        Time step; the target, in K.
     """
 
     run: int
@@ -94,7 +94,7 @@ class Trajectory:
     failed: Snapshot | None
     time: float
     cause: str | None
-    timestep: float
+    timestep_fs: float
     temperature: float
 
     def __repr__(self) -> str:

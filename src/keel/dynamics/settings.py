@@ -1,41 +1,102 @@
-"""Settings of a simulation, checked once for all its runs."""
+"""Settings of simulations, the same from Python, files and the command line; each default stands here and only here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
-from keel.errors import ConfigError
+import torch
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from keel.atoms.frame import Frame
+from keel.settings import Settings
 
 Ensemble = Literal["nvt", "nve", "npt"]
+Precision = Literal["float32", "float64"]
+DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
+"""Precisions as PyTorch names them."""
 
 
-@dataclass(frozen=True)
-class MDSettings:
-    """How to simulate; see :func:`keel.dynamics.simulate` for the meaning of each."""
+def _number_or_ramp(given: Any) -> Any:
+    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) != 2:
+        raise ValueError(f"a pressure is one number in GPa, or the first and the last of a ramp, not {list(given)}")
+    return given
 
-    temperature: float
-    steps: int
-    timestep: float
-    friction: float = 0.01
-    seed: int = 0
-    ensemble: Ensemble = "nvt"
-    record_every: int = 0
-    recent: int = 5
-    skin: float = 1.0
-    pressure: float | tuple[float, float] = 0.0
-    pressure_time: float = 500.0
-    compressibility: float = 0.01
 
-    def __post_init__(self) -> None:
-        if self.ensemble not in ("nvt", "nve", "npt"):
-            raise ConfigError(f"the ensemble must be nvt, nve or npt, not {self.ensemble!r}")
-        if not (self.pressure_time > 0 and self.compressibility > 0):
-            raise ConfigError("pressure_time and compressibility must be positive")
-        if not (self.timestep > 0 and self.temperature >= 0 and self.friction >= 0 and self.skin >= 0):
-            raise ConfigError("timestep must be positive; temperature, friction and skin must not be negative")
-        if self.steps < 0 or self.record_every < 0 or self.recent < 1 or self.seed < 0:
-            raise ConfigError("steps, record_every and seed must not be negative, and recent must be at least 1")
+Pressure = Annotated[float | tuple[float, float], BeforeValidator(_number_or_ramp)]
+"""In GPa: one number, or the first and the last of a straight line along the run."""
+
+
+class SimulationSettings(Settings):
+    """What all simulations of a set share."""
+
+    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
+    friction_per_fs: NonNegativeFloat = Field(0.01, description="of the Langevin thermostat")
+    seed: NonNegativeInt = Field(0, description="of velocities and noise")
+    max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+
+    def timestep_of(self, structures: Iterable[Frame]) -> float:
+        """Return the time step in fs: the one that was set, else 0.5 if any structure holds hydrogen, else 1."""
+        if self.timestep_fs is not None:
+            return self.timestep_fs
+        return 0.5 if any((frame.numbers == 1).any() for frame in structures) else 1.0
+
+    def md(self, temperature: float, length_fs: float) -> MDSettings:
+        """Return the settings of one of the simulations, at this temperature in K and of this length in fs."""
+        shared = [name for name in BarostatSettings.model_fields if name in type(self).model_fields]
+        return MDSettings(
+            temperature=temperature, length_fs=length_fs, **{name: getattr(self, name) for name in shared}
+        )
+
+
+class BarostatSettings(SimulationSettings):
+    """What simulations under pressure share besides."""
+
+    pressure_time_fs: PositiveFloat = Field(500.0, description="npt: relaxation time of the volume")
+    compressibility: PositiveFloat = Field(0.01, description="npt: 1/GPa; need only be about right")
+
+
+class MDSettings(BarostatSettings):
+    """One simulation of each of some structures.
+
+    NVT is Langevin dynamics with the BAOAB splitting, NVE velocity Verlet (:mod:`keel.dynamics.integrators`), NPT
+    Langevin dynamics whose volume follows the pressure, isotropic, by stochastic cell rescaling
+    (:mod:`keel.dynamics.barostat`). What is null in a file is None here.
+
+    Without ``max_atoms`` 1,024 atoms move in one batch on a CPU, where larger ones gain little for their memory, and
+    50,000 on a GPU; a structure that is larger moves alone. In another batch a run is the same but for rounding.
+    """
+
+    temperature: NonNegativeFloat = Field(..., description="K")
+    length_fs: NonNegativeFloat = Field(
+        ..., allow_inf_nan=False, description="of each run from its beginning; as many steps as reach it"
+    )
+    ensemble: Ensemble = Field("nvt", description="constant temperature, energy (nve), or temperature and pressure")
+    pressure: Pressure = Field(0.0, description="npt: GPa; two numbers: from the first to the second along the run")
+    record_every: NonNegativeInt = Field(0, description="steps between two recorded states, from the start on; 0: none")
+    recent: PositiveInt = Field(5, description="last states to keep of each run")
+    skin: NonNegativeFloat = Field(1.0, description="angstrom; of the Verlet lists")
+
+
+class Schedule(MDSettings):
+    """The settings of a simulation whose structures, and with them the time step, are known."""
+
+    timestep_fs: PositiveFloat
+
+    @classmethod
+    def of(cls, settings: MDSettings, structures: Iterable[Frame]) -> Self:
+        """Return the settings with the time step that these structures need where none was set."""
+        given = {name: getattr(settings, name) for name in MDSettings.model_fields}
+        return cls(**{**given, "timestep_fs": settings.timestep_of(structures)})
+
+    @cached_property
+    def steps(self) -> int:
+        """The least number of steps that reaches the length."""
+        if self.length_fs == 0:
+            return 0
+        # Half a millionth of a step is rounding, not a further step.
+        return max(1, -int(-(self.length_fs / self.timestep_fs - 5e-7) // 1))
 
     def pressure_at(self, step: int) -> float:
         """Return the pressure asked for in GPa: constant, or on a straight line from start to end of the run."""
@@ -43,3 +104,28 @@ class MDSettings:
             return self.pressure
         first, last = self.pressure
         return first + (last - first) * min(1.0, step / max(1, self.steps))
+
+
+class ComputeSettings(Settings):
+    """Where simulations run, and in which precision; positions and velocities are float64 whatever it is.
+
+    Runs are dealt to the devices so that all have about as much to do; each has a process, and each process returns all
+    results. If torchrun or srun has started this process, their numbers count where ``devices`` and ``nodes`` are not
+    both 1; ``devices=None`` asks for them, if there are any (:func:`keel.launch.launched`). With ``max_atoms`` whole
+    batches are dealt, and the numbers are those of one process to the last bit (on a CPU).
+    """
+
+    precision: Precision = Field("float32", description="of the potential")
+    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
+    devices: PositiveInt | None = Field(1, description="devices of each node that share the runs; null: as started")
+    nodes: PositiveInt = Field(1, description="nodes with so many devices each")
+    compile: bool | None = Field(None, description="run networks compiled; null: where that saves time")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as PyTorch names it."""
+        return DTYPES[self.precision]
+
+
+HERE = ComputeSettings()
+"""One process, on the device of the potential, in single precision."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
+from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
-from keel.dynamics.simulate import default_timestep, simulate
+from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
+from keel.dynamics.simulate import CHECKPOINT_EVERY, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
@@ -30,17 +33,17 @@ class StabilityResult:
     ----------
     trajectories
         The runs.
-    temperature, timestep, friction, length
-        In K, fs, 1/fs, fs.
+    temperature, timestep_fs, friction_per_fs, length_fs
+        Temperature in K, and length of a run that does not fail.
     seed
         Of velocities and noise.
     """
 
     trajectories: tuple[Trajectory, ...]
     temperature: float
-    timestep: float
-    friction: float
-    length: float
+    timestep_fs: float
+    friction_per_fs: float
+    length_fs: float
     seed: int
 
     @property
@@ -78,9 +81,9 @@ class StabilityResult:
         """Return the settings and outcome as they stand in a summary, JSON-compatible."""
         return {
             "md_temperature_k": self.temperature,
-            "md_timestep_fs": self.timestep,
-            "md_friction_per_fs": self.friction,
-            "md_length_fs": self.length,
+            "md_timestep_fs": self.timestep_fs,
+            "md_friction_per_fs": self.friction_per_fs,
+            "md_length_fs": self.length_fs,
             "time_to_failure_fs": self.times,
             "failure_cause": self.causes,
         }
@@ -89,53 +92,55 @@ class StabilityResult:
 def stability(
     potential: Potential,
     starts: Sequence[Frame | Atoms],
+    settings: MDSettings,
     *,
-    temperature: float,
-    length_fs: float,
     n_runs: int | None = None,
-    timestep: float | None = None,
-    friction: float = 0.01,
-    seed: int = 0,
-    **options: Any,
+    criteria: Sequence[Criterion] | None = None,
+    compute: ComputeSettings = HERE,
+    out: str | Path | None = None,
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    callback: Callable[[int, int], None] | None = None,
 ) -> StabilityResult:
     """Simulate ``n_runs`` times from some structures and note when and why each run failed.
 
-    Run k starts from structure k modulo their number, with velocities and noise of (seed, k). All other arguments are
-    those of :func:`keel.dynamics.simulate`.
+    Run k starts from structure k modulo their number, with velocities and noise of (seed, k).
 
     Parameters
     ----------
-    potential, starts, temperature
-        What to simulate, from where, at how many K.
-    length_fs
-        Length of a run in fs, a whole number of time steps (rounded up).
+    potential, starts, settings
+        What to simulate, from where, at which temperature, how long.
     n_runs
         Number of runs; None: one from each structure.
-    options
-        Further arguments of :func:`keel.dynamics.simulate`: ensemble, pressure, criteria, record_every, ...
+    criteria, compute, out, checkpoint_every, callback
+        See :func:`keel.dynamics.simulate`.
 
     Raises
     ------
     ConfigError, DataError
-        See :func:`keel.dynamics.simulate`.
+        See :func:`keel.dynamics.simulate`; also if there is to be no run, or one without length.
     """
-    if not length_fs > 0 or (n_runs is not None and n_runs < 1):
+    if not settings.length_fs > 0 or (n_runs is not None and n_runs < 1):
         raise ConfigError("the length of a run must be positive, and there must be at least one run")
     frames = [as_frame(s) for s in starts]
-    timestep = default_timestep(frames) if timestep is None else timestep
-    steps = _steps(length_fs, timestep)
-    members = [frames[k % len(frames)] for k in range(n_runs or len(frames))] if frames else []
+    schedule = Schedule.of(settings, frames)
     trajectories = simulate(
         potential,
-        members,
-        temperature=temperature,
-        steps=steps,
-        timestep=timestep,
-        friction=friction,
-        seed=seed,
-        **options,
+        [frames[k % len(frames)] for k in range(n_runs or len(frames))] if frames else [],
+        schedule,
+        criteria=criteria,
+        compute=compute,
+        out=out,
+        checkpoint_every=checkpoint_every,
+        callback=callback,
     )
-    return StabilityResult(tuple(trajectories), temperature, timestep, friction, steps * timestep, seed)
+    return StabilityResult(
+        tuple(trajectories),
+        temperature=schedule.temperature,
+        timestep_fs=schedule.timestep_fs,
+        friction_per_fs=schedule.friction_per_fs,
+        length_fs=schedule.steps * schedule.timestep_fs,
+        seed=schedule.seed,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,19 +167,22 @@ class Rung:
         times = [t for r in results for t in r.times]
         return kaplan_meier(times, [c is not None for r in results for c in r.causes]).median
 
-    def length(self, factor: float = 5.0) -> float | None:
-        """Return ``factor`` times the median, long enough to see what lives longer, in fs; None without a rung."""
+    def length_fs(self, factor: float = 5.0) -> float | None:
+        """Return ``factor`` times the median, long enough to see what lives longer; None without a rung."""
         return None if self.median is None else factor * self.median
 
 
 def find_rung(
     potentials: Potential | Sequence[Potential],
     starts: Sequence[Frame | Atoms],
+    settings: MDSettings,
     *,
-    length_fs: float,
     ladder: Sequence[float] = LADDER,
     share: float = 0.5,
-    **settings: Any,
+    n_runs: int | None = None,
+    criteria: Sequence[Criterion] | None = None,
+    compute: ComputeSettings = HERE,
+    callback: Callable[[int, int], None] | None = None,
 ) -> Rung:
     """Find the lowest temperature of a ladder at which at least a share of the runs fails.
 
@@ -184,26 +192,27 @@ def find_rung(
         The potential to be compared with (vanilla), or one for each training seed; their runs are pooled.
     starts
         Validation structures: those that later serve the comparison would bias the choice.
-    length_fs, settings
-        See :func:`stability`.
+    settings
+        Of each run; its temperature is that of the rung.
     ladder
         Temperatures in K, tried in ascending order.
     share
         Of runs that must fail.
+    n_runs, criteria, compute, callback
+        See :func:`stability`.
     """
     members = [potentials] if isinstance(potentials, Potential) else list(potentials)
     if not ladder or not members:
         raise ConfigError("finding a rung needs at least one temperature and one potential")
     tried: list[tuple[float, tuple[StabilityResult, ...]]] = []
     for temperature in sorted(ladder):
-        results = tuple(stability(p, starts, temperature=temperature, length_fs=length_fs, **settings) for p in members)
+        hot = settings.replace(temperature=temperature)
+        results = tuple(
+            stability(p, starts, hot, n_runs=n_runs, criteria=criteria, compute=compute, callback=callback)
+            for p in members
+        )
         tried.append((temperature, results))
         causes = [c for r in results for c in r.causes]
         if sum(c is not None for c in causes) >= share * len(causes):
             return Rung(temperature, tuple(tried))
     return Rung(None, tuple(tried))
-
-
-def _steps(length: float, timestep: float) -> int:
-    # Half a millionth of a step is rounding, not a further step.
-    return max(1, -int(-(length / timestep - 5e-7) // 1))

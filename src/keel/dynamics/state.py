@@ -52,13 +52,13 @@ class State:
 TENSORS = tuple(f.name for f in fields(State) if f.name != "step")
 
 
-def snapshot_of(state: State, b: int, atoms: slice, start: Frame, run: int, timestep: float) -> Snapshot:
+def snapshot_of(state: State, b: int, atoms: slice, start: Frame, run: int, timestep_fs: float) -> Snapshot:
     """Return structure ``b`` of a state, whose atoms are a slice of it and which started as ``start``."""
     return snapshot(
         start,
         run,
         state.step,
-        timestep,
+        timestep_fs,
         positions=_numpy(state.positions[atoms]),
         velocities=_numpy(state.velocities[atoms]),
         cell=_numpy(state.cell[b]),
@@ -71,7 +71,7 @@ def snapshot(
     start: Frame,
     run: int,
     step: int,
-    timestep: float,
+    timestep_fs: float,
     *,
     positions: Array,
     velocities: Array,
@@ -80,7 +80,7 @@ def snapshot(
     forces: Array,
 ) -> Snapshot:
     """Return a structure in motion that started as ``start``."""
-    time = step * timestep
+    time = step * timestep_fs
     frame = start.replace(
         positions=positions,
         cell=cell,

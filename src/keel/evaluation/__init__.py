@@ -27,8 +27,10 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.settings import AssessmentSettings
+from keel.evaluation.stability.conditions import Condition, LadderSettings
 from keel.evaluation.stability.contacts import close_contacts
-from keel.evaluation.stability.md_stability import Condition, judge_ladder, ladder, md_stability
+from keel.evaluation.stability.md_stability import judge_ladder, ladder, md_stability
 from keel.evaluation.stability.rdf_window import RDFWindow
 from keel.evaluation.structure.angles import bond_angles
 from keel.evaluation.structure.density import density
@@ -41,6 +43,7 @@ from keel.potentials.accuracy import Accuracy, Parity, accuracy
 __all__ = [
     "RDF",
     "Accuracy",
+    "AssessmentSettings",
     "CheckResult",
     "Comparison",
     "Condition",
@@ -48,6 +51,7 @@ __all__ = [
     "DimerCurve",
     "Film",
     "Interval",
+    "LadderSettings",
     "Lifetimes",
     "Metric",
     "NotRelaxedError",

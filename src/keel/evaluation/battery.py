@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import torch
-
 from keel.atoms.frame import Frame
-from keel.dynamics.simulate import default_timestep, simulate
+from keel.dynamics.settings import MDSettings
+from keel.dynamics.simulate import simulate
 from keel.errors import UnavailableError
 from keel.evaluation.against_labels import errors
 from keel.evaluation.check import CheckResult
@@ -21,11 +20,12 @@ from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
 from keel.evaluation.equilibrium.vacancy import vacancy
-from keel.evaluation.exact.conservation import force_consistency, nve_drift
+from keel.evaluation.exact.conservation import NVE, force_consistency, nve_drift
 from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
 from keel.evaluation.structure.density import density
@@ -36,8 +36,8 @@ from keel.potentials.base import Potential
 Progress = Callable[[int, int], None]
 Results = tuple[CheckResult, ...]
 
-RECORDED = 10.0
-"""fs between two recorded structures."""
+RECORDED_FS = 10.0
+"""Between two recorded structures."""
 STRUCTURE = ("pair structure", "bond angles", "diffusion")
 """What is judged in the simulations that are recorded."""
 
@@ -60,26 +60,15 @@ class Subject:
         One near its equilibrium.
     elements
         Atomic numbers of the elements of dimers and trimers.
+    settings
+        Of everything: temperatures and pressures, lengths, precision, seed.
     reference
-        Frames at ``temperature`` to compare structure and, where volumes change, density with; empty if there are none.
-    by
-        Key of the frames' info that names their structure; None: all are of one.
-    teacher
+        Frames of DFT at the temperature of the settings, to compare structure and, where volumes change, density with;
+        empty if there are none.
+    beside
         A potential to compare equilibrium and clusters with, or None.
     dimers
         Dimer curves of DFT by name of the pair; empty if there are none.
-    temperature, pressure
-        In K and GPa, at which structure, diffusion and density are looked at.
-    temperatures, pressures, compression
-        Of the ladder on which stability is tried, see :func:`~keel.evaluation.stability.md_stability.ladder`.
-    must_hold
-        Temperature in K up to which no simulation may fail.
-    length_fs, timestep
-        Of simulations, in fs.
-    dtype
-        Precision in which exact properties are judged.
-    seed
-        Of all random choices.
     """
 
     potential: Potential
@@ -88,20 +77,15 @@ class Subject:
     few: tuple[Frame, ...]
     crystal: Frame
     elements: tuple[int, ...]
+    settings: AssessmentSettings = field(default_factory=AssessmentSettings)
     reference: tuple[Frame, ...] = ()
-    by: str | None = None
-    teacher: Potential | None = None
+    beside: Potential | None = None
     dimers: Mapping[str, DimerCurve] = field(default_factory=dict)
-    temperature: float = 300.0
-    pressure: float = 0.0
-    temperatures: tuple[float, ...] = (1000.0, 2000.0, 3000.0)
-    pressures: tuple[tuple[float, float], ...] = ()
-    compression: tuple[float, ...] = ()
-    must_hold: float = 1000.0
-    length_fs: float = 5000.0
-    timestep: float | None = None
-    dtype: torch.dtype = torch.float64
-    seed: int = 0
+
+    @property
+    def md(self) -> MDSettings:
+        """Of a simulation in which structure and density are looked at."""
+        return self.settings.md(self.settings.temperature, self.settings.length_fs)
 
 
 def exact(subject: Subject, progress: Progress) -> Results:
@@ -114,23 +98,23 @@ def exact(subject: Subject, progress: Progress) -> Results:
         extensivity,
         locality,
     )
-    results = []
+    results, settings = [], subject.settings
     for k, probe in enumerate(probes):
-        results.append(probe(subject.potential, subject.few, seed=subject.seed, dtype=subject.dtype))
+        results.append(probe(subject.potential, subject.few, seed=settings.seed, dtype=settings.dtype))
         progress(k + 1, len(probes) + 1)
-    drift = nve_drift(subject.potential, subject.few, seed=subject.seed, timestep=subject.timestep)
+    drift = nve_drift(subject.potential, subject.few, settings.md(NVE.temperature, NVE.length_fs))
     return (*results, drift)
 
 
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of what is no crystal."""
-    potential, teacher, dtype = subject.potential, subject.teacher, subject.dtype
-    results = [diatomics(potential, subject.elements, reference=teacher, dft=subject.dimers, dtype=dtype)]
+    potential, beside, dtype = subject.potential, subject.beside, subject.settings.dtype
+    results = [diatomics(potential, subject.elements, beside=beside, dft=subject.dimers, dtype=dtype)]
     progress(1, 3)
     results.append(trimers(potential, elements=subject.elements, dtype=dtype))
     molecules = [f for f in subject.few if not f.pbc.any()]
     if molecules:
-        results.append(bond_scans(potential, molecules, reference=teacher, dtype=dtype))
+        results.append(bond_scans(potential, molecules, beside=beside, dtype=dtype))
     return tuple(results)
 
 
@@ -143,7 +127,7 @@ def equilibrium(subject: Subject, progress: Progress) -> Results:
     crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
     for k, probe in enumerate(probes):
         try:
-            results.append(probe(subject.potential, crystal, reference=subject.teacher, relax=relax))
+            results.append(probe(subject.potential, crystal, beside=subject.beside, relax=relax))
         except UnavailableError as error:
             results.append(CheckResult(probe.__name__, (), (), "skipped", str(error)))
         progress(k + 1, len(probes))
@@ -152,17 +136,9 @@ def equilibrium(subject: Subject, progress: Progress) -> Results:
 
 def structure(subject: Subject, progress: Progress) -> Results:
     """Distances, angles and diffusion in one set of simulations at the temperature of the reference."""
-    timestep = subject.timestep or default_timestep(subject.starts)
-    runs = simulate(
-        subject.potential,
-        subject.starts,
-        temperature=subject.temperature,
-        steps=round(subject.length_fs / timestep),
-        timestep=timestep,
-        seed=subject.seed,
-        record_every=max(1, round(RECORDED / timestep)),
-        callback=progress,
-    )
+    every = max(1, round(RECORDED_FS / subject.md.timestep_of(subject.starts)))
+    settings = subject.md.replace(record_every=every)
+    runs = simulate(subject.potential, subject.starts, settings, callback=progress)
     if dead := [run for run in runs if not run.snapshots]:
         why = f"{len(dead)} of {len(runs)} simulations failed at once ({dead[0].cause})"
         return tuple(CheckResult(name, (), (), "failed", why) for name in STRUCTURE)
@@ -170,8 +146,8 @@ def structure(subject: Subject, progress: Progress) -> Results:
         why = "there are no reference frames at this temperature"
         skipped = (CheckResult(name, (), (), "skipped", why) for name in STRUCTURE[:2])
         return (*skipped, diffusion(runs))
-    distances = pair_structure(runs, subject.reference, by=subject.by)
-    return distances, bond_angles(runs, subject.reference, by=subject.by), diffusion(runs)
+    distances = pair_structure(runs, subject.reference, by=subject.settings.by)
+    return distances, bond_angles(runs, subject.reference, by=subject.settings.by), diffusion(runs)
 
 
 def volume(subject: Subject, progress: Progress) -> Results:
@@ -182,13 +158,9 @@ def volume(subject: Subject, progress: Progress) -> Results:
     found = density(
         subject.potential,
         periodic,
-        temperature=subject.temperature,
-        pressure=subject.pressure,
-        length_fs=subject.length_fs,
-        reference_frames=[f for f in subject.reference if f.pbc.all()] or None,
-        by=subject.by,
-        timestep=subject.timestep,
-        seed=subject.seed,
+        subject.md.replace(pressure=subject.settings.pressure),
+        reference=[f for f in subject.reference if f.pbc.all()] or None,
+        by=subject.settings.by,
         callback=progress,
     )
     return (found,)
@@ -196,19 +168,7 @@ def volume(subject: Subject, progress: Progress) -> Results:
 
 def stability(subject: Subject, progress: Progress) -> Results:
     """First-passage stability on a ladder."""
-    found = md_stability(
-        subject.potential,
-        subject.starts,
-        must_hold=subject.must_hold,
-        temperatures=subject.temperatures,
-        pressures=subject.pressures,
-        compression=subject.compression,
-        length_fs=subject.length_fs,
-        timestep=subject.timestep,
-        seed=subject.seed,
-        callback=progress,
-    )
-    return (found,)
+    return (md_stability(subject.potential, subject.starts, subject.settings, callback=progress),)
 
 
 BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {

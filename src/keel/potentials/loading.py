@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from keel.atoms.elements import atomic_number
 from keel.errors import DataError, UnavailableError
 from keel.potentials.base import Potential
-from keel.potentials.saving import FORMAT_VERSION
+from keel.potentials.saving import FORMAT
 
 
 def build(name: str, config: dict[str, Any]) -> Potential:
@@ -81,9 +82,11 @@ def _load_safetensors(path: Path) -> Potential:
     except (SafetensorError, ValueError, OSError) as error:
         raise DataError(f"{path}: this is not a keel potential, or it is damaged ({error})") from None
     potential = _build_described(path, content)
-    dtypes = {t.dtype for k, t in tensors.items() if t.is_floating_point() and not k.endswith("energy_offsets")}
-    if len(dtypes) == 1:
-        potential = potential.to(dtypes.pop())
+    if "precision" not in content:
+        # The first release left it to the weights.
+        dtypes = {t.dtype for k, t in tensors.items() if t.is_floating_point() and not k.endswith("energy_offsets")}
+        if len(dtypes) == 1:
+            potential = potential.to(dtypes.pop())
     try:
         potential.load_state_dict(tensors)
     except RuntimeError as error:
@@ -92,14 +95,29 @@ def _load_safetensors(path: Path) -> Potential:
 
 
 def _build_described(path: Path, content: Any) -> Potential:
-    if not isinstance(content, dict) or not {"potential", "config"} <= content.keys():
+    if not isinstance(content, dict) or not {FORMAT.key, "potential", "config"} <= content.keys():
         raise DataError(f"{path}: this is not a keel potential")
-    version = content.get("keel_format")
-    if not isinstance(version, int):
-        raise DataError(f"{path}: this is not a keel potential (it names no format)")
-    if version > FORMAT_VERSION:
-        raise DataError(f"{path}: it was written by a newer keel (format {version}); update keel")
+    content = FORMAT.upgraded(content, path)
     try:
-        return build(content["potential"], content["config"])
+        potential = build(content["potential"], content["config"])
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    try:
+        return _cast(potential, content.get("precision", {}))
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"{path}: its precision is damaged ({error})") from None
+
+
+def _cast(potential: Potential, precision: Any) -> Potential:
+    """Cast a potential as a description says: to one precision, or to one for each potential in it by its place."""
+    if isinstance(precision, str):
+        return potential.to(_dtype(precision))
+    potential.cast({place: _dtype(name) for place, name in precision.items()})
+    return potential
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name)
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"{name!r} is none")
+    return dtype

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.formats import Format
 from keel.kinds import KEEL_SUFFIXES
 
-FORMAT_VERSION = 1
+FORMAT = Format("potential", key="keel_format")
 
 
 class Saved(Protocol):
@@ -31,13 +33,22 @@ class Saved(Protocol):
     def offsets(self) -> Tensor:
         """Return the energy of each element alone."""
 
+    def precisions(self) -> Mapping[str, torch.dtype]:
+        """Return its dtype and that of each potential in it."""
+
     def state_dict(self) -> Mapping[str, Tensor]:
         """Return its weights by their names."""
 
 
 def description(potential: Saved) -> dict[str, Any]:
-    """Return what rebuilds the potential's architecture, JSON-compatible."""
-    return {"keel_format": FORMAT_VERSION, "potential": type(potential).__name__, "config": potential.config()}
+    """Return what rebuilds the potential's architecture in its precision, JSON-compatible."""
+    found = {place: str(dtype).removeprefix("torch.") for place, dtype in potential.precisions().items()}
+    return {
+        **FORMAT.stamp,
+        "potential": type(potential).__name__,
+        "precision": found if len(set(found.values())) > 1 else found[""],
+        "config": potential.config(),
+    }
 
 
 def save(potential: Saved, path: str | Path) -> None:

@@ -81,6 +81,16 @@ class RunIndex:
         )
 
 
+def refuse_newer(root: Path) -> None:
+    """Raise a DataError if a newer keel has written this run folder, which is not to be written over."""
+    path = root / "results.json"
+    try:
+        content = read_json(path, REMEDY)
+    except DataError:  # absent, or damaged: it will be written
+        return
+    RUN.refuse_newer(content, path)
+
+
 @dataclass(frozen=True)
 class Record:
     """One trial in ``summary.json``; a survivor has ``md_length_fs`` and the cause None.

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
+from keel.formats import Format
 from keel.potentials.networks.network import Network
 from keel.training.ema import MovingAverage, copy_weights
 
-FORMAT_VERSION = 2
+FORMAT = Format("training checkpoint", first=2)
+"""No release has written number 1."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ def save_state(path: Path, state: TrainingState, optimizer: torch.optim.Optimize
     if optimizer is not None:
         for index, entries in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entries.items()}
-    metadata = {k: getattr(state, k) for k in TrainingState._PLAIN} | {"format": FORMAT_VERSION, "identity": identity}
+    metadata = {k: getattr(state, k) for k in TrainingState._PLAIN} | {**FORMAT.stamp, "identity": identity}
     # Cloned: the moving average may share memory with the best weights, which safetensors refuses.
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     replace_file(path, lambda temporary: save_file(tensors, temporary, metadata={"keel": json.dumps(metadata)}))
@@ -82,7 +84,7 @@ def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dic
     ConfigError
         If the checkpoint belongs to other settings or data.
     DataError
-        If the file is damaged.
+        If the file is damaged, or from a newer version of keel.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -90,10 +92,10 @@ def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dic
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start anew") from None
-    if metadata["identity"] != identity or metadata["format"] != FORMAT_VERSION:
+    metadata = FORMAT.upgraded(metadata, path)
+    if metadata["identity"] != identity:
         raise ConfigError(
-            f"{path}: the checkpoint belongs to other settings or data, or to another version of keel; delete it or "
-            "choose another folder"
+            f"{path}: the checkpoint belongs to other settings or data; delete it or choose another folder"
         )
     for key in TrainingState._PLAIN:
         setattr(state, key, metadata[key])

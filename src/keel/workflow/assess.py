@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.read import read
@@ -63,7 +61,7 @@ class Assessing:
         What it is judged on, and how thoroughly.
     root
         The folder.
-    teacher
+    beside
         Another potential to compare with, or None.
     """
 
@@ -71,7 +69,7 @@ class Assessing:
     material: Material
     settings: AssessmentSettings
     root: Path
-    teacher: Opening | None = None
+    beside: Opening | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.settings.probes or () if name not in BATTERY]
@@ -90,7 +88,7 @@ class Assessing:
         inputs = {
             "potential": self.opening.identity,
             "material": self.material.identity,
-            "teacher": self.teacher and self.teacher.identity,
+            "teacher": self.beside and self.beside.identity,
             "settings": of_settings(self.settings, exclude=("probes",)),
         }
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
@@ -123,20 +121,10 @@ class Assessing:
             few=tuple(evenly(small, FEW)),
             crystal=self._crystal(frames),
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
+            settings=s,
             reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
-            teacher=None if self.teacher is None else converted(self.teacher.open(), device=s.device),
+            beside=None if self.beside is None else converted(self.beside.open(), device=s.device),
             dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
-            temperature=s.temperature,
-            pressure=s.pressure,
-            by=s.by,
-            temperatures=tuple(s.temperatures),
-            pressures=tuple(s.pressures),
-            compression=tuple(s.compression),
-            must_hold=s.must_hold,
-            length_fs=s.length_fs,
-            timestep=s.timestep_fs,
-            dtype=getattr(torch, s.precision),
-            seed=s.seed,
         )
 
     def _frames(self, potential: Potential) -> list[Frame]:
@@ -172,7 +160,7 @@ class Assessing:
             "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
             "Reference": str(self.material.reference or "none"),
             "Dimers": str(self.material.dimers or "none"),
-            "Compared with": self.teacher.name if self.teacher else "nothing",
+            "Compared with": self.beside.name if self.beside else "nothing",
         }
 
 
@@ -182,7 +170,7 @@ def assess(
     settings: AssessmentSettings,
     folder: str | Path,
     *,
-    teacher: Opening | None = None,
+    beside: Opening | None = None,
     workers: int = 1,
 ) -> Path:
     """Put potentials through every group of probes and write the page: of one, or of several side by side.
@@ -193,7 +181,7 @@ def assess(
     ----------
     openings
         The potentials.
-    material, settings, teacher
+    material, settings, beside
         See :class:`Assessing`.
     folder
         Where results and pages go.
@@ -216,7 +204,7 @@ def assess(
     names = unique(opening.label for opening in openings)
     assessments = []
     for name, opening in zip(names, openings, strict=True):
-        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), teacher)
+        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
         # Simulations take longest and come first.
         folders = list(for_each(assessing, "folder", assessing.groups, workers, settings.device))
         assessments.append(assessing.assessment(name, folders))

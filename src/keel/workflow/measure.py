@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from keel.atoms.frame import Frame
 from keel.atoms.splits import Keys, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
-from keel.dynamics.simulate import default_timestep
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
@@ -29,8 +28,10 @@ from keel.results.measured import (
 
 Item = TypeVar("Item")
 
-BETWEEN_LOOKS = 20.0
-"""fs between two looks at how close atoms are in simulations."""
+BETWEEN_LOOKS_FS = 20.0
+"""Between two looks at how close atoms are in simulations."""
+BETWEEN_FRAMES_FS = 10.0
+"""Between two structures that g(r) is taken from."""
 
 
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
@@ -56,13 +57,12 @@ def choose_rung(
         rung = find_rung(
             potentials,
             starts,
-            length_fs=settings.rung_fs or settings.length_fs,
+            settings.md(min(settings.temperatures), settings.rung_fs or settings.length_fs),
             ladder=settings.temperatures,
             n_runs=runs,
-            **md_arguments(settings),
             callback=lambda done, total: advance(done, total, "lowest temperature at which half the runs fail"),
         )
-    wanted = max(settings.length_fs, rung.length() or 0.0)
+    wanted = max(settings.length_fs, rung.length_fs() or 0.0)
     RungChoice(
         temperature_k=rung.temperature or max(settings.temperatures),
         length_fs=min(wanted, settings.longest_fs),
@@ -83,16 +83,13 @@ def measure_stability(
 ) -> None:
     """Simulate from test structures until each run fails or ends; keep the frame before each failure."""
     starts = evenly(starts, settings.runs)
-    timestep = settings.timestep_fs or default_timestep(starts)
+    every = max(1, round(BETWEEN_LOOKS_FS / settings.timestep_of(starts)))
     with bar(f"stability  {title}", 0) as advance:
         result = stability(
             potential,
             starts,
-            temperature=rung.temperature_k,
-            length_fs=rung.length_fs,
+            settings.md(rung.temperature_k, rung.length_fs).replace(record_every=every),
             n_runs=settings.runs,
-            record_every=max(1, round(BETWEEN_LOOKS / timestep)),
-            **md_arguments(settings),
             callback=lambda done, total: advance(done, total, f"at {rung.temperature_k:g} K"),
         )
     contacts = close_contacts(state.frame for run in result.trajectories for state in run.snapshots)
@@ -122,15 +119,12 @@ def measure_rdf(
     starts = evenly(frames, evaluation.rdf_runs)
     temperature = evaluation.rdf_temperature
     assert temperature is not None
-    timestep = settings.timestep_fs or default_timestep(starts)
+    every = max(1, round(BETWEEN_FRAMES_FS / settings.timestep_of(starts)))
     with bar(f"      rdf  {title}", 0) as advance:
         runs = simulate(
             potential,
             starts,
-            temperature=temperature,
-            steps=round(evaluation.rdf_length_fs / timestep),
-            record_every=max(1, round(10.0 / timestep)),
-            **md_arguments(settings),
+            settings.md(temperature, evaluation.rdf_length_fs).replace(record_every=every),
             callback=lambda done, total: advance(done, total, f"at {temperature:g} K"),
         )
     recorded = [s.frame for run in runs for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3]
@@ -185,16 +179,6 @@ def evenly(items: Sequence[Item], n: int) -> list[Item]:
     """Return at most n items, evenly spread over the sequence."""
     n = min(n, len(items))
     return [items[(2 * k + 1) * len(items) // (2 * n)] for k in range(n)]
-
-
-def md_arguments(settings: StabilitySettings) -> dict[str, Any]:
-    """Return the settings that every run shares."""
-    return {
-        "timestep": settings.timestep_fs,
-        "friction": settings.friction_per_fs,
-        "seed": settings.seed,
-        "max_atoms": settings.max_atoms,
-    }
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:

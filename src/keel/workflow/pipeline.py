@@ -13,6 +13,7 @@ from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.identity import of_file, of_settings, of_split
 from keel.potentials import Potential, load
+from keel.potentials.external.opening import contents
 from keel.results.made import POTENTIAL, DataDescription, RungChoice, TrainingCost
 from keel.results.measured import Errors, StabilityRuns
 from keel.results.run import TASKS, Record, RunIndex, TrialFolders, write_records
@@ -110,7 +111,7 @@ class Pipeline:
         inputs: dict[str, Any] = {"data": self.data.name, "teacher": of_settings(settings), "pairs": self.pairs}
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
-            inputs["content"] = of_file(Path(str(settings.file)))
+            inputs["content"] = content_of(Path(str(settings.file)))
         return self.cache.task(
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
@@ -135,7 +136,7 @@ class Pipeline:
         if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
-            inputs["start"] = of_file(Path(network.start))
+            inputs["start"] = content_of(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
             inputs["teacher"] = teacher.name
@@ -274,6 +275,11 @@ class Pipeline:
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
+
+
+def content_of(path: Path) -> str | list[str]:
+    """Return the hash of a file, or of each file in the folder of another package's network."""
+    return contents(path) if path.is_dir() else of_file(path)
 
 
 def potential_of(folder: Path) -> Potential:

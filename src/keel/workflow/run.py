@@ -12,6 +12,7 @@ from keel.files import replace_file
 from keel.progress import console
 from keel.records import read_object, write_json
 from keel.results.made import REMEDY
+from keel.results.run import refuse_newer
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.versions import versions
 from keel.workflow.workers import for_each
@@ -51,11 +52,12 @@ def run(
     Raises
     ------
     ConfigError, DataError
-        If a setting is impossible or the data cannot be used.
+        If a setting is impossible, the data cannot be used, or a newer keel has worked in this folder.
     """
     from keel.reporting import write_report
 
     root = Path(folder)
+    refuse_newer(root)
     if (root / "stages").is_dir():
         console.print(f"going on in {root}; finished tasks are kept")
     for unfinished in root.rglob(".writing-*"):

@@ -48,7 +48,7 @@ def bond_scans(
     clusters: Sequence[Frame],
     bonds: Sequence[tuple[int, int]] | None = None,
     *,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
     """Press and stretch bonds of clusters.
@@ -56,7 +56,7 @@ def bond_scans(
     It passes if every scan is finite; repels where the two atoms overlap (closer than half the sum of their covalent
     radii) and within its wall; and has energies and forces without jumps, the force along the path being the slope of
     the energy. How often the force changes its sign is noted (once for a single well; a bond of a cluster may do so
-    more often), and the Force Smoothness Deviation if there is a reference.
+    more often), and the Force Smoothness Deviation if there is a potential ``beside``.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def bond_scans(
         Two atoms of each cluster, counted from 0; None: one bond for each pair of elements that is bonded (within 1.25
         sums of covalent radii), the shortest of those that split the cluster, else the shortest of all. If a bond does
         not split the cluster, only its two atoms move.
-    reference
-        A potential to compare with, such as a teacher or DFT.
+    beside
+        A potential to compare with, such as the teacher; the reference of the Force Smoothness Deviation.
     dtype
         Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
 
@@ -85,14 +85,14 @@ def bond_scans(
         return CheckResult("bond scans", (), (), "skipped", why)
     scans = [bond_scan(model, stretch, name) for name, stretch in chosen.items()]
     flips = [Metric(f"sign changes of the force, {s.name}", force_flips(s.values[1])) for s in scans]
-    compared, beside = _compared(model, reference, chosen, dtype)
+    compared, curves = _compared(model, beside, chosen, dtype)
     return judged_scans(
         "bond scans",
         scans,
         dtype,
         wall=False,
         noted=(*compared, *flips),
-        curves=[*(c for scan in scans for c in scan.curves("bond length (angstrom)")), *beside],
+        curves=[*(c for scan in scans for c in scan.curves("bond length (angstrom)")), *curves],
         good=f"{len(scans)} bonds are smooth from half to twice the sum of their covalent radii",
     )
 
@@ -236,15 +236,15 @@ def _named(frame: Frame, bond: tuple[int, int]) -> Stretch:
 
 
 def _compared(
-    model: Potential, reference: Potential | None, chosen: dict[str, Stretch], dtype: torch.dtype
+    model: Potential, beside: Potential | None, chosen: dict[str, Stretch], dtype: torch.dtype
 ) -> tuple[list[Metric], list[Curve]]:
-    """Return the means of the FSD over the bonds, as BSCT reports them, and the reference's energies."""
-    if reference is None:
+    """Return the means of the FSD over the bonds, as BSCT reports them, and the energies of the other potential."""
+    if beside is None:
         return [], []
-    teacher, curves, deviations = in_precision(reference, dtype), [], []
+    other, curves, deviations = in_precision(beside, dtype), [], []
     for name, stretch in chosen.items():
         lengths = bond_lengths(*stretch.numbers)
-        energies, expected = energies_and_forces(teacher, stretch.at(lengths))
+        energies, expected = energies_and_forces(other, stretch.at(lengths))
         forces = energies_and_forces(model, stretch.at(lengths))[1]
         deviations.append(force_smoothness_deviation(lengths, forces, expected, int(energies.argmin())))
         curves.append(Curve(f"reference {name}", lengths, energies, "bond length (angstrom)", "energy (eV)"))

@@ -38,7 +38,7 @@ def diatomics(
     elements: Iterable[int | str] | None = None,
     *,
     leaderboards: Sequence[Leaderboard] = LEADERBOARDS,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     dft: Mapping[str, DimerCurve] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
@@ -56,10 +56,10 @@ def diatomics(
         None: all that the potential knows.
     leaderboards
         Whose metrics to note.
-    reference
-        A potential whose curves are drawn beside and compared with.
+    beside
+        A potential whose curves are drawn too, and compared with.
     dft
-        Curves of DFT to draw beside and to compare with, by name of the pair (``"O-Si"``), see
+        Curves of DFT to draw too, and to compare with, by name of the pair (``"O-Si"``), see
         :func:`keel.evaluation.dimer_curves_of`. Their energies are zero at their last distance, and so are those that
         they are compared with.
     dtype
@@ -78,10 +78,10 @@ def diatomics(
     scans = [dimer_scan(model, *pair) for pair in pairs]
     expected = _among(pairs, dft or {})
     noted = _on_leaderboards(model, pairs, leaderboards, expected)
-    taught = [] if reference is None else [dimer_curve(in_precision(reference, dtype), *pair) for pair in pairs]
+    other = [] if beside is None else [dimer_curve(in_precision(beside, dtype), *pair) for pair in pairs]
     curves = [curve for scan in scans for curve in scan.curves("r (angstrom)")]
-    curves += _drawn(taught, "reference") + _drawn(expected, "DFT")
-    differences = _differences(model, taught, "the reference") + _differences(model, expected, "DFT")
+    curves += _drawn(other, "reference") + _drawn(expected, "DFT")
+    differences = _differences(model, other, "the reference") + _differences(model, expected, "DFT")
     return judged_scans(
         "diatomics",
         scans,

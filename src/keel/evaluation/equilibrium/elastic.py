@@ -17,7 +17,7 @@ NAME = "elastic constants"
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """xx yy zz yz xz xy."""
 MODULUS_LIMIT = 20.0
-"""% by which bulk and shear modulus may differ from the reference's."""
+"""% by which bulk and shear modulus may differ from those of the potential beside."""
 ASYMMETRY_LIMIT = 2.0
 """% of the largest constant by which C_ij and C_ji may differ: they do not where stress is not a derivative."""
 
@@ -75,7 +75,7 @@ def elastic(
     potential: Potential,
     frame: Frame,
     *,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     strain: float = 0.005,
     relax_ions: bool = True,
     relax: Relax = relaxed,
@@ -83,13 +83,13 @@ def elastic(
     """Measure the elastic tensor of the relaxed crystal from the stresses of small strains.
 
     It passes if the crystal is mechanically stable, the tensor is symmetric, and the moduli are near those of the
-    reference.
+    potential beside.
 
     Parameters
     ----------
     frame
         A crystal near its equilibrium, in any orientation.
-    reference
+    beside
         A potential to compare with, relaxed by itself.
     strain
         Largest component of the strains; the error is of order strain^2.
@@ -109,7 +109,7 @@ def elastic(
     def measure(model: Potential, crystal: Frame) -> Elasticity:
         return elastic_tensor(model, crystal, strain=strain, relax_ions=relax_ions)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, beside, relax)
 
 
 def elastic_tensor(

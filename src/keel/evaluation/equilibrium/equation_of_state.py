@@ -23,7 +23,7 @@ FIT_RANGE = 0.05
 WORK_LIMIT = 1.0
 """% of the height of the curve by which energies may differ from the work of the pressure."""
 VOLUME_LIMIT, MODULUS_LIMIT = 2.0, 20.0
-"""% by which volume and bulk modulus may differ from the reference's; two density functionals differ by as much."""
+"""% by which volume and bulk modulus may differ from those of the potential beside, as two density functionals do."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def equation_of_state(
     potential: Potential,
     frame: Frame,
     *,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     volumes: tuple[float, float] = VOLUMES,
     n_points: int = 41,
     relax: Relax = relaxed,
@@ -108,14 +108,14 @@ def equation_of_state(
 
     It passes if E(V) has one minimum, which is where the stress vanishes, and equals the work of the pressure (it does
     not where energies jump, or where stress or forces are not their derivative), and if volume and bulk modulus are
-    near those of the reference. In crystals with free coordinates B is that of clamped ions; see
+    near those of the potential beside. In crystals with free coordinates B is that of clamped ions; see
     :func:`keel.evaluation.equilibrium.elastic.elastic` for relaxed ions.
 
     Parameters
     ----------
     frame
         A crystal near its equilibrium.
-    reference
+    beside
         A potential to compare with, relaxed by itself.
     volumes
         The range in units of the relaxed volume.
@@ -135,7 +135,7 @@ def equation_of_state(
     def measure(model: Potential, crystal: Frame) -> EnergyVolume:
         return energy_volume(model, crystal, np.linspace(*volumes, n_points))
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, beside, relax)
 
 
 def energy_volume(potential: Potential, crystal: Frame, scales: Array) -> EnergyVolume:

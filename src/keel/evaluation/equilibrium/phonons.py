@@ -20,7 +20,7 @@ IMAGINARY = 0.05
 DRIFT_LIMIT = 0.05
 """THz by which the three translations of the crystal may differ from zero: a force that depends on the origin."""
 FREQUENCY_LIMIT = 10.0
-"""% of the reference's mean frequency by which frequencies may differ on average."""
+"""% of the mean frequency of the potential beside by which frequencies may differ on average."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def phonons(
     potential: Potential,
     frame: Frame,
     *,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     min_length: float = 12.0,
     mesh_length: float = 30.0,
     displacement: float = 0.01,
@@ -75,7 +75,7 @@ def phonons(
 ) -> CheckResult:
     """Measure the harmonic frequencies of the relaxed crystal by finite displacements in a supercell.
 
-    It passes if no mode is imaginary, translations cost nothing, and frequencies are near the reference's. Force
+    It passes if no mode is imaginary, translations cost nothing, and frequencies are near those of the other. Force
     constants end at half the supercell: for frequencies to be exact it must be twice the reach of the forces. Charges
     (the splitting of longitudinal and transverse modes) are left out.
 
@@ -85,7 +85,7 @@ def phonons(
     ----------
     frame
         A crystal near its equilibrium; its cell is the one whose modes are counted.
-    reference
+    beside
         A potential to compare with, relaxed by itself.
     min_length
         Distance in angstrom between opposite faces of the supercell.
@@ -108,7 +108,7 @@ def phonons(
         supercell, mesh = repetitions(frame, min_length), repetitions(frame, mesh_length)
         return harmonic_phonons(model, crystal, supercell=supercell, mesh=mesh, displacement=displacement)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, beside, relax)
 
 
 def harmonic_phonons(

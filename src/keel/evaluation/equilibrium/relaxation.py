@@ -163,10 +163,10 @@ def at_equilibrium(
     judge: Callable[[Found, Found | None], CheckResult],
     potential: Potential,
     frame: Frame,
-    reference: Potential | None,
+    beside: Potential | None,
     relax: Relax = relaxed,
 ) -> CheckResult:
-    """Relax a structure with a potential and with a reference, measure both, and judge the first against the second.
+    """Relax a structure with a potential and with another, measure both, and judge the first against the second.
 
     Parameters
     ----------
@@ -175,7 +175,9 @@ def at_equilibrium(
     measure
         What the probe finds, from a potential in float64 and its relaxed structure.
     judge
-        The result from what was found and what the reference says, None without one.
+        The result from what was found and what the other says, None without one.
+    beside
+        The other potential, or None.
     relax
         Finds the equilibrium of either.
     """
@@ -187,19 +189,19 @@ def at_equilibrium(
         found = measure(converted(potential, torch.float64), relax(potential, frame))
     except NotRelaxedError as error:
         return CheckResult(name, (), (), "failed", f"{frame.formula} has no equilibrium: {error}")
-    if reference is None:
+    if beside is None:
         return judge(found, None)
     try:
-        return judge(found, measure(converted(reference, torch.float64), relax(reference, frame)))
+        return judge(found, measure(converted(beside, torch.float64), relax(beside, frame)))
     except NotRelaxedError as error:
         alone = judge(found, None)
         return replace(alone, verdict=f"{alone.verdict}; nothing to compare with: in the reference {error}")
 
 
-def shift(name: str, value: float, reference: float, limit: float | None = None) -> Metric:
-    """Return how much larger a value is than the reference's, in %; no limit holds where the reference has none."""
-    percent = 100.0 * (value / reference - 1.0)
-    return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(reference) else None)
+def shift(name: str, value: float, expected: float, limit: float | None = None) -> Metric:
+    """Return how much larger a value is than expected, in %; no limit holds where nothing finite is."""
+    percent = 100.0 * (value / expected - 1.0)
+    return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(expected) else None)
 
 
 def _without_stress(frame: Frame) -> bool:

@@ -26,7 +26,7 @@ NAME = "vacancy"
 FMAX = 1e-3
 """Largest force in eV/angstrom on an atom around a vacancy: an energy of 1e-6 eV is left."""
 FORMATION_LIMIT = 20.0
-"""% by which the relaxed formation energy may differ from the reference's."""
+"""% by which the relaxed formation energy may differ from that of the potential beside."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def vacancy(
     potential: Potential,
     frame: Frame,
     *,
-    reference: Potential | None = None,
+    beside: Potential | None = None,
     min_length: float = 10.0,
     relax: Relax = relaxed,
 ) -> CheckResult:
@@ -64,13 +64,13 @@ def vacancy(
     for a formula unit of n atoms, n_a of element a: the vacancy formation energy of an element, and the energy of a
     Schottky defect of a compound with its vacancies far apart. No chemical potential enters. The site of each element
     is the one that costs least before the others move; the volume stays. It passes if E_f is positive after they have
-    moved, and near the reference's.
+    moved, and near that of the potential beside.
 
     Parameters
     ----------
     frame
         A crystal near its equilibrium.
-    reference
+    beside
         A potential to compare with, relaxed by itself.
     min_length
         Distance in angstrom between opposite faces of the supercell; beyond the cutoff vacancies do not see their
@@ -82,7 +82,7 @@ def vacancy(
     def measure(model: Potential, crystal: Frame) -> Vacancy:
         return formation_energy(model, crystal, min_length=min_length)
 
-    return at_equilibrium(NAME, measure, _judge, potential, frame, reference, relax)
+    return at_equilibrium(NAME, measure, _judge, potential, frame, beside, relax)
 
 
 def formation_energy(potential: Potential, crystal: Frame, *, min_length: float = 10.0) -> Vacancy:

@@ -10,7 +10,8 @@ import torch
 from keel.atoms.frame import Array, Frame
 from keel.dynamics.criteria import NonFinite
 from keel.dynamics.results import Trajectory
-from keel.dynamics.simulate import default_timestep, simulate
+from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
+from keel.dynamics.simulate import simulate
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.probing import STEPS, all_rattled, energies_and_forces, prepared, size_of
 from keel.potentials.accuracy import MILLI
@@ -23,6 +24,13 @@ rounding alone (see :data:`~keel.evaluation.probing.STEPS`) leaves less than a t
 
 DRIFT = 1.0
 """meV/atom/ps; it heats a crystal (E = 3 k T) by 4 K in a picosecond."""
+
+
+RECORDS = 100
+"""Energies recorded in each run."""
+
+NVE = MDSettings(temperature=300.0, length_fs=1000.0, ensemble="nve")
+"""Simulations in which energy must be conserved."""
 
 
 def force_consistency(
@@ -81,12 +89,9 @@ def force_consistency(
 def nve_drift(
     potential: Potential,
     frames: Sequence[Frame],
+    settings: MDSettings = NVE,
     *,
-    temperature: float = 300.0,
-    length_fs: float = 1000.0,
-    timestep: float | None = None,
-    seed: int = 0,
-    dtype: torch.dtype = torch.float32,
+    compute: ComputeSettings = HERE,
 ) -> CheckResult:
     """Measure the drift of the total energy in NVE runs at a time step and at half of it.
 
@@ -98,36 +103,23 @@ def nve_drift(
     ----------
     frames
         Starts; the worst is reported.
-    temperature
-        Of the first velocities, in K.
-    length_fs
-        Length of each run.
-    timestep
-        In fs; None: 1, or 0.5 with hydrogen.
-    dtype
-        Precision of the potential, that of molecular dynamics.
+    settings
+        Of the simulations; the temperature is that of the first velocities, the ensemble NVE.
+    compute
+        Precision and device.
 
     Raises
     ------
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared` and :func:`keel.dynamics.simulate`.
     """
-    model, timestep = prepared(potential, frames, dtype), timestep or default_timestep(frames)
+    model, timestep_fs = prepared(potential, frames, compute.dtype), settings.timestep_of(frames)
     metrics, curves = [], []
-    for dt, limit in ((0.5 * timestep, DRIFT), (timestep, None)):
-        steps = max(2, round(length_fs / dt))
-        runs = simulate(
-            model,
-            frames,
-            temperature=temperature,
-            steps=steps,
-            timestep=dt,
-            seed=seed,
-            ensemble="nve",
-            criteria=(NonFinite(),),
-            record_every=max(1, steps // 100),
-            dtype=dtype,
-        )
+    for dt, limit in ((0.5 * timestep_fs, DRIFT), (timestep_fs, None)):
+        # A slope needs three energies.
+        course = settings.replace(ensemble="nve", timestep_fs=dt, length_fs=max(2 * dt, settings.length_fs))
+        every = max(1, Schedule.of(course, frames).steps // RECORDS)
+        runs = simulate(model, frames, course.replace(record_every=every), criteria=(NonFinite(),), compute=compute)
         drifts = np.array([_drift(run) for run in runs])
         worst = int(np.argmax(np.where(np.isnan(drifts), np.inf, np.abs(drifts))))
         metrics.append(Metric(f"drift at {dt:g} fs", float(drifts[worst]), "meV/atom/ps", limit))
@@ -137,7 +129,7 @@ def nve_drift(
         "NVE drift",
         metrics,
         curves,
-        f"energy is conserved: it drifts by {metrics[0].value:.2g} meV/atom/ps at {0.5 * timestep:g} fs",
+        f"energy is conserved: it drifts by {metrics[0].value:.2g} meV/atom/ps at {0.5 * timestep_fs:g} fs",
         "energy is not conserved in NVE",
     )
 

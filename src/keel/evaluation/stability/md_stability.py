@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import torch
 
 from keel.atoms.frame import Frame
 from keel.comparison.samples import Sample
+from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.settings import HERE, ComputeSettings
 from keel.dynamics.stability import StabilityResult, stability
 from keel.dynamics.survival import Survival
-from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome
 from keel.evaluation.probing import prepared
+from keel.evaluation.stability.conditions import STANDARD, Condition, LadderSettings
 from keel.identity import of_geometry
 from keel.potentials.base import Potential
 
@@ -27,131 +27,83 @@ FILM = 30
 """States before a failure that a film shows, one of each time step."""
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What a simulation has to stand.
-
-    Parameters
-    ----------
-    temperature
-        In K.
-    pressure
-        In GPa, with NPT; two numbers: rising from the first to the second; None: NVT.
-    volume
-        Of the start, as a share of the given structure's.
-    """
-
-    temperature: float
-    pressure: float | tuple[float, float] | None = None
-    volume: float = 1.0
-
-    def __str__(self) -> str:
-        """Return e.g. ``1000 K and 0 to 20 GPa``."""
-        text = f"{self.temperature:g} K"
-        if self.pressure is not None:
-            ends = self.pressure if isinstance(self.pressure, tuple) else (self.pressure,)
-            text += f" and {' to '.join(f'{p:g}' for p in ends)} GPa"
-        return text if self.volume == 1.0 else f"{text} in {100 * self.volume:g} % of the volume"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments of :func:`keel.dynamics.simulate` that it stands for."""
-        ensemble = {} if self.pressure is None else {"ensemble": "npt", "pressure": self.pressure}
-        return {"temperature": self.temperature, **ensemble}
-
-    def start(self, frame: Frame) -> Frame:
-        """Return the structure scaled to the volume: all its distances by the same factor."""
-        if self.volume == 1.0:
-            return frame
-        if not frame.pbc.all():
-            raise DataError(f"{frame.source}: compression needs a structure that is periodic in three directions")
-        scale = self.volume ** (1 / 3)
-        return frame.unlabelled().replace(positions=scale * frame.positions, cell=scale * frame.cell)
-
-
 def md_stability(
-    potential: Potential, starts: Sequence[Frame], *, must_hold: float = 1000.0, **settings: Any
+    potential: Potential,
+    starts: Sequence[Frame],
+    settings: LadderSettings = STANDARD,
+    *,
+    criteria: Sequence[Criterion] | None = None,
+    compute: ComputeSettings = HERE,
+    callback: Callable[[int, int], None] | None = None,
 ) -> CheckResult:
     """Simulate up a ladder of temperatures, and under pressure, until each run fails or ends.
 
-    A run fails at the first step that meets one of the criteria of :func:`keel.dynamics.default_criteria`. Judged is
-    the share of failed runs; beside it stand the median time to failure (if half of the runs failed) and the mean time
-    survived, the area under the Kaplan-Meier curve. Curves are survival with its 95 % band, films the last moments of
-    the first run that failed under each condition, samples the times of all runs.
+    A run fails at the first step that meets one of the criteria. Judged is the share of failed runs; beside it stand
+    the median time to failure (if half of the runs failed) and the mean time survived, the area under the Kaplan-Meier
+    curve. Curves are survival with its 95 % band, films the last moments of the first run that failed under each
+    condition, samples the times of all runs.
 
     Parameters
     ----------
     potential, starts
         What to simulate, from where.
-    must_hold
-        Up to this temperature in K no run may fail; what happens above is noted.
     settings
-        See :func:`ladder`.
+        Temperatures, pressures, compression, length; up to ``must_hold`` no run may fail, what happens above is noted.
+    criteria, compute
+        See :func:`keel.dynamics.simulate`.
+    callback
+        Called with (structure-steps done, in all) after every step.
 
     Raises
     ------
     ConfigError, DataError
         See :func:`ladder`.
     """
-    rungs = ladder(potential, starts, **settings)
+    rungs = ladder(potential, starts, settings, criteria=criteria, compute=compute, callback=callback)
     samples = tuple(lifetimes_of(condition, result, starts) for condition, result in rungs.items())
-    return replace(judge_ladder(rungs, must_hold=must_hold), samples=samples)
+    return replace(judge_ladder(rungs, must_hold=settings.must_hold), samples=samples)
 
 
 def ladder(
     potential: Potential,
     starts: Sequence[Frame],
+    settings: LadderSettings = STANDARD,
     *,
-    temperatures: Sequence[float] = (1000.0, 2000.0, 3000.0),
-    pressures: Sequence[float | Sequence[float]] = (),
-    compression: Sequence[float] = (),
-    length_fs: float = 5000.0,
-    n_runs: int | None = None,
-    seed: int = 0,
-    dtype: torch.dtype = torch.float32,
+    criteria: Sequence[Criterion] | None = None,
+    compute: ComputeSettings = HERE,
     callback: Callable[[int, int], None] | None = None,
-    **options: Any,
 ) -> dict[Condition, StabilityResult]:
     """Simulate under each condition: the same starts with the same random numbers.
 
     Parameters
     ----------
-    temperatures
-        Of NVT runs in K, taken in ascending order.
-    pressures
-        Of NPT runs at the lowest temperature, in GPa; a pair (first, last) is a ramp along the run.
-    compression
-        Of starts of NVT runs at the lowest temperature: shares of their volume, e.g. 0.9 and 0.8.
-    length_fs, n_runs, seed
-        See :func:`keel.dynamics.stability`.
-    dtype
-        Precision of the potential, that of molecular dynamics.
-    callback
-        Called with (structure-steps done, in all) after every step.
-    options
-        Further arguments of :func:`keel.dynamics.simulate`: timestep, criteria, record_every, max_atoms, ...
+    potential, starts, settings, criteria, compute, callback
+        See :func:`md_stability`.
 
     Raises
     ------
-    ConfigError
-        If there is no temperature, a volume is not positive, or a setting of the runs is impossible.
     DataError
         If there is no structure, or one that is not periodic shall be compressed or stand a pressure.
     """
-    conditions = _conditions(temperatures, pressures, compression)
-    model = prepared(potential, starts, dtype)
+    conditions = settings.conditions
+    model = prepared(potential, starts, compute.dtype)
     moved = {condition: [condition.start(frame) for frame in starts] for condition in conditions}
-    options = {"recent": FILM, "dtype": dtype, "length_fs": length_fs, "n_runs": n_runs, "seed": seed, **options}
     return {
         condition: stability(
-            model, moved[condition], **condition.settings, callback=_part(callback, k, len(conditions)), **options
+            model,
+            moved[condition],
+            settings.at(condition).replace(recent=FILM),
+            n_runs=settings.n_runs,
+            criteria=criteria,
+            compute=compute,
+            callback=_part(callback, k, len(conditions)),
         )
         for k, condition in enumerate(conditions)
     }
 
 
-def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float = 1000.0) -> CheckResult:
-    """Return what the runs of a :func:`ladder` say of the potential; see :func:`md_stability`."""
+def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float) -> CheckResult:
+    """Return what the runs of a :func:`ladder` say of the potential, which must hold up to a temperature in K."""
     share = 100 * float(np.mean([result.failed_share for result in rungs.values()]))
     overall = Metric("failed runs under all conditions", share, "%")
     metrics = (overall, *(m for c, result in rungs.items() for m in _metrics(c, result, must_hold)))
@@ -176,7 +128,10 @@ def lifetimes_of(condition: Condition, result: StabilityResult, starts: Sequence
         {
             **vars(condition),
             "pressure": pressure,
-            **{key: getattr(result, key) for key in ("length", "timestep", "friction", "seed")},
+            "length": result.length_fs,
+            "timestep": result.timestep_fs,
+            "friction": result.friction_per_fs,
+            "seed": result.seed,
         },
         tuple(result.causes),
     )
@@ -202,30 +157,6 @@ def _drawable(state: Snapshot) -> Frame:
     return state.frame if finite else state.frame.unlabelled()
 
 
-def _conditions(
-    temperatures: Sequence[float], pressures: Sequence[float | Sequence[float]], compression: Sequence[float]
-) -> list[Condition]:
-    if not temperatures:
-        raise ConfigError("a ladder needs at least one temperature")
-    if not all(volume > 0 for volume in compression):
-        raise ConfigError(f"compression is to positive shares of the volume, such as 0.9, not {list(compression)}")
-    lowest = min(temperatures)
-    conditions = [
-        *(Condition(t) for t in sorted(temperatures)),
-        *(Condition(lowest, pressure=_pressure(p)) for p in pressures),
-        *(Condition(lowest, volume=v) for v in compression),
-    ]
-    return list(dict.fromkeys(conditions))
-
-
-def _pressure(given: float | Sequence[float]) -> float | tuple[float, float]:
-    if not isinstance(given, Sequence):
-        return given
-    if len(given) != 2:
-        raise ConfigError(f"a pressure is one number in GPa, or the first and the last of a ramp, not {list(given)}")
-    return given[0], given[1]
-
-
 def _part(callback: Callable[[int, int], None] | None, k: int, n: int) -> Callable[[int, int], None] | None:
     """Return the callback for part k of n equal parts."""
     return None if callback is None else lambda done, total: callback(k * total + done, n * total)
@@ -237,7 +168,7 @@ def _metrics(condition: Condition, result: StabilityResult, must_hold: float) ->
     metrics = [Metric(f"failed runs at {condition}", 100 * result.failed_share, "%", limit)]
     if result.survival.median is not None:
         metrics.append(Metric(f"median time to failure at {condition}", result.survival.median, "fs"))
-    mean = result.survival.restricted_mean(result.length)
+    mean = result.survival.restricted_mean(result.length_fs)
     return [*metrics, Metric(f"mean time survived at {condition}", mean, "fs")]
 
 
@@ -254,7 +185,7 @@ def _held(conditions: Sequence[Condition], result: StabilityResult) -> str:
     names, n = _listed([str(c) for c in conditions]), len(result.times)
     share = 100 * (1 - result.survival.lower[-1])
     chance = f"at most {share:.0f} % of such runs fail, with 95 % confidence"
-    return f"none of {n} runs failed within {result.length:g} fs at {names} ({chance})"
+    return f"none of {n} runs failed within {result.length_fs:g} fs at {names} ({chance})"
 
 
 def _fallen(condition: Condition, result: StabilityResult) -> str:

@@ -53,7 +53,7 @@ class RDFWindow:
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`keel.dynamics.Criterion`."""
         failed = torch.zeros(len(moment.runs), dtype=torch.bool, device=moment.positions.device)
-        steps_per_window = max(self.every, round(self.window / moment.timestep / self.every) * self.every)
+        steps_per_window = max(self.every, round(self.window / moment.timestep_fs / self.every) * self.every)
         if moment.step % self.every or moment.step == 0:
             return failed
         if moment.step % steps_per_window == self.every % steps_per_window:

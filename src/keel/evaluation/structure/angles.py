@@ -17,6 +17,7 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Metric
 from keel.evaluation.structure.rdf import rdf
 from keel.evaluation.structure.recorded import (
+    DISCARD,
     Distributions,
     check_reference,
     compared,
@@ -45,7 +46,7 @@ def bond_angles(
     *,
     bonds: Mapping[str, float] | None = None,
     n_bins: int = 90,
-    discard: float = 0.2,
+    discard: float = DISCARD,
     by: str | None = None,
 ) -> CheckResult:
     """Compare the distributions p of the angle j-i-k between two bonds of atom i with those of the reference.

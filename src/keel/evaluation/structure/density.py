@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
+from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
-from keel.dynamics.simulate import default_timestep, simulate
+from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
+from keel.dynamics.simulate import simulate
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.structure.recorded import grouped
+from keel.evaluation.structure.recorded import DISCARD, grouped
 from keel.potentials.base import Potential
 
 NAME = "density"
@@ -35,16 +36,14 @@ RECORDS = 400
 def density(
     potential: Potential,
     frames: Sequence[Frame],
+    settings: MDSettings,
     *,
-    temperature: float,
-    pressure: float = 0.0,
-    length_fs: float,
-    reference_frames: Sequence[Frame] | None = None,
+    reference: Sequence[Frame] | None = None,
     by: str | None = None,
-    discard: float = 0.2,
-    timestep: float | None = None,
-    seed: int = 0,
-    **options: Any,
+    discard: float = DISCARD,
+    criteria: Sequence[Criterion] | None = None,
+    compute: ComputeSettings = HERE,
+    callback: Callable[[int, int], None] | None = None,
 ) -> CheckResult:
     """Simulate each structure at constant pressure, and compare its mean volume with that of the reference.
 
@@ -55,11 +54,9 @@ def density(
     ----------
     frames
         Structures to start from, periodic in three directions.
-    temperature, pressure
-        In K and GPa.
-    length_fs
-        Length of each run.
-    reference_frames
+    settings
+        Of the simulations, among them temperature, pressure and length; the ensemble is NPT.
+    reference
         At this temperature and pressure, in order of time: their mean volume per atom is the reference. Where the
         volume of a structure does not change from frame to frame it was not measured, and is not compared with.
         None: the volume that each run starts with, that of the DFT cell.
@@ -67,8 +64,8 @@ def density(
         Key in ``Frame.info`` that names the structure, if there are several; None: all are of one.
     discard
         Share of each run that is left out at its beginning.
-    options
-        Further arguments of :func:`keel.dynamics.simulate`: pressure_time, compressibility, dtype, criteria, ...
+    criteria, compute, callback
+        See :func:`keel.dynamics.simulate`.
 
     Raises
     ------
@@ -78,29 +75,24 @@ def density(
         If there is no reference frame of a structure, or one is not periodic in three directions. See also
         :func:`keel.dynamics.simulate`.
     """
-    if not length_fs > 0:
-        raise ConfigError(f"the length of a run must be positive, not {length_fs:g} fs")
+    if not settings.length_fs > 0:
+        raise ConfigError(f"the length of a run must be positive, not {settings.length_fs:g} fs")
     if not 0 <= discard < 1:
         raise ConfigError(f"discard must be a share of the run in [0, 1), not {discard:g}")
-    expected = None if reference_frames is None else reference_volumes(frames, reference_frames, by)
-    timestep = timestep or default_timestep(frames)
-    steps = max(1, round(length_fs / timestep))
+    expected = None if reference is None else reference_volumes(frames, reference, by)
+    steps = Schedule.of(settings, frames).steps
     runs = simulate(
         potential,
         frames,
-        temperature=temperature,
-        pressure=pressure,
-        steps=steps,
-        timestep=timestep,
-        seed=seed,
-        ensemble="npt",
-        record_every=max(1, steps // RECORDS),
-        **options,
+        settings.replace(ensemble="npt", record_every=max(1, steps // RECORDS)),
+        criteria=criteria,
+        compute=compute,
+        callback=callback,
     )
     if expected is not None:
         return _judge(runs, expected, discard, "reference")
     found = _judge(runs, np.array([_volume(frame) for frame in frames]), discard, "start")
-    if reference_frames is None:
+    if reference is None:
         return found
     return replace(found, verdict=f"{found.verdict}; the reference has a constant volume, which tells nothing")
 

@@ -12,7 +12,7 @@ from keel.atoms.frame import Array, Frame
 from keel.dynamics.results import Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.structure.recorded import failed_runs, settled
+from keel.evaluation.structure.recorded import DISCARD, failed_runs, settled
 
 NAME = "diffusion"
 UNIT = "angstrom^2/fs"
@@ -54,8 +54,8 @@ def diffusion(
     trajectories: Sequence[Trajectory],
     *,
     reference: Sequence[Frame] | None = None,
-    reference_interval: float | None = None,
-    discard: float = 0.2,
+    reference_interval_fs: float | None = None,
+    discard: float = DISCARD,
     window: tuple[float, float] = (0.1, 0.5),
 ) -> CheckResult:
     """Measure the mean-squared displacement <|r(t0 + t) - r(t0)|^2>, and D = MSD / (6 t) (Einstein relation).
@@ -72,8 +72,8 @@ def diffusion(
         Recorded at even intervals, of the same elements; runs of fewer than 20 frames are counted and left out.
     reference
         One trajectory in order of time, in which no atom moves by half a cell from frame to frame.
-    reference_interval
-        Time between its frames in fs.
+    reference_interval_fs
+        Time between its frames.
     discard
         Share of each run (not of the reference) that is left out at its beginning.
     window
@@ -86,8 +86,8 @@ def diffusion(
     """
     if not 0 < window[0] < window[1] <= 1:
         raise ConfigError(f"window must be two rising shares of a run's length in (0, 1], not {window}")
-    if reference is not None and not (reference_interval or 0) > 0:
-        raise ConfigError("give the time between the reference's frames in fs as reference_interval")
+    if reference is not None and not (reference_interval_fs or 0) > 0:
+        raise ConfigError("give the time between the reference's frames in fs as reference_interval_fs")
     if not trajectories:
         raise DataError("there is no trajectory to judge; give at least one")
     runs = [_paths(trajectory, discard) for trajectory in trajectories]
@@ -95,27 +95,27 @@ def diffusion(
     if not usable:
         return CheckResult(NAME, (), (), "skipped", f"no run has {SHORTEST} recorded frames to see diffusion in")
     found, expected = diffusion_by_element(usable, window), None
-    if reference is not None and reference_interval is not None:
-        expected = diffusion_by_element([paths_of(unwrapped(reference), reference_interval)], window)
+    if reference is not None and reference_interval_fs is not None:
+        expected = diffusion_by_element([paths_of(unwrapped(reference), reference_interval_fs)], window)
     counts = (Metric("runs too short", len(runs) - len(usable)), failed_runs(trajectories))
     return _judge(found, expected, counts)
 
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Positions (T, N, 3) in angstrom without drift, each ``interval`` fs, of atoms with numbers (N,)."""
+    """Positions (T, N, 3) in angstrom without drift, each ``interval_fs``, of atoms with numbers (N,)."""
 
     numbers: np.ndarray
     positions: Array
-    interval: float
+    interval_fs: float
 
     def pieces(self, number: int) -> list[Paths]:
         """Return consecutive parts of equal length."""
         size = len(self.positions) // number
-        return [Paths(self.numbers, self.positions[k * size : (k + 1) * size], self.interval) for k in range(number)]
+        return [Paths(self.numbers, self.positions[k * size : (k + 1) * size], self.interval_fs) for k in range(number)]
 
 
-def paths_of(frames: Sequence[Frame], interval: float) -> Paths:
+def paths_of(frames: Sequence[Frame], interval_fs: float) -> Paths:
     """Return where the atoms of a trajectory with unwrapped positions go, without the drift of the centre of mass.
 
     Where a barostat changes the cell, displacements are those in the mean cell: its rescaling is no motion.
@@ -125,7 +125,7 @@ def paths_of(frames: Sequence[Frame], interval: float) -> Paths:
         positions = positions @ np.linalg.inv(cells) @ cells.mean(axis=0)
     masses = MASSES[frames[0].numbers]
     centre = np.einsum("n,tnd->td", masses, positions) / masses.sum()
-    return Paths(frames[0].numbers, positions - centre[:, None], interval)
+    return Paths(frames[0].numbers, positions - centre[:, None], interval_fs)
 
 
 def unwrapped(frames: Sequence[Frame]) -> list[Frame]:
@@ -176,7 +176,7 @@ def diffusion_by_element(runs: Sequence[Paths], window: tuple[float, float]) -> 
 def _diffusion(z: int, runs: Sequence[Paths], window: tuple[float, float]) -> Diffusion:
     def of(run: Paths) -> tuple[Array, Array]:
         msd = mean_squared_displacement(run.positions[:, run.numbers == z]).mean(axis=1)
-        lags: Array = run.interval * np.arange(len(msd), dtype=np.float64)
+        lags: Array = run.interval_fs * np.arange(len(msd), dtype=np.float64)
         return lags, msd
 
     curves = [of(run) for run in runs]

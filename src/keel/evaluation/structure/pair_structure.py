@@ -12,6 +12,7 @@ from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric
 from keel.evaluation.structure.rdf import RDF, TOTAL, rdf, rdf_error, rdf_error_percent
 from keel.evaluation.structure.recorded import (
+    DISCARD,
     Distributions,
     compared,
     failed_runs,
@@ -37,7 +38,7 @@ def pair_structure(
     *,
     r_max: float = FU_RANGE,
     n_bins: int = 120,
-    discard: float = 0.2,
+    discard: float = DISCARD,
     by: str | None = None,
 ) -> CheckResult:
     """Compare g(r) of each pair of elements with that of the reference.

@@ -28,6 +28,9 @@ from keel.evaluation.check import CheckResult, Curve, Metric, judged
 Distributions = Mapping[str, Array]
 """Values on a common grid by name, shape (K,) each."""
 
+DISCARD = 0.2
+"""Share of each run that is left out at its beginning, where it still remembers its start."""
+
 NOISE = 3.0
 """A simulation may differ from the reference by so many times what is expected of noise."""
 

@@ -48,8 +48,9 @@ class MACE(ForeignNetwork):
         By which sums over neighbours are divided; by default the number of atoms within the cutoff at 0.06 atoms
         per cubic angstrom.
     **given
-        Other options, and whatever else mace's constructor takes, in its words: ``pair_repulsion=True``, ``num_bessel=10``,
-        ``interaction_cls="RealAgnosticDensityResidualInteractionBlock"``, ... (see :data:`mace_module.OPTIONS`).
+        These options, and others that mace's constructor takes, in its words: ``pair_repulsion=True``,
+        ``num_bessel=10``, ``interaction_cls="RealAgnosticDensityResidualInteractionBlock"``, ... (those of
+        :data:`mace_module.OPTIONS`, and whatever else it has a default for).
 
     Raises
     ------
@@ -74,14 +75,15 @@ class MACE(ForeignNetwork):
         head: int = 0,
         **given: Any,
     ) -> None:
-        chosen = self.options(preset, cutoff=cutoff, **given)
+        further = mace_module.further(given)
+        chosen = self.options(preset, cutoff=cutoff, **{k: v for k, v in given.items() if k not in further})
         super().__init__(elements, chosen.pop("cutoff"))
         if chosen["average_neighbours"] is None:
             chosen["average_neighbours"] = ATOMS_PER_VOLUME * 4 / 3 * pi * self.cutoff**3
         if not 0 <= head < len(chosen["heads"]):
             raise ConfigError(f"MACE: there is no head {head}; heads count from 0")
-        self.architecture = {**chosen, "head": head}
-        self.model = mace_module.build(self.elements or (), self.cutoff, **chosen)
+        self.architecture = {**chosen, **further, "head": head}
+        self.model = mace_module.build(self.elements or (), self.cutoff, **chosen, **further)
         self.head = head
         self.to(torch.get_default_dtype())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from itertools import permutations
@@ -30,6 +31,13 @@ OPTIONS: Mapping[str, Any] = {
     "use_reduced_cg": False,
 }
 """Arguments of mace's constructor, besides those that ``MACE`` names, and what they are if they are not given."""
+
+
+def further(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given of the arguments of mace's constructor that keel does not name, such as ``use_so3``."""
+    theirs = inspect.signature(_import("mace.modules").MACE).parameters
+    known = {name for name, argument in theirs.items() if argument.default is not argument.empty} - OPTIONS.keys()
+    return {name: value for name, value in given.items() if name in known}
 
 
 def build(

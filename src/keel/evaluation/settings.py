@@ -1,0 +1,28 @@
+"""Settings of an assessment."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from keel.dynamics.settings import DTYPES, Precision
+from keel.evaluation.stability.conditions import LadderSettings
+
+
+class AssessmentSettings(LadderSettings):
+    """What is asked of a potential, and how thoroughly; the seed is that of all random choices."""
+
+    probes: list[str] | None = Field(None, description="groups of probes; null: all")
+    starts: PositiveInt = Field(8, description="structures that simulations start from")
+    temperature: PositiveFloat = Field(300.0, description="K, at which structure, diffusion and density are looked at")
+    pressure: float = Field(0.0, description="GPa, at which the density is looked at")
+    by: str | None = Field(
+        None, description="info key that names the structure of a frame; null: all frames are of one"
+    )
+    precision: Precision = Field("float64", description="in which exact properties are judged")
+    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as PyTorch names it."""
+        return DTYPES[self.precision]

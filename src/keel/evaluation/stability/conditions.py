@@ -1,0 +1,92 @@
+"""What simulations have to stand: heat, pressure, compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from keel.atoms.frame import Frame
+from keel.dynamics.settings import BarostatSettings, MDSettings, Pressure
+from keel.errors import DataError
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a simulation has to stand.
+
+    Parameters
+    ----------
+    temperature
+        In K.
+    pressure
+        In GPa, with NPT; two numbers: rising from the first to the second; None: NVT.
+    volume
+        Of the start, as a share of the given structure's.
+    """
+
+    temperature: float
+    pressure: float | tuple[float, float] | None = None
+    volume: float = 1.0
+
+    def __str__(self) -> str:
+        """Return e.g. ``1000 K and 0 to 20 GPa``."""
+        text = f"{self.temperature:g} K"
+        if self.pressure is not None:
+            ends = self.pressure if isinstance(self.pressure, tuple) else (self.pressure,)
+            text += f" and {' to '.join(f'{p:g}' for p in ends)} GPa"
+        return text if self.volume == 1.0 else f"{text} in {100 * self.volume:g} % of the volume"
+
+    def start(self, frame: Frame) -> Frame:
+        """Return the structure scaled to the volume: all its distances by the same factor."""
+        if self.volume == 1.0:
+            return frame
+        if not frame.pbc.all():
+            raise DataError(f"{frame.source}: compression needs a structure that is periodic in three directions")
+        scale = self.volume ** (1 / 3)
+        return frame.unlabelled().replace(positions=scale * frame.positions, cell=scale * frame.cell)
+
+
+class LadderSettings(BarostatSettings):
+    """Simulations up a ladder of temperatures, and at the lowest of them under pressure and compressed."""
+
+    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0], description="ladder in K")
+    pressures: list[Pressure] = Field([], description="GPa, at the lowest temperature; two numbers: a ramp")
+    compression: list[float] = Field([], description="shares of the volume, at the lowest temperature")
+    must_hold: PositiveFloat = Field(1000.0, description="K; up to here no simulation may fail")
+    length_fs: PositiveFloat = Field(5000.0, description="length of each simulation")
+    n_runs: PositiveInt | None = Field(None, description="simulations under each condition; null: one from each start")
+
+    @field_validator("temperatures")
+    @classmethod
+    def _some(cls, temperatures: list[float]) -> list[float]:
+        if not temperatures:
+            raise ValueError("a ladder needs at least one temperature")
+        return temperatures
+
+    @field_validator("compression")
+    @classmethod
+    def _shares(cls, compression: list[float]) -> list[float]:
+        if not all(volume > 0 for volume in compression):
+            raise ValueError(f"compression is to positive shares of the volume, such as 0.9, not {compression}")
+        return compression
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The temperatures in ascending order, then pressures and compressions."""
+        lowest = min(self.temperatures)
+        conditions = [
+            *(Condition(t) for t in sorted(self.temperatures)),
+            *(Condition(lowest, pressure=p) for p in self.pressures),
+            *(Condition(lowest, volume=v) for v in self.compression),
+        ]
+        return list(dict.fromkeys(conditions))
+
+    def at(self, condition: Condition) -> MDSettings:
+        """Return the settings of the simulations under a condition."""
+        found = self.md(condition.temperature, self.length_fs)
+        return found if condition.pressure is None else found.replace(ensemble="npt", pressure=condition.pressure)
+
+
+STANDARD = LadderSettings()
+"""What every potential should stand."""
