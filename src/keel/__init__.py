@@ -9,8 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keel.lazy import submodule, submodules
-
-__version__ = "0.1.0"
+from keel.version import __version__ as __version__
 
 # Public name -> module that defines it; imported on first use, as every room is, so that `keel --help` answers at once.
 _PUBLIC = {

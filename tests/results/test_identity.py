@@ -190,7 +190,7 @@ def test_a_network_is_told_by_its_arguments():
 class TestTasks:
     def test_a_release_does_not_throw_results_away(self, monkeypatch):
         before = described("train", "a", {"x": 1})
-        monkeypatch.setattr("keel.__version__", "9.9.9")
+        monkeypatch.setattr("keel.version.__version__", "9.9.9")
         assert described("train", "a", {"x": 1}) == before
         assert before == '{"keel": "0.1.0", "kind": "train", "name": "a", "x": 1}'
 

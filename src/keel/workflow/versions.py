@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from keel import __version__
+from keel.version import __version__
 
 
 def versions(workers: int) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from keel import __version__
 from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.reporting.assessment.pairs import Versus, comparisons
 from keel.reporting.assessment.parts import probes
 from keel.reporting.page.template import filled, text
 from keel.results.assessment import Assessment, write_assessments
+from keel.version import __version__
 
 
 def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Path:

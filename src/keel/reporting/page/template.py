@@ -7,7 +7,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from keel import __version__
+from keel.version import __version__
 
 
 def text(*names: str) -> str:
