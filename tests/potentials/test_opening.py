@@ -20,14 +20,11 @@ import keel
 from doors import DOORS, LJ, STARTS, TWO_SIGMA, matgl_folder, pickled_model, silica, write_potentials
 from keel.atoms.neighbours import as_frame
 from keel.cli import app
-from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
 from keel.errors import ConfigError, DataError, KeelError, UnavailableError
 from keel.kinds import POTENTIALS
 from keel.potentials.accuracy import accuracy
 from keel.potentials.external import MACE
 from keel.potentials.external.opening import Opening, open_potential
-from keel.workflow import run
-from keel.workflow.pipeline import content_of
 from small_potentials import cgcnn, eam
 
 KINDS = ["json", "safetensors", "matgl", "pickled", "calculator"]
@@ -255,55 +252,3 @@ class TestCalculator:
         assert atoms.get_forces().shape == (1, 3) and atoms.get_potential_energy() == 0
         with pytest.raises(PropertyNotImplementedError, match="has no stress"):
             atoms.get_stress()
-
-
-class TestConfiguration:
-    @pytest.mark.parametrize(
-        ("model", "settings", "message"),
-        [
-            (TeacherSettings, {"trust": True}, "trust is for a file, and none is named"),
-            (TeacherSettings, {"trust": True, "calculator": LJ}, "trust is for a file, and none is named"),
-            (NetworkSettings, {"trust": True}, "trust is for a file to start from, and none is named"),
-            (NetworkSettings, {"trust": True, "start": "a.model", "features": 3}, "architecture and arguments of that"),
-        ],
-    )
-    def test_trust_without_a_file(self, model, settings, message):
-        with pytest.raises(ConfigError, match=message):
-            parse(model, settings, "test")
-
-    def test_trust_is_no_argument_of_a_network(self):
-        assert parse(NetworkSettings, {"start": "a.model", "trust": True}, "test").arguments == {}
-
-    def test_a_run_with_foreign_teacher_and_network(self, folder, monkeypatch):
-        """The teacher is kept as a file of keel, and read back from there."""
-        model = pickled_model(folder / "my.model", monkeypatch)
-        matgl_folder(folder / "matgl")
-        settings = {
-            "name": "tiny",
-            "data": {"files": ["data.extxyz"], "split": {"train": 2, "validation": 1, "test": 1}},
-            "teacher": {"file": "my.model", "trust": True},
-            "networks": [{"start": "matgl", "name": "mine"}],
-            "strategies": ["pretrain"],
-            "training": {"steps": 10, "batch_size": 2},
-            "md": {"temperatures": [50], "runs": 1, "length_fs": 2, "longest_fs": 2},
-            "evaluation": {"dimers": False},
-        }
-        run(parse(RunSettings, settings, "test"), folder / "run", base=folder)
-        (kept,) = (folder / "run").glob("*/teacher/*/teacher.safetensors")
-        torch.testing.assert_close(keel.load(kept).state_dict(), torch.load(model, weights_only=False).state_dict())
-        assert len(list((folder / "run").glob("*/train/mine-pretrain-seed0-*/potential.safetensors"))) == 1
-
-    def test_a_run_tells_the_networks_of_a_folder_apart(self, tmp_path):
-        """And those of files as before."""
-        folder = matgl_folder(tmp_path / "matgl")
-        before = content_of(folder)
-        assert content_of(folder) == before and content_of(folder / "state.pt") == before[1]
-        (folder / "state.pt").write_bytes(b"other weights")
-        assert content_of(folder) != before
-
-    def test_a_file_that_is_not_trusted_ends_the_run(self, folder, monkeypatch):
-        pickled_model(folder / "my.model", monkeypatch)
-        data = {"files": ["data.extxyz"], "split": {"train": 2, "validation": 1}}
-        settings = parse(RunSettings, {"name": "x", "data": data, "networks": [{"start": "my.model"}]}, "test")
-        with pytest.raises(ConfigError, match="trust: true in YAML"):
-            run(settings, folder / "run", base=folder)
