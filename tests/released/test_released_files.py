@@ -16,6 +16,7 @@ import torch
 from ase.calculators import eam
 from safetensors import safe_open
 from samples import FOLDERS, RUNS, TRAINING, TRAJECTORIES, V1, given, simulated, told, trained
+from schemas import differences, of_value
 
 import keel
 from keel.cli import app
@@ -300,3 +301,13 @@ class TestStructures:
         for a, b in zip(first, second, strict=True):
             assert a.energy == b.energy and dict(a.info) == dict(b.info)
             np.testing.assert_array_equal(a.forces, b.forces)
+
+
+@pytest.mark.parametrize("name", ["census", "fit", "evaluate", "md", "dimers"])
+def test_scripts_find_what_a_command_printed(name: str, v1: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may print more."""
+    *arguments, _, _ = given(name, "--json")
+    app(arguments, standalone_mode=False)
+    now, before = json.loads(capsys.readouterr().out), told(V1 / "text" / f"{name}.json")
+    changes = differences(of_value(before), of_value(now))
+    assert [change for change in changes if not change.endswith(" is new")] == []

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from keel.errors import DataError
-
-_COMPRESSED = (".gz", ".xz", ".bz2")
+from keel.kinds import COMPRESSED
 
 
 def part_of(path: Path, index: int, count: int) -> Path:
@@ -57,5 +56,5 @@ def parts_to_read(path: Path) -> list[Path]:
 
 def _split(path: Path) -> tuple[str, str]:
     last = path.suffix
-    suffix = Path(path.stem).suffix + last if last.lower() in _COMPRESSED else last
+    suffix = Path(path.stem).suffix + last if last.lower() in COMPRESSED else last
     return path.name[: len(path.name) - len(suffix)], suffix

@@ -43,7 +43,7 @@ class SumPotential(Potential):
             raise ConfigError("the members of a SumPotential have no element in common")
         super().__init__(max(m.cutoff for m in members), common)
         self.members, self.weights = nn.ModuleList(members), tuple(factors)
-        self._precision = members[0]._precision
+        self._precision = members[0]._precision  # of members without tensors
         self.half_list = all(m.half_list for m in members)
         self.closed_form = all(m.closed_form for m in members)
 
