@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -23,7 +24,7 @@ from keel.testing.trials import TRIALS
 from small_potentials import Soft, cgcnn, m3gnet, torchmd_et
 
 
-class Spring(PairPotential):
+class HookeSpring(PairPotential):
     """phi(r) = k (1 - r / cutoff)^4, whose constants are plain numbers."""
 
     def __init__(self, k: float = 2.0, cutoff: float = 3.0) -> None:
@@ -41,12 +42,12 @@ class Spring(PairPotential):
 class TestOfPlainNumbers(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:
-        return Spring()
+        return HookeSpring()
 
 
 class TestDtypeWithoutTensors:
     def test_it_is_that_of_the_last_cast(self) -> None:
-        spring = Spring()
+        spring = HookeSpring()
         assert spring.dtype == torch.get_default_dtype() == torch.float32
         assert spring.double().dtype == deepcopy(spring).dtype == torch.float64
         assert converted(spring, "float64") is spring and converted(spring, "float32").dtype == torch.float32
@@ -54,17 +55,17 @@ class TestDtypeWithoutTensors:
         assert spring(keel.batch(frames, spring.cutoff, dtype=torch.float32)).forces.dtype == torch.float64
 
     def test_a_move_does_not_change_it(self) -> None:
-        spring = Spring().double().to(torch.device("cpu"))
+        spring = HookeSpring().double().to(torch.device("cpu"))
         assert spring.dtype == spring.energy_offsets.dtype == torch.float64
 
     def test_files_hold_what_they_held(self) -> None:
-        assert list(Spring().state_dict()) == ["energy_offsets"]
-        assert list(SumPotential([Spring()]).state_dict()) == ["energy_offsets", "members.0.energy_offsets"]
+        assert list(HookeSpring().state_dict()) == ["energy_offsets"]
+        assert list(SumPotential([HookeSpring()]).state_dict()) == ["energy_offsets", "members.0.energy_offsets"]
 
     def test_tensors_decide_where_there_are_some(self) -> None:
-        assert SumPotential([Spring().double(), Soft()]).dtype == torch.float32
-        assert SumPotential([Spring().double(), Spring().double()]).dtype == torch.float64
-        check_potential(SumPotential([Spring(), Soft()]))
+        assert SumPotential([HookeSpring().double(), Soft()]).dtype == torch.float32
+        assert SumPotential([HookeSpring().double(), HookeSpring().double()]).dtype == torch.float64
+        check_potential(SumPotential([HookeSpring(), Soft()]))
 
 
 def neighbours(graph: AtomGraph) -> Tensor:
@@ -146,7 +147,7 @@ class TestModes:
             # Without vector_cutoff there is no smooth mode.
             (torchmd_et(mode="reference"), ["reference"]),
             (TwoModes(only="smooth"), ["smooth"]),
-            (SumPotential([cgcnn(), Spring()]), [""]),
+            (SumPotential([cgcnn(), HookeSpring()]), [""]),
         ],
     )
     def test_who_has_them(self, potential: Potential, modes: list[str]) -> None:
@@ -172,14 +173,15 @@ class TestProgress:
 
     def test_a_terminal_shows_what_is_tried(self, shown: io.StringIO) -> None:
         check_potential(cgcnn())
-        assert "testing CGCNN" in shown.getvalue() and "on 'periodic' in float32, smooth mode" in shown.getvalue()
+        # Which of the trials stand there for long enough to be drawn, the machine decides; the last one always does.
+        assert "testing CGCNN" in shown.getvalue() and re.search(r"'\w+', reference mode", shown.getvalue())
 
     def test_nothing_is_shown_where_that_is_asked_or_there_is_no_terminal(
         self, shown: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        check_potential(Spring(), silent=True)
+        check_potential(HookeSpring(), silent=True)
         monkeypatch.setattr(progress, "console", Console(stderr=True))
-        check_potential(Spring())
+        check_potential(HookeSpring())
         assert (shown.getvalue(), *capsys.readouterr()) == ("", "", "")
 
 
