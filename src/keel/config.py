@@ -218,6 +218,11 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
         raise ConfigError(f"{source}: {mistake(error, model)}") from None
 
 
+def parse_given(model: type[Model], options: dict[str, Any], source: str) -> Model:
+    """Check options of which those that are None were not given, and leave the settings to their defaults."""
+    return parse(model, {name: value for name, value in options.items() if value is not None}, source)
+
+
 def read_config(path: str | Path) -> RunSettings:
     """Read the configuration of a run from YAML.
 

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from torch import Tensor
 
+from keel.errors import KeelError
+
 
 class Structure(Protocol):
     """Atoms with their labels, as :class:`keel.Frame` has them."""
@@ -49,6 +51,16 @@ class Structure(Protocol):
     @property
     def stress(self) -> NDArray[Any] | None:
         """Shape (3, 3)."""
+
+
+class Stated(Protocol):
+    """What is asked of a potential; every :class:`keel.Potential` has it."""
+
+    def config(self) -> dict[str, Any]:
+        """Return what rebuilds it; raises a KeelError if nothing does."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Return its weights by their names."""
 
 
 class Digest:
@@ -104,6 +116,15 @@ def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> s
         digest.add(frame.numbers, frame.positions, frame.cell, frame.pbc, velocities, absent=b"-")
         digest.add(f"{len(frame.numbers)} {step}")
     return digest.hex()
+
+
+def stated(potential: Stated) -> tuple[str, dict[str, Any] | None, Mapping[str, Tensor]]:
+    """Return class, configuration and weights of a potential; one around a calculator has no configuration."""
+    try:
+        config = potential.config()
+    except KeelError:
+        config = None
+    return type(potential).__name__, config, potential.state_dict()
 
 
 def of_potential(name: str, config: Mapping[str, Any] | None, weights: Mapping[str, Tensor]) -> str:

@@ -19,6 +19,7 @@ from keel.cli import main
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.potentials.base import Potential
+from keel.potentials.convert import converted
 from keel.potentials.saving import FORMAT
 from small_potentials import cgcnn, eam
 
@@ -296,3 +297,14 @@ def test_an_interruption_says_how_to_go_on(stop, monkeypatch, capsys):
         main()
     assert ended.value.code == 130
     assert "interrupted; train, run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sums())
+def test_a_sum_is_converted_in_all_its_parts_or_kept(name: str) -> None:
+    potential = sums()[name]
+    assert converted(potential) is potential, "None keeps the precision of each part"
+    for dtype in (torch.float32, torch.float64):
+        found = converted(potential, dtype)
+        assert set(found.precisions().values()) == {dtype}
+        assert converted(found, dtype) is found
+    assert potential.precisions() == sums()[name].precisions(), "it is left as it is"

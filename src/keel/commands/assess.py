@@ -80,7 +80,7 @@ def assess(
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
-    from keel.config import AssessmentSettings, parse
+    from keel.config import AssessmentSettings, parse_given
     from keel.potentials import Opening
     from keel.workflow.assess import Material, assess
 
@@ -101,7 +101,7 @@ def assess(
         "device": device,
         "seed": seed,
     }
-    settings = parse(AssessmentSettings, {k: v for k, v in chosen.items() if v is not None}, "keel assess")
+    settings = parse_given(AssessmentSettings, chosen, "keel assess")
     page = assess(
         [named[name] for name in potentials],
         Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ())),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,6 +62,7 @@ def census(
     from keel.atoms.read import BadFrames, iter_frames
     from keel.atoms.write import write
     from keel.files import check_not_input
+    from keel.records import json_text
 
     if write_to is not None:
         check_not_input(write_to, files)
@@ -78,7 +78,7 @@ def census(
     shared = _shared_between(everything) if len(files) > 1 else 0
     if as_json:
         content = [{"file": name, **report.to_dict()} for name, report in reports]
-        print(json.dumps({"files": content, "structures_shared_between_files": shared}, indent=1))
+        print(json_text({"files": content, "structures_shared_between_files": shared}))
     else:
         _print(Console(highlight=False), reports, shared, bad)
     problems = [f"{name}: {problem}" for name, report in reports for problem in report.refusals()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,6 +46,7 @@ def dimers(
     from keel.evaluation.clusters.dimers import dimers as all_dimers
     from keel.evaluation.clusters.dimers import write_curves
     from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+    from keel.records import json_text
 
     model = opened(potential, arguments, trust)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
@@ -61,7 +61,7 @@ def dimers(
         metrics = _metrics(model, curves)
         for name, value in differences.items():
             metrics[name]["reference"] = {"rms_difference_ev": value}
-        typer.echo(json.dumps(_without_nan(metrics), indent=1))
+        typer.echo(json_text(metrics))
     else:
         _show(curves, differences)
 
@@ -145,9 +145,3 @@ def _draw(curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], path:
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     plt.close(figure)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +28,11 @@ def evaluate(
 
     from keel.atoms.read import iter_frames
     from keel.potentials.accuracy import MILLI, accuracy
+    from keel.records import json_text
 
     result = accuracy(opened(potential, arguments, trust), iter_frames(file, require=()), device=device)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        typer.echo(json_text(result.to_dict()))
         return
     table = Table(title=f"{Path(potential).name}: {result.n_frames} frames, {result.n_atoms} atoms")
     for column in ("", "MAE", "RMSE", "unit", "values"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +55,7 @@ def fit(
     from keel.potentials.accuracy import accuracy
     from keel.potentials.saving import check_suffix
     from keel.progress import console
+    from keel.records import json_text
 
     check_suffix(out)
     named = openings([beside], arguments, trust)
@@ -69,7 +69,7 @@ def fit(
     compared = [accuracy(other, part) for part in parts] if other else []
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json.dumps({**_by_part(errors), **more, **_notes(result)}, indent=1))
+        typer.echo(json_text({**_by_part(errors), **more, **_notes(result)}))
         return
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}

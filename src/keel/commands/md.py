@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,12 +63,13 @@ def md(
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
     from keel.atoms.read import read
-    from keel.config import parse
+    from keel.config import parse_given
     from keel.dynamics import ComputeSettings, MDSettings, stability
     from keel.dynamics.simulate import CHECKPOINT_EVERY
     from keel.errors import ConfigError
     from keel.launch import is_first
     from keel.progress import bar, without_bars
+    from keel.records import json_text
 
     if nve and pressure is not None:
         raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
@@ -87,7 +87,7 @@ def md(
         "record_every": None if out is None else record_every,
         "max_atoms": max_atoms,
     }
-    settings = parse(MDSettings, {name: value for name, value in given.items() if value is not None}, "keel md")
+    settings = parse_given(MDSettings, given, "keel md")
     # One device is not asked for: torchrun and srun say how many there are.
     compute = ComputeSettings(device=device, devices=devices if devices * nodes > 1 else None, nodes=nodes)
     if not is_first():
@@ -107,7 +107,7 @@ def md(
     if not is_first():
         return
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        typer.echo(json_text(result.to_dict()))
     else:
         _show(result)
 

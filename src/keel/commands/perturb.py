@@ -45,7 +45,7 @@ def perturb(
     """
     from keel.atoms.read import read
     from keel.atoms.write import write
-    from keel.config import parse
+    from keel.config import parse_given
     from keel.files import check_not_input
     from keel.perturbation import Counts, PerturbationSettings
     from keel.perturbation import perturb as children_of
@@ -60,7 +60,7 @@ def perturb(
         "force_cap": force_cap,
         "energy_cap": energy_cap,
     }
-    settings = parse(PerturbationSettings, {k: v for k, v in given.items() if v is not None}, "keel perturb")
+    settings = parse_given(PerturbationSettings, given, "keel perturb")
     check_not_input(out, files)
     potential = opened(teacher, arguments, trust)
     frames = read(files, index=index, require=())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,12 +46,23 @@ def openings(names: Iterable[str | None], arguments: str, trust: bool) -> dict[s
     ConfigError
         If the arguments are no JSON object, or none is named and yet something is said of it.
     """
-    from keel.potentials.external.opening import Opening, calculator_arguments, is_calculator
+    from keel.potentials.external.opening import Opening, is_calculator
 
-    named, given = [name for name in names if name is not None], calculator_arguments(arguments)
+    named, given = [name for name in names if name is not None], _calculator_arguments(arguments)
     if not named and (given or trust):
         raise ConfigError("--arguments and --trust are for a potential, and none is named")
     calculators = [name for name in named if is_calculator(name)]
     # Where there is no calculator, the first to be opened says so.
     takers = calculators or named
     return {name: Opening(name, given if name in takers else {}, trust) for name in named}
+
+
+def _calculator_arguments(text: str) -> dict[str, Any]:
+    """Return keyword arguments that are written as JSON."""
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--arguments: this is not JSON ({error})") from None
+    if not isinstance(arguments, dict):
+        raise ConfigError('--arguments: name each argument, e.g. {"cutoff": 5.0}')
+    return arguments

@@ -24,8 +24,8 @@ from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Snapshot
 from keel.dynamics.settings import ComputeSettings, Schedule
 from keel.dynamics.trajectory_files import Recorded, appender
-from keel.errors import ConfigError, DataError, KeelError
-from keel.identity import of_potential, of_starts
+from keel.errors import ConfigError, DataError
+from keel.identity import of_potential, of_starts, stated
 from keel.potentials.base import Potential
 from keel.records import plain, read_json, write_json
 
@@ -197,7 +197,7 @@ def identity(
     """
     return {
         **{name: getattr(settings, field) for name, field in _FIELDS.items()},
-        "potential": of_potential(type(potential).__name__, _config_of(potential), potential.state_dict()),
+        "potential": of_potential(*stated(potential)),
         "starts": of_starts(map(_state_of, starts)),
         "runs": list(runs),
         "criteria": [repr(c) if is_dataclass(c) else type(c).__qualname__ for c in criteria],
@@ -210,14 +210,6 @@ def identity(
 
 def _state_of(start: Frame | Snapshot) -> tuple[Frame, Array | None, int]:
     return (start.frame, start.velocities, start.step) if isinstance(start, Snapshot) else (start, None, 0)
-
-
-def _config_of(potential: Potential) -> dict[str, Any] | None:
-    """Return the configuration of a potential; None where it has none, as one around a calculator."""
-    try:
-        return potential.config()
-    except KeelError:
-        return None
 
 
 def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

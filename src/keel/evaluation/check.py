@@ -128,7 +128,7 @@ class CheckResult:
                 "verdict": self.verdict,
                 "metrics": [{**vars(m), "passed": m.passed} for m in self.metrics],
                 "curves": [vars(c) for c in self.curves],
-                "samples": [sample.to_dict() for sample in self.samples],
+                "samples": [vars(sample) for sample in self.samples],
             }
         )
         return content

@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, Self
 
@@ -109,6 +108,11 @@ class Potential(nn.Module, ABC):
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """Return JSON-compatible constructor arguments: ``type(self)(**config())`` has the same architecture."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return a new potential of the architecture that :meth:`config` told."""
+        return cls(**config)
 
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
@@ -217,15 +221,6 @@ class Potential(nn.Module, ABC):
         """Return the dtype of each potential in this one by its place, ``""`` for itself: they may differ in a sum."""
         return {place: part.dtype for place, part in self.named_modules() if isinstance(part, Potential)}
 
-    def cast(self, precisions: Mapping[str, torch.dtype]) -> None:
-        """Give each potential in this one, by its place, a dtype: what :meth:`precisions` told of another."""
-        for place, dtype in precisions.items():
-            part = self.get_submodule(place)
-            if not isinstance(part, Potential):
-                raise TypeError(f"{place!r} is no potential")
-            # Members of a sum have places of their own: cast twice, they would lose digits.
-            part._apply(partial(_as_dtype, dtype=dtype), recurse=len(part.precisions()) == 1)
-
     @property
     def device(self) -> torch.device:
         """Device of the parameters."""
@@ -241,10 +236,6 @@ class Potential(nn.Module, ABC):
     def save(self, path: str) -> None:
         """Write the potential to ``path``: ``.safetensors`` (any) or ``.json`` (closed-form, human-readable)."""
         save(self, path)
-
-
-def _as_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) -> Tensor:

@@ -1,10 +1,13 @@
-"""A potential in another precision or on another device, without changing the one at hand."""
+"""A potential in another precision or on another device."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
@@ -13,23 +16,44 @@ from keel.potentials.base import Potential
 def converted(
     potential: Potential, dtype: torch.dtype | str | None = None, device: torch.device | str | None = None
 ) -> Potential:
-    """Return the potential itself if it has this dtype and device, else a converted copy; None keeps.
+    """Return the potential itself if all of it has this dtype and device, else a converted copy; None keeps.
 
     Raises
     ------
     ConfigError
         If the dtype is no floating-point dtype, or there is no such device here.
     """
-    precision = _dtype(dtype) or potential.dtype
+    precision = None if dtype is None else floating(dtype)
     place = potential.device if device is None else _device(device)
-    if precision == potential.dtype and place == potential.device:
+    if place == potential.device and (precision is None or set(potential.precisions().values()) == {precision}):
         return potential
     return deepcopy(potential).to(device=place, dtype=precision)
 
 
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+def cast(potential: Potential, precisions: Mapping[str, torch.dtype]) -> None:
+    """Give each potential in one, by its place, a dtype: what :meth:`keel.Potential.precisions` told of another."""
+    for place, dtype in precisions.items():
+        part = potential.get_submodule(place)
+        if not isinstance(part, Potential):
+            raise TypeError(f"{place!r} is no potential")
+        # Members of a sum have places of their own: cast twice, they would lose digits.
+        part._apply(partial(_as_dtype, dtype=dtype), recurse=len(part.precisions()) == 1)
+
+
+def _as_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def floating(dtype: torch.dtype | str) -> torch.dtype:
+    """Return a floating-point dtype, which may be given by its name.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
+    if not (isinstance(found, torch.dtype) and found.is_floating_point):
         raise ConfigError(f"{dtype!r} is not a precision; choose float32 or float64")
     return found
 

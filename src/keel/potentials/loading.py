@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 
 from keel.atoms.elements import atomic_number
-from keel.errors import DataError, UnavailableError
+from keel.errors import ConfigError, DataError, UnavailableError
 from keel.potentials.base import Potential
+from keel.potentials.convert import cast, floating
 from keel.potentials.saving import FORMAT
 
 
@@ -34,8 +33,7 @@ def build(name: str, config: dict[str, Any]) -> Potential:
     if cls is None:
         raise DataError(f"the potential class {name!r} is not known; import the package that defines it first")
     try:
-        from_config: Callable[[dict[str, Any]], Potential] | None = getattr(cls, "from_config", None)
-        return from_config(config) if from_config else cls(**config)
+        return cls.from_config(config)
     except UnavailableError:
         raise
     except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
@@ -104,20 +102,13 @@ def _build_described(path: Path, content: Any) -> Potential:
         raise DataError(f"{path}: {error}") from None
     try:
         return _cast(potential, content.get("precision", {}))
-    except (TypeError, AttributeError) as error:
+    except (ConfigError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its precision is damaged ({error})") from None
 
 
 def _cast(potential: Potential, precision: Any) -> Potential:
     """Cast a potential as a description says: to one precision, or to one for each potential in it by its place."""
     if isinstance(precision, str):
-        return potential.to(_dtype(precision))
-    potential.cast({place: _dtype(name) for place, name in precision.items()})
+        return potential.to(floating(precision))
+    cast(potential, {place: floating(name) for place, name in precision.items()})
     return potential
-
-
-def _dtype(name: str) -> torch.dtype:
-    dtype = getattr(torch, name)
-    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(f"{name!r} is none")
-    return dtype

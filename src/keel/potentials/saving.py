@@ -18,6 +18,7 @@ from keel.errors import DataError
 from keel.files import replace_file
 from keel.formats import Format
 from keel.kinds import KEEL_SUFFIXES
+from keel.records import write_json
 
 FORMAT = Format("potential", key="keel_format")
 
@@ -73,8 +74,7 @@ def save(potential: Saved, path: str | Path) -> None:
             raise DataError(f"{path}: a {type(potential).__name__} has weights; save it with the suffix .safetensors")
         # All offsets together: those of the members of a sum are not part of its configuration.
         offsets = {z: e for z, e in enumerate(potential.offsets().tolist()) if e != 0}
-        text = json.dumps({**description(potential), "energy_offsets": offsets}, indent=1)
-        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
+        write_json(path, {**description(potential), "energy_offsets": offsets})
 
 
 def check_suffix(path: Path) -> None:

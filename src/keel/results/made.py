@@ -10,9 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from keel.atoms.frame import Array
-from keel.records import read_columns, read_groups, read_object, write_csv, write_json
-
-REMEDY = "run `keel run` again to rewrite it"
+from keel.records import read_columns, read_object, write_json
+from keel.results.curves import REMEDY, read_curves, write_curves
 
 TEACHERS = ("teacher.json", "teacher.safetensors")
 """The potential in the folder of a teacher: in closed form, or with weights."""
@@ -64,21 +63,13 @@ class Teacher:
     def write(self, folder: Path) -> None:
         """Leave it in a folder; the potential itself is saved by whoever has it."""
         write_json(folder / "fit.json", self.fit)
-        names = [f.name for f in fields(Decomposition)]
-        curves = ((pair, np.stack([getattr(d, name) for name in names])) for pair, d in self.decomposition.items())
-        write_csv(
-            folder / "decomposition.csv",
-            ("pair", *names),
-            ((pair, *row) for pair, columns in curves for row in columns.T),
-        )
+        write_curves(folder / "decomposition.csv", Decomposition, self.decomposition)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        names = [f.name for f in fields(Decomposition)]
-        curves = read_groups(folder / "decomposition.csv", "pair", names, REMEDY)
-        decomposition = {pair: Decomposition(**columns) for pair, columns in curves.items()}
-        return cls(read_object(folder / "fit.json", ("train",), REMEDY), decomposition)
+        fit = read_object(folder / "fit.json", ("train",), REMEDY)
+        return cls(fit, read_curves(folder / "decomposition.csv", Decomposition))
 
     @staticmethod
     def potential(folder: Path) -> Path:

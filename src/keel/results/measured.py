@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from keel.atoms.write import write
 from keel.errors import DataError
 from keel.potentials.accuracy import Parity
 from keel.records import read_groups, read_object, read_text, write_csv, write_json
-from keel.results.made import REMEDY
+from keel.results.curves import REMEDY, read_curves, write_curves
 
-Curve = TypeVar("Curve")
 Number = float | None
 
 
@@ -125,7 +124,7 @@ class RadialDistributions:
     def write(self, folder: Path) -> None:
         """Leave it in a folder."""
         write_json(folder / "rdf.json", {k: v for k, v in vars(self).items() if k != "curves"})
-        _write_curves(folder / "rdf.csv", RadialDistribution, self.curves)
+        write_curves(folder / "rdf.csv", RadialDistribution, self.curves)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -136,7 +135,7 @@ class RadialDistributions:
             failed_runs=content["failed_runs"],
             errors=content["errors"] or {},
             floor=content.get("floor") or {},
-            curves=_read_curves(folder / "rdf.csv", RadialDistribution),
+            curves=read_curves(folder / "rdf.csv", RadialDistribution),
         )
 
 
@@ -158,26 +157,13 @@ class Dimers:
 
     def write(self, folder: Path) -> None:
         """Leave it in a folder."""
-        _write_curves(folder / "dimers.csv", Dimer, self.curves)
+        write_curves(folder / "dimers.csv", Dimer, self.curves)
         write_json(folder / "dimers.json", self.metrics)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        return cls(_read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), REMEDY))
-
-
-def _write_curves(path: Path, kind: type[Any], curves: Mapping[str, Any]) -> None:
-    names = [f.name for f in fields(kind)]
-    rows: Iterable[tuple[object, ...]] = (
-        (pair, *row) for pair, c in curves.items() for row in np.stack([getattr(c, name) for name in names]).T
-    )
-    write_csv(path, ("pair", *names), rows)
-
-
-def _read_curves(path: Path, kind: type[Curve]) -> dict[str, Curve]:
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # a dataclass
-    return {pair: kind(**columns) for pair, columns in read_groups(path, "pair", names, REMEDY).items()}
+        return cls(read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), REMEDY))
 
 
 def _read_frames(path: Path) -> tuple[Frame, ...]:

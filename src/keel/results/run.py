@@ -15,7 +15,8 @@ from keel.errors import DataError
 from keel.formats import Format
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_json, read_object, read_text, write_json
-from keel.results.made import REMEDY, DataDescription, RungChoice, Teacher, TrainingCurve
+from keel.results.curves import REMEDY
+from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
 from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, StabilityRuns
 
 RUN = Format("run folder")
@@ -26,8 +27,21 @@ TASKS = ("train", "accuracy", "stability", "rdf", "dimers")
 Part = TypeVar("Part")
 
 
+class OfTrial:
+    """What belongs to one network trained with one strategy from one seed."""
+
+    network: str
+    strategy: str
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells trials apart."""
+        return self.network, self.strategy, self.seed
+
+
 @dataclass(frozen=True)
-class TrialFolders:
+class TrialFolders(OfTrial):
     """Where the tasks of a trial left their results, from the run folder; None for one that was not done."""
 
     network: str
@@ -38,11 +52,6 @@ class TrialFolders:
     stability: str | None = None
     rdf: str | None = None
     dimers: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
-        return self.network, self.strategy, self.seed
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def refuse_newer(root: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(OfTrial):
     """One trial in ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
 
     ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own tasks, evaluation included.
@@ -123,14 +132,9 @@ class Record:
     close_contacts_per_1000_atoms: float | None = None
     sources: tuple[str, ...] = ()
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
-        return self.network, self.strategy, self.seed
-
 
 @dataclass(frozen=True, eq=False)
-class TrialResults:
+class TrialResults(OfTrial):
     """All that is known of one network trained with one strategy from one seed; a task that was not done is None."""
 
     network: str
@@ -265,7 +269,7 @@ def _record(entry: dict[str, Any], path: Path) -> Record:
 
 def _with_sources(records: Sequence[Record], trials: Sequence[TrialResults], root: Path) -> tuple[Record, ...]:
     """Return the records with what the folders of their MD runs tell of the starts."""
-    runs = {(t.network, t.strategy, t.seed): t.stability for t in trials}
+    runs = {t.key: t.stability for t in trials}
     found = []
     for record in records:
         stability = runs.get(record.key)

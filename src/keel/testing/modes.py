@@ -7,7 +7,6 @@ A network claims them with an argument ``mode`` that its ``config()`` names, as 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import torch
 
@@ -43,7 +42,7 @@ def _twin(potential: Potential, mode: str) -> Potential | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            twin = _built(type(potential), {**potential.config(), "mode": mode})
+            twin = type(potential).from_config({**potential.config(), "mode": mode})
         except ConfigError:
             return None
         except Exception as error:
@@ -55,9 +54,3 @@ def _twin(potential: Potential, mode: str) -> Potential | None:
     fitting = {name: tensor for name, tensor in potential.state_dict().items() if shapes.get(name) == tensor.shape}
     twin.load_state_dict(fitting, strict=False)
     return twin
-
-
-def _built(cls: type[Potential], config: dict[str, Any]) -> Potential:
-    from_config = getattr(cls, "from_config", None)
-    built: Potential = from_config(config) if from_config else cls(**config)
-    return built

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import graph_of
-from keel.identity import of_training
+from keel.identity import of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import compiling
-from keel.potentials.external import ASEPotential
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.records import write_csv
@@ -146,7 +144,7 @@ def train(
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
     identity = of_training(
         (type(network).__name__, network.config()),
-        [_described(potential) for potential in used if potential is not None],
+        [stated(potential) for potential in used if potential is not None],
         [*frames, *validation],
         (strategy, settings, moves, seed),
     )
@@ -191,12 +189,6 @@ def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> 
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
     )
     return fabric.setup_optimizers(optimizer)
-
-
-def _described(potential: Potential) -> tuple[str, dict[str, Any] | None, dict[str, Tensor]]:
-    """Return the class, configuration and weights of a potential; of a calculator no more is known than that it is."""
-    config = None if isinstance(potential, ASEPotential) else potential.config()
-    return type(potential).__name__, config, potential.state_dict()
 
 
 def _result(potential: Potential, state: TrainingState, stages: Sequence[Stage]) -> TrainingResult:

@@ -11,7 +11,7 @@ from keel.errors import DataError
 from keel.files import replace_file
 from keel.progress import console
 from keel.records import read_object, write_json
-from keel.results.made import REMEDY
+from keel.results.curves import REMEDY
 from keel.results.run import refuse_newer
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.versions import versions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -18,6 +17,7 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation.clusters import dimer_metrics as metric
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
+from keel.records import write_csv
 
 DISTANCES: Array = np.linspace(0.1, 8.0, 791)
 """0.1 to 8 angstrom in steps of 0.01."""
@@ -144,12 +144,9 @@ def dimers(
 
 def write_curves(curves: Mapping[str, DimerCurve], path: str | Path) -> None:
     """Write curves as CSV: pair, r_angstrom, energy_ev, force_ev_per_angstrom."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["pair", "r_angstrom", "energy_ev", "force_ev_per_angstrom"])
-        for name, curve in curves.items():
-            rows = zip(curve.r, curve.energy, curve.force, strict=True)
-            writer.writerows([name, f"{r:.6g}", f"{e:.9g}", f"{f:.9g}"] for r, e, f in rows)
+    header = ("pair", "r_angstrom", "energy_ev", "force_ev_per_angstrom")
+    rows = ((name, *row) for name, c in curves.items() for row in zip(c.r, c.energy, c.force, strict=True))
+    write_csv(Path(path), header, rows)
 
 
 def _dimers(numbers: Sequence[int], r: Array, potential: Potential) -> AtomGraph:

@@ -19,6 +19,7 @@ from keel.evaluation.probing import prepared
 from keel.evaluation.stability.conditions import STANDARD, Condition, LadderSettings
 from keel.identity import of_geometry
 from keel.potentials.base import Potential
+from keel.wording import listed
 
 NAME = "MD stability"
 LIFETIME = "time to failure"
@@ -182,7 +183,7 @@ def _verdict(rungs: Mapping[Condition, StabilityResult], must_hold: float) -> st
 
 
 def _held(conditions: Sequence[Condition], result: StabilityResult) -> str:
-    names, n = _listed([str(c) for c in conditions]), len(result.times)
+    names, n = listed([str(c) for c in conditions]), len(result.times)
     share = 100 * (1 - result.survival.lower[-1])
     chance = f"at most {share:.0f} % of such runs fail, with 95 % confidence"
     return f"none of {n} runs failed within {result.length_fs:g} fs at {names} ({chance})"
@@ -193,7 +194,3 @@ def _fallen(condition: Condition, result: StabilityResult) -> str:
     failed = sum(cause is not None for cause in result.causes)
     median = f"median time to failure {result.survival.median_text} fs"
     return f"at {condition} {failed} of {len(result.times)} runs failed ({causes}), {median}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -6,7 +6,6 @@ are read by :func:`keel.load`, which is a part of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,23 +97,6 @@ def is_calculator(name: str | Path) -> bool:
     if isinstance(name, Path) or Path(name).exists() or name.endswith(FILE_SUFFIXES):
         return False
     return "." in name and all(part.isidentifier() for part in name.split("."))
-
-
-def calculator_arguments(text: str) -> dict[str, Any]:
-    """Return keyword arguments that are written as JSON.
-
-    Raises
-    ------
-    ConfigError
-        If they are no JSON object.
-    """
-    try:
-        arguments = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--arguments: this is not JSON ({error})") from None
-    if not isinstance(arguments, dict):
-        raise ConfigError('--arguments: name each argument, e.g. {"cutoff": 5.0}')
-    return arguments
 
 
 def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:

@@ -94,10 +94,10 @@ def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
     first = systems.get(run.name)
     frames = run.records[0].train_frames
     name = run.name if first is None or first[0].records[0].train_frames == frames else f"{run.name}-{frames}"
-    own = {(r.network, r.strategy, r.seed) for r in run.records}
+    own = {r.key for r in run.records}
 
     def is_free(name: str) -> bool:
-        return not own & {(r.network, r.strategy, r.seed) for other in systems.get(name, ()) for r in other.records}
+        return not own & {r.key for other in systems.get(name, ()) for r in other.records}
 
     return next(filter(is_free, (name, run.folder.name, f"{name} ({run.folder.name})")))
 

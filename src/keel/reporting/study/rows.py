@@ -46,13 +46,13 @@ def trial_rows(systems: Sequence[System]) -> Iterator[Row]:
     """One row for each system, network, strategy and seed."""
     for system in systems:
         folders = [run.folder.name for run in system.runs for _ in run.records]
-        rdf_failed = {(t.network, t.strategy, t.seed): t.rdf.failed_runs if t.rdf else None for t in system.trials}
+        rdf_failed = {t.key: t.rdf.failed_runs if t.rdf else None for t in system.trials}
         for folder, record in zip(folders, system.records, strict=True):
             result = StrategyResult(record.network, record.strategy, (record,))
             mean = result.survival.restricted_mean() if result.runs else None
             numbers = (getattr(record, name) for name in RECORD)
             stability = (result.runs, result.failures, result.median_fs, mean)
-            failed = rdf_failed.get((record.network, record.strategy, record.seed))
+            failed = rdf_failed.get(record.key)
             yield folder, system.name, record.network, record.strategy, *numbers, *stability, failed
 
 
