@@ -6,6 +6,7 @@ Readers and writers stand here by their import paths, so that ``keel --help`` ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,17 @@ class FrameFormat:
     suffixes
         By which they are known.
     reader
-        Import path of ``reader(path, keys) -> Iterator[PendingFrame]``.
+        Import path of ``reader(path) -> Iterator[PendingFrame]``.
     writer
         Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read.
     compressed
         Reader and writer take compressed files too.
+    names
+        By which whole names such files are known, with wildcards, in any case.
+    begins
+        Regular expression that the first 4096 bytes of such a file, and of no other, hold; empty: its name tells.
+    folder
+        A path in it, with wildcards, by which a folder is known to hold this format; empty: it is a file.
     """
 
     name: str
@@ -47,6 +54,13 @@ class FrameFormat:
     reader: str
     writer: str | None = None
     compressed: bool = False
+    names: tuple[str, ...] = ()
+    begins: bytes = b""
+    folder: str = ""
+
+    def holds(self, path: Path) -> bool:
+        """Whether a folder holds this format."""
+        return bool(self.folder) and next(path.glob(self.folder), None) is not None
 
     def __str__(self) -> str:
         return f"{self.name} ({', '.join(self.suffixes)})"
@@ -55,26 +69,31 @@ class FrameFormat:
 XYZ = FrameFormat(
     "extended XYZ",
     (".extxyz", ".xyz"),
-    "keel.atoms.xyz_files.xyz_frames",
-    "keel.atoms.xyz_files.write_xyz",
+    "keel.atoms.formats.xyz_files.xyz_frames",
+    "keel.atoms.formats.xyz_files.write_xyz",
     compressed=True,
+    begins=rb"(?i)\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*(?:Properties=|Lattice=)",
 )
 FRAME_FORMATS: tuple[FrameFormat, ...] = (
     XYZ,
-    FrameFormat("numpy archives", (".npz",), "keel.atoms.npz.npz_frames", "keel.atoms.npz.write_npz"),
-    FrameFormat("ASE databases", (".db",), "keel.atoms.formats.db_frames", "keel.atoms.formats.write_db"),
-    FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.json_frames", compressed=True),
+    FrameFormat("numpy archives", (".npz",), "keel.atoms.formats.npz.npz_frames", "keel.atoms.formats.npz.write_npz"),
+    FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
+    FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.materials_json.json_frames", compressed=True),
 )
 """Every format that keel knows by its suffix: a new reader or writer is a line here."""
 OTHERS = FrameFormat(
-    "whatever else ASE reads", ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."), "keel.atoms.formats.ase_frames"
+    "whatever else ASE reads",
+    ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."),
+    "keel.atoms.formats.ase_files.ase_frames",
 )
 
 
 def format_of(path: Path) -> FrameFormat | None:
-    """Return the format that the suffix of a file tells, that of a compressed file before ``.gz``; None: none does."""
+    """Return the format that a file's name or suffix tells, that of a compressed file before ``.gz``, or None."""
+    name = path.name.lower()
+    named = (form for form in FRAME_FORMATS if any(fnmatch(name, pattern.lower()) for pattern in form.names))
     suffix = next((s for s in reversed(path.suffixes) if s.lower() not in COMPRESSED), "").lower()
-    return next((form for form in FRAME_FORMATS if suffix in form.suffixes), None)
+    return next(named, None) or next((form for form in FRAME_FORMATS if suffix in form.suffixes), None)
 
 
 def readable() -> str:

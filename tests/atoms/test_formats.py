@@ -1,6 +1,7 @@
 """One table of file formats, which reading, writing, messages and help ask."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import typer.main
 
 import keel
 from keel import kinds
-from keel.atoms.frame import Frame, PendingFrame
+from keel.atoms.record import PendingFrame, Record
 from keel.cli import app
 from keel.errors import DataError
 from keel.kinds import COMPRESSED, FRAME_FORMATS, OTHERS, FrameFormat, format_of, imported, readable, writable
@@ -17,12 +18,13 @@ from keel.kinds import COMPRESSED, FRAME_FORMATS, OTHERS, FrameFormat, format_of
 ROOT = Path(__file__).parents[2]
 
 
-def read_dots(path, keys):
+def read_dots(path):
     """Yield a frame of as many atoms as there are dots in each line."""
     for k, line in enumerate(path.read_text().split()):
         n, source = line.count("."), f"{path}, line {k}"
         positions = 3.0 * np.arange(3 * n).reshape(n, 3)
-        yield PendingFrame(source, lambda n=n, x=positions, s=source: Frame(np.full(n, 18), x, source=s), line.encode())
+        atoms = np.full(n, 18), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool)
+        yield PendingFrame(source, partial(Record, *atoms, {}, {}, source), line.encode())
 
 
 def write_dots(path, frames):

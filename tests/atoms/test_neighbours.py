@@ -148,8 +148,11 @@ def test_labels_carry_masks() -> None:
     bare = Frame(np.array([14]), np.zeros((1, 3)))
     labels = batch([full, bare], 2.0).labels
     assert labels is not None
-    for mask in (labels.energy_mask, labels.forces_mask, labels.stress_mask):
+    for mask in (labels.energy_mask, labels.stress_mask):
         assert mask.tolist() == [True, False]
+    assert labels.forces_mask.tolist() == [True, True, False]
+    held = full.replace(forces_mask=np.array([True, False]))
+    assert batch([held, bare], 2.0).labels.forces_mask.tolist() == [True, False, False]
     assert labels.energy.dtype == torch.float64
     assert labels.energy.tolist() == [-1.0, 0.0]
     assert labels.forces[2].tolist() == [0.0, 0.0, 0.0]

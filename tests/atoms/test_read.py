@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import keel
-from keel.atoms.extxyz import format_frame, raw_frames
-from keel.atoms.formats import json_members
+from keel.atoms.formats.extxyz import format_frame, raw_frames
+from keel.atoms.formats.json_stream import json_members
 from keel.atoms.frame import Frame
 from keel.atoms.labels import LabelKeys, frame_from_record
 from keel.atoms.read import iter_frames
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.errors import ConfigError, DataError
 
 SUFFIXES = ["extxyz", "xyz", "extxyz.gz", "xyz.xz", "extxyz.bz2", "npz", "db"]
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=64)
+LABELS = st.floats(-90, 90)
 KEYS = st.text("abcdefgh_XYZ", min_size=1, max_size=8).map(lambda s: "k" + s)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 VALUES = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), FLOATS, TEXT, st.lists(FLOATS, min_size=2, max_size=5))
@@ -35,7 +36,7 @@ VALUES = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), FLOATS, TEXT, st
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
     n = draw(st.integers(1, 4))
-    stress = draw(st.none() | arrays(np.float64, (3, 3), elements=FLOATS))
+    stress = draw(st.none() | arrays(np.float64, (3, 3), elements=LABELS))
     return Frame(
         numbers=np.array(draw(st.lists(st.integers(1, 118), min_size=n, max_size=n))),
         positions=draw(arrays(np.float64, (n, 3), elements=FLOATS)),
@@ -43,8 +44,8 @@ def frames(draw: st.DrawFn) -> Frame:
             st.sampled_from([np.zeros((3, 3)), np.eye(3) * np.pi, np.array([[3, 0, 0], [1 / 3, 3, 0], [1, 1, 3]])])
         ),
         pbc=np.array(draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))),
-        energy=draw(st.none() | FLOATS),
-        forces=draw(st.none() | arrays(np.float64, (n, 3), elements=FLOATS)),
+        energy=draw(st.none() | LABELS),
+        forces=draw(st.none() | arrays(np.float64, (n, 3), elements=LABELS)),
         stress=None if stress is None else np.triu(stress) + np.triu(stress, 1).T,
         info=draw(st.dictionaries(KEYS, VALUES, max_size=4)),
     )
@@ -73,6 +74,8 @@ def test_extxyz_brings_everything_back(members: list[Frame]) -> None:
         # A stress of what is not periodic is no stress, but is kept.
         if frame.stress is not None and not frame.pbc.all():
             frame = frame.replace(stress=None, info={**frame.info, "other_stress": frame.stress})
+        elif frame.stress is not None and not frame.stress.any() and frame.forces is not None and frame.forces.any():
+            frame = frame.replace(stress=None)
         assert_same(frame, again)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keel
-from keel.atoms.checks import closest_pair, duplicates
+from keel.atoms.soundness.frames import closest_pair, duplicates
 from keel.errors import ConfigError, DataError
 
 

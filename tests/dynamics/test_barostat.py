@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import keel
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.dynamics import ComputeSettings, simulate
 from keel.dynamics.barostat import internal_pressure, new_volume
 from keel.dynamics.integrators import BOLTZMANN

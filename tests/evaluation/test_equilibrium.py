@@ -17,7 +17,7 @@ import keel
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import as_frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.errors import ConfigError, DataError, UnavailableError
 from keel.evaluation import (
     NotRelaxedError,

@@ -10,7 +10,7 @@ from ase.build import molecule as molecule_of
 import keel
 import keel.testing.transformations
 from keel.atoms.frame import Frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.dynamics import ComputeSettings, MDSettings, Snapshot, Trajectory, simulate
 from keel.dynamics.integrators import BOLTZMANN
 from keel.errors import ConfigError, DataError

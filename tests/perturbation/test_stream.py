@@ -130,7 +130,7 @@ def test_labels_and_edges_are_those_of_a_fresh_graph(teacher: Potential, cutoff:
         assert torch.equal(labels.stress_mask, graph.periodic)
         assert torch.allclose(labels.stress[graph.periodic], expected.stress[graph.periodic], rtol=1e-6, atol=1e-9)
         assert not labels.stress[~graph.periodic].any()
-        assert bool((labels.energy_mask & labels.forces_mask).all())
+        assert bool(labels.energy_mask.all() and labels.forces_mask.all())
 
 
 def test_single_precision_agrees_with_double() -> None:

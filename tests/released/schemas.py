@@ -12,7 +12,7 @@ from typing import Any
 from ase.io.extxyz import key_val_str_to_dict
 from safetensors import safe_open
 
-from keel.atoms.compression import opened
+from keel.atoms.formats.compression import opened
 
 Schema = Any
 """A type by its name, a list of one schema, an object by keys, of which those that may be absent end in ``?``, or

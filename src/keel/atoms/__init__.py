@@ -6,9 +6,10 @@ Reading and writing are :func:`keel.read` and :func:`keel.write`.
 from keel.atoms.census import Census, take_census
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, Labels, collate
-from keel.atoms.labels import LabelKeys, frame_from_ase
+from keel.atoms.labels import frame_from_ase
 from keel.atoms.neighbours import batch, neighbour_list
 from keel.atoms.read import BadFrames, iter_frames
+from keel.atoms.record import LabelKeys
 from keel.atoms.splits import Split, group_frames, sample, split, split_in_time
 from keel.lazy import find_submodules
 

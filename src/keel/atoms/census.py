@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from keel.atoms.checks import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.label_check import LabelCheck, check_forces, check_stress
-from keel.atoms.labels import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
-from keel.atoms.stress_units import GPA
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
+from keel.atoms.soundness.frames import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
+from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
+from keel.atoms.units import GPA
 from keel.errors import DataError
 
 LABELS = ("energy", "forces", "stress")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,16 @@ class Frame:
         Everything else that the file says of the frame (``topology``, trajectory id, ...).
     source
         Where it comes from, for messages: ``"file.extxyz, frame 12"`` (frames count from 0).
+    forces_mask
+        True for atoms whose forces are labels, shape (N,); None: all of them. Forces of constrained atoms are none.
+    fixed
+        Cartesian components that the file holds fixed, shape (N, 3), or None.
+    masses
+        In u, shape (N,), where they are not those of the elements.
+    velocities
+        In angstrom/fs, shape (N, 3), or None.
+    remarks
+        What its reader did not take and why; :func:`keel.atoms.remarks.notes` counts those of many frames.
     """
 
     numbers: NDArray[np.int64]
@@ -51,6 +61,11 @@ class Frame:
     stress: Array | None = None
     info: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     source: str = "in memory"
+    forces_mask: NDArray[np.bool_] | None = None
+    fixed: NDArray[np.bool_] | None = None
+    masses: Array | None = None
+    velocities: Array | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of atoms."""
@@ -75,7 +90,12 @@ class Frame:
 
     def unlabelled(self) -> Frame:
         """Return a copy without energy, forces and stress."""
-        return replace(self, energy=None, forces=None, stress=None)
+        return replace(self, energy=None, forces=None, stress=None, forces_mask=None)
+
+    def without(self, label: str, remark: str) -> Frame:
+        """Return a copy without one label, and with a remark that says why."""
+        changes: dict[str, Any] = {label: None, "remarks": (*self.remarks, remark)}
+        return replace(self, **changes | ({"forces_mask": None} if label == "forces" else {}))
 
     def repeated(self, repeats: Sequence[int]) -> Frame:
         """Return the unlabelled supercell that repeats the cell so often along each lattice vector.
@@ -83,10 +103,15 @@ class Frame:
         Its first atoms are those of the frame.
         """
         cells = np.indices(tuple(repeats)).reshape(3, -1).T
+
+        def tiled(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else np.tile(values, (len(cells), *[1] * (values.ndim - 1)))
+
         return self.unlabelled().replace(
             numbers=np.tile(self.numbers, len(cells)),
             positions=(cells[:, None, :] @ self.cell + self.positions).reshape(-1, 3),
             cell=self.cell * np.array(repeats)[:, None],
+            **{name: tiled(getattr(self, name)) for name in ("fixed", "masses", "velocities")},
         )
 
     def to_ase(self) -> Atoms:
@@ -105,22 +130,3 @@ class Frame:
         if labels:
             atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms
-
-
-@dataclass(frozen=True)
-class PendingFrame:
-    """A frame that has been found in a file but not yet understood.
-
-    Parameters
-    ----------
-    source
-        Its name in messages.
-    make
-        Returns the frame; raises DataError where it is damaged.
-    text
-        How it stands in the file, if the file is text.
-    """
-
-    source: str
-    make: Callable[[], Frame]
-    text: bytes | None = None

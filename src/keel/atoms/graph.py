@@ -14,14 +14,14 @@ from keel.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Reference energies, forces and stresses of a batch, each with a mask of the structures that carry it.
+    """Reference energies, forces and stresses of a batch, each with a mask of what carries it.
 
     Parameters
     ----------
     energy, energy_mask
         Total energies in eV, float64, shape (B,); bool (B,).
     forces, forces_mask
-        Forces in eV/angstrom, shape (N, 3); bool (B,), per structure.
+        Forces in eV/angstrom, shape (N, 3); bool (N,), per atom.
     stress, stress_mask
         Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3); bool (B,).
 

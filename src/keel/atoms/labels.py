@@ -1,4 +1,4 @@
-"""Finding energy, forces and stress under the names that files give them, and bringing them to keel's units.
+"""From what a file says of a structure to a frame: labels under their names, in keel's units, and what moves how.
 
 Names are recognised in any case and with the usual prefixes: ``energy``, ``REF_energy``, ``dft_energy``,
 ``free_energy``, ``forces``, ``force``, ``stress``, ``virial``, ... Nothing is guessed: two names that contradict each
@@ -7,125 +7,154 @@ other are refused until one is chosen with :class:`LabelKeys`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.atoms.frame import Array, Frame
-from keel.atoms.stress_units import STRESS_CONVENTIONS
-from keel.errors import ConfigError, DataError
+from keel.atoms.elements import MASSES, atomic_number
+from keel.atoms.frame import Frame
+from keel.atoms.label_names import UNUSED_COLUMNS, is_global
+from keel.atoms.label_search import no_labels, search
+from keel.atoms.record import LabelKeys, Record
+from keel.errors import DataError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-T = TypeVar("T")
-
-EXTRAPOLATED_ENERGY = "energy_extrapolated"
-"""Key in ``Frame.info`` of the energy that gave way to a force-consistent free energy."""
-UNUSED_COLUMNS = "unused_columns"
-"""Key in ``Frame.info`` of the names of the per-atom arrays that keel does not use."""
-SET_ASIDE = "other_"
-"""Prefix in ``Frame.info`` of labels that were not chosen."""
-
-_PREFIXES = ("", "ref_", "dft_", "qm_", "vasp_", "cp2k_", "pbe_", "target_", "true_")
+__all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
 
-def _names(*stems: str) -> frozenset[str]:
-    return frozenset(prefix + stem for prefix in _PREFIXES for stem in stems)
-
-
-_FREE_ENERGY = _names("free_energy")
-_ENERGY = _names("energy", "total_energy", "potential_energy", "totalenergy") | {"energy_dft", "energy_ref"}
-_FORCES = _names("forces", "force") | {"forces_dft", "forces_ref"}
-_STRESS = _names("stress", "stresses_total") | {"stress_dft", "stress_ref"}
-_VIRIAL = _names("virial", "virials")
-_LABELS = _FREE_ENERGY | _ENERGY | _FORCES | _STRESS | _VIRIAL
-
-
-def is_label_name(key: str) -> bool:
-    """Return whether a file's key of this name would be read as a label."""
-    return key.lower() in _LABELS
-
-
-@dataclass(frozen=True)
-class LabelKeys:
-    """The names under which a file keeps its labels, where they are not the common ones or must be chosen.
+def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: bool = True) -> Frame:
+    """Return the frame of a record; what is no label stays in ``info``.
 
     Parameters
     ----------
-    energy, forces, stress
-        Key of each label; None searches the common names.
-    stress_convention
-        ``ase`` (eV/angstrom^3, compressed = negative), ``virial`` (eV), ``gpa`` or ``vasp-kbar``; None takes ``virial``
-        for a key that is called so and ``ase`` for others.
-
-    Raises
-    ------
-    ConfigError
-        If the convention is not one of these.
-    """
-
-    energy: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    stress_convention: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.stress_convention not in (None, *STRESS_CONVENTIONS):
-            known = ", ".join(STRESS_CONVENTIONS)
-            raise ConfigError(f"the stress convention {self.stress_convention!r} is not one of {known}")
-
-
-@dataclass
-class Record:
-    """What a file says of one frame, before its labels are found."""
-
-    numbers: NDArray[np.int64]
-    positions: Array
-    cell: Array
-    pbc: NDArray[np.bool_]
-    info: dict[str, Any]
-    arrays: dict[str, Any]
-    source: str
-
-    @property
-    def volume(self) -> float:
-        """|det cell| in cubic angstrom."""
-        return float(abs(np.linalg.det(self.cell)))
-
-
-def frame_from_record(record: Record, keys: LabelKeys | None = None) -> Frame:
-    """Return the labelled frame of a record; what is no label stays in ``info``.
+    record
+        What the file says.
+    keys
+        Names and units where they are not the usual ones.
+    labels
+        False: only the structure is of interest, labels are neither looked at nor refused.
 
     Raises
     ------
     DataError
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
-    search = _Search(record, keys or LabelKeys())
+    keys = _filled(keys or LabelKeys(), record)
+    record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
+    if record.typed:
+        record = replace(record, numbers=_elements(record, keys.elements), typed=False)
+    motion, used = _motion(record)
+    if labels and record.unconverged and not keys.unconverged:
+        labels = False
+        record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not taken"))
     try:
-        energy, forces, stress = search.energy(), search.forces(), search.stress()
+        found = search(record, keys) if labels else no_labels(record)
     except DataError as error:
         raise DataError(f"{record.source}: {error}") from None
+    columns = sorted(found.unused_columns - used)
+    if found.forces is None:
+        motion["forces_mask"] = None
     return Frame(
         numbers=record.numbers,
         positions=record.positions,
         cell=record.cell,
         pbc=record.pbc,
-        energy=energy,
-        forces=forces,
-        stress=stress,
-        info=search.remaining_info(),
+        energy=found.energy,
+        forces=found.forces,
+        stress=found.stress,
+        info={**found.info, **({UNUSED_COLUMNS: " ".join(columns)} if columns else {})},
         source=record.source,
+        remarks=(*record.remarks, *found.remarks),
+        **motion,
     )
 
 
-def frame_from_ase(atoms: Atoms, source: str = "in memory", keys: LabelKeys | None = None) -> Frame:
+def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
+    """Return the user's keys, and the format's where he names none and the frame has them."""
+    usual, there = record.usual, record.info.keys() | record.arrays.keys()
+
+    def named(label: str) -> str | None:
+        own: str | None = getattr(usual, label)
+        return getattr(keys, label) or (own if own in there else None)
+
+    of_usual = keys.stress is None and named("stress") is not None
+    return replace(
+        keys,
+        energy=named("energy"),
+        forces=named("forces"),
+        stress=named("stress"),
+        stress_convention=keys.stress_convention or (usual.stress_convention if of_usual or not usual.stress else None),
+        energy_unit=keys.energy_unit or usual.energy_unit,
+        forces_unit=keys.forces_unit or usual.forces_unit,
+        length_unit=keys.length_unit or usual.length_unit,
+    )
+
+
+def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.int64]:
+    types = int(record.numbers.max())
+    if elements is None or len(elements) < types:
+        raise DataError(
+            f"{record.source}: it has atoms of {types} types but does not say which elements they are; name them in "
+            "order with LabelKeys(elements=...) or `keel census FILE --elements Si,O --write OUT`"
+        )
+    return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
+
+
+def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
+    """Return what the file says of how atoms move (fixed, masses, velocities), and the columns used for it."""
+    from ase import units as ase_units
+
+    n, used = len(record.numbers), set[str]()
+
+    def column(name: str, *shapes: tuple[int, ...]) -> NDArray[Any] | None:
+        values = record.arrays.get(name)
+        if values is None or np.shape(values) not in shapes:
+            return None
+        used.add(name)
+        return np.asarray(values)
+
+    mask, free, momenta = column("forces_mask", (n,)), column("move_mask", (n,), (n, 3)), column("momenta", (n, 3))
+    masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
+    fixed = record.fixed if free is None else ~np.broadcast_to(free.astype(bool).reshape(n, -1), (n, 3))
+    velocities = None
+    if momenta is not None:
+        weights = MASSES[record.numbers] if masses is None else masses
+        velocities = momenta / weights[:, None] * ase_units.fs
+    motion = {
+        "forces_mask": None if mask is None else mask.astype(bool),
+        "fixed": fixed,
+        "masses": None if masses is None else masses.astype(np.float64),
+        "velocities": velocities,
+    }
+    return motion, used
+
+
+def frame_from_ase(
+    atoms: Atoms, source: str = "in memory", keys: LabelKeys | None = None, *, labels: bool = True
+) -> Frame:
     """Return the frame of an ``ase.Atoms``; labels come from its calculator's results, ``info`` and ``arrays``.
 
     A calculator is never asked to compute, and results that belong to other positions are not taken.
+
+    Raises
+    ------
+    DataError
+        As :func:`frame_from_record`, and if results of the calculator contradict the structure's own.
+    """
+    return frame_from_record(record_of_ase(atoms, source), keys, labels=labels)
+
+
+def record_of_ase(atoms: Atoms, source: str) -> Record:
+    """Return what an ``ase.Atoms`` says.
+
+    Raises
+    ------
+    DataError
+        If results of its calculator contradict its own values.
     """
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     info = dict(atoms.info)
@@ -134,10 +163,10 @@ def frame_from_ase(atoms: Atoms, source: str = "in memory", keys: LabelKeys | No
             if value is None:
                 continue
             target = arrays if np.ndim(value) and len(value) == len(atoms) and not is_global(key) else info
-            if key in target and not _equal(target[key], value):
+            if key in target and not same_value(target[key], value):
                 raise DataError(f"{source}: the calculator's {key} contradicts the structure's own; remove one of them")
             target[key] = value
-    record = Record(
+    return Record(
         numbers=np.asarray(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=np.float64),
         cell=np.array(atoms.cell.array, dtype=np.float64),
@@ -145,110 +174,25 @@ def frame_from_ase(atoms: Atoms, source: str = "in memory", keys: LabelKeys | No
         info=info,
         arrays=arrays,
         source=source,
+        fixed=_fixed(atoms),
     )
-    return frame_from_record(record, keys)
 
 
-def is_global(key: str) -> bool:
-    """Return whether a label of this name belongs to the structure, not to each atom."""
-    return key.lower() in _STRESS | _VIRIAL | _ENERGY | _FREE_ENERGY
+def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
+    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3); other constraints are not known."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    fixed = np.zeros((len(atoms), 3), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            fixed[constraint.index] = True
+        elif isinstance(constraint, FixCartesian):
+            fixed[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
+    return fixed if fixed.any() else None
 
 
-class _Search:
-    """The labels of one record; remembers which keys it has used."""
-
-    def __init__(self, record: Record, keys: LabelKeys) -> None:
-        self.record, self.keys = record, keys
-        self.values = {**record.info, **record.arrays}
-        self.notes: dict[str, Any] = {}
-        self.used: set[str] = set()
-
-    def energy(self) -> float | None:
-        if self.keys.energy:
-            return _number(self._named(self.keys.energy, "energy"), self.keys.energy)
-        free = self._agreed({k: _number(v, k) for k, v in self._called(_FREE_ENERGY).items()}, "energy")
-        plain = self._agreed({k: _number(v, k) for k, v in self._called(_ENERGY).items()}, "energy")
-        if free is not None and plain is not None and not _equal(free, plain):
-            self.notes[EXTRAPOLATED_ENERGY] = plain
-        return plain if free is None else free
-
-    def forces(self) -> Array | None:
-        if self.keys.forces:
-            return self._matrix(self._named(self.keys.forces, "forces"), self.keys.forces)
-        return self._agreed({k: self._matrix(v, k) for k, v in self._called(_FORCES).items()}, "forces")
-
-    def stress(self) -> Array | None:
-        if self.keys.stress:
-            found = {self.keys.stress: self._named(self.keys.stress, "stress")}
-        else:
-            found = self._called(_STRESS | _VIRIAL)
-        stress = self._agreed({k: self._stress(v, k) for k, v in found.items()}, "stress")
-        if stress is not None and not self.record.pbc.all():
-            self.notes[SET_ASIDE + "stress"] = stress
-            return None
-        return stress
-
-    def remaining_info(self) -> dict[str, Any]:
-        """Info without the labels; labels that were not chosen get a name that is not read as one."""
-        info = {k: v for k, v in self.record.info.items() if k not in self.used}
-        info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
-        columns = sorted(k for k in self.record.arrays if k not in self.used)
-        if columns:
-            info[UNUSED_COLUMNS] = " ".join(columns)
-        return {**info, **self.notes}
-
-    def _called(self, names: frozenset[str]) -> dict[str, Any]:
-        return {k: v for k, v in self.values.items() if k.lower() in names}
-
-    def _named(self, key: str, label: str) -> Any:
-        if key not in self.values:
-            there = ", ".join(sorted(self.values)) or "nothing"
-            raise DataError(f"the key {key!r} named for the {label} is absent; the frame has {there}")
-        self.used.add(key)
-        return self.values[key]
-
-    def _agreed(self, found: dict[str, T], label: str) -> T | None:
-        self.used.update(found)
-        values = list(found.values())
-        if not all(_equal(values[0], v) for v in values[1:]):
-            names = " and ".join(found)
-            raise DataError(
-                f"{names} contradict each other; choose one with LabelKeys({label}=...) or "
-                f"`keel census FILE --{label}-key NAME --write OUT`"
-            )
-        return values[0] if values else None
-
-    def _matrix(self, value: Any, key: str) -> Array:
-        array, n = _floats(value, key), len(self.record.numbers)
-        if array.size != 3 * n or array.ndim not in (1, 2) or (array.ndim == 2 and array.shape != (n, 3)):
-            raise DataError(f"{key} has the shape {array.shape} but {n} atoms need ({n}, 3)")
-        return array.reshape(n, 3)
-
-    def _stress(self, value: Any, key: str) -> Array:
-        convention = self.keys.stress_convention or ("virial" if "virial" in key.lower() else "ase")
-        if convention == "virial" and self.record.volume == 0:
-            raise DataError(f"{key} cannot be turned into a stress without a cell; add Lattice or remove {key}")
-        try:
-            return STRESS_CONVENTIONS[convention](_floats(value, key), self.record.volume)
-        except DataError as error:
-            raise DataError(f"{key} cannot be a stress: {error}") from None
-
-
-def _floats(value: Any, key: str) -> Array:
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None
-
-
-def _number(value: Any, key: str) -> float:
-    array = _floats(value, key)
-    if array.size != 1:
-        raise DataError(f"{key} should be one number but has {array.size}")
-    return float(array.item())
-
-
-def _equal(first: Any, second: Any) -> bool:
+def same_value(first: Any, second: Any) -> bool:
+    """Return whether two values are the same but for rounding."""
     try:
         return bool(np.allclose(first, second, rtol=1e-7, atol=1e-6))
     except (TypeError, ValueError):

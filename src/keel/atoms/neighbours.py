@@ -149,18 +149,25 @@ def _list_of(frame: Frame, cutoff: float, half_list: bool) -> tuple[NDArray[np.i
         raise DataError(f"{frame.source}: {error}") from None
 
 
+def labelled_atoms(frame: Frame) -> NDArray[np.bool_]:
+    """Return which atoms have a force, shape (N,)."""
+    if frame.forces is None or frame.forces_mask is None:
+        return np.full(len(frame), frame.forces is not None)
+    return frame.forces_mask
+
+
 def _labels(frames: Sequence[Frame], dtype: torch.dtype) -> Labels:
     def mask(labels: Sequence[object]) -> Tensor:
         return torch.tensor([label is not None for label in labels])
 
-    energies, forces, stresses = ([getattr(f, name) for f in frames] for name in ("energy", "forces", "stress"))
+    energies, stresses = [f.energy for f in frames], [f.stress for f in frames]
     force = [np.zeros((len(f), 3)) if f.forces is None else f.forces for f in frames]
     stress = [np.zeros((3, 3)) if f.stress is None else f.stress for f in frames]
     return Labels(
         energy=torch.tensor([e or 0.0 for e in energies], dtype=torch.float64),
         energy_mask=mask(energies),
         forces=torch.from_numpy(np.concatenate(force)).to(dtype),
-        forces_mask=mask(forces),
+        forces_mask=torch.from_numpy(np.concatenate([labelled_atoms(f) for f in frames])),
         stress=torch.from_numpy(np.stack(stress)).to(dtype),
         stress_mask=mask(stresses),
     )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from keel.atoms.checks import check_frame
-from keel.atoms.extxyz import format_frame
-from keel.atoms.frame import Frame, PendingFrame
-from keel.atoms.label_check import refuse_wrong_labels
-from keel.atoms.labels import LabelKeys
-from keel.atoms.xyz_files import begins_like_xyz
+from keel.atoms.formats.compression import opened
+from keel.atoms.formats.extxyz import format_frame
+from keel.atoms.frame import Frame
+from keel.atoms.labels import frame_from_record
+from keel.atoms.record import LabelKeys, PendingFrame
+from keel.atoms.soundness.frames import check_frame
+from keel.atoms.soundness.unknown import without_placeholders
+from keel.atoms.soundness.work import refuse_wrong_labels
 from keel.errors import ConfigError, DataError
-from keel.kinds import OTHERS, XYZ, format_of, imported
+from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, format_of, imported
 
 Paths = str | Path | Sequence[str | Path]
-LABELS = ("energy", "forces")
+BEGINNING = 4096
+"""Bytes of a file by which its format is told."""
 
 
 class BadFrames:
@@ -50,10 +54,14 @@ def read(
     *,
     index: slice | str | None = None,
     keys: LabelKeys | None = None,
-    require: Iterable[str] = LABELS,
+    require: Iterable[str] = (),
+    labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
 ) -> list[Frame]:
-    """Read labelled frames from one file or several.
+    """Read frames with the labels that each has, from one file or several.
+
+    Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
+    atoms) are no labels; each such frame says so in its ``remarks``.
 
     Parameters
     ----------
@@ -62,9 +70,11 @@ def read(
     index
         Which frames, counted over all files, as a slice or text such as ``":100"`` or ``"::10"``; None for all.
     keys
-        Names of the labels where they are not the common ones.
+        Names and units of the labels where they are not the common ones.
     require
         Labels that every frame must carry: of ``energy``, ``forces``, ``stress``.
+    labels
+        False: only structures are wanted; labels are neither taken nor refused.
     skip_bad
         File to which frames that cannot be used are written instead of stopping at the first; give a
         :class:`BadFrames` to learn their number and the reasons.
@@ -73,7 +83,7 @@ def read(
     ------
     DataError
         If a file cannot be read, or a frame is damaged, lacks a required label, or cannot be real (see
-        :func:`keel.atoms.checks.check_frame`), or forces or stresses contradict the energies.
+        :func:`keel.atoms.soundness.frames.check_frame`), or forces or stresses contradict the energies.
 
     Examples
     --------
@@ -83,11 +93,14 @@ def read(
     (-118.8286361694336, (36, 3))
     """
     wanted = _slice(index)
-    frames = iter_frames(paths, keys=keys, require=require, skip_bad=skip_bad)
+    frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
     if all(n is None or n >= 0 for n in (wanted.start, wanted.stop, wanted.step)):
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
     else:
         chosen = list(frames)[wanted]
+    if not labels:
+        return chosen
+    chosen = without_placeholders(chosen)
     refuse_wrong_labels(chosen)
     return chosen
 
@@ -96,12 +109,14 @@ def iter_frames(
     paths: Paths,
     *,
     keys: LabelKeys | None = None,
-    require: Iterable[str] = LABELS,
+    require: Iterable[str] = (),
+    labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames of some files one by one, so that a file need not fit into memory.
 
-    Arguments and errors as :func:`read`; forces and stresses are not compared with energies, which takes many frames.
+    Arguments and errors as :func:`read`; what takes many frames to see is not looked for: whether forces and stresses
+    belong to the energies, and forces of constrained atoms.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     bad = BadFrames(skip_bad) if isinstance(skip_bad, str | Path) else skip_bad
@@ -110,24 +125,36 @@ def iter_frames(
     if not files:
         raise DataError("no file was given to read")
     required = _required(require)
-    return (frame for file in files for frame in _file_frames(file, keys, required, bad))
+
+    def made(pending: PendingFrame) -> Frame:
+        return frame_from_record(pending.record(), keys, labels=labels)
+
+    return (frame for file in files for frame in _file_frames(file, made, required, bad))
 
 
 def _file_frames(
-    path: Path, keys: LabelKeys | None, require: tuple[str, ...], bad: BadFrames | None
+    path: Path, made: Callable[[PendingFrame], Frame], require: tuple[str, ...], bad: BadFrames | None
 ) -> Iterator[Frame]:
     found, good = 0, 0
-    _check_is_file(path)
-    for pending in _reader(path)(path, keys):
-        found += 1
-        frame = None
+    _check_is_there(path)
+    waiting = _reader(path)(path)
+    while True:
+        pending = frame = None
         try:
-            frame = pending.make()
+            pending = next(waiting, None)
+            if pending is None:
+                break
+            found += 1
+            frame = made(pending)
             check_frame(frame, require)
         except DataError as error:
-            if bad is None:
+            if bad is None or not found:
                 raise
-            bad.add(pending.text or _as_text(frame, error), str(error))
+            text = pending.text if pending else None
+            bad.add(text or _as_text(frame, error), str(error))
+            # Where the reader itself cannot go on, nothing comes after it.
+            if pending is None:
+                break
             continue
         good += 1
         yield frame
@@ -137,23 +164,33 @@ def _file_frames(
         raise DataError(f"none of the {found} frames can be used; the first one: {bad.reasons[-found]}")
 
 
-def _reader(path: Path) -> Callable[[Path, LabelKeys | None], Iterator[PendingFrame]]:
-    """Return the reader of a file; without a suffix that keel knows, its beginning may tell."""
-    form = format_of(path) or (XYZ if begins_like_xyz(path) else OTHERS)
-    reader: Callable[[Path, LabelKeys | None], Iterator[PendingFrame]] = imported(form.reader)
+def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
+    """Return the reader of a file: what it begins with tells more than its name."""
+    form = _by_beginning(path) or format_of(path) or OTHERS
+    reader: Callable[[Path], Iterator[PendingFrame]] = imported(form.reader)
     return reader
+
+
+def _by_beginning(path: Path) -> FrameFormat | None:
+    if path.is_dir():
+        return next((form for form in FRAME_FORMATS if form.folder and form.holds(path)), None)
+    with opened(path) as stream:
+        start = stream.read(BEGINNING)
+    return next((form for form in FRAME_FORMATS if form.begins and re.search(form.begins, start)), None)
 
 
 def _as_text(frame: Frame | None, error: DataError) -> bytes:
     return (f"# {error}\n" if frame is None else format_frame(frame)).encode()
 
 
-def _check_is_file(path: Path) -> None:
+def _check_is_there(path: Path) -> None:
     try:
-        if path.is_dir():
-            raise DataError(f"{path}: it is a folder; name the files in it")
         if not path.exists():
             raise DataError(f"{path}: there is no such file")
+        if path.is_dir():
+            if any(form.folder and form.holds(path) for form in FRAME_FORMATS):
+                return
+            raise DataError(f"{path}: it is a folder; name the files in it")
         if not path.is_file():
             raise DataError(f"{path}: it is not a regular file")
         if path.stat().st_size == 0:

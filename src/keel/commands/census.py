@@ -58,8 +58,8 @@ def census(
     `keel census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
-    from keel.atoms.labels import LabelKeys
     from keel.atoms.read import BadFrames, iter_frames
+    from keel.atoms.record import LabelKeys
     from keel.atoms.write import write
     from keel.files import check_not_input
     from keel.records import json_text
@@ -89,7 +89,7 @@ def census(
 
 
 def _shared_between(frames: list[Frame]) -> int:
-    from keel.atoms.checks import duplicates
+    from keel.atoms.soundness.frames import duplicates
 
     def file_of(frame: Frame) -> str:
         return frame.source.rpartition(", ")[0]

@@ -30,7 +30,7 @@ def evaluate(
     from keel.potentials.accuracy import MILLI, accuracy
     from keel.records import json_text
 
-    result = accuracy(opened(potential, arguments, trust), iter_frames(file, require=()), device=device)
+    result = accuracy(opened(potential, arguments, trust), iter_frames(file), device=device)
     if as_json:
         typer.echo(json_text(result.to_dict()))
         return

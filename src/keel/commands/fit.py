@@ -60,8 +60,8 @@ def fit(
     check_suffix(out)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
-    frames = read(files, index=index, require=(), skip_bad=skip_bad)
-    parts = [frames] if test is None else [frames, read(test, require=())]
+    frames = read(files, index=index, skip_bad=skip_bad)
+    parts = [frames] if test is None else [frames, read(test)]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))

@@ -92,7 +92,7 @@ def md(
     compute = ComputeSettings(device=device, devices=devices if devices * nodes > 1 else None, nodes=nodes)
     if not is_first():
         without_bars()
-    starts = read(file, index=index, require=())
+    starts = read(file, index=index, labels=False)
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
             opened(potential, arguments, trust),

@@ -63,7 +63,7 @@ def perturb(
     settings = parse_given(PerturbationSettings, given, "keel perturb")
     check_not_input(out, files)
     potential = opened(teacher, arguments, trust)
-    frames = read(files, index=index, require=())
+    frames = read(files, index=index, labels=False)
     counts = Counts.zero(settings.rounds)
     with bar("perturbing", len(frames)) as advance:
 

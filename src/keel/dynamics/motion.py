@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, MASSES
 from keel.atoms.frame import Frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
 from keel.dynamics import integrators as flow

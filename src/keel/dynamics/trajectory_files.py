@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from ase import units
 
-from keel.atoms.compression import opened
-from keel.atoms.extxyz import format_frame, raw_frames
+from keel.atoms.formats.compression import opened
+from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase, frame_from_record
 from keel.dynamics.changed_file import ChangedFile

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
-from keel.atoms.neighbours import batch
+from keel.atoms.neighbours import batch, labelled_atoms
 from keel.fitting.offsets import compositions
 from keel.potentials.classical.eam import EAM
 
@@ -78,7 +78,9 @@ class Weights:
     def of(cls, frames: Sequence[Frame], energy_weight: float, stress_weight: float) -> Weights:
         """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``."""
         energies = sum(f.energy is not None for f in frames)
-        forces = np.concatenate([f.forces for f in frames if f.forces is not None] or [np.zeros((1, 3))])
+        forces = np.concatenate(
+            [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None] or [np.zeros((1, 3))]
+        )
         stress = np.array([f.stress for f in frames if f.stress is not None] or [np.zeros((3, 3))])
         force_scale = max(float(np.sqrt(np.mean((forces * caution(forces)) ** 2))), 1e-3)
         stress_scale = max(float(np.sqrt(np.mean(stress**2))), 1e-4)
@@ -117,7 +119,7 @@ def _chunk(graph: AtomGraph, model: EAM, weights: Weights) -> Chunk:
     vectors = graph.edge_vectors()
     r = vectors.norm(dim=1)
     edges = torch.bincount(graph.batch[graph.edge_index[0]], minlength=graph.n_structures)
-    has_forces = labels.forces_mask[graph.batch][:, None]
+    has_forces = labels.forces_mask[:, None]
     has_stress = (labels.stress_mask & graph.periodic)[:, None, None]
     return Chunk(
         r=r,

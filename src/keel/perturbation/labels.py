@@ -67,7 +67,7 @@ def labels_of(prediction: Prediction, periodic: Tensor) -> Labels:
         energy=prediction.energy,
         energy_mask=everywhere,
         forces=prediction.forces,
-        forces_mask=everywhere,
+        forces_mask=torch.ones(len(prediction.forces), dtype=torch.bool, device=periodic.device),
         stress=torch.where(stressed[:, None, None], prediction.stress, 0.0),
         stress_mask=stressed,
     )
@@ -105,7 +105,7 @@ def select_structures(graph: AtomGraph, keep: Tensor) -> AtomGraph:
     part = graph.select_edges(edges)
     labels = graph.labels
     if labels is not None:
-        rows = {f.name: getattr(labels, f.name)[atoms if f.name == "forces" else keep] for f in fields(Labels)}
+        rows = {f.name: getattr(labels, f.name)[atoms if f.name.startswith("forces") else keep] for f in fields(Labels)}
         labels = Labels(**rows)
     return replace(
         part,

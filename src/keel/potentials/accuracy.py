@@ -122,9 +122,10 @@ def accuracy(
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     for graph in batches(frames, potential, max_atoms):
+        assert graph.labels is not None
         for name, pair in _parity(graph, potential(graph)).items():
             parts[name].append(pair)
-        numbers.append(graph.numbers[_labelled_atoms(graph)].cpu().numpy())
+        numbers.append(graph.numbers[graph.labels.forces_mask].cpu().numpy())
         n_frames, n_atoms = n_frames + graph.n_structures, n_atoms + graph.n_atoms
     if n_frames == 0:
         raise DataError("there is no frame to evaluate")
@@ -134,13 +135,8 @@ def accuracy(
     return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
 
 
-def _labelled_atoms(graph: AtomGraph) -> torch.Tensor:
-    assert graph.labels is not None
-    return graph.labels.forces_mask.index_select(0, graph.batch)
-
-
 def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, Array]]:
-    labels, atoms = graph.labels, _labelled_atoms(graph)
+    labels = graph.labels
     assert labels is not None
     assert prediction.forces is not None
     assert prediction.stress is not None
@@ -154,7 +150,7 @@ def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, 
     energy, energy_mask = (labels.energy * per_atom), labels.energy_mask
     return {
         "energy": pair(energy[energy_mask], (prediction.energy * per_atom)[energy_mask]),
-        "forces": pair(labels.forces[atoms], prediction.forces[atoms]),
+        "forces": pair(labels.forces[labels.forces_mask], prediction.forces[labels.forces_mask]),
         "stress": pair(
             labels.stress[with_stress][:, voigt[0], voigt[1]], prediction.stress[with_stress][:, voigt[0], voigt[1]]
         ),

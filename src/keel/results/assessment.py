@@ -158,7 +158,9 @@ class GroupResults:
 
 
 def _result(folder: Path, content: Mapping[str, Any]) -> CheckResult:
-    films = [Film(f["name"], tuple(read(folder / f["file"], require=())), tuple(f["times"])) for f in content["films"]]
+    films = [
+        Film(f["name"], tuple(read(folder / f["file"], labels=False)), tuple(f["times"])) for f in content["films"]
+    ]
     return CheckResult.from_dict(dict(content), films)
 
 

@@ -153,7 +153,7 @@ def validate(state: TrainingState, graphs: Sequence[AtomGraph], settings: Traini
             scores.append(float(loss(prediction, graph, state.network.scale, settings.loss).total))
             error = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
             energies.append(error[labels.energy_mask])
-            forces.append((prediction.forces - labels.forces).abs()[labels.forces_mask.index_select(0, graph.batch)])
+            forces.append((prediction.forces - labels.forces).abs()[labels.forces_mask])
     return {
         "validation": sum(scores) / len(scores),
         "validation_energy_mae": float(torch.cat(energies).mean()),

@@ -50,7 +50,7 @@ def loss(prediction: Prediction, graph: AtomGraph, scale: float | Tensor, settin
         residual = (prediction.energy - labels.energy) / graph.atoms_per_structure / scale
         energy = _mean(penalty(residual[mask], settings))
     if settings.forces and prediction.forces is not None:
-        mask = labels.forces_mask.index_select(0, graph.batch)
+        mask = labels.forces_mask
         target = labels.forces[mask]
         weight = torch.ones_like(target[:, :1])
         if settings.force_falloff is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import graph_of
+from keel.atoms.neighbours import graph_of, labelled_atoms
 from keel.errors import ConfigError, DataError
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
@@ -61,7 +61,7 @@ def prepare(network: Network, frames: Sequence[Frame]) -> None:
         network.energy_offsets.copy_(aligned(network, frames, labels).energy_offsets)
         return
     network.set_offsets(labels)
-    forces = [f.forces for f in frames if f.forces is not None]
+    forces = [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None]
     if forces:
         rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
         # Frames at rest have no force to measure by.

@@ -122,14 +122,14 @@ class Assessing:
             crystal=self._crystal(frames),
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             settings=s,
-            reference=tuple(read(self.material.reference, require=())) if self.material.reference else (),
+            reference=tuple(read(self.material.reference, labels=False)) if self.material.reference else (),
             beside=None if self.beside is None else converted(self.beside.open(), device=s.device),
             dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
         )
 
     def _frames(self, potential: Potential) -> list[Frame]:
         if self.material.data is not None:
-            return read(self.material.data, require=())
+            return read(self.material.data)
         elements = self.material.elements or [symbol(z) for z in potential.elements or ()]
         if not 0 < len(elements) <= MOST_ELEMENTS:
             raise ConfigError(
@@ -140,7 +140,7 @@ class Assessing:
 
     def _crystal(self, frames: Sequence[Frame]) -> Frame:
         if self.material.crystal is not None:
-            return read(self.material.crystal, require=())[0]
+            return read(self.material.crystal, labels=False)[0]
         periodic = [f for f in frames if f.pbc.all()] or list(frames)
         return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.equilibrium.relaxation import FMAX, Relax, at_equilibrium, deformed, evaluated, relaxed, shift

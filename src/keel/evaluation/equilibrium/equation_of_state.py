@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.equilibrium.relaxation import Relax, at_equilibrium, deformed, evaluated, relaxed, shift

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from keel.atoms.frame import Frame, PendingFrame
-from keel.atoms.labels import LabelKeys, Record, frame_from_record
+from keel.atoms.frame import Frame
+from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
 
 _PER_ATOM = {"numbers": (), "positions": (3,), "forces": (3,)}
@@ -26,10 +26,14 @@ _PER_FRAME |= {"has_energy": (), "has_forces": (), "has_stress": ()}
 _LABELS = ("energy", "forces", "stress")
 
 
-def npz_frames(path: Path, keys: LabelKeys | None) -> Iterator[PendingFrame]:
+def npz_frames(path: Path) -> Iterator[PendingFrame]:
     """Yield the frames of an archive."""
     for record in npz_records(path):
-        yield PendingFrame(record.source, partial(frame_from_record, record, keys))
+        yield PendingFrame(record.source, partial(_itself, record))
+
+
+def _itself(record: Record) -> Record:
+    return record
 
 
 def npz_records(path: Path) -> Iterator[Record]:

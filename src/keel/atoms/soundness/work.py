@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.stress_units import GPA
+from keel.atoms.units import GPA
 from keel.errors import DataError
 
 Checked = Literal["forces", "stress"]

@@ -13,9 +13,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from keel.atoms.comment import parse_comment, quoted, value_text
+from keel.atoms.formats.comment import parse_comment, quoted, value_text
 from keel.atoms.frame import Array, Frame
-from keel.atoms.labels import Record, is_label_name
+from keel.atoms.label_names import is_label_name
+from keel.atoms.record import Record
 from keel.errors import DataError
 
 LONGEST_LINE = 1 << 24

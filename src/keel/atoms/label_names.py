@@ -1,0 +1,35 @@
+"""The names under which files keep energy, forces and stress, and those that keel gives to what it does not use."""
+
+from __future__ import annotations
+
+EXTRAPOLATED_ENERGY = "energy_extrapolated"
+"""Key in ``Frame.info`` of the energy that gave way to a force-consistent free energy."""
+UNUSED_COLUMNS = "unused_columns"
+"""Key in ``Frame.info`` of the names of the per-atom arrays that keel does not use."""
+SET_ASIDE = "other_"
+"""Prefix in ``Frame.info`` of labels that were not chosen."""
+
+_PREFIXES = ("", "ref_", "dft_", "qm_", "vasp_", "cp2k_", "pbe_", "target_", "true_")
+
+
+def _names(*stems: str) -> frozenset[str]:
+    return frozenset(prefix + stem for prefix in _PREFIXES for stem in stems)
+
+
+FREE_ENERGY = _names("free_energy")
+ENERGY = _names("energy", "total_energy", "potential_energy", "totalenergy") | {"energy_dft", "energy_ref"}
+FORCES = _names("forces", "force") | {"forces_dft", "forces_ref"}
+STRESS = _names("stress", "stresses_total") | {"stress_dft", "stress_ref"}
+VIRIAL = _names("virial", "virials")
+GLOBAL = FREE_ENERGY | ENERGY | STRESS | VIRIAL
+"""Labels of the structure, not of each atom; all names in lower case."""
+
+
+def is_label_name(key: str) -> bool:
+    """Return whether a file's key of this name would be read as a label."""
+    return key.lower() in GLOBAL | FORCES
+
+
+def is_global(key: str) -> bool:
+    """Return whether a label of this name belongs to the structure, not to each atom."""
+    return key.lower() in GLOBAL

@@ -1,0 +1,277 @@
+"""Finding the labels of one record: under which names, in which units, and whether they are labels at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keel.atoms import units
+from keel.atoms.frame import Array
+from keel.atoms.label_names import (
+    ENERGY,
+    EXTRAPOLATED_ENERGY,
+    FORCES,
+    FREE_ENERGY,
+    SET_ASIDE,
+    STRESS,
+    VIRIAL,
+    is_label_name,
+)
+from keel.atoms.record import LabelKeys, Record
+from keel.errors import DataError
+
+UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
+"""Sizes of energies that stand for "unknown"."""
+SMALLEST_FILLER = 99.0
+UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
+COARSEST = 5e-3
+"""Half of the last digit that a label is believed to have at least."""
+HOTTEST = 20_000.0  # K; of the atoms whose motion may be part of a stress
+
+NOT_FINITE = "{0} of NaN or infinity throughout: taken as no {0}"
+FILLED = "{0} of one and the same number throughout: taken as no {0}"
+ZERO_STRESS = "stress of exactly zero beside forces that are not: taken as no stress"
+KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is taken"
+LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
+"""Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
+
+
+CP2K_COMMENT = frozenset({"i", "time", "E"})
+"""Keys of the comment line of CP2K's trajectories, whose E is in hartree."""
+
+
+@dataclass
+class Found:
+    """Labels in keel's units, and what is left of the record."""
+
+    energy: float | None
+    forces: Array | None
+    stress: Array | None
+    info: dict[str, Any]
+    unused_columns: set[str]
+    remarks: list[str]
+
+
+@dataclass
+class _Value:
+    """One label under one name: its numbers in keel's units, and half of its last printed digit in these."""
+
+    key: str
+    number: Array
+    digit: float
+
+
+def search(record: Record, keys: LabelKeys) -> Found:
+    """Find energy, forces and stress.
+
+    Raises
+    ------
+    DataError
+        If two names contradict each other, a named key is absent, or a label has the wrong shape.
+    """
+    return _Search(record, keys).found()
+
+
+def no_labels(record: Record) -> Found:
+    """Return a record's info without its labels, which nobody looks at."""
+    info = {k: v for k, v in record.info.items() if not is_label_name(k)}
+    return Found(None, None, None, info, {k for k in record.arrays if not is_label_name(k)}, [])
+
+
+class _Search:
+    """The labels of one record; remembers which keys it has used."""
+
+    def __init__(self, record: Record, keys: LabelKeys) -> None:
+        self.record, self.keys = record, keys
+        self.notes: dict[str, Any] = {}
+        self.used: set[str] = set()
+        self.remarks: list[str] = []
+
+    def found(self) -> Found:
+        energy, forces, stress = self._energy(), self._forces(), self._stress()
+        if stress is not None and forces is not None and not stress.any() and forces.any():
+            self.remarks.append(ZERO_STRESS)
+            stress = None
+        info = {k: v for k, v in self.record.info.items() if k not in self.used}
+        # Labels that were not chosen get a name that is not read as one.
+        info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
+        unused = {k for k in self.record.arrays if k not in self.used}
+        return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
+
+    def _energy(self) -> float | None:
+        if self.keys.energy:
+            if self.keys.energy_unit is None and self.keys.energy == "E" and self.record.info.keys() >= CP2K_COMMENT:
+                raise DataError("CP2K writes this E in hartree; add energy_unit='hartree' or `--energy-unit hartree`")
+            return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
+        free = self._number(self._called(FREE_ENERGY, self.record.info))
+        plain = self._number(self._called(ENERGY, self.record.info))
+        if free is not None and plain is not None and abs(free - plain) > 1e-6 + 1e-7 * abs(plain):
+            self.notes[EXTRAPOLATED_ENERGY] = plain
+        return plain if free is None else free
+
+    def _number(self, found: Mapping[str, Any]) -> float | None:
+        unit = self.keys.energy_unit or "eV"
+        factor = units.energy_factor(unit) * (len(self.record.numbers) if units.is_per_atom(unit) else 1)
+
+        def convert(value: Array, key: str) -> Array:
+            if value.size != 1:
+                raise DataError(f"{key} should be one number but has {value.size}")
+            return value.reshape(()) * factor
+
+        agreed = self._agreed("energy", self._values("energy", found, convert))
+        return None if agreed is None else float(agreed)
+
+    def _forces(self) -> Array | None:
+        factor, n = units.force_factor(self.keys.forces_unit or "eV/angstrom"), len(self.record.numbers)
+
+        def convert(value: Array, key: str) -> Array:
+            if value.size != 3 * n or value.ndim not in (1, 2) or (value.ndim == 2 and value.shape != (n, 3)):
+                raise DataError(f"{key} has the shape {value.shape} but {n} atoms need ({n}, 3)")
+            return value.reshape(n, 3) * factor
+
+        places = self.record.arrays, self.record.info
+        found = (
+            self._named(self.keys.forces, "forces", *places)
+            if self.keys.forces
+            else {**self._called(FORCES, places[1]), **self._called(FORCES, places[0])}
+        )
+        return self._agreed("forces", self._values("forces", found, convert))
+
+    def _stress(self) -> Array | None:
+        info = self.record.info
+        found = (
+            self._named(self.keys.stress, "stress", info, self.record.arrays)
+            if self.keys.stress
+            else self._called(STRESS | VIRIAL, info)
+        )
+
+        def convert(value: Array, key: str) -> Array:
+            try:
+                return units.stress_of(value, self._convention(key), self.record.volume)
+            except DataError as error:
+                raise DataError(f"{key} cannot be a stress: {error}") from None
+
+        if not self.record.pbc.all():
+            # A stress is defined per volume; what a code prints for a molecule or slab belongs to its box.
+            self.used.update(found)
+            for key, value in found.items():
+                if self.record.volume == 0.0 and "virial" in key.lower():
+                    self.notes[SET_ASIDE + key] = value
+                elif not _says_unknown(value):
+                    self.notes[SET_ASIDE + "stress"] = convert(_floats(value, key), key)
+            return None
+        values = self._values("stress", found, convert)
+        return self._agreed("stress", self._without_motion(values))
+
+    def _convention(self, key: str) -> str:
+        if self.keys.stress_convention:
+            return self.keys.stress_convention
+        if "virial" in key.lower():
+            return "virial"
+        return "bar" if key == "Stress" and self.record.info.keys() >= LAMMPS_HEADER else "ase"
+
+    def _without_motion(self, values: list[_Value]) -> list[_Value]:
+        """Of a virial and a stress whose difference is the kinetic part of a pressure, return the virial alone."""
+        virials = [v for v in values if "virial" in v.key.lower()]
+        others = [v for v in values if v not in virials]
+        if not virials or not others or _agree([*virials, *others]):
+            return values
+        largest = 1.5 * len(self.record.numbers) / self.record.volume * HOTTEST * 8.617333e-5
+        for sign in (1.0, -1.0):  # GPUMD prints its stress with the sign of a pressure.
+            motion = [virials[0].number - sign * v.number for v in others]
+            lowest = [float(np.linalg.eigvalsh(m)[0]) + v.digit for m, v in zip(motion, others, strict=True)]
+            if min(lowest) > -1e-6 and all(np.trace(m) / 3.0 < largest for m in motion):
+                self.remarks.append(KINETIC)
+                return virials
+        return values
+
+    def _called(self, names: frozenset[str], values: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if k.lower() in names}
+
+    def _named(self, key: str, label: str, *places: Mapping[str, Any]) -> dict[str, Any]:
+        for values in places:
+            if key in values:
+                return {key: values[key]}
+        there = ", ".join(sorted({*self.record.info, *self.record.arrays})) or "nothing"
+        raise DataError(f"the key {key!r} named for the {label} is absent; the frame has {there}")
+
+    def _values(self, label: str, found: Mapping[str, Any], convert: Callable[[Array, str], Array]) -> list[_Value]:
+        """Return the values that are labels, converted; those that stand for "unknown" leave a remark."""
+        self.used.update(found)
+        values = []
+        for key, given in found.items():
+            if _says_unknown(given):
+                continue
+            numbers = _floats(given, key)
+            finite = np.isfinite(numbers).any() or not numbers.size
+            number = convert(numbers, key) if finite else numbers
+            if not finite or _is_filled(numbers):
+                self.remarks.append((FILLED if finite else NOT_FINITE).format(label))
+                continue
+            half = _half_digit(numbers, self.record.printed.get(key))
+            values.append(_Value(key, number, float(np.abs(convert(numbers + half, key) - number).max(initial=0.0))))
+        return values
+
+    def _agreed(self, label: str, values: list[_Value]) -> Array | None:
+        if not values:
+            return None
+        if not _agree(values):
+            names = " and ".join(v.key for v in values)
+            differ = (
+                " (a virial holds no motion of the atoms, the stress of an MD program may)"
+                if label == "stress" and any(v.key.lower() in VIRIAL for v in values)
+                else ""
+            )
+            raise DataError(
+                f"{names} contradict each other{differ}; choose one with LabelKeys({label}=...) or "
+                f"`keel census FILE --{label}-key NAME --write OUT`"
+            )
+        return min(values, key=lambda v: v.digit).number
+
+
+def _agree(values: list[_Value]) -> bool:
+    """Return whether values differ by no more than their printed digits."""
+    first = values[0]
+    return all(
+        np.all(np.abs(v.number - first.number) <= v.digit + first.digit + 1e-6 + 1e-7 * np.abs(first.number))
+        for v in values[1:]
+    )
+
+
+def _says_unknown(value: Any) -> bool:
+    """Return whether a value is a word for nothing, or absent."""
+    return value is None or value is True or (isinstance(value, str) and value.strip().lower() in UNKNOWN_WORDS)
+
+
+def _is_filled(numbers: Array) -> bool:
+    """Return whether numbers are no label but one number that stands for "unknown"."""
+    first = abs(float(numbers.flat[0])) if numbers.size else 0.0
+    if numbers.size <= 3:
+        return numbers.size == 1 and (first in UNKNOWN_ENERGIES or first >= 1e20)
+    return first >= SMALLEST_FILLER and bool((numbers == numbers.flat[0]).all())
+
+
+def _half_digit(numbers: Array, printed: str | None) -> float:
+    """Return half of the last digit: as printed, or the finest of many numbers; 0 for one number of unknown digits."""
+    if printed is None and numbers.size < 3:
+        return 0.0
+    words = printed.replace(",", " ").split() if printed is not None else map(repr, numbers.ravel().tolist()[:300])
+    return min(0.5 * 10.0 ** -max(map(_decimals, words), default=0), COARSEST)
+
+
+def _decimals(word: str) -> int:
+    mantissa, _, exponent = word.strip("[](){}\"'").lower().replace("d", "e").partition("e")
+    try:
+        return len(mantissa.partition(".")[2]) - int(exponent or 0)
+    except ValueError:
+        return 0
+
+
+def _floats(value: Any, key: str) -> Array:
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None

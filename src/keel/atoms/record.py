@@ -1,0 +1,136 @@
+"""What a file says of a structure, before its labels are found, and how the user wants it read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms import units
+from keel.atoms.elements import atomic_number
+from keel.atoms.frame import Array
+
+
+@dataclass(frozen=True)
+class LabelKeys:
+    """How a file is to be read where it is not as usual: names and units of its labels, types of its atoms.
+
+    Parameters
+    ----------
+    energy, forces, stress
+        Key of each label; None searches the common names.
+    stress_convention
+        One of :data:`keel.atoms.units.STRESS_CONVENTIONS`, such as ``gpa``, ``vasp-kbar``, ``bar`` or ``virial``, with
+        a minus sign before it if the sign is the opposite; None takes ``virial`` for a key that is called so and
+        ``ase`` for others.
+    energy_unit
+        ``eV``, ``hartree``, ``rydberg``, ``kcal/mol``, ``kJ/mol``, or one of these ``/atom``.
+    forces_unit
+        A unit of energy by one of length, such as ``hartree/bohr``; ``-eV/angstrom`` for gradients.
+    length_unit
+        Of positions and cell: ``angstrom``, ``bohr``, ``nm`` or ``pm``.
+    elements
+        Elements of the types 1, 2, ... of a file that names none.
+    unconverged
+        Take labels of calculations whose electrons did not converge too.
+
+    Raises
+    ------
+    ConfigError
+        If a unit or convention is not known, or an element is none.
+    """
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    stress_convention: str | None = None
+    energy_unit: str | None = None
+    forces_unit: str | None = None
+    length_unit: str | None = None
+    elements: tuple[str, ...] | None = None
+    unconverged: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what is named."""
+        if self.stress_convention is not None:
+            units.check_convention(self.stress_convention)
+        for unit, factor in (
+            (self.energy_unit, units.energy_factor),
+            (self.forces_unit, units.force_factor),
+            (self.length_unit, units.length_factor),
+        ):
+            if unit is not None:
+                factor(unit)
+        for element in self.elements or ():
+            atomic_number(element)
+
+    @property
+    def length(self) -> float:
+        """The unit of length in angstrom."""
+        return units.length_factor(self.length_unit or "angstrom")
+
+
+@dataclass
+class Record:
+    """What a file says of one frame, before its labels are found.
+
+    Parameters
+    ----------
+    numbers, positions, cell, pbc, info, arrays, source
+        As in :class:`keel.Frame`, positions and cell in the file's unit; ``arrays`` has a row for each atom.
+    printed
+        Values of ``info`` as they are printed, where the file is text: how many digits they have decides whether two of
+        them contradict each other.
+    typed
+        ``numbers`` are types 1, 2, ... of a file that does not say which elements they are.
+    usual
+        Names and units of this format, where the user gives none.
+    fixed
+        Cartesian components held fixed, shape (N, 3), or None.
+    remarks
+        What the reader left out.
+    unconverged
+        Why the labels are not those of a converged calculation, or None.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: Array
+    cell: Array
+    pbc: NDArray[np.bool_]
+    info: dict[str, Any]
+    arrays: dict[str, Any]
+    source: str
+    printed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    typed: bool = False
+    usual: LabelKeys = field(default_factory=LabelKeys)
+    fixed: NDArray[np.bool_] | None = None
+    remarks: tuple[str, ...] = ()
+    unconverged: str | None = None
+
+    @property
+    def volume(self) -> float:
+        """|det cell| in cubic angstrom."""
+        return float(abs(np.linalg.det(self.cell)))
+
+
+@dataclass(frozen=True)
+class PendingFrame:
+    """A frame that has been found in a file but not yet understood.
+
+    Parameters
+    ----------
+    source
+        Its name in messages.
+    record
+        Returns what the file says of it; raises DataError where it is damaged.
+    text
+        How it stands in the file, if the file is text.
+    """
+
+    source: str
+    record: Callable[[], Record]
+    text: bytes | None = None

@@ -1,0 +1,25 @@
+"""What readers and checks did with the labels of many frames, in few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from keel.atoms.frame import Frame
+
+
+def notes(frames: Iterable[Frame]) -> list[str]:
+    """Return one sentence for each kind of remark, with the number of frames and the first of them."""
+    sources: dict[str, list[str]] = {}
+    for frame in frames:
+        for remark in dict.fromkeys(frame.remarks):
+            sources.setdefault(remark, []).append(frame.source)
+    return [f"{frames_of(len(where))} with {remark} ({_first(where)})" for remark, where in sources.items()]
+
+
+def frames_of(number: int) -> str:
+    """Return ``1 frame`` or ``7 frames``."""
+    return f"{number:,} frame{'s' * (number != 1)}"
+
+
+def _first(where: Sequence[str]) -> str:
+    return where[0] if len(where) == 1 else f"the first is {where[0]}"

@@ -1,0 +1,187 @@
+"""Foreign units of length, energy, force and stress, each with one factor to angstrom, eV, eV/angstrom, eV/angstrom^3.
+
+Factors follow from CODATA 2014, as ASE and most codes of the field have them (Mohr, Newell, Taylor, Rev. Mod. Phys. 88,
+035009 (2016)). A minus sign before a unit turns the sign round: ``-eV/angstrom`` is the gradient, not the force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.frame import Array
+from keel.errors import ConfigError, DataError
+
+GPA = 1.0 / 160.21766208
+"""1 GPa in eV/angstrom^3."""
+BOHR = 0.52917721067
+"""1 bohr in angstrom."""
+HARTREE = 27.21138602
+"""1 hartree in eV."""
+KCAL_PER_MOL = 0.0433641153
+"""1 kcal/mol in eV."""
+
+LENGTHS: Mapping[str, float] = {"angstrom": 1.0, "bohr": BOHR, "nm": 10.0, "pm": 0.01}
+"""Units of length in angstrom."""
+ENERGIES: Mapping[str, float] = {
+    "eV": 1.0,
+    "meV": 1e-3,
+    "hartree": HARTREE,
+    "rydberg": 0.5 * HARTREE,
+    "kcal/mol": KCAL_PER_MOL,
+    "kJ/mol": KCAL_PER_MOL / 4.184,
+}
+"""Units of energy in eV."""
+_SYNONYMS = {"a": "angstrom", "å": "angstrom", "ang": "angstrom", "au": "bohr", "a0": "bohr"}
+_SYNONYMS |= {"ha": "hartree", "ry": "rydberg", "kcal": "kcal/mol", "kj": "kJ/mol", "ev": "eV", "mev": "meV"}
+_SYNONYMS |= {"kcal/mol": "kcal/mol", "kj/mol": "kJ/mol"}
+
+_ASE, _VASP, _LAMMPS = "xx yy zz yz xz xy", "xx yy zz xy yz xz", "xx yy zz xy xz yz"
+STRESSES: Mapping[str, tuple[float, str]] = {
+    "ase": (1.0, _ASE),
+    "gpa": (GPA, _ASE),
+    "kbar": (0.1 * GPA, _ASE),
+    "vasp-kbar": (-0.1 * GPA, _VASP),
+    "bar": (-1e-4 * GPA, _LAMMPS),
+    "hartree/bohr^3": (HARTREE / BOHR**3, _ASE),
+    "kcal/mol/angstrom^3": (KCAL_PER_MOL, _ASE),
+}
+"""Conventions of a stress: factor to eV/angstrom^3 with ASE's sign, and the order of six numbers.
+
+``vasp-kbar`` and ``bar`` (LAMMPS) are positive under compression, the others negative, as in ASE. ``virial``
+is -V times the stress, in eV or in another unit of energy: ``virial hartree``.
+"""
+STRESS_CONVENTIONS = (*STRESSES, "virial")
+"""Names of the conventions of a stress."""
+
+
+def length_factor(unit: str) -> float:
+    """Return a unit of length in angstrom.
+
+    Raises
+    ------
+    ConfigError
+        If it is not known.
+    """
+    return _factor(unit, LENGTHS, "length", "bohr")
+
+
+def energy_factor(unit: str) -> float:
+    """Return a unit of energy in eV; ``eV/atom`` and its like are those of the whole structure's unit.
+
+    Raises
+    ------
+    ConfigError
+        If it is not known.
+    """
+    return _factor(unit.strip().removesuffix("/atom"), ENERGIES, "energy", "hartree, kcal/mol or eV/atom")
+
+
+def is_per_atom(unit: str) -> bool:
+    """Whether an energy in this unit is divided by the number of atoms."""
+    return unit.strip().endswith("/atom")
+
+
+def force_factor(unit: str) -> float:
+    """Return a unit of force, energy/length, in eV/angstrom.
+
+    Raises
+    ------
+    ConfigError
+        If it is not known.
+    """
+    energy, slash, length = unit.rpartition("/")
+    if not slash:
+        raise ConfigError(f"the unit of force {unit!r} is not understood; write it like hartree/bohr or -eV/angstrom")
+    return _factor(energy, ENERGIES, "energy", "hartree") / length_factor(length)
+
+
+def check_convention(convention: str) -> None:
+    """Refuse a convention of the stress that is not known.
+
+    Raises
+    ------
+    ConfigError
+        If it is not one of :data:`STRESS_CONVENTIONS`, with a minus sign before it or not.
+    """
+    name, _, unit = convention.strip().removeprefix("-").partition(" ")
+    if name not in STRESS_CONVENTIONS or (unit and name != "virial"):
+        known = ", ".join(STRESS_CONVENTIONS)
+        raise ConfigError(
+            f"the stress convention {convention!r} is not one of {known}, with a minus sign before it where the sign "
+            "is the opposite"
+        )
+    if unit:
+        _factor(unit, ENERGIES, "energy", "virial hartree")
+
+
+def stress_of(values: Any, convention: str, volume: float) -> Array:
+    """Return a stress in eV/angstrom^3 with ASE's sign, shape (3, 3), from what a file gives.
+
+    Raises
+    ------
+    DataError
+        If it has neither 6 nor 9 numbers, is plainly not symmetric, or is a virial of a structure without a volume.
+    """
+    sign = -1.0 if convention.startswith("-") else 1.0
+    name, _, unit = convention.strip().removeprefix("-").partition(" ")
+    if name != "virial":
+        factor, order = STRESSES[name]
+        return sign * factor * matrix_from_voigt(values, order)
+    if volume == 0.0:
+        raise DataError("a virial cannot be turned into a stress without a cell")
+    factor = _factor(unit, ENERGIES, "energy", "virial hartree") if unit else 1.0
+    return np.asarray(-sign * factor * matrix_from_voigt(values) / volume)
+
+
+def stress_from_virial(virial: Array, volume: float) -> Array:
+    """Stress = -virial/V, for a virial in eV with the sign of LAMMPS, QUIP and most extended XYZ files."""
+    return np.asarray(-virial / volume)
+
+
+def stress_from_gpa(stress: Array) -> Array:
+    """Stress in eV/angstrom^3 from GPa, ASE's sign."""
+    return stress * GPA
+
+
+def stress_from_vasp_kbar(stress: Array) -> Array:
+    """Stress in eV/angstrom^3 with ASE's sign from VASP's "in kB" (compressed = positive), as in MPtrj's JSON."""
+    return -0.1 * GPA * stress
+
+
+def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
+    """Return a symmetric (3, 3) tensor from 3 x 3, 9 or 6 numbers.
+
+    Six numbers stand in ASE's order unless another is given (VASP: ``"xx yy zz xy yz xz"``).
+
+    Raises
+    ------
+    DataError
+        If the shape is another, or the tensor is plainly not symmetric.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.size == 6:
+        tensor = np.zeros((3, 3))
+        for value, name in zip(values.ravel(), order.split(), strict=True):
+            i, j = ("xyz".index(axis) for axis in name)
+            tensor[i, j] = tensor[j, i] = value
+        return tensor
+    if values.size != 9:
+        raise DataError(f"it has {values.size} numbers instead of 6 or 9")
+    matrix: Array = values.reshape(3, 3)
+    if np.abs(matrix - matrix.T).max() > 1e-6 + 1e-2 * np.abs(matrix).max():
+        raise DataError("it is not symmetric")
+    return matrix
+
+
+def _factor(unit: str, known: Mapping[str, float], what: str, example: str) -> float:
+    name = unit.strip()
+    sign = -1.0 if name.startswith("-") else 1.0
+    name = name.removeprefix("-").strip()
+    name = _SYNONYMS.get(name.lower(), name)
+    found = {key.lower(): factor for key, factor in known.items()}.get(name.lower())
+    if found is None:
+        raise ConfigError(f"the unit of {what} {unit!r} is not known; there are {', '.join(known)} (such as {example})")
+    return sign * found
