@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError
+from keel.parallel import plain
 
 MAX_DISPLACEMENT = 1e3
 """An atom that moved further than this between two lists (angstrom) has left the simulation; no list can follow it."""
@@ -97,23 +99,20 @@ class VerletList:
             stale = moved > allowed.square().index_select(0, self._batch)
         if bool(stale.any()):
             self._rebuild(positions, moved, self._batch[stale].unique().tolist())
-        i, j = self._edge_index
-        vectors = positions.index_select(0, j).sub_(positions.index_select(0, i)).add_(self._offsets)
-        squared = squared_lengths(vectors)
-        within = (squared < self.cutoff**2).nonzero()[:, 0]
-        self.squared = squared.index_select(0, within)
+        within = self._within_by_kernel if self.device.type == "cpu" else self._within
+        edge_index, vectors, self.squared, edge_shift = within(positions)
         graph = AtomGraph(
             numbers=self._numbers,
             positions=positions.to(self.dtype),
             cell=self._cell,
             pbc=self._pbc,
             batch=self._batch,
-            edge_index=self._edge_index.index_select(1, within),
-            edge_shift=self._edge_shift.index_select(0, within),
+            edge_index=edge_index,
+            edge_shift=edge_shift,
             cutoff=self.cutoff,
             half_list=self.half_list,
         )
-        return graph, vectors.index_select(0, within)
+        return graph, vectors
 
     def keep(self, structures: Sequence[int]) -> None:
         """Keep only these structures (indices in ascending order)."""
@@ -126,11 +125,35 @@ class VerletList:
         self._cell64, self._listed_cell = cell, listed
         self._join_edges()
 
+    def _within(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return ends, vectors, squared lengths and shifts of the pairs within the cutoff."""
+        i, j = self._edge_index
+        offsets = self._offsets.index_select(0, self._offset_of)
+        vectors = positions.index_select(0, j).sub_(positions.index_select(0, i)).add_(offsets)
+        squared = squared_lengths(vectors)
+        near = (squared < self.cutoff**2).nonzero()[:, 0]
+        shifts = self._shifts.to(self.dtype).index_select(0, self._offset_of.index_select(0, near))
+        ends = self._edge_index.index_select(1, near)
+        return ends, vectors.index_select(0, near), squared.index_select(0, near), shifts
+
+    def _within_by_kernel(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        from keel.atoms.verlet_kernel import within
+
+        room = self._edge_index.shape[1] + 1
+        edges, vectors = np.empty((2, room), dtype=np.int64), np.empty((room, 3))
+        squared, shifts = np.empty(room), np.empty((room, 3))
+        i, j = plain(self._edge_index)
+        pairs = plain(positions), i, j, plain(self._offset_of), plain(self._offsets), plain(self._shifts)
+        n = within(0, room - 1, *pairs, self.cutoff**2, 0, edges, vectors, squared, shifts)
+        ends, lengths = torch.from_numpy(edges[:, :n]), torch.from_numpy(squared[:n])
+        return ends, torch.from_numpy(vectors[:n]), lengths, torch.from_numpy(shifts[:n]).to(self.dtype)
+
     def _set_cell(self, cell: Tensor) -> None:
         self._cell64, self._cell = cell, cell.to(self.dtype)
-        self._offsets = torch.bmm(self._shifts[:, None, :], cell.index_select(0, self._edge_batch))[:, 0]
+        self._offsets = torch.bmm(self._shifts[:, None, :], cell.index_select(0, self._shift_batch))[:, 0]
 
-    def _build(self, frame: Frame, positions: np.ndarray, cell: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _build(self, frame: Frame, positions: np.ndarray, cell: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ends (2, E), the place of each pair's shift (E,), and the shifts (S, 3)."""
         radius = self.cutoff + self.skin
         volume = abs(np.linalg.det(cell))
         neighbours = len(frame) * 4.19 * radius**3 / volume if frame.pbc.all() and volume > 0 else 0.0
@@ -143,7 +166,8 @@ class VerletList:
         except DataError as error:
             raise DataError(f"{frame.source}: {error}") from None
         order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
-        return torch.from_numpy(edges[:, order]), torch.from_numpy(shifts[order])
+        places, different = _table_of(shifts[order])
+        return torch.from_numpy(edges[:, order]), torch.from_numpy(places), torch.from_numpy(different)
 
     def _rebuild(self, positions: Tensor, moved: Tensor, structures: list[int]) -> None:
         for b in structures:
@@ -167,12 +191,26 @@ class VerletList:
 
     def _join_edges(self) -> None:
         self._edge_index = torch.cat(
-            [edges + start for (edges, _), start in zip(self._lists, self._bounds, strict=False)], dim=1
+            [edges + start for (edges, *_), start in zip(self._lists, self._bounds, strict=False)], dim=1
         ).to(self.device)
-        shifts = torch.cat([shifts for _, shifts in self._lists]).to(self.device)
-        self._edge_shift, self._shifts = shifts.to(self.dtype), shifts.double()
-        self._edge_batch = self._batch.index_select(0, self._edge_index[0])
+        # Few shifts serve many pairs: those of all structures in one table, and the place of each pair's in it.
+        tables = [shifts for _, _, shifts in self._lists]
+        sizes = torch.tensor([len(shifts) for shifts in tables])
+        starts = (sizes.cumsum(0) - sizes).tolist()
+        places = [places + start for (_, places, _), start in zip(self._lists, starts, strict=True)]
+        self._shifts, self._offset_of = torch.cat(tables).to(self.device), torch.cat(places).to(self.device)
+        self._shift_batch = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(self.device)
         self._set_cell(self._cell64)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
+
+
+def _table_of(shifts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the place of each of E shifts in a table (E,), and the table (S, 3)."""
+    if not len(shifts):
+        return np.empty(0, dtype=np.int32), np.empty((0, 3))
+    lowest = shifts.min(axis=0)
+    sizes = shifts.max(axis=0) - lowest + 1
+    places = np.ravel_multi_index(tuple((shifts - lowest).T), tuple(sizes)).astype(np.int32)
+    return places, np.indices(sizes).reshape(3, -1).T.astype(np.float64) + lowest

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.base import Potential, lengths
+from keel.potentials.base import Potential, lengths, runs_kernels
+from keel.potentials.classical.eam_tables import kernel_results
 from keel.potentials.classical.eam_terms import EAMTerms, switch
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
@@ -137,6 +138,8 @@ class EAM(Potential):
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
+        if not differentiable and runs_kernels(vectors):
+            return kernel_results(self, graph, vectors)
         r = lengths(vectors)
         terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
         return terms.energies, (terms.slope / r)[:, None] * vectors

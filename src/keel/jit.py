@@ -1,0 +1,32 @@
+"""Loops as machine code: how all kernels on CPU are compiled.
+
+Numba compiles a kernel when it is first called and keeps the code on disk; no compiler need be installed. A module of
+kernels is imported where it is first used, because importing Numba takes half a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MATHS = frozenset({"contract", "reassoc", "arcp", "nsz"})
+"""Rounding may differ from the order in which sums are written; NaN and infinity stay what they are."""
+
+
+def kernel(function: F) -> F:
+    """Compile a loop; it releases the interpreter's lock, and divides as numpy does."""
+    return _compiled(function, set(MATHS))
+
+
+def exact_kernel(function: F) -> F:
+    """Compile a loop whose every operation rounds as it is written."""
+    return _compiled(function, False)
+
+
+def _compiled(function: F, fastmath: set[str] | bool) -> F:
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    return cast("F", compiled)

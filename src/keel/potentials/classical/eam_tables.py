@@ -1,0 +1,161 @@
+"""Tables of an EAM for its kernel: built for the pairs of elements that occur, as fine as their error demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from keel.parallel import in_parts, parts, plain
+from keel.potentials.classical.eam_terms import switch
+
+if TYPE_CHECKING:
+    from keel.atoms.frame import Array
+    from keel.atoms.graph import AtomGraph
+    from keel.potentials.classical.eam import EAM
+
+INTERVALS = (800, 1600, 3200, 6400)
+"""Of which the first is taken whose error suffices; the switch begins at a whole one (0.66 of all)."""
+ERROR = 1e-7
+"""Largest error of a derivative in eV/angstrom, or as a share of it where it is larger than 1 eV/angstrom."""
+MOST_PAIRS = 2000
+"""Of which tables are kept, 51 kB each."""
+
+Function = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Value and derivative at distances (angstrom)."""
+
+
+class EAMTables:
+    """Values and derivatives of an EAM's functions as cubics on equal intervals of r, float64.
+
+    Parameters
+    ----------
+    eam
+        Whose functions.
+
+    Attributes
+    ----------
+    densities
+        Of each element, shape (elements, intervals, 8): four coefficients of the value, four of the derivative, in the
+        place within the interval, 0 to 1.
+    pairs, pair_of
+        phi of the pairs that have occurred, shape (P, intervals, 8), and their places, shape (elements, elements).
+    step
+        Intervals per angstrom, and their number.
+    """
+
+    def __init__(self, eam: EAM) -> None:
+        self.state = state_of(eam)
+        with torch.no_grad():
+            self.terms = eam.terms({name: value.double().cpu() for name, value in eam.values().items()})
+        n = len(eam.symbols)
+        self.embedding = self.terms.embedding.numpy()
+        functions = [self._density(k) for k in range(n)]
+        # The first pair stands for all: what decides is the exponents, which are alike.
+        functions += [self._pair(k, k) for k in range(n)]
+        self.intervals = next((m for m in INTERVALS if self._suffices(functions, m)), INTERVALS[-1])
+        self.densities = np.stack([self._tabulated(f) for f in functions[:n]])
+        self.pairs = np.empty((0, self.intervals, 8))
+        self.pair_of = np.full((n, n), -1)
+        self.step = np.array([self.intervals / eam.cutoff, self.intervals])
+
+    def cover(self, species: NDArray[np.int64]) -> None:
+        """Have tables of all pairs of these elements."""
+        there = np.unique(species)
+        absent = [(a, b) for a in there for b in there if a <= b and self.pair_of[a, b] < 0]
+        if not absent:
+            return
+        if len(self.pairs) + len(absent) > MOST_PAIRS:
+            self.pairs, self.pair_of = self.pairs[:0], np.full_like(self.pair_of, -1)
+            absent = [(a, b) for a in there for b in there if a <= b]
+        for place, (a, b) in enumerate(absent, len(self.pairs)):
+            self.pair_of[a, b] = self.pair_of[b, a] = place
+        self.pairs = np.concatenate([self.pairs, [self._tabulated(self._pair(a, b)) for a, b in absent]])
+
+    def _suffices(self, functions: list[Function], intervals: int) -> bool:
+        cutoff = self.terms.cutoff
+        return all(error_of(tabulated(f, cutoff, intervals), f, cutoff) <= ERROR for f in functions)
+
+    def _density(self, element: int) -> Function:
+        def function(r: Tensor) -> tuple[Tensor, Tensor]:
+            return self.terms.density(r, *switch(r, self.terms.cutoff), torch.full(r.shape, element))
+
+        return function
+
+    def _pair(self, first: int, second: int) -> Function:
+        def function(r: Tensor) -> tuple[Tensor, Tensor]:
+            pair = torch.full(r.shape, first * self.terms.n_elements + second)
+            return self.terms.pair(r, *switch(r, self.terms.cutoff), pair)
+
+        return function
+
+    def _tabulated(self, function: Function) -> Array:
+        return tabulated(function, self.terms.cutoff, self.intervals)
+
+
+def tabulated(function: Function, cutoff: float, intervals: int) -> Array:
+    """Return a function as cubics on equal intervals up to the cutoff, shape (intervals, 8): value, then derivative."""
+    width, h = cutoff / intervals, 1e-5
+    r = torch.linspace(0.0, cutoff, intervals + 1, dtype=torch.float64)
+    value, slope = (t.numpy() for t in function(r))
+    curvature = ((function(r + h)[1] - function(r - h)[1]) / (2.0 * h)).numpy()
+    return np.concatenate([_cubics(value, width * slope), _cubics(slope, width * curvature)], axis=1)
+
+
+def error_of(table: Array, function: Function, cutoff: float) -> float:
+    """Return the largest error of a table's derivative, in eV/angstrom or as a share where it is larger than 1."""
+    places = np.array([0.25, 0.5, 0.75])
+    r = torch.as_tensor((np.arange(len(table))[:, None] + places) * cutoff / len(table)).reshape(-1)
+    exact = function(r)[1].detach().numpy().reshape(-1, len(places))
+    powers = places ** np.arange(4)[:, None]
+    return float((np.abs(table[:, 4:] @ powers - exact) / np.maximum(1.0, np.abs(exact))).max())
+
+
+def state_of(eam: EAM) -> tuple[object, ...]:
+    """Return what changes whenever a parameter does."""
+    tensors = [*eam.parameters(), *eam.buffers()]
+    return tuple((t.data_ptr(), t._version, t.dtype) for t in tensors)
+
+
+def _cubics(values: Array, steps: Array) -> Array:
+    """Return the coefficients of Hermite's cubics through values with derivatives, per interval, (intervals, 4)."""
+    a, b, da, db = values[:-1], values[1:], steps[:-1], steps[1:]
+    return np.stack([a, da, 3.0 * (b - a) - 2.0 * da - db, 2.0 * (a - b) + da + db], axis=1)
+
+
+_TABLES: WeakKeyDictionary[EAM, EAMTables] = WeakKeyDictionary()
+
+
+def tables_of(eam: EAM) -> EAMTables:
+    """Return the tables of an EAM, anew if its parameters have changed."""
+    tables = _TABLES.get(eam)
+    if tables is None or tables.state != state_of(eam):
+        tables = _TABLES[eam] = EAMTables(eam)
+    return tables
+
+
+def kernel_results(eam: EAM, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return atomic energies (N,) and dE/d vectors (E, 3) of an EAM, computed in float64."""
+    from keel.potentials.classical import eam_kernel
+
+    tables = tables_of(eam)
+    r, species = plain(vectors.double()), plain(eam.species(graph))
+    i, j = plain(graph.edge_index)
+    tables.cover(species)
+    ranges = parts(len(r))
+    sums = np.zeros((len(ranges), len(species)))
+    functions, step = tables.densities, tables.step
+    in_parts(lambda p, a, b: eam_kernel.densities(a, b, r, i, j, species, functions, step, sums[p]), ranges)
+    energies, slopes = np.empty(len(species)), np.empty(len(species))
+    eam_kernel.embeddings(sums.sum(axis=0), species, tables.embedding, tables.terms.delta, energies, slopes)
+    gradient = np.empty_like(r)
+    sums[:] = 0.0
+    shared = (r, i, j, species, functions, tables.pairs, tables.pair_of, step, slopes)
+    in_parts(lambda p, a, b: eam_kernel.gradients(a, b, *shared, sums[p], gradient), ranges)
+    energies += sums.sum(axis=0)
+    return torch.from_numpy(energies).to(vectors.dtype), torch.from_numpy(gradient).to(vectors.dtype)
