@@ -22,6 +22,12 @@ def kernel(function: F) -> F:
     return _compiled(function, set(MATHS))
 
 
+def inlined(function: F) -> F:
+    """Compile a function that only kernels call."""
+    compiled: Any = numba.njit(inline="always", error_model="numpy", fastmath=set(MATHS))(function)
+    return cast("F", compiled)
+
+
 def exact_kernel(function: F) -> F:
     """Compile a loop whose every operation rounds as it is written."""
     return _compiled(function, False)

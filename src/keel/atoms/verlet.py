@@ -12,6 +12,7 @@ from torch import Tensor
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.neighbours import neighbour_list
+from keel.atoms.skin_pairs import SkinPairs
 from keel.errors import DataError
 from keel.parallel import plain
 
@@ -56,6 +57,13 @@ class VerletList:
         If a structure cannot have a neighbour list.
     """
 
+    _pairs: SkinPairs | None
+    _edge_index: Tensor
+    _offset_of: Tensor
+    _offsets: Tensor
+    _shifts: Tensor
+    _shift_batch: Tensor
+
     def __init__(
         self,
         frames: Sequence[Frame],
@@ -87,18 +95,7 @@ class VerletList:
         ``potential(graph, vectors=vectors)``. Structures whose positions are not finite keep their old list; their
         edges drop out.
         """
-        if cell is None:
-            moved = (positions - self._reference).square().sum(dim=1)
-            stale = moved > (0.5 * self.skin) ** 2
-        else:
-            self._set_cell(cell)
-            scale = ((cell.det() / self._listed_cell.det()).abs() ** (1 / 3)).nan_to_num(nan=1.0)
-            scaled = self._reference * scale.index_select(0, self._batch)[:, None]
-            moved = (positions - scaled).square().sum(dim=1)
-            allowed = 0.5 * (scale * (self.cutoff + self.skin) - self.cutoff).clamp(min=0.0)
-            stale = moved > allowed.square().index_select(0, self._batch)
-        if bool(stale.any()):
-            self._rebuild(positions, moved, self._batch[stale].unique().tolist())
+        self._follow(positions, cell)
         within = self._within_by_kernel if self.device.type == "cpu" else self._within
         edge_index, vectors, self.squared, edge_shift = within(positions)
         graph = AtomGraph(
@@ -113,6 +110,30 @@ class VerletList:
             half_list=self.half_list,
         )
         return graph, vectors
+
+    def _follow(self, positions: Tensor, cell: Tensor | None) -> None:
+        """Have a list that holds every pair within the cutoff."""
+        if cell is None:
+            moved = (positions - self._reference).square().sum(dim=1)
+            stale = moved > (0.5 * self.skin) ** 2
+        else:
+            self._set_cell(cell)
+            scale = ((cell.det() / self._listed_cell.det()).abs() ** (1 / 3)).nan_to_num(nan=1.0)
+            scaled = self._reference * scale.index_select(0, self._batch)[:, None]
+            moved = (positions - scaled).square().sum(dim=1)
+            allowed = 0.5 * (scale * (self.cutoff + self.skin) - self.cutoff).clamp(min=0.0)
+            stale = moved > allowed.square().index_select(0, self._batch)
+        if bool(stale.any()):
+            self._rebuild(positions, moved, self._batch[stale].unique().tolist())
+
+    def pairs(self, positions: Tensor, cell: Tensor | None = None) -> SkinPairs:
+        """Return all pairs of a half list after it has followed the atoms; arguments as :meth:`update`."""
+        self._follow(positions, cell)
+        if self._pairs is None:
+            i, j = plain(self._edge_index)
+            self._pairs = SkinPairs.of(i, j, plain(self._offset_of), plain(self._batch), plain(self._numbers))
+        self._pairs.offsets = plain(self._offsets)
+        return self._pairs
 
     def keep(self, structures: Sequence[int]) -> None:
         """Keep only these structures (indices in ascending order)."""
@@ -190,6 +211,7 @@ class VerletList:
         self._pbc = torch.as_tensor(np.stack([f.pbc for f in self._frames]), device=self.device)
 
     def _join_edges(self) -> None:
+        self._pairs = None
         self._edge_index = torch.cat(
             [edges + start for (edges, *_), start in zip(self._lists, self._bounds, strict=False)], dim=1
         ).to(self.device)

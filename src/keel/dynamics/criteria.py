@@ -6,8 +6,9 @@ step at which any criterion holds; of several that hold at once the first in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from typing import Protocol
 
@@ -33,10 +34,14 @@ class Moment:
         The number of each run (B).
     largest_radius
         The largest covalent radius of any atom in angstrom.
-    graph
-        Structures with their neighbours, at least within the potential's cutoff.
-    squared
-        Squared length of the edges in angstrom^2, float64, shape (E,).
+    batch
+        Structure of each atom, shape (N,).
+    look
+        Returns what :attr:`graph` and :attr:`squared` are; they may take longer than the step itself.
+    nearest
+        Smallest squared distance in angstrom^2 of any two atoms within the potential's cutoff; None: not known.
+    met
+        Which atoms have a neighbour within the potential's cutoff, bool, shape (N,); None: not known.
     cutoff
         Of the potential in angstrom; some edges may be longer.
     positions, velocities
@@ -53,8 +58,10 @@ class Moment:
     timestep_fs: float
     runs: Sequence[int]
     largest_radius: float
-    graph: AtomGraph
-    squared: Tensor
+    batch: Tensor
+    look: Callable[[], tuple[AtomGraph, Tensor]]
+    nearest: float | None
+    met: Tensor | None
     cutoff: float
     positions: Tensor
     velocities: Tensor
@@ -63,10 +70,24 @@ class Moment:
     temperature: Tensor
     target: float
 
+    @cached_property
+    def graph(self) -> AtomGraph:
+        """Structures with their neighbours, at least within the potential's cutoff."""
+        return self._seen[0]
+
+    @cached_property
+    def squared(self) -> Tensor:
+        """Squared length of the edges in angstrom^2, float64, shape (E,)."""
+        return self._seen[1]
+
+    @cached_property
+    def _seen(self) -> tuple[AtomGraph, Tensor]:
+        return self.look()
+
     def with_atoms(self, atoms: Tensor) -> Tensor:
         """Return which structures some atoms (indices, or bool (N,)) belong to, bool, shape (B,)."""
-        structures = torch.zeros(self.graph.n_structures, dtype=torch.bool, device=atoms.device)
-        return structures.index_fill_(0, self.graph.batch[atoms], True)
+        structures = torch.zeros(len(self.runs), dtype=torch.bool, device=atoms.device)
+        return structures.index_fill_(0, self.batch[atoms], True)
 
 
 class Criterion(Protocol):
@@ -139,14 +160,17 @@ class FusedAtoms:
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
+        # As a rule no two atoms are so near that they would be too near if both were of the largest.
+        nearest_allowed = (2.0 * self.fraction * moment.largest_radius) ** 2
+        if moment.nearest is not None and moment.nearest >= nearest_allowed:
+            return None
         graph = moment.graph
-        # As a rule no edge is so short that it would be too short between the largest atoms.
-        if not graph.n_edges or float(moment.squared.min()) >= (2.0 * self.fraction * moment.largest_radius) ** 2:
+        if not graph.n_edges or float(moment.squared.min()) >= nearest_allowed:
             return None
         i, j = graph.edge_index
         radii = _radii(graph.numbers.device).index_select(0, graph.numbers)
-        nearest_allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
-        return moment.with_atoms(i[moment.squared < nearest_allowed.square()])
+        allowed = self.fraction * (radii.index_select(0, i) + radii.index_select(0, j))
+        return moment.with_atoms(i[moment.squared < allowed.square()])
 
 
 @dataclass(frozen=True)
@@ -174,6 +198,8 @@ class AtomsLost(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
+        if moment.met is not None and bool(moment.met.all()):
+            return None
         alone = torch.ones(moment.graph.n_atoms, dtype=torch.bool, device=moment.positions.device)
         edges = moment.graph.edge_index
         if moment.graph.cutoff > moment.cutoff:

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+import torch
+
 from keel.atoms.frame import Frame
 from keel.dynamics.batch import RunningBatch
 from keel.dynamics.criteria import Criterion
@@ -50,7 +52,7 @@ class Job:
 
     def run(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
         """Do the share of this process, and return its results."""
-        potential = converted(self.potential, self.compute.dtype, self.compute.device)
+        potential = self._in_precision()
         limit = self.settings.max_atoms or atoms_at_once(potential.device)
         parts = self._parts(self._count(ranks, limit), limit)
         own = [k for k in ranks.own(len(parts)) if parts[k]]
@@ -68,6 +70,12 @@ class Job:
                     progress.add(self.settings.steps * len(members))
                     results += batch.trajectories()
         return results
+
+    def _in_precision(self) -> Potential:
+        """Return the potential as it is simulated: closed forms on CPU in float64, as their kernels compute anyway."""
+        device = self.compute.device or self.potential.device.type
+        exact = self.potential.closed_form and str(device) == "cpu"
+        return converted(self.potential, torch.float64 if exact else self.compute.dtype, self.compute.device)
 
     def _count(self, ranks: Ranks, limit: int) -> int:
         """Return the number of parts: as many as were begun, else one for each process, as far as there is work."""

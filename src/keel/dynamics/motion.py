@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, MASSES
 from keel.atoms.frame import Frame
+from keel.atoms.graph import AtomGraph
 from keel.atoms.units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
@@ -19,6 +21,7 @@ from keel.dynamics.criteria import Criterion, Moment
 from keel.dynamics.noise import Noise
 from keel.dynamics.results import Snapshot
 from keel.dynamics.state import State
+from keel.potentials.along import AlongLists, follows_lists, prediction_of
 from keel.potentials.base import Potential
 
 if TYPE_CHECKING:
@@ -51,6 +54,11 @@ class Motion:
         self.potential, self.settings, self.device = potential, settings, potential.device
         self.runs, self.frames = list(runs), list(frames)
         self.reaches = [c.reach for c in criteria]
+        self.graph: AtomGraph | None = None
+        self.nearest: float | None = None
+        self.met: Tensor | None = None
+        furthest = max((reach(self.frames) for reach in self.reaches), default=0.0)
+        self.without_graph = follows_lists(potential) and furthest <= potential.cutoff
         self.tried: tuple[int, Tensor, Tensor, Tensor] | None = None
         self._set_atoms()
         self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
@@ -106,8 +114,10 @@ class Motion:
             timestep_fs=self.settings.timestep_fs,
             runs=self.runs,
             largest_radius=self.largest_radius,
-            graph=self.graph,
-            squared=self.lists.squared,
+            batch=self.batch,
+            look=partial(self._look, s.positions),
+            nearest=self.nearest,
+            met=self.met,
             cutoff=self.potential.cutoff,
             positions=s.positions,
             velocities=s.velocities,
@@ -151,11 +161,24 @@ class Motion:
         return (new / volume) ** (1 / 3)
 
     def _predicted(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.graph, self.vectors = self.lists.update(positions, cell if self.settings.ensemble == "npt" else None)
-        p = self.potential(self.graph, vectors=self.vectors)
+        moving_cell = cell if self.settings.ensemble == "npt" else None
+        if self.without_graph and isinstance(self.potential, AlongLists):
+            pairs = self.lists.pairs(positions, moving_cell)
+            found = self.potential.along(pairs, positions.numpy())
+            self.graph, self.nearest, self.met = None, found.nearest, torch.from_numpy(found.met)
+            p = prediction_of(found, self.potential, pairs, cell, self.periodic)
+        else:
+            self.graph, vectors = self.lists.update(positions, moving_cell)
+            p = self.potential(self.graph, vectors=vectors)
         assert p.forces is not None
         assert p.stress is not None
         return p.energy, p.forces.double(), p.stress.double()
+
+    def _look(self, positions: Tensor) -> tuple[AtomGraph, Tensor]:
+        """Return the graph of the last evaluation, and the squared lengths of its edges."""
+        if self.graph is None:
+            self.graph, _ = self.lists.update(positions)
+        return self.graph, self.lists.squared
 
     def _lists(self, frames: Sequence[Frame]) -> VerletList:
         reach = max((reach(frames) for reach in self.reaches), default=0.0)
@@ -175,6 +198,7 @@ class Motion:
         self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
         numbers = np.concatenate([f.numbers for f in self.frames])
         self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
+        self.periodic = torch.tensor([bool(f.pbc.all()) for f in self.frames])
         self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
 
     def _tensor(self, array: np.ndarray) -> Tensor:

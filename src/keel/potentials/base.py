@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import DataError
-from keel.parallel import in_parts, parts, plain
+from keel.parallel import plain
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
 
@@ -279,11 +279,9 @@ def _scattered_by_kernel(graph: AtomGraph, vectors: Tensor, gradient: Tensor) ->
 
     i, j = plain(graph.edge_index)
     edges = plain(vectors), plain(gradient), i, j, plain(graph.batch)
-    ranges = parts(graph.n_edges)
-    forces, virial = np.zeros((len(ranges), graph.n_atoms, 3)), np.zeros((len(ranges), graph.n_structures, 9))
-    in_parts(lambda part, first, last: scatter(first, last, *edges, forces[part], virial[part]), ranges)
-    sums = torch.from_numpy(forces.sum(axis=0)), torch.from_numpy(virial.sum(axis=0)).view(-1, 3, 3)
-    return sums[0].to(gradient.dtype), sums[1].to(gradient.dtype)
+    forces, virial = np.zeros((graph.n_atoms, 3)), np.zeros((graph.n_structures, 3, 3))
+    scatter(*edges, forces, virial)
+    return torch.from_numpy(forces).to(gradient.dtype), torch.from_numpy(virial).to(gradient.dtype)
 
 
 def _sum_of_outer_products(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:

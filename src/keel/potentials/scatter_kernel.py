@@ -12,11 +12,9 @@ U = nb.uint64
 
 
 @kernel
-def scatter(
-    first: int, last: int, vectors: Any, gradient: Any, i_of: Any, j_of: Any, structure: Any, forces: Any, virial: Any
-) -> None:
-    """Add g to the force on i, -g to that on j (N, 3), and r (x) g to the virial of the structure (B, 9)."""
-    for k in range(first, last):
+def scatter(vectors: Any, gradient: Any, i_of: Any, j_of: Any, structure: Any, forces: Any, virial: Any) -> None:
+    """Add g to the force on i, -g to that on j (N, 3), and r (x) g to the virial of the structure (B, 3, 3)."""
+    for k in range(len(vectors)):
         q = U(k)
         i, j = U(i_of[q]), U(j_of[q])
         b = U(structure[i])
@@ -28,12 +26,12 @@ def scatter(
         forces[j, U(0)] -= gx
         forces[j, U(1)] -= gy
         forces[j, U(2)] -= gz
-        virial[b, U(0)] += x * gx
-        virial[b, U(1)] += x * gy
-        virial[b, U(2)] += x * gz
-        virial[b, U(3)] += y * gx
-        virial[b, U(4)] += y * gy
-        virial[b, U(5)] += y * gz
-        virial[b, U(6)] += z * gx
-        virial[b, U(7)] += z * gy
-        virial[b, U(8)] += z * gz
+        virial[b, 0, 0] += x * gx
+        virial[b, 0, 1] += x * gy
+        virial[b, 0, 2] += x * gz
+        virial[b, 1, 0] += y * gx
+        virial[b, 1, 1] += y * gy
+        virial[b, 1, 2] += y * gz
+        virial[b, 2, 0] += z * gx
+        virial[b, 2, 1] += z * gy
+        virial[b, 2, 2] += z * gz

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
+from keel.atoms.skin_pairs import SkinPairs
 from keel.errors import ConfigError
+from keel.potentials.along import AlongLists, Found
 from keel.potentials.base import Potential
 from keel.potentials.loading import build
 
@@ -86,6 +90,11 @@ class SumPotential(Potential):
             energies = energies + e
             gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
         return energies, gradient
+
+    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+        """See :class:`keel.potentials.along.AlongLists`; every member must have it."""
+        found = [m.along(pairs, positions).times(weight) for m, weight in self._weighted() if isinstance(m, AlongLists)]
+        return reduce(Found.plus, found)
 
     def _weighted(self) -> list[tuple[Potential, float]]:
         return list(zip(self._members(), self.weights, strict=True))

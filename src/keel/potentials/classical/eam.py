@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
+from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
+from keel.atoms.skin_pairs import SkinPairs
 from keel.errors import ConfigError
+from keel.potentials.along import Found
 from keel.potentials.base import Potential, lengths, runs_kernels
-from keel.potentials.classical.eam_tables import kernel_results
+from keel.potentials.classical.eam_tables import along_list, kernel_results
 from keel.potentials.classical.eam_terms import EAMTerms, switch
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
@@ -143,6 +146,10 @@ class EAM(Potential):
         r = lengths(vectors)
         terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
         return terms.energies, (terms.slope / r)[:, None] * vectors
+
+    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+        """See :class:`keel.potentials.along.AlongLists`."""
+        return along_list(self, pairs, positions)
 
     def terms(self, values: Mapping[str, Tensor]) -> EAMTerms:
         """Return the functions of this potential with the given parameter values (see :meth:`values`)."""

@@ -22,16 +22,14 @@ U = nb.uint64
 
 
 @kernel
-def densities(
-    first: int, last: int, vectors: Any, i_of: Any, j_of: Any, species: Any, functions: Any, step: Any, rho: Any
-) -> None:
-    """Pass 1 for pairs ``first`` to ``last``; ``rho`` (N,) is added to, ``functions`` are (elements, intervals, 8)."""
+def densities(vectors: Any, i_of: Any, j_of: Any, species: Any, functions: Any, step: Any, rho: Any) -> None:
+    """Pass 1: ``rho`` (N,) is added to, ``functions`` are (elements, intervals, 8)."""
     inverse, intervals = step[0], int(step[1])
     table = functions.reshape(-1)
     position = np.empty(256, np.int64)
     rest = np.empty(256, np.float64)
-    for start in range(first, last, 256):
-        size = min(256, last - start)
+    for start in range(0, len(vectors), 256):
+        size = min(256, len(vectors) - start)
         for k in range(size):
             q = U(start + k)
             x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
@@ -61,8 +59,6 @@ def embeddings(rho: Any, species: Any, embedding: Any, delta: float, energies: A
 
 @kernel
 def gradients(
-    first: int,
-    last: int,
     vectors: Any,
     i_of: Any,
     j_of: Any,
@@ -78,7 +74,7 @@ def gradients(
     """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,)."""
     inverse, intervals = step[0], int(step[1])
     table, phi = functions.reshape(-1), pairs.reshape(-1)
-    for k in range(first, last):
+    for k in range(len(vectors)):
         q = U(k)
         i, j = U(i_of[q]), U(j_of[q])
         x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]

@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keel.parallel import in_parts, parts, plain
+from keel.parallel import plain
 from keel.potentials.classical.eam_terms import switch
 
 if TYPE_CHECKING:
     from keel.atoms.frame import Array
     from keel.atoms.graph import AtomGraph
+    from keel.atoms.skin_pairs import SkinPairs
+    from keel.potentials.along import Found
     from keel.potentials.classical.eam import EAM
 
 INTERVALS = (800, 1600, 3200, 6400)
@@ -147,15 +149,24 @@ def kernel_results(eam: EAM, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor,
     r, species = plain(vectors.double()), plain(eam.species(graph))
     i, j = plain(graph.edge_index)
     tables.cover(species)
-    ranges = parts(len(r))
-    sums = np.zeros((len(ranges), len(species)))
-    functions, step = tables.densities, tables.step
-    in_parts(lambda p, a, b: eam_kernel.densities(a, b, r, i, j, species, functions, step, sums[p]), ranges)
-    energies, slopes = np.empty(len(species)), np.empty(len(species))
-    eam_kernel.embeddings(sums.sum(axis=0), species, tables.embedding, tables.terms.delta, energies, slopes)
-    gradient = np.empty_like(r)
-    sums[:] = 0.0
-    shared = (r, i, j, species, functions, tables.pairs, tables.pair_of, step, slopes)
-    in_parts(lambda p, a, b: eam_kernel.gradients(a, b, *shared, sums[p], gradient), ranges)
-    energies += sums.sum(axis=0)
+    rho, energies, slopes, gradient = (
+        np.zeros(len(species)),
+        np.empty(len(species)),
+        np.empty(len(species)),
+        np.empty_like(r),
+    )
+    eam_kernel.densities(r, i, j, species, tables.densities, tables.step, rho)
+    eam_kernel.embeddings(rho, species, tables.embedding, tables.terms.delta, energies, slopes)
+    functions = tables.densities, tables.pairs, tables.pair_of, tables.step
+    eam_kernel.gradients(r, i, j, species, *functions, slopes, energies, gradient)
     return torch.from_numpy(energies).to(vectors.dtype), torch.from_numpy(gradient).to(vectors.dtype)
+
+
+def along_list(eam: EAM, pairs: SkinPairs, positions: Array) -> Found:
+    """Return what an EAM says along a Verlet list."""
+    from keel.potentials.classical.eam_along import along
+
+    tables = tables_of(eam)
+    species = plain(eam.species_index)[pairs.numbers]
+    tables.cover(species)
+    return along(tables, eam.cutoff, pairs, positions, species)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from keel.atoms.frame import Array
+from keel.atoms.skin_pairs import SkinPairs
+from keel.potentials.along import Found
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
@@ -37,6 +41,14 @@ class LennardJones(PairPotential):
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {"epsilon": float(self.epsilon), "sigma": float(self.sigma), "cutoff": self.cutoff}
+
+    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+        """See :class:`keel.potentials.along.AlongLists`."""
+        from keel.potentials.classical.pair_along import along
+
+        values = np.array([[[float(self.epsilon), float(self.sigma)]]])
+        reach = np.array([[[0.66 * self.cutoff, self.cutoff]]])
+        return along(pairs, positions, np.zeros(len(pairs.numbers), dtype=np.int64), False, values, reach)
 
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""

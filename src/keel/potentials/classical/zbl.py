@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number
+from keel.atoms.frame import Array
+from keel.atoms.skin_pairs import SkinPairs
+from keel.parallel import plain
+from keel.potentials.along import Found
 from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
@@ -92,6 +97,22 @@ class ZBL(PairPotential):
             energy, derivative = self._core(r[near], first[near], second[near], bond[near])
             phi, slope = phi.index_copy(0, near, energy), slope.index_copy(0, near, derivative)
         return phi, slope
+
+    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+        """See :class:`keel.potentials.along.AlongLists`."""
+        from keel.potentials.classical.pair_along import along
+
+        there, species = np.unique(pairs.numbers, return_inverse=True)
+        z = torch.from_numpy(there)
+        charges = COULOMB * (z[:, None] * z[None, :]).double()
+        powers = self.charge_power.double()[z]
+        inverse_length = (powers[:, None] + powers[None, :]) / 0.46850
+        radii = self.radii.double()[z]
+        bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(MAX_ATOMIC_NUMBER + 1, -1)[z][:, z]
+        reach = torch.stack([self.inner * bond, self.outer * bond], dim=-1)
+        return along(
+            pairs, positions, species, True, plain(torch.stack([charges, inverse_length], dim=-1)), plain(reach)
+        )
 
     def _core(self, r: Tensor, first: Tensor, second: Tensor, bond: Tensor) -> tuple[Tensor, Tensor]:
         inverse_length = (self.charge_power[first] + self.charge_power[second]) / 0.46850

@@ -1,0 +1,96 @@
+"""Pair potentials along a Verlet list as machine code."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from keel.jit import inlined, kernel
+from keel.potentials.along import Found, totals
+
+U = nb.uint64
+
+
+@inlined
+def lennard_jones(r: float, values: Any) -> tuple[float, float]:
+    """Return 4 epsilon [(sigma/r)^12 - (sigma/r)^6] and its derivative; ``values`` are epsilon and sigma."""
+    x6 = (values[1] / r) ** 6
+    return 4.0 * values[0] * (x6 * x6 - x6), -24.0 * values[0] * (2.0 * x6 * x6 - x6) / r
+
+
+@inlined
+def nuclei(r: float, values: Any) -> tuple[float, float]:
+    """Return ZBL's repulsion and its derivative; ``values`` are Z_i Z_j e^2/(4 pi eps0) and 1/a."""
+    screening = slope = 0.0
+    for c, d in ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162)):
+        term = c * math.exp(-d * values[1] * r)
+        screening += term
+        slope -= d * values[1] * term
+    return values[0] / r * screening, values[0] / r * (slope - screening / r)
+
+
+@kernel
+def pairs(
+    atoms: Any, positions: Any, lists: Any, species: Any, is_zbl: bool, values: Any, reach: Any, sums: Any
+) -> float:
+    """Add what pairs of atoms ``atoms[0]`` to ``atoms[1]`` contribute; returns the smallest squared distance.
+
+    ``values`` (elements, elements, 2) are those of the function, ``reach`` (elements, elements, 2) where its quintic switch
+    begins and ends. ``sums``: energies, forces, virials, and which atoms have met another.
+    """
+    first_of, j_of, offset_of, offsets = lists
+    energies, force, virial, met = sums
+    low = atoms[2]
+    nearest = np.inf
+    for i in range(atoms[0], atoms[1]):
+        for k in range(first_of[i], first_of[i + 1]):
+            q = U(k)
+            j, s = U(j_of[q]), U(offset_of[q])
+            x = positions[j, U(0)] - positions[i, 0] + offsets[s, U(0)]
+            y = positions[j, U(1)] - positions[i, 1] + offsets[s, U(1)]
+            z = positions[j, U(2)] - positions[i, 2] + offsets[s, U(2)]
+            r2 = x * x + y * y + z * z
+            inner, outer = reach[species[i], species[j], 0], reach[species[i], species[j], 1]
+            if not r2 < outer * outer:
+                continue
+            nearest = min(nearest, r2)
+            met[i - low] = met[j - U(low)] = 1.0
+            r = math.sqrt(r2)
+            own = values[species[i], species[j]]
+            phi, slope = nuclei(r, own) if is_zbl else lennard_jones(r, own)
+            if r > inner:
+                t = (r - inner) / (outer - inner)
+                switch = 1.0 + t * t * t * (-10.0 + t * (15.0 - 6.0 * t))
+                slope = slope * switch - phi * 30.0 * (t * (1.0 - t)) ** 2 / (outer - inner)
+                phi *= switch
+            slope /= r
+            energies[i - low] += 0.5 * phi
+            energies[j - U(low)] += 0.5 * phi
+            gx, gy, gz = slope * x, slope * y, slope * z
+            force[i - low, 0] += gx
+            force[i - low, 1] += gy
+            force[i - low, 2] += gz
+            force[j - U(low), 0] -= gx
+            force[j - U(low), 1] -= gy
+            force[j - U(low), 2] -= gz
+            virial[i - low, 0] += x * gx
+            virial[i - low, 1] += y * gy
+            virial[i - low, 2] += z * gz
+            virial[i - low, 3] += y * gz
+            virial[i - low, 4] += x * gz
+            virial[i - low, 5] += x * gy
+    return nearest
+
+
+def along(pairs_: Any, positions: Any, species: Any, is_zbl: bool, values: Any, reach: Any) -> Found:
+    """Return energies, forces and virials of a pair potential."""
+    lists = pairs_.first_of, pairs_.j_of, pairs_.offset_of, pairs_.offsets
+
+    def work(_: int, atoms: Any, sums: Any) -> float:
+        return float(pairs(atoms, positions, lists, species, is_zbl, values, reach, tuple(sums)))
+
+    (energies, force, virial, met), nearest = totals(pairs_, work, (), (3,), (6,), ())
+    return Found(energies, force, virial, nearest, met > 0.0)
