@@ -11,8 +11,8 @@ from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.neighbours import neighbour_list
-from keel.atoms.skin_pairs import SkinPairs
 from keel.errors import DataError
 from keel.parallel import plain
 
@@ -158,14 +158,14 @@ class VerletList:
         return ends, vectors.index_select(0, near), squared.index_select(0, near), shifts
 
     def _within_by_kernel(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        from keel.atoms.verlet_kernel import within
+        from keel.atoms.kernels.within import within
 
         room = self._edge_index.shape[1] + 1
         edges, vectors = np.empty((2, room), dtype=np.int64), np.empty((room, 3))
         squared, shifts = np.empty(room), np.empty((room, 3))
         i, j = plain(self._edge_index)
-        pairs = plain(positions), i, j, plain(self._offset_of), plain(self._offsets), plain(self._shifts)
-        n = within(0, room - 1, *pairs, self.cutoff**2, 0, edges, vectors, squared, shifts)
+        pairs = i, j, plain(self._offset_of), plain(self._offsets), plain(self._shifts)
+        n = within(plain(positions), pairs, self.cutoff**2, (edges, vectors, squared, shifts))
         ends, lengths = torch.from_numpy(edges[:, :n]), torch.from_numpy(squared[:n])
         return ends, torch.from_numpy(vectors[:n]), lengths, torch.from_numpy(shifts[:n]).to(self.dtype)
 

@@ -21,8 +21,8 @@ from keel.dynamics.criteria import Criterion, Moment
 from keel.dynamics.noise import Noise
 from keel.dynamics.results import Snapshot
 from keel.dynamics.state import State
-from keel.potentials.along import AlongLists, follows_lists, prediction_of
 from keel.potentials.base import Potential
+from keel.potentials.classical.along import AlongLists, follows_lists, prediction_of
 
 if TYPE_CHECKING:
     from keel.dynamics.settings import Schedule

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
-from keel.atoms.skin_pairs import SkinPairs
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.errors import ConfigError
-from keel.potentials.along import AlongLists, Found
 from keel.potentials.base import Potential
+from keel.potentials.classical.along import AlongLists, Found
 from keel.potentials.loading import build
 
 
@@ -92,7 +92,7 @@ class SumPotential(Potential):
         return energies, gradient
 
     def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """See :class:`keel.potentials.along.AlongLists`; every member must have it."""
+        """See :class:`keel.potentials.classical.along.AlongLists`; every member must have it."""
         found = [m.along(pairs, positions).times(weight) for m, weight in self._weighted() if isinstance(m, AlongLists)]
         return reduce(Found.plus, found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,13 @@ from torch import Tensor, nn
 from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
 from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
-from keel.atoms.skin_pairs import SkinPairs
+from keel.atoms.kernels.skin_pairs import SkinPairs
+from keel.atoms.scatter import runs_kernels
 from keel.errors import ConfigError
-from keel.potentials.along import Found
-from keel.potentials.base import Potential, lengths, runs_kernels
-from keel.potentials.classical.eam_tables import along_list, kernel_results
+from keel.parallel import plain
+from keel.potentials.base import Potential, lengths
+from keel.potentials.classical.along import Found
+from keel.potentials.classical.eam_tables import EAMTables, evaluate
 from keel.potentials.classical.eam_terms import EAMTerms, switch
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
@@ -142,14 +145,28 @@ class EAM(Potential):
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
         if not differentiable and runs_kernels(vectors):
-            return kernel_results(self, graph, vectors)
+            i, j = plain(graph.edge_index)
+            energies, gradient = evaluate(self._tables(), (plain(vectors.double()), i, j), plain(self.species(graph)))
+            return torch.from_numpy(energies).to(vectors.dtype), torch.from_numpy(gradient).to(vectors.dtype)
         r = lengths(vectors)
         terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
         return terms.energies, (terms.slope / r)[:, None] * vectors
 
     def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """See :class:`keel.potentials.along.AlongLists`."""
-        return along_list(self, pairs, positions)
+        """See :class:`keel.potentials.classical.along.AlongLists`."""
+        from keel.potentials.classical.eam_along import along
+
+        return along(self._tables(), self.cutoff, pairs, positions, plain(self.species_index)[pairs.numbers])
+
+    def _tables(self) -> EAMTables:
+        """Return tables of the functions, made anew where a parameter has changed."""
+        state = tuple((t.data_ptr(), t._version, t.dtype) for t in [*self.parameters(), *self.buffers()])
+        known = _TABLES.get(self)
+        if known is None or known[0] != state:
+            with torch.no_grad():
+                terms = self.terms({name: value.double().cpu() for name, value in self.values().items()})
+            known = _TABLES[self] = state, EAMTables(terms)
+        return known[1]
 
     def terms(self, values: Mapping[str, Tensor]) -> EAMTerms:
         """Return the functions of this potential with the given parameter values (see :meth:`values`)."""
@@ -188,6 +205,9 @@ class EAM(Potential):
         if index < 0:
             raise ConfigError(f"this EAM knows {', '.join(self.symbols)} but not {element}")
         return index
+
+
+_TABLES: WeakKeyDictionary[EAM, tuple[object, EAMTables]] = WeakKeyDictionary()
 
 
 def pair_names(symbols: Sequence[str]) -> list[str]:

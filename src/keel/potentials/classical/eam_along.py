@@ -17,7 +17,7 @@ import numba as nb
 import numpy as np
 
 from keel.jit import kernel
-from keel.potentials.along import Found, totals
+from keel.potentials.classical.along import Found, totals
 from keel.potentials.classical.eam_kernel import embeddings
 
 U = nb.uint64
@@ -89,14 +89,13 @@ def densities(
 
 
 @kernel
-def forces(
-    atoms: Any, species: Any, functions: Any, pairs: Any, pair_of: Any, step: Any, slopes: Any, work: Any, sums: Any
-) -> None:
+def forces(atoms: Any, species: Any, functions: Any, step: Any, slopes: Any, work: Any, sums: Any) -> None:
     """Pass 3 for the same atoms: half of each pair's energy to each atom, forces and virials."""
     other, place, x_of, y_of, z_of, r_of, rest, end_of = work
     energies, force, virial = sums
+    of_atoms, pairs, pair_of = functions
     intervals = int(step[1])
-    table, phi = functions.reshape(-1), pairs.reshape(-1)
+    table, phi = of_atoms.reshape(-1), pairs.reshape(-1)
     low = atoms[2]
     start = 0
     for i in range(atoms[0], atoms[1]):
@@ -145,6 +144,7 @@ def forces(
 
 def along(tables: Any, cutoff: float, pairs: Any, positions: Any, species: Any) -> Found:
     """Return energies, forces and virials of an EAM with these tables."""
+    tables.cover(species)
     work = _room(pairs)
     lists = pairs.first_of, pairs.j_of, pairs.offset_of, pairs.offsets
     functions, step = tables.densities, tables.step
@@ -157,7 +157,8 @@ def along(tables: Any, cutoff: float, pairs: Any, positions: Any, species: Any) 
     embeddings(rho, species, tables.embedding, tables.terms.delta, atomic, slopes)
 
     def second(k: int, atoms: Any, sums: Any) -> float:
-        forces(atoms, species, functions, tables.pairs, tables.pair_of, step, slopes, work[k], tuple(sums))
+        both = functions, tables.pairs, tables.pair_of
+        forces(atoms, species, both, step, slopes, work[k], tuple(sums))
         return 0.0
 
     (energies, force, virial), _ = totals(pairs, second, (), (3,), (6,))

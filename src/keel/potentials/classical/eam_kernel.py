@@ -22,8 +22,9 @@ U = nb.uint64
 
 
 @kernel
-def densities(vectors: Any, i_of: Any, j_of: Any, species: Any, functions: Any, step: Any, rho: Any) -> None:
+def densities(edges: Any, species: Any, functions: Any, step: Any, rho: Any) -> None:
     """Pass 1: ``rho`` (N,) is added to, ``functions`` are (elements, intervals, 8)."""
+    vectors, i_of, j_of = edges
     inverse, intervals = step[0], int(step[1])
     table = functions.reshape(-1)
     position = np.empty(256, np.int64)
@@ -58,22 +59,12 @@ def embeddings(rho: Any, species: Any, embedding: Any, delta: float, energies: A
 
 
 @kernel
-def gradients(
-    vectors: Any,
-    i_of: Any,
-    j_of: Any,
-    species: Any,
-    functions: Any,
-    pairs: Any,
-    pair_of: Any,
-    step: Any,
-    slopes: Any,
-    energies: Any,
-    gradient: Any,
-) -> None:
+def gradients(edges: Any, species: Any, functions: Any, step: Any, slopes: Any, energies: Any, gradient: Any) -> None:
     """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,)."""
+    vectors, i_of, j_of = edges
+    of_atoms, pairs, pair_of = functions
     inverse, intervals = step[0], int(step[1])
-    table, phi = functions.reshape(-1), pairs.reshape(-1)
+    table, phi = of_atoms.reshape(-1), pairs.reshape(-1)
     for k in range(len(vectors)):
         q = U(k)
         i, j = U(i_of[q]), U(j_of[q])

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keel.parallel import plain
-from keel.potentials.classical.eam_terms import switch
-
-if TYPE_CHECKING:
-    from keel.atoms.frame import Array
-    from keel.atoms.graph import AtomGraph
-    from keel.atoms.skin_pairs import SkinPairs
-    from keel.potentials.along import Found
-    from keel.potentials.classical.eam import EAM
+from keel.atoms.frame import Array
+from keel.potentials.classical.eam_terms import EAMTerms, switch
 
 INTERVALS = (800, 1600, 3200, 6400)
 """Of which the first is taken whose error suffices; the switch begins at a whole one (0.66 of all)."""
@@ -28,6 +19,7 @@ ERROR = 1e-7
 MOST_PAIRS = 2000
 """Of which tables are kept, 51 kB each."""
 
+Ends = NDArray[np.int64]
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Value and derivative at distances (angstrom)."""
 
@@ -37,8 +29,8 @@ class EAMTables:
 
     Parameters
     ----------
-    eam
-        Whose functions.
+    terms
+        The functions, with parameters in float64 on CPU.
 
     Attributes
     ----------
@@ -51,11 +43,9 @@ class EAMTables:
         Intervals per angstrom, and their number.
     """
 
-    def __init__(self, eam: EAM) -> None:
-        self.state = state_of(eam)
-        with torch.no_grad():
-            self.terms = eam.terms({name: value.double().cpu() for name, value in eam.values().items()})
-        n = len(eam.symbols)
+    def __init__(self, terms: EAMTerms) -> None:
+        self.terms = terms
+        n = terms.n_elements
         self.embedding = self.terms.embedding.numpy()
         functions = [self._density(k) for k in range(n)]
         # The first pair stands for all: what decides is the exponents, which are alike.
@@ -64,7 +54,7 @@ class EAMTables:
         self.densities = np.stack([self._tabulated(f) for f in functions[:n]])
         self.pairs = np.empty((0, self.intervals, 8))
         self.pair_of = np.full((n, n), -1)
-        self.step = np.array([self.intervals / eam.cutoff, self.intervals])
+        self.step = np.array([self.intervals / terms.cutoff, self.intervals])
 
     def cover(self, species: NDArray[np.int64]) -> None:
         """Have tables of all pairs of these elements."""
@@ -118,55 +108,21 @@ def error_of(table: Array, function: Function, cutoff: float) -> float:
     return float((np.abs(table[:, 4:] @ powers - exact) / np.maximum(1.0, np.abs(exact))).max())
 
 
-def state_of(eam: EAM) -> tuple[object, ...]:
-    """Return what changes whenever a parameter does."""
-    tensors = [*eam.parameters(), *eam.buffers()]
-    return tuple((t.data_ptr(), t._version, t.dtype) for t in tensors)
-
-
 def _cubics(values: Array, steps: Array) -> Array:
     """Return the coefficients of Hermite's cubics through values with derivatives, per interval, (intervals, 4)."""
     a, b, da, db = values[:-1], values[1:], steps[:-1], steps[1:]
     return np.stack([a, da, 3.0 * (b - a) - 2.0 * da - db, 2.0 * (a - b) + da + db], axis=1)
 
 
-_TABLES: WeakKeyDictionary[EAM, EAMTables] = WeakKeyDictionary()
-
-
-def tables_of(eam: EAM) -> EAMTables:
-    """Return the tables of an EAM, anew if its parameters have changed."""
-    tables = _TABLES.get(eam)
-    if tables is None or tables.state != state_of(eam):
-        tables = _TABLES[eam] = EAMTables(eam)
-    return tables
-
-
-def kernel_results(eam: EAM, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return atomic energies (N,) and dE/d vectors (E, 3) of an EAM, computed in float64."""
+def evaluate(tables: EAMTables, edges: tuple[Array, Ends, Ends], species: Ends) -> tuple[Array, Array]:
+    """Return atomic energies (N,) and dE/d vectors (E, 3) for vectors (E, 3) with their ends i and j (E,)."""
     from keel.potentials.classical import eam_kernel
 
-    tables = tables_of(eam)
-    r, species = plain(vectors.double()), plain(eam.species(graph))
-    i, j = plain(graph.edge_index)
     tables.cover(species)
-    rho, energies, slopes, gradient = (
-        np.zeros(len(species)),
-        np.empty(len(species)),
-        np.empty(len(species)),
-        np.empty_like(r),
-    )
-    eam_kernel.densities(r, i, j, species, tables.densities, tables.step, rho)
+    n = len(species)
+    rho, energies, slopes, gradient = np.zeros(n), np.empty(n), np.empty(n), np.empty_like(edges[0])
+    eam_kernel.densities(edges, species, tables.densities, tables.step, rho)
     eam_kernel.embeddings(rho, species, tables.embedding, tables.terms.delta, energies, slopes)
-    functions = tables.densities, tables.pairs, tables.pair_of, tables.step
-    eam_kernel.gradients(r, i, j, species, *functions, slopes, energies, gradient)
-    return torch.from_numpy(energies).to(vectors.dtype), torch.from_numpy(gradient).to(vectors.dtype)
-
-
-def along_list(eam: EAM, pairs: SkinPairs, positions: Array) -> Found:
-    """Return what an EAM says along a Verlet list."""
-    from keel.potentials.classical.eam_along import along
-
-    tables = tables_of(eam)
-    species = plain(eam.species_index)[pairs.numbers]
-    tables.cover(species)
-    return along(tables, eam.cutoff, pairs, positions, species)
+    functions = tables.densities, tables.pairs, tables.pair_of
+    eam_kernel.gradients(edges, species, functions, tables.step, slopes, energies, gradient)
+    return energies, gradient

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.atoms.skin_pairs import SkinPairs
-from keel.potentials.along import Found
+from keel.atoms.kernels.skin_pairs import SkinPairs
+from keel.potentials.classical.along import Found
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
@@ -43,7 +43,7 @@ class LennardJones(PairPotential):
         return {"epsilon": float(self.epsilon), "sigma": float(self.sigma), "cutoff": self.cutoff}
 
     def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """See :class:`keel.potentials.along.AlongLists`."""
+        """See :class:`keel.potentials.classical.along.AlongLists`."""
         from keel.potentials.classical.pair_along import along
 
         values = np.array([[[float(self.epsilon), float(self.sigma)]]])

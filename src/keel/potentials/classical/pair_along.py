@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 
 from keel.jit import inlined, kernel
-from keel.potentials.along import Found, totals
+from keel.potentials.classical.along import Found, totals
 
 U = nb.uint64
 
@@ -38,8 +38,8 @@ def pairs(
 ) -> float:
     """Add what pairs of atoms ``atoms[0]`` to ``atoms[1]`` contribute; returns the smallest squared distance.
 
-    ``values`` (elements, elements, 2) are those of the function, ``reach`` (elements, elements, 2) where its quintic switch
-    begins and ends. ``sums``: energies, forces, virials, and which atoms have met another.
+    ``values`` (elements, elements, 2) are those of the function, ``reach`` (elements, elements, 2) where its quintic
+    switch begins and ends. ``sums``: energies, forces, virials, and which atoms have met another.
     """
     first_of, j_of, offset_of, offsets = lists
     energies, force, virial, met = sums

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number
 from keel.atoms.frame import Array
-from keel.atoms.skin_pairs import SkinPairs
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.parallel import plain
-from keel.potentials.along import Found
 from keel.potentials.base import MAX_ATOMIC_NUMBER
+from keel.potentials.classical.along import Found
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
@@ -99,7 +99,7 @@ class ZBL(PairPotential):
         return phi, slope
 
     def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """See :class:`keel.potentials.along.AlongLists`."""
+        """See :class:`keel.potentials.classical.along.AlongLists`."""
         from keel.potentials.classical.pair_along import along
 
         there, species = np.unique(pairs.numbers, return_inverse=True)

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.atoms.skin_pairs import SkinPairs
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.parallel import in_threads
 from keel.potentials.base import Potential, Prediction
 
+METHODS = {"forward", "derivatives", "energies_and_gradient", "atomic_energies", "pair_energy", "prepare", "terms"}
+"""Of which a kernel takes the place."""
 VOIGT = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]
 """Places of xx yy zz yz xz xy in a matrix."""
 
@@ -69,8 +71,18 @@ class AlongLists(Protocol):
 
 def follows_lists(potential: Potential) -> bool:
     """Whether a potential needs no graph here: it, or each member of a sum, has a kernel, and it is on CPU."""
-    members = [m for m in potential.modules() if isinstance(m, Potential) and not hasattr(m, "members")]
-    return potential.device.type == "cpu" and all(isinstance(m, AlongLists) for m in [potential, *members])
+    parts = [m for m in potential.modules() if isinstance(m, Potential)]
+    return potential.device.type == "cpu" and all(map(_has_kernel, parts))
+
+
+def _has_kernel(potential: Potential) -> bool:
+    """Whether its kernel says what its other methods say: a class derived from it may have changed them."""
+    for kind in type(potential).__mro__:
+        if "along" in vars(kind):
+            return True
+        if METHODS & vars(kind).keys():
+            return False
+    return False
 
 
 def totals(

@@ -12,29 +12,18 @@ U = nb.uint64
 
 
 @exact_kernel
-def within(
-    first: int,
-    last: int,
-    positions: Any,
-    i_of: Any,
-    j_of: Any,
-    offset_of: Any,
-    offsets: Any,
-    shifts: Any,
-    squared_cutoff: float,
-    place: int,
-    edges: Any,
-    vectors: Any,
-    squared: Any,
-    edge_shift: Any,
-) -> int:
-    """Write ends (2, E), vectors (E, 3), squared lengths (E,) and shifts (E, 3) of the pairs within the cutoff.
+def within(positions: Any, pairs: Any, squared_cutoff: float, found: Any) -> int:
+    """Write what is closer than the cutoff, and return how many pairs that are.
 
-    They come from ``place`` on, with room for one more; returns the place after the last. A distance that is not a
-    number is not within.
+    ``pairs``: ends i and j (E,), place of each lattice translation (E,), translations (S, 3) and their whole numbers
+    (S, 3). ``found`` has room for one pair more: ends (2, E), vectors (E, 3), squared lengths (E,), shifts (E, 3).
+    A distance that is not a number is not within.
     """
-    for k in range(first, last):
-        q, p = U(k), U(place)
+    i_of, j_of, offset_of, offsets, shifts = pairs
+    edges, vectors, squared, edge_shift = found
+    n = 0
+    for k in range(len(i_of)):
+        q, p = U(k), U(n)
         i, j, s = U(i_of[q]), U(j_of[q]), U(offset_of[q])
         x = positions[j, U(0)] - positions[i, U(0)] + offsets[s, U(0)]
         y = positions[j, U(1)] - positions[i, U(1)] + offsets[s, U(1)]
@@ -50,5 +39,5 @@ def within(
         edge_shift[p, U(0)] = shifts[s, U(0)]
         edge_shift[p, U(1)] = shifts[s, U(1)]
         edge_shift[p, U(2)] = shifts[s, U(2)]
-        place += r2 < squared_cutoff
-    return place
+        n += r2 < squared_cutoff
+    return n
