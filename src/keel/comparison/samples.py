@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
@@ -118,7 +118,7 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
     if n == 1:
         return Interval(mean, -np.inf, np.inf, confidence)
     error = np.sqrt(n / (n - 1) * np.square(parts).sum())
-    half = float(student.ppf(0.5 + confidence / 2, n - 1) * error)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
     return Interval(mean, mean - half, mean + half, confidence)
 
 

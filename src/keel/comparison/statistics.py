@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from keel.atoms.frame import Array
 from keel.errors import ConfigError, DataError
@@ -137,7 +137,7 @@ def bootstrap_interval(
     elif method == "percentile":
         low, high = np.quantile(drawn.both, [0.5 - confidence / 2, 0.5 + confidence / 2])
     else:
-        half = student.ppf(0.5 + confidence / 2, drawn.degrees_of_freedom)
+        half = stdtrit(drawn.degrees_of_freedom, 0.5 + confidence / 2)
         half *= np.sqrt(max(drawn.variance, least_variance))
         low, high = drawn.value - half, drawn.value + half
     ends = np.array([drawn.value, low, high])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from ase.data import vdw_alvarez
-from scipy.stats import spearmanr
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Array
@@ -155,6 +154,8 @@ def _outermost_minimum(values: Array) -> int:
 
 
 def _spearman(r: Array, values: Array, branch: slice) -> float:
+    from scipy.stats import spearmanr
+
     if len(r[branch]) < 2 or np.ptp(values[branch]) == 0:
         return float("nan")
     return float(spearmanr(r[branch], values[branch]).statistic)

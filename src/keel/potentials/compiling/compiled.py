@@ -17,7 +17,6 @@ from torch import Tensor
 
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
-from keel.potentials.compiling.products import OneDNNProducts, available
 from keel.potentials.compiling.repairs import keep_order_of_sums
 
 PAYS_FROM = 500_000
@@ -110,6 +109,9 @@ def _forget() -> None:
 
 @cache
 def _version(function: Callable[..., Result]) -> Callable[..., Result]:
+    # Importing the compiler takes longer than a short simulation.
+    from keel.potentials.compiling.products import OneDNNProducts, available
+
     keep_order_of_sums()
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
