@@ -86,8 +86,17 @@ def of_text(text: str) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Return the hash of a file's content, empty where there is no file (whoever reads it says so)."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    """Return the hash of a file's content, or of the names and contents of all files in a folder.
+
+    It is empty where there is neither (whoever reads it says so).
+    """
+    if path.is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        return ""
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return of_text(json.dumps([[p.relative_to(path).as_posix(), of_file(p)] for p in files]))
 
 
 def of_geometry(frame: Structure) -> str:

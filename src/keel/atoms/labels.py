@@ -81,7 +81,7 @@ def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
         own: str | None = getattr(usual, label)
         return getattr(keys, label) or (own if own in there else None)
 
-    of_usual = keys.stress is None and named("stress") is not None
+    of_usual = usual.stress is not None and named("stress") == usual.stress
     return replace(
         keys,
         energy=named("energy"),
