@@ -1,13 +1,19 @@
 """Frames with labels of ASE's EMT, and small writers of the formats in which other programs keep training data."""
 
 import json
+from functools import partial
 
+import ase.io
 import numpy as np
+import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, GPa, Hartree
+
+import keel
+from keel.atoms.record import LabelKeys
 
 KBAR = 0.1 * GPa
 
@@ -76,9 +82,8 @@ def deepmd(folder, images, save=np.save, suffix="npy", inner="set.000"):
     return folder
 
 
-def deepmd_raw(folder, images):
-    """The same as text."""
-    return deepmd(folder, images, np.savetxt, "raw", ".")
+deepmd_raw = partial(deepmd, save=np.savetxt, suffix="raw", inner=".")
+"""The same as text."""
 
 
 def deepmd_mixed(folder, images):
@@ -135,9 +140,8 @@ def runner(path, images, length=1.0, energy=1.0):
     return path
 
 
-def runner_bohr(path, images):
-    """The same in bohr and hartree."""
-    return runner(path, images, Bohr, Hartree)
+runner_bohr = partial(runner, length=Bohr, energy=Hartree)
+"""The same in bohr and hartree."""
 
 
 def ml_ab(path, images):
@@ -275,3 +279,28 @@ def aselmdb(path, images):
 
 def _row(values):
     return " ".join(repr(float(v)) for v in values)
+
+
+def by_element(atoms):
+    """The atoms in the order of ML_AB."""
+    return labelled(atoms[np.argsort(atoms.numbers, kind="stable")])
+
+
+def read_as(path, images):
+    """The frames of a file; the elements of types without names are those of the images."""
+    return keel.read(path, keys=LabelKeys(elements=tuple(elements_of(images))), require=["energy", "forces"])
+
+
+def assert_same(frames, images, folder, digits=1e-7, stress=True):
+    """Compare with the same frames in extended XYZ, and the stress with what EMT says of it."""
+    ase.io.write(folder / "same.extxyz", images, format="extxyz")
+    for frame, other, atoms in zip(frames, keel.read(folder / "same.extxyz"), images, strict=True):
+        np.testing.assert_array_equal(frame.numbers, other.numbers)
+        np.testing.assert_array_equal(frame.pbc, other.pbc)
+        assert frame.energy == pytest.approx(other.energy, abs=digits)
+        for name in ("positions", "forces", "cell"):
+            np.testing.assert_allclose(getattr(frame, name), getattr(other, name), atol=digits, rtol=0)
+        assert (frame.stress is not None) == (stress and atoms.pbc.all())
+        if frame.stress is not None:
+            np.testing.assert_allclose(frame.stress, other.stress, atol=digits, rtol=0)
+            np.testing.assert_allclose(frame.stress, atoms.get_stress(voigt=False), atol=digits, rtol=0)

@@ -29,7 +29,7 @@ def lmdb_frames(path: Path) -> Iterator[PendingFrame]:
     lmdb = optional("lmdb", path, "ase-db-backends")
     for file, where in files_in(path, "*.aselmdb"):
         _check_whole(lmdb, file)
-        # For writing it would make the file two terabytes long; the lock would be a second file beside it.
+        # Opened otherwise it must be writable, and a lock stays beside it.
         database = guarded(partial(backend.LMDBDatabase, file, readonly=True, use_lock_file=False), file)
         yield from _frames(database, path, where)
 
