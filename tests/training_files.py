@@ -68,11 +68,9 @@ def deepmd(folder, images, save=np.save, suffix="npy", inner="set.000"):
     types = [elements.index(symbol) for symbol in images[0].symbols]
     (folder / "type.raw").write_text("\n".join(map(str, types)))
     (folder / "type_map.raw").write_text("\n".join(elements))
-    arrays = {
-        "coord": [a.positions.ravel() for a in images],
-        "energy": [a.get_potential_energy() for a in images],
-        "force": [a.get_forces().ravel() for a in images],
-    }
+    arrays = {"coord": [a.positions.ravel() for a in images]}
+    arrays["energy"] = [a.get_potential_energy() for a in images]
+    arrays["force"] = [a.get_forces().ravel() for a in images]
     if images[0].pbc.all():
         arrays |= {"box": [a.cell.array.ravel() for a in images], "virial": [virial(a).ravel() for a in images]}
     else:
@@ -89,12 +87,11 @@ deepmd_raw = partial(deepmd, save=np.savetxt, suffix="raw", inner=".")
 def deepmd_mixed(folder, images):
     """The same with the types of each frame, and one atom too many that is none."""
     elements = elements_of(images)
-    n = len(images[0]) + 1
     types = [[elements.index(s) for s in a.symbols] + [-1] for a in images]
     padded = [labelled_with(a, Atoms("X", positions=[[9.0, 9.0, 9.0]])) for a in images]
     deepmd(folder, padded)
     np.save(folder / "set.000" / "real_atom_types.npy", types)
-    (folder / "type.raw").write_text("0\n" * n)
+    (folder / "type.raw").write_text("0\n" * len(types[0]))
     (folder / "type_map.raw").write_text("\n".join(elements))
     return folder
 
@@ -201,9 +198,9 @@ def matpes_rows(images):
     ]
 
 
-def matpes(path, images):
+def matpes(path, images, rows=matpes_rows):
     """A list of them."""
-    path.write_text(json.dumps(matpes_rows(images)))
+    path.write_text(json.dumps(rows(images)))
     return path
 
 
@@ -229,12 +226,6 @@ def mptrj(path, images):
     return path
 
 
-def columns(path, images):
-    """Rows of plain columns in eV and angstrom, as JSON."""
-    path.write_text(json.dumps(plain_rows(images)))
-    return path
-
-
 def plain_rows(images):
     """Rows of plain columns in eV and angstrom."""
     return [
@@ -249,6 +240,10 @@ def plain_rows(images):
         }
         for a in images
     ]
+
+
+columns = partial(matpes, rows=plain_rows)
+"""The same as JSON."""
 
 
 def parquet(path, images):
