@@ -77,6 +77,7 @@ class TestColumns:
         kbar = (images[0].get_stress(voigt=False) / -files.KBAR).tolist()
         names = {**self.LEMAT, "stress": "unused"}
         path = self.renamed(tmp_path, images[:1], names, species_at_sites=elements, stress_tensor=kbar, species="[]")
+        assert keel.read(path)[0].remarks == (rows.UNSTATED,)
         files.assert_same(keel.read(path), images[:1], tmp_path)
 
     def test_materials_project(self, tmp_path):

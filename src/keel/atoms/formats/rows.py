@@ -48,6 +48,7 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
 """A column that tells a layout, and what its labels are; none of them: names and units as in extended XYZ."""
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
 ORDER = "a stress of six numbers beside a pymatgen structure: taken as VASP's, in kbar, xx yy zz xy yz zx"
+UNSTATED = "a stress_tensor whose unit LeMaterial does not state: taken as VASP's, in kbar"
 NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: taken as no stress"
 
 
@@ -100,6 +101,8 @@ def _labels(row: Mapping[str, Any]) -> tuple[LabelKeys, tuple[str, ...]]:
     stress = row.get(usual.stress or "")
     if usual is PYMATGEN_KEYS and stress is not None and len(stress) == 6:
         return usual, (ORDER,)
+    if usual is LEMAT_KEYS and stress is not None:
+        return usual, (UNSTATED,)
     if usual is COLABFIT_KEYS and stress is not None and row.get("cauchy_stress_volume_normalized") is False:
         return replace(usual, stress=None, stress_convention=None), (NOT_DIVIDED,)
     return usual, ()
