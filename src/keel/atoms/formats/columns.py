@@ -66,10 +66,6 @@ def _array(name: str, kind: str, columns: list[tuple[bytes, ...]]) -> Any:
     return array[0] if len(columns) == 1 else np.ascontiguousarray(array.T)
 
 
-def _text(word: bytes) -> str:
-    return word.decode("ascii")
-
-
 def _flag(word: bytes) -> bool:
     return _FLAGS[word]
 
@@ -82,7 +78,7 @@ def _fortran(word: bytes) -> float:
 _KINDS: dict[str, tuple[Callable[[bytes], Any], Any]] = {
     "R": (float, np.float64),
     "I": (int, np.int64),
-    "S": (_text, np.str_),
+    "S": (bytes.decode, np.str_),
     "L": (_flag, np.bool_),
 }
 _CAREFUL: dict[str, Callable[[bytes], Any]] = {"R": _fortran}

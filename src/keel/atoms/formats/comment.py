@@ -25,8 +25,9 @@ _VALUE = rf"{_ENCLOSED}|\S+"
 # After white space comes the value, as in "E = -17.1", or the next key, as in "config_type= energy=-3.5".
 _PAIR = re.compile(rf"[\s,]*({_KEY})(\s*=(?:({_VALUE})|\s+(?!{_KEY}\s*=)({_VALUE}))?)?")
 _ITEM = re.compile(rf"{_QUOTED}|[^\s,]+")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[+-]?(?:nan|inf)", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_INTEGER = r"(?>[+-]?\d{1,18})(?!\d)"
+_NUMBER = r"(?>[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][+-]?\d+)?|nan|inf))"
+_INTEGERS, _NUMBERS = (re.compile(rf"(?:{n}\s+)*{n}", re.IGNORECASE) for n in (_INTEGER, _NUMBER))
 TRUTH = {"T": True, "F": False, "True": True, "False": False, "true": True, "false": False}
 TRUTH |= {"TRUE": True, "FALSE": False}
 
@@ -61,6 +62,8 @@ def parse_comment(comment: str) -> tuple[dict[str, Any], dict[str, str]]:
 def _unquoted(word: str) -> str:
     if len(word) < 2 or word[0] + word[-1] not in ('""', "''", "{}", "[]"):
         return word
+    if "\\" not in word:
+        return word[1:-1]
     return re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] == "n" else escaped[1], word[1:-1])
 
 
@@ -70,21 +73,20 @@ def _typed(text: str) -> Any:
             return json.loads(text[6:])
         except ValueError:
             return text
-    values = _vector(re.findall(r"[^\s,]+", text))
+    values = _values(text.replace(",", " ").strip())
     if values is None:
         return text
-    return values if values.size > 1 else values[0].item()
+    return np.array(values) if len(values) > 1 else values[0]
 
 
-def _vector(words: list[str]) -> np.ndarray[Any, Any] | None:
+def _values(text: str) -> list[Any] | None:
     """Return whole numbers, numbers or truth values, whichever all words are; None if they are text."""
-    if not words:
-        return None
-    if all(map(_INTEGER.fullmatch, words)):
-        return np.array(words, dtype=np.int64)
-    if all(map(_NUMBER.fullmatch, words)):
-        return np.array([float(w.replace("d", "e").replace("D", "e")) for w in words])
-    return np.array([TRUTH[w] for w in words]) if all(w in TRUTH for w in words) else None
+    if _INTEGERS.fullmatch(text):
+        return list(map(int, text.split()))
+    if _NUMBERS.fullmatch(text):
+        return list(map(float, text.lower().replace("d", "e").split()))
+    words = text.split()
+    return [TRUTH[w] for w in words] if words and all(w in TRUTH for w in words) else None
 
 
 def _array(text: str) -> Any:
@@ -92,13 +94,13 @@ def _array(text: str) -> Any:
     inner = text[1:-1].strip()
     nested = inner[:1] == "["
     rows = [_ITEM.findall(row) for row in (re.findall(r"\[([^\[\]]*)\]", inner) if nested else [inner])]
-    values = _vector([word for row in rows for word in row])
+    values = _values(" ".join(word for row in rows for word in row))
     if nested:
         even = len({len(row) for row in rows}) == 1
-        return text if values is None or not even else values.reshape(len(rows), -1)
+        return text if values is None or not even else np.reshape(values, (len(rows), -1))
     if values is None:
         return [_unquoted(word) for word in rows[0]] if "," in inner else _unquoted(text)
-    return values
+    return np.array(values)
 
 
 def quoted(text: str) -> str:

@@ -68,14 +68,21 @@ class _Lines:
         """Return the next line, empty at the end of the file."""
         if self.waiting:
             return self.waiting.pop()
-        line = self.stream.readline(LONGEST_LINE)
-        if len(line) == LONGEST_LINE:
-            raise DataError(f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is not an extended XYZ file")
-        return line
+        return self._read(1)[0]
+
+    def _read(self, count: int) -> list[bytes]:
+        readline, lines = self.stream.readline, list[bytes]()
+        for _ in range(count):
+            line = readline(LONGEST_LINE)
+            if len(line) == LONGEST_LINE:
+                raise DataError(f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is no extended XYZ file")
+            lines.append(line)
+        return lines
 
     def take(self, count: int) -> list[bytes]:
         """Return so many lines, empty ones where the file has ended."""
-        return [self.next() for _ in range(count)]
+        waiting = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
+        return waiting + self._read(count - len(waiting))
 
     def back(self, *lines: bytes) -> None:
         self.waiting.extend(line for line in reversed(lines) if line)
@@ -170,12 +177,13 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
         words = [[*first, *("FT"[flag] for flag in row)] for first, row in zip(words, _rows(flags), strict=True)]
     comment = [f'Lattice="{_joined(frame.cell)}"'] if frame.cell.any() else []
     comment.append(f"Properties=species:S:1{''.join(properties)}")
-    comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
+    comment.append('pbc="{}"'.format(" ".join("FT"[bool(p)] for p in frame.pbc)))
     if frame.energy is not None:
         comment.append(f"energy={float(frame.energy)!r}")
     if frame.stress is not None:
         comment.append(f'stress="{_joined(frame.stress)}"')
-    comment.append('pbc="{}"'.format(" ".join("FT"[bool(p)] for p in frame.pbc)))
+    # Last, because some readers leave out what comes after a text that they do not understand.
+    comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
     return "\n".join([str(len(frame)), " ".join(comment), *map(" ".join, words), ""])
 
 
