@@ -72,7 +72,8 @@ XYZ = FrameFormat(
     "keel.atoms.formats.xyz_files.xyz_frames",
     "keel.atoms.formats.xyz_files.write_xyz",
     compressed=True,
-    begins=rb"(?i)\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*(?:Properties=|Lattice=)",
+    begins=rb"\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*"
+    rb"(?:(?i:properties|lattice)\s*=|\n[^\S\n]*[A-Z][a-z]?(?:[^\S\n]+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?){3}\s)",
 )
 FRAME_FORMATS: tuple[FrameFormat, ...] = (
     XYZ,

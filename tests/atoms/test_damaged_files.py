@@ -120,7 +120,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "unclosed quotation": ("a.extxyz", GOOD.replace("energy", 'name="open energy'), "is not closed"),
     "no lattice but periodic": ("a.extxyz", frame(f'{PROPERTIES} pbc="T T T" energy=1'), "has no cell"),
-    "misspelt lattice": ("a.extxyz", GOOD.replace("Lattice", "lattice"), "call it Lattice"),
+    "cell for lattice": ("a.extxyz", GOOD.replace("Lattice", "cell"), "call it Lattice"),
     "lattice of eight": ("a.extxyz", GOOD.replace(" 5.0 0 0 0 5.0", " 5.0 0 0 5.0"), "nine numbers"),
     "lattice as text": ("a.extxyz", GOOD.replace("5.0 0 0", "5.0 0 zero", 1), "nine numbers"),
     "NaN lattice": ("a.extxyz", GOOD.replace("5.0", "nan", 1), "cell are not finite"),

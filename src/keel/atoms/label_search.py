@@ -18,6 +18,7 @@ from keel.atoms.label_names import (
     SET_ASIDE,
     STRESS,
     VIRIAL,
+    is_global,
     is_label_name,
 )
 from keel.atoms.record import LabelKeys, Record
@@ -98,7 +99,8 @@ class _Search:
         info = {k: v for k, v in self.record.info.items() if k not in self.used}
         # Labels that were not chosen get a name that is not read as one.
         info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
-        unused = {k for k in self.record.arrays if k not in self.used}
+        # What info and columns both have is, where it belongs to the structure, that of info.
+        unused = {k for k in self.record.arrays if k not in self.used or (is_global(k) and k in self.record.info)}
         return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
 
     def _energy(self) -> float | None:
@@ -211,8 +213,10 @@ class _Search:
             if not finite or _is_filled(numbers):
                 self.remarks.append((FILLED if finite else NOT_FINITE).format(label))
                 continue
-            half = _half_digit(numbers, self.record.printed.get(key))
-            values.append(_Value(key, number, float(np.abs(convert(numbers + half, key) - number).max(initial=0.0))))
+            # Digits matter only where there is another name to compare with.
+            half = _half_digit(numbers, self.record.printed.get(key)) if len(found) > 1 else 0.0
+            digit = float(np.abs(convert(numbers + half, key) - number).max(initial=0.0)) if half else 0.0
+            values.append(_Value(key, number, digit))
         return values
 
     def _agreed(self, label: str, values: list[_Value]) -> Array | None:
