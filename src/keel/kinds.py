@@ -44,7 +44,7 @@ class FrameFormat:
     names
         By which whole names such files are known, with wildcards, in any case.
     begins
-        Regular expression that the first 4096 bytes of such a file, and of no other, hold; empty: its name tells.
+        Regular expression that the beginning of such a file, and of no other, holds; empty: its name tells.
     folder
         A path in it, with wildcards, by which a folder is known to hold this format; empty: it is a file.
     """
@@ -63,7 +63,7 @@ class FrameFormat:
         return bool(self.folder) and next(path.glob(self.folder), None) is not None
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(self.suffixes)})"
+        return f"{self.name} ({', '.join(self.suffixes)})" if self.suffixes else self.name
 
 
 XYZ = FrameFormat(
@@ -79,11 +79,28 @@ FRAME_FORMATS: tuple[FrameFormat, ...] = (
     FrameFormat("numpy archives", (".npz",), "keel.atoms.formats.npz.npz_frames", "keel.atoms.formats.npz.write_npz"),
     FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
     FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.materials_json.json_frames", compressed=True),
+    FrameFormat(
+        "VASP's output",
+        ("vasprun.xml", "OUTCAR"),
+        "keel.atoms.formats.vasp.vasp_frames",
+        names=("*vasprun*.xml", "*vasprun*.xml.*", "*OUTCAR", "OUTCAR.*", "*.OUTCAR.*"),
+        begins=rb"<modeling>|\A\s*vasp\.\d",
+    ),
+    FrameFormat("output of pw.x", (".pwo",), "keel.atoms.formats.espresso.pw_frames", begins=rb"Program PWSCF"),
+    FrameFormat("text of GPAW", (), "keel.atoms.formats.gpaw.gpaw_frames", begins=rb"(?m)^  ___ ___ ___ _ _ _"),
+    FrameFormat("CASTEP's output", (".castep",), "keel.atoms.formats.castep.castep_frames"),
+    FrameFormat(
+        "dumps of LAMMPS",
+        (".lammpstrj", ".dump"),
+        "keel.atoms.formats.lammps_dump.dump_frames",
+        compressed=True,
+        begins=rb"\A\s*ITEM: (?:TIMESTEP|UNITS|TIME)\s",
+    ),
 )
 """Every format that keel knows by its suffix: a new reader or writer is a line here."""
 OTHERS = FrameFormat(
     "whatever else ASE reads",
-    ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."),
+    (".traj", ".cif", "..."),
     "keel.atoms.formats.ase_files.ase_frames",
 )
 
