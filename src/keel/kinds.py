@@ -63,7 +63,7 @@ class FrameFormat:
         return bool(self.folder) and next(path.glob(self.folder), None) is not None
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(self.suffixes)})" if self.suffixes else self.name
+        return f"{self.name} ({', '.join(self.suffixes or self.names)})"
 
 
 XYZ = FrameFormat(
@@ -80,15 +80,21 @@ FRAME_FORMATS: tuple[FrameFormat, ...] = (
     FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
     FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.materials_json.json_frames", compressed=True),
     FrameFormat(
-        "VASP's output",
+        "output of VASP",
         ("vasprun.xml", "OUTCAR"),
         "keel.atoms.formats.vasp.vasp_frames",
         names=("*vasprun*.xml", "*vasprun*.xml.*", "*OUTCAR", "OUTCAR.*", "*.OUTCAR.*"),
         begins=rb"<modeling>|\A\s*vasp\.\d",
     ),
     FrameFormat("output of pw.x", (".pwo",), "keel.atoms.formats.espresso.pw_frames", begins=rb"Program PWSCF"),
-    FrameFormat("text of GPAW", (), "keel.atoms.formats.gpaw.gpaw_frames", begins=rb"(?m)^  ___ ___ ___ _ _ _"),
-    FrameFormat("CASTEP's output", (".castep",), "keel.atoms.formats.castep.castep_frames"),
+    FrameFormat(
+        "output of GPAW",
+        (),
+        "keel.atoms.formats.gpaw.gpaw_frames",
+        names=("gpaw.txt",),
+        begins=rb"(?m)^  ___ ___ ___ _ _ _",
+    ),
+    FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
     FrameFormat(
         "dumps of LAMMPS",
         (".lammpstrj", ".dump"),

@@ -1,4 +1,4 @@
-"""VASP's vasprun.xml and OUTCAR: which one a file is, and what their readers share. See https://www.vasp.at/wiki."""
+"""VASP's vasprun.xml and OUTCAR: which one a file is. See https://www.vasp.at/wiki."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keel.atoms.formats.compression import opened
+from keel.atoms.formats.vasp_outcar import outcar_frames
+from keel.atoms.formats.vasp_xml import vasprun_frames
 from keel.atoms.record import PendingFrame
-
-UNCONVERGED = "electronic steps that did not converge"
-MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 
 
 def vasp_frames(path: Path) -> Iterator[PendingFrame]:
@@ -20,9 +19,6 @@ def vasp_frames(path: Path) -> Iterator[PendingFrame]:
     DataError
         If it ends before its first step, or is damaged.
     """
-    from keel.atoms.formats.vasp_outcar import outcar_frames
-    from keel.atoms.formats.vasp_xml import vasprun_frames
-
     with opened(path) as stream:
         is_xml = stream.read(100).lstrip().startswith(b"<")
     yield from (vasprun_frames if is_xml else outcar_frames)(path)

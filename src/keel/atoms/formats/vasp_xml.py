@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
-from keel.atoms.formats.vasp import MACHINE_LEARNED, UNCONVERGED
 from keel.atoms.frame import Array
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA
 from keel.errors import DataError
 
+UNCONVERGED = "electronic steps that did not converge"
+MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
 FREE, ZERO = "e_fr_energy", "e_0_energy"
 HELD_ALONG_LATTICE = "atoms held along lattice vectors that are no Cartesian axes: they count as free"
