@@ -44,7 +44,7 @@ class FrameFormat:
     names
         By which whole names such files are known, with wildcards, in any case.
     begins
-        Regular expression that the first 4096 bytes of such a file, and of no other, hold; empty: its name tells.
+        Regular expression that the beginning of such a file, and of no other, holds; empty: its name tells.
     folder
         A path in it, with wildcards, by which a folder is known to hold this format; empty: it is a file.
     """
@@ -129,11 +129,34 @@ FRAME_FORMATS: tuple[FrameFormat, ...] = (
         names=("ML_AB", "ML_ABN"),
         begins=rb"\A\s*1\.0 Version\s*\n\s*\*{9}",
     ),
+    FrameFormat(
+        "output of VASP",
+        ("vasprun.xml", "OUTCAR"),
+        "keel.atoms.formats.vasp.vasp_frames",
+        names=("*vasprun*.xml", "*vasprun*.xml.*", "*OUTCAR", "OUTCAR.*", "*.OUTCAR.*"),
+        begins=rb"<modeling>|\A\s*vasp\.\d",
+    ),
+    FrameFormat("output of pw.x", (".pwo",), "keel.atoms.formats.espresso.pw_frames", begins=rb"Program PWSCF"),
+    FrameFormat(
+        "output of GPAW",
+        (),
+        "keel.atoms.formats.gpaw.gpaw_frames",
+        names=("gpaw.txt",),
+        begins=rb"(?m)^  ___ ___ ___ _ _ _",
+    ),
+    FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
+    FrameFormat(
+        "dumps of LAMMPS",
+        (".lammpstrj", ".dump"),
+        "keel.atoms.formats.lammps_dump.dump_frames",
+        compressed=True,
+        begins=rb"\A\s*ITEM: (?:TIMESTEP|UNITS|TIME)\s",
+    ),
 )
 """Every format that keel knows by its suffix: a new reader or writer is a line here."""
 OTHERS = FrameFormat(
     "whatever else ASE reads",
-    ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."),
+    (".traj", ".cif", "..."),
     "keel.atoms.formats.ase_files.ase_frames",
 )
 

@@ -164,7 +164,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     "db of junk": ("a.db", b"not a database" * 100, "ASE cannot read it"),
     "traj of junk": ("a.traj", b"- of Ulm" + b"\xff" * 100, "ASE cannot read it"),
     "traj cut off": ("a.traj", b"- of Ulm", "ASE cannot read it"),
-    "vasprun cut off": ("vasprun.xml", "<?xml version='1.0'?><modeling><gen", "ASE cannot read it"),
+    "vasprun cut off": ("vasprun.xml", "<?xml version='1.0'?><modeling><gen", "cut off"),
     "cif of junk": ("a.cif", "data_\n_cell_length_a -5\nloop_\n", "a.cif"),
     "unknown format": ("a.dat", "hello\n" * 10, "ASE cannot read it"),
     "json of junk": ("a.json", "{]", "JSON"),

@@ -36,6 +36,10 @@ NOT_FINITE = "{0} of NaN or infinity throughout: taken as no {0}"
 FILLED = "{0} of one and the same number throughout: taken as no {0}"
 ZERO_STRESS = "stress of exactly zero beside forces that are not: taken as no stress"
 KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is taken"
+CP2K_ENERGY = (
+    "CP2K's comment, whose E is the energy in hartree: `--energy-key E --energy-unit hartree` takes it (the cell and "
+    "the forces stand in other files)"
+)
 LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
 """Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
 
@@ -110,6 +114,8 @@ class _Search:
             return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
         free = self._number(self._called(FREE_ENERGY, self.record.info))
         plain = self._number(self._called(ENERGY, self.record.info))
+        if free is None and plain is None and self.record.info.keys() >= CP2K_COMMENT:
+            self.remarks.append(CP2K_ENERGY)
         if free is not None and plain is not None and abs(free - plain) > 1e-6 + 1e-7 * abs(plain):
             self.notes[EXTRAPOLATED_ENERGY] = plain
         return plain if free is None else free

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
+from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+HELD_AT_ZERO = "forces of exactly zero on atoms held fixed: those atoms have no forces to learn from"
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
 
@@ -43,6 +45,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     DataError
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
+    refuse_partial_sites(record)
     keys = _filled(keys or LabelKeys(), record)
     record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
     if record.typed:
@@ -58,6 +61,11 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     columns = sorted(found.unused_columns - used)
     if found.forces is None:
         motion["forces_mask"] = None
+    elif (held := held_at_zero(found.forces, motion["fixed"])) is not None:
+        motion["forces_mask"] = ~held if motion["forces_mask"] is None else motion["forces_mask"] & ~held
+        found.remarks.append(HELD_AT_ZERO)
+        if not motion["forces_mask"].any():
+            found.forces = motion["forces_mask"] = None
     return Frame(
         numbers=record.numbers,
         positions=record.positions,
@@ -133,6 +141,18 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
     return motion, used
 
 
+def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Return which atoms' forces are none because a constraint has removed them, shape (N,), or None.
+
+    ASE, VASP and most codes keep the forces on fixed atoms; who stores what ``get_forces()`` returns has zeros in the
+    fixed components. Where every force is zero, symmetry may be the reason, and nothing is removed.
+    """
+    if fixed is None or not forces.any():
+        return None
+    held = np.asarray((fixed & (forces == 0.0)).any(axis=1) & ~(fixed & (forces != 0.0)).any(axis=1))
+    return held if held.any() else None
+
+
 def frame_from_ase(
     atoms: Atoms, source: str = "in memory", keys: LabelKeys | None = None, *, labels: bool = True
 ) -> Frame:
@@ -180,13 +200,14 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
     """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3); other constraints are not known."""
-    from ase.constraints import FixAtoms, FixCartesian
+    from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
     fixed = np.zeros((len(atoms), 3), dtype=bool)
+    straight = np.array_equal(atoms.cell.array, np.diag(np.diag(atoms.cell.array)))
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
-        elif isinstance(constraint, FixCartesian):
+        elif isinstance(constraint, FixCartesian) or (isinstance(constraint, FixScaled) and straight):
             fixed[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
     return fixed if fixed.any() else None
 

@@ -19,8 +19,8 @@ from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
 
 Paths = str | Path | Sequence[str | Path]
-BEGINNING = 4096
-"""Bytes of a file by which its format is told."""
+BEGINNING = 50_000
+"""Bytes of a file by which its format is told: as many as ASE looks at, so that no format is told by ASE alone."""
 
 
 class BadFrames:
