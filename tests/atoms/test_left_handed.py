@@ -1,4 +1,4 @@
-"""A left-handed cell is the same crystal: nothing that is read, computed or moved depends on the order of its vectors."""
+"""A left-handed cell is the same crystal: nothing that is read, computed or moved asks for the order of its vectors."""
 
 from pathlib import Path
 
@@ -93,7 +93,11 @@ def test_it_moves_as_the_right_handed_one_does(ensemble: str) -> None:
     options = {"temperature": 300.0, "ensemble": ensemble, **({"pressure": 0.5} if ensemble == "npt" else {})}
     runs = [
         simulate(
-            POTENTIAL, [f], of_steps(20, 2.0, record_every=20, **options), criteria=(), compute=ComputeSettings(precision="float64")
+            POTENTIAL,
+            [f],
+            of_steps(20, 2.0, record_every=20, **options),
+            criteria=(),
+            compute=ComputeSettings(precision="float64"),
         )
         for f in (RIGHT[0], left(RIGHT[0]))
     ]

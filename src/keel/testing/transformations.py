@@ -65,7 +65,7 @@ def permuted(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction,
 
 
 def wrapped(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
-    """Put atoms into other images of the cell, and name its first two vectors in the other order: a left-handed cell."""
+    """Put atoms into other images, and name the first two vectors of the cell in the other order (left-handed)."""
     rng, order = np.random.default_rng(3), [1, 0, 2]
     shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
     moved = [
