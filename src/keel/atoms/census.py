@@ -12,6 +12,7 @@ import numpy as np
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
+from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.atoms.units import GPA
@@ -30,17 +31,6 @@ class Range:
     maximum: float
     minimum_at: str
     maximum_at: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing worth knowing, in one sentence.
-
-    ``level`` is ``refuse`` (the data cannot be used so), ``warn`` (look at it) or ``note``.
-    """
-
-    level: str
-    message: str
 
 
 @dataclass(frozen=True)

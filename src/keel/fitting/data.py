@@ -17,6 +17,8 @@ from keel.potentials.classical.eam import EAM
 
 CHUNK_ATOMS = 700
 EXTREME_FORCE = 4.0  # eV/angstrom
+SMALLEST_FORCE, SMALLEST_STRESS = 1e-3, 1e-4
+"""eV/angstrom and eV/angstrom^3; a root mean square below is noise of the calculation, not a measure of errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,19 +78,27 @@ class Weights:
 
     @classmethod
     def of(cls, frames: Sequence[Frame], energy_weight: float, stress_weight: float) -> Weights:
-        """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``."""
+        """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``.
+
+        A label that is zero throughout has no size to be measured by, and gets no weight.
+        """
         energies = sum(f.energy is not None for f in frames)
         forces = np.concatenate(
-            [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None] or [np.zeros((1, 3))]
+            [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None] or [np.zeros((0, 3))]
         )
-        stress = np.array([f.stress for f in frames if f.stress is not None] or [np.zeros((3, 3))])
-        force_scale = max(float(np.sqrt(np.mean((forces * caution(forces)) ** 2))), 1e-3)
-        stress_scale = max(float(np.sqrt(np.mean(stress**2))), 1e-4)
+        stress = np.array([f.stress for f in frames if f.stress is not None])
         return cls(
             energy=energy_weight / np.sqrt(max(energies, 1)),
-            force=1.0 / (force_scale * np.sqrt(forces.size)),
-            stress=stress_weight / (stress_scale * np.sqrt(stress.size)),
+            force=_share(forces * caution(forces), SMALLEST_FORCE, 1.0),
+            stress=_share(stress, SMALLEST_STRESS, stress_weight),
         )
+
+
+def _share(values: Array, smallest: float, weight: float) -> float:
+    """``weight`` / (root mean square, but not less than ``smallest``) / sqrt(size); 0 where all values are zero."""
+    if not values.any():
+        return 0.0
+    return weight / (max(float(np.sqrt(np.mean(values**2))), smallest) * float(np.sqrt(values.size)))
 
 
 def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_weight: float) -> FitData:

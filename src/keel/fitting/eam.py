@@ -102,7 +102,7 @@ def fit_eam(
     Raises
     ------
     DataError
-        If there is no frame with forces, or no pair of atoms within the cutoff.
+        If there is no frame with forces, all forces and stresses are zero, or no two atoms are within the cutoff.
 
     Examples
     --------
@@ -115,6 +115,8 @@ def fit_eam(
     labelled = [f for f in map(_as_frame, frames) if len(f) and not (f.forces is None and f.energy is None)]
     if all(f.forces is None for f in labelled):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
+    if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):
+        raise DataError("an EAM fit needs forces or stresses other than zero; all of these frames' are exactly zero")
     with _one_thread():
         return _fit(labelled, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
 
@@ -209,6 +211,10 @@ def _warnings(
             "the compositions do not determine an energy offset for each of "
             f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"
         )
+    for label, name in (("forces", "force"), ("stress", "stress")):
+        values = [getattr(f, label) for f in frames if getattr(f, label) is not None]
+        if values and not any(value.any() for value in values):
+            warnings.append(f"every {name} is exactly zero: there is nothing in it to fit")
     if without_data:
         warnings.append(
             f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "

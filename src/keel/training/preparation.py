@@ -61,9 +61,9 @@ def prepare(network: Network, frames: Sequence[Frame]) -> None:
         network.energy_offsets.copy_(aligned(network, frames, labels).energy_offsets)
         return
     network.set_offsets(labels)
-    forces = [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None]
-    if forces:
-        rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+    forces = np.concatenate([np.zeros((0, 3)), *(f.forces[labelled_atoms(f)] for f in frames if f.forces is not None)])
+    if forces.size:
+        rms = float(np.sqrt(np.mean(forces**2)))
         # Frames at rest have no force to measure by.
         network.scale.fill_(rms if rms > 1e-3 else 1.0)
 

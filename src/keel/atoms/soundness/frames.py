@@ -39,7 +39,7 @@ def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
     ------
     DataError
         If it has no atoms, anything in it is not finite, a label has the wrong shape or a required one is absent, it
-        has no volume in a periodic direction or a negative one, or two atoms stand in one place.
+        has no volume in a periodic direction, or two atoms stand in one place.
     """
     problem = (
         _not_real(frame)
@@ -110,14 +110,13 @@ def _bad_shape(periodic: Array) -> str | None:
 def _bad_volume(frame: Frame) -> str | None:
     if not frame.pbc.all():
         return None
-    volume = float(np.linalg.det(frame.cell))
-    if volume < 0:
-        return (
-            f"its cell is left-handed, a volume of {volume:.6g} angstrom^3; exchange two lattice vectors, or "
-            "change the sign of all three, which is the same crystal"
-        )
+    # A left-handed cell describes the same crystal as the one with two vectors exchanged.
+    volume = frame.volume
     if volume < SMALLEST_VOLUME * len(frame):
-        return f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit"
+        return (
+            f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit "
+            "(nanometres: LabelKeys(length_unit='nm') or `keel census FILE --length-unit nm --write OUT`)"
+        )
     stated = frame.info.get("volume", 1.0)
     if isinstance(stated, int | float) and stated <= 0:
         return f"it says volume={stated:g} but its cell has {volume:g} angstrom^3; correct or remove it"
