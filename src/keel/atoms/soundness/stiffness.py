@@ -24,6 +24,8 @@ SOFTEST_SOLID, HARDEST_SOLID = 0.5 * GPA, 3000.0 * GPA
 FEWEST = 10
 MOST_STIFF, LEAST_STIFF = 0.75, 0.25
 """Shares of pairs with a positive stiffness: of sound forces more, of forces with the opposite sign fewer."""
+FEWEST_MOVED = 2.5
+"""Atoms that take part in a displacement; a bond that is pulled apart alone is soft beyond its inflection."""
 SURE = 4.0
 """Standard errors by which another order of components must fit better."""
 
@@ -138,16 +140,17 @@ def contact_cosines(frames: Sequence[Frame], least_force: float = 0.3, cutoff: f
 
 
 def _stiffness(first: Frame, second: Frame) -> float | None:
-    """k in eV/angstrom^2; None if the cells differ, or the frames are too far apart or too near."""
+    """k in eV/angstrom^2; None if the cells differ, the frames are too far apart or too near, or hardly an atom moved."""
     if not (np.array_equal(first.pbc, second.pbc) and np.abs(first.cell - second.cell).max() < 1e-3):
         return None
     steps = second.positions - first.positions
     steps = steps - (np.round(steps @ np.linalg.pinv(first.cell)) * first.pbc) @ first.cell
-    if not 1e-3 < np.linalg.norm(steps, axis=1).max() < 1.0:
+    squares = np.sum(steps**2, axis=1)
+    if not 1e-3 < np.sqrt(squares.max()) < 1.0 or squares.sum() ** 2 < FEWEST_MOVED * np.sum(squares**2):
         return None
     assert first.forces is not None
     assert second.forces is not None
-    return float(-np.sum((second.forces - first.forces) * steps) / np.sum(steps**2))
+    return float(-np.sum((second.forces - first.forces) * steps) / squares.sum())
 
 
 def _changes(frames: Sequence[Frame]) -> Iterator[tuple[Array, Array]]:
