@@ -79,9 +79,7 @@ class Census:
         content = asdict(self)
         content["periodic"] = {str(k): v for k, v in self.periodic.items()}
         for check in (self.forces, self.stress):
-            numbers = {k: v for k, v in asdict(check).items() if k != "label"}
-            known = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
-            content[check.label] = {**known, "verdict": str(check)}
+            content[check.label] = check.to_dict()
         return content
 
     def refusals(self) -> list[str]:
@@ -175,6 +173,8 @@ def _findings(
     for check in checks:
         if check.contradiction:
             yield Finding("refuse", check.contradiction)
+        elif check.warning:
+            yield Finding("warn", check.warning)
     yield from _overlaps(closest)
     yield from _outliers(frames)
     yield from _duplicates(frames)
