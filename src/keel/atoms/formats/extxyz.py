@@ -16,6 +16,7 @@ import numpy as np
 from keel.atoms.formats.comment import parse_comment, quoted, value_text
 from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import is_label_name
+from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import Record
 from keel.errors import DataError
 
@@ -23,6 +24,7 @@ LONGEST_LINE = 1 << 24
 """Bytes; a longer line is not text that anybody wrote as extended XYZ."""
 
 _RESERVED = frozenset({"Lattice", "Properties", "pbc"})
+_LOGICAL = {b"T": True, b"TRUE": True, b"1": True, b"F": False, b"FALSE": False, b"0": False}
 
 
 @dataclass
@@ -218,21 +220,23 @@ def _column(name: str, kind: str, rows: list[list[bytes]], width: int) -> Any:
             values: Any = np.fromiter(map(float, words), np.float64, len(rows) * width)
         elif kind == "I":
             values = np.fromiter(map(int, words), np.int64, len(rows) * width)
+        elif kind == "L":
+            values = np.array([_LOGICAL[word.upper()] for word in words])
         else:
             values = [word.decode("ascii") for word in words]
-    except (ValueError, OverflowError):
+    except (ValueError, KeyError, OverflowError):
         raise DataError(_culprit(name, kind, rows)) from None
     return values if width == 1 else np.reshape(values, (len(rows), width))
 
 
 def _culprit(name: str, kind: str, rows: list[list[bytes]]) -> str:
-    convert: Any = {"R": float, "I": int}.get(kind, lambda word: word.decode("ascii"))
+    convert: Any = {"R": float, "I": int, "L": lambda word: _LOGICAL[word.upper()]}.get(kind, bytes.decode)
     for atom, row in enumerate(rows):
         for word in row:
             try:
                 convert(word)
-            except ValueError:
-                wanted = {"R": "a number", "I": "a whole number"}.get(kind, "text")
+            except (ValueError, KeyError):
+                wanted = {"R": "a number", "I": "a whole number", "L": "T or F"}.get(kind, "text")
                 return f"the {name} of atom {atom} is {_shown(word)}, which is not {wanted}"
     return f"the column {name} is out of range"
 
@@ -243,7 +247,7 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
     Parameters
     ----------
     frame
-        The structure and its labels.
+        The structure, its labels, and what it says of motion, under ASE's names.
     columns
         Further vectors of each atom by name, shape (N, 3).
 
@@ -255,7 +259,9 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
     vectors = (
         {"pos": frame.positions} | ({} if frame.forces is None else {"forces": frame.forces}) | dict(columns or {})
     )
-    properties = "species:S:1" + "".join(f":{name}:R:3" for name in vectors)
+    reals, marks = vectors | columns_of_motion(frame), marks_of_motion(frame)
+    properties = "species:S:1" + "".join(f":{k}:R:{v.shape[1]}" for k, v in reals.items())
+    properties += "".join(f":{k}:L:{v.shape[1]}" for k, v in marks.items())
     comment = [f'Lattice="{_joined(frame.cell)}"'] if frame.cell.any() else []
     comment.append(f"Properties={properties}")
     comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
@@ -266,8 +272,11 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
     comment.append('pbc="{}"'.format(" ".join("T" if p else "F" for p in frame.pbc)))
     from ase.data import chemical_symbols
 
-    rows = np.hstack(list(vectors.values())).tolist()
+    rows = np.hstack(list(reals.values())).tolist()
     atoms = [f"{chemical_symbols[z]} {' '.join(map(repr, row))}" for z, row in zip(frame.numbers, rows, strict=True)]
+    if marks:
+        ends = np.where(np.hstack(list(marks.values())), "T", "F").tolist()
+        atoms = [f"{atom} {' '.join(end)}" for atom, end in zip(atoms, ends, strict=True)]
     return "\n".join([str(len(frame)), " ".join(comment), *atoms, ""])
 
 
