@@ -52,6 +52,14 @@ class Structure(Protocol):
     def stress(self) -> NDArray[Any] | None:
         """Shape (3, 3)."""
 
+    @property
+    def fixed(self) -> NDArray[Any] | None:
+        """Components held fixed, shape (N, 3)."""
+
+    @property
+    def masses(self) -> NDArray[Any] | None:
+        """Shape (N,), where they are not those of the elements."""
+
 
 class Stated(Protocol):
     """What is asked of a potential; every :class:`keel.Potential` has it."""
@@ -124,6 +132,9 @@ def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> s
     for frame, velocities, step in starts:
         digest.add(frame.numbers, frame.positions, frame.cell, frame.pbc, velocities, absent=b"-")
         digest.add(f"{len(frame.numbers)} {step}")
+        for name, values in (("fixed", frame.fixed), ("masses", frame.masses)):
+            if values is not None:
+                digest.add(name, values)
     return digest.hex()
 
 

@@ -128,13 +128,14 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
     mask, free, momenta = column("forces_mask", (n,)), column("move_mask", (n,), (n, 3)), column("momenta", (n, 3))
     masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
     fixed = record.fixed if free is None else ~np.broadcast_to(free.astype(bool).reshape(n, -1), (n, 3))
-    velocities = None
+    # What keel wrote itself is known to be in angstrom/fs.
+    velocities = column("velocities", (n, 3)) if {"run", "step", "time_fs"} <= record.info.keys() else None
     if momenta is not None:
         weights = MASSES[record.numbers] if masses is None else masses
         velocities = momenta / weights[:, None] * ase_units.fs
     motion = {
         "forces_mask": None if mask is None else mask.astype(bool),
-        "fixed": fixed,
+        "fixed": fixed if fixed is not None and fixed.any() else None,
         "masses": None if masses is None else masses.astype(np.float64),
         "velocities": velocities,
     }

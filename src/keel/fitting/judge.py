@@ -197,7 +197,9 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     (checked if sure else unchecked)["stress"] = f"{how}"
     if sure or len(strained) >= FEWEST:
         off = [1, 0, 0], [2, 2, 1]
-        wrong.append(another_order(np.array([s[off] for _, s, _ in strained]), np.array([p[off] for *_, p in strained])))
+        wrong.append(
+            another_order(np.array([s[off] for _, s, _ in strained]), np.array([p[off] for *_, p in strained]))
+        )
     return _Outcome(wrong, checked, unchecked)
 
 

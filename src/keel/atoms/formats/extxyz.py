@@ -12,12 +12,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from keel.atoms.elements import MASSES
 from keel.atoms.formats.columns import shown
 from keel.atoms.formats.comment import RESERVED, quoted, value_text
 from keel.atoms.formats.xyz_record import xyz_record
 from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import is_label_name
+from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import Record
 from keel.errors import DataError
 
@@ -169,7 +169,7 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
     """
     from ase.data import chemical_symbols
 
-    reals, flags = _reals(frame, columns or {}), _flags(frame)
+    reals, flags = _reals(frame, columns or {}), marks_of_motion(frame)
     properties = [f":{name}:R:{values.shape[1]}" for name, values in reals.items()]
     properties += [f":{name}:L:{values.shape[1]}" for name, values in flags.items()]
     words = [[chemical_symbols[z], *map(repr, row)] for z, row in zip(frame.numbers, _rows(reals), strict=True)]
@@ -189,28 +189,11 @@ def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> st
 
 def _reals(frame: Frame, columns: Mapping[str, Array]) -> dict[str, Array]:
     """Return the columns of numbers by name, each (N, width)."""
-    reals = {"pos": frame.positions}
-    if frame.forces is not None:
-        reals["forces"] = frame.forces
-    if frame.masses is not None:
-        reals["masses"] = frame.masses[:, None]
-    if frame.velocities is not None and "velocities" not in columns:
-        from ase import units
-
-        masses = MASSES[frame.numbers] if frame.masses is None else frame.masses
-        reals["momenta"] = masses[:, None] * frame.velocities / units.fs
-    return reals | dict(columns)
-
-
-def _flags(frame: Frame) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Return the columns of truth values by name, each (N, width)."""
-    flags = {}
-    if frame.fixed is not None:
-        whole = bool((frame.fixed == frame.fixed[:, :1]).all())
-        flags["move_mask"] = ~frame.fixed[:, : 1 if whole else 3]
-    if frame.forces_mask is not None:
-        flags["forces_mask"] = frame.forces_mask[:, None]
-    return flags
+    motion = columns_of_motion(frame)
+    if "velocities" in columns:
+        motion.pop("momenta", None)
+    forces = {} if frame.forces is None else {"forces": frame.forces}
+    return {"pos": frame.positions} | forces | motion | dict(columns)
 
 
 def _rows(columns: Mapping[str, np.ndarray[Any, Any]]) -> list[list[Any]]:

@@ -44,7 +44,8 @@ the root mean square of the work."""
 
 class Step(NamedTuple):
     """Two neighbouring frames: work of the label in question, change of energy it should equal, the difference that
-    the length of the step explains, all in eV per atom."""
+    the length of the step explains, all in eV per atom.
+    """
 
     first: Frame
     second: Frame
