@@ -47,8 +47,25 @@ def census(
     forces_key: Annotated[str | None, typer.Option(help="Name of the forces in the files.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress or virial in the files.")] = None,
     stress_convention: Annotated[
-        str | None, typer.Option(help="What the stress is: ase (eV/Å³), virial (eV), gpa or vasp-kbar.")
+        str | None,
+        typer.Option(
+            help="What the stress is: ase (eV/Å³), gpa, kbar, vasp-kbar, bar (LAMMPS), virial (eV), hartree/bohr^3, with a "
+            "minus sign before it where the sign is the opposite."
+        ),
     ] = None,
+    energy_unit: Annotated[
+        str | None, typer.Option(help="Of the energy: hartree, rydberg, kcal/mol, kJ/mol, or eV/atom and its like.")
+    ] = None,
+    forces_unit: Annotated[
+        str | None, typer.Option(help="Of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
+    ] = None,
+    length_unit: Annotated[str | None, typer.Option(help="Of positions and cell: bohr, nm or pm.")] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Elements of the types 1, 2, ... of a file that names none: Si,O.")
+    ] = None,
+    unconverged: Annotated[
+        bool, typer.Option("--unconverged", help="Take labels of calculations that did not converge too.")
+    ] = False,
 ) -> None:
     """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, signs and units.
 
@@ -66,7 +83,17 @@ def census(
 
     if write_to is not None:
         check_not_input(write_to, files)
-    keys = LabelKeys(energy_key, forces_key, stress_key, stress_convention)
+    keys = LabelKeys(
+        energy_key,
+        forces_key,
+        stress_key,
+        stress_convention,
+        energy_unit,
+        forces_unit,
+        length_unit,
+        tuple(element.strip() for element in elements.split(",")) if elements else None,
+        unconverged,
+    )
     bad = BadFrames(skip_bad) if skip_bad else None
     everything: list[Frame] = []
     reports: list[tuple[str, Census]] = []
