@@ -1,5 +1,6 @@
 """However an output is cut off or damaged: frames, or one sentence that names the file."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
