@@ -184,3 +184,9 @@ class TestConstraintsInAsesFiles:
             tmp_path / "constrained.traj", TRUE[0].forces, FixCartesian(range(4), [False, False, True])
         )
         assert frame.forces is None and HELD_AT_ZERO in frame.remarks
+
+    def test_constraints_of_other_kinds_are_named(self, tmp_path):
+        from ase.constraints import FixBondLength, FixCom
+
+        frame = self.written(tmp_path / "raw.traj", TRUE[0].forces, [FixBondLength(0, 1), FixCom()])
+        assert frame.fixed is None and frame.remarks == ("constraints that are not kept: FixBondLengths",)

@@ -196,11 +196,12 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
         arrays=arrays,
         source=source,
         fixed=_fixed(atoms),
+        remarks=_other_constraints(atoms),
     )
 
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
-    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3); other constraints are not known."""
+    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3), or None."""
     from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
     fixed = np.zeros((len(atoms), 3), dtype=bool)
@@ -211,6 +212,13 @@ def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
         elif isinstance(constraint, FixCartesian) or (isinstance(constraint, FixScaled) and straight):
             fixed[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
     return fixed if fixed.any() else None
+
+
+def _other_constraints(atoms: Atoms) -> tuple[str, ...]:
+    """Name the constraints that do not hold single components fixed: a frame cannot keep them."""
+    kept = ("FixAtoms", "FixCartesian", "FixScaled", "FixCom")
+    names = sorted({type(constraint).__name__ for constraint in atoms.constraints} - set(kept))
+    return (f"constraints that are not kept: {', '.join(names)}",) if names else ()
 
 
 def same_value(first: Any, second: Any) -> bool:
