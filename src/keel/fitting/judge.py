@@ -8,7 +8,7 @@ of other frames badly it is no judge, and the label is called unchecked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,13 +24,21 @@ from keel.fitting.quick import Prediction, QuickEAM
 
 MOST_ELEMENTS = 8
 """With more, an EAM fitted in seconds is no judge."""
-FIT_ATOMS, JUDGED_ATOMS, JUDGED_FRAMES = 1200, 20_000, 400
+FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
 SKILL = 0.6
 """Least correlation of forces of frames that the EAM has not seen with its own."""
+UNRELATED = 0.2
+"""Below, forces that do not push the shortest contacts apart either are those of other atoms."""
+NOT_OF_THE_ATOMS = (
+    "the forces do not belong to the atoms: neither a fitted EAM nor the shortest contacts have to do with them; check "
+    "that forces and positions list the atoms in the same order"
+)
 FEWEST = 10
 """Frames that make a regression."""
 SOUND = (0.25, 4.0)
 """Factors between label and prediction that the EAM's own error explains."""
+COVERED = 0.8
+"""Share of frames with a neighbour; with fewer, wrong forces of single frames are looked for by the EAM."""
 OUTLYING = 3.0
 """Times the median factor that forces of one frame may have."""
 
@@ -66,8 +74,9 @@ def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -
         a label unchecked.
     """
     checks = tuple(checks or (check_forces(frames), check_stress(frames)))
+    many = frames[:: max(1, len(frames) // CONTACT_FRAMES)]
     some = frames[:: max(1, len(frames) // JUDGED_FRAMES)]
-    forces = doubtful_forces(frames) or forces_against_symmetry(some) or _against_contacts(some)
+    forces = doubtful_forces(frames) or forces_against_symmetry(some) or _against_contacts(many)
     stress = doubtful_stress(frames) or stress_against_symmetry(some)
     found = {"forces": forces, "stress": stress, "energy": _divided(frames)}
     messages = [text for text in found.values() if text]
@@ -76,7 +85,7 @@ def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -
     if "forces" in done:
         done.add("energy")
     checked, unchecked = {}, {}
-    if labels - done and not forces:
+    if (labels - done or checks[0].pairs < COVERED * len(frames)) and not forces:
         outcome = _by_eam(frames, some)
         messages += [text for text in outcome.wrong if text]
         checked = {k: v for k, v in outcome.checked.items() if k in labels - done}
@@ -105,11 +114,9 @@ def _divided(frames: Sequence[Frame]) -> str | None:
     if len(known) < max(3 * len(elements), FEWEST):
         return None
     atoms = np.array([len(f) for f in known], dtype=np.float64)
-    if atoms.std() < 0.2 * atoms.mean():
-        return None
     energies, shares = np.array([f.energy for f in known]), compositions(known, elements)
     total, divided = (_unexplained(shares, e) for e in (energies / atoms, energies))
-    if divided > 0.5 * total or divided > 0.2:
+    if divided > 0.3 * total or divided > 0.2:
         return None
     return (
         "the energies are divided by the number of atoms: the composition explains them as they stand, and not when "
@@ -142,12 +149,18 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
     others = [f for f in frames if id(f) not in seen and known.issuperset(f.numbers.tolist())]
     if fitted is None or len(others) < 5:
         return _Outcome([], {}, dict.fromkeys(labels, "too few frames beside those an EAM is fitted to"))
-    predictions = fitted.predict(others)
+    able = [f for f in frames if known.issuperset(f.numbers.tolist())]
+    everything = fitted.predict(able)
+    outlying = _outlying(able, everything)
+    predictions = [p for f, p in zip(able, everything, strict=True) if id(f) not in seen]
     skill = _skill(others, predictions)
     how = f"a fitted EAM predicts forces of other frames with a correlation of {skill:.2f}"
+    if skill < UNRELATED and _unrelated(frames):
+        return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: no judge"))
     if skill < SKILL:
         return _Outcome([], {}, dict.fromkeys(labels, f"{how}: no judge"))
-    return _verdicts(others, predictions, how)
+    outcome = _verdicts(others, predictions, how)
+    return replace(outcome, wrong=[outlying, *outcome.wrong])
 
 
 def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
@@ -164,6 +177,13 @@ def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
     return QuickEAM.fit(chosen), {id(f) for f in chosen}
 
 
+def _unrelated(frames: Sequence[Frame]) -> bool:
+    """Whether the forces do not push the shortest contacts apart either."""
+    cosines = contact_cosines(frames)
+    error = float(cosines.std() / np.sqrt(max(len(cosines), 1)))
+    return len(cosines) >= FEWEST and abs(float(cosines.mean())) + 2.0 * error < 0.15
+
+
 def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
     """Correlation of forces, each frame by its own size at most."""
     pairs = [(f.forces, p.forces) for f, p in zip(frames, predictions, strict=True) if f.forces is not None]
@@ -174,7 +194,7 @@ def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
 
 
 def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: str) -> _Outcome:
-    wrong: list[str | None] = [_outlying(frames, predictions)]
+    wrong: list[str | None] = []
     checked, unchecked = {"forces": f"{how}"}, {}
     pairs = list(zip(frames, predictions, strict=True))
     atoms = float(np.mean([len(f) for f in frames]))

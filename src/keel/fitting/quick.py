@@ -41,17 +41,22 @@ class QuickEAM:
     model
         Elements and cutoff.
     values
-        Its fitted parameters.
+        Its parameters, fitted to forces of root mean square 1 eV/angstrom: walls and priors have that size.
+    scale
+        Of the forces that were given, in eV/angstrom.
     """
 
-    def __init__(self, model: EAM, values: dict[str, Tensor]) -> None:
+    def __init__(self, model: EAM, values: dict[str, Tensor], scale: float) -> None:
         self.model = model
         self.values = values
+        self.scale = scale
 
     @classmethod
     def fit(cls, frames: Sequence[Frame]) -> QuickEAM | None:
         """Fit to the forces of all ``frames``; None where no two atoms are within the cutoff."""
-        forces_only = [f.replace(energy=None, stress=None) for f in frames]
+        given = [f.forces for f in frames if f.forces is not None]
+        scale = float(np.median([np.sqrt(np.mean(forces**2)) for forces in given]))
+        forces_only = [f.unlabelled().replace(forces=f.forces / scale) for f in frames if f.forces is not None]
         model = EAM.from_elements(sorted({int(z) for f in frames for z in f.numbers}), CUTOFF)
         with threadpool_limits(1, "blas"):
             data = fit_data(forces_only, model, 1.0, 1.0)
@@ -62,7 +67,7 @@ class QuickEAM:
             options = {"maxiter": ITERATIONS, "maxcor": 30, "ftol": 1e-5}
             start = starts(objective)[0].numpy()
             best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-        return cls(model, {k: v.detach() for k, v in parametrisation.values(torch.as_tensor(best)).items()})
+        return cls(model, {k: v.detach() for k, v in parametrisation.values(torch.as_tensor(best)).items()}, scale)
 
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
         """Return what the EAM says of each frame; only elements that it was fitted to."""
@@ -76,7 +81,9 @@ class QuickEAM:
                 forces, stress = _bare(chunk).errors(result.slope)
                 sizes = torch.bincount(chunk.structure, minlength=count).tolist()
                 parts = zip(energies.tolist(), forces.split(sizes), stress, strict=True)
-                predictions += [Prediction(e, np.asarray(f.numpy()), np.asarray(s.numpy())) for e, f, s in parts]
+                predictions += [
+                    Prediction(self.scale * e, self.scale * f.numpy(), self.scale * s.numpy()) for e, f, s in parts
+                ]
         return predictions
 
 

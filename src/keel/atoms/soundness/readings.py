@@ -33,7 +33,6 @@ STRESS_NAMES: Mapping[str, str] = {
     "kbar": "in kbar",
     "vasp-kbar": "in kbar with VASP's sign",
     "bar": "in bar with LAMMPS' sign",
-    "hartree/bohr^3": "in hartree/bohr^3",
 }
 
 
@@ -87,8 +86,9 @@ def _stresses(volume: float) -> Iterator[tuple[str, float]]:
         if name == "ase":
             yield "its sign is the opposite, compressed must be negative (--stress-convention=-ase)", -factor
             continue
-        turned = f"{STRESS_NAMES[name]}, with the opposite sign"
-        yield f"it is {STRESS_NAMES[name]} (--stress-convention {name})", factor
+        named = STRESS_NAMES.get(name, f"in {name}")
+        turned = f"{named}, with the opposite sign"
+        yield f"it is {named} (--stress-convention {name})", factor
         if name != "kbar":
             yield f"it is {turned} (--stress-convention=-{name})", -factor
     yield "it is a virial in eV (--stress-convention virial)", -1.0 / volume

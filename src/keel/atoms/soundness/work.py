@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +32,9 @@ SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": 
 AGREES: Mapping[Checked, tuple[float, float]] = {"forces": (0.8, 1.25), "stress": SOUND["stress"]}
 MOST_ASTRAY: Mapping[Checked, float] = {"forces": 0.25, "stress": 0.5}
 """Share of pairs that may go astray. Bases that change with the cell, and magnetic moments, disturb many stresses."""
+
+PRECISE = 0.1
+"""Error of a slope that tells, however badly the two correlate."""
 
 NOISE = 5e-5
 """eV per atom: to what electronic steps are converged."""
@@ -71,7 +74,8 @@ class LabelCheck:
     atoms, volume
         Means over the frames that were compared, volume in angstrom^3; NaN where there are none.
     error
-        Half width of the 95 % interval of the slope, of the pairs' own scatter (White, Econometrica 48, 817 (1980)).
+        Half width of the 95 % interval of the slope, whatever the scatter of single pairs (HC3; MacKinnon and White,
+        J. Econometrics 29, 305 (1985)).
     scatter
         Root mean square of change minus work, over that of the work.
     astray
@@ -120,7 +124,8 @@ class LabelCheck:
         """That enough energy changes do not follow the work though no unit explains it, as one sentence, or None."""
         if self.contradiction or self.pairs < FEWEST_PAIRS[self.label]:
             return None
-        off = self.conclusive and not self._within(AGREES[self.label])
+        precise = self.conclusive or (self.label == "forces" and self.error < PRECISE)
+        off = precise and not self._within(AGREES[self.label])
         if off or self.astray > MOST_ASTRAY[self.label] * self.pairs:
             return (
                 f"the energies do not follow the {self.label}: over {self.pairs} neighbouring frames they change "
@@ -129,7 +134,7 @@ class LabelCheck:
                 "from different settings"
             )
         # One frame of wrong forces leads two pairs astray; a single pair is a jump of the electrons.
-        if self.label == "stress" or self.astray < 2:
+        if self.label == "stress" or self.astray < 2 or not self.where:
             return None
         return (
             f"between {self.astray} of {self.pairs} neighbouring frames the energy does not change by the work of the "
@@ -165,10 +170,16 @@ def check_forces(frames: Sequence[Frame]) -> LabelCheck:
     """Regress dE on sum F . dr over neighbouring frames of one group and one cell.
 
     The trapezoidal rule on both sides makes the slope 1 to second order in the step. Frames belong to one group if they
-    hold the same atoms in the same order; neighbours are those that follow each other in the file.
+    hold the same atoms in the same order; neighbours are those that follow each other in the file. Where the cell never
+    stays as it is, the work of the stress is taken off the change of energy.
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
-    return _regressed("forces", labelled, _step_of_forces)
+    check = _regressed("forces", labelled, _step_of_forces)
+    if check.pairs >= FEWEST_PAIRS["forces"]:
+        return check
+    beside = _regressed("forces", _with_stress(labelled), _step_beside_strain)
+    # Bases change with the cell and magnetic moments flip in relaxations: single pairs are not worth naming there.
+    return replace(beside, where="") if beside.pairs >= FEWEST_PAIRS["forces"] else check
 
 
 def check_stress(frames: Sequence[Frame]) -> LabelCheck:
@@ -177,10 +188,8 @@ def check_stress(frames: Sequence[Frame]) -> LabelCheck:
     For two frames with cells h1, h2 and fractional coordinates s1, s2: strain e = h^-1 (h2 - h1) symmetrised, and the
     trapezoidal rule as in :func:`check_forces`.
     """
-    labelled = [
-        f for f in frames if f.stress is not None and f.energy is not None and f.forces is not None and f.pbc.all()
-    ]
-    return _regressed("stress", labelled, _step_of_stress)
+    labelled = [f for f in frames if f.energy is not None and f.forces is not None]
+    return _regressed("stress", _with_stress(labelled), _step_of_stress)
 
 
 def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
@@ -189,6 +198,10 @@ def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
         if check.contradiction:
             source = next(f for f in frames if getattr(f, check.label) is not None).source
             raise DataError(f"{source.rpartition(', ')[0] or source}: {check.contradiction}")
+
+
+def _with_stress(frames: Sequence[Frame]) -> list[Frame]:
+    return [f for f in frames if f.stress is not None and f.pbc.all()]
 
 
 def neighbours(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
@@ -218,11 +231,18 @@ def _regressed(label: Checked, frames: Sequence[Frame], step: Callable[[Frame, F
         float(given @ true / np.sqrt(scale * (true @ true))),
         atoms,
         volume=float(np.mean([s.first.volume for s in steps])),
-        error=float(1.96 * np.sqrt(np.sum((given * (true - slope * given)) ** 2)) / scale),
+        error=_error(given, true, slope),
         scatter=float(np.sqrt(np.sum((true - given) ** 2) / scale)),
         astray=len(astray),
         where=f"between {steps[astray[0]].first.source} and {steps[astray[0]].second.source}" if len(astray) else "",
     )
+
+
+def _error(given: Array, true: Array, slope: float) -> float:
+    """Half the 95 % interval; residuals of pairs that draw the line to themselves count for more (HC3)."""
+    scale = float(given @ given)
+    residuals = (true - slope * given) / np.maximum(1.0 - given**2 / scale, 1e-6)
+    return float(1.96 * np.sqrt(np.sum((given * residuals) ** 2)) / scale)
 
 
 def _astray(work: Array, change: Array, tolerance: Array) -> list[int]:
@@ -246,6 +266,24 @@ def _step_of_forces(first: Frame, second: Frame) -> Step | None:
 
 def _step_of_stress(first: Frame, second: Frame) -> Step | None:
     """With the energy change that forces do not explain; None if the frames are too far apart."""
+    parts = _strained(first, second)
+    if parts is None:
+        return None
+    energy, of_forces, of_stress, tolerance = parts
+    return Step(first, second, of_stress, energy - of_forces, tolerance)
+
+
+def _step_beside_strain(first: Frame, second: Frame) -> Step | None:
+    """Of the forces, with the energy change that the stress does not explain."""
+    parts = _strained(first, second)
+    if parts is None:
+        return None
+    energy, of_forces, of_stress, tolerance = parts
+    return Step(first, second, of_forces, energy - of_stress, tolerance)
+
+
+def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] | None:
+    """Return change of energy, work of forces and stress, tolerance, per atom; None if frames are too far apart."""
     mean_cell = 0.5 * (first.cell + second.cell)
     if abs(np.linalg.det(mean_cell)) < 0.5 * min(first.volume, second.volume):
         return None  # Cells that point in opposite directions are no neighbours.
@@ -262,11 +300,11 @@ def _step_of_stress(first: Frame, second: Frame) -> Step | None:
     assert second.stress is not None
     energy, of_forces, tolerance = _of_atoms(first, second, steps)
     before, after = first.volume * first.stress, second.volume * second.stress
-    work = 0.5 * np.sum((before + after) * strain)
-    tolerance += 3.0 * largest * np.abs((after - before) * strain).sum()
-    tolerance += PULAY * first.volume * abs(np.trace(strain))
+    of_stress = 0.5 * float(np.sum((before + after) * strain))
+    tolerance += 3.0 * largest * float(np.abs((after - before) * strain).sum())
+    tolerance += PULAY * first.volume * abs(float(np.trace(strain)))
     n = len(first)
-    return Step(first, second, float(work) / n, (energy - of_forces) / n, float(tolerance) / n + NOISE)
+    return energy / n, of_forces / n, of_stress / n, tolerance / n + NOISE
 
 
 def _near(steps: Array) -> bool:
