@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.frame import Frame
@@ -14,7 +15,7 @@ from keel.atoms.labels import frame_from_record
 from keel.atoms.record import LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
-from keel.atoms.soundness.work import refuse_wrong_labels
+from keel.atoms.soundness.work import check_forces, check_stress
 from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
 
@@ -101,7 +102,7 @@ def read(
     if not labels:
         return chosen
     chosen = without_placeholders(chosen)
-    refuse_wrong_labels(chosen)
+    refuse_wrong_labels(chosen, (check_forces(chosen), check_stress(chosen)))
     return chosen
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keel.atoms.census import Finding
 from keel.atoms.frame import Array, Frame
+from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import composition
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress

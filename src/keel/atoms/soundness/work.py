@@ -17,7 +17,6 @@ import numpy as np
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.soundness.readings import likely_forces, likely_stress
-from keel.errors import DataError
 
 Checked = Literal["forces", "stress"]
 
@@ -190,14 +189,6 @@ def check_stress(frames: Sequence[Frame]) -> LabelCheck:
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
     return _regressed("stress", _with_stress(labelled), _step_of_stress)
-
-
-def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
-    """Raise a DataError if forces or stresses contradict the energies."""
-    for check in (check_forces(frames), check_stress(frames)):
-        if check.contradiction:
-            source = next(f for f in frames if getattr(f, check.label) is not None).source
-            raise DataError(f"{source.rpartition(', ')[0] or source}: {check.contradiction}")
 
 
 def _with_stress(frames: Sequence[Frame]) -> list[Frame]:
