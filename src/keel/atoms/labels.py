@@ -18,7 +18,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
 from keel.atoms.occupancy import refuse_partial_sites
-from keel.atoms.record import LabelKeys, Record
+from keel.atoms.record import USUAL, LabelKeys, Record
 from keel.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
     refuse_partial_sites(record)
-    keys = _filled(keys or LabelKeys(), record)
-    record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
+    keys = _filled(keys or USUAL, record)
+    if keys.length_unit is not None:
+        record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
     if record.typed:
         record = replace(record, numbers=_elements(record, keys.elements), typed=False)
     motion, used = _motion(record)
@@ -83,7 +84,10 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
 
 def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
     """Return the user's keys, and the format's where he names none and the frame has them."""
-    usual, there = record.usual, record.info.keys() | record.arrays.keys()
+    usual = record.usual
+    if usual is USUAL:
+        return keys
+    there = record.info.keys() | record.arrays.keys()
 
     def named(label: str) -> str | None:
         own: str | None = getattr(usual, label)

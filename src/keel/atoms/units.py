@@ -7,6 +7,7 @@ Factors follow from CODATA 2014, as ASE and most codes of the field have them (M
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ STRESS_CONVENTIONS = (*STRESSES, "virial")
 """Names of the conventions of a stress."""
 
 
+@cache
 def length_factor(unit: str) -> float:
     """Return a unit of length in angstrom.
 
@@ -68,6 +70,7 @@ def length_factor(unit: str) -> float:
     return _factor(unit, LENGTHS, "length", "bohr")
 
 
+@cache
 def energy_factor(unit: str) -> float:
     """Return a unit of energy in eV; ``eV/atom`` and its like are those of the whole structure's unit.
 
@@ -84,6 +87,7 @@ def is_per_atom(unit: str) -> bool:
     return unit.strip().endswith("/atom")
 
 
+@cache
 def force_factor(unit: str) -> float:
     """Return a unit of force, energy/length, in eV/angstrom.
 

@@ -228,10 +228,10 @@ def _remarks(name: str, report: Census, judged: Judgement) -> Table:
     table = _grid()
     for check in (report.forces, report.stress):
         if report.labels[check.label] and not (check.contradiction or check.warning):
-            verdict = judged.checked.get(check.label) or judged.unchecked.get(check.label)
+            verdict = _verdict(judged, check.label)
             table.add_row(check.label, str(check) if check.conclusive or not verdict else verdict)
-    if "energy" in judged.unchecked:
-        table.add_row("energy", judged.unchecked["energy"])
+    if energy := _verdict(judged, "energy"):
+        table.add_row("energy", energy)
     for finding in sorted((*report.findings, *judged.findings), key=lambda f: tuple(STYLES).index(f.level)):
         table.add_row(Text(finding.level, style=STYLES[finding.level]), finding.message.replace(f"{name}, ", ""))
     for reason in report.set_aside[:5]:
@@ -239,3 +239,10 @@ def _remarks(name: str, report: Census, judged: Judgement) -> Table:
     if len(report.set_aside) > 5:
         table.add_row(Text("set aside", style=STYLES["set aside"]), f"and {len(report.set_aside) - 5} more")
     return table
+
+
+def _verdict(judged: Judgement, label: str) -> str | None:
+    """Return what the judges say of a label that neighbouring frames do not tell of."""
+    if label in judged.unchecked:
+        return f"cannot be checked: {judged.unchecked[label]}"
+    return judged.checked.get(label)
