@@ -174,7 +174,7 @@ def _facts(report: Census) -> Table:
     table.add_row("periodic in", ", ".join(parts))
     if report.groups:
         table.add_row("split by", ", ".join(f"{k} ({n} values)" for k, n in report.groups.items()))
-    table.add_row("used", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
+    table.add_row("labels", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
     for sentence in report.not_used:
         table.add_row("not used", sentence)
     return table
