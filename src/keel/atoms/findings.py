@@ -15,7 +15,7 @@ from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import OVERLAP, Closest, energy_outliers
 from keel.atoms.soundness.repeats import matching, repeats
-from keel.atoms.soundness.work import LabelCheck
+from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.errors import DataError
 
 LEVELS = ("refuse", "warn", "note")
@@ -39,9 +39,9 @@ def findings(
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def refuse_wrong_labels(frames: Sequence[Frame], checks: Sequence[LabelCheck]) -> None:
+def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
     """Raise a DataError if labels contradict each other, or cannot be of their size."""
-    for finding in (*_checked(checks), *size.findings(frames)):
+    for finding in (*_checked((check_forces(frames), check_stress(frames))), *size.findings(frames)):
         if finding.level == "refuse":
             file = frames[0].source.rpartition(", ")[0] or frames[0].source
             raise DataError(f"{file}: {finding.message}")

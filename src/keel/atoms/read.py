@@ -15,7 +15,6 @@ from keel.atoms.labels import frame_from_record
 from keel.atoms.record import LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
-from keel.atoms.soundness.work import check_forces, check_stress
 from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
 
@@ -102,7 +101,7 @@ def read(
     if not labels:
         return chosen
     chosen = without_placeholders(chosen)
-    refuse_wrong_labels(chosen, (check_forces(chosen), check_stress(chosen)))
+    refuse_wrong_labels(chosen)
     return chosen
 
 

@@ -50,6 +50,7 @@ def fit(
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
+    from keel.atoms.partial import Material
     from keel.atoms.read import read
     from keel.fitting import fit_eam
     from keel.potentials.accuracy import accuracy
@@ -61,6 +62,8 @@ def fit(
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
     frames = read(files, index=index, skip_bad=skip_bad)
+    material = Material(frames)
+    material.require(("forces",))
     parts = [frames] if test is None else [frames, read(test)]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
@@ -69,8 +72,10 @@ def fit(
     compared = [accuracy(other, part) for part in parts] if other else []
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json_text({**_by_part(errors), **more, **_notes(result)}))
+        typer.echo(json_text({**_by_part(errors), **more, **_notes(result), "data_notes": material.notes}))
         return
+    for note in material.notes:
+        console.print(f"     note  {note}", soft_wrap=True)
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
     _show(result, columns, out)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -57,8 +58,8 @@ class Chunk:
 class FitData:
     """All labels of a fit to F frames.
 
-    ``atoms`` (F,) per frame; ``energy`` (F,) per atom; ``energy_weight`` (F,); ``composition`` (F, elements), the
-    fraction of each element.
+    ``atoms`` (F,) per frame; ``energy`` (F,) per atom, without the known energies of atoms alone; ``energy_weight``
+    (F,); ``composition`` (F, elements), the fraction of each element whose offset is to be found, else 0.
     """
 
     chunks: list[Chunk]
@@ -101,8 +102,18 @@ def _share(values: Array, smallest: float, weight: float) -> float:
     return weight / (max(float(np.sqrt(np.mean(values**2))), smallest) * float(np.sqrt(values.size)))
 
 
-def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_weight: float) -> FitData:
-    """Lay out the labels of ``frames``."""
+def fit_data(
+    frames: Sequence[Frame],
+    model: EAM,
+    energy_weight: float,
+    stress_weight: float,
+    alone: Mapping[int, float] = MappingProxyType({}),
+) -> FitData:
+    """Lay out the labels of ``frames``; ``alone`` has the energies of atoms alone in eV that are known."""
+    elements = model.elements or ()
+    fractions = torch.as_tensor(compositions(frames, elements))
+    known = torch.tensor([alone.get(z, 0.0) for z in elements], dtype=torch.float64)
+    unknown = torch.tensor([z not in alone for z in elements])
     weights = Weights.of(frames, energy_weight, stress_weight)
     labelled = torch.tensor([f.energy is not None for f in frames])
     atoms = torch.tensor([len(f) for f in frames], dtype=torch.float64)
@@ -112,9 +123,9 @@ def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_w
             for group in _groups(frames)
         ],
         atoms=atoms,
-        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms,
+        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms - fractions @ known,
         energy_weight=weights.energy * labelled.double(),
-        composition=torch.as_tensor(compositions(frames, model.elements or ())),
+        composition=fractions * unknown,
     )
 
 

@@ -26,8 +26,9 @@ SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
+UNNAMED = "if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`"
 ABSENT = (
-    "it has no {0}; if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`, "
+    f"it has no {{0}}; {UNNAMED}, "
     "or leave such frames out (`keel census FILE --require {0} --skip-bad BAD --write OUT`)"
 )
 

@@ -110,7 +110,7 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
     low, median, high = np.quantile([min(r.spacing, 1e3) for r in references], [0.1, 0.5, 0.9], method="nearest")
     if median > SEARCHED_AGAIN:
         return 1.0, Finding(
-            "refuse",
+            "warn",
             f"no two atoms are within reach of a bond in most frames ({frames[0].source}); check the unit of length "
             "(LabelKeys(length_unit=...) or `--length-unit pm`)",
         )
@@ -129,6 +129,8 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
     else:
         return 1.0, None
     how = f"atoms are typically {median:.2f} times the sum of their covalent radii apart"
+    # One or two structures may be what they are.
+    level = level if len(references) >= FEWEST else "warn"
     return unit, Finding(level, f"{how} ({frames[0].source}); most likely {said}")
 
 
@@ -176,7 +178,7 @@ def _stresses(frames: Sequence[Frame], references: Sequence[Reference]) -> Itera
         "refuse" if typical > NEVER_TYPICAL else "warn",
         f"stresses are about {_times(size)} what these structures bear (a typical one is {typical:.3g} GPa); most "
         f"likely they are in the convention {' or '.join(names)}: read them with LabelKeys(stress_convention="
-        f"{names[0]!r}) or `--stress-convention {names[0]}`; a minus sign before the name turns the sign round",
+        f"{names[0]!r}) or `--stress-convention {names[0]}`; `vasp-kbar`, and a minus sign before the others, is the opposite sign",
     )
 
 
