@@ -35,15 +35,15 @@ def with_forces(change: Callable[[Array, np.random.Generator], Array]) -> Fault:
 
 def with_energy(change: Callable[[float, int], float]) -> Fault:
     """Return a fault of the energy, from it and the number of atoms."""
-    return lambda f, rng: f if f.energy is None else f.replace(energy=change(f.energy, len(f)))
+    return lambda f, _: f if f.energy is None else f.replace(energy=change(f.energy, len(f)))
 
 
 def with_stress(change: Callable[[Array, float], Array]) -> Fault:
     """Return a fault of the stress, from it and the volume."""
-    return lambda f, rng: f if f.stress is None else f.replace(stress=change(f.stress, f.volume))
+    return lambda f, _: f if f.stress is None else f.replace(stress=change(f.stress, f.volume))
 
 
-def reordered(stress: Array, volume: float) -> Array:
+def reordered(stress: Array) -> Array:
     """Return the stress whose six numbers stood in VASP's order and were read in ASE's."""
     result = np.diag(np.diag(stress))
     shear = (stress[0, 1], stress[1, 2], stress[0, 2])
@@ -53,17 +53,17 @@ def reordered(stress: Array, volume: float) -> Array:
 
 
 FAULTS: Mapping[str, tuple[str, Fault]] = {
-    "forces x -1": ("forces", with_forces(lambda f, rng: -f)),
-    "forces in hartree/bohr": ("forces", with_forces(lambda f, rng: f * BOHR / HARTREE)),
+    "forces x -1": ("forces", with_forces(lambda f, _: -f)),
+    "forces in hartree/bohr": ("forces", with_forces(lambda f, _: f * BOHR / HARTREE)),
     "forces shuffled": ("forces", with_forces(lambda f, rng: f[rng.permutation(len(f))])),
-    "forces of 2 % x 5": ("forces", with_forces(lambda f, rng: f)),  # planted by frame, see below
+    "forces of 2 % x 5": ("forces", with_forces(lambda f, _: f)),  # planted by frame, see below
     "energies per atom": ("energy", with_energy(lambda e, n: e / n)),
-    "energies in hartree": ("energy", with_energy(lambda e, n: e / HARTREE)),
-    "stress x -1": ("stress", with_stress(lambda s, v: -s)),
-    "stress in kbar": ("stress", with_stress(lambda s, v: 10.0 * s / GPA)),
-    "stress in GPa": ("stress", with_stress(lambda s, v: s / GPA)),
+    "energies in hartree": ("energy", with_energy(lambda e, _: e / HARTREE)),
+    "stress x -1": ("stress", with_stress(lambda s, _: -s)),
+    "stress in kbar": ("stress", with_stress(lambda s, _: 10.0 * s / GPA)),
+    "stress in GPa": ("stress", with_stress(lambda s, _: s / GPA)),
     "stress as virial": ("stress", with_stress(lambda s, v: -v * s)),
-    "stress reordered": ("stress", with_stress(reordered)),
+    "stress reordered": ("stress", with_stress(lambda s, _: reordered(s))),
 }
 
 
@@ -87,7 +87,7 @@ def matters(name: str, frames: Sequence[Frame]) -> bool:
     if name != "stress reordered":
         return True
     stresses = [f.stress for f in frames if f.stress is not None]
-    change = [np.sum((s - reordered(s, 0.0)) ** 2) for s in stresses]
+    change = [np.sum((s - reordered(s)) ** 2) for s in stresses]
     return bool(np.sqrt(np.sum(change) / np.sum(np.square(stresses))) > 0.01)
 
 

@@ -271,6 +271,8 @@ def moving(draw: st.DrawFn) -> Frame:
 def test_what_moves_how_is_written_and_read_and_ase_reads_it(frame: Frame) -> None:
     written = format_frame(frame)
     back = frame_from_record(record(written))
+    if frame.fixed is not None and not frame.fixed.any():
+        frame = frame.replace(fixed=None)
     for name in ("fixed", "masses", "forces_mask", "positions", "forces"):
         np.testing.assert_array_equal(getattr(back, name), getattr(frame, name), err_msg=name)
     atoms = ase.io.read(io.StringIO(written), format="extxyz")

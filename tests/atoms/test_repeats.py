@@ -71,7 +71,7 @@ def test_what_differs_is_no_repeat() -> None:
         first.replace(numbers=swapped),
         first.replace(cell=first.cell * 1.001),
         first.replace(pbc=np.array([True, True, False])),
-        first.replace(positions=first.positions + [0.01, 0.0, 0.0]),
+        first.replace(positions=first.positions + 0.01),
     ):
         assert repeats([first, other]) == []
         assert matching(first, other) is None

@@ -7,7 +7,7 @@ of other frames badly it is no judge, and the label is called unchecked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -180,8 +180,9 @@ def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
 def _unrelated(frames: Sequence[Frame]) -> bool:
     """Whether the forces do not push the shortest contacts apart either."""
     cosines = contact_cosines(frames)
-    error = float(cosines.std() / np.sqrt(max(len(cosines), 1)))
-    return len(cosines) >= FEWEST and abs(float(cosines.mean())) + 2.0 * error < 0.15
+    if len(cosines) < FEWEST:
+        return False
+    return abs(float(cosines.mean())) + 2.0 * float(cosines.std() / np.sqrt(len(cosines))) < 0.15
 
 
 def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
@@ -195,7 +196,7 @@ def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
 
 def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: str) -> _Outcome:
     wrong: list[str | None] = []
-    checked, unchecked = {"forces": f"{how}"}, {}
+    checked, unchecked = {"forces": how}, dict[str, str]()
     pairs = list(zip(frames, predictions, strict=True))
     atoms = float(np.mean([len(f) for f in frames]))
     factor, sure = _factor([(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], 0.7)
@@ -205,7 +206,7 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
             f"energies and forces do not belong together: the energies differ by {factor:.3g} times what an EAM fitted "
             f"to the forces says; {likely_forces(factor, atoms)}"
         )
-    (checked if sure else unchecked)["energy"] = f"{how}, of energies {factor:.2g} times" if sure else f"{how} only"
+    (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
     factor, sure = _factor(strained, 0.6)
     if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
@@ -214,7 +215,7 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
             f"the stress is {1 / factor:.3g} times what an EAM fitted to the forces says; "
             f"{likely_stress(1 / factor, volume)}"
         )
-    (checked if sure else unchecked)["stress"] = f"{how}"
+    (checked if sure else unchecked)["stress"] = how if sure else f"{how}, but not the stresses"
     if sure or len(strained) >= FEWEST:
         off = [1, 0, 0], [2, 2, 1]
         wrong.append(
@@ -246,13 +247,13 @@ def _outlying(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> str
     factors = np.array([_frame_factor(f, p) for f, p in zip(frames, predictions, strict=True)])
     usual = float(np.nanmedian(factors)) if np.isfinite(factors).any() else float("nan")
     spread = float(np.nanquantile(factors, 0.9) / usual) if usual > 0 else float("inf")
-    found = np.flatnonzero(factors > max(OUTLYING, 2.0 * spread) * usual) if usual > 0 else []
-    if not len(found):
+    found = int(np.sum(factors > max(OUTLYING, 2.0 * spread) * usual)) if usual > 0 else 0
+    if not found:
         return None
-    k = max(found, key=lambda k: factors[k])
+    worst = int(np.nanargmax(factors))
     return (
-        f"{len(found)} of {len(frames)} frames have forces several times as large as an EAM fitted to others says, most "
-        f"{factors[k] / usual:.1f} times ({frames[k].source})"
+        f"{found} of {len(frames)} frames have forces several times as large as an EAM fitted to the set says, "
+        f"{factors[worst] / usual:.1f} times in {frames[worst].source}"
     )
 
 
@@ -268,9 +269,3 @@ def _frame_factor(frame: Frame, prediction: Prediction) -> float:
 def _correlation(first: Array, second: Array) -> float:
     size = float(np.sqrt((first @ first) * (second @ second)))
     return float(first @ second) / size if size > 0 else 0.0
-
-
-def check_names(found: Judgement) -> Iterator[str]:
-    """Yield what could not be checked and why, one sentence for each label."""
-    for label, reason in found.unchecked.items():
-        yield f"{label} could not be checked: {reason}"

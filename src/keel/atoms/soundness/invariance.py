@@ -1,8 +1,8 @@
 """Forces and stresses have at least the symmetry of their structure; told without symmetry operations.
 
 A vector or tensor that any law of nature derives from the surroundings of an atom turns with them. Where symmetry makes
-every such quantity vanish, it makes  p_i = sum_j w(r_ij) u_ij  (a vector for each atom) and the elements off the diagonal
-of  T = sum_ij w(r_ij) u_ij u_ij^T  vanish. Labels that are large there belong to other atoms or other components.
+every such quantity vanish, it makes  p_i = sum_j w(r_ij) u_ij  (a vector for each atom) and the elements off the
+diagonal of  T = sum_ij w(r_ij) u_ij u_ij^T  vanish. Labels that are large there belong to other atoms or components.
 """
 
 from __future__ import annotations

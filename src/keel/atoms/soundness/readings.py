@@ -52,13 +52,6 @@ def likely_forces(factor: float, atoms: float) -> str:
     )
 
 
-def likely_energies(factor: float, atoms: float) -> str:
-    """Say in which units energies may be that must be divided by ``factor`` where the forces are sound."""
-    readings = {f"the energies are in {unit} (--energy-unit {unit})": 1.0 / energy_factor(unit) for unit in ENERGIES}
-    readings["the energies are divided by the number of atoms (--energy-unit eV/atom)"] = 1.0 / atoms
-    return _likely(factor, readings) or "a unit is wrong: they must be in eV (--energy-unit)"
-
-
 def likely_stress(factor: float, volume: float) -> str:
     """Say what a stress may be that must be multiplied by ``factor``; ``volume`` in angstrom^3."""
     return _likely(factor, dict(_stresses(volume))) or (

@@ -140,7 +140,7 @@ def contact_cosines(frames: Sequence[Frame], least_force: float = 0.3, cutoff: f
 
 
 def _stiffness(first: Frame, second: Frame) -> float | None:
-    """K in eV/angstrom^2; None if the cells differ, the frames are too far apart or too near, or hardly an atom moved."""
+    """Return k in eV/angstrom^2; None if cells differ, frames are too far apart or near, or hardly an atom moved."""
     if not (np.array_equal(first.pbc, second.pbc) and np.abs(first.cell - second.cell).max() < 1e-3):
         return None
     steps = second.positions - first.positions

@@ -22,7 +22,8 @@ Checked = Literal["forces", "stress"]
 
 SMALLEST_STRAIN, LARGEST_STRAIN = 1e-5, 0.05
 SMALLEST_STEP, LARGEST_STEP = 1e-6, 0.3
-"""Angstrom; between frames further apart the trapezoidal rule says nothing. The largest is a root mean square."""
+"""Angstrom; between frames further apart the trapezoidal rule says nothing. In one cell the largest is a root mean
+square, else that of any atom."""
 
 FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 5}
 LEAST_CORRELATION: Mapping[Checked, float] = {"forces": 0.9, "stress": 0.8}
@@ -58,7 +59,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """Regression of the energy changes on the work of a label, each pair of frames weighted by 1/tolerance^2.
+    """Regression of the energy changes on the work of a label; for forces each pair is weighted by 1/tolerance^2.
 
     Parameters
     ----------
@@ -210,7 +211,9 @@ def _regressed(label: Checked, frames: Sequence[Frame], step: Callable[[Frame, F
         return LabelCheck(label, len(steps), float("nan"), float("nan"), atoms)
     work, change, tolerance = np.array([s[2:] for s in steps]).T
     astray = _astray(work, change, tolerance)
-    given, true = work / tolerance, change / tolerance
+    # What disturbs stresses (a basis that changes, magnetic moments) is not known step by step: all count alike.
+    weight = 1.0 / tolerance if label == "forces" else np.ones(len(steps))
+    given, true = weight * work, weight * change
     scale = float(given @ given)
     if scale == 0.0 or not true.any():
         return LabelCheck(label, len(steps), float("nan"), 0.0, atoms)
@@ -248,7 +251,7 @@ def _step_of_forces(first: Frame, second: Frame) -> Step | None:
         return None
     steps = second.positions - first.positions
     steps = steps - (np.round(steps @ np.linalg.pinv(first.cell)) * first.pbc) @ first.cell
-    if not _near(steps) or np.abs(steps).max() < SMALLEST_STEP:
+    if not np.abs(steps).max() > SMALLEST_STEP or np.sqrt(np.mean(np.sum(steps**2, axis=1))) > LARGEST_STEP:
         return None
     energy, work, tolerance = _of_atoms(first, second, steps)
     n = len(first)
@@ -285,7 +288,7 @@ def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] 
         return None
     steps = np.linalg.solve(second.cell.T, second.positions.T).T - np.linalg.solve(first.cell.T, first.positions.T).T
     steps = (steps - np.round(steps)) @ mean_cell
-    if not _near(steps):
+    if np.linalg.norm(steps, axis=1).max() > LARGEST_STEP:
         return None
     assert first.stress is not None
     assert second.stress is not None
@@ -296,10 +299,6 @@ def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] 
     tolerance += PULAY * first.volume * abs(float(np.trace(strain)))
     n = len(first)
     return energy / n, of_forces / n, of_stress / n, tolerance / n + NOISE
-
-
-def _near(steps: Array) -> bool:
-    return bool(np.sqrt(np.mean(np.sum(steps**2, axis=1))) < LARGEST_STEP)
 
 
 def _of_atoms(first: Frame, second: Frame, steps: Array) -> tuple[float, float, float]:
