@@ -178,7 +178,8 @@ def _stresses(frames: Sequence[Frame], references: Sequence[Reference]) -> Itera
         "refuse" if typical > NEVER_TYPICAL else "warn",
         f"stresses are about {_times(size)} what these structures bear (a typical one is {typical:.3g} GPa); most "
         f"likely they are in the convention {' or '.join(names)}: read them with LabelKeys(stress_convention="
-        f"{names[0]!r}) or `--stress-convention {names[0]}`; `vasp-kbar`, and a minus sign before the others, is the opposite sign",
+        f"{names[0]!r}) or `--stress-convention {names[0]}`; for the opposite sign put a minus sign before the name "
+        "(VASP's stress in kbar is `vasp-kbar`)",
     )
 
 
