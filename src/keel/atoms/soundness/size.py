@@ -19,7 +19,7 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.reference import SEARCHED_AGAIN, Reference, reference
 from keel.atoms.units import BOHR, ENERGIES, GPA, LENGTHS, STRESSES
 
-SAMPLE = 96
+SAMPLE = 48
 """Frames that are looked at, evenly over the set, and as many that follow them."""
 FEWEST, FEWEST_PAIRS = 3, 5
 NOBLE = (2, 10, 18, 36, 54, 86)
