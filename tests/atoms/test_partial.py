@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.isolated import energies_alone, is_isolated, set_apart
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.partial import Material
+from keel.atoms.partial import LabelledSet
 from keel.cli import app
 from keel.config import SplitSettings
 from keel.errors import DataError
@@ -83,21 +83,21 @@ class TestOffsets:
         assert fit_offsets([alone(), alone("Ni", 4.0)]) == {29: 3.5, 28: 4.0}
 
 
-class TestMaterial:
+class TestLabelledSet:
     def test_what_is_used_for_what(self):
         bare, cold = CRYSTALS[1].unlabelled(), CRYSTALS[2].replace(forces=None)
-        material = Material([alone(), CRYSTALS[0], bare, cold, alone("Ni", None)])
+        material = LabelledSet([alone(), CRYSTALS[0], bare, cold, alone("Ni", None)])
         assert material.labelled == [CRYSTALS[0], cold] and len(material.atoms) == 1
         assert material.notes == [
             "1 frame without forces: learnt from for what else is there",
             "2 isolated atoms: the zero of energy, not trained or tested on",
             "1 frame without any label: left out",
         ]
-        assert Material(CRYSTALS).notes == []
+        assert LabelledSet(CRYSTALS).notes == []
 
     @pytest.mark.parametrize(("label", "name"), [("energy", "an energy"), ("forces", "forces")])
     def test_a_label_that_no_frame_has_is_asked_for(self, label, name):
-        material = Material([alone(), *(f.replace(**{label: None}) for f in CRYSTALS)])
+        material = LabelledSet([alone(), *(f.replace(**{label: None}) for f in CRYSTALS)])
         message = f"set.extxyz: none of the 13 frames to learn from has {name}; if the name is unusual .* --{label}-key"
         with pytest.raises(DataError, match=message):
             material.require(("energy", "forces"))

@@ -139,6 +139,24 @@ class TestOnDisk:
             np.testing.assert_array_equal(state.frame.masses, HEAVY.masses)
             assert state.temperature == pytest.approx(known.temperature, rel=1e-9)
 
+    def test_a_killed_run_goes_on_with_them(self, tmp_path):
+        start, settings = HEAVY.replace(fixed=MIXED), of_steps(50, 4.0, temperature=200, seed=3, record_every=10)
+        (whole,) = run([start])
+
+        class KilledError(Exception):
+            pass
+
+        def kill(done, total):
+            if done > 30:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            simulate(LJ, [start], settings, out=tmp_path / "a.extxyz", checkpoint_every=7, callback=kill)
+        (rest,) = simulate(LJ, [start], settings, out=tmp_path / "a.extxyz", checkpoint_every=7)
+        np.testing.assert_array_equal(rest.last.frame.positions, whole.last.frame.positions)
+        states = read_trajectories(tmp_path / "a.extxyz")[0]
+        assert len(states) == 6 and all((s.frame.fixed == MIXED).all() for s in states)
+
     def test_what_is_honoured_tells_simulations_apart_and_nothing_else_does(self):
         def starts_of(frame, **options):
             settings = Schedule.of(of_steps(5, **{"temperature": 80, **options}), [frame])

@@ -16,7 +16,7 @@ LABELS = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class LabelledSet:
     """Frames sorted by what they are good for.
 
     Parameters

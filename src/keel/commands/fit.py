@@ -50,7 +50,7 @@ def fit(
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
-    from keel.atoms.partial import Material
+    from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.fitting import fit_eam
     from keel.potentials.accuracy import accuracy
@@ -62,7 +62,7 @@ def fit(
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
     frames = read(files, index=index, skip_bad=skip_bad)
-    material = Material(frames)
+    material = LabelledSet(frames)
     material.require(("forces",))
     parts = [frames] if test is None else [frames, read(test)]
     with console.status(f"fitting an EAM to {len(frames)} frames"):

@@ -45,7 +45,7 @@ def train(
 
     writes model/potential.safetensors, for keel evaluate, keel md, keel.load and the ASE calculator.
     """
-    from keel.atoms.partial import Material
+    from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.splits import split
     from keel.config import NetworkSettings, parse
@@ -71,7 +71,7 @@ def train(
         raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
     chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
     labels = named[teacher].open() if teacher and chosen.needs_teacher else None
-    material = Material(read(files))
+    material = LabelledSet(read(files))
     material.require(("energy", "forces"))
     frames = material.labelled
     if is_first():

@@ -12,7 +12,7 @@ import numpy as np
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.partial import Material
+from keel.atoms.partial import LabelledSet
 from keel.atoms.read import read
 from keel.atoms.splits import Keys, Split, sample, split, split_in_time
 from keel.config import DataSettings, SplitSettings
@@ -48,7 +48,7 @@ def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
     DataError
         If no frame has an energy, or none has forces.
     """
-    material = Material(frames)
+    material = LabelledSet(frames)
     material.require(("energy", "forces"))
     by, frames = group_key(settings), material.labelled
     if settings.by == "start":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keel.atoms.census import take_census
-from keel.atoms.partial import Material
+from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.identity import of_file, of_settings, of_split
@@ -70,7 +70,7 @@ class Pipeline:
             make.build_network(self._located(network), [1], 0)
         self.cache = TaskCache(root)
         frames = read_data(config.data, base)
-        self.notes = Material(frames).notes
+        self.notes = LabelledSet(frames).notes
         self.split = split_frames(frames, config.data.split)
         self.fingerprint = of_split(self.split.parts.values())
         open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
