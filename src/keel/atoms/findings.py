@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +17,7 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import OVERLAP, Closest, energy_outliers
 from keel.atoms.soundness.repeats import matching, repeats
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
-from keel.errors import DataError
+from keel.errors import DataError, KeelWarning
 
 LEVELS = ("refuse", "warn", "note")
 LABELS = ("energy", "forces", "stress")
@@ -40,11 +41,12 @@ def findings(
 
 
 def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
-    """Raise a DataError if labels contradict each other, or cannot be of their size."""
+    """Raise a DataError if labels contradict each other or cannot be of their size; warn where that is likely."""
     for finding in (*_checked((check_forces(frames), check_stress(frames))), *size.findings(frames)):
+        file = frames[0].source.rpartition(", ")[0] or frames[0].source
         if finding.level == "refuse":
-            file = frames[0].source.rpartition(", ")[0] or frames[0].source
             raise DataError(f"{file}: {finding.message}")
+        warnings.warn(f"{file}: {finding.message}", KeelWarning, stacklevel=3)
 
 
 def not_used(frames: Sequence[Frame]) -> list[str]:

@@ -25,8 +25,7 @@ FEWEST, FEWEST_PAIRS = 3, 5
 NOBLE = (2, 10, 18, 36, 54, 86)
 """Atoms without bonds."""
 
-LONGEST, SURELY_LONG = 1.38, 1.5
-SHORTEST, SURELY_SHORT = 0.62, 0.6
+LONGEST, SHORTEST = 1.38, 0.62
 """Typical spacing of a set in units of covalent radii.
 
 Sound sets have 0.84 to 1.02, single frames of MPtrj 0.77 to 1.16, single frames at up to 1200 GPa down to 0.57; the
@@ -115,13 +114,13 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
             "(LabelKeys(length_unit=...) or `--length-unit pm`)",
         )
     if low > 1.25 and median > LONGEST:
-        level, unit = "refuse" if median > SURELY_LONG else "warn", BOHR
+        unit = BOHR
         said = "lengths are in bohr: read them with LabelKeys(length_unit='bohr') or `--length-unit bohr`"
     elif median < 0.2:
-        level, unit = "refuse", 10.0
+        unit = 10.0
         said = "lengths are in nanometres: read them with LabelKeys(length_unit='nm') or `--length-unit nm`"
     elif high < 0.7 and median < SHORTEST:
-        level, unit = "refuse" if median < SURELY_SHORT else "warn", 1.0 / BOHR
+        unit = 1.0 / BOHR
         said = (
             "lengths in angstrom were taken for bohr and divided by 1.89, as ASE does with files of RuNNer: multiply "
             "them by 1.8897, or read such a file with LabelKeys(length_unit='angstrom') or `--length-unit angstrom`"
@@ -129,9 +128,7 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
     else:
         return 1.0, None
     how = f"atoms are typically {median:.2f} times the sum of their covalent radii apart"
-    # One or two structures may be what they are.
-    level = level if len(references) >= FEWEST else "warn"
-    return unit, Finding(level, f"{how} ({frames[0].source}); most likely {said}")
+    return unit, Finding("warn", f"{how} ({frames[0].source}); most likely {said}")
 
 
 def _forces(frames: Sequence[Frame], references: Sequence[Reference]) -> Iterator[Finding]:
