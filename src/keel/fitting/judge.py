@@ -17,7 +17,14 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import composition
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress
-from keel.atoms.soundness.stiffness import another_order, contact_cosines, doubtful_forces, doubtful_stress
+from keel.atoms.soundness.stiffness import (
+    UNRELATED,
+    another_order,
+    contact_cosines,
+    doubtful_forces,
+    doubtful_stress,
+    most_pushed,
+)
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.fitting.offsets import compositions, minimum_norm
 from keel.fitting.quick import Prediction, QuickEAM
@@ -27,7 +34,7 @@ MOST_ELEMENTS = 8
 FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
 SKILL = 0.6
 """Least correlation of forces of frames that the EAM has not seen with its own."""
-UNRELATED = 0.2
+NO_SKILL = 0.2
 """Below, forces that do not push the shortest contacts apart either are those of other atoms."""
 NOT_OF_THE_ATOMS = (
     "the forces do not belong to the atoms: neither a fitted EAM nor the shortest contacts have to do with them; check "
@@ -35,8 +42,10 @@ NOT_OF_THE_ATOMS = (
 )
 FEWEST = 10
 """Frames that make a regression."""
-SOUND = (0.25, 4.0)
-"""Factors between label and prediction that the EAM's own error explains."""
+SOUND = (0.15, 7.0)
+"""Factors between label and prediction that the EAM's own error explains; phases of unlike energy cost it most."""
+ENERGIES, STRESSES = 0.8, 0.7
+"""Least correlation of differences of energies and stresses with those predicted, for the factor to tell."""
 COVERED = 0.8
 """Share of frames with a neighbour; with fewer, wrong forces of single frames are looked for by the EAM."""
 OUTLYING = 3.0
@@ -155,7 +164,7 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
     predictions = [p for f, p in zip(able, everything, strict=True) if id(f) not in seen]
     skill = _skill(others, predictions)
     how = f"a fitted EAM predicts forces of other frames with a correlation of {skill:.2f}"
-    if skill < UNRELATED and _unrelated(frames):
+    if skill < NO_SKILL and -1.0 < most_pushed(frames) < UNRELATED:
         return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: no judge"))
     if skill < SKILL:
         return _Outcome([], {}, dict.fromkeys(labels, f"{how}: no judge"))
@@ -177,14 +186,6 @@ def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
     return QuickEAM.fit(chosen), {id(f) for f in chosen}
 
 
-def _unrelated(frames: Sequence[Frame]) -> bool:
-    """Whether the forces do not push the shortest contacts apart either."""
-    cosines = contact_cosines(frames)
-    if len(cosines) < FEWEST:
-        return False
-    return abs(float(cosines.mean())) + 2.0 * float(cosines.std() / np.sqrt(len(cosines))) < 0.15
-
-
 def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
     """Correlation of forces, each frame by its own size at most."""
     pairs = [(f.forces, p.forces) for f, p in zip(frames, predictions, strict=True) if f.forces is not None]
@@ -199,7 +200,11 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     checked, unchecked = {"forces": how}, dict[str, str]()
     pairs = list(zip(frames, predictions, strict=True))
     atoms = float(np.mean([len(f) for f in frames]))
-    factor, sure = _factor([(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], 0.7)
+    factor, sure = _factor(
+        [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], ENERGIES
+    )
+    # An EAM may have two phases in the wrong order; the shortest contacts tell the sign better.
+    sure = sure and (factor > 0 or most_pushed(frames) == -1.0)
     forces_wrong = sure and not SOUND[0] < factor < SOUND[1]
     if forces_wrong:
         wrong.append(
@@ -208,7 +213,7 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
         )
     (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
-    factor, sure = _factor(strained, 0.6)
+    factor, sure = _factor(strained, STRESSES)
     if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
         volume = float(np.mean([f.volume for f, *_ in strained]))
         wrong.append(
