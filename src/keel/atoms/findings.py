@@ -42,7 +42,10 @@ def findings(
 
 def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
     """Raise a DataError if labels contradict each other or cannot be of their size; warn where that is likely."""
-    for finding in (*_checked((check_forces(frames), check_stress(frames))), *size.findings(frames)):
+    checks = check_forces(frames), check_stress(frames)
+    for finding in (*_checked(checks), *size.findings(frames), *states.findings(frames)):
+        if finding.level == "note":
+            continue
         file = frames[0].source.rpartition(", ")[0] or frames[0].source
         if finding.level == "refuse":
             raise DataError(f"{file}: {finding.message}")

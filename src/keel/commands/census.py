@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keel.commands.reading_options import Elements, named_elements
 from keel.errors import DataError
 from keel.kinds import readable, writable
 
@@ -66,9 +67,7 @@ def census(
         str | None, typer.Option(help="Of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
     ] = None,
     length_unit: Annotated[str | None, typer.Option(help="Of positions and cell: bohr, nm or pm.")] = None,
-    elements: Annotated[
-        str | None, typer.Option(help="Elements of the types 1, 2, ... of a file that names none: Si,O.")
-    ] = None,
+    elements: Elements = None,
     unconverged: Annotated[
         bool, typer.Option("--unconverged", help="Take labels of calculations that did not converge too.")
     ] = False,
@@ -99,7 +98,7 @@ def census(
         energy_unit,
         forces_unit,
         length_unit,
-        tuple(element.strip() for element in elements.split(",")) if elements else None,
+        named_elements(elements),
         unconverged,
     )
     bad = BadFrames(skip_bad) if skip_bad else None

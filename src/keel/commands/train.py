@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.commands.reading_options import Elements, keys_of
 from keel.kinds import readable
 
 
@@ -33,6 +34,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
+    elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
@@ -71,7 +73,7 @@ def train(
         raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
     chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
     labels = named[teacher].open() if teacher and chosen.needs_teacher else None
-    material = LabelledSet(read(files))
+    material = LabelledSet(read(files, keys=keys_of(elements)))
     material.require(("energy", "forces"))
     frames = material.labelled
     if is_first():
