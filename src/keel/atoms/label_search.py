@@ -185,7 +185,8 @@ class _Search:
         """Of a virial and a stress whose difference is the kinetic part of a pressure, return the virial alone."""
         virials = [v for v in values if "virial" in v.key.lower()]
         others = [v for v in values if v not in virials]
-        if not virials or not others or _agree([*virials, *others]):
+        finite = all(np.isfinite(v.number).all() for v in values)
+        if not virials or not others or not finite or _agree([*virials, *others]):
             return values
         largest = 1.5 * len(self.record.numbers) / self.record.volume * HOTTEST * 8.617333e-5
         for sign in (1.0, -1.0):  # GPUMD prints its stress with the sign of a pressure.
