@@ -217,7 +217,7 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
         volume = float(np.mean([f.volume for f, *_ in strained]))
         wrong.append(
-            f"the stress is {1 / factor:.3g} times what an EAM fitted to the forces says; "
+            f"the stress is {factor:.3g} times what an EAM fitted to the forces says; "
             f"{likely_stress(1 / factor, volume)}"
         )
     (checked if sure else unchecked)["stress"] = how if sure else f"{how}, but not the stresses"

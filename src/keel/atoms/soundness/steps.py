@@ -74,25 +74,28 @@ def step_beside_strain(first: Frame, second: Frame) -> Step | None:
 
 def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] | None:
     """Return change of energy, work of forces and stress, tolerance, per atom; None if frames are too far apart."""
-    mean_cell = 0.5 * (first.cell + second.cell)
-    if abs(np.linalg.det(mean_cell)) < 0.5 * min(first.volume, second.volume):
+    # All at once: a call of numpy costs more than what it does to matrices of three by three.
+    cells = np.stack([first.cell, second.cell, 0.5 * (first.cell + second.cell)])
+    volumes = np.abs(np.linalg.det(cells))
+    if not volumes.all() or volumes[2] < 0.5 * volumes[:2].min():
         return None  # Cells that point in opposite directions are no neighbours.
-    strain = np.linalg.solve(mean_cell, second.cell - first.cell)
+    inverses = np.linalg.inv(cells)
+    strain = inverses[2] @ (second.cell - first.cell)
     strain = 0.5 * (strain + strain.T)
     largest = float(np.abs(strain).max())
     if not SMALLEST_STRAIN < largest < LARGEST_STRAIN:
         return None
-    steps = np.linalg.solve(second.cell.T, second.positions.T).T - np.linalg.solve(first.cell.T, first.positions.T).T
-    steps = (steps - np.round(steps)) @ mean_cell
-    if np.linalg.norm(steps, axis=1).max() > LARGEST_STEP:
+    steps = second.positions @ inverses[1] - first.positions @ inverses[0]
+    steps = (steps - np.round(steps)) @ cells[2]
+    if np.square(steps).sum(axis=1).max() > LARGEST_STEP**2:
         return None
     assert first.stress is not None
     assert second.stress is not None
     energy, of_forces, tolerance = _of_atoms(first, second, steps)
-    before, after = first.volume * first.stress, second.volume * second.stress
+    before, after = volumes[0] * first.stress, volumes[1] * second.stress
     of_stress = 0.5 * float(np.sum((before + after) * strain))
     tolerance += 3.0 * largest * float(np.abs((after - before) * strain).sum())
-    tolerance += PULAY * first.volume * abs(float(np.trace(strain)))
+    tolerance += PULAY * float(volumes[0]) * abs(float(np.trace(strain)))
     n = len(first)
     return energy / n, of_forces / n, of_stress / n, tolerance / n + NOISE
 

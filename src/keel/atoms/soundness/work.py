@@ -27,6 +27,8 @@ AGREES: Mapping[Checked, tuple[float, float]] = {"forces": (0.8, 1.25), "stress"
 MOST_ASTRAY: Mapping[Checked, float] = {"forces": 0.25, "stress": 0.5}
 """Share of pairs that may go astray. Bases that change with the cell, and magnetic moments, disturb many stresses."""
 
+PAIRS_BESIDE = 500
+"""So many pairs of strained cells at most tell of the forces; they take three times as long as others."""
 PRECISE = 0.1
 """Error of a slope that tells, however badly the two correlate."""
 
@@ -152,10 +154,11 @@ def check_forces(frames: Sequence[Frame]) -> LabelCheck:
     stays as it is, the work of the stress is taken off the change of energy.
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
-    check = _regressed("forces", labelled, step_of_forces)
+    check = _regressed("forces", neighbours(labelled), step_of_forces)
     if check.pairs >= FEWEST_PAIRS["forces"]:
         return check
-    beside = _regressed("forces", _with_stress(labelled), step_beside_strain)
+    pairs = neighbours(_with_stress(labelled))
+    beside = _regressed("forces", pairs[:: max(1, len(pairs) // PAIRS_BESIDE)], step_beside_strain)
     # Bases change with the cell and magnetic moments flip in relaxations: single pairs are not worth naming there.
     return replace(beside, where="") if beside.pairs >= FEWEST_PAIRS["forces"] else check
 
@@ -167,15 +170,17 @@ def check_stress(frames: Sequence[Frame]) -> LabelCheck:
     trapezoidal rule as in :func:`check_forces`.
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
-    return _regressed("stress", _with_stress(labelled), step_of_stress)
+    return _regressed("stress", neighbours(_with_stress(labelled)), step_of_stress)
 
 
 def _with_stress(frames: Sequence[Frame]) -> list[Frame]:
     return [f for f in frames if f.stress is not None and f.pbc.all()]
 
 
-def _regressed(label: Checked, frames: Sequence[Frame], step: Callable[[Frame, Frame], Step | None]) -> LabelCheck:
-    steps = [found for pair in neighbours(frames) if (found := step(*pair)) is not None]
+def _regressed(
+    label: Checked, pairs: Sequence[tuple[Frame, Frame]], step: Callable[[Frame, Frame], Step | None]
+) -> LabelCheck:
+    steps = [found for pair in pairs if (found := step(*pair)) is not None]
     atoms = float(np.mean([len(s.first) for s in steps])) if steps else float("nan")
     if len(steps) < FEWEST_PAIRS[label]:
         return LabelCheck(label, len(steps), float("nan"), float("nan"), atoms)
