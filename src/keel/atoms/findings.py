@@ -67,7 +67,9 @@ def _checked(checks: Sequence[LabelCheck]) -> Iterator[Finding]:
     for check in checks:
         if check.contradiction:
             yield Finding("refuse", check.contradiction)
-        elif check.warning:
+            # Where energies are wrong the stress contradicts them too, whatever it is.
+            return
+        if check.warning:
             yield Finding("warn", check.warning)
 
 
