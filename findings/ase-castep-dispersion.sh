@@ -12,7 +12,9 @@
 # Output:
 #     uncorrected free energy -100.2 eV, corrected -100.6 eV
 #     energy -100.15 eV, free_energy -100.20 eV
-#     keys of the corrected values: energy_with_dispersion_correlation, energy_zero_with_dispersion_correlation,
+#     keys of the corrected values:
+#     energy_with_dispersion_correlation
+#     energy_zero_with_dispersion_correlation
 #     free_energy_with_dispersion_correlation
 #
 # Exit status: 0 if this is seen, 1 if the behaviour has changed, 2 if the packages could not be installed.
@@ -67,6 +69,6 @@ results = read("run.castep", format="castep-castep").calc.results
 print("uncorrected free energy -100.2 eV, corrected -100.6 eV")
 print(f"energy {results['energy']:.2f} eV, free_energy {results['free_energy']:.2f} eV")
 keys = sorted(key for key in results if "with_dispersion" in key)
-print(f"keys of the corrected values: {', '.join(keys)}")
+print("keys of the corrected values:", *keys, sep="\n")
 raise SystemExit(not (results["free_energy"] == -100.2 and results["energy"] == -100.15))
 END

@@ -5,9 +5,9 @@
 # next word of the line for the value. When the next word is the energy, `config_type` becomes the text "energy=-3.5"
 # and there is no energy any more. Neither step gives a warning.
 #
-# Expected: what was written, an empty text and an energy. In the specification of extended XYZ (README of
-# github.com/libAtoms/extxyz) a bare text has at least one character and a quoted one may have none, so the writer
-# should print `config_type=""`.
+# Expected: what was written, an empty text and an energy. The pattern for a quoted text in the specification of
+# extended XYZ (README of github.com/libAtoms/extxyz) matches an empty one and that for a bare text does not, so the
+# writer should print `config_type=""`.
 #
 # Output:
 #     written: ... config_type= energy=-3.5 pbc="T T T"

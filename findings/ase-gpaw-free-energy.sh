@@ -11,7 +11,7 @@
 #
 # Output:
 #     printed: free energy -10.5 eV, extrapolated -10.25 eV
-#     results: energy, forces; energy -10.25 eV
+#     results: energy, forces, magmoms; energy -10.25 eV
 #     force-consistent energy: PropertyNotImplementedError
 #     energy_contributions['free energy'] = -10.5
 #

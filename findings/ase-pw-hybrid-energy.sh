@@ -13,7 +13,7 @@
 #
 # Output:
 #     printed before exact exchange: -20.0 Ry; settled: -20.9 Ry
-#     energy -20.000000 Ry, free_energy -20.000000 Ry
+#     energy -20.0000 Ry, free_energy -20.0000 Ry
 #
 # Exit status: 0 if this is seen, 1 if the behaviour has changed, 2 if the packages could not be installed.
 set -euo pipefail
@@ -61,6 +61,6 @@ from ase.io import read
 results = read("scf.out", format="espresso-out").calc.results
 energy, free = (results[name] / units.Ry for name in ("energy", "free_energy"))
 print("printed before exact exchange: -20.0 Ry; settled: -20.9 Ry")
-print(f"energy {energy:.6f} Ry, free_energy {free:.6f} Ry")
+print(f"energy {energy:.4f} Ry, free_energy {free:.4f} Ry")
 raise SystemExit(not abs(energy + 20.0) < 1e-4)
 END

@@ -9,8 +9,8 @@
 #
 # Expected: an error, as from the parser written in Python, or the other values of the line. The specification
 # (README of github.com/libAtoms/extxyz) has key=value pairs only, so the line is outside it, and treats a frame as
-# plain XYZ only if the key Properties is missing, with the line kept as `comment`. ASE writes such lines, for an
-# entry of `atoms.info` that is None.
+# plain XYZ only if the key Properties is missing, with the line kept as `comment`. What to do with lines that cannot
+# be parsed is listed there as an open question. ASE writes such lines, for an entry of `atoms.info` that is None.
 #
 # Output:
 #     without the bare key: cell 6.0 6.0 6.0, info {'energy': -3.5}

@@ -5,9 +5,9 @@
 # line and, without an error or a warning, returns the frame with a cell of zeros and without energy or any other
 # value.
 #
-# Expected: what was written. In the specification (README of github.com/libAtoms/extxyz) a bare text has at least
-# one character and a quoted one may have none; a file with `note=""` is read correctly, so the writer should print
-# that.
+# Expected: what was written. The pattern for a quoted text in the specification (README of
+# github.com/libAtoms/extxyz) matches an empty one and that for a bare text does not; a file with `note=""` is read
+# correctly, so the writer should print that.
 #
 # Output:
 #     written: energy=-3.50000000 note= Lattice=...

@@ -6,7 +6,7 @@
 # blocks of the same file (Energy, Supercell, PlusStress) the reader accepts exponents.
 #
 # Expected: the number. Small forces are often printed in this form, for instance by Python's `str`, and the reader
-# itself takes it everywhere else in the file.
+# itself takes it in the other blocks of the file.
 #
 # Output:
 #     energy -3.5e+00, force 0.00001: read, energy -3.5, force 1e-05
