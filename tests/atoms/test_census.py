@@ -16,7 +16,8 @@ from keel.atoms.census import take_census
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.soundness.frames import check_frame, closest_pair, duplicates, energy_outliers
+from keel.atoms.soundness.frames import check_frame, closest_pair, energy_outliers
+from keel.atoms.soundness.repeats import repeats
 from keel.atoms.soundness.work import check_forces, check_stress
 from keel.atoms.units import GPA
 from keel.cli import main
@@ -201,13 +202,13 @@ def test_overlaps(relaxation: list[Frame]) -> None:
 
 def test_duplicates(relaxation: list[Frame]) -> None:
     again = relaxation[3].replace(source="relax.extxyz, frame 20")
-    assert duplicates([*relaxation, again]) == [(relaxation[3], again)]
+    assert repeats([*relaxation, again]) == [(relaxation[3], again)]
     assert "1 frame repeating another, such as" in messages([*relaxation, again], "note")[0]
     assert messages([*relaxation, again], "warn") == []
     other = again.replace(energy=0.0)
     assert "carry other labels" in messages([*relaxation, other], "warn")[-1]
-    assert duplicates([relaxation[3], again.replace(numbers=again.numbers + 1)]) == []
-    assert duplicates([relaxation[3], again.replace(pbc=np.array([True, True, False]))]) == []
+    assert repeats([relaxation[3], again.replace(numbers=again.numbers + 1)]) == []
+    assert repeats([relaxation[3], again.replace(pbc=np.array([True, True, False]))]) == []
 
 
 def test_notes(relaxation: list[Frame]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.elements import symbol
-from keel.atoms.findings import LABELS, findings, not_used
+from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import UNUSED_COLUMNS
+from keel.atoms.label_names import LABELS, UNUSED_COLUMNS
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import Closest, closest_pair, composition
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress

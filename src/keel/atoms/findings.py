@@ -10,7 +10,7 @@ import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE, UNUSED_COLUMNS
 from keel.atoms.remarks import frames_of, notes
 from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding
@@ -20,7 +20,6 @@ from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.errors import DataError, KeelWarning
 
 LEVELS = ("refuse", "warn", "note")
-LABELS = ("energy", "forces", "stress")
 
 
 def findings(

@@ -19,7 +19,7 @@ from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -55,10 +55,8 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     if labels and record.unconverged and not keys.unconverged:
         labels = False
         record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not taken"))
-    try:
+    with naming(record.source):
         found = search(record, keys) if labels else no_labels(record)
-    except DataError as error:
-        raise DataError(f"{record.source}: {error}") from None
     columns = sorted(found.unused_columns - used)
     if found.forces is None:
         motion["forces_mask"] = None
@@ -110,8 +108,9 @@ def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.in
     types = int(record.numbers.max())
     if elements is None or len(elements) < types:
         raise DataError(
-            f"{record.source}: it has atoms of type {types} but does not say which elements its types are; name them "
-            "in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements Si,O --write OUT`)"
+            f"{record.source}: it has atoms of {types} type{'s' * (types != 1)} but does not say which elements they are; "
+            "name them in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements Si,O "
+            "--write OUT`)"
         )
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
 

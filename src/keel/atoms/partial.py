@@ -8,11 +8,10 @@ from functools import cached_property
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
+from keel.atoms.label_names import LABELS
 from keel.atoms.remarks import frames_of, notes
 from keel.atoms.soundness.frames import UNNAMED
 from keel.errors import DataError
-
-LABELS = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,21 +140,6 @@ def stress_of(values: Any, convention: str, volume: float) -> Array:
     return np.asarray(-sign * factor * matrix_from_voigt(values) / volume)
 
 
-def stress_from_virial(virial: Array, volume: float) -> Array:
-    """Stress = -virial/V, for a virial in eV with the sign of LAMMPS, QUIP and most extended XYZ files."""
-    return np.asarray(-virial / volume)
-
-
-def stress_from_gpa(stress: Array) -> Array:
-    """Stress in eV/angstrom^3 from GPa, ASE's sign."""
-    return stress * GPA
-
-
-def stress_from_vasp_kbar(stress: Array) -> Array:
-    """Stress in eV/angstrom^3 with ASE's sign from VASP's "in kB" (compressed = positive), as in MPtrj's JSON."""
-    return -0.1 * GPA * stress
-
-
 def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
     """Return a symmetric (3, 3) tensor from 3 x 3, 9 or 6 numbers.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.neighbours import neighbour_list
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 MAX_DISPLACEMENT = 1e3
 """An atom that moved further than this between two lists (angstrom) has left the simulation; no list can follow it."""
@@ -138,10 +138,8 @@ class VerletList:
             raise DataError(
                 f"{frame.source}: its atoms have more than {MOST_NEIGHBOURS} neighbours within {radius:g} A"
             )
-        try:
+        with naming(frame.source):
             edges, shifts = neighbour_list(positions, cell, frame.pbc, radius, half_list=self.half_list)
-        except DataError as error:
-            raise DataError(f"{frame.source}: {error}") from None
         order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
         return torch.from_numpy(edges[:, order]), torch.from_numpy(shifts[order])
 

@@ -19,7 +19,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import is_label_name
 from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 LONGEST_LINE = 1 << 24
 """Bytes; a longer line is not text that anybody wrote as extended XYZ."""
@@ -50,12 +50,10 @@ class RawFrame:
         DataError
             If it is damaged (says how, and at which atom or key).
         """
-        try:
+        with naming(self.source):
             if self.damage:
                 raise DataError(self.damage)
             return xyz_record(self.lines[1], self.rows, self.source)
-        except DataError as error:
-            raise DataError(f"{self.source}: {error}") from None
 
 
 class _Lines:

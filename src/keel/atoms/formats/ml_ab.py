@@ -17,7 +17,7 @@ from keel.atoms.elements import atomic_number
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.parts import blocks, table, words_of
 from keel.atoms.record import LabelKeys, PendingFrame, Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 BEGIN = rb"\s*Configuration num\."
 ATOMS, CELL, POSITIONS = "Atom types and atom numbers", "Primitive lattice vectors", "Atomic positions"
@@ -36,7 +36,7 @@ def ml_ab_frames(path: Path) -> Iterator[PendingFrame]:
 
 def _record(lines: list[bytes], source: str) -> Record:
     sections = _sections(words_of(lines))
-    try:
+    with naming(source):
         numbers = _numbers(_rows(sections, ATOMS))
         energy = float(table(_rows(sections, ENERGY, 1), 1, "energy").sum())
         stress = [table(_rows(sections, title, 1), 3, "stress") for title in STRESS if title in sections]
@@ -50,8 +50,6 @@ def _record(lines: list[bytes], source: str) -> Record:
             source=source,
             usual=KEYS,
         )
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from None
 
 
 def _sections(rows: list[list[str]]) -> Sections:

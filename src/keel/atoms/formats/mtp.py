@@ -19,7 +19,7 @@ from keel.atoms.formats.compression import opened
 from keel.atoms.formats.parts import blocks, table, words_of
 from keel.atoms.frame import Array
 from keel.atoms.record import PendingFrame, Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 BEGIN = rb"\s*BEGIN_CFG\b"
 SIGNS = {"plusstress:": 1.0, "stress:": -1.0}
@@ -41,10 +41,8 @@ def mtp_frames(path: Path) -> Iterator[PendingFrame]:
 
 
 def _record(lines: list[bytes], source: str) -> Record:
-    try:
+    with naming(source):
         return _understood(words_of(lines), source)
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from None
 
 
 def _understood(rows: list[list[str]], source: str) -> Record:

@@ -22,7 +22,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.soundness.frames import closest_pair
 from keel.atoms.units import BOHR
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 BEGIN = rb"(?i)\s*begin\b"
 ENOUGH = 50
@@ -80,10 +80,8 @@ def _nearest(record: Record) -> float | None:
 
 
 def _record(lines: list[bytes], source: str) -> Record:
-    try:
+    with naming(source):
         return _understood(words_of(lines), source)
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from None
 
 
 def _understood(rows: list[list[str]], source: str) -> Record:

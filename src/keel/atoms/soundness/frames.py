@@ -188,22 +188,3 @@ def composition(frame: Frame) -> tuple[tuple[int, int], ...]:
     numbers, counts = np.unique(frame.numbers, return_counts=True)
     counts //= np.gcd.reduce(counts)
     return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
-def duplicates(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
-    """Return pairs (first, repeat) of frames with exactly the same atoms, positions, cell and periodicity."""
-    seen: dict[int, Frame] = {}
-    repeats = []
-    for frame in frames:
-        key = structure_hash(frame)
-        if key in seen:
-            repeats.append((seen[key], frame))
-        seen.setdefault(key, frame)
-    return repeats
-
-
-def structure_hash(frame: Frame) -> int:
-    """Return a hash of the atoms, positions, cell and periodicity, not of the labels."""
-    # Adding zero turns -0.0 into 0.0.
-    parts = (frame.numbers, frame.positions + 0.0, frame.cell + 0.0, frame.pbc)
-    return hash(tuple(np.ascontiguousarray(part).tobytes() for part in parts))
