@@ -109,8 +109,8 @@ def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.in
     if elements is None or len(elements) < types:
         raise DataError(
             f"{record.source}: it has atoms of {types} type{'s' * (types != 1)} but does not say which elements they "
-            "are; name them in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements Si,O "
-            "--write OUT`)"
+            "are; name them in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements "
+            "Si,O --write OUT`)"
         )
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
 
