@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KeelError(Exception):
     """Base of every error that keel raises for a user's mistake; the command line prints it and exits with 2."""
@@ -21,3 +24,12 @@ class ConfigError(KeelError, ValueError):
 
 class UnavailableError(ConfigError):
     """Something optional is needed that is not installed, or that a file may not ask for."""
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the name of what is looked at before the sentence of a DataError."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None

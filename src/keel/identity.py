@@ -52,6 +52,14 @@ class Structure(Protocol):
     def stress(self) -> NDArray[Any] | None:
         """Shape (3, 3)."""
 
+    @property
+    def fixed(self) -> NDArray[Any] | None:
+        """Components held fixed, shape (N, 3)."""
+
+    @property
+    def masses(self) -> NDArray[Any] | None:
+        """Shape (N,), where they are not those of the elements."""
+
 
 class Stated(Protocol):
     """What is asked of a potential; every :class:`keel.Potential` has it."""
@@ -86,8 +94,17 @@ def of_text(text: str) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Return the hash of a file's content, empty where there is no file (whoever reads it says so)."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    """Return the hash of a file's content, or of the names and contents of all files in a folder.
+
+    It is empty where there is neither (whoever reads it says so).
+    """
+    if path.is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        return ""
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return of_text(json.dumps([[p.relative_to(path).as_posix(), of_file(p)] for p in files]))
 
 
 def of_geometry(frame: Structure) -> str:
@@ -115,6 +132,9 @@ def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> s
     for frame, velocities, step in starts:
         digest.add(frame.numbers, frame.positions, frame.cell, frame.pbc, velocities, absent=b"-")
         digest.add(f"{len(frame.numbers)} {step}")
+        for name, values in (("fixed", frame.fixed), ("masses", frame.masses)):
+            if values is not None:
+                digest.add(name, values)
     return digest.hex()
 
 

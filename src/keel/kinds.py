@@ -44,7 +44,7 @@ class FrameFormat:
     names
         By which whole names such files are known, with wildcards, in any case.
     begins
-        Regular expression that the first 4096 bytes of such a file, and of no other, hold; empty: its name tells.
+        Regular expression that the beginning of such a file, and of no other, holds; empty: its name tells.
     folder
         A path in it, with wildcards, by which a folder is known to hold this format; empty: it is a file.
     """
@@ -63,7 +63,7 @@ class FrameFormat:
         return bool(self.folder) and next(path.glob(self.folder), None) is not None
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(self.suffixes)})"
+        return f"{self.name} ({', '.join(self.suffixes or self.names)})"
 
 
 XYZ = FrameFormat(
@@ -72,18 +72,91 @@ XYZ = FrameFormat(
     "keel.atoms.formats.xyz_files.xyz_frames",
     "keel.atoms.formats.xyz_files.write_xyz",
     compressed=True,
-    begins=rb"(?i)\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*(?:Properties=|Lattice=)",
+    begins=rb"\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*"
+    rb"(?:(?i:properties|lattice)\s*=|\n[^\S\n]*[A-Z][a-z]?(?:[^\S\n]+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?){3}\s)",
 )
 FRAME_FORMATS: tuple[FrameFormat, ...] = (
     XYZ,
     FrameFormat("numpy archives", (".npz",), "keel.atoms.formats.npz.npz_frames", "keel.atoms.formats.npz.write_npz"),
     FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
-    FrameFormat("JSON of MPtrj or ASE", (".json",), "keel.atoms.formats.materials_json.json_frames", compressed=True),
+    FrameFormat(
+        "JSON of MPtrj, MatPES or ASE",
+        (".json", ".jsonl", ".ndjson"),
+        "keel.atoms.formats.materials_json.json_frames",
+        compressed=True,
+    ),
+    FrameFormat(
+        "LMDB databases of ASE",
+        (".aselmdb",),
+        "keel.atoms.formats.ase_db.lmdb_frames",
+        begins=rb"(?s)\A.{16}\xde\xc0\xef\xbe",
+        folder="**/*.aselmdb",
+    ),
+    FrameFormat(
+        "parquet",
+        (".parquet",),
+        "keel.atoms.formats.parquet.parquet_frames",
+        begins=rb"\APAR1",
+        folder="**/*.parquet",
+    ),
+    FrameFormat(
+        "systems of DeePMD",
+        (),
+        "keel.atoms.formats.deepmd.deepmd_frames",
+        names=("type.raw",),
+        folder="**/type.raw",
+    ),
+    FrameFormat(
+        "configurations of MTP",
+        (".cfg",),
+        "keel.atoms.formats.mtp.mtp_frames",
+        compressed=True,
+        begins=rb"\A\s*BEGIN_CFG\b",
+    ),
+    FrameFormat(
+        "data of RuNNer and n2p2",
+        (),
+        "keel.atoms.formats.runner.runner_frames",
+        compressed=True,
+        names=("input.data",),
+        begins=rb"(?i)\A(?:\s*(?:#|!|comment\b)[^\n]*\n)*\s*begin\b[^\n]*\n(?:\s*comment[^\n]*\n)*\s*(?:lattice|atom|energy|charge)\s",
+    ),
+    FrameFormat(
+        "VASP's ML_AB",
+        (),
+        "keel.atoms.formats.ml_ab.ml_ab_frames",
+        compressed=True,
+        names=("ML_AB", "ML_ABN"),
+        begins=rb"\A\s*1\.0 Version\s*\n\s*\*{9}",
+    ),
+    FrameFormat(
+        "output of VASP",
+        ("vasprun.xml", "OUTCAR"),
+        "keel.atoms.formats.vasp.vasp_frames",
+        names=("*vasprun*.xml", "*vasprun*.xml.*", "*OUTCAR", "OUTCAR.*", "*.OUTCAR.*"),
+        begins=rb"<modeling>|\A\s*vasp\.\d",
+    ),
+    FrameFormat("output of pw.x", (".pwo",), "keel.atoms.formats.espresso.pw_frames", begins=rb"Program PWSCF"),
+    FrameFormat(
+        "output of GPAW",
+        (),
+        "keel.atoms.formats.gpaw.gpaw_frames",
+        names=("gpaw.txt",),
+        begins=rb"(?m)^  ___ ___ ___ _ _ _",
+    ),
+    FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
+    FrameFormat(
+        "dumps of LAMMPS",
+        (".lammpstrj", ".dump"),
+        "keel.atoms.formats.lammps_dump.dump_frames",
+        compressed=True,
+        begins=rb"\A\s*ITEM: (?:TIMESTEP|UNITS|TIME)\s",
+    ),
 )
 """Every format that keel knows by its suffix: a new reader or writer is a line here."""
 OTHERS = FrameFormat(
     "whatever else ASE reads",
-    ("vasprun.xml", "OUTCAR", ".traj", ".cif", "..."),
+    (".traj", ".cif", "..."),
     "keel.atoms.formats.ase_files.ase_frames",
 )
 
@@ -99,6 +172,12 @@ def format_of(path: Path) -> FrameFormat | None:
 def readable() -> str:
     """Say which files with structures are read."""
     return f"{', '.join(map(str, FRAME_FORMATS))}, or {OTHERS}, plain or compressed"
+
+
+def folders() -> str:
+    """Say which folders are read as one."""
+    kinds = [f"{form.name} ({form.folder.removeprefix('**/')})" for form in FRAME_FORMATS if form.folder]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
 
 
 def writable() -> str:

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.census import take_census
+from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.soundness.frames import check_frame, closest_pair, duplicates, energy_outliers
-from keel.atoms.soundness.work import check_forces, check_stress, refuse_wrong_labels
+from keel.atoms.soundness.frames import check_frame, closest_pair, energy_outliers
+from keel.atoms.soundness.repeats import repeats
+from keel.atoms.soundness.work import check_forces, check_stress
 from keel.atoms.units import GPA
 from keel.cli import main
 from keel.errors import DataError
@@ -84,10 +86,10 @@ def test_stress_agrees_with_energies(relaxation: list[Frame]) -> None:
     ("factor", "words"),
     [
         (-1.0, "opposite"),
-        (1 / GPA, "in GPa,"),
+        (1 / GPA, "in GPa (--stress-convention gpa)"),
         (-10 / GPA, "VASP"),
-        (10 / GPA, "in kbar,"),
-        (-1 / GPA, "GPa with"),
+        (10 / GPA, "in kbar ("),
+        (-1 / GPA, "in GPa, with the opposite sign (--stress-convention=-gpa)"),
         (7.0, "unit or sign"),
     ],
 )
@@ -172,7 +174,7 @@ def test_forces_of_noise_are_not_refused(seed: int) -> None:
 
 
 def test_forces_of_frames_far_apart_cannot_be_checked(relaxation: list[Frame]) -> None:
-    assert "too few neighbouring frames" in str(check_forces(relaxation))
+    assert "too few neighbouring frames" in str(check_forces([f.replace(stress=None) for f in relaxation]))
     assert check_forces([relaxation[0]] * 20).pairs == 0
 
 
@@ -191,7 +193,7 @@ def test_overlaps(relaxation: list[Frame]) -> None:
     close[1] = close[0] + [0.0, 0.0, 0.9]
     frame = relaxation[0].replace(positions=close)
     check_frame(frame)
-    assert "Cu-Cu at 0.34 (relax.extxyz, frame 0)" in messages([frame], "warn")[0]
+    assert "Cu-Cu at 0.34 (relax.extxyz, frame 0)" in " ".join(messages([frame], "warn"))
     assert messages(relaxation, "warn") == []
     close[1] = close[0] + frame.cell[0] + [0.0, 0.0, 0.05]
     with pytest.raises(DataError, match="atoms 0 and 1 overlap"):
@@ -200,22 +202,22 @@ def test_overlaps(relaxation: list[Frame]) -> None:
 
 def test_duplicates(relaxation: list[Frame]) -> None:
     again = relaxation[3].replace(source="relax.extxyz, frame 20")
-    assert duplicates([*relaxation, again]) == [(relaxation[3], again)]
-    assert "1 frame repeating another exactly" in messages([*relaxation, again], "note")[0]
+    assert repeats([*relaxation, again]) == [(relaxation[3], again)]
+    assert "1 frame repeating another, such as" in messages([*relaxation, again], "note")[0]
     assert messages([*relaxation, again], "warn") == []
     other = again.replace(energy=0.0)
     assert "carry other labels" in messages([*relaxation, other], "warn")[-1]
-    assert duplicates([relaxation[3], again.replace(numbers=again.numbers + 1)]) == []
-    assert duplicates([relaxation[3], again.replace(pbc=np.array([True, True, False]))]) == []
+    assert repeats([relaxation[3], again.replace(numbers=again.numbers + 1)]) == []
+    assert repeats([relaxation[3], again.replace(pbc=np.array([True, True, False]))]) == []
 
 
 def test_notes(relaxation: list[Frame]) -> None:
     info = {"energy_extrapolated": relaxation[0].energy + 0.4, "other_energy": 1.0, "unused_columns": "tags magmoms"}
-    notes = " ".join(messages([relaxation[0].replace(info=info), relaxation[1].replace(stress=None)], "note"))
-    assert "differ by up to 100 meV/atom" in notes
-    assert "label energy that is not used" in notes
-    assert "magmoms, tags" in notes
-    assert "1 frame without stress" in notes
+    frames = [relaxation[0].replace(info=info), relaxation[1].replace(stress=None)]
+    assert "differ by up to 100 meV/atom" in " ".join(messages(frames, "note"))
+    census = take_census(frames)
+    assert census.not_used == ("a label energy of 1 frame", "columns of atoms: magmoms, tags")
+    assert census.labels["stress"] == 1
 
 
 def test_no_frames() -> None:

@@ -70,8 +70,8 @@ def test_readers_and_writers_are_where_the_table_says(form):
         ("a.b.extxyz", ".extxyz"),
         ("a.json.gz", ".json"),
         ("a.npz", ".npz"),
-        ("OUTCAR", None),
-        ("OUTCAR.gz", None),
+        ("OUTCAR", "OUTCAR"),
+        ("OUTCAR.gz", "OUTCAR"),
         ("a.traj", None),
     ],
 )

@@ -13,9 +13,6 @@ from keel.atoms.labels import LabelKeys, frame_from_ase
 from keel.atoms.units import (
     GPA,
     matrix_from_voigt,
-    stress_from_gpa,
-    stress_from_vasp_kbar,
-    stress_from_virial,
     stress_of,
 )
 from keel.errors import ConfigError, DataError
@@ -52,9 +49,9 @@ def test_stress_is_found_in_every_shape(name: str, sign: float, shape: str) -> N
 
 
 def test_units_of_stress() -> None:
-    np.testing.assert_allclose(stress_from_gpa(STRESS), STRESS * units.GPa, rtol=1e-6)
-    np.testing.assert_allclose(stress_from_vasp_kbar(STRESS), -0.1 * STRESS * units.GPa, rtol=1e-6)
-    np.testing.assert_array_equal(stress_from_virial(STRESS, 2.0), -STRESS / 2.0)
+    np.testing.assert_allclose(stress_of(STRESS, "gpa", 1.0), STRESS * units.GPa, rtol=1e-6)
+    np.testing.assert_allclose(stress_of(STRESS, "vasp-kbar", 1.0), -0.1 * STRESS * units.GPa, rtol=1e-6)
+    np.testing.assert_array_equal(stress_of(STRESS, "virial", 2.0), -STRESS / 2.0)
     assert pytest.approx(units.GPa, rel=1e-6) == GPA
 
 

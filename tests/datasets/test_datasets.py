@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import keel
-from keel.atoms.soundness.frames import closest_pair, duplicates
+from keel.atoms.soundness.frames import closest_pair
+from keel.atoms.soundness.repeats import repeats
 from keel.errors import ConfigError, DataError
 
 
@@ -20,7 +21,7 @@ def test_phosphorus_is_what_its_card_says() -> None:
     assert {f.info["phase"] for f in frames} == set(card.frames) == set(card.systems)
     assert all(f.energy is not None and f.forces is not None and f.pbc.all() for f in frames)
     assert card.licence == "CC0-1.0"
-    assert duplicates(frames) == []
+    assert repeats(frames) == []
 
 
 @pytest.mark.parametrize("phase", ["black", "liquid-P4"])

@@ -216,6 +216,33 @@ def test_frames_without_forces_are_refused():
         keel.fit_eam([rock_salt(0).replace(energy=1.0)])
 
 
+def test_a_stress_of_zero_throughout_has_no_weight(salt_frames):
+    """Whatever a file says where it knows no stress, the fit is that of energies and forces."""
+    few = salt_frames[:12]
+    without = keel.fit_eam([f.replace(stress=None) for f in few], CUTOFF)
+    zero = keel.fit_eam([f.replace(stress=np.zeros((3, 3))) for f in few], CUTOFF)
+    assert zero.potential.config() == without.potential.config()
+    assert {*zero.warnings} - {*without.warnings} == {"every stress is exactly zero: there is nothing in it to fit"}
+
+
+def test_frames_with_nothing_but_zeros_are_refused(salt_frames):
+    still = [f.replace(forces=np.zeros((len(f), 3)), stress=np.zeros((3, 3))) for f in salt_frames[:3]]
+    with pytest.raises(keel.DataError, match="all of these frames' are exactly zero"):
+        keel.fit_eam(still, CUTOFF)
+
+
+def test_crystals_without_forces_are_fitted_to_energy_and_stress():
+    crystals = [
+        rock_salt(0).replace(positions=np.zeros((1, 3)), numbers=np.array([11]), cell=a * np.eye(3))
+        for a in np.linspace(2.6, 4.0, 15)
+    ]
+    frames = labelled(salt(), crystals)
+    assert not any(np.round(f.forces, 9).any() for f in frames)
+    fit = keel.fit_eam([f.replace(forces=np.zeros((1, 3))) for f in frames], CUTOFF)
+    assert fit.errors.energy.mae < 0.05 * np.ptp([f.energy for f in frames])
+    assert any("every force is exactly zero" in w for w in fit.warnings)
+
+
 def test_forces_alone_suffice(salt_frames):
     result = keel.fit_eam([f.replace(energy=None, stress=None) for f in salt_frames[:8]], CUTOFF)
     assert np.isfinite(result.errors.forces.mae)

@@ -303,6 +303,12 @@ class TestTrain:
         assert float(net.scale) == pytest.approx(rms, rel=1e-5)
         assert float(net.energy_offsets[18]) == pytest.approx(np.mean([f.energy / 8 for f in frames]))
 
+    def test_without_a_force_to_measure_by_the_scale_stays(self):
+        frames = [f.replace(forces_mask=np.zeros(len(f), bool)) for f in argon(3)]
+        net = network()
+        prepare(net, frames)
+        assert float(net.scale) == float(network().scale)
+
     def test_teacher_is_aligned_with_the_labels(self):
         frames = argon(6, offset=-1000.0)
         offsets = keel.fitting.fit_offsets(frames)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.build import bulk
 from typer.testing import CliRunner
@@ -250,6 +251,14 @@ class TestMaterial:
         given = Material(files[1], crystal=tmp_path / "own.extxyz")
         keel.write(tmp_path / "own.extxyz", [CUBE])
         assert len(Assessing(opening, given, settings, tmp_path).subject.crystal) == len(CUBE)
+
+    def test_an_atom_alone_is_no_crystal_and_no_start(self, files, tmp_path):
+        alone = keel.Frame(CUBE.numbers[:1], np.zeros((1, 3)), np.eye(3) * 20, np.ones(3, bool), energy=0.0)
+        keel.write(tmp_path / "more.extxyz", [alone, *keel.read(files[1])])
+        settings = AssessmentSettings(probes=["accuracy"])
+        subject = Assessing(Opening(str(files[0])), Material(tmp_path / "more.extxyz"), settings, tmp_path).subject
+        assert subject.crystal.volume < 100 and all(f.volume < 8000 for f in (*subject.starts, *subject.few))
+        assert len(subject.frames) == len(keel.read(files[1])) + 1
 
     def test_crystals_of_elements(self):
         assert [f.formula for f in crystals(["Cu", "Si"])] == ["Cu", "Si2"]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.elements import symbol
+from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY, SET_ASIDE, UNUSED_COLUMNS
-from keel.atoms.soundness.frames import OVERLAP, Closest, closest_pair, composition, duplicates, energy_outliers
+from keel.atoms.label_names import LABELS, UNUSED_COLUMNS
+from keel.atoms.soundness.finding import Finding
+from keel.atoms.soundness.frames import Closest, closest_pair, composition
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.atoms.units import GPA
 from keel.errors import DataError
-
-LABELS = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,6 @@ class Range:
     maximum: float
     minimum_at: str
     maximum_at: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing worth knowing, in one sentence.
-
-    ``level`` is ``refuse`` (the data cannot be used so), ``warn`` (look at it) or ``note``.
-    """
-
-    level: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +56,8 @@ class Census:
         How each compares with the energies.
     findings
         What is wrong, suspicious or worth knowing.
+    not_used
+        What the frames hold and keel does not use.
     set_aside
         Reason of each frame that was left out (``--skip-bad``).
     """
@@ -82,6 +73,7 @@ class Census:
     forces: LabelCheck
     stress: LabelCheck
     findings: tuple[Finding, ...]
+    not_used: tuple[str, ...] = field(default=())
     set_aside: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,9 +81,7 @@ class Census:
         content = asdict(self)
         content["periodic"] = {str(k): v for k, v in self.periodic.items()}
         for check in (self.forces, self.stress):
-            numbers = {k: v for k, v in asdict(check).items() if k != "label"}
-            known = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
-            content[check.label] = {**known, "verdict": str(check)}
+            content[check.label] = check.to_dict()
         return content
 
     def refusals(self) -> list[str]:
@@ -124,7 +114,8 @@ def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Censu
         groups=_groups(frames),
         forces=checks[0],
         stress=checks[1],
-        findings=tuple(_findings(frames, closest, checks)),
+        findings=tuple(findings(frames, closest, checks)),
+        not_used=tuple(not_used(frames)),
         set_aside=tuple(set_aside),
     )
 
@@ -177,82 +168,3 @@ def _groups(frames: Sequence[Frame]) -> dict[str, int]:
         if all(isinstance(f.info[key], str) for f in frames) and key != UNUSED_COLUMNS:
             counts[key] = len({f.info[key] for f in frames})
     return {key: n for key, n in counts.items() if 1 < n < len(frames)}
-
-
-def _findings(
-    frames: Sequence[Frame], closest: Sequence[tuple[Frame, Closest]], checks: Sequence[LabelCheck]
-) -> Iterable[Finding]:
-    for check in checks:
-        if check.contradiction:
-            yield Finding("refuse", check.contradiction)
-    yield from _overlaps(closest)
-    yield from _outliers(frames)
-    yield from _duplicates(frames)
-    yield from _labels(frames)
-
-
-def _overlaps(closest: Sequence[tuple[Frame, Closest]]) -> Iterable[Finding]:
-    near = [(pair, frame) for frame, pair in closest if pair.ratio < OVERLAP]
-    if near:
-        pair, frame = min(near, key=lambda item: item[0].ratio)
-        yield Finding(
-            "warn",
-            f"{_frames(len(near))} with a pair closer than {OVERLAP:g} x the sum of covalent radii; the closest is "
-            f"{pair.pair} at {pair.ratio:.2f} ({frame.source})",
-        )
-
-
-def _outliers(frames: Sequence[Frame]) -> Iterable[Finding]:
-    outliers = energy_outliers(frames)
-    if outliers:
-        frame, distance = max(outliers, key=lambda item: abs(item[1]))
-        yield Finding(
-            "warn",
-            f"{_frames(len(outliers))} with an energy far outside the rest of the composition; the furthest is "
-            f"{frame.formula}, {distance:+.2f} eV/atom from the median ({frame.source})",
-        )
-
-
-def _duplicates(frames: Sequence[Frame]) -> Iterable[Finding]:
-    repeats = duplicates(frames)
-    differing = [(a, b) for a, b in repeats if not _same_labels(a, b)]
-    if repeats:
-        first, again = repeats[0]
-        message = f"{_frames(len(repeats))} repeating another exactly, such as {again.source} and {first.source}"
-        yield Finding("note", message)
-    if differing:
-        first, again = differing[0]
-        message = f"{len(differing)} of the repeated structures carry other labels, such as {again.source}"
-        yield Finding("warn", message)
-
-
-def _same_labels(a: Frame, b: Frame) -> bool:
-    for label in LABELS:
-        first, second = getattr(a, label), getattr(b, label)
-        if first is not None and second is not None and not np.allclose(first, second, rtol=1e-6, atol=1e-6):
-            return False
-    return True
-
-
-def _labels(frames: Sequence[Frame]) -> Iterable[Finding]:
-    both = [f for f in frames if EXTRAPOLATED_ENERGY in f.info]
-    smeared = [abs(f.info[EXTRAPOLATED_ENERGY] - (f.energy or 0.0)) / len(f) for f in both]
-    if smeared:
-        yield Finding(
-            "note",
-            f"{_frames(len(smeared))} with a free energy beside the energy extrapolated to zero smearing; the free "
-            f"energy is used, because the forces belong to it (they differ by up to {1e3 * max(smeared):.3g} meV/atom)",
-        )
-    unused = Counter(k.removeprefix(SET_ASIDE) for f in frames for k in f.info if k.startswith(SET_ASIDE))
-    for key, count in sorted(unused.items()):
-        yield Finding("note", f"{_frames(count)} with a label {key} that is not used")
-    columns = Counter(name for f in frames for name in str(f.info.get(UNUSED_COLUMNS, "")).split())
-    if columns:
-        yield Finding("note", f"columns of atoms that are not used: {', '.join(sorted(columns))}")
-    no_stress = len(frames) - sum(f.stress is not None for f in frames)
-    if 0 < no_stress < len(frames):
-        yield Finding("note", f"{_frames(no_stress)} without stress")
-
-
-def _frames(number: int) -> str:
-    return f"{number} frame{'s' * (number != 1)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LABELS = ("energy", "forces", "stress")
+"""What a frame may carry."""
 EXTRAPOLATED_ENERGY = "energy_extrapolated"
 """Key in ``Frame.info`` of the energy that gave way to a force-consistent free energy."""
 UNUSED_COLUMNS = "unused_columns"

@@ -18,6 +18,7 @@ from keel.atoms.label_names import (
     SET_ASIDE,
     STRESS,
     VIRIAL,
+    is_global,
     is_label_name,
 )
 from keel.atoms.record import LabelKeys, Record
@@ -35,6 +36,10 @@ NOT_FINITE = "{0} of NaN or infinity throughout: taken as no {0}"
 FILLED = "{0} of one and the same number throughout: taken as no {0}"
 ZERO_STRESS = "stress of exactly zero beside forces that are not: taken as no stress"
 KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is taken"
+CP2K_ENERGY = (
+    "CP2K's comment, whose E is the energy in hartree: `--energy-key E --energy-unit hartree` takes it (the cell and "
+    "the forces stand in other files)"
+)
 LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
 """Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
 
@@ -98,7 +103,8 @@ class _Search:
         info = {k: v for k, v in self.record.info.items() if k not in self.used}
         # Labels that were not chosen get a name that is not read as one.
         info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
-        unused = {k for k in self.record.arrays if k not in self.used}
+        # What info and columns both have is, where it belongs to the structure, that of info.
+        unused = {k for k in self.record.arrays if k not in self.used or (is_global(k) and k in self.record.info)}
         return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
 
     def _energy(self) -> float | None:
@@ -108,6 +114,8 @@ class _Search:
             return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
         free = self._number(self._called(FREE_ENERGY, self.record.info))
         plain = self._number(self._called(ENERGY, self.record.info))
+        if free is None and plain is None and self.record.info.keys() >= CP2K_COMMENT:
+            self.remarks.append(CP2K_ENERGY)
         if free is not None and plain is not None and abs(free - plain) > 1e-6 + 1e-7 * abs(plain):
             self.notes[EXTRAPOLATED_ENERGY] = plain
         return plain if free is None else free
@@ -177,7 +185,8 @@ class _Search:
         """Of a virial and a stress whose difference is the kinetic part of a pressure, return the virial alone."""
         virials = [v for v in values if "virial" in v.key.lower()]
         others = [v for v in values if v not in virials]
-        if not virials or not others or _agree([*virials, *others]):
+        finite = all(np.isfinite(v.number).all() for v in values)
+        if not virials or not others or not finite or _agree([*virials, *others]):
             return values
         largest = 1.5 * len(self.record.numbers) / self.record.volume * HOTTEST * 8.617333e-5
         for sign in (1.0, -1.0):  # GPUMD prints its stress with the sign of a pressure.
@@ -211,8 +220,10 @@ class _Search:
             if not finite or _is_filled(numbers):
                 self.remarks.append((FILLED if finite else NOT_FINITE).format(label))
                 continue
-            half = _half_digit(numbers, self.record.printed.get(key))
-            values.append(_Value(key, number, float(np.abs(convert(numbers + half, key) - number).max(initial=0.0))))
+            # Digits matter only where there is another name to compare with.
+            half = _half_digit(numbers, self.record.printed.get(key)) if len(found) > 1 else 0.0
+            digit = float(np.abs(convert(numbers + half, key) - number).max(initial=0.0)) if half else 0.0
+            values.append(_Value(key, number, digit))
         return values
 
     def _agreed(self, label: str, values: list[_Value]) -> Array | None:

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
-from keel.atoms.record import LabelKeys, Record
-from keel.errors import DataError
+from keel.atoms.occupancy import refuse_partial_sites
+from keel.atoms.record import USUAL, LabelKeys, Record
+from keel.errors import DataError, naming
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+HELD_AT_ZERO = "forces of exactly zero on atoms held fixed: those atoms have no forces to learn from"
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
 
@@ -43,21 +45,26 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     DataError
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
-    keys = _filled(keys or LabelKeys(), record)
-    record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
+    refuse_partial_sites(record)
+    keys = _filled(keys or USUAL, record)
+    if keys.length_unit is not None:
+        record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
     if record.typed:
         record = replace(record, numbers=_elements(record, keys.elements), typed=False)
     motion, used = _motion(record)
     if labels and record.unconverged and not keys.unconverged:
         labels = False
         record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not taken"))
-    try:
+    with naming(record.source):
         found = search(record, keys) if labels else no_labels(record)
-    except DataError as error:
-        raise DataError(f"{record.source}: {error}") from None
     columns = sorted(found.unused_columns - used)
     if found.forces is None:
         motion["forces_mask"] = None
+    elif (held := held_at_zero(found.forces, motion["fixed"])) is not None:
+        motion["forces_mask"] = ~held if motion["forces_mask"] is None else motion["forces_mask"] & ~held
+        found.remarks.append(HELD_AT_ZERO)
+        if not motion["forces_mask"].any():
+            found.forces = motion["forces_mask"] = None
     return Frame(
         numbers=record.numbers,
         positions=record.positions,
@@ -75,13 +82,16 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
 
 def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
     """Return the user's keys, and the format's where he names none and the frame has them."""
-    usual, there = record.usual, record.info.keys() | record.arrays.keys()
+    usual = record.usual
+    if usual is USUAL:
+        return keys
+    there = record.info.keys() | record.arrays.keys()
 
     def named(label: str) -> str | None:
         own: str | None = getattr(usual, label)
         return getattr(keys, label) or (own if own in there else None)
 
-    of_usual = keys.stress is None and named("stress") is not None
+    of_usual = usual.stress is not None and named("stress") == usual.stress
     return replace(
         keys,
         energy=named("energy"),
@@ -98,8 +108,9 @@ def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.in
     types = int(record.numbers.max())
     if elements is None or len(elements) < types:
         raise DataError(
-            f"{record.source}: it has atoms of {types} types but does not say which elements they are; name them in "
-            "order with LabelKeys(elements=...) or `keel census FILE --elements Si,O --write OUT`"
+            f"{record.source}: it has atoms of {types} type{'s' * (types != 1)} but does not say which elements they "
+            "are; name them in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements "
+            "Si,O --write OUT`)"
         )
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
 
@@ -120,17 +131,30 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
     mask, free, momenta = column("forces_mask", (n,)), column("move_mask", (n,), (n, 3)), column("momenta", (n, 3))
     masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
     fixed = record.fixed if free is None else ~np.broadcast_to(free.astype(bool).reshape(n, -1), (n, 3))
-    velocities = None
+    # What keel wrote itself is known to be in angstrom/fs.
+    velocities = column("velocities", (n, 3)) if {"run", "step", "time_fs"} <= record.info.keys() else None
     if momenta is not None:
         weights = MASSES[record.numbers] if masses is None else masses
         velocities = momenta / weights[:, None] * ase_units.fs
     motion = {
         "forces_mask": None if mask is None else mask.astype(bool),
-        "fixed": fixed,
+        "fixed": fixed if fixed is not None and fixed.any() else None,
         "masses": None if masses is None else masses.astype(np.float64),
         "velocities": velocities,
     }
     return motion, used
+
+
+def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Return which atoms' forces are none because a constraint has removed them, shape (N,), or None.
+
+    ASE, VASP and most codes keep the forces on fixed atoms; who stores what ``get_forces()`` returns has zeros in the
+    fixed components. Where every force is zero, symmetry may be the reason, and nothing is removed.
+    """
+    if fixed is None or not forces.any():
+        return None
+    held = np.asarray((fixed & (forces == 0.0)).any(axis=1) & ~(fixed & (forces != 0.0)).any(axis=1))
+    return held if held.any() else None
 
 
 def frame_from_ase(
@@ -175,20 +199,29 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
         arrays=arrays,
         source=source,
         fixed=_fixed(atoms),
+        remarks=_other_constraints(atoms),
     )
 
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
-    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3); other constraints are not known."""
-    from ase.constraints import FixAtoms, FixCartesian
+    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3), or None."""
+    from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
     fixed = np.zeros((len(atoms), 3), dtype=bool)
+    straight = np.array_equal(atoms.cell.array, np.diag(np.diag(atoms.cell.array)))
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
-        elif isinstance(constraint, FixCartesian):
+        elif isinstance(constraint, FixCartesian) or (isinstance(constraint, FixScaled) and straight):
             fixed[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
     return fixed if fixed.any() else None
+
+
+def _other_constraints(atoms: Atoms) -> tuple[str, ...]:
+    """Name the constraints that do not hold single components fixed: a frame cannot keep them."""
+    kept = ("FixAtoms", "FixCartesian", "FixScaled", "FixCom")
+    names = sorted({type(constraint).__name__ for constraint in atoms.constraints} - set(kept))
+    return (f"constraints that are not kept: {', '.join(names)}",) if names else ()
 
 
 def same_value(first: Any, second: Any) -> bool:

@@ -16,7 +16,7 @@ from vesin import NeighborList
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, Labels
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -143,10 +143,8 @@ def _graph(frames: Sequence[Frame], cutoff: float, half_list: bool, dtype: torch
 
 
 def _list_of(frame: Frame, cutoff: float, half_list: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    try:
+    with naming(frame.source):
         return neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=half_list)
-    except DataError as error:
-        raise DataError(f"{frame.source}: {error}") from None
 
 
 def labelled_atoms(frame: Frame) -> NDArray[np.bool_]:

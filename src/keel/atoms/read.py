@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.frame import Frame
@@ -14,13 +15,12 @@ from keel.atoms.labels import frame_from_record
 from keel.atoms.record import LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
-from keel.atoms.soundness.work import refuse_wrong_labels
 from keel.errors import ConfigError, DataError
-from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, format_of, imported
+from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
 
 Paths = str | Path | Sequence[str | Path]
-BEGINNING = 4096
-"""Bytes of a file by which its format is told."""
+BEGINNING = 50_000
+"""Bytes of a file by which its format is told: as many as ASE looks at, so that no format is told by ASE alone."""
 
 
 class BadFrames:
@@ -173,7 +173,7 @@ def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
 
 def _by_beginning(path: Path) -> FrameFormat | None:
     if path.is_dir():
-        return next((form for form in FRAME_FORMATS if form.folder and form.holds(path)), None)
+        return next((form for form in FRAME_FORMATS if form.holds(path)), None)
     with opened(path) as stream:
         start = stream.read(BEGINNING)
     return next((form for form in FRAME_FORMATS if form.begins and re.search(form.begins, start)), None)
@@ -188,9 +188,12 @@ def _check_is_there(path: Path) -> None:
         if not path.exists():
             raise DataError(f"{path}: there is no such file")
         if path.is_dir():
-            if any(form.folder and form.holds(path) for form in FRAME_FORMATS):
+            held = [form.name for form in FRAME_FORMATS if form.holds(path)]
+            if len(held) == 1:
                 return
-            raise DataError(f"{path}: it is a folder; name the files in it")
+            if held:
+                raise DataError(f"{path}: this folder holds {' and '.join(held)}; name those of one kind")
+            raise DataError(f"{path}: this folder holds no {folders()}; name the files in it that are to be read")
         if not path.is_file():
             raise DataError(f"{path}: it is not a regular file")
         if path.stat().st_size == 0:

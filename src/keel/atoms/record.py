@@ -74,6 +74,10 @@ class LabelKeys:
         return units.length_factor(self.length_unit or "angstrom")
 
 
+USUAL = LabelKeys()
+"""Common names, eV and angstrom."""
+
+
 @dataclass
 class Record:
     """What a file says of one frame, before its labels are found.
@@ -106,7 +110,7 @@ class Record:
     source: str
     printed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     typed: bool = False
-    usual: LabelKeys = field(default_factory=LabelKeys)
+    usual: LabelKeys = USUAL
     fixed: NDArray[np.bool_] | None = None
     remarks: tuple[str, ...] = ()
     unconverged: str | None = None

@@ -7,7 +7,7 @@ trajectory) or later times must be held out; a random split of frames measures m
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
@@ -23,11 +23,25 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Three parts without a common frame, each in the order of the frames given."""
+    """Three parts without a common frame, each in the order of the frames given.
+
+    Parameters
+    ----------
+    train, validation, test
+        The parts.
+    atoms
+        Atoms alone, which belong to none of them (:mod:`keel.atoms.isolated`).
+    """
 
     train: list[Frame]
     validation: list[Frame]
     test: list[Frame]
+    atoms: list[Frame] = field(default_factory=list)
+
+    @property
+    def parts(self) -> dict[str, list[Frame]]:
+        """The three parts by name, and the atoms alone where there are any."""
+        return {name: part for name, part in vars(self).items() if name in PARTS or part}
 
     def __str__(self) -> str:
         return f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test frames"

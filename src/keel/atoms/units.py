@@ -7,6 +7,7 @@ Factors follow from CODATA 2014, as ASE and most codes of the field have them (M
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ STRESS_CONVENTIONS = (*STRESSES, "virial")
 """Names of the conventions of a stress."""
 
 
+@cache
 def length_factor(unit: str) -> float:
     """Return a unit of length in angstrom.
 
@@ -68,6 +70,7 @@ def length_factor(unit: str) -> float:
     return _factor(unit, LENGTHS, "length", "bohr")
 
 
+@cache
 def energy_factor(unit: str) -> float:
     """Return a unit of energy in eV; ``eV/atom`` and its like are those of the whole structure's unit.
 
@@ -84,6 +87,7 @@ def is_per_atom(unit: str) -> bool:
     return unit.strip().endswith("/atom")
 
 
+@cache
 def force_factor(unit: str) -> float:
     """Return a unit of force, energy/length, in eV/angstrom.
 
@@ -134,21 +138,6 @@ def stress_of(values: Any, convention: str, volume: float) -> Array:
         raise DataError("a virial cannot be turned into a stress without a cell")
     factor = _factor(unit, ENERGIES, "energy", "virial hartree") if unit else 1.0
     return np.asarray(-sign * factor * matrix_from_voigt(values) / volume)
-
-
-def stress_from_virial(virial: Array, volume: float) -> Array:
-    """Stress = -virial/V, for a virial in eV with the sign of LAMMPS, QUIP and most extended XYZ files."""
-    return np.asarray(-virial / volume)
-
-
-def stress_from_gpa(stress: Array) -> Array:
-    """Stress in eV/angstrom^3 from GPa, ASE's sign."""
-    return stress * GPA
-
-
-def stress_from_vasp_kbar(stress: Array) -> Array:
-    """Stress in eV/angstrom^3 with ASE's sign from VASP's "in kB" (compressed = positive), as in MPtrj's JSON."""
-    return -0.1 * GPA * stress
 
 
 def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:

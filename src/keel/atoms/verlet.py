@@ -13,7 +13,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.neighbours import neighbour_list
-from keel.errors import DataError
+from keel.errors import DataError, naming
 from keel.parallel import plain
 
 MAX_DISPLACEMENT = 1e3
@@ -182,10 +182,8 @@ class VerletList:
             raise DataError(
                 f"{frame.source}: its atoms have more than {MOST_NEIGHBOURS} neighbours within {radius:g} A"
             )
-        try:
+        with naming(frame.source):
             edges, shifts = neighbour_list(positions, cell, frame.pbc, radius, half_list=self.half_list)
-        except DataError as error:
-            raise DataError(f"{frame.source}: {error}") from None
         order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
         places, different = _table_of(shifts[order])
         return torch.from_numpy(edges[:, order]), torch.from_numpy(places), torch.from_numpy(different)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +12,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keel.commands.reading_options import Elements, named_elements
 from keel.errors import DataError
 from keel.kinds import readable, writable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keel.atoms.census import Census, Range
     from keel.atoms.frame import Frame
     from keel.atoms.read import BadFrames
+    from keel.fitting.judge import Judgement
+
+    Report = tuple[str, Census, Judgement]
 
 QUANTITIES = {
     "atoms_per_frame": "atoms per frame",
@@ -47,8 +54,23 @@ def census(
     forces_key: Annotated[str | None, typer.Option(help="Name of the forces in the files.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress or virial in the files.")] = None,
     stress_convention: Annotated[
-        str | None, typer.Option(help="What the stress is: ase (eV/Å³), virial (eV), gpa or vasp-kbar.")
+        str | None,
+        typer.Option(
+            help="What the stress is: ase (eV/Å³), gpa, kbar, vasp-kbar, bar (LAMMPS), virial (eV), hartree/bohr^3, "
+            "with a minus sign before it where the sign is the opposite."
+        ),
     ] = None,
+    energy_unit: Annotated[
+        str | None, typer.Option(help="Of the energy: hartree, rydberg, kcal/mol, kJ/mol, or eV/atom and its like.")
+    ] = None,
+    forces_unit: Annotated[
+        str | None, typer.Option(help="Of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
+    ] = None,
+    length_unit: Annotated[str | None, typer.Option(help="Of positions and cell: bohr, nm or pm.")] = None,
+    elements: Elements = None,
+    unconverged: Annotated[
+        bool, typer.Option("--unconverged", help="Take labels of calculations that did not converge too.")
+    ] = False,
 ) -> None:
     """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, signs and units.
 
@@ -62,70 +84,105 @@ def census(
     from keel.atoms.record import LabelKeys
     from keel.atoms.write import write
     from keel.files import check_not_input
+    from keel.fitting.judge import judge
+    from keel.progress import console
     from keel.records import json_text
 
     if write_to is not None:
         check_not_input(write_to, files)
-    keys = LabelKeys(energy_key, forces_key, stress_key, stress_convention)
+    keys = LabelKeys(
+        energy_key,
+        forces_key,
+        stress_key,
+        stress_convention,
+        energy_unit,
+        forces_unit,
+        length_unit,
+        named_elements(elements),
+        unconverged,
+    )
     bad = BadFrames(skip_bad) if skip_bad else None
     everything: list[Frame] = []
-    reports: list[tuple[str, Census]] = []
+    reports: list[Report] = []
     for file in files:
         before = len(bad.reasons) if bad else 0
-        frames = list(iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
-        reports.append((str(file), take_census(frames, bad.reasons[before:] if bad else ())))
+        frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
+        report = take_census(frames, bad.reasons[before:] if bad else ())
+        with console.status(f"checking the labels of {file}"):
+            reports.append((str(file), report, judge(frames, (report.forces, report.stress))))
         everything += frames
     shared = _shared_between(everything) if len(files) > 1 else 0
     if as_json:
-        content = [{"file": name, **report.to_dict()} for name, report in reports]
+        content = [{"file": name, **report.to_dict(), "judge": asdict(judged)} for name, report, judged in reports]
         print(json_text({"files": content, "structures_shared_between_files": shared}))
     else:
         _print(Console(highlight=False), reports, shared, bad)
-    problems = [f"{name}: {problem}" for name, report in reports for problem in report.refusals()]
+    problems = [f"{name}: {problem}" for name, report, _ in reports for problem in report.refusals()]
     if problems:
         raise DataError(problems[0])
     if write_to is not None:
         write(write_to, everything)
 
 
+def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:
+    """Read the frames of a file, and leave out labels that are none."""
+    from keel.atoms.soundness.unknown import without_placeholders
+    from keel.progress import bar
+
+    found = []
+    with bar(f"reading {file.name}") as advance:
+        for number, frame in enumerate(frames, 1):
+            found.append(frame)
+            if number % 100 == 0:
+                advance(number, 0)
+    return without_placeholders(found)
+
+
 def _shared_between(frames: list[Frame]) -> int:
-    from keel.atoms.soundness.frames import duplicates
+    from keel.atoms.soundness.repeats import repeats
 
     def file_of(frame: Frame) -> str:
         return frame.source.rpartition(", ")[0]
 
-    return sum(file_of(first) != file_of(again) for first, again in duplicates(frames))
+    return sum(file_of(first) != file_of(again) for first, again in repeats(frames))
 
 
-def _print(console: Console, reports: list[tuple[str, Census]], shared: int, bad: BadFrames | None) -> None:
-    for name, report in reports:
-        console.print()
-        console.print(Text(name, style="bold"), soft_wrap=True)
-        console.print(_facts(report))
-        console.print(_ranges(report))
-        console.print(_remarks(name, report))
+def _print(screen: Console, reports: list[Report], shared: int, bad: BadFrames | None) -> None:
+    for name, report, judged in reports:
+        screen.print()
+        screen.print(Text(name, style="bold"), soft_wrap=True)
+        screen.print(_facts(report))
+        screen.print(_ranges(report))
+        screen.print(_remarks(name, report, judged))
     if shared:
         what = "1 structure of one file stands" if shared == 1 else f"{shared} structures of one file stand"
-        console.print(f"{what} in another too; do not train on one and test on the other", style="yellow")
+        screen.print(f"{what} in another too; do not train on one and test on the other", style="yellow")
     if bad:
         count = "1 frame was" if len(bad) == 1 else f"{len(bad)} frames were"
-        console.print(f"{count} set aside into {bad.path}", style="yellow")
+        screen.print(f"{count} set aside into {bad.path}", style="yellow")
 
 
 def _facts(report: Census) -> Table:
-    table = Table.grid(padding=(0, 2), pad_edge=True)
-    table.add_column(style="bold", min_width=10)
-    table.add_column()
+    table = _grid()
     compositions = f", {report.compositions} compositions" if report.compositions > 1 else ""
     table.add_row("frames", f"{report.frames:,}, {report.atoms:,} atoms{compositions}")
     table.add_row("elements", _elements(report))
-    table.add_row("labels", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
     names = {3: "three directions", 2: "two directions (slabs)", 1: "one direction", 0: "none (molecules)"}
     several = len(report.periodic) > 1
     parts = [names[k] + (f" {_share(n, report.frames)}" if several else "") for k, n in report.periodic.items()]
     table.add_row("periodic in", ", ".join(parts))
     if report.groups:
         table.add_row("split by", ", ".join(f"{k} ({n} values)" for k, n in report.groups.items()))
+    table.add_row("labels", ", ".join(f"{k} {_share(n, report.frames)}" for k, n in report.labels.items()))
+    for sentence in report.not_used:
+        table.add_row("not used", sentence)
+    return table
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2), pad_edge=True)
+    table.add_column(style="bold", min_width=10)
+    table.add_column()
     return table
 
 
@@ -166,17 +223,25 @@ def _number(value: float, span: Range) -> str:
     return f"{value:.{min(max(decimals, 1), 4)}f}"
 
 
-def _remarks(name: str, report: Census) -> Table:
-    table = Table.grid(padding=(0, 2), pad_edge=True)
-    table.add_column(min_width=10)
-    table.add_column()
+def _remarks(name: str, report: Census, judged: Judgement) -> Table:
+    table = _grid()
     for check in (report.forces, report.stress):
-        if report.labels[check.label] and not check.contradiction:
-            table.add_row(Text(check.label, style="bold"), str(check))
-    for finding in report.findings:
+        if report.labels[check.label] and not (check.contradiction or check.warning):
+            verdict = _verdict(judged, check.label)
+            table.add_row(check.label, str(check) if check.conclusive or not verdict else verdict)
+    if energy := _verdict(judged, "energy"):
+        table.add_row("energy", energy)
+    for finding in sorted((*report.findings, *judged.findings), key=lambda f: tuple(STYLES).index(f.level)):
         table.add_row(Text(finding.level, style=STYLES[finding.level]), finding.message.replace(f"{name}, ", ""))
     for reason in report.set_aside[:5]:
         table.add_row(Text("set aside", style=STYLES["set aside"]), reason.replace(f"{name}, ", ""))
     if len(report.set_aside) > 5:
         table.add_row(Text("set aside", style=STYLES["set aside"]), f"and {len(report.set_aside) - 5} more")
     return table
+
+
+def _verdict(judged: Judgement, label: str) -> str | None:
+    """Return what the judges say of a label that neighbouring frames do not tell of."""
+    if label in judged.unchecked:
+        return f"cannot be checked: {judged.unchecked[label]}"
+    return judged.checked.get(label)

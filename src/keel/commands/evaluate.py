@@ -40,6 +40,7 @@ def evaluate(
     rows = [("energy", result.energy, "meV/atom"), ("forces", result.forces, "meV/Å")]
     rows += [(f"  {element}", parity, "meV/Å") for element, parity in result.by_element().items()]
     rows += [("stress", result.stress, "meV/Å³")]
+    rows += [("isolated atoms", result.alone, "meV")] if result.alone.reference.size else []
     for name, parity, unit in rows:
         values = [f"{MILLI * x:.4g}" if parity.reference.size else "no labels" for x in (parity.mae, parity.rmse)]
         table.add_row(name, *values, unit, str(parity.reference.size))

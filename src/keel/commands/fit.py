@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.commands.reading_options import Elements, keys_of
 from keel.kinds import readable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from keel.fitting import EAMFit
@@ -36,6 +39,7 @@ def fit(
     max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
     skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
+    elements: Elements = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
     arguments: Arguments = "{}",
     trust: Trust = False,
@@ -50,6 +54,7 @@ def fit(
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
+    from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.fitting import fit_eam
     from keel.potentials.accuracy import accuracy
@@ -60,8 +65,10 @@ def fit(
     check_suffix(out)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
-    frames = read(files, index=index, skip_bad=skip_bad)
-    parts = [frames] if test is None else [frames, read(test)]
+    frames = read(files, index=index, keys=keys_of(elements), skip_bad=skip_bad)
+    material = LabelledSet(frames)
+    material.require(("forces",))
+    parts = [frames] if test is None else [frames, read(test, keys=keys_of(elements))]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
@@ -69,11 +76,11 @@ def fit(
     compared = [accuracy(other, part) for part in parts] if other else []
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json_text({**_by_part(errors), **more, **_notes(result)}))
+        typer.echo(json_text({**_by_part(errors), **more, **_notes(result), "data_notes": material.notes}))
         return
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
-    _show(result, columns, out)
+    _show(result, columns, (*material.notes, *result.warnings), out)
 
 
 def _by_part(errors: list[Accuracy]) -> dict[str, object]:
@@ -89,7 +96,7 @@ def _notes(result: EAMFit) -> dict[str, object]:
     }
 
 
-def _show(result: EAMFit, columns: dict[str, Accuracy], out: Path) -> None:
+def _show(result: EAMFit, columns: dict[str, Accuracy], notes: Sequence[str], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -107,8 +114,8 @@ def _show(result: EAMFit, columns: dict[str, Accuracy], out: Path) -> None:
     table.add_row("frames", *(str(e.n_frames) for e in errors), "")
     screen.print(table)
     _show_parameters(result, screen)
-    for warning in result.warnings:
-        screen.print(f"[yellow]note:[/] {warning}")
+    for note in notes:
+        screen.print(f"[yellow]note:[/] {note}", soft_wrap=True)
     screen.print(f"fitted to {result.frames_used} frames; written to {out}")
 
 

@@ -32,6 +32,9 @@ def md(
     ] = None,
     to_pressure: Annotated[float | None, typer.Option(help="Raise or lower the pressure to this during a run.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes velocities and noise; default 0.")] = None,
+    velocities: Annotated[
+        str | None, typer.Option(help="At the beginning: draw, at the temperature, or file; default draw.")
+    ] = None,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj.")
@@ -52,6 +55,8 @@ def md(
 ) -> None:
     """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
 
+    Atoms that the file holds fixed stay where they are, and masses of the file are used.
+
     A run fails when numbers are not finite, the temperature runs away, two atoms fuse, a force is absurd, or an atom is
     lost. With --out, the written file holds positions (unwrapped), velocities, energies and forces of the
     potential, and of each run the last frame before failure. A folder of checkpoints stands beside it: the same command
@@ -62,13 +67,14 @@ def md(
 
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
+    from keel.atoms.mobility import honoured
     from keel.atoms.read import read
     from keel.config import parse_given
     from keel.dynamics import ComputeSettings, MDSettings, stability
     from keel.dynamics.simulate import CHECKPOINT_EVERY
     from keel.errors import ConfigError
     from keel.launch import is_first
-    from keel.progress import bar, without_bars
+    from keel.progress import bar, console, without_bars
     from keel.records import json_text
 
     if nve and pressure is not None:
@@ -82,6 +88,7 @@ def md(
         "timestep_fs": timestep_fs,
         "friction_per_fs": friction_per_fs,
         "seed": seed,
+        "velocities": velocities,
         "ensemble": "nve" if nve else "nvt" if ends is None else "npt",
         "pressure": ends,
         "record_every": None if out is None else record_every,
@@ -93,6 +100,8 @@ def md(
     if not is_first():
         without_bars()
     starts = read(file, index=index, labels=False)
+    if said := honoured(starts, settings.velocities):
+        console.print(f"     note  {file}: {'; '.join(said)}", soft_wrap=True)
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
             opened(potential, arguments, trust),

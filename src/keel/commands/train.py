@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.commands.reading_options import Elements, keys_of
 from keel.kinds import readable
 
 
@@ -33,6 +34,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
+    elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
@@ -45,6 +47,7 @@ def train(
 
     writes model/potential.safetensors, for keel evaluate, keel md, keel.load and the ASE calculator.
     """
+    from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.splits import split
     from keel.config import NetworkSettings, parse
@@ -70,16 +73,22 @@ def train(
         raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
     chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
     labels = named[teacher].open() if teacher and chosen.needs_teacher else None
-    frames = read(files)
+    material = LabelledSet(read(files, keys=keys_of(elements)))
+    material.require(("energy", "forces"))
+    frames = material.labelled
+    if is_first():
+        for note in material.notes:
+            console.print(f"     note  {note}", soft_wrap=True)
     parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
     if chosen.needs_teacher and labels is None:
+        # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         labels = fit_eam(parts.train).potential
     model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
     with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
         result = train_network(
             model,
-            parts.train,
+            [*parts.train, *material.atoms],
             strategy=chosen,
             teacher=labels,
             validation=parts.validation,

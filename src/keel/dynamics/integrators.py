@@ -20,6 +20,7 @@ import math
 import numpy as np
 import torch
 from ase import units
+from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Array
@@ -33,7 +34,7 @@ BOLTZMANN = float(units.kB)
 
 
 def kick(velocities: Tensor, forces: Tensor, masses: Tensor, time_fs: float) -> Tensor:
-    """Flow B: return v + t F/m; velocities and forces (N, 3), masses (N, 1)."""
+    """Flow B: return v + t F/m; velocities and forces (N, 3), masses (N, 1) or, infinite where fixed, (N, 3)."""
     return torch.addcdiv(velocities, forces, masses, value=time_fs * ACCELERATION)
 
 
@@ -48,7 +49,7 @@ def thermalise(velocities: Tensor, noise: Tensor, spread: Tensor, decay: float) 
 
 
 def thermal_spread(masses: Tensor, temperature: float) -> Tensor:
-    """Return sqrt(kT/m) in angstrom/fs, shape (N, 1)."""
+    """Return sqrt(kT/m) in angstrom/fs, of the shape of the masses; what is infinitely heavy rests."""
     return (ACCELERATION * BOLTZMANN * temperature / masses).sqrt()
 
 
@@ -64,16 +65,25 @@ def kinetic_energy(velocities: Tensor, masses: Tensor, batch: Tensor, n_structur
 
 
 def kinetic_temperature(kinetic: Tensor, n_atoms: Tensor) -> Tensor:
-    """Return 2 E_kin / (3 N k) in K: all 3 N degrees of freedom count, as Langevin dynamics thermalises them all."""
+    """Return 2 E_kin / (3 N k) in K: all 3 N degrees of freedom count, as Langevin dynamics thermalises them all.
+
+    Where components are fixed, 3 N is the number of the others, and ``n_atoms`` (B,) need not be whole.
+    """
     return kinetic * (2.0 / (3.0 * BOLTZMANN)) / n_atoms
 
 
-def maxwell_boltzmann(masses: Array, temperature: float, seed: int, run: int) -> Array:
+def maxwell_boltzmann(
+    masses: Array, temperature: float, seed: int, run: int, fixed: NDArray[np.bool_] | None = None
+) -> Array:
     """Draw velocities from the Maxwell-Boltzmann distribution and remove the total momentum.
 
     The kinetic energy is *not* rescaled to the temperature: its spread is that of the canonical ensemble. A pure
-    function of (seed, run). ``masses`` in u, shape (N,); returns angstrom/fs, shape (N, 3).
+    function of (seed, run). ``masses`` in u, shape (N,); returns angstrom/fs, shape (N, 3). Components that are
+    ``fixed`` (N, 3) rest; along an axis with any of them momentum is not conserved, and is left as it was drawn.
     """
     spread = np.sqrt(ACCELERATION * BOLTZMANN * temperature / masses)[:, None]
     velocities = spread * gaussian(seed, run, "velocities", 0, (len(masses), 3))
-    return np.asarray(velocities - (masses[:, None] * velocities).sum(axis=0) / masses.sum())
+    drift = (masses[:, None] * velocities).sum(axis=0) / masses.sum()
+    if fixed is None:
+        return np.asarray(velocities - drift)
+    return np.where(fixed, 0.0, velocities - np.where(fixed.any(axis=0), 0.0, drift))

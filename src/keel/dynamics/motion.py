@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import COVALENT_RADII, MASSES
-from keel.atoms.frame import Frame
+from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
+from keel.atoms.mobility import degrees_of_freedom, masses_of
 from keel.atoms.units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
@@ -71,13 +72,7 @@ class Motion:
     def first_state(self, starts: Sequence[Frame | Snapshot]) -> State:
         """Return the state in which they start; those that have no velocities draw them."""
         self.look_around(self.frames)
-        settings = self.settings
-        velocities = [
-            s.velocities
-            if isinstance(s, Snapshot)
-            else flow.maxwell_boltzmann(MASSES[s.numbers], settings.temperature, settings.seed, run)
-            for s, run in zip(starts, self.runs, strict=True)
-        ]
+        velocities = [self._velocities(s, run) for s, run in zip(starts, self.runs, strict=True)]
         positions = self._tensor(np.concatenate([f.positions for f in self.frames]))
         cell = self._tensor(np.stack([f.cell for f in self.frames]))
         moving = self._tensor(np.concatenate(velocities))
@@ -88,7 +83,7 @@ class Motion:
         """Return the state one time step later; ``tried`` is what was to be evaluated if the potential raises."""
         self.tried = None
         settings, dt = self.settings, self.settings.timestep_fs
-        velocities = flow.kick(s.velocities, s.forces, self.masses, 0.5 * dt)
+        velocities = flow.kick(s.velocities, s.forces, self.inertia, 0.5 * dt)
         if settings.ensemble == "nve":
             positions = flow.drift(s.positions, velocities, dt)
         else:
@@ -103,7 +98,7 @@ class Motion:
             positions, velocities, cell = positions * atoms, velocities / atoms, cell * scale[:, None, None]
         self.tried = (s.step + 1, positions, velocities, cell)
         energy, forces, stress = self._predicted(positions, cell)
-        velocities = flow.kick(velocities, forces, self.masses, 0.5 * dt)
+        velocities = flow.kick(velocities, forces, self.inertia, 0.5 * dt)
         return State(s.step + 1, positions, velocities, cell, energy, forces, stress)
 
     def moment(self, s: State) -> Moment:
@@ -143,6 +138,14 @@ class Motion:
         self.lists.keep(structures)
         self._set_atoms()
         return index, atoms
+
+    def _velocities(self, start: Frame | Snapshot, run: int) -> Array:
+        """Return the velocities in which a run begins, (N, 3); what is fixed rests."""
+        settings, frame = self.settings, start.frame if isinstance(start, Snapshot) else start
+        given = start.velocities if isinstance(start, Snapshot) or settings.velocities == "file" else None
+        if given is None:
+            return flow.maxwell_boltzmann(masses_of(frame), settings.temperature, settings.seed, run, frame.fixed)
+        return given if frame.fixed is None else np.where(frame.fixed, 0.0, given)
 
     def _scale(self, state: State) -> Tensor:
         """Return by how much the barostat stretches each structure in this step, shape (B,)."""
@@ -194,12 +197,22 @@ class Motion:
     def _set_atoms(self) -> None:
         sizes = [len(f) for f in self.frames]
         self.bounds = np.cumsum([0, *sizes]).tolist()
-        self.sizes = self._tensor(np.array(sizes))
+        self.sizes = self._tensor(np.array([degrees_of_freedom(f) for f in self.frames]) / 3.0)
         self.batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)
         numbers = np.concatenate([f.numbers for f in self.frames])
-        self.masses, self.largest_radius = self._tensor(MASSES[numbers])[:, None], float(COVALENT_RADII[numbers].max())
+        self.largest_radius = float(COVALENT_RADII[numbers].max())
+        self.masses = self._tensor(np.concatenate([masses_of(f) for f in self.frames]))[:, None]
         self.periodic = torch.tensor([bool(f.pbc.all()) for f in self.frames])
-        self.spread = flow.thermal_spread(self.masses, self.settings.temperature)
+        self.inertia = self._inertia()
+        self.spread = flow.thermal_spread(self.inertia, self.settings.temperature)
+
+    def _inertia(self) -> Tensor:
+        """Return the masses as forces and noise feel them: infinite where fixed, then (N, 3), else (N, 1)."""
+        if all(f.fixed is None for f in self.frames):
+            return self.masses
+        fixed = [np.zeros((len(f), 3), dtype=bool) if f.fixed is None else f.fixed for f in self.frames]
+        heavy = torch.from_numpy(np.concatenate(fixed)).to(self.device)
+        return torch.where(heavy, torch.inf, self.masses)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)

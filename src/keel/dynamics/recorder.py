@@ -22,7 +22,7 @@ from keel.dynamics.changed_file import ChangedFile, Changes
 from keel.dynamics.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Snapshot
-from keel.dynamics.settings import ComputeSettings, Schedule
+from keel.dynamics.settings import ComputeSettings, Schedule, Velocities
 from keel.dynamics.trajectory_files import Recorded, appender
 from keel.errors import ConfigError, DataError
 from keel.identity import of_potential, of_starts, stated
@@ -198,7 +198,8 @@ def identity(
     return {
         **{name: getattr(settings, field) for name, field in _FIELDS.items()},
         "potential": of_potential(*stated(potential)),
-        "starts": of_starts(map(_state_of, starts)),
+        **({} if settings.velocities == "draw" else {"velocities": settings.velocities}),
+        "starts": of_starts(_state_of(start, settings.velocities) for start in starts),
         "runs": list(runs),
         "criteria": [repr(c) if is_dataclass(c) else type(c).__qualname__ for c in criteria],
         "max_atoms": str(max_atoms),
@@ -208,8 +209,10 @@ def identity(
     }
 
 
-def _state_of(start: Frame | Snapshot) -> tuple[Frame, Array | None, int]:
-    return (start.frame, start.velocities, start.step) if isinstance(start, Snapshot) else (start, None, 0)
+def _state_of(start: Frame | Snapshot, velocities: Velocities) -> tuple[Frame, Array | None, int]:
+    if isinstance(start, Snapshot):
+        return start.frame, start.velocities, start.step
+    return start, start.velocities if velocities == "file" else None, 0
 
 
 def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

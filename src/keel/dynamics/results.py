@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
+from keel.atoms.mobility import degrees_of_freedom, masses_of
 from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
 
 
@@ -39,8 +39,7 @@ class Snapshot:
     @property
     def kinetic_energy(self) -> float:
         """sum_i m_i v_i^2 / 2 in eV."""
-        masses = MASSES[self.frame.numbers][:, None]
-        return float(0.5 * (masses * np.square(self.velocities)).sum() / ACCELERATION)
+        return float(0.5 * (masses_of(self.frame)[:, None] * np.square(self.velocities)).sum() / ACCELERATION)
 
     @property
     def total_energy(self) -> float:
@@ -49,8 +48,8 @@ class Snapshot:
 
     @property
     def temperature(self) -> float:
-        """2 E_kin / (3 N k) in K."""
-        return 2.0 * self.kinetic_energy / (3.0 * len(self.frame) * BOLTZMANN)
+        """2 E_kin / (n k) in K, n the number of components that can move (3 N, if none is fixed)."""
+        return 2.0 * self.kinetic_energy / (degrees_of_freedom(self.frame) * BOLTZMANN)
 
     def to_write(self, run: int) -> Frame:
         """Return the structure with ``run``, ``step``, ``time_fs`` and ``temperature_k`` in ``info``.

@@ -13,6 +13,7 @@ from keel.atoms.frame import Frame
 from keel.settings import Settings
 
 Ensemble = Literal["nvt", "nve", "npt"]
+Velocities = Literal["draw", "file"]
 Precision = Literal["float32", "float64"]
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 """Precisions as PyTorch names them."""
@@ -74,6 +75,7 @@ class MDSettings(BarostatSettings):
     )
     ensemble: Ensemble = Field("nvt", description="constant temperature, energy (nve), or temperature and pressure")
     pressure: Pressure = Field(0.0, description="npt: GPa; two numbers: from the first to the second along the run")
+    velocities: Velocities = Field("draw", description="at the beginning: drawn at the temperature, or of the file")
     record_every: NonNegativeInt = Field(0, description="steps between two recorded states, from the start on; 0: none")
     recent: PositiveInt = Field(5, description="last states to keep of each run")
     skin: NonNegativeFloat = Field(1.0, description="angstrom; of the Verlet lists")

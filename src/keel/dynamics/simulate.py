@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keel.atoms.frame import Frame
+from keel.atoms.mobility import degrees_of_freedom
 from keel.atoms.neighbours import as_frame
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.job import Job
@@ -39,7 +40,9 @@ def simulate(
 ) -> list[Trajectory]:
     """Simulate each structure until it fails or reaches the length; the structures do not see each other.
 
-    Velocities are drawn at the temperature with zero total momentum and not rescaled. Velocities and noise are pure
+    Velocities are drawn at the temperature with zero total momentum and not rescaled, unless the settings ask for those
+    of the file. Components that a structure holds fixed do not move, whatever forces say, and do not count as degrees
+    of freedom; masses of the file stand for those of the elements. Velocities and noise are pure
     functions of (seed, run, step): a run is the same alone, in a batch, or continued from a :class:`Snapshot`.
     Positions and velocities are float64 and never wrapped, whatever the precision of the potential.
 
@@ -88,7 +91,7 @@ def simulate(
     states = [start if isinstance(start, Snapshot) else as_frame(start) for start in starts]
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)
-    _check(frames, numbers, settings)
+    _check(states, numbers, settings)
     ranks = Ranks.started(compute.device or potential.device.type, compute.devices, compute.nodes)
     job = Job(
         potential=potential,
@@ -106,13 +109,23 @@ def simulate(
     return [by_run[run] for run in numbers]
 
 
-def _check(frames: Sequence[Frame], runs: Sequence[int], settings: MDSettings) -> None:
-    if not frames:
+def _check(starts: Sequence[Frame | Snapshot], runs: Sequence[int], settings: MDSettings) -> None:
+    if not starts:
         raise DataError("there is no structure to simulate")
-    if len(runs) != len(frames) or len(set(runs)) != len(runs):
-        raise ConfigError(f"{len(frames)} structures need as many different run numbers, not {list(runs)}")
-    for frame in frames:
+    if len(runs) != len(starts) or len(set(runs)) != len(runs):
+        raise ConfigError(f"{len(starts)} structures need as many different run numbers, not {list(runs)}")
+    for start in starts:
+        frame = start.frame if isinstance(start, Snapshot) else start
         if len(frame) == 0:
             raise DataError(f"{frame.source}: a structure without atoms cannot be simulated")
         if settings.ensemble == "npt" and not frame.pbc.all():
             raise DataError(f"{frame.source}: a pressure needs a structure that is periodic in three directions")
+        if settings.ensemble == "npt" and frame.fixed is not None:
+            raise DataError(
+                f"{frame.source}: it holds atoms fixed, which a changing cell would carry along; "
+                "simulate it at constant volume, or remove its constraints"
+            )
+        if not degrees_of_freedom(frame):
+            raise DataError(f"{frame.source}: it holds all its atoms fixed, so that nothing can move")
+        if settings.velocities == "file" and not isinstance(start, Snapshot) and frame.velocities is None:
+            raise DataError(f"{frame.source}: it has no velocities to start with; draw them (--velocities draw)")

@@ -87,6 +87,7 @@ def snapshot(
         energy=energy,
         forces=forces,
         stress=None,
+        velocities=None,
         source=f"{start.source.split(' at ')[0]} at {time:g} fs of run {run}",
     )
     return Snapshot(frame, velocities, step, time)

@@ -3,7 +3,8 @@
 Extended XYZ and ``.traj`` hold the frames of all runs in the order of their steps; ``run``, ``step``, ``time_fs`` and
 ``temperature_k`` tell them apart. HDF5 has a group for each run, ``run_0``, ``run_1``, ..., with ``numbers`` (N,),
 ``pbc`` (3,) and, for T frames, ``step``, ``time_fs``, ``temperature_k``, ``energy`` (T,), ``cell`` (T, 3, 3),
-``positions``, ``velocities`` and ``forces`` (T, N, 3), in angstrom, fs and eV.
+``positions``, ``velocities`` and ``forces`` (T, N, 3), in angstrom, fs and eV; ``masses`` (N,) in u and ``fixed``
+(N, 3) where the start has them.
 """
 
 from __future__ import annotations
@@ -117,8 +118,20 @@ def _append_traj(file: ChangedFile, states: Sequence[Recorded]) -> None:
         file.seek(0, 2)
         for run, snapshot in states:
             atoms = snapshot.to_write(run).to_ase()
-            atoms.set_velocities(snapshot.velocities / units.fs)
+            _set_motion(atoms, snapshot)
             writer.write(atoms)
+
+
+def _set_motion(atoms: Any, snapshot: Snapshot) -> None:
+    from ase.constraints import FixCartesian
+
+    if snapshot.frame.masses is not None:
+        atoms.set_masses(snapshot.frame.masses)
+    atoms.set_velocities(snapshot.velocities / units.fs)
+    if snapshot.frame.fixed is not None:
+        sides, which = np.unique(snapshot.frame.fixed, axis=0, return_inverse=True)
+        parts = [FixCartesian(np.flatnonzero(which.ravel() == k), side) for k, side in enumerate(sides) if side.any()]
+        atoms.set_constraint(parts)
 
 
 def _read_traj(path: Path) -> Iterator[Recorded]:
@@ -132,7 +145,7 @@ def _recorded(frame: Frame, velocities: Any) -> Recorded:
     info = dict(frame.info)
     run, step, time = int(info.pop("run")), int(info.pop("step")), float(info.pop("time_fs"))
     info.pop("temperature_k", None)
-    return run, Snapshot(frame.replace(info=info), velocities, step, time)
+    return run, Snapshot(frame.replace(info=info, velocities=None), velocities, step, time)
 
 
 def _append_hdf5(file: ChangedFile, states: Sequence[Recorded]) -> None:
@@ -142,8 +155,8 @@ def _append_hdf5(file: ChangedFile, states: Sequence[Recorded]) -> None:
         for run in dict.fromkeys(run for run, _ in states):
             snapshots = [s for r, s in states if r == run]
             group = h5.require_group(f"run_{run}")
-            for name in ("numbers", "pbc"):
-                if name not in group:
+            for name in ("numbers", "pbc", "masses", "fixed"):
+                if name not in group and getattr(snapshots[0].frame, name) is not None:
                     group[name] = getattr(snapshots[0].frame, name)
             for name, values in _columns(snapshots).items():
                 _extend(group, name, values)
@@ -194,6 +207,8 @@ def _snapshots(columns: dict[str, Any], source: str) -> Iterable[Snapshot]:
             energy=float(columns["energy"][k]),
             forces=columns["forces"][k],
             source=f"{source}, step {step}",
+            fixed=columns.get("fixed"),
+            masses=columns.get("masses"),
         )
         yield Snapshot(frame, columns["velocities"][k], step, time)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from keel.potentials.classical.eam import EAM
 
 CHUNK_ATOMS = 700
 EXTREME_FORCE = 4.0  # eV/angstrom
+SMALLEST_FORCE, SMALLEST_STRESS = 1e-3, 1e-4
+"""eV/angstrom and eV/angstrom^3; a root mean square below is noise of the calculation, not a measure of errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +58,8 @@ class Chunk:
 class FitData:
     """All labels of a fit to F frames.
 
-    ``atoms`` (F,) per frame; ``energy`` (F,) per atom; ``energy_weight`` (F,); ``composition`` (F, elements), the
-    fraction of each element.
+    ``atoms`` (F,) per frame; ``energy`` (F,) per atom, without the known energies of atoms alone; ``energy_weight``
+    (F,); ``composition`` (F, elements), the fraction of each element whose offset is to be found, else 0.
     """
 
     chunks: list[Chunk]
@@ -76,23 +79,41 @@ class Weights:
 
     @classmethod
     def of(cls, frames: Sequence[Frame], energy_weight: float, stress_weight: float) -> Weights:
-        """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``."""
+        """Measure forces and stress by their own root mean square; energies in eV per atom by ``energy_weight``.
+
+        A label that is zero throughout has no size to be measured by, and gets no weight.
+        """
         energies = sum(f.energy is not None for f in frames)
         forces = np.concatenate(
-            [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None] or [np.zeros((1, 3))]
+            [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None] or [np.zeros((0, 3))]
         )
-        stress = np.array([f.stress for f in frames if f.stress is not None] or [np.zeros((3, 3))])
-        force_scale = max(float(np.sqrt(np.mean((forces * caution(forces)) ** 2))), 1e-3)
-        stress_scale = max(float(np.sqrt(np.mean(stress**2))), 1e-4)
+        stress = np.array([f.stress for f in frames if f.stress is not None])
         return cls(
             energy=energy_weight / np.sqrt(max(energies, 1)),
-            force=1.0 / (force_scale * np.sqrt(forces.size)),
-            stress=stress_weight / (stress_scale * np.sqrt(stress.size)),
+            force=_share(forces * caution(forces), SMALLEST_FORCE, 1.0),
+            stress=_share(stress, SMALLEST_STRESS, stress_weight),
         )
 
 
-def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_weight: float) -> FitData:
-    """Lay out the labels of ``frames``."""
+def _share(values: Array, smallest: float, weight: float) -> float:
+    """``weight`` / (root mean square, but not less than ``smallest``) / sqrt(size); 0 where all values are zero."""
+    if not values.any():
+        return 0.0
+    return weight / (max(float(np.sqrt(np.mean(values**2))), smallest) * float(np.sqrt(values.size)))
+
+
+def fit_data(
+    frames: Sequence[Frame],
+    model: EAM,
+    energy_weight: float,
+    stress_weight: float,
+    alone: Mapping[int, float] = MappingProxyType({}),
+) -> FitData:
+    """Lay out the labels of ``frames``; ``alone`` has the energies of atoms alone in eV that are known."""
+    elements = model.elements or ()
+    fractions = torch.as_tensor(compositions(frames, elements))
+    known = torch.tensor([alone.get(z, 0.0) for z in elements], dtype=torch.float64)
+    unknown = torch.tensor([z not in alone for z in elements])
     weights = Weights.of(frames, energy_weight, stress_weight)
     labelled = torch.tensor([f.energy is not None for f in frames])
     atoms = torch.tensor([len(f) for f in frames], dtype=torch.float64)
@@ -102,9 +123,9 @@ def fit_data(frames: Sequence[Frame], model: EAM, energy_weight: float, stress_w
             for group in _groups(frames)
         ],
         atoms=atoms,
-        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms,
+        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms - fractions @ known,
         energy_weight=weights.energy * labelled.double(),
-        composition=torch.as_tensor(compositions(frames, model.elements or ())),
+        composition=fractions * unknown,
     )
 
 

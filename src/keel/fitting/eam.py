@@ -19,6 +19,7 @@ from torch import Tensor
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
+from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
 from keel.fitting.data import fit_data
 from keel.fitting.objective import Objective
@@ -83,7 +84,8 @@ def fit_eam(
     Parameters
     ----------
     frames
-        Labelled frames of any number of elements.
+        Labelled frames of any number of elements, each with what labels it has. Where they hold an atom alone
+        (:mod:`keel.atoms.isolated`), its energy is the offset of its element, and otherwise it takes no part.
     cutoff
         In angstrom.
     zbl
@@ -102,7 +104,7 @@ def fit_eam(
     Raises
     ------
     DataError
-        If there is no frame with forces, or no pair of atoms within the cutoff.
+        If there is no frame with forces, all forces and stresses are zero, or no two atoms are within the cutoff.
 
     Examples
     --------
@@ -113,35 +115,44 @@ def fit_eam(
     >>> fit.potential.save("phosphorus-eam.json")  # doctest: +SKIP
     """
     labelled = [f for f in map(_as_frame, frames) if len(f) and not (f.forces is None and f.energy is None)]
+    labelled, atoms = set_apart(labelled)
     if all(f.forces is None for f in labelled):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
+    if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):
+        raise DataError("an EAM fit needs forces or stresses other than zero; all of these frames' are exactly zero")
     with _one_thread():
-        return _fit(labelled, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
+        return _fit(labelled, atoms, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
 
 
 def _fit(
-    frames: Sequence[Frame], cutoff: float, zbl: bool, weights: tuple[float, float], max_atoms: int | None, seed: int
+    frames: Sequence[Frame],
+    atoms: Sequence[Frame],
+    cutoff: float,
+    zbl: bool,
+    weights: tuple[float, float],
+    max_atoms: int | None,
+    seed: int,
 ) -> EAMFit:
-    elements = sorted({int(z) for f in frames for z in f.numbers})
+    elements, alone = sorted({int(z) for f in (*frames, *atoms) for z in f.numbers}), energies_alone(atoms)
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
-    data = fit_data(chosen, model, *weights)
+    data = fit_data(chosen, model, *weights, alone)
     if not any(len(chunk.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, data)
     par = Parametrisation(model, wall_lengths(model, without_data))
-    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights)
+    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone)
     objective = Objective(data, par, expected(par))
-    values = par.values(_optimise(Objective(few, par, expected(par)), objective))
+    values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
     soft = soft_walls(eam)
     potential = with_core(eam, data, eam.pair_names if zbl else sorted({*without_data, *soft}))
-    potential.set_offsets(objective.offsets(values))
+    potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
-        errors=accuracy(potential, frames),
-        warnings=tuple(_warnings(potential, chosen, without_data, soft)),
+        errors=accuracy(potential, [*frames, *atoms]),
+        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
     )
@@ -166,11 +177,14 @@ def choose(frames: Sequence[Frame], atoms: int, seed: int) -> list[Frame]:
     return [frames[k] for k in sorted(chosen)]
 
 
-def _optimise(few: Objective, many: Objective) -> Tensor:
-    """Return the best theta: candidates compete on few frames, the winner is refined on many."""
+def _optimise(few: Objective, many: Objective, *, long: bool) -> Tensor:
+    """Return the best theta: candidates compete on few frames, the winner is refined on many.
+
+    Where offsets are known beforehand the way to a minimum is longer, and the competition has to be too.
+    """
     candidates = starts(few)[: 1 if few.data is many.data else 4]
     if len(candidates) > 1:
-        refined = [_descend(few, theta, 1e-5, 60) for theta in candidates]
+        refined = [_descend(few, theta, *((1e-7, 200) if long else (1e-5, 60))) for theta in candidates]
         candidates = [min(refined, key=lambda result: result[0])[1]]
     return _descend(many, candidates[0], 1e-7, 200)[1]
 
@@ -208,6 +222,16 @@ def _warnings(
         warnings.append(
             "the compositions do not determine an energy offset for each of "
             f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"
+        )
+    for label, name in (("forces", "force"), ("stress", "stress")):
+        values = [getattr(f, label) for f in frames if getattr(f, label) is not None]
+        if values and not any(value.any() for value in values):
+            warnings.append(f"every {name} is exactly zero: there is nothing in it to fit")
+    alone = [symbol(z) for z in sorted(energies_alone(set_apart(with_energy)[1]))]
+    if alone:
+        warnings.append(
+            f"the offset of {_some(alone)} is the energy of the atom alone: the fit has to give all of the cohesive "
+            "energy, which costs it accuracy in the forces; where only these matter, leave isolated atoms out"
         )
     if without_data:
         warnings.append(

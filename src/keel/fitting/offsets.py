@@ -8,19 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.isolated import energies_alone, is_isolated
 from keel.errors import DataError
 
 
 def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[int, float]:
     """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result belongs into ``Potential.set_offsets``.
 
-    Where compositions do not tell the elements apart (silica is always 1:2) the solution of minimum norm is taken:
-    the sum over a structure is right all the same.
+    Where compositions do not tell the elements apart (silica is always 1:2), the energies of atoms alone decide if
+    there is one of every element, else the solution of minimum norm is taken: the sum over a structure is right either
+    way.
+
+    What compositions do determine is not taken from atoms alone. A network would then begin with the cohesive energy of
+    several eV per atom still to be learnt, and has no use for the limit of separate atoms, on which it is not trained:
+    after 300 steps on phosphorus, with an atom 3.5 eV above the mean energy, the energy errors of a CGCNN were
+    6.2 and 6.7 meV/atom, against 5.3 and 5.3 with these offsets (two seeds), its force errors the same.
 
     Parameters
     ----------
     frames
-        Frames; those without an energy are left out.
+        Frames; those without an energy are left out. Atoms alone among them (:mod:`keel.atoms.isolated`) are no
+        compositions to fit to.
     energies
         Energies in eV to use in place of the frames' own, one per frame.
 
@@ -38,10 +46,17 @@ def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[
     known = [(f, e) for f, e in zip(frames, labels, strict=True) if e is not None and len(f)]
     if not known:
         raise DataError("per-element energy offsets need frames with an energy; none of the frames has one")
-    elements = sorted({int(z) for f in frames for z in f.numbers})
-    per_atom = np.array([e / len(f) for f, e in known])
-    solution = minimum_norm(compositions([f for f, _ in known], elements), per_atom)
-    return dict(zip(elements, solution.tolist(), strict=True))
+    alone = energies_alone([f.replace(energy=e) for f, e in known if is_isolated(f)])
+    known = [(f, e) for f, e in known if not is_isolated(f)]
+    if not known:
+        return alone
+    elements = sorted({int(z) for f in frames if not is_isolated(f) for z in f.numbers})
+    members, per_atom = [f for f, _ in known], np.array([e / len(f) for f, e in known])
+    fractions, first = compositions(members, elements), np.zeros(len(elements))
+    if alone.keys() >= {*elements} and inseparable(members, elements):
+        first = np.array([alone[z] for z in elements])
+    solution = minimum_norm(fractions, per_atom - fractions @ first) + first
+    return alone | dict(zip(elements, solution.tolist(), strict=True))
 
 
 def compositions(frames: Sequence[Frame], elements: Sequence[int]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
+from keel.atoms.isolated import is_isolated
 from keel.errors import DataError
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.batches import batches
@@ -47,7 +48,7 @@ class Parity:
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """How far a potential is from the labels of some frames.
+    """How far a potential is from the labels of some frames; atoms alone are shown beside the rest.
 
     Parameters
     ----------
@@ -60,7 +61,9 @@ class Accuracy:
     numbers
         Element of each atom of ``forces``, shape (M,).
     n_frames, n_atoms
-        Of all frames, labelled or not.
+        Of all frames, labelled or not, but for atoms alone.
+    alone
+        Energy in eV of each atom alone (:mod:`keel.atoms.isolated`), one value for each that is labelled.
     """
 
     energy: Parity
@@ -69,6 +72,7 @@ class Accuracy:
     numbers: NDArray[np.int64]
     n_frames: int
     n_atoms: int
+    alone: Parity
 
     def by_element(self) -> dict[str, Parity]:
         """Return the forces of each element, by its symbol."""
@@ -89,6 +93,11 @@ class Accuracy:
             for kind, value in (("mae", parity.mae), ("rmse", parity.rmse)):
                 errors[f"{name}_{kind}_{unit}"] = MILLI * value if parity.reference.size else None
         errors["force_mae_mev_per_angstrom_by_element"] = {z: MILLI * p.mae for z, p in self.by_element().items()}
+        if self.alone.reference.size:
+            errors |= {
+                "isolated_atoms": int(self.alone.reference.size),
+                "isolated_atom_mae_mev": MILLI * self.alone.mae,
+            }
         return errors
 
 
@@ -121,18 +130,29 @@ def accuracy(
     potential = converted(potential, dtype, device)
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
-    for graph in batches(frames, potential, max_atoms):
+    atoms: list[Frame] = []
+    for graph in batches(_with_company(frames, atoms), potential, max_atoms):
         assert graph.labels is not None
         for name, pair in _parity(graph, potential(graph)).items():
             parts[name].append(pair)
         numbers.append(graph.numbers[graph.labels.forces_mask].cpu().numpy())
         n_frames, n_atoms = n_frames + graph.n_structures, n_atoms + graph.n_atoms
-    if n_frames == 0:
+    if n_frames == 0 and not atoms:
         raise DataError("there is no frame to evaluate")
-    result = {name: _joined(pairs) for name, pairs in parts.items()}
+    alone = [_parity(graph, potential(graph))["energy"] for graph in batches(atoms, potential, max_atoms)]
+    result = {name: _joined(pairs) for name, pairs in (*parts.items(), ("alone", alone))}
     if not any(p.reference.size for p in result.values()):
-        raise DataError(f"none of the {n_frames} frames has an energy, forces or a stress to compare with")
+        raise DataError(f"none of the {n_frames + len(atoms)} frames has an energy, forces or a stress to compare with")
     return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
+
+
+def _with_company(frames: Iterable[Frame], atoms: list[Frame]) -> Iterator[Frame]:
+    """Yield the frames but for atoms alone, which go into a list."""
+    for frame in frames:
+        if is_isolated(frame):
+            atoms.append(frame)
+        else:
+            yield frame
 
 
 def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, Array]]:

@@ -19,8 +19,11 @@ from keel.results.curves import REMEDY
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
 from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, StabilityRuns
 
-RUN = Format("run folder")
-"""Covers every file of a run folder; the number stands in ``results.json``."""
+RUN = Format("run folder", steps=(dict,))
+"""Covers every file of a run folder; the number stands in ``results.json``.
+
+2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
+"""
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers")
 """Of a trial, in this order."""
 

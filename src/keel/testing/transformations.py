@@ -65,10 +65,13 @@ def permuted(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction,
 
 
 def wrapped(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
-    """Put atoms into other images of the cell."""
-    rng = np.random.default_rng(3)
+    """Put atoms into other images, and name the first two vectors of the cell in the other order (left-handed)."""
+    rng, order = np.random.default_rng(3), [1, 0, 2]
     shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
-    moved = [f.replace(positions=f.positions + s @ f.cell) for f, s in zip(frames, shifts, strict=True)]
+    moved = [
+        f.replace(positions=f.positions + s @ f.cell, cell=f.cell[order], pbc=f.pbc[order])
+        for f, s in zip(frames, shifts, strict=True)
+    ]
     return predict(potential, moved), predict(potential, frames)
 
 

@@ -51,19 +51,25 @@ def check_labels(validation: Sequence[Frame], weights: LossSettings) -> None:
         )
 
 
-def prepare(network: Network, frames: Sequence[Frame]) -> None:
+def known_atoms(network: Network, atoms: Sequence[Frame]) -> list[Frame]:
+    """Return the atoms alone that have an energy and whose element the network knows."""
+    return [a for a in atoms if a.energy is not None and int(a.numbers[0]) in (network.elements or ())]
+
+
+def prepare(network: Network, frames: Sequence[Frame], atoms: Sequence[Frame] = ()) -> None:
     """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames.
 
-    Neither is done to a network that is trained already; its zero of energy is moved to that of the labels.
+    Neither is done to a network that is trained already; its zero of energy is moved to that of the labels. Energies of
+    ``atoms`` alone have the part in it that :func:`fit_offsets` says.
     """
-    labels = fit_offsets([f for f in frames if f.energy is not None])
+    labelled = [f for f in frames if f.energy is not None]
     if network.trained:
-        network.energy_offsets.copy_(aligned(network, frames, labels).energy_offsets)
+        network.energy_offsets.copy_(aligned(network, labelled, fit_offsets(labelled)).energy_offsets)
         return
-    network.set_offsets(labels)
-    forces = [f.forces[labelled_atoms(f)] for f in frames if f.forces is not None]
-    if forces:
-        rms = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+    network.set_offsets(fit_offsets([*labelled, *atoms]))
+    forces = np.concatenate([np.zeros((0, 3)), *(f.forces[labelled_atoms(f)] for f in frames if f.forces is not None)])
+    if forces.size:
+        rms = float(np.sqrt(np.mean(forces**2)))
         # Frames at rest have no force to measure by.
         network.scale.fill_(rms if rms > 1e-3 else 1.0)
 
@@ -98,10 +104,10 @@ def sources_of(
     if not strategy.learns_from_teacher:
         return Sources(labelled)
     assert teacher is not None
-    offsets = fit_offsets([f for f in frames if f.energy is not None])
+    with_energy = [f for f in frames if f.energy is not None]
     stream = PerturbationStream(
         frames,
-        aligned(teacher, frames, offsets),
+        aligned(teacher, with_energy, fit_offsets(with_energy)),
         perturbation or PerturbationSettings(),
         cutoff=network.cutoff,
         batch_size=settings.batch_size,

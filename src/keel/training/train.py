@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from keel.atoms.frame import Frame
+from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
 from keel.identity import of_training, stated
 from keel.launch import launched, size_of_job
@@ -25,7 +26,14 @@ from keel.training.ema import MovingAverage
 from keel.training.known import BASELINE, strategy_of
 from keel.training.loop import Row, run_stage, validation_batches
 from keel.training.losses import Objective
-from keel.training.preparation import check_elements, check_labels, check_strategy, prepare, sources_of
+from keel.training.preparation import (
+    check_elements,
+    check_labels,
+    check_strategy,
+    known_atoms,
+    prepare,
+    sources_of,
+)
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Stage, Strategy, stages_of
 
@@ -85,7 +93,9 @@ def train(
         already (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to
         the zero of the labels.
     frames
-        Training frames. With a teacher they are also the parents of the perturbed structures.
+        Training frames, each learnt from for the labels that it has. With a teacher they are also the parents of the
+        perturbed structures. Atoms alone (:mod:`keel.atoms.isolated`) have a part in the offsets
+        (:func:`keel.fitting.fit_offsets`), but are neither trained nor validated on.
     strategy
         A name of :data:`~keel.training.known.STRATEGIES` (``"vanilla"``, ``"sam"``, ``"pretrain"``, ...), or a
         :class:`Strategy`.
@@ -126,6 +136,7 @@ def train(
     strategy = strategy_of(strategy)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
+    (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
     check_labels(validation, settings.loss)
     base = base_of(strategy, network, teacher)
@@ -134,7 +145,8 @@ def train(
         remainder(validation, base),
         taught_remainder(teacher, base),
     )
-    prepare(network, frames)
+    atoms = remainder(known_atoms(network, atoms), base)
+    prepare(network, frames, atoms)
     fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = sources_of(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
@@ -145,7 +157,7 @@ def train(
     identity = of_training(
         (type(network).__name__, network.config()),
         [stated(potential) for potential in used if potential is not None],
-        [*frames, *validation],
+        [*atoms, *frames, *validation],
         (strategy, settings, moves, seed),
     )
     entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
+from keel.atoms.isolated import set_apart
 from keel.atoms.read import read
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
@@ -113,13 +114,15 @@ class Assessing:
         """The potential and its structures."""
         s, potential = self.settings, converted(self.opening.open(), device=self.settings.device)
         frames = self._frames(potential)
-        small = [f for f in frames if len(f) <= SMALL] or [min(frames, key=len)]
+        # An atom alone is neither a crystal nor a start of anything; its energy is compared all the same.
+        material = set_apart(frames)[0] or frames
+        small = [f for f in material if len(f) <= SMALL] or [min(material, key=len)]
         return Subject(
             potential=potential,
             frames=tuple(frames),
-            starts=tuple(evenly(frames, s.starts)),
+            starts=tuple(evenly(material, s.starts)),
             few=tuple(evenly(small, FEW)),
-            crystal=self._crystal(frames),
+            crystal=self._crystal(material),
             elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
             settings=s,
             reference=tuple(read(self.material.reference, labels=False)) if self.material.reference else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
+from keel.atoms.partial import LabelledSet
 from keel.atoms.read import read
 from keel.atoms.splits import Keys, Split, sample, split, split_in_time
 from keel.config import DataSettings, SplitSettings
@@ -39,8 +41,16 @@ def read_data(settings: DataSettings, base: Path) -> list[Frame]:
 
 
 def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
-    """Divide the frames, and thin out each part to its number of frames."""
-    by = group_key(settings)
+    """Divide the labelled frames, and thin out each part to its number of frames; atoms alone are set apart before.
+
+    Raises
+    ------
+    DataError
+        If no frame has an energy, or none has forces.
+    """
+    material = LabelledSet(frames)
+    material.require(("energy", "forces"))
+    by, frames = group_key(settings), material.labelled
     if settings.by == "start":
         parts = split_in_time(frames, settings.train, settings.validation, by=by, gap=settings.gap)
     else:
@@ -53,7 +63,7 @@ def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
             (parts.test, settings.test_frames),
         )
     )
-    return Split(*thinned)
+    return replace(Split(*thinned), atoms=material.atoms)
 
 
 def group_key(settings: SplitSettings) -> Keys | None:

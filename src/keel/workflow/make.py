@@ -36,6 +36,7 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     if settings.file is not None or settings.calculator is not None:
         teacher = given_teacher(settings)
     else:
+        # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         fit = fit_eam(split.train, cutoff=settings.cutoff, zbl=settings.zbl)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     seconds = time.perf_counter() - started
@@ -127,7 +128,7 @@ def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
     with bar(f"    train  {network.label}-{order.strategy}-seed{seed}", steps) as advance:
         result = train(
             model,
-            split.train,
+            [*split.train, *split.atoms],
             strategy=strategy,
             teacher=None if order.teacher is None else load_teacher(order.teacher, config.teacher),
             validation=split.validation,

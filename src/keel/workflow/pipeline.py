@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keel.atoms.census import take_census
+from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.identity import of_file, of_settings, of_split
@@ -68,8 +69,10 @@ class Pipeline:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
         self.cache = TaskCache(root)
-        self.split = split_frames(read_data(config.data, base), config.data.split)
-        self.fingerprint = of_split(vars(self.split).values())
+        frames = read_data(config.data, base)
+        self.notes = LabelledSet(frames).notes
+        self.split = split_frames(frames, config.data.split)
+        self.fingerprint = of_split(self.split.parts.values())
         open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
         if config.evaluation.rdf_temperature is not None and open_frame is not None:
             raise ConfigError(
@@ -250,7 +253,7 @@ class Pipeline:
     def _describe_data(self, folder: Path) -> None:
         # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
         frames = read_data(self.config.data, self.base)
-        settings, parts = self.config.data.split, vars(self.split)
+        settings, parts = self.config.data.split, self.split.parts
         split: dict[str, Any] = {name: len(part) for name, part in parts.items()}
         split |= {"by": settings.by, "description": describe_split(settings)}
         split["sources"] = {name: [f.source for f in part] for name, part in parts.items()}

@@ -68,6 +68,8 @@ def run(
     text = dump_yaml(config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(workers))
+    for note in pipeline.notes:
+        console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     for wave in pipeline.waves:
         for _ in for_each(pipeline, "train", wave, workers):

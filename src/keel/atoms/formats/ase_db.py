@@ -1,4 +1,4 @@
-"""Databases of ASE: SQLite, and others for which a backend is installed."""
+"""Databases of ASE: SQLite, and LMDB as fairchem's sets (OMat24, OC20, OMol25) come, a file or a folder of them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keel.atoms.formats.ase_files import guarded
+from keel.atoms.formats.parts import files_in, optional
+from keel.atoms.formats.rows import is_per_atom
 from keel.atoms.frame import Frame
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
+from keel.errors import DataError
 
 
 def db_frames(path: Path) -> Iterator[PendingFrame]:
     """Yield the rows of an ASE database; key-value pairs and data are searched for labels too."""
     import ase.db
 
-    rows = guarded(lambda: iter(ase.db.connect(str(path), use_lock_file=False).select()), path)
-    while True:
-        row = guarded(lambda: next(rows, None), path)
-        if row is None:
-            return
-        source = f"{path}, row {row.id}"
-        yield PendingFrame(source, partial(_row_record, row, source))
+    yield from _frames(guarded(lambda: ase.db.connect(str(path), use_lock_file=False), path), path, "")
+
+
+def lmdb_frames(path: Path) -> Iterator[PendingFrame]:
+    """Yield the rows of an LMDB database of ASE, or of all ``.aselmdb`` files in a folder."""
+    backend = optional("ase_db_backends.aselmdb", path, "ase-db-backends")
+    lmdb = optional("lmdb", path, "ase-db-backends")
+    for file, where in files_in(path, "*.aselmdb"):
+        _check_whole(lmdb, file)
+        # Opened otherwise it must be writable, and a lock stays beside it.
+        database = guarded(partial(backend.LMDBDatabase, file, readonly=True, use_lock_file=False), file)
+        yield from _frames(database, path, where)
 
 
 def write_db(path: Path, frames: Iterable[Frame]) -> int:
@@ -36,11 +42,31 @@ def write_db(path: Path, frames: Iterable[Frame]) -> int:
         return sum(1 for frame in frames if database.write(frame.to_ase(), data=dict(frame.info)))
 
 
+def _check_whole(lmdb: Any, file: Path) -> None:
+    """Refuse a file that ends before its last page: to read what is not there kills the process."""
+    try:
+        with lmdb.open(str(file), subdir=False, readonly=True, lock=False) as database:
+            needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    except lmdb.Error as error:
+        raise DataError(f"{file}: it is damaged or no LMDB file ({error})") from None
+    if file.stat().st_size < needed:
+        raise DataError(f"{file}: it has {file.stat().st_size:,} bytes of {needed:,}; the file is cut off")
+
+
+def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:
+    rows = guarded(lambda: iter(database.select()), path)
+    while True:
+        row = guarded(lambda: next(rows, None), path)
+        if row is None:
+            return
+        source = f"{path}, row {where}{row.id}"
+        yield PendingFrame(source, partial(_row_record, row, source))
+
+
 def _row_record(row: Any, source: str) -> Record:
     atoms = guarded(row.toatoms, source)
     atoms.info.update(row.key_value_pairs)
     for key, value in row.data.items():
         if key not in atoms.info and key not in atoms.arrays:
-            per_atom = np.ndim(value) == 2 and len(value) == len(atoms) and np.shape(value) != (3, 3)
-            (atoms.arrays if per_atom or "force" in key.lower() else atoms.info)[key] = value
+            (atoms.arrays if is_per_atom(key, value, len(atoms)) else atoms.info)[key] = value
     return record_of_ase(atoms, source)

@@ -1,17 +1,21 @@
-"""Whatever ASE reads, with what its readers leave out or make up set right."""
+"""Whatever ASE reads; what it takes for another format, or what holds no labels, is refused by name."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labels import record_of_ase
-from keel.atoms.record import PendingFrame
+from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
 from keel.kinds import readable
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 def ase_frames(path: Path) -> Iterator[PendingFrame]:
@@ -20,18 +24,47 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     Raises
     ------
     DataError
-        If ASE does not know the format or finds the file damaged.
+        If ASE does not know the format, takes it for another, or finds the file damaged or without frames.
     """
     import ase.io
+    from ase.io.formats import filetype, ioformats
 
-    images, index = guarded(lambda: ase.io.iread(str(path), index=":"), path), 0
+    refuse_unread(path)
+    kind = guarded(lambda: filetype(str(path)), path)
+    images = guarded(lambda: ase.io.iread(str(path), index=":", format=kind), path)
+    found = pending_images(images, path)
+    first = next(found, None)
+    if first is None:
+        taken = ioformats[kind].description if kind in ioformats else kind
+        raise DataError(
+            f"{path}: ASE takes it for the format {taken!r} and finds no frames; if it is of another program, convert "
+            "it to extxyz"
+        )
+    yield first
+    yield from found
+
+
+def pending_images(
+    images: Iterable[Atoms], path: Path, record: Callable[[Atoms, str], Record] = record_of_ase
+) -> Iterator[PendingFrame]:
+    """Yield a frame for each image that one of ASE's readers yields."""
+    waiting, index = iter(images), 0
     while True:
-        atoms = guarded(lambda: next(images, None), path)
+        atoms = guarded(lambda: next(waiting, None), path)
         if atoms is None:
             return
         source = f"{path}, frame {index}"
-        yield PendingFrame(source, partial(record_of_ase, atoms, source))
+        yield PendingFrame(source, partial(record, atoms, source))
         index += 1
+
+
+def broken_frame(source: str, reason: str) -> PendingFrame:
+    """Return a frame that a file should hold and does not."""
+
+    def record() -> Record:
+        raise DataError(f"{source}: {reason}")
+
+    return PendingFrame(source, record)
 
 
 def guarded(call: Callable[[], Any], source: Path | str) -> Any:

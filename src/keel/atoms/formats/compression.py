@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,6 +44,19 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path}: the compressed file is damaged or cut off ({error}); fetch it again") from None
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """Open a plain or compressed text; bytes that are no UTF-8 (a name in a title, say) are replaced.
+
+    Raises
+    ------
+    DataError
+        As :func:`opened`.
+    """
+    with opened(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", errors="replace") as text:
+        yield text
 
 
 @contextmanager

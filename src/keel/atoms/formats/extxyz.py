@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import IO, Any
 
 import numpy as np
 
-from keel.atoms.formats.comment import parse_comment, quoted, value_text
+from keel.atoms.formats.columns import shown
+from keel.atoms.formats.comment import RESERVED, quoted, value_text
+from keel.atoms.formats.xyz_record import xyz_record
 from keel.atoms.frame import Array, Frame
 from keel.atoms.label_names import is_label_name
+from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 
 LONGEST_LINE = 1 << 24
 """Bytes; a longer line is not text that anybody wrote as extended XYZ."""
 
-_RESERVED = frozenset({"Lattice", "Properties", "pbc"})
+LINES_AT_ONCE = 4096
+"""As many lines are read before they are looked at, whatever number of atoms a header claims."""
 
 
 @dataclass
@@ -47,12 +50,10 @@ class RawFrame:
         DataError
             If it is damaged (says how, and at which atom or key).
         """
-        try:
+        with naming(self.source):
             if self.damage:
                 raise DataError(self.damage)
-            return _record(self.lines[1], self.rows, self.source)
-        except DataError as error:
-            raise DataError(f"{self.source}: {error}") from None
+            return xyz_record(self.lines[1], self.rows, self.source)
 
 
 class _Lines:
@@ -65,10 +66,21 @@ class _Lines:
         """Return the next line, empty at the end of the file."""
         if self.waiting:
             return self.waiting.pop()
-        line = self.stream.readline(LONGEST_LINE)
-        if len(line) == LONGEST_LINE:
-            raise DataError(f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is not an extended XYZ file")
-        return line
+        return self._read(1)[0]
+
+    def _read(self, count: int) -> list[bytes]:
+        readline, lines = self.stream.readline, list[bytes]()
+        for _ in range(count):
+            line = readline(LONGEST_LINE)
+            if len(line) == LONGEST_LINE:
+                raise DataError(f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is no extended XYZ file")
+            lines.append(line)
+        return lines
+
+    def take(self, count: int) -> list[bytes]:
+        """Return so many lines, empty ones where the file has ended."""
+        waiting = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
+        return waiting + self._read(count - len(waiting))
 
     def back(self, *lines: bytes) -> None:
         self.waiting.extend(line for line in reversed(lines) if line)
@@ -96,7 +108,7 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
     frame = RawFrame(source, [header], [])
     count = _atom_count(header)
     if count is None:
-        frame.damage = f"it should begin with its number of atoms but begins with {_shown(header)}"
+        frame.damage = f"it should begin with its number of atoms but begins with {shown(header)}"
         return _to_next_header(frame, lines)
     comment = lines.next()
     lines.back(comment)
@@ -104,22 +116,23 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
         frame.damage = "nothing comes after its number of atoms; the frame is cut off"
         return frame
     frame.lines.append(lines.next())
-    for _ in range(count):
-        line = lines.next()
-        row = line.split()
+    while len(frame.rows) < count:
+        read = lines.take(min(count - len(frame.rows), LINES_AT_ONCE))
+        rows = [line.split() for line in read]
         # One word alone is the next frame's number of atoms.
-        if len(row) < 2:
-            lines.back(line)
-            where = "the file ends" if not line else "the next frame or an empty line comes"
+        end = next((i for i, row in enumerate(rows) if len(row) < 2), len(rows))
+        frame.lines += read[:end]
+        frame.rows += rows[:end]
+        if end < len(rows):
+            lines.back(*read[end:])
+            where = "the next frame or an empty line comes" if read[end] else "the file ends"
             frame.damage = f"it should have {count} atoms but {where} after {len(frame.rows)}; the frame is cut off"
             return _to_next_header(frame, lines)
-        frame.lines.append(line)
-        frame.rows.append(row)
     following = lines.next()
     lines.back(following)
     # Anything but another atom is the damaged start of the next frame.
     if frame.rows and len(following.split()) == len(frame.rows[-1]):
-        frame.damage = f"it should have {count} atoms but {_shown(following)} follows; correct the number of atoms"
+        frame.damage = f"it should have {count} atoms but {shown(following)} follows; correct the number of atoms"
         return _to_next_header(frame, lines)
     return frame
 
@@ -135,145 +148,60 @@ def _atom_count(line: bytes) -> int | None:
     return int(word) if word.isdigit() and len(word) < 19 else None
 
 
-def _shown(line: bytes) -> str:
-    text = line[:30].decode("ascii", "backslashreplace").rstrip()
-    return repr(text + ("..." if len(line) > 30 else ""))
-
-
-def _record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
-    if not rows:
-        raise DataError("it has no atoms")
-    try:
-        info = parse_comment(comment.decode("utf-8").strip())
-    except UnicodeDecodeError:
-        raise DataError("its comment line is not UTF-8 text") from None
-    cell = _cell(info)
-    pbc = _pbc(info, default=bool(cell.any()))
-    arrays = _columns(str(info.pop("Properties", "species:S:1:pos:R:3")), rows)
-    if "pos" not in arrays or np.shape(arrays["pos"]) != (len(rows), 3):
-        raise DataError("its Properties have no pos:R:3")
-    positions = arrays.pop("pos")
-    return Record(_numbers(arrays), positions, cell, pbc, info, arrays, source)
-
-
-def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
-    misspelt = [k for k in info if k.lower() in ("lattice", "cell", "properties") and k not in _RESERVED]
-    if misspelt:
-        raise DataError(f"the key {misspelt[0]!r} is not understood; call it Lattice or Properties")
-    lattice = np.asarray(info.pop("Lattice", np.zeros(9)))
-    if lattice.shape != (9,) or lattice.dtype.kind not in "if":
-        raise DataError(f"its Lattice should be nine numbers, not {str(lattice)[:40]!r}")
-    return lattice.astype(np.float64).reshape(3, 3)
-
-
-def _pbc(info: dict[str, Any], default: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    pbc = np.asarray(info.pop("pbc", [default] * 3))
-    if pbc.dtype.kind in "i" and set(pbc.ravel().tolist()) <= {0, 1}:
-        pbc = pbc.astype(bool)
-    if pbc.dtype != bool or pbc.size not in (1, 3):
-        raise DataError(f'its pbc should be like "T T F", not {str(pbc)[:40]!r}')
-    return np.broadcast_to(pbc.ravel(), 3).copy()
-
-
-def _numbers(arrays: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    from ase.data import atomic_numbers
-
-    if "species" in arrays:
-        arrays.pop("Z", None)
-        species = arrays.pop("species")
-        numbers = [atomic_numbers.get(s, 0) for s in species]
-    elif "Z" in arrays:
-        species = arrays.pop("Z")
-        numbers = [int(z) if 0 < z <= 118 else 0 for z in species]
-    else:
-        raise DataError("its Properties have neither species:S:1 nor Z:I:1")
-    if 0 in numbers:
-        atom = numbers.index(0)
-        raise DataError(f"atom {atom} is {species[atom]!r}, which is not a chemical element")
-    return np.array(numbers, dtype=np.int64)
-
-
-def _columns(properties: str, rows: list[list[bytes]]) -> dict[str, Any]:
-    """Return the per-atom arrays that ``Properties=name:type:columns:...`` promises."""
-    fields = properties.split(":")
-    names, kinds, widths = fields[::3], fields[1::3], fields[2::3]
-    well_formed = len(fields) % 3 == 0 and all(w.isdigit() and 0 < int(w) < 1000 for w in widths)
-    if not well_formed or not set(kinds) <= set("RISL") or len(set(names)) < len(names):
-        raise DataError(f"its Properties={properties[:60]!r} should be like species:S:1:pos:R:3:forces:R:3")
-    total = sum(map(int, widths))
-    if set(map(len, rows)) != {total}:
-        atom, row = next((i, r) for i, r in enumerate(rows) if len(r) != total)
-        raise DataError(f"atom {atom} has {len(row)} columns but Properties promises {total}")
-    arrays, start = {}, 0
-    for name, kind, width in zip(names, kinds, map(int, widths), strict=True):
-        arrays[name] = _column(name, kind, [row[start : start + width] for row in rows], width)
-        start += width
-    return arrays
-
-
-def _column(name: str, kind: str, rows: list[list[bytes]], width: int) -> Any:
-    words = chain.from_iterable(rows)
-    try:
-        if kind == "R":
-            values: Any = np.fromiter(map(float, words), np.float64, len(rows) * width)
-        elif kind == "I":
-            values = np.fromiter(map(int, words), np.int64, len(rows) * width)
-        else:
-            values = [word.decode("ascii") for word in words]
-    except (ValueError, OverflowError):
-        raise DataError(_culprit(name, kind, rows)) from None
-    return values if width == 1 else np.reshape(values, (len(rows), width))
-
-
-def _culprit(name: str, kind: str, rows: list[list[bytes]]) -> str:
-    convert: Any = {"R": float, "I": int}.get(kind, lambda word: word.decode("ascii"))
-    for atom, row in enumerate(rows):
-        for word in row:
-            try:
-                convert(word)
-            except ValueError:
-                wanted = {"R": "a number", "I": "a whole number"}.get(kind, "text")
-                return f"the {name} of atom {atom} is {_shown(word)}, which is not {wanted}"
-    return f"the column {name} is out of range"
-
-
 def format_frame(frame: Frame, columns: Mapping[str, Array] | None = None) -> str:
     """Return a frame as extended XYZ, every float with the digits that bring it back exactly.
+
+    What is fixed, masses and velocities are written as ASE does: ``move_mask``, ``masses`` and ``momenta``.
 
     Parameters
     ----------
     frame
         The structure and its labels.
     columns
-        Further vectors of each atom by name, shape (N, 3).
+        Further vectors of each atom by name, shape (N, 3); ``velocities`` take the place of the frame's own.
 
     Raises
     ------
     DataError
-        If a key of ``info`` would be read back as a label.
+        If a key of ``info`` would be read back as a label or as something else.
     """
-    vectors = (
-        {"pos": frame.positions} | ({} if frame.forces is None else {"forces": frame.forces}) | dict(columns or {})
-    )
-    properties = "species:S:1" + "".join(f":{name}:R:3" for name in vectors)
+    from ase.data import chemical_symbols
+
+    reals, flags = _reals(frame, columns or {}), marks_of_motion(frame)
+    properties = [f":{name}:R:{values.shape[1]}" for name, values in reals.items()]
+    properties += [f":{name}:L:{values.shape[1]}" for name, values in flags.items()]
+    words = [[chemical_symbols[z], *map(repr, row)] for z, row in zip(frame.numbers, _rows(reals), strict=True)]
+    if flags:
+        words = [[*first, *("FT"[flag] for flag in row)] for first, row in zip(words, _rows(flags), strict=True)]
     comment = [f'Lattice="{_joined(frame.cell)}"'] if frame.cell.any() else []
-    comment.append(f"Properties={properties}")
-    comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
+    comment.append(f"Properties=species:S:1{''.join(properties)}")
+    comment.append('pbc="{}"'.format(" ".join("FT"[bool(p)] for p in frame.pbc)))
     if frame.energy is not None:
         comment.append(f"energy={float(frame.energy)!r}")
     if frame.stress is not None:
         comment.append(f'stress="{_joined(frame.stress)}"')
-    comment.append('pbc="{}"'.format(" ".join("T" if p else "F" for p in frame.pbc)))
-    from ase.data import chemical_symbols
+    # Last, because some readers leave out what comes after a text that they do not understand.
+    comment += [f"{quoted(k)}={value_text(v)}" for k, v in _writable(frame.info, frame.source).items()]
+    return "\n".join([str(len(frame)), " ".join(comment), *map(" ".join, words), ""])
 
-    rows = np.hstack(list(vectors.values())).tolist()
-    atoms = [f"{chemical_symbols[z]} {' '.join(map(repr, row))}" for z, row in zip(frame.numbers, rows, strict=True)]
-    return "\n".join([str(len(frame)), " ".join(comment), *atoms, ""])
+
+def _reals(frame: Frame, columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the columns of numbers by name, each (N, width)."""
+    motion = columns_of_motion(frame)
+    if "velocities" in columns:
+        motion.pop("momenta", None)
+    forces = {} if frame.forces is None else {"forces": frame.forces}
+    return {"pos": frame.positions} | forces | motion | dict(columns)
+
+
+def _rows(columns: Mapping[str, np.ndarray[Any, Any]]) -> list[list[Any]]:
+    rows: list[list[Any]] = np.hstack(list(columns.values())).tolist()
+    return rows
 
 
 def _writable(info: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     for key in info:
-        if is_label_name(key) or key in _RESERVED:
+        if is_label_name(key) or key.lower() in (*RESERVED, "cell"):
             raise DataError(f"{source}: the info key {key!r} would be read back as something else; rename it")
     return info
 

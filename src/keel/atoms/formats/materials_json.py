@@ -1,65 +1,66 @@
-"""JSON of the Materials Project and its kin: MPtrj's object of materials, MatPES' list of records."""
+"""JSON of structures: MPtrj's object of materials, MatPES' list of records, one record in each line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-
-from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import ase_frames
 from keel.atoms.formats.compression import opened
-from keel.atoms.formats.json_stream import json_members
-from keel.atoms.record import LabelKeys, PendingFrame, Record
+from keel.atoms.formats.json_stream import JsonText
+from keel.atoms.formats.rows import COLUMNS, record_of_row
+from keel.atoms.record import PendingFrame
 from keel.errors import DataError
 
-MPTRJ_KEYS = LabelKeys(
-    energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
-)
-"""The DFT labels in MPtrj's JSON: total energy without Materials Project corrections, stress as VASP prints it."""
+Row = dict[str, Any]
+DEEPEST = 3
+"""Objects and lists in each other around a record."""
 
 
 def json_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of a JSON file: a database of ASE, or in MPtrj's layout."""
+    """Yield the frames of a JSON file: a database of ASE, or records in objects, in lists or one after another."""
     with opened(path) as stream:
         start = stream.read(2000)
     if any(key in start for key in (b'"unique_id"', b'"ctime"', b"__ndarray__")):
         yield from ase_frames(path)
         return
     with opened(path) as stream:
-        yield from mptrj_frames(stream, path)
+        text, numbers = JsonText(stream, path), count()
+        while not text.ended():
+            for name, row in _rows(text, path):
+                source = f"{path}, frame {name or next(numbers)}"
+                yield PendingFrame(source, partial(record_of_row, row, source))
 
 
-def mptrj_frames(stream: IO[bytes], path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of ``{material: {frame: {structure, uncorrected_total_energy, force, stress}}}``."""
-    for material, frames in json_members(stream, path):
-        if not isinstance(frames, dict):
-            raise DataError(
-                f"{path}: {material!r} should be an object of frames, as in MPtrj; convert the file to extxyz"
-            )
-        for name, content in frames.items():
-            source = f"{path}, frame {name}"
-            yield PendingFrame(source, partial(_mptrj_record, material, content, source))
+def _rows(text: JsonText, path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the records of an object or list with their names, empty where the file gives none."""
+    members = text.members()
+    for name, value in members:
+        if name.isdecimal() or not _begins_record(name, value):
+            yield from _nested({}, name, value, path)
+        else:
+            yield "", dict(chain([(name, value)], members))
 
 
-def _mptrj_record(material: str, content: Any, source: str) -> Record:
-    try:
-        structure = content["structure"]
-        sites = structure["sites"]
-        if any(len(site["species"]) != 1 or site["species"][0].get("occu", 1) != 1 for site in sites):
-            raise DataError("it has partly occupied sites, which cannot be simulated")
-        numbers = np.array([atomic_number(site["species"][0]["element"]) for site in sites], dtype=np.int64)
-        cell = np.array(structure["lattice"]["matrix"], dtype=np.float64).reshape(3, 3)
-        positions = np.array([site["abc"] for site in sites], dtype=np.float64).reshape(-1, 3) @ cell
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = (
-            str(error) if isinstance(error, DataError) else "its structure is not in the layout of MPtrj (pymatgen)"
-        )
-        raise DataError(f"{source}: {reason}") from None
-    info = {k: v for k, v in content.items() if k not in ("structure", "force", "magmom") and v is not None}
-    arrays = {k: content[k] for k in ("force", "magmom") if content.get(k) is not None}
-    info = {"mp_id": material, **info}
-    return Record(numbers, positions, cell, np.ones(3, dtype=bool), info, arrays, source, usual=MPTRJ_KEYS)
+def _nested(above: Row, name: str, value: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Row]]:
+    """Yield the records in a value: itself, or those of the objects and lists in it."""
+    if not isinstance(value, dict | list) or depth == DEEPEST:
+        raise DataError(f"{path}: {name!r} should be an object of frames, as in MPtrj, or a list of them")
+    own = "" if name.isdecimal() else name
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _nested(above, str(number), inner, path, depth + 1)
+    elif any(_begins_record(key, inner) for key, inner in value.items()):
+        yield own, {**above, **value}
+    else:
+        for key, inner in value.items():
+            yield from _nested({"mp_id": own} if own else {}, key, inner, path, depth + 1)
+
+
+def _begins_record(key: str, value: Any) -> bool:
+    """Return whether a member is that of a record, not one of many records."""
+    first = value[0] if isinstance(value, list) and value else value
+    return key in COLUMNS or not isinstance(first, dict)

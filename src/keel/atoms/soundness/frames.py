@@ -26,8 +26,9 @@ SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
+UNNAMED = "if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`"
 ABSENT = (
-    "it has no {0}; if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`, "
+    f"it has no {{0}}; {UNNAMED}, "
     "or leave such frames out (`keel census FILE --require {0} --skip-bad BAD --write OUT`)"
 )
 
@@ -39,7 +40,7 @@ def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
     ------
     DataError
         If it has no atoms, anything in it is not finite, a label has the wrong shape or a required one is absent, it
-        has no volume in a periodic direction or a negative one, or two atoms stand in one place.
+        has no volume in a periodic direction, or two atoms stand in one place.
     """
     problem = (
         _not_real(frame)
@@ -110,14 +111,13 @@ def _bad_shape(periodic: Array) -> str | None:
 def _bad_volume(frame: Frame) -> str | None:
     if not frame.pbc.all():
         return None
-    volume = float(np.linalg.det(frame.cell))
-    if volume < 0:
-        return (
-            f"its cell is left-handed, a volume of {volume:.6g} angstrom^3; exchange two lattice vectors, or "
-            "change the sign of all three, which is the same crystal"
-        )
+    # A left-handed cell describes the same crystal as the one with two vectors exchanged.
+    volume = frame.volume
     if volume < SMALLEST_VOLUME * len(frame):
-        return f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit"
+        return (
+            f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit "
+            "(nanometres: LabelKeys(length_unit='nm') or `keel census FILE --length-unit nm --write OUT`)"
+        )
     stated = frame.info.get("volume", 1.0)
     if isinstance(stated, int | float) and stated <= 0:
         return f"it says volume={stated:g} but its cell has {volume:g} angstrom^3; correct or remove it"
@@ -188,22 +188,3 @@ def composition(frame: Frame) -> tuple[tuple[int, int], ...]:
     numbers, counts = np.unique(frame.numbers, return_counts=True)
     counts //= np.gcd.reduce(counts)
     return tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
-def duplicates(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
-    """Return pairs (first, repeat) of frames with exactly the same atoms, positions, cell and periodicity."""
-    seen: dict[int, Frame] = {}
-    repeats = []
-    for frame in frames:
-        key = structure_hash(frame)
-        if key in seen:
-            repeats.append((seen[key], frame))
-        seen.setdefault(key, frame)
-    return repeats
-
-
-def structure_hash(frame: Frame) -> int:
-    """Return a hash of the atoms, positions, cell and periodicity, not of the labels."""
-    # Adding zero turns -0.0 into 0.0.
-    parts = (frame.numbers, frame.positions + 0.0, frame.cell + 0.0, frame.pbc)
-    return hash(tuple(np.ascontiguousarray(part).tobytes() for part in parts))

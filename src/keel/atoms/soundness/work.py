@@ -1,70 +1,45 @@
 """Do forces and stress belong to the energies? Signs and units are the most common mistakes in shared data.
 
 From one frame to the next the energy changes by the work of the forces and of the stress. Regressed on that work it has
-a slope of 1; any other slope tells which unit or sign is wrong.
+a slope of 1, with a scatter that the length of the steps explains. Another slope tells which unit or sign is wrong;
+more scatter tells that energies and forces are of different calculations.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
-from keel.atoms.units import GPA
-from keel.errors import DataError
+from keel.atoms.soundness.readings import likely_forces, likely_stress
+from keel.atoms.soundness.steps import Step, neighbours, step_beside_strain, step_of_forces, step_of_stress
 
 Checked = Literal["forces", "stress"]
-Work = tuple[float, float]
-"""Work that the label in question does between two frames, and the change of energy it should equal, in eV per atom."""
-
-SMALLEST_STRAIN, LARGEST_STRAIN = 1e-5, 0.05
-SMALLEST_STEP, LARGEST_STEP = 1e-6, 0.3
-"""Angstrom; between frames further apart the trapezoidal rule says nothing."""
 
 FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 5}
 LEAST_CORRELATION: Mapping[Checked, float] = {"forces": 0.9, "stress": 0.8}
 SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": (0.5, 2.0)}
-"""Slopes that contradict nothing: the trapezoidal rule overrates work on steep walls, bases change with the cell."""
-NEAR = 1.5
-"""A slope tells a mistake if it is off by no more than this factor."""
+"""Slopes outside contradict the energies: a unit or a sign is wrong. Inside, the scatter decides."""
+AGREES: Mapping[Checked, tuple[float, float]] = {"forces": (0.8, 1.25), "stress": SOUND["stress"]}
+MOST_ASTRAY: Mapping[Checked, float] = {"forces": 0.25, "stress": 0.5}
+"""Share of pairs that may go astray. Bases that change with the cell, and magnetic moments, disturb many stresses."""
 
-MISTAKES: Mapping[Checked, Mapping[float, tuple[str, str]]] = {
-    "forces": {
-        -1.0: ("they have the opposite sign (a force is minus the gradient)", "multiply them by -1"),
-        1 / 0.529177: ("they are in eV/bohr", "multiply them by 1.8897"),
-        51.4221: ("they are in hartree/bohr", "multiply them by 51.422"),
-        25.7110: ("they are in rydberg/bohr", "multiply them by 25.711"),
-        1 / 23.0605: ("they are in kcal/mol/angstrom", "divide them by 23.06"),
-        23.0605: ("the energies are in kcal/mol", "divide the energies by 23.06"),
-        1 / 96.4853: ("they are in kJ/mol/angstrom", "divide them by 96.485"),
-        96.4853: ("the energies are in kJ/mol", "divide the energies by 96.485"),
-        1 / 27.2114: ("the energies are in hartree", "multiply the energies by 27.211"),
-        1 / 13.6057: ("the energies are in rydberg", "multiply the energies by 13.606"),
-    },
-    "stress": {
-        -1.0: ("its sign is the opposite (compressed must be negative), or it is a virial", "multiply it by -1"),
-        GPA: ("it is in GPa", "read it with the stress convention gpa"),
-        -GPA: ("it is in GPa with the opposite sign", "divide it by -160.218"),
-        0.1 * GPA: ("it is in kbar", "divide it by 1602.18"),
-        -0.1 * GPA: ("it is in kbar with VASP's sign", "read it with the stress convention vasp-kbar"),
-    },
-}
-"""Slope, what is wrong, what to do."""
-UNKNOWN: Mapping[Checked, tuple[str, str]] = {
-    "forces": ("a unit or a sign is wrong", "energies must be in eV and forces in eV/angstrom"),
-    "stress": ("its unit or sign is wrong", "it must be in eV/angstrom^3, compressed = negative"),
-}
-PER_ATOM = ("the energies are divided by the number of atoms", "multiply them by it")
+PAIRS_BESIDE = 500
+"""So many pairs of strained cells at most tell of the forces; they take three times as long as others."""
+PRECISE = 0.1
+"""Error of a slope that tells, however badly the two correlate."""
+
+ASTRAY, ASTRAY_SHARE = 5.0, 0.1
+"""A pair goes astray if work and change differ by more than 5 times what the step explains, and by more than a tenth of
+the root mean square of the work."""
 
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """Regression of the energy changes on the work of a label.
+    """Regression of the energy changes on the work of a label; for forces each pair is weighted by 1/tolerance^2.
 
     Parameters
     ----------
@@ -76,8 +51,17 @@ class LabelCheck:
         1 where the label belongs to the energies; NaN where there was nothing to compare.
     correlation
         Of the two; low where other things (noise, basis set changing with the cell) dominate.
-    atoms
-        Mean number of atoms of the frames that were compared; NaN where there are none.
+    atoms, volume
+        Means over the frames that were compared, volume in angstrom^3; NaN where there are none.
+    error
+        Half width of the 95 % interval of the slope, whatever the scatter of single pairs (HC3; MacKinnon and White,
+        J. Econometrics 29, 305 (1985)).
+    scatter
+        Root mean square of change minus work, over that of the work.
+    astray
+        Number of pairs between which the energy does not change by the work, however long the step.
+    where
+        The first of these.
     """
 
     label: Checked
@@ -85,54 +69,98 @@ class LabelCheck:
     slope: float
     correlation: float
     atoms: float
+    volume: float = float("nan")
+    error: float = float("nan")
+    scatter: float = float("nan")
+    astray: int = 0
+    where: str = ""
 
     @property
     def conclusive(self) -> bool:
         """Whether enough pairs tell the same."""
-        return self.pairs >= FEWEST_PAIRS[self.label] and abs(self.correlation) > LEAST_CORRELATION[self.label]
+        return (
+            self.pairs >= FEWEST_PAIRS[self.label]
+            and abs(self.correlation) > LEAST_CORRELATION[self.label]
+            and self.error < 0.5 * abs(self.slope)
+        )
 
     @property
     def contradiction(self) -> str | None:
-        """What is wrong with the label, as one sentence, or None."""
-        low, high = SOUND[self.label]
-        if not self.conclusive or low < self.slope < high:
+        """What is wrong with the label, as one sentence that names the likely unit or sign, or None."""
+        if not self.conclusive or self._within(SOUND[self.label]):
             return None
-        what, remedy = self._mistake()
-        verb = "contradict" if self.label == "forces" else "contradicts"
+        forces = self.label == "forces"
+        likely = likely_forces(self.slope, self.atoms) if forces else likely_stress(self.slope, self.volume)
         return (
-            f"the {self.label} {verb} the energies: over {self.pairs} neighbouring frames the energy changes by "
-            f"{self.slope:.3g} times the work of the {self.label}; {what}, so {remedy}"
+            f"the {self.label} {self._verb('contradict')} the energies: over {self.pairs} neighbouring frames the "
+            f"energy changes by {self.slope:.3g} times the work of the {self.label}; {likely}"
         )
 
-    def _mistake(self) -> tuple[str, str]:
-        """Return the mistake whose slope is nearest, if it is near at all."""
-        known = dict(MISTAKES[self.label])
-        if self.label == "forces":
-            known[1 / self.atoms] = PER_ATOM
-        near = {m: abs(np.log(self.slope / m)) for m in known if self.slope * m > 0}
-        nearest = min(near, key=near.__getitem__, default=None)
-        return UNKNOWN[self.label] if nearest is None or near[nearest] > np.log(NEAR) else known[nearest]
+    def _within(self, bounds: tuple[float, float]) -> bool:
+        return bounds[0] < self.slope + self.error and self.slope - self.error < bounds[1]
+
+    @property
+    def warning(self) -> str | None:
+        """That enough energy changes do not follow the work though no unit explains it, as one sentence, or None."""
+        if self.contradiction or self.pairs < FEWEST_PAIRS[self.label]:
+            return None
+        precise = self.conclusive or (self.label == "forces" and self.error < PRECISE)
+        off = precise and not self._within(AGREES[self.label])
+        if off or self.astray > MOST_ASTRAY[self.label] * self.pairs:
+            return (
+                f"the energies do not follow the {self.label}: over {self.pairs} neighbouring frames they change "
+                f"otherwise than by the work, beyond what the steps explain ({self._figures()}); energies or "
+                f"{self.label} are wrong (electrons not converged, smearing, another functional), or the frames come "
+                "from different settings"
+            )
+        # One frame of wrong forces leads two pairs astray; a single pair is a jump of the electrons.
+        if self.label == "stress" or self.astray < 2 or not self.where:
+            return None
+        return (
+            f"between {self.astray} of {self.pairs} neighbouring frames the energy does not change by the work of the "
+            f"forces, first {self.where}; look at the labels there"
+        )
+
+    def _figures(self) -> str:
+        percent = 100.0 * self.scatter
+        return f"slope {self.slope:.2f} ± {self.error:.2f}, scatter {percent:.{0 if percent >= 10 else 1}f} %"
+
+    def _verb(self, verb: str) -> str:
+        return verb if self.label == "forces" else f"{verb}s"
 
     def __str__(self) -> str:
-        if self.contradiction:
-            return self.contradiction
+        if verdict := self.contradiction or self.warning:
+            return verdict
         if self.conclusive:
-            verb = "agree" if self.label == "forces" else "agrees"
-            return f"{verb} with the energies (slope {self.slope:.2f} over {self.pairs} neighbouring frames)"
+            figures = f"{self._figures()}, {self.pairs} neighbouring frames"
+            return f"{self._verb('agree')} with the energies ({figures}), whatever the units of both"
         if self.pairs < FEWEST_PAIRS[self.label]:
             differ = "by small steps of the atoms alone" if self.label == "forces" else "by a small strain of the cell"
             return f"cannot be checked: too few neighbouring frames of one group differ {differ}"
-        return f"cannot be checked: energy changes do not follow the work (correlation {self.correlation:.2f})"
+        return f"cannot be checked: neighbouring frames are too far apart (correlation {self.correlation:.2f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything JSON-compatible: what is not known is None."""
+        numbers = {k: v for k, v in asdict(self).items() if k not in ("label", "where")}
+        known = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
+        return {**known, "where": self.where or None, "verdict": str(self)}
 
 
 def check_forces(frames: Sequence[Frame]) -> LabelCheck:
     """Regress dE on sum F . dr over neighbouring frames of one group and one cell.
 
     The trapezoidal rule on both sides makes the slope 1 to second order in the step. Frames belong to one group if they
-    hold the same atoms in the same order; neighbours are those that follow each other in the file.
+    hold the same atoms in the same order; neighbours are those that follow each other in the file. Where the cell never
+    stays as it is, the work of the stress is taken off the change of energy.
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
-    return _regressed("forces", labelled, _work_of_forces)
+    check = _regressed("forces", neighbours(labelled), step_of_forces)
+    if check.pairs >= FEWEST_PAIRS["forces"]:
+        return check
+    pairs = neighbours(_with_stress(labelled))
+    beside = _regressed("forces", pairs[:: max(1, len(pairs) // PAIRS_BESIDE)], step_beside_strain)
+    # Bases change with the cell and magnetic moments flip in relaxations: single pairs are not worth naming there.
+    return replace(beside, where="") if beside.pairs >= FEWEST_PAIRS["forces"] else check
 
 
 def check_stress(frames: Sequence[Frame]) -> LabelCheck:
@@ -141,69 +169,52 @@ def check_stress(frames: Sequence[Frame]) -> LabelCheck:
     For two frames with cells h1, h2 and fractional coordinates s1, s2: strain e = h^-1 (h2 - h1) symmetrised, and the
     trapezoidal rule as in :func:`check_forces`.
     """
-    labelled = [
-        f for f in frames if f.stress is not None and f.energy is not None and f.forces is not None and f.pbc.all()
-    ]
-    return _regressed("stress", labelled, _work_of_stress)
+    labelled = [f for f in frames if f.energy is not None and f.forces is not None]
+    return _regressed("stress", neighbours(_with_stress(labelled)), step_of_stress)
 
 
-def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
-    """Raise a DataError if forces or stresses contradict the energies."""
-    for check in (check_forces(frames), check_stress(frames)):
-        if check.contradiction:
-            source = next(f for f in frames if getattr(f, check.label) is not None).source
-            raise DataError(f"{source.rpartition(', ')[0] or source}: {check.contradiction}")
+def _with_stress(frames: Sequence[Frame]) -> list[Frame]:
+    return [f for f in frames if f.stress is not None and f.pbc.all()]
 
 
-def _regressed(label: Checked, frames: Sequence[Frame], work: Callable[[Frame, Frame], Work | None]) -> LabelCheck:
-    groups: dict[bytes, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        groups[frame.numbers.tobytes()].append(frame)
-    found = [(w, len(a)) for g in groups.values() for a, b in pairwise(g) if (w := work(a, b)) is not None]
-    atoms = float(np.mean([n for _, n in found])) if found else float("nan")
-    if len(found) < FEWEST_PAIRS[label]:
-        return LabelCheck(label, len(found), float("nan"), float("nan"), atoms)
-    given, true = np.array([w for w, _ in found]).T
+def _regressed(
+    label: Checked, pairs: Sequence[tuple[Frame, Frame]], step: Callable[[Frame, Frame], Step | None]
+) -> LabelCheck:
+    steps = [found for pair in pairs if (found := step(*pair)) is not None]
+    atoms = float(np.mean([len(s.first) for s in steps])) if steps else float("nan")
+    if len(steps) < FEWEST_PAIRS[label]:
+        return LabelCheck(label, len(steps), float("nan"), float("nan"), atoms)
+    work, change, tolerance = np.array([s[2:] for s in steps]).T
+    astray = _astray(work, change, tolerance)
+    # What disturbs stresses (a basis that changes, magnetic moments) is not known step by step: all count alike.
+    weight = 1.0 / tolerance if label == "forces" else np.ones(len(steps))
+    given, true = weight * work, weight * change
     scale = float(given @ given)
     if scale == 0.0 or not true.any():
-        return LabelCheck(label, len(found), float("nan"), 0.0, atoms)
-    correlation = float(given @ true / np.sqrt(scale * (true @ true)))
-    return LabelCheck(label, len(found), float(given @ true) / scale, correlation, atoms)
+        return LabelCheck(label, len(steps), float("nan"), 0.0, atoms)
+    slope = float(given @ true) / scale
+    return LabelCheck(
+        label,
+        len(steps),
+        slope,
+        float(given @ true / np.sqrt(scale * (true @ true))),
+        atoms,
+        volume=float(np.mean([s.first.volume for s in steps])),
+        error=_error(given, true, slope),
+        scatter=float(np.sqrt(np.sum((true - given) ** 2) / scale)),
+        astray=len(astray),
+        where=f"between {steps[astray[0]].first.source} and {steps[astray[0]].second.source}" if len(astray) else "",
+    )
 
 
-def _work_of_forces(first: Frame, second: Frame) -> Work | None:
-    """None if the cell or its periodicity differs, or atoms are too far apart or have not moved."""
-    if not (np.array_equal(first.cell, second.cell) and np.array_equal(first.pbc, second.pbc)):
-        return None
-    steps = second.positions - first.positions
-    steps = steps - (np.round(steps @ np.linalg.pinv(first.cell)) * first.pbc) @ first.cell
-    if not SMALLEST_STEP < np.linalg.norm(steps, axis=1).max() < LARGEST_STEP:
-        return None
-    (e1, f1), (e2, f2) = _energy_and_forces(first), _energy_and_forces(second)
-    n = len(first)
-    return -0.5 * float(np.sum((f1 + f2) * steps)) / n, (e2 - e1) / n
+def _error(given: Array, true: Array, slope: float) -> float:
+    """Half the 95 % interval; residuals of pairs that draw the line to themselves count for more (HC3)."""
+    scale = float(given @ given)
+    residuals = (true - slope * given) / np.maximum(1.0 - given**2 / scale, 1e-6)
+    return float(1.96 * np.sqrt(np.sum((given * residuals) ** 2)) / scale)
 
 
-def _work_of_stress(first: Frame, second: Frame) -> Work | None:
-    """With the energy change that forces do not explain; None if the frames are too far apart."""
-    mean_cell = 0.5 * (first.cell + second.cell)
-    strain = np.linalg.solve(mean_cell, second.cell - first.cell)
-    strain = 0.5 * (strain + strain.T)
-    if not SMALLEST_STRAIN < np.abs(strain).max() < LARGEST_STRAIN:
-        return None
-    steps = np.linalg.solve(second.cell.T, second.positions.T).T - np.linalg.solve(first.cell.T, first.positions.T).T
-    steps = (steps - np.round(steps)) @ mean_cell
-    if np.linalg.norm(steps, axis=1).max() > LARGEST_STEP:
-        return None
-    (e1, f1), (e2, f2) = _energy_and_forces(first), _energy_and_forces(second)
-    assert first.stress is not None
-    assert second.stress is not None
-    work = 0.5 * np.sum((first.volume * first.stress + second.volume * second.stress) * strain)
-    rest = e2 - e1 + 0.5 * np.sum((f1 + f2) * steps)
-    return float(work / len(first)), float(rest / len(first))
-
-
-def _energy_and_forces(frame: Frame) -> tuple[float, Array]:
-    assert frame.energy is not None
-    assert frame.forces is not None
-    return frame.energy, frame.forces
+def _astray(work: Array, change: Array, tolerance: Array) -> list[int]:
+    difference = np.abs(change - work)
+    far = (difference > ASTRAY * tolerance) & (difference > ASTRAY_SHARE * np.sqrt(np.mean(work**2)))
+    return np.flatnonzero(far).tolist()

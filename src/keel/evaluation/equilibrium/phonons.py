@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from keel.atoms.elements import MASSES, symbol
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
+from keel.atoms.mobility import masses_of
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.equilibrium.relaxation import Relax, at_equilibrium, evaluated, relaxed, repetitions
 from keel.potentials.base import Potential
@@ -129,7 +130,7 @@ def harmonic_phonons(
     phonopy = optional("phonopy", "The phonon probe", "phonopy", "assess")
     cell = phonopy.structure.atoms.PhonopyAtoms(
         symbols=[symbol(z) for z in crystal.numbers],
-        masses=MASSES[crystal.numbers],
+        masses=masses_of(crystal),
         cell=crystal.cell,
         positions=crystal.positions,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from keel.atoms.frame import Frame
+from keel.atoms.mobility import freed
 from keel.dynamics.settings import BarostatSettings, MDSettings, Pressure
 from keel.errors import DataError
 
@@ -38,7 +39,8 @@ class Condition:
         return text if self.volume == 1.0 else f"{text} in {100 * self.volume:g} % of the volume"
 
     def start(self, frame: Frame) -> Frame:
-        """Return the structure scaled to the volume: all its distances by the same factor."""
+        """Return the structure scaled to the volume: all its distances by the same factor; under pressure all moves."""
+        frame = frame if self.pressure is None else freed(frame)
         if self.volume == 1.0:
             return frame
         if not frame.pbc.all():

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
+from keel.atoms.mobility import freed, masses_of
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
@@ -83,7 +83,7 @@ def density(
     steps = Schedule.of(settings, frames).steps
     runs = simulate(
         potential,
-        frames,
+        [freed(frame) for frame in frames],
         settings.replace(ensemble="npt", record_every=max(1, steps // RECORDS)),
         criteria=criteria,
         compute=compute,
@@ -185,7 +185,7 @@ def _series(run: Trajectory) -> Array:
 
 
 def _mass_per_atom(run: Trajectory) -> float:
-    return float(MASSES[run.last.frame.numbers].mean())
+    return float(masses_of(run.last.frame).mean())
 
 
 def _drift(volumes: Array) -> float:

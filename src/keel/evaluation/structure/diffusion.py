@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keel.atoms.elements import MASSES, symbol
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
+from keel.atoms.mobility import masses_of
 from keel.dynamics.results import Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
@@ -123,7 +124,7 @@ def paths_of(frames: Sequence[Frame], interval_fs: float) -> Paths:
     cells, positions = np.stack([f.cell for f in frames]), np.stack([f.positions for f in frames])
     if np.ptp(cells, axis=0).any():
         positions = positions @ np.linalg.inv(cells) @ cells.mean(axis=0)
-    masses = MASSES[frames[0].numbers]
+    masses = masses_of(frames[0])
     centre = np.einsum("n,tnd->td", masses, positions) / masses.sum()
     return Paths(frames[0].numbers, positions - centre[:, None], interval_fs)
 

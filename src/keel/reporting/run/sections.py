@@ -205,6 +205,7 @@ def _data(results: RunResults) -> Section | None:
     census, ranges = results.census, ranges_table(results.census)
     findings = tuple(f"{f['level']}: {f['message']}" for f in census.get("findings", ()) if f["level"] != "note")
     notes = tuple(f["message"] for f in census.get("findings", ()) if f["level"] == "note")
+    notes += tuple(f"not used: {sentence}" for sentence in census.get("not_used", ()))
     aside = tuple(f"set aside: {reason}" for reason in census.get("set_aside", ()))
     return Section(
         "The data",

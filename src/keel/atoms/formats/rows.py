@@ -1,0 +1,148 @@
+"""Structures as rows of named values, as JSON and parquet hold them: which name is what, in the layouts people publish.
+
+A structure is an object of pymatgen under ``structure``, or positions, elements and cell under one of the names below.
+What its labels mean, a column that only this layout has tells (:data:`LAYOUTS`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms.elements import atomic_number
+from keel.atoms.frame import Array
+from keel.atoms.label_names import is_global
+from keel.atoms.record import LabelKeys, Record
+from keel.errors import DataError
+
+POSITIONS = ("positions", "pos", "cart_coords", "cartesian_site_positions")
+CELLS = ("cell", "lattice", "lattice_vectors")
+ELEMENTS = ("numbers", "atomic_numbers", "species_at_sites", "symbols", "species")
+PERIODIC = ("pbc", "dimension_types")
+STRUCTURAL = frozenset({"structure", "sites", *POSITIONS})
+
+MPTRJ_KEYS = LabelKeys(
+    energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
+)
+"""The DFT labels in MPtrj's JSON: total energy without Materials Project corrections, stress as VASP prints it."""
+LEMAT_KEYS = LabelKeys(energy="energy", forces="forces", stress="stress_tensor", stress_convention="vasp-kbar")
+COLABFIT_KEYS = LabelKeys(energy="energy", forces="atomic_forces", stress="cauchy_stress", stress_convention="ase")
+EMMET_KEYS = LabelKeys(stress="stress", stress_convention="-kbar")
+"""Documents of the Materials Project (emmet): VASP's sign, but six numbers in the order xx yy zz yz xz xy."""
+PYMATGEN_KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
+LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
+    ("uncorrected_total_energy", MPTRJ_KEYS),
+    ("species_at_sites", LEMAT_KEYS),
+    ("cauchy_stress", COLABFIT_KEYS),
+    ("atomic_forces", COLABFIT_KEYS),
+    ("cart_coords", EMMET_KEYS),
+    ("abs_forces", EMMET_KEYS),
+    ("builder_meta", EMMET_KEYS),
+    ("structure", PYMATGEN_KEYS),
+)
+"""A column that tells a layout, and what its labels are; none of them: names and units as in extended XYZ."""
+COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
+ORDER = "a stress of six numbers beside a pymatgen structure: taken as VASP's, in kbar, xx yy zz xy yz zx"
+UNSTATED = "a stress_tensor whose unit LeMaterial does not state: taken as VASP's, in kbar"
+NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: taken as no stress"
+
+
+def is_row(columns: Iterable[str]) -> bool:
+    """Return whether some of these columns hold a structure."""
+    return not STRUCTURAL.isdisjoint(columns)
+
+
+def unknown_layout(columns: Iterable[str]) -> str:
+    """Say that rows with these columns are not understood."""
+    return (
+        f"its columns are {', '.join(sorted(columns))}, in which keel finds no structure: it looks for 'structure' "
+        f"(pymatgen), or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}; rename them"
+    )
+
+
+def record_of_row(row: Mapping[str, Any], source: str) -> Record:
+    """Return what a row says.
+
+    Raises
+    ------
+    DataError
+        If it has no structure, or one that is not understood.
+    """
+    if not is_row(row):
+        raise DataError(f"{source}: {unknown_layout(row)}")
+    try:
+        numbers, positions, cell, pbc, used = _structure(row)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = str(error) if isinstance(error, DataError) else f"its structure is not understood ({error!r:.80})"
+        raise DataError(f"{source}: {reason}") from None
+    usual, remarks = _labels(row)
+    info: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for key, value in row.items():
+        if value is not None and key not in used:
+            (arrays if is_per_atom(key, value, len(numbers)) else info)[key] = value
+    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, remarks=remarks)
+
+
+def is_per_atom(key: str, value: Any, atoms: int) -> bool:
+    """Return whether a value has a row for each atom rather than one for the structure."""
+    if is_global(key) or not isinstance(value, list | np.ndarray) or len(value) != atoms:
+        return False
+    return "force" in key.lower() or (np.ndim(value[0]) < 2 and np.shape(value) not in ((3, 3), (6,)))
+
+
+def _labels(row: Mapping[str, Any]) -> tuple[LabelKeys, tuple[str, ...]]:
+    usual = next((keys for column, keys in LAYOUTS if column in row), LabelKeys())
+    stress = row.get(usual.stress or "")
+    if usual is PYMATGEN_KEYS and stress is not None and len(stress) == 6:
+        return usual, (ORDER,)
+    if usual is LEMAT_KEYS and stress is not None:
+        return usual, (UNSTATED,)
+    if usual is COLABFIT_KEYS and stress is not None and row.get("cauchy_stress_volume_normalized") is False:
+        return replace(usual, stress=None, stress_convention=None), (NOT_DIVIDED,)
+    return usual, ()
+
+
+_Structure = tuple[NDArray[np.int64], Array, Array, NDArray[np.bool_], set[str]]
+
+
+def _structure(row: Mapping[str, Any]) -> _Structure:
+    return _pymatgen(row) if "structure" in row or "sites" in row else _plain(row)
+
+
+def _plain(row: Mapping[str, Any]) -> _Structure:
+    """Return elements, positions, cell and periodicity from columns, and the names of these."""
+    names = [next((n for n in known if row.get(n) is not None), "") for known in (POSITIONS, ELEMENTS, CELLS, PERIODIC)]
+    if not names[1]:
+        raise DataError(unknown_layout(row))
+    cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
+    pbc = np.array(row[names[3]], dtype=bool) if names[3] else np.full(3, cell.any())
+    positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)
+    return _numbers(row[names[1]]), positions, cell, np.broadcast_to(pbc, 3).copy(), set(names)
+
+
+def _pymatgen(row: Mapping[str, Any]) -> _Structure:
+    """Return the same from a Structure or Molecule of pymatgen, or its text."""
+    structure = row.get("structure", row)
+    if isinstance(structure, str):
+        structure = json.loads(structure)
+    sites, lattice = structure["sites"], structure.get("lattice")
+    if any(len(site["species"]) != 1 or site["species"][0].get("occu", 1) != 1 for site in sites):
+        raise DataError("it has partly occupied sites, which cannot be simulated")
+    numbers = _numbers([site["species"][0]["element"] for site in sites])
+    used = {"structure", "sites", "lattice"}
+    if lattice is None:
+        positions = np.array([site["xyz"] for site in sites], dtype=np.float64).reshape(-1, 3)
+        return numbers, positions, np.zeros((3, 3)), np.zeros(3, dtype=bool), used
+    cell = np.array(lattice["matrix"], dtype=np.float64).reshape(3, 3)
+    positions = np.array([site["abc"] for site in sites], dtype=np.float64).reshape(-1, 3) @ cell
+    return numbers, positions, cell, np.array(lattice.get("pbc") or (True,) * 3, dtype=bool), used
+
+
+def _numbers(elements: Iterable[Any]) -> NDArray[np.int64]:
+    return np.array([atomic_number(e) if isinstance(e, str) else int(e) for e in elements], dtype=np.int64)

@@ -1,0 +1,83 @@
+"""VASP's OUTCAR: ASE's parsers, one ionic step after the other, with a look at whether the electrons converged.
+
+See https://www.vasp.at/wiki/OUTCAR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from keel.atoms.formats.ase_files import broken_frame, guarded
+from keel.atoms.formats.compression import opened_text
+from keel.atoms.formats.vasp_xml import MACHINE_LEARNED, UNCONVERGED
+from keel.atoms.labels import record_of_ase
+from keel.atoms.record import PendingFrame, Record
+
+END_OF_STEP, LINES_AFTER = "FREE ENERGIE OF THE ION-ELECTRON SYSTEM", 4
+ELECTRONIC, CONVERGED = "Iteration", "aborting loop because EDIFF is reached"
+END_OF_RUN = "General timing and accounting"
+
+
+def outcar_frames(path: Path) -> Iterator[PendingFrame]:
+    """Yield the frames of an OUTCAR; of a file that was cut off, the step that is not whole comes out as damaged.
+
+    Raises
+    ------
+    DataError
+        If it ends before its first electronic step.
+    """
+    from ase.io.vasp_parsers import vasp_outcar_parsers as parsers
+
+    with opened_text(path) as stream:
+        lines = guarded(lambda: parsers.build_header(stream), path)
+        # Eigenvalues are not needed, and theirs is the part that fails most often.
+        reader = parsers.OutcarHeaderParser([parsers.SpeciesTypes(), parsers.IonsPerSpecies()])
+        header = guarded(lambda: reader.build(lines), path)
+        header["constraint"] = _constraints(path, header["symbols"])
+        for index, (step, whole) in enumerate(_steps(lines[-1:], stream)):
+            source = f"{path}, frame {index}"
+            if whole:
+                yield PendingFrame(source, partial(_record, step, header, source))
+            else:
+                yield broken_frame(source, "the file is cut off within this ionic step")
+
+
+def _steps(step: list[str], stream: TextIO) -> Iterator[tuple[list[str], bool]]:
+    """Yield the lines of each ionic step, and whether it was written to its end."""
+    for line in stream:
+        step.append(line)
+        if END_OF_STEP in line:
+            step += [stream.readline() for _ in range(LINES_AFTER)]
+            yield step, bool(step[-1])
+            step = []
+    if any(ELECTRONIC in line for line in step) and not any(END_OF_RUN in line for line in step):
+        yield step, False
+
+
+def _record(step: list[str], header: dict[str, Any], source: str) -> Record:
+    from ase.io.vasp_parsers import vasp_outcar_parsers as parsers
+
+    wanted = (parsers.Cell, parsers.PositionsAndForces, parsers.Stress, parsers.Energy, parsers.Magmoms, parsers.Magmom)
+    reader = parsers.OutcarChunkParser(header, [parser() for parser in wanted])
+    record = record_of_ase(guarded(lambda: reader.build(step), source), source)
+    if not any(CONVERGED in line for line in step):
+        record.unconverged = UNCONVERGED if any(ELECTRONIC in line for line in step) else MACHINE_LEARNED
+    return record
+
+
+def _constraints(path: Path, symbols: list[str]) -> list[Any] | None:
+    """Return what CONTCAR or POSCAR beside an OUTCAR hold fixed, if they are of the same atoms: it does not say so."""
+    from ase.io.vasp import read_vasp
+
+    for name in ("CONTCAR", "POSCAR"):
+        beside = path.with_name(name)
+        try:
+            atoms = read_vasp(str(beside))
+        except Exception:  # It is not there, or not finished; OUTCAR itself is whole.
+            continue
+        if list(atoms.symbols) == list(symbols):
+            return list(atoms.constraints)
+    return None

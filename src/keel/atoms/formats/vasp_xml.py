@@ -1,0 +1,178 @@
+"""VASP's vasprun.xml, read as a stream, one ionic step after the other.
+
+ASE's reader takes a step whose electrons did not converge like any other, and drops the last step of a file that was
+cut off without a word (ASE 3.29). See https://www.vasp.at/wiki/Vasprun.xml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms.elements import atomic_number
+from keel.atoms.formats.ase_files import broken_frame
+from keel.atoms.formats.compression import opened
+from keel.atoms.frame import Array
+from keel.atoms.record import LabelKeys, PendingFrame, Record
+from keel.atoms.units import GPA
+from keel.errors import DataError
+
+UNCONVERGED = "electronic steps that did not converge"
+MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
+KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
+FREE, ZERO = "e_fr_energy", "e_0_energy"
+HELD_ALONG_LATTICE = "atoms held along lattice vectors that are no Cartesian axes: they count as free"
+
+
+@dataclass
+class _Run:
+    """What stands before the steps."""
+
+    numbers: NDArray[np.int64] | None = None
+    held: NDArray[np.bool_] | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        return float(self.parameters.get(name, default))
+
+
+def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
+    """Yield the frames of a vasprun.xml; of a file that was cut off, the step that is not whole comes out as damaged.
+
+    Raises
+    ------
+    DataError
+        If it ends before its first step, or is no vasprun.xml.
+    """
+    run, index, open_step = _Run(), 0, False
+    with opened(path) as stream:
+        try:
+            for event, element in _elements(stream):
+                if element.tag == "calculation":
+                    open_step = event == "start"
+                    if not open_step:
+                        yield PendingFrame(source := f"{path}, frame {index}", partial(_record, element, run, source))
+                        index += 1
+                elif event == "end":
+                    _take(run, element)
+        except ElementTree.ParseError as error:
+            if open_step:
+                yield broken_frame(f"{path}, frame {index}", "the file is cut off or damaged within this ionic step")
+            elif not index:
+                raise DataError(
+                    f"{path}: the XML is cut off or damaged before the first ionic step ({error})"
+                ) from None
+    if not index and not open_step:
+        raise DataError(f"{path}: VASP has written no ionic step into it")
+
+
+def _elements(stream: IO[bytes]) -> Iterator[tuple[str, Element]]:
+    """Yield what begins and ends on the highest level; a step that was yielded leaves memory with its frame."""
+    depth, root = 0, None
+    for event, element in ElementTree.iterparse(stream, events=("start", "end")):
+        root = element if root is None else root
+        depth += 1 if event == "start" else -1
+        if depth == (2 if event == "start" else 1):
+            yield event, element
+            if event == "end":
+                root.remove(element)
+
+
+def _take(run: _Run, element: Element) -> None:
+    if element.tag in ("incar", "parameters"):
+        found = {i.get("name", "").upper(): (i.text or "").strip() for i in element.iter("i")}
+        run.parameters |= {name: value for name, value in found.items() if value}
+    elif element.tag == "atominfo":
+        symbols = [(rc[0].text or "").strip() for rc in element.findall("array[@name='atoms']/set/rc")]
+        run.numbers = np.array([atomic_number(symbol) for symbol in symbols], dtype=np.int64)
+    elif element.tag == "structure" and element.get("name") == "initialpos":
+        flags = [(v.text or "").split() for v in element.findall("varray[@name='selective']/v")]
+        run.held = np.array([[flag == "F" for flag in row] for row in flags], dtype=bool) if flags else None
+
+
+def _record(step: Element, run: _Run, source: str) -> Record:
+    try:
+        return _understood(step, run, source)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{source}: a number in it cannot be read ({error})") from None
+
+
+def _understood(step: Element, run: _Run, source: str) -> Record:
+    if run.numbers is None:
+        raise DataError("vasprun.xml names no elements before this ionic step")
+    cell = _rows(step, "structure/crystal/varray[@name='basis']/v")
+    scaled = _rows(step, "structure/varray[@name='positions']/v")
+    if cell.shape != (3, 3) or scaled.shape != (len(run.numbers), 3):
+        raise DataError("its cell or positions are not complete")
+    forces, stress = (_rows(step, f"varray[@name='{name}']/v") for name in ("forces", "stress"))
+    fixed, remarks = _fixed(run.held, cell)
+    return Record(
+        numbers=run.numbers,
+        positions=scaled @ cell,
+        cell=cell,
+        pbc=np.ones(3, dtype=bool),
+        info=_energies(step, run, abs(float(np.linalg.det(cell)))) | ({"stress": stress} if stress.size else {}),
+        arrays={"forces": forces} if forces.size else {},
+        source=source,
+        usual=KEYS,
+        fixed=fixed,
+        remarks=remarks,
+        unconverged=_unconverged(step, run),
+    )
+
+
+def _rows(step: Element, path: str) -> Array:
+    return np.array([(v.text or "").split() for v in step.findall(path)], dtype=np.float64)
+
+
+def _energy(step: Element, name: str) -> float | None:
+    found = step.find(f"energy/i[@name='{name}']")
+    return None if found is None else float(found.text or "")
+
+
+def _energies(step: Element, run: _Run, volume: float) -> dict[str, float]:
+    """Return the free energy and the one extrapolated to zero smearing.
+
+    With PSTRESS, the energy of an ionic step is an enthalpy; and its own extrapolated energy is not one, so that the
+    difference of the two is taken from the last electronic step.
+    """
+    free = _energy(step, FREE)
+    if free is None:
+        raise DataError("it has no energy")
+    free -= run.number("PSTRESS", 0.0) * 0.1 * GPA * volume
+    last = (step.findall("scstep") or [step])[-1]
+    pair = _energy(last, ZERO), _energy(last, FREE)
+    return {"free_energy": free} | ({} if None in pair else {"energy": free + pair[0] - pair[1]})  # type: ignore[operator]
+
+
+def _unconverged(step: Element, run: _Run) -> str | None:
+    """Say that a step took NELM electronic steps and the last still changed the energy by more than EDIFF."""
+    energies = [_energy(electronic, FREE) for electronic in step.findall("scstep")]
+    if not energies:
+        return MACHINE_LEARNED
+    if len(energies) < run.number("NELM", 60):
+        return None
+    last = energies[-2:]
+    changed = np.inf if len(last) < 2 or None in last else abs(last[1] - last[0])  # type: ignore[operator]
+    return UNCONVERGED if changed > run.number("EDIFF", 1e-4) else None
+
+
+def _fixed(held: NDArray[np.bool_] | None, cell: Array) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+    """Return the Cartesian components that selective dynamics holds, which counts along lattice vectors."""
+    if held is None or not held.any():
+        return None, ()
+    if np.array_equal(cell, np.diag(np.diag(cell))):
+        return held, ()
+    whole = np.repeat(np.all(held, axis=1, keepdims=True), 3, axis=1)
+    partly = bool((held & ~whole).any())
+    return (whole if whole.any() else None), ((HELD_ALONG_LATTICE,) if partly else ())

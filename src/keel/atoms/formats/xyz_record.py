@@ -1,0 +1,86 @@
+"""What one frame of extended XYZ says: its comment line and the words of its atoms, understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.formats.columns import parse_columns
+from keel.atoms.formats.comment import parse_comment
+from keel.atoms.record import Record
+from keel.errors import DataError
+
+PLAIN = "species:S:1:pos:R:3"
+"""Properties of a file that names none."""
+
+NAMELESS = "columns after the position that nothing names: they are not read"
+TRANSPOSED = "a Lattice in nested brackets: its rows are taken for the lattice vectors, as the specification has it"
+
+
+def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
+    """Return what the comment line and the words of each atom's line say.
+
+    Raises
+    ------
+    DataError
+        If either is damaged.
+    """
+    if not rows:
+        raise DataError("it has no atoms")
+    try:
+        text = comment.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise DataError("its comment line is not UTF-8 text") from None
+    info, printed = parse_comment(text)
+    remarks = []
+    cell = _cell(info)
+    if printed.get("Lattice", "").startswith("[") and (cell != cell.T).any():
+        remarks.append(TRANSPOSED)
+    pbc = _pbc(info, default=bool(cell.any()))
+    if "=" not in text and any(len(row) > 4 for row in rows):
+        rows = [row[:4] for row in rows]
+        remarks.append(NAMELESS)
+    arrays = parse_columns(str(info.pop("Properties", PLAIN)), rows)
+    if "pos" not in arrays or np.shape(arrays["pos"]) != (len(rows), 3):
+        raise DataError("its Properties have no pos:R:3")
+    positions = arrays.pop("pos")
+    numbers = _numbers(arrays)
+    return Record(numbers, positions, cell, pbc, info, arrays, source, printed=printed, remarks=tuple(remarks))
+
+
+def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
+    other = [k for k in info if k.lower() == "cell"]
+    if other:
+        raise DataError(f"the key {other[0]!r} is not understood; call it Lattice, nine numbers")
+    lattice = np.asarray(info.pop("Lattice", np.zeros(9)))
+    if lattice.shape not in ((3,), (9,), (3, 3)) or lattice.dtype.kind not in "if":
+        raise DataError(f"its Lattice should be nine numbers, not {str(lattice)[:40]!r}")
+    return (np.diag(lattice) if lattice.size == 3 else lattice.reshape(3, 3)).astype(np.float64)
+
+
+def _pbc(info: dict[str, Any], default: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    pbc = np.asarray(info.pop("pbc", [default] * 3))
+    if pbc.dtype.kind in "i" and set(pbc.ravel().tolist()) <= {0, 1}:
+        pbc = pbc.astype(bool)
+    if pbc.dtype != bool or pbc.size not in (1, 3):
+        raise DataError(f'its pbc should be like "T T F", not {str(pbc)[:40]!r}')
+    return np.broadcast_to(pbc.ravel(), 3).copy()
+
+
+def _numbers(arrays: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    from ase.data import atomic_numbers
+
+    if "species" in arrays:
+        arrays.pop("Z", None)
+        species = arrays.pop("species")
+        numbers = [atomic_numbers.get(s, 0) for s in species]
+    elif "Z" in arrays:
+        species = arrays.pop("Z")
+        numbers = [int(z) if 0 < z <= 118 else 0 for z in species]
+    else:
+        raise DataError("its Properties have neither species:S:1 nor Z:I:1")
+    if 0 in numbers:
+        atom = numbers.index(0)
+        raise DataError(f"atom {atom} is {species[atom]!r}, which is not a chemical element")
+    return np.array(numbers, dtype=np.int64)

@@ -1,0 +1,47 @@
+"""Atoms alone: their energies are the zero of energy of their elements, and there is nothing else to learn from them.
+
+By symmetry no force acts on them, and as one atom each they would count in an average per atom as much as a crystal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from keel.atoms.frame import Frame
+from keel.atoms.soundness.frames import pairs_within
+
+REACH = 6.0
+"""Angstrom. An atom whose images are all beyond is alone: hardly any bond or overlap of electrons reaches so far."""
+MARK = "isolatedatom"
+"""What ``config_type`` says of them, in any case, in the training files of MACE and GAP."""
+
+
+def is_isolated(frame: Frame) -> bool:
+    """Return whether a frame is one atom that says it is alone, or has no image within 6 angstrom."""
+    if len(frame) != 1:
+        return False
+    return str(frame.info.get("config_type", "")).lower() == MARK or not len(pairs_within(frame, REACH)[0])
+
+
+def set_apart(frames: Iterable[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """Return the frames with neighbours, and the atoms alone, each in the order given."""
+    parts: tuple[list[Frame], list[Frame]] = ([], [])
+    for frame in frames:
+        parts[is_isolated(frame)].append(frame)
+    return parts
+
+
+def energies_alone(atoms: Sequence[Frame]) -> dict[int, float]:
+    """Return the energy of an atom alone in eV by atomic number; of several of an element the lowest, the ground state.
+
+    Parameters
+    ----------
+    atoms
+        As :func:`set_apart` finds them; those without an energy do not count.
+    """
+    found: dict[int, float] = {}
+    for frame in atoms:
+        if frame.energy is not None:
+            number = int(frame.numbers[0])
+            found[number] = min(frame.energy, found.get(number, frame.energy))
+    return found

@@ -1,0 +1,69 @@
+"""Sets in which some frames lack some labels: what there is to learn from, and what is said of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from keel.atoms.frame import Frame
+from keel.atoms.isolated import set_apart
+from keel.atoms.label_names import LABELS
+from keel.atoms.remarks import frames_of, notes
+from keel.atoms.soundness.frames import UNNAMED
+from keel.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Frames sorted by what they are good for.
+
+    Parameters
+    ----------
+    frames
+        As they were read.
+    """
+
+    frames: Sequence[Frame]
+
+    @cached_property
+    def labelled(self) -> list[Frame]:
+        """Frames with neighbours and at least one label: the material to learn from, to be divided."""
+        return [f for f in set_apart(self.frames)[0] if any(getattr(f, label) is not None for label in LABELS)]
+
+    @cached_property
+    def atoms(self) -> list[Frame]:
+        """Atoms alone that have an energy, which is the zero of energy of their element."""
+        return [f for f in set_apart(self.frames)[1] if f.energy is not None]
+
+    def require(self, labels: Iterable[str]) -> None:
+        """Refuse a set in which no frame has one of the labels.
+
+        Raises
+        ------
+        DataError
+            Says which label, and what to do.
+        """
+        for label in labels:
+            if all(getattr(frame, label) is None for frame in self.labelled):
+                first, name = self.frames[0].source if self.frames else "no frame", "an energy" * (label == "energy")
+                raise DataError(
+                    f"{first.rpartition(', ')[0] or first}: none of the {frames_of(len(self.frames))} to learn from "
+                    f"has {name or label}; {UNNAMED.format(label)}"
+                )
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What of the frames is not used and what is used otherwise, in sentences with counts."""
+        found = notes(self.frames)
+        lacking = {label: sum(getattr(f, label) is None for f in self.labelled) for label in ("energy", "forces")}
+        found += [
+            f"{frames_of(number)} without {label}: learnt from for what else is there"
+            for label, number in lacking.items()
+            if number
+        ]
+        alone = len(set_apart(self.frames)[1])
+        if alone:
+            found.append(f"{alone:,} isolated atom{'s' * (alone != 1)}: the zero of energy, not trained or tested on")
+        bare = len(self.frames) - len(self.labelled) - alone
+        return [*found, f"{frames_of(bare)} without any label: left out"] if bare else found

@@ -1,0 +1,16 @@
+"""What a check of many frames has to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing, in one sentence.
+
+    ``level`` is ``refuse`` (the data cannot be used so), ``warn`` (look at it) or ``note``.
+    """
+
+    level: str
+    message: str

@@ -1,0 +1,120 @@
+"""Structures that stand twice: the same to 1e-4 angstrom, through other formats, wrapped or not, atoms in any order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from keel.atoms.frame import Array, Frame
+
+SAME = 1e-4
+"""Angstrom: what formats of six decimals and more leave of a position or a lattice vector."""
+UNIT_LENGTH = 7.3
+"""Angstrom; phases of directions without a period are counted in it."""
+_WAVES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 2]], dtype=np.float64)
+
+
+def repeats(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    """Return pairs (first, repeat) of frames that are the same structure, in the order of the repeats.
+
+    The same are those of equal elements and periodicity whose lattice vectors and positions agree to :data:`SAME`,
+    positions modulo the periodic lattice vectors. Turned structures, other cells of one crystal and shifted origins are
+    not recognised. Frames are sorted by structure factors, which wrapping and order of the atoms leave as they are and
+    rounding changes little, so that the time is about linear in the number of frames.
+    """
+    groups: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+    for index, frame in enumerate(frames):
+        groups[np.sort(frame.numbers).tobytes(), frame.pbc.tobytes()].append(index)
+    found = [pair for members in groups.values() if len(members) > 1 for pair in _among(frames, members)]
+    return [(frames[first], frames[again]) for first, again in sorted(found, key=lambda pair: pair[1])]
+
+
+def matching(first: Frame, again: Frame) -> NDArray[np.int64] | None:
+    """Return which atom of ``again`` is each atom of ``first``, shape (N,), or None if they are not the same structure.
+
+    Labels of the two are compared with it: ``again.forces[matching(first, again)]``.
+    """
+    if len(first) != len(again) or not np.array_equal(first.pbc, again.pbc):
+        return None
+    if np.abs(first.cell - again.cell)[first.pbc].max(initial=0.0) > SAME:
+        return None
+    as_they_are = np.arange(len(first))
+    if _agree(first, again, as_they_are):
+        return as_they_are
+    # A tree in coordinates modulo the cell; the nearest there is checked in angstrom.
+    own, other = _coordinates(first), _coordinates(again)
+    box = np.where(first.pbc, 1.0, 0.0)
+    order = cKDTree(_wrapped(other, first.pbc), boxsize=box).query(_wrapped(own, first.pbc))[1]
+    return order if len(set(order.tolist())) == len(order) and _agree(first, again, order) else None
+
+
+def _among(frames: Sequence[Frame], members: Sequence[int]) -> list[tuple[int, int]]:
+    """Return pairs (first, repeat) within a group of equal elements and periodicity."""
+    marks = np.array([_marks(frames[k]) for k in members])
+    slack = np.max([_slack(frames[k]) for k in members], axis=0)
+    # One number for each frame: equal for equal structures, and hardly ever for others.
+    weights = np.random.default_rng(0).uniform(0.5, 1.0, marks.shape[1]) / slack
+    numbers, width = marks @ weights, float(slack @ weights)
+    order = np.argsort(numbers, kind="stable")
+    ranks = numbers[order]
+    found, repeated = [], np.zeros(len(members), dtype=bool)
+    for k, number in enumerate(numbers.tolist()):
+        low, high = np.searchsorted(ranks, [number - width, number + width])
+        near = np.sort(order[low : high + 1])
+        near = near[(near < k) & ~repeated[near]]
+        near = near[(np.abs(marks[near] - marks[k]) <= slack).all(axis=1)]
+        first = next((j for j in near if matching(frames[members[j]], frames[members[k]]) is not None), None)
+        if first is not None:
+            repeated[k] = True
+            found.append((members[first], members[k]))
+    return found
+
+
+def _marks(frame: Frame) -> Array:
+    """Lattice vectors and structure factors  sum_j Z_j exp(2 pi i k s_j) / sum_j Z_j."""
+    phases = 2.0 * np.pi * _coordinates(frame) @ _WAVES.T
+    shares = frame.numbers / frame.numbers.sum()
+    cell = np.where(frame.pbc[:, None], frame.cell, 0.0).ravel()
+    return np.concatenate([cell, shares @ np.cos(phases), shares @ np.sin(phases)])
+
+
+def _slack(frame: Frame) -> Array:
+    """How much the marks of one structure may differ."""
+    per_angstrom = float(np.linalg.norm(np.linalg.pinv(_basis(frame)), axis=0).max())
+    phase = 2.0 * np.pi * 3.0 * per_angstrom * SAME
+    return np.array([SAME] * 9 + [phase] * (2 * len(_WAVES)))
+
+
+def _basis(frame: Frame) -> Array:
+    """Lattice vectors of the periodic directions, a fixed length along the normals of the others; rows."""
+    if frame.pbc.all():
+        return frame.cell
+    if not frame.pbc.any():
+        return UNIT_LENGTH * np.eye(3)
+    periodic = frame.cell[frame.pbc]
+    normals = np.linalg.svd(periodic)[2][len(periodic) :]
+    basis = frame.cell.copy()
+    basis[~frame.pbc] = UNIT_LENGTH * normals
+    return basis
+
+
+def _coordinates(frame: Frame) -> Array:
+    return np.asarray(np.linalg.solve(_basis(frame).T, frame.positions.T).T)
+
+
+def _wrapped(coordinates: Array, pbc: NDArray[np.bool_]) -> Array:
+    inside = coordinates % 1.0
+    return np.where(pbc, np.where(inside < 1.0, inside, 0.0), coordinates)
+
+
+def _agree(first: Frame, again: Frame, order: NDArray[np.int64]) -> bool:
+    """Whether elements are equal and positions agree, each modulo the cell of the first."""
+    if not np.array_equal(first.numbers, again.numbers[order]):
+        return False
+    moved = _coordinates(again)[order] - _coordinates(first)
+    moved = (moved - np.round(moved) * first.pbc) @ _basis(first)
+    return bool(np.abs(moved).max() <= SAME)

@@ -1,0 +1,116 @@
+"""Do all frames lie on one surface of potential energy? Charge, spin, functional, kinds of energy; how cells are given.
+
+A network sees elements and positions only. Frames of another charge, spin or functional have other energies for the
+same positions, so that it learns the mean of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from keel.atoms.frame import Frame
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY
+from keel.atoms.remarks import frames_of
+from keel.atoms.soundness.finding import Finding
+
+STATES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "charge": frozenset({"charge", "totalcharge", "netcharge", "cellcharge", "qtot", "systemcharge"}),
+        "spin": frozenset(
+            {
+                *("spin", "totalspin", "spinmultiplicity", "multiplicity", "mult", "unpairedelectrons", "nunpaired"),
+                *("uhf", "nspin", "ispin", "spinpolarized", "spinpolarised", "spinstate"),
+                *("magneticstate", "magneticorder", "magneticordering", "magorder", "ordering"),
+            }
+        ),
+        "functional": frozenset(
+            {
+                *("functional", "xc", "xcfunctional", "method", "leveloftheory", "theory", "theorylevel", "dft", "gga"),
+                *("metagga", "runtype", "calctype", "basis", "basisset", "dispersion", "vdw", "hybrid"),
+                *("ldau", "dftu", "dftplusu", "hubbard", "hubbards", "hubbardu", "ishubbard", "uvalue", "uvalues"),
+            }
+        ),
+        "electronic temperature": frozenset(
+            {
+                *("electronictemperature", "telec", "etemp", "electrontemperature"),
+                *("smearing", "smearingwidth", "sigma", "ismear", "degauss"),
+            }
+        ),
+    }
+)
+"""What sets of frames mix, and the names under which files state it, in lower case and without separators."""
+
+_PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true", "info", "mol", "molecular", "calc")
+MOST_VALUES = 6
+"""Of one key that are named with their counts."""
+
+
+def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
+    """Yield what tells that the frames belong to several states, and how many cells are left-handed."""
+    for key, state in stated(frames).items():
+        counts = Counter(_value(frame.info.get(key, "none stated")) for frame in frames)
+        if len(counts) > 1:
+            yield Finding("warn", _mixed(key, state, counts))
+    yield from _energy_kinds(frames)
+    yield from _left_handed(frames)
+
+
+def stated(frames: Sequence[Frame]) -> dict[str, str]:
+    """Return the keys in ``info`` that name a state, and which: ``{"total_charge": "charge"}``."""
+    keys = sorted({key for frame in frames for key in frame.info})
+    return {key: state for key in keys if (state := _state(key)) is not None}
+
+
+def _state(key: str) -> str | None:
+    name = re.sub(r"[^a-z0-9]", "", key.lower())
+    shorter = [name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix)]
+    return next((state for state, names in STATES.items() if any(n in names for n in shorter)), None)
+
+
+def _value(value: Any) -> str:
+    """Return a value as text, the same for ``1``, ``1.0`` and an array of one number."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_value(v)}" for k, v in sorted(value.items(), key=str))
+    numbers = np.asarray(value)
+    if numbers.dtype.kind == "b":
+        return " ".join(map(str, numbers.ravel()))
+    if numbers.dtype.kind in "iuf":
+        return " ".join(f"{number:.6g}" for number in numbers.ravel())
+    return str(value)
+
+
+def _mixed(key: str, state: str, counts: Counter[str]) -> str:
+    shown = [f"{frames_of(n)} with {value or 'nothing'}" for value, n in counts.most_common(MOST_VALUES)]
+    more = len(counts) - len(shown)
+    return (
+        f"{key} varies: {', '.join(shown)}{f' and {more} more values' if more else ''}; keel's networks do not see the "
+        f"{state} and learn the mean of all, so train on frames of one {state} only"
+    )
+
+
+def _energy_kinds(frames: Sequence[Frame]) -> Iterator[Finding]:
+    labelled = [f for f in frames if f.energy is not None]
+    both = [f for f in labelled if EXTRAPOLATED_ENERGY in f.info]
+    if both and len(both) < len(labelled):
+        largest = max(abs(f.info[EXTRAPOLATED_ENERGY] - (f.energy or 0.0)) / len(f) for f in both)
+        yield Finding(
+            "warn",
+            f"two kinds of energy: {frames_of(len(both))} with a free energy, which is used, beside the one "
+            f"extrapolated to zero smearing, and {frames_of(len(labelled) - len(both))} with one energy only; if that "
+            f"is the extrapolated one the two kinds differ by up to {1e3 * largest:.3g} meV/atom, so write the free "
+            "energy of all frames, or name the kind that all have (`--energy-key NAME`)",
+        )
+
+
+def _left_handed(frames: Sequence[Frame]) -> Iterator[Finding]:
+    count = sum(bool(f.pbc.all()) and float(np.linalg.det(f.cell)) < 0.0 for f in frames)
+    if count:
+        yield Finding("note", f"{frames_of(count)} with a left-handed cell, which is used as it is")

@@ -1,0 +1,276 @@
+"""Are labels sound where neighbouring frames do not tell? Stiffness, symmetry and a quickly fitted EAM are the judges.
+
+An EAM fitted to the forces alone predicts how energies differ and what the stresses are; a factor between the two, or
+forces of single frames that are several times too large, tell a wrong unit or sign. Where the EAM predicts the forces
+of other frames badly it is no judge, and the label is called unchecked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.soundness.finding import Finding
+from keel.atoms.soundness.frames import composition
+from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
+from keel.atoms.soundness.readings import likely_forces, likely_stress
+from keel.atoms.soundness.stiffness import (
+    UNRELATED,
+    another_order,
+    contact_cosines,
+    doubtful_forces,
+    doubtful_stress,
+    most_pushed,
+)
+from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
+from keel.fitting.offsets import compositions, minimum_norm
+from keel.fitting.quick import Prediction, QuickEAM
+
+MOST_ELEMENTS = 8
+"""With more, an EAM fitted in seconds is no judge."""
+FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
+SKILL = 0.6
+"""Least correlation of forces of frames that the EAM has not seen with its own."""
+NO_SKILL = 0.2
+"""Below, forces that do not push the shortest contacts apart either are those of other atoms."""
+NOT_OF_THE_ATOMS = (
+    "the forces do not belong to the atoms: neither a fitted EAM nor the shortest contacts have to do with them; check "
+    "that forces and positions list the atoms in the same order"
+)
+FEWEST = 10
+"""Frames that make a regression."""
+SOUND = (0.15, 7.0)
+"""Factors between label and prediction that the EAM's own error explains; phases of unlike energy cost it most."""
+ENERGIES, STRESSES = 0.8, 0.7
+"""Least correlation of differences of energies and stresses with those predicted, for the factor to tell."""
+COVERED = 0.8
+"""Share of frames with a neighbour; with fewer, wrong forces of single frames are looked for by the EAM."""
+OUTLYING = 3.0
+"""Times the median factor that forces of one frame may have."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the judges found.
+
+    Parameters
+    ----------
+    findings
+        Sentences on labels that cannot be right.
+    checked
+        Label -> how it was checked, of labels against which nothing was found.
+    unchecked
+        Label -> why it could not be checked.
+    """
+
+    findings: tuple[Finding, ...]
+    checked: dict[str, str]
+    unchecked: dict[str, str]
+
+
+def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -> Judgement:
+    """Check signs, sizes and orders of energies, forces and stresses without need of neighbouring frames.
+
+    Parameters
+    ----------
+    frames
+        Labelled frames.
+    checks
+        Of :func:`check_forces` and :func:`check_stress`, where they are known. The EAM is fitted only where these leave
+        a label unchecked.
+    """
+    checks = tuple(checks or (check_forces(frames), check_stress(frames)))
+    many = frames[:: max(1, len(frames) // CONTACT_FRAMES)]
+    some = frames[:: max(1, len(frames) // JUDGED_FRAMES)]
+    forces = doubtful_forces(frames) or forces_against_symmetry(some) or _against_contacts(many)
+    stress = doubtful_stress(frames) or stress_against_symmetry(some)
+    found = {"forces": forces, "stress": stress, "energy": _divided(frames)}
+    messages = [text for text in found.values() if text]
+    done = {c.label for c in checks if c.conclusive or c.warning} | {k for k, text in found.items() if text}
+    labels = {k for k in ("energy", "forces", "stress") if any(getattr(f, k) is not None for f in frames)}
+    if "forces" in done:
+        done.add("energy")
+    checked, unchecked = {}, {}
+    if (labels - done or checks[0].pairs < COVERED * len(frames)) and not forces:
+        outcome = _by_eam(frames, some)
+        messages += [text for text in outcome.wrong if text]
+        checked = {k: v for k, v in outcome.checked.items() if k in labels - done}
+        unchecked = {k: v for k, v in outcome.unchecked.items() if k in labels - done}
+    return Judgement(tuple(Finding("warn", text) for text in messages), checked, unchecked)
+
+
+def _against_contacts(frames: Sequence[Frame]) -> str | None:
+    """Say that forces draw the nearest atoms together in frame after frame."""
+    cosines = contact_cosines(frames)
+    if len(cosines) < FEWEST:
+        return None
+    mean, error = float(cosines.mean()), float(cosines.std() / np.sqrt(len(cosines)))
+    if mean > min(-0.1, -4.0 * error):
+        return None
+    return (
+        f"the forces have the opposite sign: in {int(np.sum(cosines < 0))} of {len(cosines)} frames they pull the "
+        "shortest contacts together (--forces-unit=-eV/angstrom)"
+    )
+
+
+def _divided(frames: Sequence[Frame]) -> str | None:
+    """Say that energies are divided by the number of atoms, where structures of many sizes tell."""
+    known = [f for f in frames if f.energy is not None]
+    elements = sorted({int(z) for f in known for z in f.numbers})
+    if len(known) < max(3 * len(elements), FEWEST):
+        return None
+    atoms = np.array([len(f) for f in known], dtype=np.float64)
+    energies, shares = np.array([f.energy for f in known]), compositions(known, elements)
+    total, divided = (_unexplained(shares, e) for e in (energies / atoms, energies))
+    if divided > 0.3 * total or divided > 0.2:
+        return None
+    return (
+        "the energies are divided by the number of atoms: the composition explains them as they stand, and not when "
+        "they are divided once more (--energy-unit eV/atom)"
+    )
+
+
+def _unexplained(shares: Array, energies: Array) -> float:
+    """Share of the mean square that no offsets of the elements explain."""
+    rest = energies - shares @ minimum_norm(shares, energies)
+    return float(np.sum(rest**2) / max(np.sum(energies**2), 1e-300))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    wrong: list[str | None]
+    checked: dict[str, str]
+    unchecked: dict[str, str]
+
+
+def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
+    labels = ("energy", "forces", "stress")
+    frames = [f for f in some if f.forces is not None and len(f) > 1 and np.any(f.forces)]
+    if len(frames) < FEWEST:
+        return _Outcome([], {}, dict.fromkeys(labels, "too few frames with forces"))
+    if len({int(z) for f in frames for z in f.numbers}) > MOST_ELEMENTS:
+        return _Outcome([], {}, dict.fromkeys(labels, f"more than {MOST_ELEMENTS} elements, too many for an EAM"))
+    fitted, seen = _fitted(frames)
+    known = set(fitted.model.elements or ()) if fitted else set()
+    others = [f for f in frames if id(f) not in seen and known.issuperset(f.numbers.tolist())]
+    if fitted is None or len(others) < 5:
+        return _Outcome([], {}, dict.fromkeys(labels, "too few frames beside those an EAM is fitted to"))
+    able = [f for f in frames if known.issuperset(f.numbers.tolist())]
+    everything = fitted.predict(able)
+    outlying = _outlying(able, everything)
+    predictions = [p for f, p in zip(able, everything, strict=True) if id(f) not in seen]
+    skill = _skill(others, predictions)
+    how = f"a fitted EAM predicts forces of other frames with a correlation of {skill:.2f}"
+    if skill < NO_SKILL and -1.0 < most_pushed(frames) < UNRELATED:
+        return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: no judge"))
+    if skill < SKILL:
+        return _Outcome([], {}, dict.fromkeys(labels, f"{how}: no judge"))
+    outcome = _verdicts(others, predictions, how)
+    return replace(outcome, wrong=[outlying, *outcome.wrong])
+
+
+def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
+    """Return an EAM of some frames, neither those of the smallest nor those of the largest forces, and their ids."""
+    sizes = np.array([np.sqrt(np.mean(f.forces**2)) for f in frames if f.forces is not None])
+    low, high = np.quantile(sizes, [0.3, 0.96])
+    members = [f for f, size in zip(frames, sizes, strict=True) if low <= size <= high]
+    order = np.random.default_rng(0).permutation(len(members))
+    chosen: list[Frame] = []
+    for k in order[: max(len(frames) // 2, 1)]:
+        if sum(map(len, chosen)) > FIT_ATOMS and len(chosen) >= FEWEST:
+            break
+        chosen.append(members[k])
+    return QuickEAM.fit(chosen), {id(f) for f in chosen}
+
+
+def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
+    """Correlation of forces, each frame by its own size at most."""
+    pairs = [(f.forces, p.forces) for f, p in zip(frames, predictions, strict=True) if f.forces is not None]
+    typical = float(np.median([np.sqrt(np.mean(given**2)) for given, _ in pairs]))
+    weights = [1.0 / max(typical, float(np.sqrt(np.mean(given**2)))) for given, _ in pairs]
+    given, expected = (np.concatenate([w * p[k].ravel() for w, p in zip(weights, pairs, strict=True)]) for k in (0, 1))
+    return _correlation(expected, given)
+
+
+def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: str) -> _Outcome:
+    wrong: list[str | None] = []
+    checked, unchecked = {"forces": how}, dict[str, str]()
+    pairs = list(zip(frames, predictions, strict=True))
+    atoms = float(np.mean([len(f) for f in frames]))
+    factor, sure = _factor(
+        [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], ENERGIES
+    )
+    # An EAM may have two phases in the wrong order; the shortest contacts tell the sign better.
+    sure = sure and (factor > 0 or most_pushed(frames) == -1.0)
+    forces_wrong = sure and not SOUND[0] < factor < SOUND[1]
+    if forces_wrong:
+        wrong.append(
+            f"energies and forces do not belong together: the energies differ by {factor:.3g} times what an EAM fitted "
+            f"to the forces says; {likely_forces(factor, atoms)}"
+        )
+    (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
+    strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
+    factor, sure = _factor(strained, STRESSES)
+    if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
+        volume = float(np.mean([f.volume for f, *_ in strained]))
+        wrong.append(
+            f"the stress is {factor:.3g} times what an EAM fitted to the forces says; "
+            f"{likely_stress(1 / factor, volume)}"
+        )
+    (checked if sure else unchecked)["stress"] = how if sure else f"{how}, but not the stresses"
+    if sure or len(strained) >= FEWEST:
+        off = [1, 0, 0], [2, 2, 1]
+        wrong.append(
+            another_order(np.array([s[off] for _, s, _ in strained]), np.array([p[off] for *_, p in strained]))
+        )
+    return _Outcome(wrong, checked, unchecked)
+
+
+def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]], least: float) -> tuple[float, bool]:
+    """Return the slope of given on predicted differences within each composition, and whether they correlate."""
+    groups: dict[object, list[tuple[Array, Array]]] = {}
+    for frame, given, expected in values:
+        groups.setdefault(composition(frame), []).append((np.ravel(given), np.ravel(expected)))
+    centred = []
+    for members in groups.values():
+        both = np.array(members)
+        centred.append((both - both.mean(axis=0)).transpose(1, 0, 2).reshape(2, -1))
+    if len(values) - len(groups) < FEWEST:
+        return float("nan"), False
+    given, expected = np.concatenate(centred, axis=1)
+    square = float(expected @ expected)
+    if square == 0.0:
+        return float("nan"), False
+    return float(given @ expected) / square, abs(_correlation(expected, given)) > least
+
+
+def _outlying(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> str | None:
+    """Name the frames whose forces are several times those of the EAM, where those of the others are not."""
+    factors = np.array([_frame_factor(f, p) for f, p in zip(frames, predictions, strict=True)])
+    usual = float(np.nanmedian(factors)) if np.isfinite(factors).any() else float("nan")
+    spread = float(np.nanquantile(factors, 0.9) / usual) if usual > 0 else float("inf")
+    found = int(np.sum(factors > max(OUTLYING, 2.0 * spread) * usual)) if usual > 0 else 0
+    if not found:
+        return None
+    worst = int(np.nanargmax(factors))
+    return (
+        f"{found} of {len(frames)} frames have forces several times as large as an EAM fitted to the set says, "
+        f"{factors[worst] / usual:.1f} times in {frames[worst].source}"
+    )
+
+
+def _frame_factor(frame: Frame, prediction: Prediction) -> float:
+    """Slope of a frame's forces on the predicted ones; NaN where they are small or of another kind."""
+    assert frame.forces is not None
+    given, expected = frame.forces.ravel(), prediction.forces.ravel()
+    if np.sqrt(np.mean(given**2)) < 0.1 or _correlation(expected, given) < 0.5:
+        return float("nan")
+    return float(given @ expected / (expected @ expected))
+
+
+def _correlation(first: Array, second: Array) -> float:
+    size = float(np.sqrt((first @ first) * (second @ second)))
+    return float(first @ second) / size if size > 0 else 0.0

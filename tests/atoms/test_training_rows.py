@@ -1,0 +1,121 @@
+"""JSON, parquet and LMDB: records in whatever holds them, in the layouts that people publish."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.units import GPa
+from typer.testing import CliRunner
+
+import keel
+import training_files as files
+from keel.atoms.formats import rows
+from keel.atoms.record import LabelKeys
+from keel.cli import app
+from keel.errors import DataError
+
+
+class TestJSON:
+    def test_a_key_of_the_user_leaves_the_rest_as_usual(self, tmp_path):
+        images = files.crystals()
+        path = files.mptrj(tmp_path / "a.json", images)
+        for keys in (LabelKeys(energy="corrected_total_energy"), LabelKeys(stress="stress"), LabelKeys()):
+            frame = keel.read(path, keys=keys)[0]
+            np.testing.assert_allclose(frame.stress, images[0].get_stress(voigt=False), atol=1e-9)
+            np.testing.assert_allclose(frame.forces, images[0].get_forces(), atol=1e-9)
+        result = CliRunner().invoke(app, ["census", str(path), "--energy-key", "corrected_total_energy", "--json"])
+        largest = -min(np.trace(a.get_stress(voigt=False)) / 3 / GPa for a in images)
+        assert json.loads(result.output)["files"][0]["ranges"]["pressure"]["maximum"] == pytest.approx(largest)
+
+    def test_the_order_of_six_numbers(self, tmp_path):
+        images = files.crystals()
+        records = files.matpes_rows(images)
+        (tmp_path / "vasp.json").write_text(json.dumps(records))
+        emmet = [
+            {"abs_forces": [0.0], **r, "stress": (a.get_stress() / -files.KBAR).tolist()}
+            for r, a in zip(records, images, strict=True)
+        ]
+        (tmp_path / "emmet.json").write_text(json.dumps(emmet))
+        files.assert_same(keel.read(tmp_path / "emmet.json"), images, tmp_path)
+        assert keel.read(tmp_path / "emmet.json")[0].remarks == ()
+        assert keel.read(tmp_path / "vasp.json")[0].remarks == (rows.ORDER,)
+
+    @pytest.mark.parametrize("wrap", [lambda r: {"train": r}, lambda r: r[0], lambda r: {"a": r[0], "b": r[1]}])
+    def test_records_in_whatever_holds_them(self, wrap, tmp_path):
+        records = files.matpes_rows(files.crystals())
+        content = wrap(records)
+        (tmp_path / "a.json").write_text(json.dumps(content, indent=1))
+        expected = 1 if content is records[0] else len(content.get("train", content))
+        assert len(keel.read(tmp_path / "a.json")) == expected
+
+    def test_the_text_of_a_structure_is_read_too(self, tmp_path):
+        records = [{**r, "structure": json.dumps(r["structure"])} for r in files.matpes_rows(files.crystals())]
+        (tmp_path / "a.json").write_text(json.dumps(records))
+        files.assert_same(keel.read(tmp_path / "a.json"), files.crystals(), tmp_path)
+
+
+class TestColumns:
+    def renamed(self, folder, images, names, **more):
+        renamed = [{**{names.get(k, k): v for k, v in r.items()}, **more} for r in files.plain_rows(images)]
+        (folder / "a.json").write_text(json.dumps(renamed))
+        return folder / "a.json"
+
+    COLABFIT = {"forces": "atomic_forces", "stress": "cauchy_stress"}
+    LEMAT = {"positions": "cartesian_site_positions", "cell": "lattice_vectors", "pbc": "dimension_types"}
+
+    def test_colabfit(self, tmp_path):
+        images = files.crystals()
+        path = self.renamed(tmp_path, images, self.COLABFIT, cauchy_stress_volume_normalized=True)
+        files.assert_same(keel.read(path), images, tmp_path)
+        path = self.renamed(tmp_path, images, self.COLABFIT, cauchy_stress_volume_normalized=False)
+        frame = keel.read(path)[0]
+        assert frame.stress is None and frame.remarks == (rows.NOT_DIVIDED,)
+
+    def test_lemat(self, tmp_path):
+        images = files.crystals()
+        elements = ["Cu", "Au", "Cu", "Cu"]
+        kbar = (images[0].get_stress(voigt=False) / -files.KBAR).tolist()
+        names = {**self.LEMAT, "stress": "unused"}
+        path = self.renamed(tmp_path, images[:1], names, species_at_sites=elements, stress_tensor=kbar, species="[]")
+        assert keel.read(path)[0].remarks == (rows.UNSTATED,)
+        files.assert_same(keel.read(path), images[:1], tmp_path)
+
+    def test_materials_project(self, tmp_path):
+        atoms = files.crystals()[0]
+        kbar = (atoms.get_stress() / -files.KBAR).tolist()
+        path = self.renamed(tmp_path, [atoms], {"positions": "cart_coords", "stress": "unused"}, stress=kbar)
+        files.assert_same(keel.read(path), [atoms], tmp_path)
+
+    def test_other_columns_are_named(self, tmp_path):
+        path = self.renamed(tmp_path, files.crystals(), {"positions": "where"})
+        with pytest.raises(DataError, match=r"columns are atomic_numbers, cell, .*where, in which keel finds no"):
+            keel.read(path)
+        pytest.importorskip("pyarrow")
+        with pytest.raises(DataError, match="columns are a, in which keel finds no structure"):
+            keel.read(files.write_parquet(tmp_path / "a.parquet", [{"a": 1}]))
+
+
+def lmdb(folder, images):
+    """Return ASE's LMDB with these images, or skip where its package is missing."""
+    pytest.importorskip("ase_db_backends")
+    return files.aselmdb(folder / "frames.aselmdb", images)
+
+
+class TestLMDB:
+    def test_what_stands_beside_a_row_is_kept(self, tmp_path):
+        frames = keel.read(lmdb(tmp_path, files.crystals()))
+        assert [f.info["sid"] for f in frames] == ["s-0", "s-1", "s-2"]
+
+    def test_a_file_that_is_cut_off_is_refused(self, tmp_path):
+        path = lmdb(tmp_path, files.crystals())
+        path.write_bytes(path.read_bytes()[:8192])
+        with pytest.raises(DataError, match=r"8,192 bytes of .*; the file is cut off"):
+            keel.read(path)
+
+    def test_reading_leaves_the_file_as_it_is(self, tmp_path):
+        path = lmdb(tmp_path / "data", files.crystals())
+        for beside in (p for p in path.parent.iterdir() if p != path):
+            beside.unlink()
+        before = path.read_bytes()
+        keel.read(path)
+        assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

@@ -1,0 +1,139 @@
+"""Files that are not read are called by their name; structures that are none are refused; ASE's guesses are named."""
+
+import gzip
+
+import pytest
+
+import keel
+from keel.atoms.formats.unread import UNREAD
+from keel.atoms.label_search import CP2K_ENERGY
+from keel.atoms.read import iter_frames
+from keel.atoms.record import LabelKeys
+from keel.errors import DataError
+
+BEGINNINGS = {
+    "CP2K": " DBCSR| CPU Multiplication driver            XSMM\n CP2K| version string:        CP2K version 2023.1\n",
+    "xtb": "      -----------------------------------------------------------\n"
+    "     |                           x T B                           |\n",
+    "MOPAC": " ***********\n **                             MOPAC v22.0.6 Linux                **\n",
+    "DFTB+": "|\n|  DFTB+ release 23.1\n|\n",
+    "SIESTA": "Siesta Version  : 4.1.5\nArchitecture    : gfortran\n",
+    "Psi4": "          Psi4: An Open-Source Ab Initio Electronic Structure Package\n",
+    "ABACUS": "                         WELCOME TO ABACUS v3.5\n",
+    "Q-Chem": "                  Welcome to Q-Chem\n",
+    "Molpro": "                       ***  PROGRAM SYSTEM MOLPRO  ***\n",
+    "log of LAMMPS": "LAMMPS (2 Aug 2023 - Update 1)\nunits metal\n",
+    "YAML dump": "---\ncreator: LAMMPS\ntimestep: 0\n",
+    "data file of LAMMPS": "copper\n\n2 atoms\n1 atom types\n\n0 6 xlo xhi\n0 6 ylo yhi\n0 6 zlo zhi\n\n"
+    "Masses\n\n1 63.5\n\nAtoms # atomic\n\n1 1 1 1 1\n2 1 3.5 1 1\n",
+}
+
+
+@pytest.mark.parametrize("name", ["run.out", "run.log", "run.data", "run"])
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_files_that_are_not_read_are_named_with_the_way_out(tmp_path, kind, name):
+    (tmp_path / name).write_text(BEGINNINGS[kind])
+    with pytest.raises(DataError) as error:
+        keel.read(tmp_path / name)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / name}: this is a") and kind in message and "which is not read; " in message
+
+
+def test_every_kind_is_tried_and_none_is_taken_for_two():
+    import re
+
+    texts = {kind: text.encode() for kind, text in BEGINNINGS.items()}
+    found = {kind: [u.name for u in UNREAD if re.search(u.begins, text)] for kind, text in texts.items()}
+    assert all(len(names) == 1 for names in found.values()) and len(found) == len(UNREAD)
+
+
+def test_compressed_and_binary(tmp_path):
+    (tmp_path / "a.out.gz").write_bytes(gzip.compress(BEGINNINGS["CP2K"].encode()))
+    with pytest.raises(DataError, match="this is an output of CP2K"):
+        keel.read(tmp_path / "a.out.gz")
+    (tmp_path / "dump.bin").write_bytes(bytes(200))
+    with pytest.raises(DataError, match="a binary dump of LAMMPS does not say which columns it has"):
+        keel.read(tmp_path / "dump.bin")
+
+
+def test_no_frames_says_of_which_format(tmp_path):
+    path = tmp_path / "a.out"
+    path.write_text("the output of a program that nobody knows\n" * 10)
+    with pytest.raises(DataError, match="ASE takes it for the format 'Quantum espresso out file' and finds no frames"):
+        keel.read(path)
+
+
+CIF = """data_x
+_cell_length_a 5
+_cell_length_b 5
+_cell_length_c 5
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Na1 Na 0 0 0 {first}
+{more}Cl1 Cl 0.5 0.5 0.5 1.0
+"""
+PARTIAL = "it has partly occupied sites, which cannot be simulated; make an ordered structure of it"
+
+
+class TestPartialOccupancy:
+    """A mean over structures is no structure, for commands that need no labels neither."""
+
+    @pytest.mark.parametrize(("first", "more"), [("0.5", ""), ("0.5", "K1 K 0 0 0 0.5\n")])
+    @pytest.mark.parametrize("labels", [True, False])
+    def test_cif(self, tmp_path, first, more, labels):
+        (tmp_path / "a.cif").write_text(CIF.format(first=first, more=more))
+        with pytest.raises(DataError, match=f"frame 0: {PARTIAL}"):
+            keel.read(tmp_path / "a.cif", labels=labels)
+
+    def test_full_sites(self, tmp_path):
+        (tmp_path / "a.cif").write_text(CIF.format(first="1.0", more=""))
+        assert keel.read(tmp_path / "a.cif")[0].formula == "ClNa"
+
+    def test_what_ase_made_of_a_cif(self, tmp_path):
+        import ase.io
+
+        (tmp_path / "a.cif").write_text(CIF.format(first="0.25", more=""))
+        ase.io.write(tmp_path / "a.extxyz", ase.io.read(tmp_path / "a.cif"))
+        ase.io.write(tmp_path / "a.traj", ase.io.read(tmp_path / "a.cif"))
+        for name in ("a.extxyz", "a.traj"):
+            with pytest.raises(DataError, match=PARTIAL):
+                keel.read(tmp_path / name)
+
+    @pytest.mark.parametrize(("occupancy", "refused"), [("0.50", True), ("1.00", False), ("0.00", False)])
+    def test_pdb(self, tmp_path, occupancy, refused):
+        atom = "ATOM  {:5d} {:<4s} MOL A   1    {:8.3f}{:8.3f}{:8.3f}  {}  0.00          {:>2s}\n"
+        text = atom.format(1, "C", 0, 0, 0, "1.00", "C") + atom.format(2, "O", 1.2, 0, 0, occupancy, "O") + "END\n"
+        (tmp_path / "a.pdb").write_text(text)
+        if refused:
+            with pytest.raises(DataError, match=PARTIAL):
+                keel.read(tmp_path / "a.pdb")
+        else:
+            assert keel.read(tmp_path / "a.pdb")[0].formula == "CO"
+
+
+class TestCp2kTrajectory:
+    """The comment of CP2K's trajectories holds the energy in hartree."""
+
+    TEXT = "2\n i =        0, time =        0.000, E =       -31.0531669172\nSi 0 0 0\nSi 2.3 0 0\n"
+
+    def test_without_a_key_the_energy_is_named(self, tmp_path):
+        (tmp_path / "md-pos-1.xyz").write_text(self.TEXT)
+        (frame,) = keel.read(tmp_path / "md-pos-1.xyz")
+        assert frame.energy is None and frame.remarks == (CP2K_ENERGY,)
+
+    def test_with_a_key_a_unit_is_asked_for(self, tmp_path):
+        path = tmp_path / "md-pos-1.xyz"
+        path.write_text(self.TEXT)
+        with pytest.raises(DataError, match=r"frame 0: CP2K writes this E in hartree; add .* `--energy-unit hartree`$"):
+            next(iter_frames(path, keys=LabelKeys(energy="E")))
+        (frame,) = iter_frames(path, keys=LabelKeys(energy="E", energy_unit="hartree"))
+        assert frame.energy == pytest.approx(-31.0531669172 * 27.21138602) and not frame.remarks
