@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import fields
 
@@ -112,7 +113,7 @@ def network() -> keel.CGCNN:
 def test_labels_and_edges_are_those_of_a_fresh_graph(teacher: Potential, cutoff: float) -> None:
     # float64, so that the fresh list cannot differ by rounding.
     made = stream([*PARENTS, *OPEN], teacher, cutoff, dtype=torch.float64, batch_size=10)
-    double = made.teacher.double()
+    double = copy.deepcopy(teacher).double()
     for step in range(4):
         graph = made.batch(step)
         frames = frames_of(graph)

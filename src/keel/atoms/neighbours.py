@@ -40,6 +40,20 @@ def neighbour_list(
         If a position, the cell or the cutoff is not finite, a periodic direction has no extent, or the structure
         extends over more than :data:`MOST_CUTOFFS` cutoffs.
     """
+    check_list(positions, cell, pbc, cutoff)
+    if len(positions) == 0:
+        return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
+    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
+        points=np.ascontiguousarray(positions, dtype=np.float64),
+        box=np.ascontiguousarray(cell, dtype=np.float64),
+        periodic=pbc,
+        quantities="PS",
+    )
+    return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
+
+
+def check_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float) -> None:
+    """Raise the DataError of :func:`neighbour_list` where there can be no list."""
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         raise DataError("positions or cell are not finite; the structure cannot have a neighbour list")
     if not (np.isfinite(cutoff) and cutoff > 0):
@@ -49,17 +63,8 @@ def neighbour_list(
     # Squared volume (area, length) against that of a right-angled cell; zero to rounding where vectors are dependent.
     if len(periodic) and np.linalg.det(gram) <= 1e-14 * gram.diagonal().prod():
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
-    if len(positions) == 0:
-        return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
-    if (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
+    if len(positions) and (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
         raise DataError(f"the structure extends over {extent:.3g} angstrom; an atom flew off, or the unit is another")
-    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
-        points=np.ascontiguousarray(positions, dtype=np.float64),
-        box=np.ascontiguousarray(cell, dtype=np.float64),
-        periodic=pbc,
-        quantities="PS",
-    )
-    return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
 
 
 def _extent(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> float:
