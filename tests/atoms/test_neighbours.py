@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.linked import half_list
+from keel.atoms.linked import half_list, ordered_pairs
 from keel.atoms.neighbours import batch, graph_of, neighbour_list
 from keel.errors import DataError
 
@@ -218,3 +218,18 @@ def test_structures_without_end_are_refused(periodic):
             continue
         with pytest.raises(DataError, match="an atom flew off"):
             neighbour_list(positions, box, pbc, 3.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_ordered_pairs_are_those_of_vesin_in_the_order_of_ends_and_shift(seed, half):
+    rng = np.random.default_rng(seed)
+    n, cell = rng.integers(1, 30), rng.uniform(2.0, 9.0) * np.eye(3) + rng.uniform(-1.0, 1.0, (3, 3))
+    positions, pbc, cutoff = rng.uniform(-15.0, 15.0, (n, 3)), rng.random(3) < 0.7, rng.uniform(1.0, 6.0)
+    edges, shift_of, shifts = ordered_pairs(positions, cell, pbc, cutoff, half=half)
+    ends, whole = neighbour_list(positions, cell, pbc, cutoff)
+    listed = sorted((int(i), int(j), *map(int, s)) for (i, j), s in zip(ends.T, whole, strict=True))
+    if half:
+        listed = [p for p in listed if p[0] < p[1] or (p[0] == p[1] and p[2:] > (0, 0, 0))]
+    assert [(*e, *s) for e, s in zip(edges.T.tolist(), shifts[shift_of].astype(int).tolist(), strict=True)] == listed
+    assert len(np.unique(shift_of)) == len(shifts)

@@ -74,6 +74,23 @@ def half_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: flo
         room = size
 
 
+def ordered_pairs(
+    positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float, *, half: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Array]:
+    """Return pairs in the order of (i, j, shift): their ends (2, E), the place of each one's shift, and shifts (S, 3).
+
+    A half list has i < j, or i = j and of two opposite shifts the later one.
+    """
+    from keel.atoms.kernels import rows
+
+    found = half_list(positions, cell, pbc, cutoff)
+    extent = np.abs(found.shifts).max(axis=0, initial=0).astype(np.int64)
+    edges, places, used = rows.arrange(found.first_of, found.j_of, found.shifts, extent, not half)
+    rows.renumber(places, used)
+    shifts = np.stack(np.unravel_index(np.flatnonzero(used), 2 * extent + 1), axis=1) - extent
+    return edges, places, shifts.astype(np.float64)
+
+
 def _box(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Return the cell with vectors around the atoms where it is not periodic, and where it begins."""
     if pbc.all():

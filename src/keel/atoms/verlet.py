@@ -12,7 +12,7 @@ from torch import Tensor
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.kernels.skin_pairs import SkinPairs
-from keel.atoms.neighbours import neighbour_list
+from keel.atoms.linked import ordered_pairs
 from keel.errors import DataError, naming
 from keel.parallel import plain
 
@@ -190,10 +190,8 @@ class VerletList:
                 f"{frame.source}: its atoms have more than {MOST_NEIGHBOURS} neighbours within {radius:g} A"
             )
         with naming(frame.source):
-            edges, shifts = neighbour_list(positions, cell, frame.pbc, radius, half_list=self.half_list)
-        order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
-        places, different = table_of(shifts[order])
-        return torch.from_numpy(edges[:, order]), torch.from_numpy(places), torch.from_numpy(different)
+            edges, places, shifts = ordered_pairs(positions, cell, frame.pbc, radius, half=self.half_list)
+        return torch.from_numpy(edges), torch.from_numpy(places), torch.from_numpy(shifts)
 
     def _rebuild(self, positions: Tensor, moved: Tensor, structures: list[int]) -> None:
         for b in structures:
