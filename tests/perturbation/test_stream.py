@@ -19,6 +19,8 @@ from keel.errors import ConfigError, DataError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.perturbation.labels import select_structures
 from keel.potentials.base import Potential
+from keel.training.batches import Sources
+from keel.training.strategies import Stage
 from perturbed import silica
 
 PARENTS = [silica(n) for n in range(5)]
@@ -250,3 +252,21 @@ def test_forces_alone_are_the_same_forces() -> None:
     assert forces.forces_mask.all()
     assert not (forces.energy_mask.any() or forces.stress_mask.any() or forces.energy.any() or forces.stress.any())
     assert whole.energy_mask.all()
+
+
+def test_a_thread_that_works_ahead_makes_the_same_batches() -> None:
+    alone, sources = stream(seed=3), Sources(stream(seed=5), stream(seed=3))
+    pretraining = Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None)
+    with sources.ahead(pretraining, 4, rank=1) as batches:
+        for step, graph in enumerate(batches, 4):
+            assert same(graph, alone.batch(step, rank=1))
+    assert step == 8
+
+
+def test_what_goes_wrong_ahead_is_said_where_the_batch_is_wanted() -> None:
+    hopeless = Sources(stream(), stream(settings=PerturbationSettings(force_cap=1e-6)))
+    with (
+        pytest.raises(ConfigError, match="caps set aside nearly every"),
+        hopeless.ahead(Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None), 0, 0) as batches,
+    ):
+        next(batches)

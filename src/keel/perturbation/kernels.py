@@ -220,14 +220,12 @@ def both_ways(pairs: Any, shifts: Any, squared_cutoff: float, places: Any, edges
 def total(found: Any, at_rest: Any, offsets: Any, cells: Any, periodic: Any, totals: Any) -> None:
     """Write energies (B,), forces (N, 3), stresses (B, 3, 3) and the largest squared forces (B,) of structures.
 
-    ``found``: energies, forces and virials of atoms; ``at_rest`` (N,) is added to their energies. A stress is zero
-    where a structure is not ``periodic`` (B,).
+    ``found``: energies and forces of atoms, virials of structures; ``at_rest`` (N,) is added to energies of atoms. A
+    stress is zero where a structure is not ``periodic`` (B,).
     """
     energies, forces, virial = found
     energy, force, stress, strongest = totals
-    sums = np.empty(6)
     for b in range(len(cells)):
-        sums[:] = 0.0
         whole = largest = 0.0
         for i in range(offsets[b], offsets[b + 1]):
             whole += energies[i] + at_rest[i]
@@ -238,15 +236,13 @@ def total(found: Any, at_rest: Any, offsets: Any, cells: Any, periodic: Any, tot
             # What is not a number remains.
             if not (squared <= largest or math.isnan(largest)):
                 largest = squared
-            for c in range(6):
-                sums[c] += virial[i, c]
         energy[b], strongest[b] = whole, largest
-        m = cells[b]
+        m, own = cells[b], virial[b]
         volume = m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
         volume += m[0, 1] * (m[1, 2] * m[2, 0] - m[1, 0] * m[2, 2])
         volume += m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
         inverse = 1.0 / abs(volume) if periodic[b] else 0.0
-        stress[b, 0, 0], stress[b, 1, 1], stress[b, 2, 2] = sums[0] * inverse, sums[1] * inverse, sums[2] * inverse
-        stress[b, 1, 2] = stress[b, 2, 1] = sums[3] * inverse
-        stress[b, 0, 2] = stress[b, 2, 0] = sums[4] * inverse
-        stress[b, 0, 1] = stress[b, 1, 0] = sums[5] * inverse
+        stress[b, 0, 0], stress[b, 1, 1], stress[b, 2, 2] = own[0] * inverse, own[1] * inverse, own[2] * inverse
+        stress[b, 1, 2] = stress[b, 2, 1] = own[3] * inverse
+        stress[b, 0, 2] = stress[b, 2, 0] = own[4] * inverse
+        stress[b, 0, 1] = stress[b, 1, 0] = own[5] * inverse

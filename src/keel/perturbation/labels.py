@@ -103,7 +103,7 @@ class Labeller:
         precision = torch.float64 if along else dtype
         self.teacher = copy.deepcopy(teacher).to(precision).eval().requires_grad_(False)
         self.dtype = dtype
-        self._along = self.teacher if along and isinstance(self.teacher, AlongLists) else None
+        self._along = self.teacher.along_lists() if along and isinstance(self.teacher, AlongLists) else None
         self._at_rest = plain(self.teacher.offsets().cpu())
 
     def __call__(self, pairs: ChildPairs, offsets: NDArray[np.int64]) -> tuple[Labels, Array]:
@@ -115,7 +115,7 @@ class Labeller:
             return self._by_graph(pairs, offsets)
         from keel.perturbation.kernels import total
 
-        found = self._along.along(pairs.lists(), pairs.positions)
+        found = self._along(pairs.lists(), pairs.positions)
         n, size, periodic = len(pairs.numbers), len(pairs.cells), pairs.pbc.all(axis=1)
         energy, strongest = np.empty(size), np.empty(size)
         forces, stress = torch.empty(n, 3, dtype=self.dtype), torch.empty(size, 3, 3, dtype=self.dtype)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
+from keel.parallel import ahead
+from keel.training.strategies import Stage
 
 
 class BatchSource(Protocol):
@@ -37,6 +40,18 @@ class Sources:
 
     labelled: BatchSource
     taught: BatchSource | None = None
+
+    @contextmanager
+    def ahead(self, stage: Stage, first: int, rank: int) -> Iterator[Iterator[AtomGraph]]:
+        """Offer the batches of a stage from step ``first`` on, made while the network learns from those before."""
+
+        def make(step: int) -> AtomGraph:
+            source = self.taught if stage.from_teacher(step) else self.labelled
+            assert source is not None
+            return source.batch(step, rank, stage.name)
+
+        with closing(ahead(make, range(first, stage.steps))) as batches:
+            yield batches
 
 
 class FrameBatches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import KeelError
 from keel.potentials.batches import groups
-from keel.training.batches import BatchSource, Sources
 from keel.training.checkpoint import TrainingState
 from keel.training.losses import loss
 from keel.training.sam import ascended
@@ -40,13 +39,14 @@ def run_stage(
     optimizer: torch.optim.Optimizer,
     stage: Stage,
     settings: TrainingSettings,
-    sources: Sources,
+    batches: Iterator[AtomGraph],
     validation: Sequence[AtomGraph],
     after_step: Callable[[Row], None],
 ) -> None:
     """Take the remaining optimiser steps of a stage.
 
-    ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric.
+    ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric;
+    ``batches`` are those of the remaining steps.
     ``after_step`` is called with the metrics of each step.
     """
     while state.step < stage.steps:
@@ -54,8 +54,7 @@ def run_stage(
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        source = _source(sources, stage.from_teacher(state.step))
-        graph = fabric.to_device(source.batch(state.step, fabric.global_rank, stage.name))
+        graph = fabric.to_device(next(batches))
         parts = step(fabric, state, objective, optimizer, graph, stage, settings)
         state.average.update(state.network, state.step)
         state.step += 1
@@ -72,13 +71,6 @@ def run_stage(
         state.seconds += time.perf_counter() - started
         state.history.append(row)
         after_step(row)
-
-
-def _source(sources: Sources, taught: bool) -> BatchSource:
-    if not taught:
-        return sources.labelled
-    assert sources.taught is not None
-    return sources.taught
 
 
 def step(

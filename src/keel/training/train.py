@@ -177,8 +177,9 @@ def train(
             if checkpoint and fabric.is_global_zero and state.step % settings.checkpoint_every == 0:
                 save_state(checkpoint, state, optimizer, identity)
 
-        with compiling(network, settings.compile, work):
-            run_stage(fabric, state, objective, optimizer, stage, settings, sources, graphs, after_step)
+        ahead = sources.ahead(stage, state.step, fabric.global_rank)
+        with compiling(network, settings.compile, work), ahead as batches:
+            run_stage(fabric, state, objective, optimizer, stage, settings, batches, graphs, after_step)
         state.stage, state.step = state.stage + 1, 0
         if checkpoint and fabric.is_global_zero:
             save_state(checkpoint, state, None, identity)

@@ -158,11 +158,7 @@ class EAM(Potential):
 
     def _tables(self) -> EAMTables:
         """Return tables of the functions, made anew where a parameter has changed."""
-        state = tuple(
-            (t.data_ptr(), t._version, t.dtype)
-            for t in [*self._parameters.values(), *self._buffers.values()]
-            if t is not None
-        )
+        state = tuple((t.data_ptr(), t._version, t.dtype) for t in [*self.parameters(), *self.buffers()])
         known = _TABLES.get(self)
         if known is None or known[0] != state:
             with torch.no_grad():
