@@ -192,7 +192,7 @@ class VerletList:
         with naming(frame.source):
             edges, shifts = neighbour_list(positions, cell, frame.pbc, radius, half_list=self.half_list)
         order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
-        places, different = table_of(shifts[order])
+        places, different = _table_of(shifts[order])
         return torch.from_numpy(edges[:, order]), torch.from_numpy(places), torch.from_numpy(different)
 
     def _rebuild(self, positions: Tensor, moved: Tensor, structures: list[int]) -> None:
@@ -233,7 +233,7 @@ class VerletList:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
 
 
-def table_of(shifts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def _table_of(shifts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Return the place of each of E shifts in a table (E,), and the table (S, 3)."""
     if not len(shifts):
         return np.empty(0, dtype=np.int32), np.empty((0, 3))
