@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Frame
@@ -229,13 +228,3 @@ class VerletList:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
-
-
-def table_of(shifts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the place of each of E shifts in a table (E,), and the table (S, 3)."""
-    if not len(shifts):
-        return np.empty(0, dtype=np.int32), np.empty((0, 3))
-    lowest = shifts.min(axis=0)
-    sizes = shifts.max(axis=0) - lowest + 1
-    places = np.ravel_multi_index(tuple((shifts - lowest).T), tuple(sizes)).astype(np.int32)
-    return places, np.indices(sizes).reshape(3, -1).T.astype(np.float64) + lowest

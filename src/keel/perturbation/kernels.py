@@ -12,7 +12,7 @@ from keel.jit import exact_kernel
 
 U = nb.uint64
 MARGIN = 1e-4
-"""In angstrom; for distances of parents that are kept in single precision."""
+"""In angstrom; for rounding."""
 
 
 @exact_kernel
@@ -117,6 +117,42 @@ def set_distances(chosen: Any, order: Any, factors: Any, deformation: Any, displ
         for c in range(3):
             displacement[i, c] -= move * v[c]
             displacement[j, c] += move * v[c]
+
+
+@exact_kernel
+def by_length(pairs: Any, step: float, bins: int, found: Any) -> tuple[Any, Any]:
+    """Order the pairs of each atom by their lengths, and give each the place of its shift in a table.
+
+    ``pairs``: where the pairs of each atom begin (N + 1,), second atoms, shifts (E, 3), squared lengths (E,).
+    ``found``: second atoms, places of shifts and lengths (E,), rounded down to whole numbers of ``step``, of which
+    there are fewer than ``bins``. Returns the smallest of the shifts and the numbers of them in the table, both (3,).
+    """
+    first_of, j_of, shifts, squared = pairs
+    new_j, places, lengths = found
+    lowest, highest = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for k in range(len(j_of)):
+        for c in range(3):
+            lowest[c] = min(lowest[c], shifts[k, c])
+            highest[c] = max(highest[c], shifts[k, c])
+    sizes = highest - lowest + 1
+    bin_of = np.empty(len(j_of), np.int64)
+    place_of = np.empty(bins + 1, np.int64)
+    for i in range(len(first_of) - 1):
+        place_of[:] = 0
+        for k in range(first_of[i], first_of[i + 1]):
+            bin_of[k] = int(math.sqrt(squared[k]) / step)
+            place_of[bin_of[k] + 1] += 1
+        place_of[0] = first_of[i]
+        for b in range(bins):
+            place_of[b + 1] += place_of[b]
+        for k in range(first_of[i], first_of[i + 1]):
+            p = place_of[bin_of[k]]
+            place_of[bin_of[k]] += 1
+            new_j[p] = j_of[k]
+            lengths[p] = bin_of[k] * step
+            a, b, c = shifts[k, 0] - lowest[0], shifts[k, 1] - lowest[1], shifts[k, 2] - lowest[2]
+            places[p] = (a * sizes[1] + b) * sizes[2] + c
+    return lowest, sizes
 
 
 @exact_kernel

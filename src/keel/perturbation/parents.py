@@ -14,10 +14,12 @@ from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
 from keel.atoms.linked import half_list
 from keel.atoms.neighbours import neighbour_list
-from keel.atoms.verlet import table_of
 from keel.perturbation.settings import PerturbationSettings
 
 Records = NDArray[np.void]
+
+LENGTH_STEP = 0.125
+"""To which lengths of pairs are rounded, in angstrom: they need be in order no better than that."""
 
 
 def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
@@ -49,7 +51,7 @@ class Parent:
     j_of, shift_of
         Second atom of each pair, and the place of its shift, shape (E,).
     lengths
-        In angstrom, ascending for each atom, shape (E,).
+        In angstrom, rounded down, ascending for each atom, shape (E,).
     partners
         Choices of step 2.
     """
@@ -103,14 +105,17 @@ def prepare(frame: Frame, radius: float, settings: PerturbationSettings, dtype: 
     In a child the vector of a pair is r (I + e) + u_j - u_i, with |e| <= strain and |u| <= :func:`largest_move`; so
     every pair of a child that is closer than ``radius`` is closer than (radius + 2 max |u|)/(1 - strain) in the parent.
     """
+    from keel.perturbation.kernels import by_length
+
     partners = find_partners(frame, settings, dtype)
     list_cutoff = (radius + 2.0 * largest_move(partners, settings)) / (1.0 - settings.strain) + 1e-3
     found = half_list(frame.positions, frame.cell, frame.pbc, list_cutoff)
-    i_of = np.repeat(np.arange(len(frame)), np.diff(found.first_of))
-    order = np.lexsort((found.squared, i_of))
-    shift_of, shifts = table_of(found.shifts[order])
-    lengths = np.sqrt(found.squared[order]).astype(np.float32)
-    return Parent(frame, radius, list_cutoff, shifts, found.first_of, found.j_of[order], shift_of, lengths, partners)
+    size = len(found.j_of)
+    ordered = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
+    pairs = found.first_of, found.j_of, found.shifts, found.squared
+    lowest, sizes = by_length(pairs, LENGTH_STEP, int(list_cutoff / LENGTH_STEP) + 1, ordered)
+    shifts = np.indices(sizes).reshape(3, -1).T + lowest.astype(np.float64)
+    return Parent(frame, radius, list_cutoff, shifts, found.first_of, *ordered, partners)
 
 
 def largest_move(partners: Records, settings: PerturbationSettings) -> float:
