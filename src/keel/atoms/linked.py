@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
-from keel.atoms.neighbours import check_list
+from keel.atoms.neighbours import check_list, neighbour_list
 
 BINS_PER_CUTOFF = 2
 """Narrower bins hold fewer pairs that are too far, and more boundaries."""
@@ -81,6 +81,8 @@ def ordered_pairs(
 
     A half list has i < j, or i = j and of two opposite shifts the later one.
     """
+    if not kernels_run():
+        return _ordered_plainly(positions, cell, pbc, cutoff, half)
     from keel.atoms.kernels import rows
 
     found = half_list(positions, cell, pbc, cutoff)
@@ -89,6 +91,21 @@ def ordered_pairs(
     rows.renumber(places, used)
     shifts = np.stack(np.unravel_index(np.flatnonzero(used), 2 * extent + 1), axis=1) - extent
     return edges, places, shifts.astype(np.float64)
+
+
+def _ordered_plainly(
+    positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float, half: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Array]:
+    """Do the same without kernels."""
+    edges, shifts = neighbour_list(positions, cell, pbc, cutoff)
+    order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
+    edges, shifts = edges[:, order], shifts[order]
+    if half:
+        later = np.sign(shifts) @ [4, 2, 1] > 0
+        kept = (edges[0] < edges[1]) | ((edges[0] == edges[1]) & later)
+        edges, shifts = edges[:, kept], shifts[kept]
+    different, shift_of = np.unique(shifts, axis=0, return_inverse=True)
+    return edges, shift_of.reshape(-1).astype(np.int32), different.astype(np.float64)
 
 
 def _box(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> tuple[Array, Array]:
