@@ -175,23 +175,34 @@ def pretraining(data: Path) -> dict[str, Callable[[], int]]:
 
     import keel
     from keel.perturbation import PerturbationStream
+    from keel.training import preparation
     from keel.training.strategies import Strategy
 
     frames, teacher = prepared(data)
     settings = keel.TrainingSettings(steps=STEPS, batch_size=4, compile=True)
     strategy = Strategy(pretrain_share=1.0 - 1.0 / STEPS)
-    made = PerturbationStream.batch
-    stream = PerturbationStream(frames, teacher, cutoff=STUDENT, batch_size=4)
-    ready = [stream.batch(step, stage="pretrain") for step in range(STEPS)]
+    streams: list[PerturbationStream] = []
+    ready: dict[int, Any] = {}
 
-    def train(batch: Any) -> int:
-        PerturbationStream.batch = batch  # type: ignore[method-assign]
+    def stream_of(*given: Any, **options: Any) -> PerturbationStream:
+        """Return the same stream for all trainings: what it prepares once is not counted."""
+        streams[:] = streams or [PerturbationStream(*given, **options)]
+        return streams[0]
+
+    class Ready:
+        def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> Any:
+            if step not in ready:
+                ready[step] = streams[0].batch(step, rank, stage)
+            return ready[step]
+
+    def train(source: Any) -> int:
+        preparation.PerturbationStream = source  # type: ignore[misc]
         torch.manual_seed(0)
         network = keel.CGCNN(teacher.elements, STUDENT, preset="small")
-        keel.train(network, frames[:4], strategy=strategy, teacher=teacher, settings=settings)
+        keel.train(network, frames, strategy=strategy, teacher=teacher, settings=settings)
         return STEPS
 
-    return {"with": lambda: train(made), "without": lambda: train(lambda _, step, *__: ready[step])}
+    return {"with": lambda: train(stream_of), "without": lambda: train(lambda *_, **__: Ready())}
 
 
 if __name__ == "__main__":
