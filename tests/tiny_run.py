@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from keel.config import RunSettings, parse
+from keel.config import RunSettings
+from keel.settings import parse
 
 TINY = {
     "name": "phosphorus",

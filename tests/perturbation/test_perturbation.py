@@ -14,12 +14,12 @@ from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.cli import app
-from keel.config import parse
 from keel.errors import ConfigError, DataError
 from keel.perturbation import Counts, PerturbationSettings, perturb
 from keel.perturbation.children import find_pairs
 from keel.perturbation.moves import Chosen, choose_pairs, random_deformations, random_steps, set_distances
 from keel.perturbation.parents import find_partners, largest_move, prepare
+from keel.settings import parse
 from perturbed import children_of, parents, silica
 
 WILD = PerturbationSettings(

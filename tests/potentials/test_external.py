@@ -17,12 +17,13 @@ from ase.calculators.lj import LennardJones
 
 import keel
 from keel.atoms.labels import frame_from_ase
-from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
+from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.dynamics import MDSettings, simulate
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.external import ASEPotential
 from keel.potentials.external.extras import UNSAFE_LOAD, optional
+from keel.settings import parse
 from keel.testing import PotentialContract
 from keel.workflow import run
 from keel.workflow.make import build_network

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 import keel
 from keel.cli import app
-from keel.config import RunSettings, parse
+from keel.config import RunSettings
 from keel.errors import ConfigError
 from keel.potentials.base import Potential, lengths
 from keel.potentials.networks.layered import Chain
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.switch import quintic_switch
+from keel.settings import parse
 from keel.testing import check_potential
 from keel.workflow import run
 from small_potentials import built_in_networks

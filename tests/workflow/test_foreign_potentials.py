@@ -7,8 +7,9 @@ import torch
 
 import keel
 from doors import LJ, matgl_folder, pickled_model, silica
-from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
+from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError
+from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.pipeline import content_of
 

@@ -17,11 +17,12 @@ from ase.data import atomic_numbers
 import keel
 from keel.atoms.write import write
 from keel.cli import app, main
-from keel.config import DataSettings, RunSettings, parse
+from keel.config import DataSettings, RunSettings
 from keel.errors import ConfigError, KeelError
 from keel.identity import of_split
 from keel.records import write_json
 from keel.results.measured import RadialDistributions
+from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.data import frequent_pairs, read_data, split_frames

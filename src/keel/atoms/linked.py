@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
 from keel.atoms.neighbours import check_list, neighbour_list
+from keel.kernels import kernels_run
 
 BINS_PER_CUTOFF = 2
 """Narrower bins hold fewer pairs that are too far, and more boundaries."""

@@ -13,6 +13,7 @@ from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import ordered_pairs
 from keel.errors import DataError, naming
+from keel.kernels import kernels_run
 from keel.parallel import plain
 
 MAX_DISPLACEMENT = 1e3
@@ -95,7 +96,7 @@ class VerletList:
         edges drop out.
         """
         self._follow(positions, cell)
-        within = self._within_by_kernel if self.device.type == "cpu" else self._within
+        within = self._within_by_kernel if self._by_kernels else self._within
         edge_index, vectors, self.squared, edge_shift = within(positions)
         graph = AtomGraph(
             numbers=self._numbers,
@@ -113,7 +114,7 @@ class VerletList:
     def _follow(self, positions: Tensor, cell: Tensor | None) -> None:
         """Have a list that holds every pair within the cutoff."""
         if cell is None:
-            if self.device.type == "cpu" and not self._moved_by_kernel(positions):
+            if self._by_kernels and not self._moved_by_kernel(positions):
                 return
             moved = squared_lengths(positions - self._reference)
             stale = moved > (0.5 * self.skin) ** 2
@@ -126,6 +127,10 @@ class VerletList:
             stale = moved > allowed.square().index_select(0, self._batch)
         if bool(stale.any()):
             self._rebuild(positions, moved, self._batch[stale].unique().tolist())
+
+    @property
+    def _by_kernels(self) -> bool:
+        return self.device.type == "cpu" and kernels_run()
 
     def pairs(self, positions: Tensor, cell: Tensor | None = None) -> SkinPairs:
         """Return all pairs of a half list after it has followed the atoms; arguments as :meth:`update`."""
