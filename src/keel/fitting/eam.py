@@ -137,7 +137,7 @@ def _fit(
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
     data = fit_data(chosen, model, *weights, alone)
-    if not any(len(chunk.r) for chunk in data.chunks):
+    if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, data)
     par = Parametrisation(model, wall_lengths(model, without_data))
