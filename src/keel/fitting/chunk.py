@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
     r: Array
     switch: Array
     unit: Array
-    atoms: NDArray[np.int64]
+    atoms: NDArray[np.uint32]
     segments: NDArray[np.int64]
 
     @classmethod
@@ -55,7 +55,7 @@ class Pairs(NamedTuple):
             r=plain(r)[order],
             switch=np.stack([plain(part)[order] for part in switch(r, model.cutoff)]),
             unit=np.ascontiguousarray(unit[order].T),
-            atoms=np.ascontiguousarray(atoms[:, order]),
+            atoms=np.ascontiguousarray(atoms[:, order], dtype=np.uint32),
             segments=np.stack([structure[rows], low[rows], high[rows], pair, first, [*first[1:], len(r)]], axis=1)
             if len(r)
             else np.zeros((0, 6), dtype=np.int64),
