@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 PAIR_COLUMNS, ELEMENT_COLUMNS = ("alpha", "repulsion", "attraction"), ("density", "beta", "embedding")
+COLUMNS = PAIR_COLUMNS + ELEMENT_COLUMNS
+"""Kinds of parameters, in the order of gradients and Jacobians."""
 
 
 class Pairs(NamedTuple):

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.fitting.chunk import ELEMENT_COLUMNS, PAIR_COLUMNS, Evaluation, Parameters
+from keel.fitting.chunk import COLUMNS, Evaluation, Parameters
 from keel.fitting.data import FitData
+from keel.fitting.normal import normal_equations
 from keel.fitting.parameters import Parametrisation
 from keel.parallel import in_threads
 
 GAUGE_WEIGHT = 1.0
 SHRINKAGE = 1e-5
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class Equations(NamedTuple):
+    """Squared sum of weighted errors e, J^T e and J^T J for their Jacobian J."""
+
+    loss: float
+    gradient: Array
+    matrix: Array
 
 
 class Objective:
@@ -55,13 +68,33 @@ class Objective:
         (whole,) = torch.autograd.grad([prior, *values.values()], x, [torch.ones_like(prior), *seeds])
         return loss + float(residual @ residual) + GAUGE_WEIGHT * gauge**2 + prior.item(), whole.numpy()
 
-    def residuals(self, values: Mapping[str, Tensor]) -> Array:
-        """Return all weighted errors in one row; linear in repulsion, attraction and embedding."""
+    def normal(self, theta: Array) -> Equations:
+        """Return the loss with half its gradient and half its Gauss-Newton matrix with respect to theta."""
+        x = torch.tensor(theta)
+        chain = self.parametrisation.jacobian(x)
+        loss, gradient, matrix = self.equations(self.parametrisation.values(x))
+        away = theta - self.expected.numpy()
+        return Equations(
+            loss + SHRINKAGE * float(away @ away),
+            chain.T @ gradient + SHRINKAGE * away,
+            chain.T @ matrix @ chain + SHRINKAGE * np.eye(len(theta)),
+        )
+
+    def equations(self, values: Mapping[str, Tensor]) -> Equations:
+        """Return the same without prior, with respect to the values, in the order of ``COLUMNS``."""
         evaluations = self._evaluate(values)
-        rows = [self._energy_errors(evaluations)[0]]
-        for evaluation in evaluations:
-            rows += [error.ravel() for error in evaluation.chunk.errors(*evaluation.derivatives())]
-        return np.concatenate(rows)
+        residual, mean_density = self._energy_errors(evaluations)
+        parts = _each(evaluations, normal_equations)
+        weight = self.data.energy_weight[:, None]
+        rows = np.concatenate([part.energy for part in parts]) * weight / self.data.atoms[:, None]
+        rows -= weight * (self.data.composition @ (self.project @ rows))
+        density = np.sum([part.density for part in parts], axis=0) / (mean_density * self.data.atoms.sum())
+        gauge = float(np.log(mean_density))
+        return Equations(
+            sum(part.loss for part in parts) + float(residual @ residual) + GAUGE_WEIGHT * gauge**2,
+            np.sum([part.gradient for part in parts], axis=0) + rows.T @ residual + GAUGE_WEIGHT * gauge * density,
+            np.sum([part.matrix for part in parts], axis=0) + rows.T @ rows + GAUGE_WEIGHT * np.outer(density, density),
+        )
 
     def offsets(self, values: Mapping[str, Tensor]) -> dict[int, float]:
         """Return the best energy offsets, atomic number -> eV."""
@@ -75,13 +108,7 @@ class Objective:
     def _evaluate(self, values: Mapping[str, Tensor]) -> list[Evaluation]:
         model, chunks = self.parametrisation.model, self.data.chunks
         parameters = Parameters.of(model, values)
-        found: dict[int, Evaluation] = {}
-
-        def evaluate(k: int) -> None:
-            found[k] = Evaluation(chunks[k], parameters, model.delta, self._work[k])
-
-        in_threads(evaluate, len(chunks))
-        return [found[k] for k in range(len(chunks))]
+        return _each(range(len(chunks)), lambda k: Evaluation(chunks[k], parameters, model.delta, self._work[k]))
 
     def _energy_errors(self, evaluations: list[Evaluation]) -> tuple[Array, float]:
         """Return weighted errors of the energy per atom (F,) with the best offsets, and the mean density."""
@@ -96,20 +123,20 @@ class Objective:
         return energies / self.data.atoms - self.data.energy, density / float(self.data.atoms.sum())
 
 
-def _gradients(
-    evaluations: list[Evaluation], on_energy: Array, on_rho: float
-) -> tuple[float, dict[str, Array]]:
+def _gradients(evaluations: list[Evaluation], on_energy: Array, on_rho: float) -> tuple[float, dict[str, Array]]:
     """Return the loss in forces and stress, and the whole gradient with respect to each kind of parameter."""
-    first = np.cumsum([0, *(len(e.energy) for e in evaluations)])
-    found: dict[int, tuple[float, Parameters]] = {}
+    shares = np.split(on_energy, np.cumsum([len(e.energy) for e in evaluations])[:-1])
+    parts = _each(list(zip(evaluations, shares, strict=True)), lambda part: part[0].gradient(part[1], on_rho))
+    pairs, elements = (np.sum([gradient[kind] for _, gradient in parts], axis=0) for kind in (0, 1))
+    return sum(loss for loss, _ in parts), dict(zip(COLUMNS, [*pairs.T, *elements.T], strict=True))
 
-    def differentiate(k: int) -> None:
-        found[k] = evaluations[k].gradient(on_energy[first[k] : first[k + 1]], on_rho)
 
-    in_threads(differentiate, len(evaluations))
-    # In the order of the frames, whichever thread was first.
-    parts = [found[k] for k in range(len(evaluations))]
-    pairs, elements = (sum(part[1][kind] for part in parts) for kind in (0, 1))
-    columns = dict(zip(PAIR_COLUMNS, np.asarray(pairs).T, strict=True))
-    columns |= dict(zip(ELEMENT_COLUMNS, np.asarray(elements).T, strict=True))
-    return sum(part[0] for part in parts), columns
+def _each(parts: Sequence[P], work: Callable[[P], R]) -> list[R]:
+    """Return the result of each part in their order, whichever thread was first: sums are always the same."""
+    found: dict[int, R] = {}
+
+    def do(k: int) -> None:
+        found[k] = work(parts[k])
+
+    in_threads(do, len(parts))
+    return [found[k] for k in range(len(parts))]
