@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
 from keel.fitting.data import fit_data
+from keel.fitting.descent import descend
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
@@ -137,7 +137,7 @@ def _fit(
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
     data = fit_data(chosen, model, *weights, alone)
-    if not any(len(chunk.r) for chunk in data.chunks):
+    if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, data)
     par = Parametrisation(model, wall_lengths(model, without_data))
@@ -184,15 +184,10 @@ def _optimise(few: Objective, many: Objective, *, long: bool) -> Tensor:
     """
     candidates = starts(few)[: 1 if few.data is many.data else 4]
     if len(candidates) > 1:
-        refined = [_descend(few, theta, *((1e-7, 200) if long else (1e-5, 60))) for theta in candidates]
+        refined = [descend(few, theta, *((1e-7, 200) if long else (1e-3, 60))) for theta in candidates]
+        print([round(r[0],5) for r in refined])
         candidates = [min(refined, key=lambda result: result[0])[1]]
-    return _descend(many, candidates[0], 1e-7, 200)[1]
-
-
-def _descend(objective: Objective, theta: Tensor, tolerance: float, iterations: int) -> tuple[float, Tensor]:
-    options = {"maxiter": iterations, "maxcor": 30, "ftol": tolerance}
-    result = minimize(objective, theta.numpy(), jac=True, method="L-BFGS-B", options=options)
-    return float(result.fun), torch.as_tensor(result.x)
+    return descend(many, candidates[0], 1e-5, 200)[1]
 
 
 def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without_data: Sequence[str]) -> EAM:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from keel.atoms.frame import Array
+from keel.fitting.chunk import COLUMNS
+from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
 
 WALL_SLOPE = 2.0
@@ -65,6 +68,15 @@ class Parametrisation:
         least, ratio = self.least_alpha(values["beta"]), values["alpha"]
         values["alpha"] = least + (MOST_ALPHA - least) * ratio / (1.0 + ratio)
         return self.with_wall(values)
+
+    def jacobian(self, theta: Tensor) -> Array:
+        """Return the derivatives of all values, in the order of ``COLUMNS``, with respect to theta."""
+
+        def values(x: Tensor) -> Tensor:
+            found = self.values(x)
+            return torch.cat([found[name] for name in COLUMNS])
+
+        return plain(torch.autograd.functional.jacobian(values, theta, vectorize=True))
 
     def theta(self, values: Mapping[str, Tensor]) -> Tensor:
         """Return theta from values with ``slack``; what is about zero starts at a fiftieth, so that it can grow."""

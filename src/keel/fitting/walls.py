@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number, pair_name
+from keel.atoms.frame import Array
 from keel.fitting.data import FitData
+from keel.parallel import plain
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import core_energy, dimer, eam_and_cores
 from keel.potentials.classical.eam import EAM
@@ -39,10 +41,10 @@ def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
 
 def pairs_without_data(model: EAM, data: FitData) -> list[str]:
     """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
-    counts = torch.zeros(len(model.pair_names), dtype=torch.int64)
-    near = torch.clamp(NEAR_BONDS * model.pair_radius, min=NEAR)
-    for r, pair in _distances(model, data):
-        counts += torch.bincount(pair[r < near[pair]], minlength=len(counts))
+    counts = np.zeros(len(model.pair_names), dtype=np.int64)
+    near = np.maximum(NEAR_BONDS * plain(model.pair_radius), NEAR)
+    for pair, r in _distances(data):
+        counts[pair] += np.count_nonzero(r < near[pair])
     return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
 
 
@@ -50,9 +52,9 @@ def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
     """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin: the fit stays."""
     if not covered:
         return eam
-    ends = torch.full((len(eam.pair_names),), WALL_WITHOUT_DATA, dtype=torch.float64)
-    for r, pair in _distances(eam, data):
-        ends = ends.scatter_reduce(0, pair, r / eam.pair_radius[pair], "amin")
+    ends, bonds = np.full(len(eam.pair_names), WALL_WITHOUT_DATA), plain(eam.pair_radius)
+    for pair, r in _distances(data):
+        ends[pair] = min(ends[pair], float(r.min()) / bonds[pair])
     known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
     named = [(*_elements(name), known[name]) for name in covered]
     core = ZBL(inner=0.5 * WALL_WITHOUT_DATA, outer=WALL_WITHOUT_DATA, pairs=named, elements=eam.elements)
@@ -92,11 +94,9 @@ def weak_walls(potential: Potential) -> list[str]:
     return [name for name, position in wall_positions(potential).items() if position < needed[name] - 0.03]
 
 
-def _distances(model: EAM, data: FitData) -> list[tuple[Tensor, Tensor]]:
-    """Distances and indices of the pairs of elements, chunk by chunk."""
-    species = [chunk.species[chunk.edge_index] for chunk in data.chunks]
-    pairs = [model.pair_index[first * len(model.symbols) + second] for first, second in species]
-    return [(chunk.r, pair) for chunk, pair in zip(data.chunks, pairs, strict=True)]
+def _distances(data: FitData) -> list[tuple[int, Array]]:
+    """Places of pairs of elements and their distances, some at a time."""
+    return [part for chunk in data.chunks for part in chunk.pairs.by_elements()]
 
 
 def _elements(name: str) -> tuple[int, int]:
