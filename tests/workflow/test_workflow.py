@@ -26,7 +26,7 @@ from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.data import frequent_pairs, read_data, split_frames
-from keel.workflow.workers import for_each
+from keel.workflow.workers import Workers
 from tiny_run import TINY, numbers, tiny
 from waiting import wait_for
 
@@ -201,12 +201,14 @@ class Worker:
 
 
 def test_a_killed_worker_gives_one_sentence():
-    with pytest.raises(KeelError, match=r"a worker was killed in task ends.*fewer --workers"):
-        list(for_each(Worker(), "ends", [1, 2], workers=2))
+    killed = r"a worker was killed in task ends.*fewer --workers"
+    with Workers(2) as staff, pytest.raises(KeelError, match=killed):
+        list(staff.each(Worker(), "ends", [1, 2]))
 
 
 def test_workers_do_not_go_on_after_an_interruption():
-    assert list(for_each(Worker(), "told_to_stop", [1, 2], workers=2)) == [True, True]
+    with Workers(2) as staff:
+        assert list(staff.each(Worker(), "told_to_stop", [1, 2])) == [True, True]
 
 
 def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):

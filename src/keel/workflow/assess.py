@@ -25,7 +25,7 @@ from keel.results.assessment import Assessment, GroupResults, described, unique
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.measure import evenly
 from keel.workflow.versions import versions
-from keel.workflow.workers import for_each
+from keel.workflow.workers import Workers
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
@@ -206,11 +206,12 @@ def assess(
     root = Path(folder)
     names = unique(opening.label for opening in openings)
     assessments = []
-    for name, opening in zip(names, openings, strict=True):
-        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
-        # Simulations take longest and come first.
-        folders = list(for_each(assessing, "folder", assessing.groups, workers, settings.device))
-        assessments.append(assessing.assessment(name, folders))
+    with Workers(workers, settings.device) as staff:
+        for name, opening in zip(names, openings, strict=True):
+            assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
+            # Simulations take longest and come first.
+            folders = list(staff.each(assessing, "folder", assessing.groups))
+            assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
 
 
