@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 def in_threads(work: Callable[[int], Any], parts: int) -> None:
     """Call ``work`` for each part, on as many threads as PyTorch may use; kernels release the interpreter's lock."""
     threads = min(torch.get_num_threads(), parts)
-    if threads == 1:
-        for part in range(parts):
+    rest = iter(range(parts))
+
+    def some() -> None:
+        for part in rest:
             work(part)
-        return
-    for job in [_pool(threads).submit(work, part) for part in range(parts)]:
-        job.result()
+
+    helpers = [_pool(threads - 1).submit(some) for _ in range(threads - 1)]
+    some()
+    for helper in helpers:
+        helper.result()
 
 
 @cache

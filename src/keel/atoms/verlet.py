@@ -114,13 +114,15 @@ class VerletList:
     def _follow(self, positions: Tensor, cell: Tensor | None) -> None:
         """Have a list that holds every pair within the cutoff."""
         if cell is None:
-            moved = (positions - self._reference).square().sum(dim=1)
+            if self.device.type == "cpu" and not self._moved_by_kernel(positions):
+                return
+            moved = squared_lengths(positions - self._reference)
             stale = moved > (0.5 * self.skin) ** 2
         else:
             self._set_cell(cell)
             scale = ((cell.det() / self._listed_cell.det()).abs() ** (1 / 3)).nan_to_num(nan=1.0)
             scaled = self._reference * scale.index_select(0, self._batch)[:, None]
-            moved = (positions - scaled).square().sum(dim=1)
+            moved = squared_lengths(positions - scaled)
             allowed = 0.5 * (scale * (self.cutoff + self.skin) - self.cutoff).clamp(min=0.0)
             stale = moved > allowed.square().index_select(0, self._batch)
         if bool(stale.any()):
@@ -168,6 +170,11 @@ class VerletList:
         n = within(plain(positions), pairs, self.cutoff**2, (edges, vectors, squared, shifts))
         ends, lengths = torch.from_numpy(edges[:, :n]), torch.from_numpy(squared[:n])
         return ends, torch.from_numpy(vectors[:n]), lengths, torch.from_numpy(shifts[:n]).to(self.dtype)
+
+    def _moved_by_kernel(self, positions: Tensor) -> bool:
+        from keel.atoms.kernels.moved import moved_beyond
+
+        return moved_beyond(plain(positions), plain(self._reference), (0.5 * self.skin) ** 2)
 
     def _set_cell(self, cell: Tensor) -> None:
         self._cell64, self._cell = cell, cell.to(self.dtype)

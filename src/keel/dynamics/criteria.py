@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from typing import Protocol
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
-from keel.atoms.graph import AtomGraph
+from keel.atoms.graph import AtomGraph, squared_lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +40,17 @@ class Moment:
     nearest
         Smallest squared distance in angstrom^2 of any two atoms within the potential's cutoff; None: not known.
     met
-        Which atoms have a neighbour within the potential's cutoff, bool, shape (N,); None: not known.
+        Atoms that are known to have a neighbour within the potential's cutoff, bool, shape (N,); None: not known.
     cutoff
         Of the potential in angstrom; some edges may be longer.
     positions, velocities
         Unwrapped, angstrom and angstrom/fs, float64, shape (N, 3).
     energy, forces
         Of the potential, eV, shape (B,), and eV/angstrom, shape (N, 3).
+    finite
+        Whether all of these are finite.
+    largest_force
+        On any atom in eV/angstrom, where all is finite.
     temperature
         Kinetic temperature in K, shape (B,).
     target
@@ -67,6 +70,8 @@ class Moment:
     velocities: Tensor
     energy: Tensor
     forces: Tensor
+    finite: bool
+    largest_force: float
     temperature: Tensor
     target: float
 
@@ -123,10 +128,9 @@ class NonFinite(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        # NaN and infinity survive a sum, so one number tells of all.
-        vectors = moment.positions + moment.velocities + moment.forces
-        if isfinite(float(vectors.sum() + moment.energy.sum())):
+        if moment.finite:
             return None
+        vectors = moment.positions + moment.velocities + moment.forces
         return moment.with_atoms(~vectors.isfinite().all(dim=1)) | ~moment.energy.isfinite()
 
 
@@ -186,7 +190,9 @@ class ForceCap(_LocalCriterion):
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        above = moment.forces.square().sum(dim=1) > self.cap**2
+        if moment.largest_force <= self.cap:
+            return None
+        above = squared_lengths(moment.forces) > self.cap**2
         return moment.with_atoms(above) if bool(above.any()) else None
 
 

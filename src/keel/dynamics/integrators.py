@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Array
+from keel.atoms.graph import squared_lengths
 from keel.dynamics.noise import gaussian
 
 ACCELERATION = float(units.fs**2)
@@ -60,7 +61,7 @@ def decay_factor(friction_per_fs: float, timestep_fs: float) -> float:
 
 def kinetic_energy(velocities: Tensor, masses: Tensor, batch: Tensor, n_structures: int) -> Tensor:
     """Return sum_i m_i v_i^2 / 2 of each structure in eV, shape (B,)."""
-    doubled = (masses * velocities.square()).sum(dim=1)
+    doubled = masses[:, 0] * squared_lengths(velocities)
     return doubled.new_zeros(n_structures).index_add(0, batch, doubled) * (0.5 / ACCELERATION)
 
 

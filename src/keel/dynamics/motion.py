@@ -22,8 +22,10 @@ from keel.dynamics.criteria import Criterion, Moment
 from keel.dynamics.noise import Noise
 from keel.dynamics.results import Snapshot
 from keel.dynamics.state import State
+from keel.dynamics.survey import Survey
+from keel.parallel import plain
 from keel.potentials.base import Potential
-from keel.potentials.classical.along import AlongLists, follows_lists, prediction_of
+from keel.potentials.classical.along import Along, AlongLists, follows_lists
 
 if TYPE_CHECKING:
     from keel.dynamics.settings import Schedule
@@ -59,7 +61,11 @@ class Motion:
         self.nearest: float | None = None
         self.met: Tensor | None = None
         furthest = max((reach(self.frames) for reach in self.reaches), default=0.0)
-        self.without_graph = follows_lists(potential) and furthest <= potential.cutoff
+        self.along: Along | None = None
+        self.cell: Tensor | None = None
+        self.periodic, self.volume, self.energies_apart = np.empty(0, bool), np.empty(0), np.empty(0)
+        if isinstance(potential, AlongLists) and follows_lists(potential) and furthest <= potential.cutoff:
+            self.along = potential.along_lists()
         self.tried: tuple[int, Tensor, Tensor, Tensor] | None = None
         self._set_atoms()
         self.noise = Noise(settings.seed, self.runs, [(len(f), 3) for f in self.frames], self.device)
@@ -103,7 +109,8 @@ class Motion:
 
     def moment(self, s: State) -> Moment:
         """Return what criteria look at, in the state that was evaluated last."""
-        kinetic = flow.kinetic_energy(s.velocities, self.masses, self.batch, len(self.runs))
+        look = Survey.of if self.along is None else Survey.by_kernel
+        survey = look(s, self.masses, self.batch)
         return Moment(
             step=s.step,
             timestep_fs=self.settings.timestep_fs,
@@ -118,7 +125,9 @@ class Motion:
             velocities=s.velocities,
             energy=s.energy,
             forces=s.forces,
-            temperature=flow.kinetic_temperature(kinetic, self.sizes),
+            finite=survey.finite,
+            largest_force=survey.largest_force,
+            temperature=flow.kinetic_temperature(survey.kinetic, self.sizes),
             target=self.settings.temperature,
         )
 
@@ -164,18 +173,26 @@ class Motion:
         return (new / volume) ** (1 / 3)
 
     def _predicted(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return energies (B,), forces (N, 3) and stresses (B, 3, 3) in float64."""
         moving_cell = cell if self.settings.ensemble == "npt" else None
-        if self.without_graph and isinstance(self.potential, AlongLists):
-            pairs = self.lists.pairs(positions, moving_cell)
-            found = self.potential.along(pairs, positions.numpy())
-            self.graph, self.nearest, self.met = None, found.nearest, torch.from_numpy(found.met)
-            p = prediction_of(found, self.potential, pairs, cell, self.periodic)
-        else:
-            self.graph, vectors = self.lists.update(positions, moving_cell)
-            p = self.potential(self.graph, vectors=vectors)
+        if self.along is not None:
+            return self._found(self.along, positions, cell, moving_cell)
+        self.graph, vectors = self.lists.update(positions, moving_cell)
+        p = self.potential(self.graph, vectors=vectors)
         assert p.forces is not None
         assert p.stress is not None
         return p.energy, p.forces.double(), p.stress.double()
+
+    def _found(
+        self, along: Along, positions: Tensor, cell: Tensor, moving_cell: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same without a graph, and remember which atoms have met."""
+        found = along(self.lists.pairs(positions, moving_cell), plain(positions))
+        self.graph, self.nearest, self.met = None, found.nearest, torch.from_numpy(found.met)
+        if cell is not self.cell:
+            self.cell, self.volume = cell, np.where(self.periodic, np.abs(np.linalg.det(plain(cell))), np.nan)
+        energy = np.add.reduceat(found.energies, self.bounds[:-1]) + self.energies_apart
+        return torch.from_numpy(energy), torch.from_numpy(found.forces), torch.from_numpy(found.stress(self.volume))
 
     def _look(self, positions: Tensor) -> tuple[AtomGraph, Tensor]:
         """Return the graph of the last evaluation, and the squared lengths of its edges."""
@@ -202,17 +219,18 @@ class Motion:
         numbers = np.concatenate([f.numbers for f in self.frames])
         self.largest_radius = float(COVALENT_RADII[numbers].max())
         self.masses = self._tensor(np.concatenate([masses_of(f) for f in self.frames]))[:, None]
-        self.periodic = torch.tensor([bool(f.pbc.all()) for f in self.frames])
+        if self.along is not None:
+            self.cell = None
+            self.periodic = np.array([f.pbc.all() for f in self.frames])
+            self.energies_apart = np.add.reduceat(plain(self.potential.offsets())[numbers], self.bounds[:-1])
         self.inertia = self._inertia()
         self.spread = flow.thermal_spread(self.inertia, self.settings.temperature)
 
     def _inertia(self) -> Tensor:
-        """Return the masses as forces and noise feel them: infinite where fixed, then (N, 3), else (N, 1)."""
-        if all(f.fixed is None for f in self.frames):
-            return self.masses
+        """Return the masses as forces and noise feel them, infinite where fixed, (N, 3)."""
         fixed = [np.zeros((len(f), 3), dtype=bool) if f.fixed is None else f.fixed for f in self.frames]
         heavy = torch.from_numpy(np.concatenate(fixed)).to(self.device)
-        return torch.where(heavy, torch.inf, self.masses)
+        return torch.where(heavy, torch.inf, self.masses)  # whole, as division by (N, 1) is slow
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)

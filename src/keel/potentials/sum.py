@@ -9,12 +9,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
-from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
-from keel.potentials.classical.along import AlongLists, Found
+from keel.potentials.classical.along import Along, AlongLists, Found
 from keel.potentials.loading import build
 
 
@@ -91,10 +89,10 @@ class SumPotential(Potential):
             gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
         return energies, gradient
 
-    def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """See :class:`keel.potentials.classical.along.AlongLists`; every member must have it."""
-        found = [m.along(pairs, positions).times(weight) for m, weight in self._weighted() if isinstance(m, AlongLists)]
-        return reduce(Found.plus, found)
+    def along_lists(self) -> Along:
+        """See :class:`keel.potentials.classical.along.AlongLists`; every member must be one."""
+        parts = [(m.along_lists(), weight) for m, weight in self._weighted() if isinstance(m, AlongLists)]
+        return lambda pairs, positions: reduce(Found.plus, (f(pairs, positions).times(w) for f, w in parts))
 
     def _weighted(self) -> list[tuple[Potential, float]]:
         return list(zip(self._members(), self.weights, strict=True))

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-PAIRS_IN_PART = 32_768
+PAIRS_IN_PART = 49_152
 MOST_PARTS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """Atoms ``first`` to ``last``, whose neighbours are among ``low`` to ``high``: the work of one thread."""
+    """The work of one thread: atoms ``first`` to ``last``, whose neighbours are among ``low`` to ``high``.
+
+    ``structures`` are the first of these atoms' structures and that after the last.
+    """
 
     first: int
     last: int
     low: int
     high: int
+    structures: tuple[int, int]
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the first part, or the only one, of its structures."""
+        return self.first == self.low
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Atoms ``first`` and ``last``, and the first atom and structure of its sums."""
+        return np.array([self.first, self.last, self.low, self.structures[0]])
+
+    def rows_of(self, arrays: Sequence[NDArray[np.float64]], of_atoms: int) -> tuple[NDArray[np.float64], ...]:
+        """Return the rows of its atoms, of the first ``of_atoms`` arrays, and of its structures, of the others."""
+        atoms, structures = slice(self.low, self.high), slice(*self.structures)
+        return tuple(a[atoms if k < of_atoms else structures] for k, a in enumerate(arrays))
 
 
 @dataclass(eq=False)
@@ -38,8 +59,6 @@ class SkinPairs:
         sums are always the same.
     offsets
         Lattice translations in angstrom (S, 3).
-    scratch
-        Room that kernels keep while the list lasts.
     """
 
     first_of: NDArray[np.int64]
@@ -49,7 +68,6 @@ class SkinPairs:
     numbers: NDArray[np.int64]
     parts: list[Part]
     offsets: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
-    scratch: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -72,20 +90,27 @@ class SkinPairs:
 
 def _divided(first_of: NDArray[np.int64], structure: NDArray[np.int64]) -> list[Part]:
     """Return small structures together and large ones in pieces, each with about PAIRS_IN_PART pairs or more."""
-    starts = np.flatnonzero(np.diff(structure, prepend=-1)).tolist()
     together = max(PAIRS_IN_PART, int(first_of[-1]) // MOST_PARTS)
-    found: list[Part] = []
+    found: list[tuple[int, int, int, int]] = []
     waiting = 0
-    for low, high in pairwise([*starts, len(structure)]):
-        pairs = int(first_of[high] - first_of[low])
-        if pairs >= 2 * PAIRS_IN_PART:
-            found += [Part(waiting, low, waiting, low)] * (waiting < low)
-            pieces = min(pairs // PAIRS_IN_PART, MOST_PARTS)
-            wanted = first_of[low] + pairs * np.arange(1, pieces) // pieces
+    for low, high in pairwise([*np.flatnonzero(np.diff(structure, prepend=-1)).tolist(), len(structure)]):
+        pieces = _pieces(int(first_of[high] - first_of[low]))
+        if pieces > 1:
+            found += [(waiting, low, waiting, low)] * (waiting < low)
+            wanted = first_of[low] + (first_of[high] - first_of[low]) * np.arange(1, pieces) // pieces
             ends = [low, *np.searchsorted(first_of[: high + 1], wanted).tolist(), high]
-            found += [Part(a, b, low, high) for a, b in pairwise(ends)]
+            found += [(a, b, low, high) for a, b in pairwise(ends)]
             waiting = high
         elif first_of[high] - first_of[waiting] >= together:
-            found.append(Part(waiting, high, waiting, high))
+            found.append((waiting, high, waiting, high))
             waiting = high
-    return [*found, *[Part(waiting, len(structure), waiting, len(structure))] * (waiting < len(structure))]
+    found += [(waiting, len(structure), waiting, len(structure))] * (waiting < len(structure))
+    return [Part(*part, (int(structure[part[0]]), int(structure[part[1] - 1]) + 1)) for part in found]
+
+
+def _pieces(pairs: int) -> int:
+    """Return into how many parts a structure with so many pairs falls: 2, 4 or 8, which few threads share evenly."""
+    pieces = 1
+    while 2 * pieces <= MOST_PARTS and pairs >= 2 * pieces * PAIRS_IN_PART:
+        pieces *= 2
+    return pieces

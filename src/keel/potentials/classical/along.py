@@ -1,28 +1,26 @@
 """Closed forms along a Verlet list: from positions to forces without a graph, on CPU.
 
-A potential that can do this has :meth:`AlongLists.along`; a sum of such can too. Each part of the atoms is the work of
-one thread, with sums of its own.
+A potential that can do this has :meth:`AlongLists.along_lists`; a sum of such can too. Each part of the atoms is
+the work of one thread, with sums of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from keel.atoms.frame import Array
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.parallel import in_threads
-from keel.potentials.base import Potential, Prediction
+from keel.potentials.base import Potential
 
 METHODS = {"forward", "derivatives", "energies_and_gradient", "atomic_energies", "pair_energy", "prepare", "terms"}
 """Of which a kernel takes the place."""
-VOIGT = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]
+VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 """Places of xx yy zz yz xz xy in a matrix."""
 
 
@@ -32,12 +30,14 @@ class Found:
 
     Parameters
     ----------
-    energies, forces, virial
-        Of each atom: in eV (N,), in eV/angstrom (N, 3), and its share of sum r (x) g in eV (N, 6), in Voigt's order.
+    energies, forces
+        Of each atom: in eV (N,) and in eV/angstrom (N, 3).
+    virial
+        Sum over the pairs of each structure of r (x) g in eV (B, 6), in Voigt's order.
     nearest
         Smallest squared distance in angstrom^2 of the pairs within the cutoff.
     met
-        Which atoms have a neighbour within the cutoff, (N,).
+        Atoms that are known to have a neighbour within the cutoff, (N,).
     """
 
     energies: Array
@@ -60,13 +60,22 @@ class Found:
         """Return it ``weight`` times."""
         return Found(weight * self.energies, weight * self.forces, weight * self.virial, self.nearest, self.met)
 
+    def stress(self, volume: Array) -> Array:
+        """Return the stress in eV/angstrom^3 (B, 3, 3), with volumes in angstrom^3 (B,), NaN where there is none."""
+        stress: Array = self.virial[:, VOIGT] / volume[:, None, None]
+        return stress
+
+
+Along = Callable[[SkinPairs, Array], Found]
+"""From the pairs of a list and positions (N, 3) in angstrom to what a potential says of them."""
+
 
 @runtime_checkable
 class AlongLists(Protocol):
     """A potential that needs no graph where there is a Verlet list."""
 
-    def along(self, pairs: SkinPairs, positions: Array) -> Found:
-        """Return what it says of atoms at ``positions`` (N, 3)."""
+    def along_lists(self) -> Along:
+        """Return what finds energies and forces, with the parameters that the potential has now."""
 
 
 def follows_lists(potential: Potential) -> bool:
@@ -78,7 +87,7 @@ def follows_lists(potential: Potential) -> bool:
 def _has_kernel(potential: Potential) -> bool:
     """Whether its kernel says what its other methods say: a class derived from it may have changed them."""
     for kind in type(potential).__mro__:
-        if "along" in vars(kind):
+        if "along_lists" in vars(kind):
             return True
         if METHODS & vars(kind).keys():
             return False
@@ -86,36 +95,31 @@ def _has_kernel(potential: Potential) -> bool:
 
 
 def totals(
-    pairs: SkinPairs, work: Callable[[int, Array, list[Array]], float], *columns: tuple[int, ...]
+    pairs: SkinPairs,
+    work: Callable[[int, NDArray[np.int64], tuple[Array, ...]], float],
+    of_atoms: Sequence[tuple[int, ...]],
+    of_structures: Sequence[tuple[int, ...]] = (),
 ) -> tuple[list[Array], float]:
-    """Add up what each part contributes to arrays with a row for each atom, whose rows have these shapes.
+    """Add up what each part contributes to arrays with a row for each atom, or structure, of these shapes.
 
-    ``work(part, atoms, sums)`` adds to arrays that begin with atom ``atoms[2]``; the least of its results comes last.
+    ``work(part, ends, sums)`` adds to ``sums``, whose rows begin with atom ``ends[2]`` and structure ``ends[3]``, what
+    atoms ``ends[0]`` to ``ends[1]`` contribute; the least of its results comes last.
     """
-    own: list[list[Array]] = [[] for _ in pairs.parts]
-    least = np.full(len(pairs.parts), np.inf)
+    results = [np.zeros((len(pairs.numbers), *shape)) for shape in of_atoms]
+    results += [np.zeros((pairs.n_structures, *shape)) for shape in of_structures]
+    sums = [p.rows_of(results, len(of_atoms)) for p in pairs.parts]
+    least = [np.inf] * len(pairs.parts)
 
     def do(k: int) -> None:
         p = pairs.parts[k]
-        own[k] = [np.zeros((p.high - p.low, *shape)) for shape in columns]
-        least[k] = work(k, np.array([p.first, p.last, p.low]), own[k])
+        # A structure in several parts is summed up by each on its own; the first has the result itself for that.
+        own = sums[k] if p.leads else tuple(np.zeros_like(rows) for rows in sums[k])
+        least[k] = work(k, p.ends, own)
+        sums[k] = own
 
     in_threads(do, len(pairs.parts))
-    if len(own) == 1:
-        return own[0], float(least[0])
-    results = [np.zeros((len(pairs.numbers), *shape)) for shape in columns]
-    for p, sums in zip(pairs.parts, own, strict=True):
-        for result, part in zip(results, sums, strict=True):
-            result[p.low : p.high] += part
-    return results, float(least.min())
-
-
-def prediction_of(found: Found, potential: Potential, pairs: SkinPairs, cell: Tensor, periodic: Tensor) -> Prediction:
-    """Return what was found as a prediction, offsets included; ``cell`` (B, 3, 3), ``periodic`` (B,)."""
-    structure = torch.from_numpy(pairs.structure)
-    atomic = torch.from_numpy(found.energies) + potential.offsets().index_select(0, torch.from_numpy(pairs.numbers))
-    virial = cell.new_zeros(len(cell), 6).index_add(0, structure, torch.from_numpy(found.virial))
-    volume = torch.where(periodic, torch.linalg.det(cell).abs(), 1.0)[:, None, None]
-    stress = torch.where(periodic[:, None, None], virial[:, VOIGT] / volume, torch.nan)
-    energy = atomic.new_zeros(len(cell)).index_add(0, structure, atomic)
-    return Prediction(energy, torch.from_numpy(found.forces), stress, atomic)
+    for p, own in zip(pairs.parts, sums, strict=True):
+        if not p.leads:
+            for rows, part in zip(p.rows_of(results, len(of_atoms)), own, strict=True):
+                rows += part
+    return results, min(least)

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
-from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
-from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.scatter import runs_kernels
 from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
-from keel.potentials.classical.along import Found
+from keel.potentials.classical.along import Along
 from keel.potentials.classical.eam_tables import EAMTables, evaluate
 from keel.potentials.classical.eam_terms import EAMTerms, switch
 
@@ -152,11 +150,11 @@ class EAM(Potential):
         terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
         return terms.energies, (terms.slope / r)[:, None] * vectors
 
-    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+    def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
-        from keel.potentials.classical.eam_along import along
+        from keel.potentials.classical.eam_along import EAMAlong
 
-        return along(self._tables(), self.cutoff, pairs, positions, plain(self.species_index)[pairs.numbers])
+        return EAMAlong(self._tables(), plain(self.species_index))
 
     def _tables(self) -> EAMTables:
         """Return tables of the functions, made anew where a parameter has changed."""

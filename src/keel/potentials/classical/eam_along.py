@@ -4,8 +4,8 @@
     pass 2    F(rho), F'(rho) of the atoms
     pass 3    dE/dr = phi' + F'_i f_j' + F'_j f_i'; energies, forces, virials
 
-What pass 1 finds of a pair (ends, vector, place in the tables) waits for pass 3 in ``Work``, atom after atom. A part of
-the atoms is the work of one thread, which adds to sums of its own.
+What pass 1 finds of a pair (ends, vector, place in the tables) waits for pass 3, atom after atom. A part of the atoms
+is the work of one thread.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
+from keel.atoms.frame import Array
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.jit import kernel
 from keel.potentials.classical.along import Found, totals
 from keel.potentials.classical.eam_kernel import embeddings
+from keel.potentials.classical.eam_tables import EAMTables
 
 U = nb.uint64
 """Indices without a sign need no test for being negative."""
@@ -39,7 +43,7 @@ def densities(
     """Pass 1 for atoms ``atoms[0]`` to ``atoms[1]``, sums from ``atoms[2]`` on; returns the least squared distance."""
     first_of, j_of, offset_of, offsets = lists
     other, place, x_of, y_of, z_of, r_of, rest, end_of = work
-    rho, met = sums
+    (rho,) = sums
     inverse, intervals = step[0], int(step[1])
     table = functions.reshape(-1)
     nearest = np.inf
@@ -81,16 +85,15 @@ def densities(
             b = U(species[j] * intervals * 8) + U(place[p])
             total += table[b] + t * (table[b + U(1)] + t * (table[b + U(2)] + t * table[b + U(3)]))
             rho[j - U(low)] += table[a] + t * (table[a + U(1)] + t * (table[a + U(2)] + t * table[a + U(3)]))
-            met[j - U(low)] = 1.0
         rho[i - low] += total
-        if n > start:
-            met[i - low] = 1.0
     return nearest
 
 
 @kernel
-def forces(atoms: Any, species: Any, functions: Any, step: Any, slopes: Any, work: Any, sums: Any) -> None:
-    """Pass 3 for the same atoms: half of each pair's energy to each atom, forces and virials."""
+def forces(
+    atoms: Any, species: Any, structure: Any, functions: Any, step: Any, slopes: Any, work: Any, sums: Any
+) -> None:
+    """Pass 3 for the same atoms: half of each pair's energy to each atom, forces, virials from ``atoms[3]`` on."""
     other, place, x_of, y_of, z_of, r_of, rest, end_of = work
     energies, force, virial = sums
     of_atoms, pairs, pair_of = functions
@@ -134,48 +137,64 @@ def forces(atoms: Any, species: Any, functions: Any, step: Any, slopes: Any, wor
         force[i - low, 0] += fx
         force[i - low, 1] += fy
         force[i - low, 2] += fz
-        virial[i - low, 0] = xx
-        virial[i - low, 1] = yy
-        virial[i - low, 2] = zz
-        virial[i - low, 3] = yz
-        virial[i - low, 4] = xz
-        virial[i - low, 5] = xy
+        b = U(structure[i] - atoms[3])
+        virial[b, U(0)] += xx
+        virial[b, U(1)] += yy
+        virial[b, U(2)] += zz
+        virial[b, U(3)] += yz
+        virial[b, U(4)] += xz
+        virial[b, U(5)] += xy
 
 
-def along(tables: Any, cutoff: float, pairs: Any, positions: Any, species: Any) -> Found:
-    """Return energies, forces and virials of an EAM with these tables."""
-    tables.cover(species)
-    work = _room(pairs)
-    lists = pairs.first_of, pairs.j_of, pairs.offset_of, pairs.offsets
-    functions, step = tables.densities, tables.step
+class EAMAlong:
+    """An EAM along Verlet lists.
 
-    def first(k: int, atoms: Any, sums: Any) -> float:
-        return float(densities(atoms, positions, lists, species, functions, step, cutoff**2, work[k], tuple(sums)))
+    Parameters
+    ----------
+    tables
+        Its functions.
+    species_index
+        The place of each atomic number among its elements.
+    """
 
-    (rho, met), nearest = totals(pairs, first, (), ())
-    atomic, slopes = np.empty(len(rho)), np.empty(len(rho))
-    embeddings(rho, species, tables.embedding, tables.terms.delta, atomic, slopes)
+    def __init__(self, tables: EAMTables, species_index: NDArray[np.int64]) -> None:
+        self.tables, self.species_index = tables, species_index
+        self._pairs: SkinPairs | None = None
 
-    def second(k: int, atoms: Any, sums: Any) -> float:
-        both = functions, tables.pairs, tables.pair_of
-        forces(atoms, species, both, step, slopes, work[k], tuple(sums))
-        return 0.0
+    def __call__(self, pairs: SkinPairs, positions: Array) -> Found:
+        """Return energies, forces and virials."""
+        if pairs is not self._pairs:
+            self._lay_out(pairs)
+        tables, species, room = self.tables, self._species, self._room
+        lists = pairs.first_of, pairs.j_of, pairs.offset_of, pairs.offsets
+        squared = tables.terms.cutoff**2
 
-    (energies, force, virial), _ = totals(pairs, second, (), (3,), (6,))
-    return Found(atomic + energies, force, virial, nearest, met > 0.0)
+        def first(k: int, atoms: NDArray[np.int64], sums: tuple[Array, ...]) -> float:
+            return densities(atoms, positions, lists, species, tables.densities, tables.step, squared, room[k], sums)
 
+        (rho,), nearest = totals(pairs, first, [()])
+        atomic, slopes = np.empty(len(rho)), np.empty(len(rho))
+        embeddings(rho, species, tables.embedding, tables.terms.delta, atomic, slopes)
+        functions = tables.densities, tables.pairs, tables.pair_of
 
-def _room(pairs: Any) -> list[tuple[Any, ...]]:
-    """Return arrays for what pass 1 finds, for each part, which last as long as the list."""
-    if "eam" not in pairs.scratch:
-        pairs.scratch["eam"] = [
-            (
-                *(np.empty(size, np.int32) for _ in range(2)),
-                *(np.empty(size) for _ in range(5)),
-                np.empty(p.last - p.first, np.int64),
-            )
-            for p in pairs.parts
-            for size in [int(pairs.first_of[p.last] - pairs.first_of[p.first]) + 1]
+        def second(k: int, atoms: NDArray[np.int64], sums: tuple[Array, ...]) -> float:
+            forces(atoms, species, pairs.structure, functions, tables.step, slopes, room[k], sums)
+            return 0.0
+
+        (energies, force, virial), _ = totals(pairs, second, [(), (3,)], [(6,)])
+        # Every neighbour gives some density.
+        return Found(atomic + energies, force, virial, nearest, rho > 0.0)
+
+    def _lay_out(self, pairs: SkinPairs) -> None:
+        """Keep what lasts as long as the list: species, and room for what pass 1 finds in each part."""
+        self._pairs, self._species = pairs, self.species_index[pairs.numbers]
+        self.tables.cover(self._species)
+        self._room = [
+            _room(p.last - p.first, int(pairs.first_of[p.last] - pairs.first_of[p.first])) for p in pairs.parts
         ]
-    room: list[tuple[Any, ...]] = pairs.scratch["eam"]
-    return room
+
+
+def _room(atoms: int, pairs: int) -> tuple[NDArray[Any], ...]:
+    """Return arrays for end, place, vector, distance and rest of each pair, and for the last pair of each atom."""
+    kinds = [np.int32] * 2 + [np.float64] * 5
+    return *(np.empty(pairs + 1, kind) for kind in kinds), np.empty(atoms, np.int64)

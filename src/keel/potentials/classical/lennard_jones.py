@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keel.atoms.frame import Array
-from keel.atoms.kernels.skin_pairs import SkinPairs
-from keel.potentials.classical.along import Found
+from keel.parallel import plain
+from keel.potentials.classical.along import Along
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
@@ -42,13 +41,13 @@ class LennardJones(PairPotential):
         """See :class:`Potential`."""
         return {"epsilon": float(self.epsilon), "sigma": float(self.sigma), "cutoff": self.cutoff}
 
-    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+    def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
-        from keel.potentials.classical.pair_along import along
+        from keel.potentials.classical.pair_along import PairAlong
 
         values = np.array([[[float(self.epsilon), float(self.sigma)]]])
         reach = np.array([[[0.66 * self.cutoff, self.cutoff]]])
-        return along(pairs, positions, np.zeros(len(pairs.numbers), dtype=np.int64), False, values, reach)
+        return PairAlong(np.zeros_like(plain(self.species_index)), values, reach, is_zbl=False)
 
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""

@@ -7,7 +7,10 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
+from keel.atoms.frame import Array
+from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.jit import inlined, kernel
 from keel.potentials.classical.along import Found, totals
 
@@ -34,18 +37,20 @@ def nuclei(r: float, values: Any) -> tuple[float, float]:
 
 @kernel
 def pairs(
-    atoms: Any, positions: Any, lists: Any, species: Any, is_zbl: bool, values: Any, reach: Any, sums: Any
+    atoms: Any, positions: Any, lists: Any, species: Any, structure: Any, function: Any, reach: Any, sums: Any
 ) -> float:
     """Add what pairs of atoms ``atoms[0]`` to ``atoms[1]`` contribute; returns the smallest squared distance.
 
-    ``values`` (elements, elements, 2) are those of the function, ``reach`` (elements, elements, 2) where its quintic
-    switch begins and ends. ``sums``: energies, forces, virials, and which atoms have met another.
+    ``function``: whether it is ZBL's, and its values (elements, elements, 2); ``reach`` (elements, elements, 2) is
+    where its quintic switch begins and ends. ``sums``: energies, forces, which atoms have met another, and virials.
     """
     first_of, j_of, offset_of, offsets = lists
-    energies, force, virial, met = sums
+    energies, force, met, virial = sums
+    is_zbl, values = function
     low = atoms[2]
     nearest = np.inf
     for i in range(atoms[0], atoms[1]):
+        b = U(structure[i] - atoms[3])
         for k in range(first_of[i], first_of[i + 1]):
             q = U(k)
             j, s = U(j_of[q]), U(offset_of[q])
@@ -76,21 +81,34 @@ def pairs(
             force[j - U(low), 0] -= gx
             force[j - U(low), 1] -= gy
             force[j - U(low), 2] -= gz
-            virial[i - low, 0] += x * gx
-            virial[i - low, 1] += y * gy
-            virial[i - low, 2] += z * gz
-            virial[i - low, 3] += y * gz
-            virial[i - low, 4] += x * gz
-            virial[i - low, 5] += x * gy
+            virial[b, U(0)] += x * gx
+            virial[b, U(1)] += y * gy
+            virial[b, U(2)] += z * gz
+            virial[b, U(3)] += y * gz
+            virial[b, U(4)] += x * gz
+            virial[b, U(5)] += x * gy
     return nearest
 
 
-def along(pairs_: Any, positions: Any, species: Any, is_zbl: bool, values: Any, reach: Any) -> Found:
-    """Return energies, forces and virials of a pair potential."""
-    lists = pairs_.first_of, pairs_.j_of, pairs_.offset_of, pairs_.offsets
+class PairAlong:
+    """A pair potential along Verlet lists.
 
-    def work(_: int, atoms: Any, sums: Any) -> float:
-        return float(pairs(atoms, positions, lists, species, is_zbl, values, reach, tuple(sums)))
+    Parameters
+    ----------
+    species_index
+        The place of each atomic number in ``values`` and ``reach``, which :func:`pairs` explains.
+    """
 
-    (energies, force, virial, met), nearest = totals(pairs_, work, (), (3,), (6,), ())
-    return Found(energies, force, virial, nearest, met > 0.0)
+    def __init__(self, species_index: NDArray[np.int64], values: Array, reach: Array, *, is_zbl: bool) -> None:
+        self.species_index, self.function, self.reach = species_index, (is_zbl, values), reach
+
+    def __call__(self, lists: SkinPairs, positions: Array) -> Found:
+        """Return energies, forces and virials."""
+        ends = lists.first_of, lists.j_of, lists.offset_of, lists.offsets
+        species = self.species_index[lists.numbers]
+
+        def work(_: int, atoms: NDArray[np.int64], sums: tuple[Array, ...]) -> float:
+            return pairs(atoms, positions, ends, species, lists.structure, self.function, self.reach, sums)
+
+        (energies, force, met, virial), nearest = totals(lists, work, [(), (3,), ()], [(6,)])
+        return Found(energies, force, virial, nearest, met > 0.0)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number
-from keel.atoms.frame import Array
-from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.parallel import plain
 from keel.potentials.base import MAX_ATOMIC_NUMBER
-from keel.potentials.classical.along import Found
+from keel.potentials.classical.along import Along
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
@@ -98,21 +95,19 @@ class ZBL(PairPotential):
             phi, slope = phi.index_copy(0, near, energy), slope.index_copy(0, near, derivative)
         return phi, slope
 
-    def along(self, pairs: SkinPairs, positions: Array) -> Found:
+    def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
-        from keel.potentials.classical.pair_along import along
+        from keel.potentials.classical.pair_along import PairAlong
 
-        there, species = np.unique(pairs.numbers, return_inverse=True)
-        z = torch.from_numpy(there)
+        z = torch.arange(MAX_ATOMIC_NUMBER + 1)
         charges = COULOMB * (z[:, None] * z[None, :]).double()
-        powers = self.charge_power.double()[z]
+        powers = self.charge_power.double()
         inverse_length = (powers[:, None] + powers[None, :]) / 0.46850
-        radii = self.radii.double()[z]
-        bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(MAX_ATOMIC_NUMBER + 1, -1)[z][:, z]
+        radii = self.radii.double()
+        bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(MAX_ATOMIC_NUMBER + 1, -1)
         reach = torch.stack([self.inner * bond, self.outer * bond], dim=-1)
-        return along(
-            pairs, positions, species, True, plain(torch.stack([charges, inverse_length], dim=-1)), plain(reach)
-        )
+        values = torch.stack([charges, inverse_length], dim=-1)
+        return PairAlong(plain(z), plain(values), plain(reach), is_zbl=True)
 
     def _core(self, r: Tensor, first: Tensor, second: Tensor, bond: Tensor) -> tuple[Tensor, Tensor]:
         inverse_length = (self.charge_power[first] + self.charge_power[second]) / 0.46850
