@@ -69,8 +69,11 @@ class Pairs(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Parameters as kernels take them: alpha, repulsion, attraction, radius (pairs, 4) and density, beta, embedding,
-    radius (elements, 4)."""
+    """Parameters as kernels take them, or their gradients, which have no last column.
+
+    ``of_pairs`` (pairs, 4) are alpha, repulsion, attraction, radius; ``of_elements`` (elements, 4) density, beta,
+    embedding, radius.
+    """
 
     of_pairs: Array
     of_elements: Array

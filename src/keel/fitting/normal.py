@@ -64,6 +64,6 @@ def jacobian(found: Evaluation) -> tuple[Array, Array, Array, Array]:
     pair_columns(chunk.pairs, found.parameters, found.work, found.slopes(), energy, forces, virial)
     neighbour_columns(chunk.pairs, of_elements, found.work, columns, forces[:, :, first:], own)
     forces[:, :, first:] += own[:, :3].T[:, :, None] * columns
-    through_atoms = own[:, 3:, None] * columns[:, None, :]
-    np.add.at(virial[:, :, first:], chunk.structure, through_atoms)
+    starts = np.flatnonzero(np.diff(chunk.structure, prepend=-1))
+    virial[:, :, first:] += np.add.reduceat(own[:, 3:, None] * columns[:, None, :], starts)
     return energy, forces, virial, density

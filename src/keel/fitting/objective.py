@@ -64,8 +64,9 @@ class Objective:
         density_pull = 2.0 * GAUGE_WEIGHT * gauge / (mean_density * float(self.data.atoms.sum()))
         loss, gradient = _gradients(evaluations, energy_pull, density_pull)
         prior = SHRINKAGE * (x - self.expected).square().sum()
-        seeds = [torch.from_numpy(gradient[name]) for name in values]
-        (whole,) = torch.autograd.grad([prior, *values.values()], x, [torch.ones_like(prior), *seeds])
+        # One scalar to differentiate: with several and their seeds, PyTorch imports a second's worth of modules.
+        carried = sum(((torch.from_numpy(gradient[name]) * value).sum() for name, value in values.items()), prior)
+        (whole,) = torch.autograd.grad(carried, x)
         return loss + float(residual @ residual) + GAUGE_WEIGHT * gauge**2 + prior.item(), whole.numpy()
 
     def normal(self, theta: Array) -> Equations:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
 from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import fit_data
+from keel.fitting.descent import ROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected, starts
@@ -22,7 +21,6 @@ from keel.potentials.classical.eam import EAM
 
 CUTOFF = 6.0
 """Angstrom."""
-ITERATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,8 @@ class QuickEAM:
                 return None
             parametrisation = Parametrisation(model, wall_lengths(model, pairs_without_data(model, data)))
             objective = Objective(data, parametrisation, expected(parametrisation))
-            options = {"maxiter": ITERATIONS, "maxcor": 30, "ftol": 1e-5}
-            start = starts(objective)[0].numpy()
-            best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-        return cls(model, {k: v.detach() for k, v in parametrisation.values(torch.as_tensor(best)).items()}, scale)
+            _, best = descend(objective, starts(objective)[0], ROUGHLY)
+        return cls(model, parametrisation.values(best), scale)
 
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
         """Return what the EAM says of each frame; only elements that it was fitted to."""
