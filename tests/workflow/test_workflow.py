@@ -194,13 +194,13 @@ class Worker:
 
 def test_a_killed_worker_gives_one_sentence():
     killed = r"a worker was killed in task ends.*fewer --workers"
-    with Workers(2) as staff, pytest.raises(KeelError, match=killed):
-        list(staff.each(Worker(), "ends", [1, 2]))
+    with Workers(Worker(), 2) as staff, pytest.raises(KeelError, match=killed):
+        list(staff.each("ends", [1, 2]))
 
 
 def test_workers_do_not_go_on_after_an_interruption():
-    with Workers(2) as staff:
-        assert list(staff.each(Worker(), "told_to_stop", [1, 2])) == [True, True]
+    with Workers(Worker(), 2) as staff:
+        assert list(staff.each("told_to_stop", [1, 2])) == [True, True]
 
 
 def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):

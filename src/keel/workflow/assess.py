@@ -206,12 +206,12 @@ def assess(
     root = Path(folder)
     names = unique(opening.label for opening in openings)
     assessments = []
-    with Workers(workers, settings.device) as staff:
-        for name, opening in zip(names, openings, strict=True):
-            assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
+    for name, opening in zip(names, openings, strict=True):
+        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
+        with Workers(assessing, workers, settings.device) as staff:
             # Simulations take longest and come first.
-            folders = list(staff.each(assessing, "folder", assessing.groups))
-            assessments.append(assessing.assessment(name, folders))
+            folders = list(staff.each("folder", assessing.groups))
+        assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
 
 

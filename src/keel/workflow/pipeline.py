@@ -84,10 +84,6 @@ class Pipeline:
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes read the data themselves."""
-        return type(self), (self.config, self.root, self.base, self.only)
-
     @property
     def networks(self) -> list[NetworkSettings]:
         """The networks of the trials."""

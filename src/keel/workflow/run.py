@@ -63,9 +63,10 @@ def run(
     if (root / "stages").is_dir():
         console.print(f"going on in {root}; finished tasks are kept")
     root.mkdir(parents=True, exist_ok=True)
-    with shared(root / ".in-use", lambda: _clear(root)), Workers(workers) as staff:
+    with shared(root / ".in-use", lambda: _clear(root)):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        _perform(pipeline, staff)
+        with Workers(pipeline, workers, modules=["lightning.fabric"]) as staff:
+            _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)
 
@@ -84,12 +85,12 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
         console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     for wave in pipeline.waves:
-        for _ in staff.each(pipeline, "train", wave):
+        for _ in staff.each("train", wave):
             pass
-    for _ in staff.each(pipeline, "rung", pipeline.networks):
+    for _ in staff.each("rung", pipeline.networks):
         pass
     finished = []
-    for folders in staff.each(pipeline, "evaluate", pipeline.trials):
+    for folders in staff.each("evaluate", pipeline.trials):
         finished.append(folders)
         with pipeline.alone():
             pipeline.write_results(finished)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +21,8 @@ from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
 from keel.workflow.cache import TakenError, not_waiting
 
+_owner: Any = None
+
 
 class Workers:
     """Processes that do tasks side by side, each on one thread; they start with the first task and end with the block.
@@ -31,14 +32,18 @@ class Workers:
 
     Parameters
     ----------
+    owner
+        Its methods are the tasks. Each process has its own copy, made by pickling.
     number
         Of the processes; 1: this one, on its threads.
     device
         Where the tasks compute, None where that is chosen for each.
+    modules
+        Large modules that the tasks need, which are imported once for all processes.
     """
 
-    def __init__(self, number: int, device: str | None = None) -> None:
-        self.number, self.device = number, device
+    def __init__(self, owner: Any, number: int, device: str | None = None, modules: Sequence[str] = ()) -> None:
+        self.owner, self.number, self.device, self.modules = owner, number, device, modules
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -47,22 +52,13 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._end()
 
-    def each(self, owner: Any, task: str, items: Sequence[Any]) -> Iterator[Any]:
+    def each(self, task: str, items: Sequence[Any]) -> Iterator[Any]:
         """Yield ``owner.<task>(item)`` of each item in order.
 
         What another keel works on in the same folder comes last, so that two share the work.
-
-        Parameters
-        ----------
-        owner
-            Each process has its own copy of it, made by pickling.
-        task
-            Name of a method.
-        items
-            What it is called with.
         """
         taken, early = [], {}
-        for k, result in enumerate(self._map(owner, task, items, False)):
+        for k, result in enumerate(self._map(task, items, False)):
             if isinstance(result, TakenError):
                 taken.append(k)
             elif taken:
@@ -70,18 +66,18 @@ class Workers:
             else:
                 yield result
         if taken:
-            late = self._map(owner, task, [items[k] for k in taken], True)
+            late = self._map(task, [items[k] for k in taken], True)
             for k in range(taken[0], len(items)):
                 yield early[k] if k in early else next(late)
 
-    def _map(self, owner: Any, task: str, items: Sequence[Any], wait: bool) -> Iterator[Any]:
+    def _map(self, task: str, items: Sequence[Any], wait: bool) -> Iterator[Any]:
         if self.number == 1:
-            yield from (_done(owner, task, item, wait) for item in items)
+            yield from (_done(self.owner, task, item, wait) for item in items)
             return
         self._pool = self._pool or self._started()
         n = len(items)
         try:
-            yield from self._pool.map(_do, [pickle.dumps(owner)] * n, [task] * n, items, [wait] * n)
+            yield from self._pool.map(_do, [task] * n, items, [wait] * n)
         except BrokenProcessPool:
             self._end()
             raise KeelError(
@@ -93,10 +89,12 @@ class Workers:
         # Elsewhere than on Linux, a copy of a process that has loaded the system's libraries may fail.
         context = get_context("forkserver" if sys.platform == "linux" else "spawn")
         if sys.platform == "linux":
-            context.set_forkserver_preload(["keel.workflow.preloaded"])
+            context.set_forkserver_preload(["keel.workflow.preloaded", *self.modules])
         one_for_all = ":" in str(self.device)
         gpus = () if one_for_all else visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
-        return ProcessPoolExecutor(self.number, context, _start, (gpus, context.Value("i", 0)))
+        return ProcessPoolExecutor(
+            self.number, context, _start, (pickle.dumps(self.owner), gpus, context.Value("i", 0))
+        )
 
     def _end(self) -> None:
         if self._pool is not None:
@@ -110,7 +108,8 @@ def visible_gpus(told: str | None, count: int) -> tuple[str, ...]:
     return tuple(names)[:count]
 
 
-def _start(gpus: Sequence[str], counter: Any) -> None:
+def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
+    global _owner
     # A worker that outlived a killed run would write into the folders of the next one.
     end_with_parent()
     # Python's own answer to Ctrl-C would end the item at hand only, and the worker would take the next.
@@ -123,15 +122,11 @@ def _start(gpus: Sequence[str], counter: Any) -> None:
     prepare_process()
     without_bars()
     plain_warnings()
+    _owner = pickle.loads(owner)  # only now, for it may compute
 
 
-def _do(owner: bytes, task: str, item: Any, wait: bool) -> Any:
-    return _done(_owner(owner), task, item, wait)
-
-
-@lru_cache(maxsize=1)
-def _owner(pickled: bytes) -> Any:
-    return pickle.loads(pickled)
+def _do(task: str, item: Any, wait: bool) -> Any:
+    return _done(_owner, task, item, wait)
 
 
 def _done(owner: Any, task: str, item: Any, wait: bool) -> Any:
