@@ -21,6 +21,7 @@ from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
 from keel.fitting.walls import soft_walls, wall_positions, weak_walls, with_core
+from keel.potentials.classical.dimer import core_energy, dimer
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +283,21 @@ def test_molybdenum(data_dir):
     errors = accuracy(result.potential, keel.read(data_dir / "metals" / "mo-test.extxyz"))
     assert errors.forces.mae < 0.34
     assert errors.energy.mae < 0.055
+
+
+def test_all_walls_at_once_are_those_of_dimers(salt_fit):
+    potential = keel.SumPotential([salt_fit.eam, keel.ZBL(elements=[11, 17])])
+    for name, position in wall_positions(potential).items():
+        around = torch.tensor([0.1, position - 0.02, position, position + 0.02], dtype=torch.float64)
+        energy = dimer(potential, *name.split("-"), around).total
+        assert energy[1] > energy[2] < energy[3], name
+    assert soft_walls(potential.members[0]) == [
+        name
+        for name, radius in zip(salt_fit.eam.pair_names, salt_fit.eam.pair_radius.tolist(), strict=True)
+        for r in [torch.tensor([0.3, 0.4 * radius], dtype=torch.float64)]
+        if bool((dimer(salt_fit.eam, *name.split("-"), r).total < 0.1 * nuclei(name, r)).any())
+    ]
+
+
+def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
+    return core_energy(keel.ZBL(elements=[11, 17]), r, *map(keel.atoms.elements.atomic_number, name.split("-")))

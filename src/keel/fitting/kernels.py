@@ -63,6 +63,9 @@ def energies(pairs: Any, parameters: Any, work: Any, rho: Any, energy: Any) -> N
         total = 0.0
         for q in range(start, stop):
             x[q] = exponential(alpha * (radius - r[q]))
+        # A loop that sums stores nothing: else the order of the sum would depend on where arrays lie in memory, because
+        # code for several at a time gives way to one at a time where it cannot exclude an overlap.
+        for q in range(start, stop):
             total += (repulsion * x[q] - attraction) * x[q] * s[q]
         for q in range(start, stop):
             to_i[q] = density_j * exponential(beta_j * (radius_j - r[q]))
