@@ -16,8 +16,9 @@ from keel.potentials.base import Potential
 from keel.potentials.compiling import compiled
 from keel.potentials.compiling.compiled import compiling, obstacle
 from keel.potentials.networks import layered
+from tiny_run import FEW
 
-FRAMES = keel.datasets.phosphorus()
+FRAMES = keel.read(FEW)
 needs_compiler = pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler")
 
 

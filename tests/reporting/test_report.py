@@ -17,6 +17,7 @@ from keel.reporting import load_results, write_report
 from keel.reporting.figures.style import slug
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
 
+pytestmark = pytest.mark.xdist_group("report")
 NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers")
 
 

@@ -24,6 +24,7 @@ from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE, simulated_
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
 
+pytestmark = pytest.mark.xdist_group("study")
 TWO = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
 REPAIRED = replace(HELPS, force_mae={"vanilla": 78.0, "repair": 79.0})
 SIZES = (20, 80)

@@ -16,6 +16,7 @@ from keel.workflow.study import members, progress_table, study
 from tiny_run import TINY, numbers
 from undrawn import undrawn
 
+pytestmark = pytest.mark.xdist_group("study_runs")
 SMALL = {**TINY, "strategies": ["vanilla", "pretrain"], "evaluation": {"dimers": 1}}
 
 

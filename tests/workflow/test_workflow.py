@@ -27,10 +27,11 @@ from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.data import frequent_pairs, read_data, split_frames
 from keel.workflow.workers import Workers
-from tiny_run import TINY, numbers, tiny
+from tiny_run import FEW, TINY, numbers, tiny
 from undrawn import undrawn
 from waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("workflow")
 FIELDS = {
     "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
@@ -215,7 +216,7 @@ def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkey
 
 
 def test_frames_differ_where_their_boundaries_do():
-    frame = keel.datasets.phosphorus()[0]
+    frame = keel.read(FEW)[0]
     assert frame.pbc.all()
     both = [of_split(([f], [], [])) for f in (frame, frame.replace(pbc=np.array([True, True, False])))]
     assert both[0] != both[1]
@@ -223,7 +224,7 @@ def test_frames_differ_where_their_boundaries_do():
 
 def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
     """The teacher, which no strategy asks for here, is judged by the frames that it knows."""
-    *known, last = keel.datasets.phosphorus()[:8]
+    *known, last = keel.read(FEW)[:8]
     last = last.replace(numbers=np.where(np.arange(len(last)) == 0, atomic_numbers["As"], last.numbers))
     frames = [f.replace(info={"part": k // 6}) for k, f in enumerate([*known, last])]
     write(tmp_path / "p.extxyz", frames)
@@ -239,7 +240,7 @@ def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
 
 
 def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):
-    frames = [f.replace(pbc=np.array([True, True, False])) for f in keel.datasets.phosphorus()[:8]]
+    frames = [f.replace(pbc=np.array([True, True, False])) for f in keel.read(FEW)[:8]]
     write(tmp_path / "p.extxyz", frames)
     data = {"files": [str(tmp_path / "p.extxyz")], "split": {"train": 4, "validation": 2}}
     with pytest.raises(ConfigError, match=r"rdf_temperature: .*p\.extxyz.* is not periodic"):
@@ -350,7 +351,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("validation", ["20", "1", "-0.1"])
     def test_validation_is_a_share(self, validation, tmp_path, capsys):
-        write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:4])
+        write(tmp_path / "p.extxyz", keel.read(FEW)[:4])
         arguments = ["train", tmp_path / "p.extxyz", "--out", tmp_path / "model", "--validation", validation]
         code, error = self.run(*map(str, arguments), capsys=capsys)
         assert code == 2
@@ -359,7 +360,7 @@ class TestCommandLine:
     def test_train(self, tmp_path, capsys):
         import keel
 
-        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:60:6])
+        keel.write(str(tmp_path / "p.extxyz"), keel.read(FEW)[:10])
         code, _ = self.run(
             "train", str(tmp_path / "p.extxyz"), "--out", str(tmp_path / "m"), "--steps", "20",
             "--strategy", "pretrain", "--batch-size", "2", capsys=capsys,
@@ -386,7 +387,7 @@ class TestCommandLine:
     def test_train_a_preset(self, tmp_path, capsys):
         import keel
 
-        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:8])
+        keel.write(str(tmp_path / "p.extxyz"), keel.read(FEW)[:8])
         arguments = ["train", str(tmp_path / "p.extxyz"), "--steps", "1", "--strategy", "vanilla", "--preset", "small"]
         code, _ = self.run(*arguments, "--network", "M3GNet", "--out", str(tmp_path / "m"), capsys=capsys)
         assert code == 0
