@@ -13,7 +13,8 @@ import keel
 from keel.training import Strategy, TrainingSettings
 from waiting import HANG
 
-SIZES_AND_STRATEGIES = [(2, {}), (8, {"sam_rho": 0.05, "base": "zbl"})]
+PRETRAINED = {"pretrain_share": 0.5, "replay_share": 0.3}
+SIZES_AND_STRATEGIES = [(2, PRETRAINED), (8, {"sam_rho": 0.05, "base": "zbl"})]
 """16 structures of ten frames are shared as ten."""
 
 
@@ -29,13 +30,14 @@ def curves(ranks):
         settings = TrainingSettings(
             steps=50, batch_size=size * 2 // ranks, devices=ranks, device="cpu", warmup_steps=5, compile=False
         )
-        result = keel.train(network, frames, strategy=Strategy(**options), settings=settings)
+        teacher = keel.EAM.from_elements(["P"], 3.5) if "pretrain_share" in options else None
+        result = keel.train(network, frames, strategy=Strategy(**options), teacher=teacher, settings=settings)
         found.append([[row[name] for name in ("total", "energy", "forces", "stress")] for row in result.history])
     return found
 
 
 def test_two_ranks_are_one():
-    """Also with labels that are missing, in sharpness-aware steps, and on top of a base."""
+    """Also with labels that are missing or a teacher's, in sharpness-aware steps, and on top of a base."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

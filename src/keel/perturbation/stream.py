@@ -29,8 +29,9 @@ class PerturbationStream:
     """Perturbed structures labelled by a teacher, as many as are asked for; nothing is stored.
 
     The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed goes on with the batches
-    that it would have seen. Parents are drawn uniformly, and so is the round of each child. Children beyond a cap are
-    set aside, counted in :attr:`counts`, and replaced by other draws.
+    that it would have seen. Ranks share what one would make: two with a ``batch_size`` of 4 have the same structures as
+    one with 8. Parents are drawn uniformly, and so is the round of each child. Children beyond a cap are set aside,
+    counted in :attr:`counts`, and replaced by other draws.
 
     Parameters
     ----------
@@ -45,15 +46,18 @@ class PerturbationStream:
     seed
         Of everything random.
     batch_size
-        Structures in a batch.
+        Structures in a batch of one rank.
     batch_atoms
-        Instead of ``batch_size``: as many structures as have at most so many atoms together, at least one.
+        Instead of ``batch_size``: as many structures as have at most so many atoms together, at least one; each rank
+        draws its own.
     forces_only
         Leave energies and stress out of the labels.
     dtype
         Of the batches.
     cache_bytes
         Memory for the parents' neighbour lists; the least recently used are built anew when it is not enough.
+    ranks
+        Number of data-parallel ranks.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class PerturbationStream:
         forces_only: bool = False,
         dtype: torch.dtype = torch.float32,
         cache_bytes: float = 1e9,
+        ranks: int = 1,
     ) -> None:
         if (batch_size is None) == (batch_atoms is None) or (batch_size or batch_atoms or 0) < 1:
             raise ConfigError("give either batch_size or batch_atoms, at least 1")
@@ -96,6 +101,7 @@ class PerturbationStream:
         self._labeller = Labeller(teacher, dtype)
         self.cutoff, self.seed, self.dtype = float(cutoff), seed, dtype
         self.batch_size, self.batch_atoms, self.forces_only = batch_size, batch_atoms, forces_only
+        self.ranks = ranks
         self.counts = Counts.zero(self.settings.rounds)
         self._sizes = np.array([len(p) for p in parents])
         self._periodic = np.array([bool(p.pbc.all()) for p in parents])
@@ -107,38 +113,58 @@ class PerturbationStream:
 
     def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> AtomGraph:
         """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
-        graphs: list[AtomGraph] = []
-        missing = 0
-        for attempt in range(MAX_ATTEMPTS):
-            rng = np.random.default_rng([self.seed, zlib.crc32(stage.encode()), step, rank, attempt])
-            chosen = self._draw(rng) if attempt == 0 else rng.integers(len(self._sizes), size=missing)
-            missing = missing or len(chosen)
-            graph, keep = self._labelled(chosen, rng)
-            missing -= int(keep.sum())
-            graphs.append(graph if keep.all() else select_structures(graph, torch.from_numpy(keep)))
-            if missing == 0:
-                return collate([g for g in graphs if g.n_structures])
+        if self.batch_size is not None and not 0 <= rank < self.ranks:
+            raise ConfigError(
+                f"there is no rank {rank} of {self.ranks}: say how many ranks share the stream (ranks=...)"
+            )
+        drawn = [self.seed, zlib.crc32(stage.encode()), step]
+        # Of a batch with a number of structures each rank draws all, and makes and labels its own.
+        drawn.append(rank if self.batch_size is None else 0)
+        first = 0 if self.batch_size is None else rank * self.batch_size
+        rng = np.random.default_rng([*drawn, 0])
+        chosen = self._draw(rng)
+        graph, keep = self._labelled(chosen, rng, first, self.batch_size or len(chosen))
+        graphs = [graph if keep.all() else select_structures(graph, torch.from_numpy(keep))]
+        graphs += [self._replacement(drawn, first + int(place)) for place in np.flatnonzero(~keep)]
+        return collate([g for g in graphs if g.n_structures])
+
+    def _replacement(self, drawn: Sequence[int], place: int) -> AtomGraph:
+        """Return a child in the place of one beyond a cap."""
+        for attempt in range(1, MAX_ATTEMPTS):
+            rng = np.random.default_rng([*drawn, attempt, place])
+            graph, keep = self._labelled(rng.integers(len(self._sizes), size=1), rng, 0, 1)
+            if keep.all():
+                return graph
         raise ConfigError(
             f"the caps set aside nearly every perturbed structure ({self.counts}); raise force_cap or energy_cap"
         )
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.batch_size is not None:
-            return rng.integers(len(self._sizes), size=self.batch_size)
+            return rng.integers(len(self._sizes), size=self.batch_size * self.ranks)
         limit = self.batch_atoms or 1
         chosen = rng.integers(len(self._sizes), size=limit // int(self._sizes.min()) + 1)
         return chosen[: max(1, int(np.searchsorted(np.cumsum(self._sizes[chosen]), limit, side="right")))]
 
-    def _labelled(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> tuple[AtomGraph, NDArray[np.bool_]]:
-        """Return children of the chosen parents with labels, and which of them to keep."""
+    def _labelled(
+        self, chosen: NDArray[np.int64], rng: np.random.Generator, first: int, size: int
+    ) -> tuple[AtomGraph, NDArray[np.bool_]]:
+        """Draw children of the chosen parents; return ``size`` from ``first`` on with labels, and which to keep."""
         parents = [self._parents[k] for k in chosen.tolist()]
         rounds = rng.integers(self.settings.rounds, size=len(chosen))
-        sizes = self._sizes[chosen]
         partners, periodic = [p.partners for p in parents], self._periodic[chosen]
-        children = make_children(partners, sizes, periodic, rounds, self.settings, rng)
+        children = make_children(partners, self._sizes[chosen], periodic, rounds, self.settings, rng)
+        if size < len(chosen):
+            some = slice(first, first + size)
+            children, parents, chosen, rounds = (
+                children.part(first, first + size),
+                parents[some],
+                chosen[some],
+                rounds[some],
+            )
         pairs = find_pairs(parents, children)
         labels, strongest = self._labeller(pairs, children.offsets)
-        excess = (plain(labels.energy) - self._parent_energies(chosen, parents)) / sizes
+        excess = (plain(labels.energy) - self._parent_energies(chosen, parents)) / self._sizes[chosen]
         strong, high = beyond_caps(strongest, excess, self.settings)
         self.counts.add(rounds, strong, high)
         labels = without_energies(labels) if self.forces_only else labels

@@ -115,5 +115,6 @@ def sources_of(
         batch_size=settings.batch_size,
         forces_only=not strategy.teacher_energies,
         seed=seed,
+        ranks=ranks,
     )
     return Sources(labelled, stream)
