@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -112,6 +113,8 @@ def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
     global _owner
     # A worker that outlived a killed run would write into the folders of the next one.
     end_with_parent()
+    gc.freeze()
+    gc.enable()
     # Python's own answer to Ctrl-C would end the item at hand only, and the worker would take the next.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if gpus:
