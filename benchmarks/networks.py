@@ -14,10 +14,10 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ PEERS = {
     "matgl": ["matgl==4.1.2", "ase"],
     "torchmdnet": ["torchmd-net==3.1.0", "ase"],
 }
+PYTHONS: dict[str, str] = {}
+"""Versions of Python that peers need where this one does not do, found on PATH."""
 CGCNN = {"features": 100, "convolutions": 4, "gaussians": 50, "hidden": 128}
 NETWORKS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "CGCNN": ({"network": "CGCNN", **CGCNN}, "pyg", CGCNN),
@@ -60,7 +62,7 @@ class Worker:
             [python, str(WORKERS / f"worker_{script}.py"), json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=open("/tmp/pe/err","a"),
             text=True,
             env={**os.environ, **limits},
         )
@@ -95,11 +97,22 @@ def python_of(peer: str, environments: Path) -> str:
     python = str(folder / "bin" / "python")
     if not folder.exists():
         print(f"installing {peer} into {folder}", flush=True)
-        venv.create(folder, with_pip=True)
+        subprocess.run([interpreter(peer), "-m", "venv", folder], check=True)
         torch = os.environ.get("TORCH", "torch==2.13.0")
         for packages in ([torch], PEERS[peer]):
             subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
+
+
+def interpreter(peer: str) -> str:
+    """Return the Python that a peer needs."""
+    if peer not in PYTHONS:
+        return sys.executable
+    name = f"python{PYTHONS[peer]}"
+    found = shutil.which(name)
+    if found is None or subprocess.run([found, "--version"], capture_output=True).returncode:
+        raise SystemExit(f"{peer} needs {name}, which is not on PATH: install it, or add its folder to PATH")
+    return found
 
 
 def write_frames(data: Path, folder: Path, atoms: int, kind: str) -> Path:

@@ -9,8 +9,10 @@ ratio is taken pair by pair. keel examines every step with its default criteria;
 
 * CGCNN (`small`): keel's batched dynamics, compiled, against ASE's Langevin loop with keel's calculator, compiled, one
   structure after the other. By default keel moves 1,024 atoms at a time; `keel, one batch` moves all at once.
-* MACE (`small`): the same weights in torch-sim, in a virtual environment of its own, made on first use in
-  --environments; once as it is, and once with freed memory kept by the process, as keel does.
+* torch-sim with the same weights, of MACE (`small`) and of CGCNN (`small`, keel's compiled code on both sides), in a
+  virtual environment of its own, made on first use in --environments, by the Python that it needs (python3.12 on PATH);
+  once as it is, and once at its best: freed memory kept by the process and 1,024 atoms at a time, as in keel.
+* Many: an EAM and CGCNN (`small`), 64 and 1,000 structures of 24 to 36 atoms. Runs of one step tell what set-up takes.
 * Overhead: see network_workers/worker_overhead.py.
 """
 
@@ -23,31 +25,41 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ase.io import write
-from networks import CGCNN, PEERS, SUPERCELLS, WORKERS, Worker, cpu, python_of, versions
+from interleaved import ratio
+from networks import CGCNN, PEERS, PYTHONS, SUPERCELLS, WORKERS, Worker, cpu, python_of, versions
 
 import keel
 from keel.potentials.external import MACE
 from keel.training import TrainingSettings
 
 PEERS["torchsim"] = [
-    "torch-sim-atomistic==0.3.0", "mace-torch==0.3.16", "vesin", "ase", "safetensors", "pydantic", "PyYAML", "scipy",
+    "torch-sim-atomistic==0.6.2", "mace-torch==0.3.16", "vesin", "ase", "safetensors", "pydantic", "PyYAML", "scipy",
+    "numba", "threadpoolctl",
 ]  # fmt: skip
+PYTHONS["torchsim"] = "3.12"
 TOPOLOGIES = ("sod", "att", "gis", "mon", "jbw", "dft", "oso", "pty", "tho", "nab")  # of 24 to 48 atoms
 NETWORKS = {
     "cgcnn-small": lambda: keel.CGCNN(["O", "Si"], preset="small"),
     "cgcnn-100x4": lambda: keel.CGCNN(["O", "Si"], 5.0, **CGCNN),
     "mace-small": lambda: MACE(["O", "Si"], preset="small"),
 }
-SIZES = {"ase": (1, 4, 16, 64, 256), "torchsim": (1, 8, 32)}
-STEPS = {1: 400, 4: 200, 8: 50, 16: 100, 32: 25, 64: 50, 256: 25}
-MACE_STEPS = {1: 100, 8: 50, 32: 25}
+TASKS = {
+    "ase": ("cgcnn-small", {1: 400, 4: 200, 16: 100, 64: 50, 256: 25}),
+    "torchsim-mace": ("mace-small", {1: 100, 8: 50, 32: 25, 1000: 2}),
+    "torchsim-cgcnn": ("cgcnn-small", {1: 400, 8: 100, 32: 50, 1000: 10}),
+}
+"""The network, and how many steps so many structures do."""
+MANY = {"eam": 50, "cgcnn-small": 20}
+"""Steps of as many as a thousand structures."""
 TEMPERATURE = 300.0
 
 
@@ -60,9 +72,16 @@ def structures(data: Path, count: int) -> list[keel.Frame]:
     return [by_topology[TOPOLOGIES[k % len(TOPOLOGIES)]][k // len(TOPOLOGIES)] for k in range(count)]
 
 
+def small_structures(data: Path, count: int) -> list[keel.Frame]:
+    """Return the first structures of 24 to 36 atoms."""
+    return list(islice((f for f in keel.read(data) if 24 <= len(f) <= 36), count))
+
+
 def trained(name: str, data: Path, folder: Path) -> str:
-    """Return the path of a network that was trained for 300 steps."""
+    """Return the path of a network that was trained for 300 steps, or of an EAM that was fitted."""
     path = folder / f"{name}.safetensors"
+    if not path.exists() and name == "eam":
+        keel.fit_eam(structures(data, 100)).potential.save(str(path))
     if not path.exists():
         torch.manual_seed(0)
         frames, settings = structures(data, 240), TrainingSettings(steps=300, compile=False, device="cpu")
@@ -77,8 +96,8 @@ def sides(kind: str, options: dict[str, Any], environments: Path) -> dict[str, t
         whole = (sys.executable, "simulate", {**options, "max_atoms": 10**9})
         return {"keel": keel_, "keel, one batch": whole, "ASE": (sys.executable, "langevin", options)}
     python = python_of("torchsim", environments)
-    peers = {"torch-sim": False, "torch-sim, memory kept": True}
-    theirs = {name: (python, "torchsim", {**options, "keep_memory": kept}) for name, kept in peers.items()}
+    peers = {"torch-sim": False, "torch-sim at its best": True}
+    theirs = {name: (python, "torchsim", {**options, "best": best}) for name, best in peers.items()}
     return {"keel": (python, *keel_[1:]), **theirs}
 
 
@@ -99,30 +118,68 @@ def compare(workers: dict[str, Worker], work: int, repeats: int) -> dict[str, An
     return {"repeats": repeats, "sides": record}
 
 
-def throughput(kind: str, size: int, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+def throughput(task: str, size: int, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Compare simulations of so many structures."""
-    frames, path = structures(options.data, size), scratch / f"{size}.extxyz"
-    write(path, [f.replace(energy=None, forces=None, stress=None, info={}).to_ase() for f in frames])
-    network = "cgcnn-small" if kind == "ase" else "mace-small"
-    steps = (STEPS if kind == "ase" else MACE_STEPS)[size]
+    kind, (network, steps_of) = task.split("-")[0], TASKS[task]
+    steps, found = steps_of[size], structures if size < 1000 else small_structures
+    frames, path = written(found(options.data, size), scratch / f"{size}.extxyz")
     settings = {"network": trained(network, options.data, scratch), "steps": steps, "temperature": TEMPERATURE}
-    spec = {"kind": "md", "frames": str(path), "threads": 1, "memory_gib": options.memory}
+    repeats = options.repeats if size < 64 else max(5, options.repeats // 2)
+    with started(sides(kind, settings, options.environments), path, options) as workers:
+        compared = compare(workers, size * steps, repeats)
+    atoms = sum(map(len, frames))
+    return {"task": f"{network} against {kind}", "structures": size, "atoms": atoms, "steps": steps, **compared}
+
+
+def written(frames: list[keel.Frame], path: Path) -> tuple[list[keel.Frame], Path]:
+    """Write structures without labels."""
+    write(path, [f.replace(energy=None, forces=None, stress=None, info={}).to_ase() for f in frames])
+    return frames, path
+
+
+@contextmanager
+def started(
+    sides: dict[str, tuple[str, str, dict[str, Any]]], frames: Path, options: argparse.Namespace
+) -> Iterator[dict[str, Worker]]:
+    """Start a worker for each side, and stop them in the end."""
+    spec = {"kind": "md", "frames": str(frames), "threads": 1, "memory_gib": options.memory}
     workers = {
-        name: Worker(python, script, {**spec, "options": chosen})
-        for name, (python, script, chosen) in sides(kind, settings, options.environments).items()
+        name: Worker(python, script, {**spec, "options": chosen}) for name, (python, script, chosen) in sides.items()
     }
     try:
-        repeats = options.repeats if size < 64 else max(5, options.repeats // 2)
-        return {
-            "task": f"{network} against {kind}",
-            "structures": size,
-            "atoms": sum(map(len, frames)),
-            "steps": steps,
-            **compare(workers, size * steps, repeats),
-        }
+        yield workers
     finally:
         for worker in workers.values():
             worker.stop()
+
+
+def many(network: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Compare 1,000 structures with 64: set-up in seconds, and structure-steps/s of whole simulations, of CPU time."""
+    steps, counts = MANY[network], (64, 1000)
+    settings = {"network": trained(network, options.data, scratch), "temperature": TEMPERATURE, "max_atoms": None}
+    lengths = {str(n): (sys.executable, "simulate", {**settings, "steps": n}) for n in (1, steps)}
+    with ExitStack() as stack:
+        workers: dict[int, list[Worker]] = {}
+        for count in counts:
+            _, path = written(small_structures(options.data, count), scratch / f"{count}-small.extxyz")
+            workers[count] = list(stack.enter_context(started(lengths, path, options)).values())
+        errors = [e for some in workers.values() for w in some if (e := w.answer().get("error"))]
+        if errors:
+            return {"task": f"{network}, many", "errors": errors}
+        turns = [{c: [w.run()["cpu"] for w in workers[c]] for c in counts} for _ in range(options.repeats)]
+    record: dict[str, Any] = {"task": f"{network}, many", "steps": steps, "repeats": options.repeats}
+    rates = {}
+    for count in counts:
+        one, whole = np.array([turn[count] for turn in turns]).T
+        a_step = (whole - one) / (steps - 1)
+        rates[count] = count * steps / whole
+        record[str(count)] = {
+            # Before its first step a simulation evaluates the potential once.
+            "setup_s": round(float(np.median(one - 2 * a_step)), 3),
+            "step_us_per_structure": round(1e6 * float(np.median(a_step)) / count, 2),
+            "cpu_rate": round(float(np.median(rates[count])), 1),
+        }
+    return {**record, "rate_of_1000_over_64": ratio(rates[1000], rates[64])}
 
 
 def overhead(network: str, atoms: int, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -166,7 +223,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="zeolites-pbe-d3.extxyz")
-    parser.add_argument("--tasks", nargs="+", default=["overhead", *SIZES], choices=["overhead", *SIZES])
+    kinds = ["overhead", "many", *TASKS]
+    parser.add_argument("--tasks", nargs="+", default=kinds, choices=kinds)
     parser.add_argument("--sizes", nargs="+", type=int, help="structures in a batch, or atoms for the overhead")
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--memory", type=float, default=10.0, help="that a process may use, in GiB")
@@ -184,8 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if task == "overhead":
             todo = [(n, a) for n in ("cgcnn-100x4", "cgcnn-small") for a in options.sizes or (108, 864)]
             new = (overhead(network, atoms, options, options.scratch) for network, atoms in todo)
+        elif task == "many":
+            new = (many(network, options, options.scratch) for network in MANY)
         else:
-            new = (throughput(task, size, options, options.scratch) for size in options.sizes or SIZES[task])
+            new = (throughput(task, size, options, options.scratch) for size in options.sizes or TASKS[task][1])
         for row in new:
             key = [row.get(k) for k in ("task", "structures", "atoms")]
             rows = [r for r in rows if [r.get(k) for k in ("task", "structures", "atoms")] != key] + [row]
