@@ -176,7 +176,7 @@ class TestTables:
         potential = eam().double()
         terms = potential.terms({k: v.detach() for k, v in potential.values().items()})
         tables = EAMTables(terms)
-        tables.cover(np.array([0, 1]))
+        tables.cover(np.array([0, 1]), np.array([0, 0]))
         for element in (0, 1):
             assert error_of(tables.densities[element], tables._density(element), potential.cutoff) <= 1e-6
         coarse = replace(terms, beta=terms.beta * 4.0, alpha=terms.alpha * 4.0)
@@ -185,11 +185,16 @@ class TestTables:
     def test_hold_only_the_pairs_that_occur(self):
         potential = keel.EAM.from_elements(["O", "Si", "Cu", "Li", "Mn"], 5.0).double()
         tables = EAMTables(potential.terms({k: v.detach() for k, v in potential.values().items()}))
-        tables.cover(np.array([1, 3, 3]))
+        tables.cover(np.array([1, 3, 3]), np.zeros(3, dtype=np.int64))
         assert len(tables.pairs) == 3
         assert (tables.pair_of >= 0).sum() == 4
-        tables.cover(np.array([1, 2, 3]))
-        assert len(tables.pairs) == 6
+        before = tables.pairs.copy()
+        tables.cover(np.array([1, 2, 3, 0]), np.array([0, 0, 1, 1]))
+        assert len(tables.pairs) == 3 + 2 + 2
+        assert tables.pair_of[0, 1] == tables.pair_of[0, 2] == tables.pair_of[2, 3] == -1
+        np.testing.assert_array_equal(tables.pairs[:3], before)
+        for a, b in ((1, 2), (0, 3)):
+            np.testing.assert_array_equal(tables.pairs[tables.pair_of[a, b]], tables._tabulated(tables._pair(a, b)))
 
 
 class TestTheContract:

@@ -188,7 +188,7 @@ class EAMAlong:
     def _lay_out(self, pairs: SkinPairs) -> None:
         """Keep what lasts as long as the list: species, and room for what pass 1 finds in each part."""
         self._pairs, self._species = pairs, self.species_index[pairs.numbers]
-        self.tables.cover(self._species)
+        self.tables.cover(self._species, pairs.structure)
         self._room = [
             _room(p.last - p.first, int(pairs.first_of[p.last] - pairs.first_of[p.first])) for p in pairs.parts
         ]

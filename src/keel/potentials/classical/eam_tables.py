@@ -55,18 +55,20 @@ class EAMTables:
         self.pair_of = np.full((n, n), -1)
         self.step = np.array([self.intervals / terms.cutoff, self.intervals])
 
-    def cover(self, species: NDArray[np.int64]) -> None:
-        """Have tables of all pairs of these elements."""
-        there = np.unique(species)
-        absent = [(a, b) for a in there for b in there if a <= b and self.pair_of[a, b] < 0]
+    def cover(self, species: NDArray[np.int64], structure: NDArray[np.int64]) -> None:
+        """Have tables of all pairs of elements that a structure holds together; both are of atoms, (N,)."""
+        present = np.zeros((int(structure.max(initial=0)) + 1, len(self.pair_of)), dtype=np.float32)
+        present[structure, species] = 1.0
+        together = np.triu(present.T @ present > 0.0)
+        absent = np.argwhere(together & (self.pair_of < 0)).tolist()
         if not absent:
             return
         if len(self.pairs) + len(absent) > MOST_PAIRS:
             self.pairs, self.pair_of = self.pairs[:0], np.full_like(self.pair_of, -1)
-            absent = [(a, b) for a in there for b in there if a <= b]
+            absent = np.argwhere(together).tolist()
         for place, (a, b) in enumerate(absent, len(self.pairs)):
             self.pair_of[a, b] = self.pair_of[b, a] = place
-        self.pairs = np.concatenate([self.pairs, [self._tabulated(self._pair(a, b)) for a, b in absent]])
+        self.pairs = np.concatenate([self.pairs, self._tabulated(self._all_of(absent))])
 
     def _suffices(self, functions: list[Function], intervals: int) -> bool:
         cutoff = self.terms.cutoff
@@ -85,17 +87,29 @@ class EAMTables:
 
         return function
 
+    def _all_of(self, pairs: list[list[int]]) -> Function:
+        """Return what tells the functions of P pairs at K distances, (P, K), all at once."""
+        places = torch.tensor([a * self.terms.n_elements + b for a, b in pairs])
+
+        def function(r: Tensor) -> tuple[Tensor, Tensor]:
+            every = r.repeat(len(places))
+            of_pairs = places.repeat_interleave(len(r))
+            value, slope = self.terms.pair(every, *switch(every, self.terms.cutoff), of_pairs)
+            return value.view(len(places), -1), slope.view(len(places), -1)
+
+        return function
+
     def _tabulated(self, function: Function) -> Array:
         return tabulated(function, self.terms.cutoff, self.intervals)
 
 
 def tabulated(function: Function, cutoff: float, intervals: int) -> Array:
-    """Return a function as cubics on equal intervals up to the cutoff, shape (intervals, 8): value, then derivative."""
+    """Return functions as cubics on equal intervals up to the cutoff, (..., intervals, 8): value, then derivative."""
     width, h = cutoff / intervals, 1e-5
     r = torch.linspace(0.0, cutoff, intervals + 1, dtype=torch.float64)
     value, slope = (t.numpy() for t in function(r))
     curvature = ((function(r + h)[1] - function(r - h)[1]) / (2.0 * h)).numpy()
-    return np.concatenate([_cubics(value, width * slope), _cubics(slope, width * curvature)], axis=1)
+    return np.concatenate([_cubics(value, width * slope), _cubics(slope, width * curvature)], axis=-1)
 
 
 def error_of(table: Array, function: Function, cutoff: float) -> float:
@@ -108,6 +122,6 @@ def error_of(table: Array, function: Function, cutoff: float) -> float:
 
 
 def _cubics(values: Array, steps: Array) -> Array:
-    """Return the coefficients of Hermite's cubics through values with derivatives, per interval, (intervals, 4)."""
-    a, b, da, db = values[:-1], values[1:], steps[:-1], steps[1:]
-    return np.stack([a, da, 3.0 * (b - a) - 2.0 * da - db, 2.0 * (a - b) + da + db], axis=1)
+    """Return coefficients of Hermite's cubics through values with derivatives, per interval, (..., intervals, 4)."""
+    a, b, da, db = values[..., :-1], values[..., 1:], steps[..., :-1], steps[..., 1:]
+    return np.stack([a, da, 3.0 * (b - a) - 2.0 * da - db, 2.0 * (a - b) + da + db], axis=-1)
