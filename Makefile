@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	$(BIN)/keel demo --out keel-demo
 
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not oracle" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from undrawn import undrawn
+
 torch.set_num_threads(1)
 
 # No property fails because a machine is busy: neither an example nor the drawing of examples has a time limit. And each
@@ -21,6 +23,13 @@ def _denormals() -> Iterator[None]:
     """The command line flushes denormal numbers in its process; a test that runs it must not change the next one."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def no_drawing() -> Iterator[None]:
+    """Leave the figures of pages empty."""
+    with undrawn():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
-from keel.config import RunSettings, parse
+from keel.config import RunSettings
+from keel.settings import parse
 
+FEW = Path(__file__).with_name("files") / "phosphorus.extxyz.xz"
+"""Every twentieth frame of keel's phosphorus."""
 TINY = {
     "name": "phosphorus",
     "data": {
-        "files": ["phosphorus"],
+        "files": [str(FEW)],
         "split": {"by": "start", "group": "phase", "train": 4, "validation": 2, "test_frames": 6},
     },
     "networks": [{"architecture": "CGCNN", "cutoff": 4.0, "features": 8, "convolutions": 1, "hidden": 8}],

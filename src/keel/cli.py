@@ -5,6 +5,7 @@ Each command is a function in its own file of :mod:`keel.commands`: it reads arg
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -27,6 +28,7 @@ from keel.commands.study import study
 from keel.commands.train import train
 from keel.errors import KeelError
 from keel.files import sentence
+from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
 
 INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
@@ -58,7 +60,8 @@ def prepare() -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
     # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from keel.process import prepare_process
+    with imported_for_good("torch"):
+        from keel.process import prepare_process
 
     prepare_process()
     plain_warnings()
@@ -80,3 +83,5 @@ def main() -> Any:
             raise
         print(f"keel: {INTERRUPTED}", file=sys.stderr)
         sys.exit(130)
+    finally:
+        gc.freeze()  # a process that ends need not look for garbage

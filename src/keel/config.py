@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import (
@@ -13,7 +13,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -23,7 +22,7 @@ from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.perturbation import PerturbationSettings
-from keel.settings import Settings, mistake
+from keel.settings import Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -199,28 +198,6 @@ class RunSettings(Settings):
         """Return the settings of training, with those that are a network's own."""
         own = _merged(self.training.model_dump(), network.training)
         return parse(TrainingSettings, own, f"training of {network.label}")
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], content: Any, source: str) -> Model:
-    """Check content against a settings class.
-
-    Raises
-    ------
-    ConfigError
-        Naming the first setting that is wrong, and why.
-    """
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{source}: {mistake(error, model)}") from None
-
-
-def parse_given(model: type[Model], options: dict[str, Any], source: str) -> Model:
-    """Check options of which those that are None were not given, and leave the settings to their defaults."""
-    return parse(model, {name: value for name, value in options.items() if value is not None}, source)
 
 
 def read_config(path: str | Path) -> RunSettings:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from keel.errors import ConfigError
+from keel.lazy import imported_for_good
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -45,7 +46,8 @@ def launched(device: str = "auto", devices: int | None = 1, nodes: int = 1, prec
     devices, nodes = size_of_job(devices, nodes)
     _check(device, devices)
     # Imported here: it takes seconds, and most of keel does without.
-    from lightning.fabric import Fabric
+    with imported_for_good("lightning.fabric"):
+        from lightning.fabric import Fabric
 
     if devices * nodes == 1:
         return Fabric(accelerator=device, devices=1, precision=precision)

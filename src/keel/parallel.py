@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[int], Any], parts: int) -> None:
@@ -24,6 +28,25 @@ def in_threads(work: Callable[[int], Any], parts: int) -> None:
     some()
     for helper in helpers:
         helper.result()
+
+
+def ahead(make: Callable[[Item], Result], items: Iterable[Item], most: int = 2) -> Generator[Result]:
+    """Yield ``make`` of each item in order; another thread makes the next ones meanwhile, at most so many.
+
+    What it raises is raised where the result would have been. Close it (``contextlib.closing``) to end the thread.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="keel-ahead") as thread:
+        try:
+            for item in items:
+                waiting.append(thread.submit(make, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for result in waiting:
+                result.cancel()
 
 
 @cache

@@ -131,9 +131,11 @@ def _cell(value: object, digits: int | None) -> object:
 
 
 def read_columns(
-    path: Path, text: Sequence[str], numbers: Sequence[str], remedy: str
+    path: Path, text: Sequence[str], numbers: Sequence[str], remedy: str, optional: Sequence[str] = ()
 ) -> tuple[list[list[str]], dict[str, Array]]:
     """Return the named columns of a CSV file: text columns as lists, numbers as float64 (empty cells are NaN).
+
+    ``optional`` columns are numbers too, NaN throughout where they are absent.
 
     Raises
     ------
@@ -149,8 +151,10 @@ def read_columns(
     for line, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DataError(f"{path}, line {line}, has {len(row)} columns instead of {len(header)}; {remedy}")
-    columns = {name: [row[index] for row in rows] for index, name in enumerate(header)}
-    return [columns[name] for name in text], {name: _floats(columns[name], name, path, remedy) for name in numbers}
+    columns = {name: [""] * len(rows) for name in optional}
+    columns |= {name: [row[index] for row in rows] for index, name in enumerate(header)}
+    found = {name: _floats(columns[name], name, path, remedy) for name in (*numbers, *optional)}
+    return [columns[name] for name in text], found
 
 
 def _floats(values: Sequence[str], name: str, path: Path, remedy: str) -> Array:

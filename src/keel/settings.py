@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from keel.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -35,6 +37,25 @@ class Settings(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """Return the settings with some changed, checked again."""
         return type(self)(**{**dict(self), **changes})
+
+
+def parse(model: type[Model], content: Any, source: str) -> Model:
+    """Check content against a settings class.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first setting that is wrong, and why.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {mistake(error, model)}") from None
+
+
+def parse_given(model: type[Model], options: dict[str, Any], source: str) -> Model:
+    """Check options of which those that are None were not given, and leave the settings to their defaults."""
+    return parse(model, {name: value for name, value in options.items() if value is not None}, source)
 
 
 def mistake(error: ValidationError, settings: type[BaseModel]) -> str:

@@ -14,6 +14,7 @@ from keel.atoms.record import PendingFrame, Record
 from keel.cli import app
 from keel.errors import DataError
 from keel.kinds import COMPRESSED, FRAME_FORMATS, OTHERS, FrameFormat, format_of, imported, readable, writable
+from tiny_run import FEW
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,14 +45,14 @@ class TestANewFormat:
 
     def test_is_read_and_written(self, tmp_path):
         path = tmp_path / "a.dots"
-        assert keel.write(path, keel.datasets.phosphorus()[:2]) == 2
+        assert keel.write(path, keel.read(FEW)[:2]) == 2
         frames = keel.read(path, require=())
         assert [len(f) for f in frames] == [32, 32] and frames[1].source.endswith("a.dots, line 1")
 
     def test_is_named_where_formats_are(self, tmp_path):
         assert "dots (.dots)" in readable() and writable().endswith(" or .dots")
         with pytest.raises(DataError, match=r"frames are written as .* or \.dots$"):
-            keel.write(tmp_path / "a.dots.gz", keel.datasets.phosphorus()[:1])
+            keel.write(tmp_path / "a.dots.gz", keel.read(FEW)[:1])
         (tmp_path / "a.unheard").write_text("of")
         with pytest.raises(DataError, match=r"its format is not known; these are read: .*dots \(\.dots\), or whatever"):
             keel.read(tmp_path / "a.unheard")
@@ -83,7 +84,7 @@ def test_formats_by_suffix(name, suffix):
 @pytest.mark.parametrize("name", ["a.npz.gz", "a.db.xz", "a.json", "a", "a.gz", "a.traj"])
 def test_what_is_not_written(name, tmp_path):
     with pytest.raises(DataError, match=f"are written as {re.escape(writable())}$"):
-        keel.write(tmp_path / name, keel.datasets.phosphorus()[:1])
+        keel.write(tmp_path / name, keel.read(FEW)[:1])
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.frame import Frame
+from keel.atoms.linked import half_list, ordered_pairs
 from keel.atoms.neighbours import batch, graph_of, neighbour_list
 from keel.errors import DataError
 
@@ -34,6 +35,16 @@ def enumerate_images(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, c
             if i != j or any(shift):
                 edges.add((int(i), int(j), *shift))
     return edges
+
+
+def linked(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> list[Edge]:
+    """The half list by linked cells, each pair both ways."""
+    half = half_list(positions, cell, pbc, cutoff)
+    first = np.arange(len(positions)).repeat(np.diff(half.first_of))
+    edges = [(int(i), int(j), *map(int, s)) for i, j, s in zip(first, half.j_of, half.shifts, strict=True)]
+    vectors = positions[half.j_of] - positions[first] + half.shifts @ cell
+    assert np.allclose(half.squared, (vectors**2).sum(axis=1), atol=1e-9)
+    return edges + [(j, i, -a, -b, -c) for i, j, a, b, c in edges]
 
 
 def assert_equals_enumeration(
@@ -68,8 +79,9 @@ def test_list_equals_enumeration(name: str, pbc: tuple[bool, ...], seed: int, n:
     # Up to two cells outside on either side: positions need not be wrapped.
     positions = rng.uniform(-2.0, 3.0, (n, 3)) @ cell
     edges = listed(positions, cell, np.array(pbc), cutoff)
-    assert len(edges) == len(set(edges))
-    assert_equals_enumeration(edges, positions, cell, np.array(pbc), cutoff)
+    for found in (edges, linked(positions, cell, np.array(pbc), cutoff)):
+        assert len(found) == len(set(found))
+        assert_equals_enumeration(found, positions, cell, np.array(pbc), cutoff)
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 30), cutoff=st.floats(0.5, 6.0))
@@ -78,7 +90,19 @@ def test_molecule_without_a_cell(seed: int, n: int, cutoff: float) -> None:
     positions = np.random.default_rng(seed).normal(scale=2.0, size=(n, 3))
     pbc = np.zeros(3, dtype=bool)
     cell = np.zeros((3, 3))
-    assert_equals_enumeration(listed(positions, cell, pbc, cutoff), positions, cell, pbc, cutoff)
+    for edges in (listed(positions, cell, pbc, cutoff), linked(positions, cell, pbc, cutoff)):
+        assert_equals_enumeration(edges, positions, cell, pbc, cutoff)
+
+
+@pytest.mark.parametrize("pbc", list(product([True, False], repeat=3)))
+def test_linked_cells_find_what_the_library_finds_in_larger_structures(pbc: tuple[bool, ...]) -> None:
+    rng = np.random.default_rng(3)
+    cell = CELLS["skewed"] * 5.0
+    positions = rng.uniform(-0.4, 1.6, (400, 3)) @ cell
+    for cutoff in (1.7, 4.1):
+        found = linked(positions, cell, np.array(pbc), cutoff)
+        assert len(found) > 100
+        assert sorted(found) == sorted(listed(positions, cell, np.array(pbc), cutoff))
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -118,8 +142,9 @@ def test_nothing_within_reach() -> None:
     ],
 )
 def test_impossible_lists_are_refused(positions: list, cell: np.ndarray, cutoff: float, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        neighbour_list(np.array(positions, dtype=float), cell, np.ones(3, dtype=bool), cutoff)
+    for search in (neighbour_list, half_list):
+        with pytest.raises(DataError, match=words):
+            search(np.array(positions, dtype=float), cell, np.ones(3, dtype=bool), cutoff)
 
 
 def test_errors_name_the_frame() -> None:
@@ -186,7 +211,25 @@ def test_structures_without_end_are_refused(periodic):
         positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
         box = cell * np.array([1, 1, length / 1e6])[:, None] if periodic == 3 else cell
         if fits:
-            neighbour_list(positions, box, pbc, 3.0)
+            assert (
+                2 * len(half_list(positions, box, pbc, 3.0).j_of)
+                == neighbour_list(positions, box, pbc, 3.0)[0].shape[1]
+            )
             continue
         with pytest.raises(DataError, match="an atom flew off"):
             neighbour_list(positions, box, pbc, 3.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_ordered_pairs_are_those_of_vesin_in_the_order_of_ends_and_shift(seed, half):
+    rng = np.random.default_rng(seed)
+    n, cell = rng.integers(1, 30), rng.uniform(2.0, 9.0) * np.eye(3) + rng.uniform(-1.0, 1.0, (3, 3))
+    positions, pbc, cutoff = rng.uniform(-15.0, 15.0, (n, 3)), rng.random(3) < 0.7, rng.uniform(1.0, 6.0)
+    edges, shift_of, shifts = ordered_pairs(positions, cell, pbc, cutoff, half=half)
+    ends, whole = neighbour_list(positions, cell, pbc, cutoff)
+    listed = sorted((int(i), int(j), *map(int, s)) for (i, j), s in zip(ends.T, whole, strict=True))
+    if half:
+        listed = [p for p in listed if p[0] < p[1] or (p[0] == p[1] and p[2:] > (0, 0, 0))]
+    assert [(*e, *s) for e, s in zip(edges.T.tolist(), shifts[shift_of].astype(int).tolist(), strict=True)] == listed
+    assert len(np.unique(shift_of)) == len(shifts)

@@ -31,6 +31,7 @@ from keel.workflow.workers import visible_gpus
 from simulated import argon, molecule, of_steps
 from waiting import HANG
 
+pytestmark = pytest.mark.xdist_group("md_launch")
 LJ = LennardJones(cutoff=6.0)
 # Two atoms on the repulsive wall: this run overheats.
 DOOMED = molecule([[0, 0, 0], [2.7, 0, 0]], [18, 18]).replace(cell=np.eye(3) * 20, pbc=np.ones(3, bool))

@@ -11,7 +11,7 @@ import typer
 
 import keel
 from keel.cli import app
-from keel.config import RunSettings, StabilitySettings, parse
+from keel.config import RunSettings, StabilitySettings
 from keel.dynamics import ComputeSettings, MDSettings, SimulationSettings, default_criteria
 from keel.dynamics.recorder import identity
 from keel.dynamics.settings import Schedule
@@ -20,7 +20,7 @@ from keel.errors import ConfigError
 from keel.evaluation import AssessmentSettings, Condition, LadderSettings
 from keel.identity import of_settings
 from keel.records import plain
-from keel.settings import Settings
+from keel.settings import Settings, parse
 from keel.training import Strategy, TrainingSettings
 from simulated import argon, molecule
 

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import threadpoolctl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from salts import CUTOFF, labelled, rock_salt, salt
 from typer.testing import CliRunner
 
 import keel
@@ -16,45 +16,12 @@ from keel.cli import app
 from keel.evaluation import accuracy
 from keel.fitting import fit_offsets
 from keel.fitting.data import caution, fit_data
-from keel.fitting.eam import _one_thread, choose
+from keel.fitting.eam import choose
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
 from keel.fitting.walls import soft_walls, wall_positions, weak_walls, with_core
-
-CUTOFF = 4.0
-
-
-def rock_salt(seed: int, first: int = 11, second: int = 17, spread: float = 0.12) -> Frame:
-    """Eight atoms, displaced, in a strained cell; two of them missing or exchanged, so that compositions vary."""
-    rng = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*[np.arange(2)] * 3), axis=-1).reshape(-1, 3)
-    numbers = np.where(grid.sum(axis=1) % 2 == 0, first, second)
-    numbers[rng.integers(8)] = rng.choice([first, second])
-    cell = np.diag(5.2 * rng.uniform(0.95, 1.05, 3)) + rng.normal(0, 0.1, (3, 3))
-    keep = np.sort(rng.permutation(8)[: rng.integers(6, 9)])
-    positions = (grid / 2.0) @ cell + rng.normal(0, spread, (8, 3))
-    return Frame(numbers[keep], positions[keep], cell, np.ones(3, dtype=bool))
-
-
-def labelled(potential: keel.Potential, frames: list[Frame]) -> list[Frame]:
-    graph = keel.batch(frames, potential.cutoff, dtype=torch.float64)
-    p = potential(graph)
-    parts = p.forces.split(graph.atoms_per_structure.tolist())
-    return [
-        f.replace(energy=float(e), forces=force.numpy(), stress=s.numpy())
-        for f, e, force, s in zip(frames, p.energy, parts, p.stress, strict=True)
-    ]
-
-
-def salt() -> keel.EAM:
-    config = keel.EAM.from_elements(["Na", "Cl"], CUTOFF).config()
-    config["elements"]["Cl"] |= {"density": 0.2, "beta": 1.6, "embedding": 1.4}
-    config["pairs"]["Na-Cl"] |= {"alpha": 1.3, "repulsion": 1.1, "attraction": 1.6}
-    config["pairs"]["Cl-Cl"] |= {"alpha": 1.0, "repulsion": 2.0, "attraction": 0.3}
-    potential = keel.EAM(**config)
-    potential.set_offsets({11: -1.5, 17: -2.25})
-    return potential
+from keel.potentials.classical.dimer import core_energy, dimer
 
 
 @pytest.fixture(scope="module")
@@ -103,31 +70,6 @@ def objective(salt_frames) -> Objective:
     model = salt()
     par = Parametrisation(model, 0.6 * model.pair_radius)
     return Objective(fit_data(salt_frames[:6], model, 5.0, 0.3), par, expected(par))
-
-
-def test_gradient_of_the_objective(objective):
-    theta = expected(objective.parametrisation).numpy() + np.random.default_rng(0).normal(0, 0.2, 21)
-    _, gradient = objective(theta)
-    for k in range(len(theta)):
-        step = np.zeros_like(theta)
-        step[k] = 1e-5
-        difference = (objective(theta + step)[0] - objective(theta - step)[0]) / 2e-5
-        assert gradient[k] == pytest.approx(difference, rel=1e-5, abs=1e-7), k
-
-
-def test_residuals_are_linear_in_what_is_solved_linearly(objective):
-    par = objective.parametrisation
-    values = {k: v.detach() for k, v in salt().values().items()}
-    first = {**values, "slack": values["repulsion"], "attraction": values["attraction"]}
-    second = {
-        **first,
-        "slack": first["slack"] * 2,
-        "attraction": first["attraction"] * 0,
-        "embedding": 3 * first["embedding"],
-    }
-    middle = {k: 0.5 * (first[k] + second[k]) for k in first}
-    one, two, half = (objective.residuals(par.with_wall(v)) for v in (first, second, middle))
-    np.testing.assert_allclose(half, 0.5 * (one + two), atol=1e-12)
 
 
 def test_values_come_back_from_theta(objective):
@@ -343,13 +285,19 @@ def test_molybdenum(data_dir):
     assert errors.energy.mae < 0.055
 
 
-def test_fits_on_one_thread_whatever_the_machine_has():
-    def blas() -> set[int]:
-        np.linalg.lstsq(np.eye(2), np.ones(2), rcond=None)
-        return {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"}
+def test_all_walls_at_once_are_those_of_dimers(salt_fit):
+    potential = keel.SumPotential([salt_fit.eam, keel.ZBL(elements=[11, 17])])
+    for name, position in wall_positions(potential).items():
+        around = torch.tensor([0.1, position - 0.02, position, position + 0.02], dtype=torch.float64)
+        energy = dimer(potential, *name.split("-"), around).total
+        assert energy[1] > energy[2] < energy[3], name
+    assert soft_walls(potential.members[0]) == [
+        name
+        for name, radius in zip(salt_fit.eam.pair_names, salt_fit.eam.pair_radius.tolist(), strict=True)
+        for r in [torch.tensor([0.3, 0.4 * radius], dtype=torch.float64)]
+        if bool((dimer(salt_fit.eam, *name.split("-"), r).total < 0.1 * nuclei(name, r)).any())
+    ]
 
-    with threadpoolctl.threadpool_limits(2, "blas"):
-        before = torch.get_num_threads(), blas()
-        with _one_thread():
-            assert (torch.get_num_threads(), blas()) == (1, {1})
-        assert (torch.get_num_threads(), blas()) == before
+
+def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
+    return core_energy(keel.ZBL(elements=[11, 17]), r, *map(keel.atoms.elements.atomic_number, name.split("-")))

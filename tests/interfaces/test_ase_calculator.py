@@ -192,3 +192,46 @@ def test_unknown_elements_are_named():
     atoms.calc = KeelCalculator(network())
     with pytest.raises(DataError, match="knows Ar but the structures hold Cu"):
         atoms.get_potential_energy()
+
+
+def eam() -> keel.EAM:
+    potential = keel.EAM.from_elements(["Ar", "Kr"], cutoff=6.0)
+    potential.set_offsets({18: -3.0, 36: -7.0})
+    return potential
+
+
+@pytest.mark.parametrize("pbc", [True, [True, False, True], False])
+@pytest.mark.parametrize("potential", [eam(), keel.SumPotential([eam(), LennardJones(cutoff=5.0)], [0.5, 2.0])])
+def test_without_a_graph_nothing_is_different(potential, pbc):
+    atoms = crystal()
+    atoms.numbers[1], atoms.pbc = 36, pbc
+    atoms.calc = calculator = KeelCalculator(potential)
+    frame = keel.Frame(atoms.numbers, atoms.positions, np.array(atoms.cell), atoms.pbc)
+    truth = potential(keel.batch(frame, potential.cutoff, dtype=torch.float64))
+    np.testing.assert_allclose(atoms.get_potential_energies(), truth.atomic_energies, atol=1e-8)
+    np.testing.assert_allclose(atoms.get_forces(), truth.forces, atol=1e-6)
+    assert ("stress" in calculator.results) is bool(np.all(pbc))
+    if np.all(pbc):
+        np.testing.assert_allclose(atoms.get_stress(voigt=False), truth.stress[0], atol=1e-8)
+
+
+def test_parameters_that_have_changed_are_noticed():
+    atoms, potential = crystal(), eam()
+    atoms.calc = KeelCalculator(potential)
+    before = atoms.get_forces()
+    with torch.no_grad():
+        potential.repulsion_log_change += 0.3
+    atoms.calc.reset()
+    fresh = KeelCalculator(potential)
+    assert not np.allclose(atoms.get_forces(), before)
+    np.testing.assert_allclose(atoms.get_forces(), fresh.get_forces(atoms), atol=1e-12)
+
+
+def test_what_was_returned_is_not_overwritten():
+    atoms = crystal()
+    atoms.calc = KeelCalculator(eam())
+    forces = atoms.get_forces()
+    copy = forces.copy()
+    atoms.rattle(0.1, seed=1)
+    assert not np.allclose(atoms.get_forces(), copy)
+    np.testing.assert_array_equal(forces, copy)

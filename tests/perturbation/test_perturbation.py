@@ -14,12 +14,12 @@ from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.cli import app
-from keel.config import parse
 from keel.errors import ConfigError, DataError
 from keel.perturbation import Counts, PerturbationSettings, perturb
 from keel.perturbation.children import find_pairs
-from keel.perturbation.moves import disjoint, pair_displacement, random_deformations, random_directions
+from keel.perturbation.moves import Chosen, choose_pairs, random_deformations, random_steps, set_distances
 from keel.perturbation.parents import find_partners, largest_move, prepare
+from keel.settings import parse
 from perturbed import children_of, parents, silica
 
 WILD = PerturbationSettings(
@@ -52,33 +52,73 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 def test_directions_are_uniform_over_the_sphere() -> None:
-    v = random_directions(np.random.default_rng(0), 20_000)
-    assert np.allclose(np.linalg.norm(v, axis=1), 1.0, atol=1e-14)
+    v = random_steps(np.random.default_rng(0), np.array([1.0, 2.0]), np.array([0, 20_000, 40_000]))
+    assert np.allclose(np.linalg.norm(v[:20_000], axis=1), 1.0, atol=1e-14)
+    assert np.allclose(np.linalg.norm(v[20_000:], axis=1), 2.0, atol=1e-14)
     # Archimedes: each coordinate of a uniform point on a sphere is uniform.
     for axis in [*np.eye(3), np.ones(3) / 3**0.5]:
-        assert kstest(v @ axis, "uniform", (-1, 2)).pvalue > 0.01
+        assert kstest(v[:20_000] @ axis, "uniform", (-1, 2)).pvalue > 0.01
 
 
 def test_principal_strains_are_uniform_along_uniform_axes() -> None:
-    e = random_deformations(np.random.default_rng(1), 5000, 0.04) - np.eye(3)
+    periodic = np.arange(5001) < 5000
+    deformation, smallest = random_deformations(np.random.default_rng(1), periodic, 0.04)
+    assert np.array_equal(deformation[-1], np.eye(3))
+    e = deformation[:5000] - np.eye(3)
     assert np.allclose(e, e.transpose(0, 2, 1), atol=1e-16)
     principal, axes = np.linalg.eigh(e)
+    assert np.allclose(smallest, np.append(1.0 + principal[:, 0].clip(max=0.0), 1.0), atol=1e-14)
     assert kstest(principal.ravel(), "uniform", (-0.04, 0.08)).pvalue > 0.01
     assert kstest(np.abs(axes[:, 2, 0]), "uniform").pvalue > 0.01
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(10, 19)), max_size=20))
-def test_pairs_give_way_to_earlier_ones_only(pairs: list[tuple[int, int]]) -> None:
-    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    keep = disjoint(first, second)
-    for k, pair in enumerate(pairs):
-        earlier = {atom for p, kept in zip(pairs[:k], keep[:k], strict=True) if kept for atom in p}
-        assert keep[k] == earlier.isdisjoint(pair)
+def test_moves_are_those_of_the_first_release() -> None:
+    """The same numbers are drawn in the same order, so that a seed means the same children."""
+    children = children_of(silica(), 2, PerturbationSettings(pair_fraction=0.3), seed=9)
+    rng = np.random.default_rng(9)
+    rng.integers(7, size=2)
+    axes = np.linalg.qr(rng.standard_normal((2, 3, 3)))[0]
+    principal = rng.uniform(-0.03, 0.03, (2, 1, 3))
+    assert np.allclose(children.deformation, np.eye(3) + (axes * principal) @ axes.transpose(0, 2, 1), atol=1e-15)
+    steps = rng.standard_normal((24, 3))
+    steps *= (PerturbationSettings().lengths[children.rounds].repeat(12) / np.linalg.norm(steps, axis=1))[:, None]
+    alone = np.setdiff1d(np.arange(24), children.pairs)
+    assert np.allclose(children.displacement[alone], steps[alone], atol=1e-15)
+    draws = rng.random((2, 24))
+    assert (draws[0, children.pairs[0]] < 0.3).all()
+    factors = np.empty(len(children.pair_lengths))
+    factors[draws[0, children.pairs[0]].argsort()] = rng.uniform(0.4, 1.6, len(factors))
+    bonds = COVALENT_RADII[np.tile(silica().numbers, 2)[children.pairs]].sum(axis=0)
+    assert len(factors) > 3
+    assert np.allclose(children.pair_lengths, factors * bonds, atol=1e-14)
+
+
+@given(parents(), st.integers(0, 1000), st.floats(0.0, 1.0))
+def test_pairs_give_way_to_smaller_draws_only(frame: Frame, seed: int, fraction: float) -> None:
+    partners = find_partners(frame, WILD)
+    n = len(frame)
+    chosen, order = choose_pairs(np.random.default_rng(seed), [partners] * 2, np.array([0, n, 2 * n]), fraction)
+    draws = np.random.default_rng(seed).random((2, 2 * n))
+    kept, used = [], set()
+    for i in draws[0].argsort():
+        own = partners[partners["first"] == i % n]
+        if draws[0, i] >= fraction or not len(own):
+            continue
+        choice = own[np.searchsorted(own["cumulative"], i % n + draws[1, i], side="right")]
+        pair = (int(i), int(choice["second"] + i // n * n))
+        if used.isdisjoint(pair):
+            kept.append((pair, choice))
+            used.update(pair)
+    assert [tuple(pair) for pair in chosen.atoms.T[order].tolist()] == [pair for pair, _ in kept]
+    assert [tuple(v) for v in chosen.vectors[order]] == [tuple(choice["vector"]) for _, choice in kept]
+    assert (chosen.structure == chosen.atoms[0] // n).all()
 
 
 def test_two_atoms_in_one_place_part() -> None:
-    move = pair_displacement(np.zeros((1, 3)), np.array([1.2]))
-    assert np.linalg.norm(2 * move) == pytest.approx(1.2)
+    chosen = Chosen(np.array([[0], [1]]), np.zeros(1, np.int64), np.zeros((1, 3)), np.array([0.8]))
+    moved = np.zeros((2, 3))
+    assert set_distances(chosen, np.array([1.5]), np.array([0]), np.eye(3)[None], moved) == pytest.approx([1.2])
+    assert np.allclose(moved, [[-0.6, 0, 0], [0.6, 0, 0]])
 
 
 @settings(max_examples=60)
@@ -171,16 +211,17 @@ def test_the_list_of_the_parent_serves_every_child(frame: Frame, seed: int, radi
     parent = prepare(frame, radius, WILD, np.float64)
     children = children_of(frame, n, WILD, seed)
     pairs = find_pairs([parent] * n, children)
-    child = pairs.ends[0] // len(frame)
+    ends = pairs.ends
+    child, shifts = ends[0] // len(frame), pairs.shifts[pairs.shift_of].astype(int)
     for b in range(n):
         u = children.displacement[children.offsets[b] : children.offsets[b + 1]]
         positions, cell = frame.positions @ children.deformation[b] + u, frame.cell @ children.deformation[b]
         fresh = neighbour_list(positions, cell, frame.pbc, radius, half_list=True)
         mine = child == b
-        assert _canonical(pairs.ends[:, mine] % len(frame), pairs.shifts[mine]) == _canonical(*fresh)
-        i, j = pairs.ends[:, mine] % len(frame)
-        vectors = positions[j] - positions[i] + pairs.shifts[mine] @ cell
-        assert np.allclose(pairs.vectors[:, mine].T, vectors, atol=1e-9)
+        assert _canonical(ends[:, mine] % len(frame), shifts[mine]) == _canonical(*fresh)
+        i, j = ends[:, mine] % len(frame)
+        vectors = positions[j] - positions[i] + shifts[mine] @ cell
+        assert np.allclose(pairs.vectors(ends)[mine], vectors, atol=1e-9)
 
 
 def test_moves_beyond_the_skin_are_never_missed() -> None:

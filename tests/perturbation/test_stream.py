@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import fields
 
@@ -18,6 +19,8 @@ from keel.errors import ConfigError, DataError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.perturbation.labels import select_structures
 from keel.potentials.base import Potential
+from keel.training.batches import Sources
+from keel.training.strategies import Stage
 from perturbed import silica
 
 PARENTS = [silica(n) for n in range(5)]
@@ -67,12 +70,35 @@ def test_a_batch_is_a_function_of_seed_stage_step_and_rank() -> None:
     others = [
         stream(seed=4).batch(7),
         one.batch(8),
-        one.batch(7, rank=1),
+        stream(seed=3, ranks=2).batch(7, rank=1),
+        stream(seed=3, batch_atoms=200).batch(7, rank=1),
         one.batch(7, stage="train"),
     ]
     for k, first in enumerate([batches[7], *others]):
         for second in others[k:]:
             assert not torch.equal(first.labels.energy, second.labels.energy)
+
+
+@pytest.mark.parametrize("force_cap", [None, 20.0])
+@pytest.mark.parametrize("ranks", [2, 3, 6])
+def test_ranks_share_the_structures_of_one(ranks: int, force_cap: float | None) -> None:
+    options = {"seed": 5, "settings": PerturbationSettings(force_cap=force_cap, energy_cap=None)}
+    whole, shared = stream(batch_size=6, **options), stream(batch_size=6 // ranks, ranks=ranks, **options)
+    for step in range(4):
+        one, parts = whole.batch(step), [shared.batch(step, rank) for rank in range(ranks)]
+        assert [part.n_structures for part in parts] == [6 // ranks] * ranks
+        # Structures that take the place of others come last in each batch.
+        energies = torch.cat([part.labels.energy for part in parts])
+        torch.testing.assert_close(energies.sort().values, one.labels.energy.sort().values, rtol=1e-12, atol=0.0)
+        forces = torch.cat([part.labels.forces for part in parts]).norm(dim=1).sort().values
+        torch.testing.assert_close(forces, one.labels.forces.norm(dim=1).sort().values, rtol=1e-6, atol=1e-6)
+    if force_cap:
+        assert 0 < int(whole.counts.force_cap.sum()) == int(shared.counts.force_cap.sum())
+
+
+def test_a_rank_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rank 2 of 2"):
+        stream(ranks=2).batch(0, rank=2)
 
 
 def frames_of(graph: AtomGraph) -> list[Frame]:
@@ -112,7 +138,7 @@ def network() -> keel.CGCNN:
 def test_labels_and_edges_are_those_of_a_fresh_graph(teacher: Potential, cutoff: float) -> None:
     # float64, so that the fresh list cannot differ by rounding.
     made = stream([*PARENTS, *OPEN], teacher, cutoff, dtype=torch.float64, batch_size=10)
-    double = made.teacher.double()
+    double = copy.deepcopy(teacher).double()
     for step in range(4):
         graph = made.batch(step)
         frames = frames_of(graph)
@@ -249,3 +275,21 @@ def test_forces_alone_are_the_same_forces() -> None:
     assert forces.forces_mask.all()
     assert not (forces.energy_mask.any() or forces.stress_mask.any() or forces.energy.any() or forces.stress.any())
     assert whole.energy_mask.all()
+
+
+def test_a_thread_that_works_ahead_makes_the_same_batches() -> None:
+    alone, sources = stream(seed=3, ranks=2), Sources(stream(seed=5), stream(seed=3, ranks=2))
+    pretraining = Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None)
+    with sources.ahead(pretraining, 4, rank=1) as batches:
+        for step, graph in enumerate(batches, 4):
+            assert same(graph, alone.batch(step, rank=1))
+    assert step == 8
+
+
+def test_what_goes_wrong_ahead_is_said_where_the_batch_is_wanted() -> None:
+    hopeless = Sources(stream(), stream(settings=PerturbationSettings(force_cap=1e-6)))
+    with (
+        pytest.raises(ConfigError, match="caps set aside nearly every"),
+        hopeless.ahead(Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None), 0, 0) as batches,
+    ):
+        next(batches)

@@ -21,6 +21,7 @@ from keel.potentials.classical.eam_tables import EAMTables, error_of
 from keel.potentials.classical.lennard_jones import LennardJones
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential
+from keel.testing import check_potential
 from small_potentials import cgcnn, eam
 
 ELEMENTS = [8, 14]
@@ -189,3 +190,23 @@ class TestTables:
         assert (tables.pair_of >= 0).sum() == 4
         tables.cover(np.array([1, 2, 3]))
         assert len(tables.pairs) == 6
+
+
+class TestTheContract:
+    """Machine code and tensors are two forms of one potential, and each must fulfil it."""
+
+    @pytest.mark.parametrize("name", sorted(potentials()))
+    def test_holds_for_kernels_and_for_tensors(self, name, monkeypatch):
+        check_potential(potentials()[name])
+        for module in ("keel.atoms.scatter", "keel.potentials.classical.eam"):
+            monkeypatch.setattr(f"{module}.runs_kernels", lambda *_: False)
+        check_potential(potentials()[name])
+
+    def test_finds_a_kernel_that_says_something_else(self):
+        class Stronger(LennardJones):
+            def along_lists(self):
+                inner = super().along_lists()
+                return lambda pairs, positions: inner(pairs, positions).times(1.001)
+
+        with pytest.raises(AssertionError, match="along a Verlet list differ"):
+            check_potential(Stronger(0.3, 2.0, 5.0))

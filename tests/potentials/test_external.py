@@ -17,15 +17,17 @@ from ase.calculators.lj import LennardJones
 
 import keel
 from keel.atoms.labels import frame_from_ase
-from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
+from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.dynamics import MDSettings, simulate
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.external import ASEPotential
 from keel.potentials.external.extras import UNSAFE_LOAD, optional
+from keel.settings import parse
 from keel.testing import PotentialContract
 from keel.workflow import run
 from keel.workflow.make import build_network
+from tiny_run import FEW
 
 
 def copper(n: int = 2, rattle: float = 0.1) -> Atoms:
@@ -225,13 +227,13 @@ class TestStart:
             build_network(NetworkSettings(start=str(tmp_path / "lj.json")), [29], 0)
 
 
-def test_keel_run_with_a_calculator_that_teaches_a_trained_network(tmp_path):
+def test_keel_run_with_a_calculator_that_teaches_a_trained_network(tmp_path, no_drawing):
     keel.CGCNN(["P"], cutoff=4.0, features=4, convolutions=1, gaussians=8, hidden=4).save(
         str(tmp_path / "own.safetensors")
     )
     settings = {
         "name": "tiny",
-        "data": {"files": ["phosphorus"], "split": {"train": 4, "validation": 2, "test": 2}},
+        "data": {"files": [str(FEW)], "split": {"train": 4, "validation": 2, "test": 2}},
         "teacher": {"calculator": "ase.calculators.lj.LennardJones", "arguments": {"sigma": 1.9, "smooth": True}},
         "networks": [{"start": "own.safetensors"}],
         "strategies": ["pretrain"],

@@ -14,11 +14,12 @@ from ase import Atoms
 from ase.build import bulk
 
 import keel
-from keel.config import RunSettings, parse
+from keel.config import RunSettings
 from keel.errors import ConfigError, DataError
 from keel.potentials.external import MACE, MatglPotential, TorchMDNetPotential
 from keel.potentials.external.extras import UNSAFE_LOAD, built_in_float64, quiet
 from keel.potentials.external.opening import open_potential
+from keel.settings import parse
 from keel.testing import DERIVATIVES, INVARIANCES, RULES, check_potential, trial_frames
 from keel.workflow import run
 

@@ -22,6 +22,7 @@ from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.potentials.saving import FORMAT
 from small_potentials import cgcnn, eam
+from tiny_run import FEW
 
 FIXED = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
@@ -223,7 +224,7 @@ class TestWhatTheSystemRefuses:
     def test_a_place_that_cannot_be_written(self, command, tmp_path, monkeypatch, capsys):
         """A folder below a file."""
         keel.EAM.from_elements(["Cu"], cutoff=4.0).save(str(tmp_path / "cu.json"))
-        keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:6])
+        keel.write(tmp_path / "p.extxyz", keel.read(FEW)[:6])
         (tmp_path / "file").touch()
         (tmp_path / "c.yaml").write_text(
             "{name: x, data: {files: [p.extxyz], split: {train: 4, validation: 1, test: 1}}}"
@@ -269,7 +270,7 @@ class TestWhatTheSystemRefuses:
             replace_file(tmp_path / "a.safetensors", damaged)
 
     def test_the_command_line_tells_a_full_disk(self, tmp_path, monkeypatch, capsys):
-        keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:6])
+        keel.write(tmp_path / "p.extxyz", keel.read(FEW)[:6])
 
         def full(*_: object, **__: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "eam.json")

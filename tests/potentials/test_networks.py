@@ -12,7 +12,9 @@ from keel.errors import ConfigError
 from keel.potentials.networks import layered
 from keel.potentials.networks.network import Network
 from small_potentials import built_in_networks
+from tiny_run import FEW
 
+FRAMES = keel.read(FEW)
 NETWORKS = list(built_in_networks().values())
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "networks.md"
 
@@ -59,7 +61,7 @@ class TestEveryNetwork:
         torch.manual_seed(0)
         net = network(["P"], cutoff=4.0, preset="small", mode=mode).double()
         net.scale.fill_(2.0)
-        graph = keel.batch(keel.datasets.phosphorus()[:2], 4.0, dtype=torch.float64)
+        graph = keel.batch(FRAMES[:2], 4.0, dtype=torch.float64)
         results = []
         for net.layer_by_layer in (False, True):
             p = net(graph, differentiable=True)
@@ -76,7 +78,7 @@ class TestEveryNetwork:
         net = network(["P"], cutoff=4.0, preset="small").double()
         net.tile_edges = tile_edges
         alone = keel.Frame([15], [[0.0, 0.0, 0.0]])
-        frames = [alone, *keel.datasets.phosphorus()[:2], alone]
+        frames = [alone, *FRAMES[:2], alone]
         graph = keel.batch(frames, 4.0, dtype=torch.float64)
         results = []
         for net.layer_by_layer in (False, True):
@@ -99,7 +101,7 @@ class TestEveryNetwork:
             return evaluate(*arguments, **options)
 
         monkeypatch.setattr(layered, "energies_and_gradient", watched)
-        net, frames = network(["P"], cutoff=3.0, preset="small"), keel.datasets.phosphorus()
+        net, frames = network(["P"], cutoff=3.0, preset="small"), FRAMES
         small, large = (keel.batch(frames[:n], 3.0) for n in (1, 8))
         monkeypatch.setattr(network, "many_edges", net.prepare(small).n_edges)
         net(small)

@@ -6,7 +6,8 @@ from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.nn import functional
 
-from keel.potentials.compiling.products import OneDNNProducts, available
+from keel.potentials.compiling import products
+from keel.potentials.compiling.products import OneDNNProducts, available, pays
 
 LARGE = 5000
 
@@ -87,3 +88,10 @@ def test_others_stay(x, function):
 
 def test_compiled_code_is_told_apart():
     assert OneDNNProducts().uuid() == OneDNNProducts().uuid() is not None
+
+
+@pytest.mark.parametrize(("mkl", "intel", "wanted"), [(True, True, False), (True, False, True), (False, True, True)])
+def test_it_is_not_used_where_the_default_is_faster(mkl, intel, wanted, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
+    monkeypatch.setattr(products, "_made_by_intel", lambda: intel)
+    assert pays.__wrapped__() is wanted

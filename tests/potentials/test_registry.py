@@ -12,15 +12,17 @@ from typer.testing import CliRunner
 
 import keel
 from keel.cli import app
-from keel.config import RunSettings, parse
+from keel.config import RunSettings
 from keel.errors import ConfigError
 from keel.potentials.base import Potential, lengths
 from keel.potentials.networks.layered import Chain
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.switch import quintic_switch
+from keel.settings import parse
 from keel.testing import check_potential
 from keel.workflow import run
 from small_potentials import built_in_networks
+from tiny_run import FEW
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,16 +65,16 @@ class TestANetworkOfYourOwn:
 
     def test_is_trained_saved_and_loaded(self, tmp_path):
         torch.manual_seed(0)
-        frames = keel.datasets.phosphorus()[:4]
+        frames = keel.read(FEW)[:4]
         result = keel.train(Toy(["P"]), frames, settings=keel.TrainingSettings(steps=4, batch_size=2))
         result.potential.save(str(tmp_path / "toy.safetensors"))
         again, graph = keel.load(tmp_path / "toy.safetensors"), keel.batch(frames, 4.0)
         assert type(again) is Toy and torch.equal(again(graph).forces, result.potential(graph).forces)
 
-    def test_is_named_in_a_configuration(self, tmp_path):
+    def test_is_named_in_a_configuration(self, tmp_path, no_drawing):
         settings = {
             "name": "tiny",
-            "data": {"files": ["phosphorus"], "split": {"train": 4, "validation": 2, "test": 2}},
+            "data": {"files": [str(FEW)], "split": {"train": 4, "validation": 2, "test": 2}},
             "networks": [{"architecture": "Toy", "width": 3}],
             "strategies": ["pretrain"],
             "training": {"steps": 10, "batch_size": 2},
@@ -84,7 +86,7 @@ class TestANetworkOfYourOwn:
         assert keel.load(trained).config() == {"elements": [15], "cutoff": 4.0, "width": 3}
 
     def test_is_named_on_the_command_line(self, tmp_path):
-        keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:10])
+        keel.write(tmp_path / "p.extxyz", keel.read(FEW)[:10])
         arguments = ["train", str(tmp_path / "p.extxyz"), "--strategy", "vanilla", "--steps", "1"]
         done = CliRunner().invoke(app, [*arguments, "--network", "Toy", "--out", str(tmp_path / "m")])
         assert done.exit_code == 0, done.output

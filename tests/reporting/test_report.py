@@ -17,6 +17,7 @@ from keel.reporting import load_results, write_report
 from keel.reporting.figures.style import slug
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
 
+pytestmark = pytest.mark.xdist_group("report")
 NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers")
 
 
@@ -140,7 +141,7 @@ def small(tmp_path) -> Path:
     return build_run_folder(tmp_path / "run", phosphorus(), scenario, seeds=1, without=NUMBERS_ONLY)
 
 
-def test_stages_that_are_absent_are_left_out_with_a_remark(small):
+def test_stages_that_are_absent_are_left_out_with_a_remark(small, no_drawing):
     text = Page(write_report(small).read_text()).text
     absent = "Not part of this run: the teacher, the census of the data, training curves, parity, radial"
     assert absent in text
@@ -148,7 +149,7 @@ def test_stages_that_are_absent_are_left_out_with_a_remark(small):
     assert "one seed only" in text
 
 
-def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path):
+def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path, no_drawing):
     without = tuple(stage for stage in NUMBERS_ONLY if stage != "accuracy")
     folder = build_run_folder(tmp_path / "run", phosphorus(), seeds=1, without=without)
     assert "Nothing learnt" not in write_report(folder).read_text()
@@ -160,7 +161,7 @@ def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path):
     assert text.index("Nothing learnt") < text.index("The typical force error of CGCNN") < text.index("What was done")
 
 
-def test_nothing_failed_and_no_runs_at_all(tmp_path):
+def test_nothing_failed_and_no_runs_at_all(tmp_path, no_drawing):
     calm = Scenario({}, HELPS.force_mae)
     text = Page(write_report(build_run_folder(tmp_path / "calm", scenario=calm, without=NUMBERS_ONLY)).read_text()).text
     assert "none of 16 runs failed" in text
@@ -177,7 +178,7 @@ def test_the_same_results_give_the_same_files(small, tmp_path):
         assert (tmp_path / "again" / "other-figures" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_command_prints_where_the_report_is(small, tmp_path):
+def test_the_command_prints_where_the_report_is(small, tmp_path, no_drawing):
     run = CliRunner().invoke(app, ["report", str(small), "--out", str(tmp_path)])
     assert run.exit_code == 0, run.output
     assert Path(run.stdout.strip()) == tmp_path / "report.html"

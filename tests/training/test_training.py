@@ -24,8 +24,9 @@ from keel.training.checkpoint import TrainingState, load_state, save_state
 from keel.training.delta import remainder
 from keel.training.ema import MovingAverage
 from keel.training.known import strategy_of
-from keel.training.loop import USUAL_DECAY, TrainingError, keep_best, learning_rate, step, validate
+from keel.training.loop import USUAL_DECAY, keep_best, learning_rate, step, validate
 from keel.training.losses import Objective, loss, penalty
+from keel.training.metrics import TrainingError
 from keel.training.preparation import aligned, prepare
 from keel.training.sam import ascended
 from keel.training.strategies import Stage, stages_of
@@ -228,7 +229,7 @@ class TestMovingAverage:
         layer = torch.nn.Linear(2, 2)
         average = MovingAverage(layer, 0.9)
         for done in range(5):
-            average.update(layer, done)
+            average.update(done)
         assert torch.allclose(average.weights["weight"], layer.weight)
 
     def test_applied_only_for_a_while(self):

@@ -22,6 +22,7 @@ from keel.config import AssessmentSettings
 from keel.errors import DataError
 from keel.evaluation import CheckResult, Curve, Film, Metric, Sample, relaxed
 from keel.evaluation.battery import BATTERY, Subject
+from keel.evaluation.exact.conservation import NVE
 from keel.potentials.external.opening import Opening
 from keel.results.assessment import GroupResults
 from keel.workflow.assess import Assessing, Material, assess, crystals
@@ -51,6 +52,12 @@ def outcomes(subject: Subject, groups: list[str]) -> dict[str, str]:
 
 def failed(subject: Subject, groups: list[str]) -> set[str]:
     return {name for name, outcome in outcomes(subject, groups).items() if outcome == "failed"}
+
+
+@pytest.fixture
+def short_drift(monkeypatch):
+    """Simulate the conservation of energy for a fifth of the time."""
+    monkeypatch.setattr("keel.evaluation.battery.NVE", NVE.replace(length_fs=NVE.length_fs / 5))
 
 
 @pytest.fixture
@@ -105,7 +112,7 @@ class TestBattery:
         ],
         ids=["sign flip", "truncated", "not conservative", "float16"],
     )
-    def test_exactly_the_right_probes_fail(self, broken, expected):
+    def test_exactly_the_right_probes_fail(self, broken, expected, short_drift):
         assert failed(replace(SUBJECT, potential=broken), ["exact", "clusters"]) == expected
 
     def test_a_hopeless_potential_gets_its_page(self):
@@ -197,7 +204,7 @@ class TestCommand:
         assert forces["baseline"] == pytest.approx(0, abs=1e-3) and energy["difference"]["value"] > 0
         assert found["verdict"] in (tmp_path / "out/assessment.html").read_text()
 
-    def test_without_data_crystals_are_probed(self, tmp_path):
+    def test_without_data_crystals_are_probed(self, tmp_path, short_drift):
         code, _ = self.run(
             "ase.calculators.emt.EMT", "--elements", "Cu", "--probes", "exact", "--out", tmp_path / "out"
         )
@@ -230,7 +237,7 @@ class TestCommand:
     def test_a_killed_one_goes_on(self, files, tmp_path):
         command = [sys.executable, "-m", "keel", "assess", str(files[0]), "--data", str(files[1]), "--starts", "2"]
         command += ["--length-fs", "40", "--temperatures", "300", "--out", str(tmp_path / "out"), "--probes"]
-        command += ["stability,clusters,exact"]
+        command += ["stability,clusters"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
         wait_for(lambda: any(tmp_path.rglob("done.json")), process)

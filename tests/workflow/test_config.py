@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from keel.config import RunSettings, dump_yaml, parse, read_config
+from keel.config import RunSettings, dump_yaml, read_config
 from keel.errors import ConfigError
+from keel.settings import parse
 
 GOOD = {"name": "test", "data": {"files": ["phosphorus"], "split": {"train": 8, "validation": 4}}}
 

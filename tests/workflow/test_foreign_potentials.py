@@ -7,8 +7,9 @@ import torch
 
 import keel
 from doors import LJ, matgl_folder, pickled_model, silica
-from keel.config import NetworkSettings, RunSettings, TeacherSettings, parse
+from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError
+from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.pipeline import content_of
 
@@ -37,7 +38,7 @@ def test_trust_is_no_argument_of_a_network():
     assert parse(NetworkSettings, {"start": "a.model", "trust": True}, "test").arguments == {}
 
 
-def test_a_run_with_foreign_teacher_and_network(folder, monkeypatch):
+def test_a_run_with_foreign_teacher_and_network(folder, monkeypatch, no_drawing):
     """The teacher is kept as a file of keel, and read back from there."""
     model = pickled_model(folder / "my.model", monkeypatch)
     matgl_folder(folder / "matgl")

@@ -14,7 +14,9 @@ from keel.datasets import phosphorus
 from keel.errors import ConfigError, DataError, KeelError
 from keel.workflow.study import members, progress_table, study
 from tiny_run import TINY, numbers
+from undrawn import undrawn
 
+pytestmark = pytest.mark.xdist_group("study_runs")
 SMALL = {**TINY, "strategies": ["vanilla", "pretrain"], "evaluation": {"dimers": 1}}
 
 
@@ -31,7 +33,7 @@ def done(tmp_path_factory) -> tuple[Path, Path]:
     write_config(root / "configs", "b.yaml", {"extends": "a.yaml", "name": "other", "seeds": [1]})
     absent = {"data": {"files": ["nowhere.extxyz"]}}
     write_config(root / "configs", "c.yaml", {"extends": "a.yaml", "name": "third", **absent})
-    with pytest.raises(KeelError, match=r"^c\.yaml: .*nowhere\.extxyz") as error:
+    with undrawn(), pytest.raises(KeelError, match=r"^c\.yaml: .*nowhere\.extxyz") as error:
         study(members(root / "configs", root / "out"))
     assert "\n" not in str(error.value)
     return root / "configs", root / "out"
@@ -81,7 +83,7 @@ def test_other_settings_are_not_done(done):
     assert after(data={"split": split}) == (0, 0)
 
 
-def test_goes_on_where_it_stopped(done):
+def test_goes_on_where_it_stopped(done, no_drawing):
     configs, out = done
     before = {p: p.stat().st_mtime_ns for p in out.rglob("done.json")}
     with pytest.raises(KeelError, match="nowhere"):
@@ -89,7 +91,7 @@ def test_goes_on_where_it_stopped(done):
     assert {p: p.stat().st_mtime_ns for p in out.rglob("done.json")} == before
 
 
-def test_commands_that_only_look(done):
+def test_commands_that_only_look(done, no_drawing):
     configs, out = done
     result = CliRunner().invoke(app, ["study", str(configs), "--out", str(out), "--status"])
     assert result.exit_code == 0

@@ -17,18 +17,21 @@ from ase.data import atomic_numbers
 import keel
 from keel.atoms.write import write
 from keel.cli import app, main
-from keel.config import DataSettings, RunSettings, parse
+from keel.config import DataSettings, RunSettings
 from keel.errors import ConfigError, KeelError
 from keel.identity import of_split
 from keel.records import write_json
 from keel.results.measured import RadialDistributions
+from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.data import frequent_pairs, read_data, split_frames
-from keel.workflow.workers import for_each
-from tiny_run import TINY, numbers, tiny
+from keel.workflow.workers import Workers
+from tiny_run import FEW, TINY, numbers, tiny
+from undrawn import undrawn
 from waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("workflow")
 FIELDS = {
     "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
@@ -69,13 +72,7 @@ def test_configuration_is_written_out_and_reads_back(finished):
     assert parse(RunSettings, yaml.safe_load((finished / "config.yaml").read_text()), "x") == tiny()
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Leave out the report, which takes seconds and was looked at above."""
-    monkeypatch.setattr("keel.reporting.write_report", lambda folder: folder / "report.html")
-
-
-def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_report):
+def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_drawing):
     run(tiny(strategies=["vanilla"], md={**TINY["md"], "rung_fs": 5, "length_fs": 40}), tmp_path)
     (rung,) = tmp_path.glob("stages/rung/*/rung.json")
     assert json.loads(rung.read_text())["length_fs"] == 40
@@ -84,7 +81,7 @@ def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_rep
     assert (json.loads(rung.read_text())["median_fs"] or 0) <= 5
 
 
-def test_second_run_does_nothing_again(finished, no_report):
+def test_second_run_does_nothing_again(finished, no_drawing):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")}
     expected = numbers(finished)
     run(tiny(), finished)
@@ -92,7 +89,7 @@ def test_second_run_does_nothing_again(finished, no_report):
     assert numbers(finished) == expected
 
 
-def test_versions_of_earlier_stages_are_kept(finished, no_report):
+def test_versions_of_earlier_stages_are_kept(finished, no_drawing):
     path = finished / "versions.json"
     now = json.loads(path.read_text())
     assert now["keel"] == keel.__version__
@@ -107,7 +104,7 @@ def test_versions_of_earlier_stages_are_kept(finished, no_report):
     assert "before" not in json.loads(path.read_text())
 
 
-def test_only_what_depends_on_a_change_is_done_anew(finished, no_report):
+def test_only_what_depends_on_a_change_is_done_anew(finished, no_drawing):
     before = set(finished.rglob("done.json"))
     run(tiny(md={**TINY["md"], "runs": 1}), finished)
     new = {p.parent.parent.name for p in set(finished.rglob("done.json")) - before}
@@ -115,7 +112,7 @@ def test_only_what_depends_on_a_change_is_done_anew(finished, no_report):
     run(tiny(), finished)
 
 
-def test_killed_and_run_again(finished, tmp_path):
+def test_killed_and_run_again(finished, tmp_path, no_drawing):
     """Killed in the midst of training, and of judging what came of it; ends with the numbers of an undisturbed run."""
     config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(TINY))
@@ -125,20 +122,16 @@ def test_killed_and_run_again(finished, tmp_path):
         wait_for(lambda: any(folder.rglob(reached)), process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run(tiny(), folder)
     assert numbers(folder) == numbers(finished)
-
-
-def test_workers_give_the_same_numbers(finished, tmp_path, no_report):
-    run(tiny(), tmp_path, workers=2)
-    assert numbers(tmp_path) == numbers(finished)
 
 
 @pytest.fixture(scope="module")
 def repaired(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("repaired")
     strategies = {"repair": {"after": "vanilla", "budget": 0.5, "replay_share": 0.5}}
-    run(tiny(strategies=["vanilla", "repair"], custom_strategies=strategies), folder)
+    with undrawn():
+        run(tiny(strategies=["vanilla", "repair"], custom_strategies=strategies), folder)
     return folder
 
 
@@ -154,20 +147,21 @@ def test_repair_goes_on_from_vanilla(repaired, finished):
     assert first.scale == second.scale  # the scale is set once, from the DFT forces
 
 
-def test_workers_wait_for_what_they_go_on_from(repaired, tmp_path, no_report):
+def test_workers_give_the_same_numbers(finished, repaired, tmp_path, no_drawing):
+    """Two at a time, and one that waits for the network from which it goes on."""
     config = parse(RunSettings, yaml.safe_load((repaired / "config.yaml").read_text()), "test")
-    run(config, tmp_path, workers=2)
-    assert numbers(tmp_path) == numbers(repaired)
+    run(config.model_copy(update={"strategies": ["vanilla", "pretrain", "repair"]}), tmp_path, workers=2)
+    assert numbers(tmp_path) == [*numbers(finished), numbers(repaired)[1]]
 
 
-def test_one_trial_alone_has_the_same_numbers(finished, tmp_path, no_report):
+def test_one_trial_alone_has_the_same_numbers(finished, tmp_path, no_drawing):
     run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
     assert numbers(tmp_path) == numbers(finished)[1:]
     with pytest.raises(ConfigError, match=r"no trial 'MACE'.*CGCNN-vanilla-seed0"):
         run(tiny(), tmp_path, only=["MACE"])
 
 
-def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_report):
+def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_drawing):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
     assert numbers(tmp_path) == numbers(finished)
@@ -183,7 +177,7 @@ def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_report):
         ({"teacher": {"cutoff": 4.5}}, "CGCNN-pretrain-seed0", ["vanilla"]),
     ],
 )
-def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_path, no_report, change, cell, kept):
+def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_path, no_drawing, change, cell, kept):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     run(tiny(**change), tmp_path, only=[cell])
     assert [row["strategy"] for row in numbers(tmp_path)] == [*kept, cell.split("-")[1]]
@@ -200,12 +194,14 @@ class Worker:
 
 
 def test_a_killed_worker_gives_one_sentence():
-    with pytest.raises(KeelError, match=r"a worker was killed in task ends.*fewer --workers"):
-        list(for_each(Worker(), "ends", [1, 2], workers=2))
+    killed = r"a worker was killed in task ends.*fewer --workers"
+    with Workers(Worker(), 2) as staff, pytest.raises(KeelError, match=killed):
+        list(staff.each("ends", [1, 2]))
 
 
 def test_workers_do_not_go_on_after_an_interruption():
-    assert list(for_each(Worker(), "told_to_stop", [1, 2], workers=2)) == [True, True]
+    with Workers(Worker(), 2) as staff:
+        assert list(staff.each("told_to_stop", [1, 2])) == [True, True]
 
 
 def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):
@@ -220,15 +216,15 @@ def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkey
 
 
 def test_frames_differ_where_their_boundaries_do():
-    frame = keel.datasets.phosphorus()[0]
+    frame = keel.read(FEW)[0]
     assert frame.pbc.all()
     both = [of_split(([f], [], [])) for f in (frame, frame.replace(pbc=np.array([True, True, False])))]
     assert both[0] != both[1]
 
 
-def test_an_element_that_only_the_test_has(tmp_path, no_report):
+def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
     """The teacher, which no strategy asks for here, is judged by the frames that it knows."""
-    *known, last = keel.datasets.phosphorus()[:8]
+    *known, last = keel.read(FEW)[:8]
     last = last.replace(numbers=np.where(np.arange(len(last)) == 0, atomic_numbers["As"], last.numbers))
     frames = [f.replace(info={"part": k // 6}) for k, f in enumerate([*known, last])]
     write(tmp_path / "p.extxyz", frames)
@@ -244,7 +240,7 @@ def test_an_element_that_only_the_test_has(tmp_path, no_report):
 
 
 def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):
-    frames = [f.replace(pbc=np.array([True, True, False])) for f in keel.datasets.phosphorus()[:8]]
+    frames = [f.replace(pbc=np.array([True, True, False])) for f in keel.read(FEW)[:8]]
     write(tmp_path / "p.extxyz", frames)
     data = {"files": [str(tmp_path / "p.extxyz")], "split": {"train": 4, "validation": 2}}
     with pytest.raises(ConfigError, match=r"rdf_temperature: .*p\.extxyz.* is not periodic"):
@@ -252,7 +248,7 @@ def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "run" / "stages" / "train").exists()
 
 
-def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_report):
+def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_drawing):
     found = next(finished.glob("stages/rdf/CGCNN-vanilla-*/rdf.json"))
     assert set(json.loads(found.read_text())["floor"]) == {"P-P"}
     run(tiny(strategies=["vanilla"], evaluation={**TINY["evaluation"], "rdf_reference": False}), tmp_path)
@@ -273,7 +269,7 @@ def test_pairs_that_most_frames_hold():
 
 
 def test_frames_chosen_by_their_elements():
-    data = parse(DataSettings, {**TINY["data"], "elements": ["P", "O"]}, "test")
+    data = parse(DataSettings, {**TINY["data"], "files": ["phosphorus"], "elements": ["P", "O"]}, "test")
     assert len(read_data(data, Path())) == 777
     with pytest.raises(ConfigError, match="none of 777 frames is made of O, Si"):
         read_data(data.model_copy(update={"elements": ["O", "Si"]}), Path())
@@ -355,7 +351,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("validation", ["20", "1", "-0.1"])
     def test_validation_is_a_share(self, validation, tmp_path, capsys):
-        write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:4])
+        write(tmp_path / "p.extxyz", keel.read(FEW)[:4])
         arguments = ["train", tmp_path / "p.extxyz", "--out", tmp_path / "model", "--validation", validation]
         code, error = self.run(*map(str, arguments), capsys=capsys)
         assert code == 2
@@ -364,7 +360,7 @@ class TestCommandLine:
     def test_train(self, tmp_path, capsys):
         import keel
 
-        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:60:6])
+        keel.write(str(tmp_path / "p.extxyz"), keel.read(FEW)[:10])
         code, _ = self.run(
             "train", str(tmp_path / "p.extxyz"), "--out", str(tmp_path / "m"), "--steps", "20",
             "--strategy", "pretrain", "--batch-size", "2", capsys=capsys,
@@ -391,7 +387,7 @@ class TestCommandLine:
     def test_train_a_preset(self, tmp_path, capsys):
         import keel
 
-        keel.write(str(tmp_path / "p.extxyz"), keel.datasets.phosphorus()[:8])
+        keel.write(str(tmp_path / "p.extxyz"), keel.read(FEW)[:8])
         arguments = ["train", str(tmp_path / "p.extxyz"), "--steps", "1", "--strategy", "vanilla", "--preset", "small"]
         code, _ = self.run(*arguments, "--network", "M3GNet", "--out", str(tmp_path / "m"), capsys=capsys)
         assert code == 0

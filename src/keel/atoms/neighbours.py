@@ -25,9 +25,13 @@ MOST_CUTOFFS = 20_000
 """Structures that are longer are refused: vesin 0.6 ends the process somewhere between 30,000 and 100,000 cutoffs."""
 
 
+List = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Both ends of each pair (2, E), and whole cell shifts (E, 3)."""
+
+
 def neighbour_list(
     positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float, *, half_list: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+) -> List:
     """Return every pair closer than ``cutoff``: edge_index (2, E), and whole cell shifts (E, 3).
 
     A full list is sorted by i, a half list is not.
@@ -40,6 +44,20 @@ def neighbour_list(
         If a position, the cell or the cutoff is not finite, a periodic direction has no extent, or the structure
         extends over more than :data:`MOST_CUTOFFS` cutoffs.
     """
+    check_list(positions, cell, pbc, cutoff)
+    if len(positions) == 0:
+        return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
+    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
+        points=np.ascontiguousarray(positions, dtype=np.float64),
+        box=np.ascontiguousarray(cell, dtype=np.float64),
+        periodic=pbc,
+        quantities="PS",
+    )
+    return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
+
+
+def check_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float) -> None:
+    """Raise the DataError of :func:`neighbour_list` where there can be no list."""
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         raise DataError("positions or cell are not finite; the structure cannot have a neighbour list")
     if not (np.isfinite(cutoff) and cutoff > 0):
@@ -49,17 +67,8 @@ def neighbour_list(
     # Squared volume (area, length) against that of a right-angled cell; zero to rounding where vectors are dependent.
     if len(periodic) and np.linalg.det(gram) <= 1e-14 * gram.diagonal().prod():
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
-    if len(positions) == 0:
-        return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
-    if (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
+    if len(positions) and (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
         raise DataError(f"the structure extends over {extent:.3g} angstrom; an atom flew off, or the unit is another")
-    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
-        points=np.ascontiguousarray(positions, dtype=np.float64),
-        box=np.ascontiguousarray(cell, dtype=np.float64),
-        periodic=pbc,
-        quantities="PS",
-    )
-    return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
 
 
 def _extent(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> float:
@@ -121,10 +130,21 @@ def as_frame(structure: Frame | Atoms) -> Frame:
     return frame_from_ase(structure)
 
 
+def without_edges(frames: Sequence[Frame], cutoff: float, *, half_list: bool, dtype: torch.dtype) -> AtomGraph:
+    """Return some frames with their labels as a batch that has no edges, for what needs no graph."""
+    empty = np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
+    return _joined(frames, [empty] * len(frames), cutoff, half_list, dtype, labels=True)
+
+
 def _graph(frames: Sequence[Frame], cutoff: float, half_list: bool, dtype: torch.dtype, labels: bool) -> AtomGraph:
     if not frames:
         raise DataError("an empty list of structures cannot be batched; give at least one")
-    lists = [_list_of(f, cutoff, half_list) for f in frames]
+    return _joined(frames, [_list_of(f, cutoff, half_list) for f in frames], cutoff, half_list, dtype, labels)
+
+
+def _joined(
+    frames: Sequence[Frame], lists: Sequence[List], cutoff: float, half_list: bool, dtype: torch.dtype, labels: bool
+) -> AtomGraph:
     sizes = np.array([len(f) for f in frames])
     start = np.repeat(np.cumsum(sizes) - sizes, [len(shift) for _, shift in lists])
     # Joined as arrays, and then converted once: a tensor for each frame takes as long as its neighbour list.
@@ -142,7 +162,7 @@ def _graph(frames: Sequence[Frame], cutoff: float, half_list: bool, dtype: torch
     )
 
 
-def _list_of(frame: Frame, cutoff: float, half_list: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _list_of(frame: Frame, cutoff: float, half_list: bool) -> List:
     with naming(frame.source):
         return neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=half_list)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.kernels.skin_pairs import SkinPairs
-from keel.atoms.neighbours import neighbour_list
+from keel.atoms.linked import ordered_pairs
 from keel.errors import DataError, naming
+from keel.kernels import kernels_run
 from keel.parallel import plain
 
 MAX_DISPLACEMENT = 1e3
@@ -96,7 +96,7 @@ class VerletList:
         edges drop out.
         """
         self._follow(positions, cell)
-        within = self._within_by_kernel if self.device.type == "cpu" else self._within
+        within = self._within_by_kernel if self._by_kernels else self._within
         edge_index, vectors, self.squared, edge_shift = within(positions)
         graph = AtomGraph(
             numbers=self._numbers,
@@ -114,7 +114,7 @@ class VerletList:
     def _follow(self, positions: Tensor, cell: Tensor | None) -> None:
         """Have a list that holds every pair within the cutoff."""
         if cell is None:
-            if self.device.type == "cpu" and not self._moved_by_kernel(positions):
+            if self._by_kernels and not self._moved_by_kernel(positions):
                 return
             moved = squared_lengths(positions - self._reference)
             stale = moved > (0.5 * self.skin) ** 2
@@ -127,6 +127,10 @@ class VerletList:
             stale = moved > allowed.square().index_select(0, self._batch)
         if bool(stale.any()):
             self._rebuild(positions, moved, self._batch[stale].unique().tolist())
+
+    @property
+    def _by_kernels(self) -> bool:
+        return self.device.type == "cpu" and kernels_run()
 
     def pairs(self, positions: Tensor, cell: Tensor | None = None) -> SkinPairs:
         """Return all pairs of a half list after it has followed the atoms; arguments as :meth:`update`."""
@@ -190,10 +194,8 @@ class VerletList:
                 f"{frame.source}: its atoms have more than {MOST_NEIGHBOURS} neighbours within {radius:g} A"
             )
         with naming(frame.source):
-            edges, shifts = neighbour_list(positions, cell, frame.pbc, radius, half_list=self.half_list)
-        order = np.lexsort((*shifts.T[::-1], edges[1], edges[0]))
-        places, different = _table_of(shifts[order])
-        return torch.from_numpy(edges[:, order]), torch.from_numpy(places), torch.from_numpy(different)
+            edges, places, shifts = ordered_pairs(positions, cell, frame.pbc, radius, half=self.half_list)
+        return torch.from_numpy(edges), torch.from_numpy(places), torch.from_numpy(shifts)
 
     def _rebuild(self, positions: Tensor, moved: Tensor, structures: list[int]) -> None:
         for b in structures:
@@ -231,13 +233,3 @@ class VerletList:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=self.device)
-
-
-def _table_of(shifts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the place of each of E shifts in a table (E,), and the table (S, 3)."""
-    if not len(shifts):
-        return np.empty(0, dtype=np.int32), np.empty((0, 3))
-    lowest = shifts.min(axis=0)
-    sizes = shifts.max(axis=0) - lowest + 1
-    places = np.ravel_multi_index(tuple((shifts - lowest).T), tuple(sizes)).astype(np.int32)
-    return places, np.indices(sizes).reshape(3, -1).T.astype(np.float64) + lowest

@@ -80,8 +80,9 @@ def assess(
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
-    from keel.config import AssessmentSettings, parse_given
+    from keel.config import AssessmentSettings
     from keel.potentials import Opening
+    from keel.settings import parse_given
     from keel.workflow.assess import Material, assess
 
     named = openings(potentials, arguments, trust)

@@ -69,13 +69,13 @@ def md(
     """
     from keel.atoms.mobility import honoured
     from keel.atoms.read import read
-    from keel.config import parse_given
     from keel.dynamics import ComputeSettings, MDSettings, stability
     from keel.dynamics.simulate import CHECKPOINT_EVERY
     from keel.errors import ConfigError
     from keel.launch import is_first
     from keel.progress import bar, console, without_bars
     from keel.records import json_text
+    from keel.settings import parse_given
 
     if nve and pressure is not None:
         raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")

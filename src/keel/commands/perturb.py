@@ -45,11 +45,11 @@ def perturb(
     """
     from keel.atoms.read import read
     from keel.atoms.write import write
-    from keel.config import parse_given
     from keel.files import check_not_input
     from keel.perturbation import Counts, PerturbationSettings
     from keel.perturbation import perturb as children_of
     from keel.progress import bar, console
+    from keel.settings import parse_given
 
     given = {
         "rounds": rounds,

@@ -50,11 +50,12 @@ def train(
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.splits import split
-    from keel.config import NetworkSettings, parse
+    from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
     from keel.launch import is_first
     from keel.progress import bar, console
+    from keel.settings import parse
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.known import strategy_of

@@ -21,6 +21,7 @@ from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.settings import ComputeSettings, Schedule
 from keel.dynamics.spread import Ranks, dealt
 from keel.errors import KeelWarning
+from keel.kernels import kernels_if_they_pay
 from keel.potentials.base import Potential
 from keel.potentials.batches import atoms_at_once, groups
 from keel.potentials.compiling.compiled import compiling
@@ -57,10 +58,10 @@ class Job:
         parts = self._parts(self._count(ranks, limit), limit)
         own = [k for k in ranks.own(len(parts)) if parts[k]]
         progress = _Progress(callback, self.settings.steps * sum(len(batch) for k in own for batch in parts[k]))
-        # All atoms, not those of this process: whether a network is compiled can change its last digits.
+        # All atoms, not those of this process: whether code is compiled can change the last digits.
         work = self.settings.steps * sum(map(len, self.frames))
         results: list[Trajectory] = []
-        with compiling(potential, self.compute.compile, work):
+        with compiling(potential, self.compute.compile, work), kernels_if_they_pay(work):
             for k in own:
                 recorder = self._recorder(potential, parts[k], k, len(parts), limit)
                 for index, members in enumerate(parts[k]):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from keel.atoms.frame import Array
 from keel.errors import DataError
@@ -99,7 +99,7 @@ def kaplan_meier(times: Sequence[float], failed: Sequence[bool], confidence: flo
     survival = np.cumprod(1.0 - deaths / np.maximum(at_risk, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
-        spread = np.exp(ndtri(0.5 + confidence / 2) * np.sqrt(greenwood) / np.abs(np.log(survival)))
+        spread = np.exp(NormalDist().inv_cdf(0.5 + confidence / 2) * np.sqrt(greenwood) / np.abs(np.log(survival)))
         lower, upper = survival**spread, survival ** (1 / spread)
     exact = ((1.0 - confidence) / 2.0) ** (1.0 / t.size)
     lower, upper = np.where(survival == 1, exact, lower), np.where(survival == 1, 1.0, upper)

@@ -32,12 +32,17 @@ def prepared(potential: Potential, frames: Sequence[Frame], dtype: torch.dtype) 
     DataError
         If there is no structure, or one without atoms.
     """
+    check_structures(frames)
+    return in_precision(potential, dtype)
+
+
+def check_structures(frames: Sequence[Frame]) -> None:
+    """Raise a DataError if there is no structure, or one without atoms."""
     if not frames:
         raise DataError("there is no structure to probe the potential on; give at least one")
     for frame in frames:
         if len(frame) == 0:
             raise DataError(f"{frame.source}: a potential cannot be probed on a structure without atoms")
-    return in_precision(potential, dtype)
 
 
 def in_precision(potential: Potential, dtype: torch.dtype) -> Potential:

@@ -1,4 +1,4 @@
-"""The labels of an EAM fit, laid out for many evaluations: distances once, in chunks that stay in cache."""
+"""The labels of an EAM fit and what each weighs, in chunks that stay in cache."""
 
 from __future__ import annotations
 
@@ -8,50 +8,19 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import batch, labelled_atoms
+from keel.fitting.chunk import Chunk, Pairs
 from keel.fitting.offsets import compositions
+from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
 
-CHUNK_ATOMS = 700
+CHUNK_ATOMS = 250
 EXTREME_FORCE = 4.0  # eV/angstrom
 SMALLEST_FORCE, SMALLEST_STRESS = 1e-3, 1e-4
 """eV/angstrom and eV/angstrom^3; a root mean square below is noise of the calculation, not a measure of errors."""
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some frames: B structures, N atoms, E pairs (each once), in float64.
-
-    Errors of ``forces`` times ``force_weight`` (N, 1) and of ``stress`` times ``stress_weight`` (B, 1, 1), squared, are
-    their share in the loss; weights are zero where a label is absent.
-    """
-
-    r: Tensor
-    unit: Tensor
-    edge_index: Tensor
-    species: Tensor
-    structure: Tensor
-    edges_per_structure: list[int]
-    volume: Tensor
-    forces: Tensor
-    force_weight: Tensor
-    stress: Tensor
-    stress_weight: Tensor
-
-    def errors(self, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """Return weighted errors of forces (N, 3) and stress (B, 3, 3) from dE/dr (E,) of each pair."""
-        gradient = slope[:, None] * self.unit
-        i, j = self.edge_index
-        zeros = slope.new_zeros(len(self.species), 3)
-        forces = zeros.index_add(0, i, gradient) - zeros.index_add(0, j, gradient)
-        vectors = (self.r[:, None] * self.unit).split(self.edges_per_structure)
-        pairs = zip(vectors, gradient.split(self.edges_per_structure), strict=True)
-        stress = torch.stack([v.T @ g for v, g in pairs]) / self.volume
-        return (forces - self.forces) * self.force_weight, (stress - self.stress) * self.stress_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +32,10 @@ class FitData:
     """
 
     chunks: list[Chunk]
-    atoms: Tensor
-    energy: Tensor
-    energy_weight: Tensor
-    composition: Tensor
+    atoms: Array
+    energy: Array
+    energy_weight: Array
+    composition: Array
 
 
 @dataclass(frozen=True)
@@ -111,20 +80,20 @@ def fit_data(
 ) -> FitData:
     """Lay out the labels of ``frames``; ``alone`` has the energies of atoms alone in eV that are known."""
     elements = model.elements or ()
-    fractions = torch.as_tensor(compositions(frames, elements))
-    known = torch.tensor([alone.get(z, 0.0) for z in elements], dtype=torch.float64)
-    unknown = torch.tensor([z not in alone for z in elements])
+    fractions = compositions(frames, elements)
+    known = np.array([alone.get(z, 0.0) for z in elements])
+    unknown = np.array([z not in alone for z in elements])
     weights = Weights.of(frames, energy_weight, stress_weight)
-    labelled = torch.tensor([f.energy is not None for f in frames])
-    atoms = torch.tensor([len(f) for f in frames], dtype=torch.float64)
+    labelled = np.array([f.energy is not None for f in frames])
+    atoms = np.array([float(len(f)) for f in frames])
     return FitData(
         chunks=[
             _chunk(batch(group, model.cutoff, half_list=True, dtype=torch.float64), model, weights)
             for group in _groups(frames)
         ],
         atoms=atoms,
-        energy=torch.tensor([f.energy or 0.0 for f in frames], dtype=torch.float64) / atoms - fractions @ known,
-        energy_weight=weights.energy * labelled.double(),
+        energy=np.array([f.energy or 0.0 for f in frames]) / atoms - fractions @ known,
+        energy_weight=weights.energy * labelled,
         composition=fractions * unknown,
     )
 
@@ -137,23 +106,16 @@ def caution(forces: Array) -> Array:
 def _chunk(graph: AtomGraph, model: EAM, weights: Weights) -> Chunk:
     labels = graph.labels
     assert labels is not None
-    vectors = graph.edge_vectors()
-    r = vectors.norm(dim=1)
-    edges = torch.bincount(graph.batch[graph.edge_index[0]], minlength=graph.n_structures)
-    has_forces = labels.forces_mask[:, None]
-    has_stress = (labels.stress_mask & graph.periodic)[:, None, None]
+    forces, periodic = plain(labels.forces), plain(graph.periodic)
     return Chunk(
-        r=r,
-        unit=vectors / r[:, None],
-        edge_index=graph.edge_index,
-        species=model.species(graph),
-        structure=graph.batch,
-        edges_per_structure=edges.tolist(),
-        volume=torch.where(graph.periodic, graph.volume, 1.0)[:, None, None],
-        forces=labels.forces,
-        force_weight=weights.force * torch.as_tensor(caution(labels.forces.numpy())) * has_forces,
-        stress=labels.stress,
-        stress_weight=weights.stress * has_stress.double(),
+        pairs=Pairs.of(graph, model),
+        species=plain(model.species(graph)),
+        structure=plain(graph.batch),
+        volume=np.where(periodic, plain(graph.volume), 1.0)[:, None, None],
+        forces=forces,
+        force_weight=weights.force * caution(forces) * plain(labels.forces_mask)[:, None],
+        stress=plain(labels.stress),
+        stress_weight=weights.stress * (plain(labels.stress_mask) & periodic)[:, None, None],
     )
 
 

@@ -1,19 +1,16 @@
-"""Fitting an EAM potential to labelled frames: seconds for a few elements, minutes for eighty-five.
+"""Fitting an EAM potential to labelled frames: seconds for a few elements, a minute for eighty-five.
 
 The problem is linear in offsets, pair and embedding energies. A grid of exponents is solved exactly by non-negative
-least squares, the best starts are refined on few frames, and the winner on many, all in float64 (L-BFGS).
+least squares, the best starts are refined on few frames, and the winner on many, all in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -22,6 +19,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
 from keel.fitting.data import fit_data
+from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
@@ -120,7 +118,8 @@ def fit_eam(
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
     if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):
         raise DataError("an EAM fit needs forces or stresses other than zero; all of these frames' are exactly zero")
-    with _one_thread():
+    # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
+    with threadpool_limits(1, "blas"):
         return _fit(labelled, atoms, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
 
 
@@ -137,7 +136,7 @@ def _fit(
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
     data = fit_data(chosen, model, *weights, alone)
-    if not any(len(chunk.r) for chunk in data.chunks):
+    if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, data)
     par = Parametrisation(model, wall_lengths(model, without_data))
@@ -184,15 +183,9 @@ def _optimise(few: Objective, many: Objective, *, long: bool) -> Tensor:
     """
     candidates = starts(few)[: 1 if few.data is many.data else 4]
     if len(candidates) > 1:
-        refined = [_descend(few, theta, *((1e-7, 200) if long else (1e-5, 60))) for theta in candidates]
+        refined = [descend(few, theta, THOROUGHLY if long else ROUGHLY) for theta in candidates]
         candidates = [min(refined, key=lambda result: result[0])[1]]
-    return _descend(many, candidates[0], 1e-7, 200)[1]
-
-
-def _descend(objective: Objective, theta: Tensor, tolerance: float, iterations: int) -> tuple[float, Tensor]:
-    options = {"maxiter": iterations, "maxcor": 30, "ftol": tolerance}
-    result = minimize(objective, theta.numpy(), jac=True, method="L-BFGS-B", options=options)
-    return float(result.fun), torch.as_tensor(result.x)
+    return descend(many, candidates[0], THOROUGHLY)[1]
 
 
 def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without_data: Sequence[str]) -> EAM:
@@ -251,22 +244,6 @@ def _warnings(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Chunks that stay in the cache of one core gain nothing from a second, and lose much where it is busy.
-
-    NumPy's linear algebra keeps to one as well: on several its sums round differently, and two machines, or one with
-    another number of workers, would fit two teachers.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, "blas"):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _as_frame(structure: Frame | Atoms) -> Frame:

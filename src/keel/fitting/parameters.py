@@ -11,6 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from keel.atoms.frame import Array
+from keel.fitting.chunk import COLUMNS
+from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
 
 WALL_SLOPE = 2.0
@@ -53,10 +56,10 @@ class Parametrisation:
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Return the named parts of theta."""
-        return dict(zip(self.sizes, theta.split(list(self.sizes.values())), strict=True))
+        return dict(zip(self.sizes, theta.split(list(self.sizes.values()), dim=-1), strict=True))
 
     def values(self, theta: Tensor) -> dict[str, Tensor]:
-        """Return the parameter values as :meth:`EAM.values` does."""
+        """Return the parameter values as :meth:`EAM.values` does; of each row, where theta has rows."""
         part = self.split(theta)
         values = {k: torch.exp(part[f"element_{k}"]) for k in ("density", "embedding")}
         values["beta"] = MOST_BETA * torch.sigmoid(part["element_beta"])
@@ -65,6 +68,15 @@ class Parametrisation:
         least, ratio = self.least_alpha(values["beta"]), values["alpha"]
         values["alpha"] = least + (MOST_ALPHA - least) * ratio / (1.0 + ratio)
         return self.with_wall(values)
+
+    def jacobian(self, theta: Tensor) -> Array:
+        """Return the derivatives of all values, in the order of ``COLUMNS``, with respect to theta."""
+        size = 3 * (self.n_elements + self.n_pairs)
+        # A row of theta for each value, so that one backward pass, from the diagonal, gives all.
+        rows = theta.expand(size, -1).clone().requires_grad_()
+        values = self.values(rows)
+        (found,) = torch.autograd.grad(torch.cat([values[k] for k in COLUMNS], dim=-1).diagonal().sum(), rows)
+        return plain(found)
 
     def theta(self, values: Mapping[str, Tensor]) -> Tensor:
         """Return theta from values with ``slack``; what is about zero starts at a fiftieth, so that it can grow."""
@@ -88,11 +100,11 @@ class Parametrisation:
 
     def mix(self, per_element: Tensor) -> Tensor:
         """Arithmetic mean over the two elements of each pair."""
-        return 0.5 * (per_element[self.first] + per_element[self.second])
+        return 0.5 * (per_element[..., self.first] + per_element[..., self.second])
 
     def least_alpha(self, beta: Tensor) -> Tensor:
         """Smallest alpha of each pair whose repulsion outgrows the embedding energy at short range."""
-        return 0.25 * LEAST_ALPHA * torch.maximum(beta[self.first], beta[self.second])
+        return 0.25 * LEAST_ALPHA * torch.maximum(beta[..., self.first], beta[..., self.second])
 
     def least_repulsion(self, values: Mapping[str, Tensor]) -> Tensor:
         """Smallest repulsion of each pair that keeps its wall."""
@@ -100,8 +112,9 @@ class Parametrisation:
         x = torch.exp(alpha * (model.pair_radius - self.walls))
         pull = alpha * values["attraction"] * x + WALL_SLOPE
         for a, b in ((self.first, self.second), (self.second, self.first)):
-            rho = values["density"][b] * torch.exp(values["beta"][b] * (model.element_radius[b] - self.walls))
-            pull = pull + values["embedding"][a] * values["beta"][b] * rho / (2.0 * torch.sqrt(rho + model.delta))
+            density, beta, embedding = values["density"][..., b], values["beta"][..., b], values["embedding"][..., a]
+            rho = density * torch.exp(beta * (model.element_radius[b] - self.walls))
+            pull = pull + embedding * beta * rho / (2.0 * torch.sqrt(rho + model.delta))
         return pull / (2.0 * alpha * x * x)
 
 

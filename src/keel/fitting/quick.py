@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
-from keel.fitting.data import Chunk, fit_data
+from keel.fitting.chunk import Evaluation, Parameters
+from keel.fitting.data import fit_data
+from keel.fitting.descent import ROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected, starts
@@ -21,7 +21,6 @@ from keel.potentials.classical.eam import EAM
 
 CUTOFF = 6.0
 """Angstrom."""
-ITERATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -60,40 +59,21 @@ class QuickEAM:
         model = EAM.from_elements(sorted({int(z) for f in frames for z in f.numbers}), CUTOFF)
         with threadpool_limits(1, "blas"):
             data = fit_data(forces_only, model, 1.0, 1.0)
-            if not any(len(chunk.r) for chunk in data.chunks):
+            if not any(len(chunk.pairs.r) for chunk in data.chunks):
                 return None
             parametrisation = Parametrisation(model, wall_lengths(model, pairs_without_data(model, data)))
             objective = Objective(data, parametrisation, expected(parametrisation))
-            options = {"maxiter": ITERATIONS, "maxcor": 30, "ftol": 1e-5}
-            start = starts(objective)[0].numpy()
-            best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-        return cls(model, {k: v.detach() for k, v in parametrisation.values(torch.as_tensor(best)).items()}, scale)
+            _, best = descend(objective, starts(objective)[0], ROUGHLY)
+        return cls(model, parametrisation.values(best), scale)
 
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
         """Return what the EAM says of each frame; only elements that it was fitted to."""
-        predictions: list[Prediction] = []
-        with torch.no_grad(), threadpool_limits(1, "blas"):
-            terms = self.model.terms(self.values)
-            for chunk in fit_data([f.unlabelled() for f in frames], self.model, 1.0, 1.0).chunks:
-                result = terms.evaluate(chunk.r, chunk.edge_index, chunk.species)
-                count = len(chunk.volume)
-                energies = result.energies.new_zeros(count).index_add(0, chunk.structure, result.energies)
-                forces, stress = _bare(chunk).errors(result.slope)
-                sizes = torch.bincount(chunk.structure, minlength=count).tolist()
-                parts = zip(energies.tolist(), forces.split(sizes), stress, strict=True)
-                predictions += [
-                    Prediction(self.scale * e, self.scale * f.numpy(), self.scale * s.numpy()) for e, f, s in parts
-                ]
+        data = fit_data([f.unlabelled() for f in frames], self.model, 1.0, 1.0)
+        parameters, predictions = Parameters.of(self.model, self.values), []
+        for chunk in data.chunks:
+            found = Evaluation(chunk, parameters, self.model.delta)
+            forces, virial = found.derivatives()
+            ends = np.cumsum(np.bincount(chunk.structure, minlength=len(found.energy)))[:-1]
+            parts = zip(found.energy, np.split(forces, ends), virial / chunk.volume, strict=True)
+            predictions += [Prediction(self.scale * float(e), self.scale * f, self.scale * s) for e, f, s in parts]
         return predictions
-
-
-def _bare(chunk: Chunk) -> Chunk:
-    """Return the chunk with labels of zero and weights of one: errors are predictions."""
-    one = torch.ones((), dtype=torch.float64)
-    return replace(
-        chunk,
-        forces=torch.zeros_like(chunk.forces),
-        force_weight=one,
-        stress=torch.zeros_like(chunk.stress),
-        stress_weight=one,
-    )

@@ -9,6 +9,8 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from keel.atoms.frame import Array
+from keel.fitting.chunk import COLUMNS
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 
@@ -16,8 +18,7 @@ ALPHAS = (0.9, 1.2, 1.6, 2.2)
 BETAS = (1.4, 2.0, 2.8, 4.0, 5.6)
 MOST_PAIRS = 15
 """With more pairs of elements than this, there is no grid: the fit starts from what it expects."""
-
-Direction = tuple[str, Tensor]
+LINEAR = ("slack", "attraction", "embedding")
 
 
 def expected(parametrisation: Parametrisation) -> Tensor:
@@ -47,19 +48,29 @@ def _solve(objective: Objective, alpha: float, beta: float) -> tuple[float, Tens
     values = {"alpha": alpha * pair, "beta": beta * element, "density": element}
     values |= {"slack": 0.0 * pair, "attraction": 0.0 * pair, "embedding": 0.0 * element}
     values["density"] = element / objective.mean_density(par.with_wall(values))
-    nothing = objective.residuals(par.with_wall(values))
-    names = ("slack", "attraction", "embedding")
-    directions = [(name, row) for name in names for row in torch.eye(len(values[name]), dtype=torch.float64)]
-    columns = [objective.residuals(par.with_wall(_add(values, d, 1.0))) - nothing for d in directions]
-    solution, norm = nnls(np.stack(columns, axis=1), -nothing)
-    for direction, amount in zip(directions, solution, strict=True):
-        values = _add(values, direction, float(amount))
-    return float(norm**2), par.theta(values)
+    loss, gradient, matrix = objective.equations(par.with_wall(values))
+    nothing = _in_a_row(par, values)
+    units = [(name, row) for name in LINEAR for row in torch.eye(len(values[name]), dtype=torch.float64)]
+    chain = np.stack([_in_a_row(par, values | {k: values[k] + unit}) - nothing for k, unit in units], axis=1)
+    solution, saved = _not_negative(chain.T @ matrix @ chain, chain.T @ gradient)
+    for (name, unit), amount in zip(units, solution, strict=True):
+        values = values | {name: values[name] + float(amount) * unit}
+    return loss - saved, par.theta(values)
 
 
-def _add(values: dict[str, Tensor], direction: Direction, amount: float) -> dict[str, Tensor]:
-    name, vector = direction
-    return values | {name: values[name] + amount * vector}
+def _not_negative(matrix: Array, gradient: Array) -> tuple[Array, float]:
+    """Minimise x^T matrix x + 2 gradient x for x >= 0; return x and by how much it is below zero."""
+    weights, directions = np.linalg.eigh(matrix)
+    known = weights > 1e-12 * weights[-1]
+    root = np.sqrt(weights[known])
+    target = -(directions[:, known].T @ gradient) / root
+    solution, rest = nnls(root[:, None] * directions[:, known].T, target)
+    return solution, float(target @ target - rest**2)
+
+
+def _in_a_row(parametrisation: Parametrisation, values: dict[str, Tensor]) -> Array:
+    values = parametrisation.with_wall(values)
+    return np.concatenate([values[name].numpy() for name in COLUMNS])
 
 
 def _ones(parametrisation: Parametrisation) -> tuple[Tensor, Tensor]:

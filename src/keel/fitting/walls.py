@@ -6,17 +6,20 @@ Distances here are often in bonds: units of the sum of the covalent radii.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number, pair_name
+from keel.atoms.elements import atomic_number
+from keel.atoms.frame import Array
 from keel.fitting.data import FitData
+from keel.parallel import plain
 from keel.potentials.base import Potential
-from keel.potentials.classical.dimer import core_energy, dimer, eam_and_cores
+from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.eam_terms import switch
+from keel.potentials.classical.pair import PairPotential
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential
 
@@ -39,10 +42,10 @@ def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
 
 def pairs_without_data(model: EAM, data: FitData) -> list[str]:
     """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
-    counts = torch.zeros(len(model.pair_names), dtype=torch.int64)
-    near = torch.clamp(NEAR_BONDS * model.pair_radius, min=NEAR)
-    for r, pair in _distances(model, data):
-        counts += torch.bincount(pair[r < near[pair]], minlength=len(counts))
+    counts = np.zeros(len(model.pair_names), dtype=np.int64)
+    near = np.maximum(NEAR_BONDS * plain(model.pair_radius), NEAR)
+    for pair, r in _distances(data):
+        counts[pair] += np.count_nonzero(r < near[pair])
     return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
 
 
@@ -50,9 +53,9 @@ def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
     """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin: the fit stays."""
     if not covered:
         return eam
-    ends = torch.full((len(eam.pair_names),), WALL_WITHOUT_DATA, dtype=torch.float64)
-    for r, pair in _distances(eam, data):
-        ends = ends.scatter_reduce(0, pair, r / eam.pair_radius[pair], "amin")
+    ends, bonds = np.full(len(eam.pair_names), WALL_WITHOUT_DATA), plain(eam.pair_radius)
+    for pair, r in _distances(data):
+        ends[pair] = min(ends[pair], float(r.min()) / bonds[pair])
     known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
     named = [(*_elements(name), known[name]) for name in covered]
     core = ZBL(inner=0.5 * WALL_WITHOUT_DATA, outer=WALL_WITHOUT_DATA, pairs=named, elements=eam.elements)
@@ -62,13 +65,9 @@ def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
 def soft_walls(eam: EAM) -> list[str]:
     """Return the pairs whose wall is far softer than that of nuclei: the data did not reach there."""
     nuclei = ZBL(elements=eam.elements)
-    soft = []
-    for name, radius in zip(eam.pair_names, eam.pair_radius.tolist(), strict=True):
-        r = torch.tensor([0.3, nuclei.inner * radius], dtype=torch.float64)
-        ratio = dimer(eam, *_elements(name), r).total / core_energy(nuclei, r, *_elements(name))
-        if float(ratio.min()) < SOFT:
-            soft.append(name)
-    return soft
+    near = torch.stack([torch.full_like(eam.pair_radius, 0.3), nuclei.inner * eam.pair_radius], dim=1)
+    ratio = _dimers(eam, near) / _cores([nuclei], _numbers(eam), near)
+    return [name for name, soft in zip(eam.pair_names, (ratio.amin(dim=1) < SOFT).tolist(), strict=True) if soft]
 
 
 def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]:
@@ -76,13 +75,12 @@ def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]
 
     In angstrom: the position of the first minimum, or 0 for a pair that attracts at 0.1 angstrom already.
     """
+    eam, _ = eam_and_cores(potential)
     grid = torch.arange(SHORTEST, potential.cutoff, step, dtype=torch.float64)
-    positions = {}
-    for a, b in combinations_with_replacement(potential.elements or (), 2):
-        rises = np.flatnonzero(np.diff(dimer(potential, a, b, grid).total.numpy()) > 0)
-        first = int(rises[0]) if len(rises) else len(grid) - 1
-        positions[pair_name(a, b)] = float(grid[first]) if first else 0.0
-    return positions
+    rises = np.diff(plain(_dimers(potential, grid.expand(len(eam.pair_names), -1))), axis=1) > 0
+    first = np.where(rises.any(axis=1), rises.argmax(axis=1), len(grid) - 1)
+    ends = np.where(first > 0, plain(grid)[first], 0.0)
+    return dict(zip(eam.pair_names, ends.tolist(), strict=True))
 
 
 def weak_walls(potential: Potential) -> list[str]:
@@ -92,11 +90,37 @@ def weak_walls(potential: Potential) -> list[str]:
     return [name for name, position in wall_positions(potential).items() if position < needed[name] - 0.03]
 
 
-def _distances(model: EAM, data: FitData) -> list[tuple[Tensor, Tensor]]:
-    """Distances and indices of the pairs of elements, chunk by chunk."""
-    species = [chunk.species[chunk.edge_index] for chunk in data.chunks]
-    pairs = [model.pair_index[first * len(model.symbols) + second] for first, second in species]
-    return [(chunk.r, pair) for chunk, pair in zip(data.chunks, pairs, strict=True)]
+def _dimers(potential: Potential, r: Tensor) -> Tensor:
+    """Return the energy of two atoms of each pair of elements in eV at distances r, both (pairs, distances)."""
+    eam, cores = eam_and_cores(potential)
+    r, numbers = r.to(eam.dtype), _numbers(eam)
+    i, j = (eam.species_index[z].repeat_interleave(r.shape[1]) for z in numbers)
+    with torch.no_grad():
+        terms, at = eam.terms(eam.values()), (r.reshape(-1), *switch(r.reshape(-1), eam.cutoff))
+        total = terms.pair(*at, i * len(eam.symbols) + j)[0]
+        for here, there in ((i, j), (j, i)):
+            total = total + terms.embed(terms.density(*at, there)[0], here)[0]
+    return total.view(r.shape) + _cores(cores, numbers, r)
+
+
+def _cores(cores: Sequence[PairPotential], numbers: Tensor, r: Tensor) -> Tensor:
+    """Return the energies of pair potentials, shape of ``r``, zero beyond their cutoff."""
+    total, (first, second) = torch.zeros_like(r), (z.repeat_interleave(r.shape[1]) for z in numbers)
+    for core in cores:
+        with torch.no_grad():
+            energy = core.pair_energy(r.reshape(-1), first, second)[0].view(r.shape)
+        total = total + torch.where(r < core.cutoff, energy, 0.0)
+    return total
+
+
+def _numbers(eam: EAM) -> Tensor:
+    """Return the atomic numbers of all pairs of elements, (2, pairs)."""
+    return torch.tensor([_elements(name) for name in eam.pair_names]).T
+
+
+def _distances(data: FitData) -> list[tuple[int, Array]]:
+    """Places of pairs of elements and their distances, some at a time."""
+    return [part for chunk in data.chunks for part in chunk.pairs.by_elements()]
 
 
 def _elements(name: str) -> tuple[int, int]:

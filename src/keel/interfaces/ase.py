@@ -10,15 +10,19 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
 
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.verlet import VerletList
+from keel.parallel import plain
 from keel.potentials.base import Potential
+from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
 from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
+
+VOIGT_PLACES = [0, 4, 8, 5, 2, 1]
+"""Of xx yy zz yz xz xy in a matrix row by row."""
 
 
 class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -76,13 +80,19 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         trust: bool = False,
     ) -> None:
         super().__init__()
+        self.results: dict[str, Any] = {}
         keep_freed_memory()
         if not isinstance(potential, Potential):
             potential = open_potential(potential, arguments, trust=trust)
         self.potential = converted(potential, dtype, device)
         self.compile, self.skin = compile, skin
+        self._without_graph = follows_lists(self.potential)
+        self._kernel: Along | None = None
+        self._tensors = [*self.potential.parameters(), *self.potential.buffers()]
+        self._state: list[tuple[int, int]] = []
         self._list: VerletList | None = None
         self._listed: tuple[np.ndarray, ...] = ()
+        self._volume = np.array([np.nan])
 
     def calculate(
         self,
@@ -96,25 +106,41 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         periodic = bool(np.all(self.atoms.pbc))
         if "stress" in (properties or ()) and not periodic:
             raise PropertyNotImplementedError("a stress needs a cell that is periodic in three directions")
-        positions = torch.tensor(self.atoms.positions, dtype=torch.float64, device=self.potential.device)
-        graph, vectors = self._neighbours(self.atoms).update(positions)
+        energy, stress = self._along(self.atoms) if self._without_graph else self._by_graph(self.atoms)
+        self.results |= {"energy": energy, "free_energy": energy}
+        # A calculator of ASE may have none; a number that is none beside a good energy says so.
+        if periodic and not (np.isnan(stress).all() and np.isfinite(energy)):
+            self.results["stress"] = stress.ravel()[VOIGT_PLACES]
+        elif "stress" in (properties or ()):
+            raise PropertyNotImplementedError("this potential has no stress")
+
+    def _along(self, atoms: Atoms) -> tuple[float, Array]:
+        """Leave energies of atoms and forces in the results, found without a graph; return energy and stress."""
+        pairs = self._neighbours(atoms).pairs(torch.from_numpy(atoms.positions))
+        found = self._bound()(pairs, atoms.positions)
+        energies = found.energies + plain(self.potential.offsets()).take(pairs.numbers)
+        self.results = {"energies": energies, "forces": found.forces}
+        return float(energies.sum()), found.stress(self._volume)[0]
+
+    def _bound(self) -> Along:
+        """Return the potential's kernel with the parameters that it has now."""
+        state = [(t.data_ptr(), t._version) for t in self._tensors]
+        if self._kernel is None or state != self._state:
+            assert isinstance(self.potential, AlongLists)
+            self._kernel, self._state = self.potential.along_lists(), state
+        return self._kernel
+
+    def _by_graph(self, atoms: Atoms) -> tuple[float, Array]:
+        """Do the same with a graph."""
+        positions = torch.tensor(atoms.positions, dtype=torch.float64, device=self.potential.device)
+        graph, vectors = self._neighbours(atoms).update(positions)
         with compiling(self.potential, self.compile, 0):
             prediction = self.potential(graph, vectors=vectors)
         assert prediction.forces is not None
         assert prediction.stress is not None
-        energy = float(prediction.energy[0])
-        self.results: dict[str, Any] = {
-            "energy": energy,
-            "free_energy": energy,
-            "energies": prediction.atomic_energies.cpu().numpy(),
-            "forces": prediction.forces.double().cpu().numpy(),
-        }
-        stress = prediction.stress[0].double().cpu().numpy()
-        # A calculator of ASE may have none; a number that is none beside a good energy says so.
-        if periodic and not (np.isnan(stress).all() and np.isfinite(energy)):
-            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
-        elif "stress" in (properties or ()):
-            raise PropertyNotImplementedError("this potential has no stress")
+        forces = prediction.forces.double().cpu().numpy()
+        self.results = {"energies": prediction.atomic_energies.cpu().numpy(), "forces": forces}
+        return float(prediction.energy[0]), prediction.stress[0].double().cpu().numpy()
 
     def _neighbours(self, atoms: Atoms) -> VerletList:
         """Return the list of these atoms; a new one when anything but their positions has changed."""
@@ -131,4 +157,7 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
                 device=self.potential.device,
             )
             self._listed = system
+            self._volume = np.array([abs(np.linalg.det(frame.cell)) if frame.pbc.all() else np.nan])
+            # Refuses elements that the potential does not know.
+            self.potential.prepare(self._list.update(torch.from_numpy(frame.positions).to(self.potential.device))[0])
         return self._list

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.perturbation.moves import Floats, disjoint, pair_displacement, random_deformations, random_directions
-from keel.perturbation.parents import Parent, Records, join
+from keel.atoms.frame import Array
+from keel.atoms.kernels.skin_pairs import SkinPairs, divided
+from keel.perturbation.moves import choose_pairs, random_deformations, random_steps, set_distances
+from keel.perturbation.parents import Parent, Records
 from keel.perturbation.settings import PerturbationSettings
 
 
@@ -25,8 +27,8 @@ class Children:
         Round of each child, shape (B,).
     offsets
         Shape (B + 1,).
-    deformation
-        I + e, shape (B, 3, 3).
+    deformation, smallest
+        I + e, shape (B, 3, 3), and its smallest eigenvalue, shape (B,).
     displacement
         u in angstrom, shape (N, 3).
     pairs
@@ -37,10 +39,32 @@ class Children:
 
     rounds: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    deformation: Floats
-    displacement: Floats
+    deformation: Array
+    smallest: Array
+    displacement: Array
     pairs: NDArray[np.int64]
-    pair_lengths: Floats
+    pair_lengths: Array
+
+    @classmethod
+    def unmoved(cls, sizes: NDArray[np.int64]) -> Children:
+        """Return children that are as their parents, with these numbers of atoms (B,)."""
+        n, offsets = len(sizes), np.concatenate([[0], np.cumsum(sizes)])
+        still = np.tile(np.eye(3), (n, 1, 1)), np.ones(n), np.zeros((int(offsets[-1]), 3))
+        return cls(np.zeros(n, np.int64), offsets, *still, np.zeros((2, 0), np.int64), np.zeros(0))
+
+    def part(self, first: int, last: int) -> Children:
+        """Return children ``first`` to ``last`` on their own."""
+        some, low, high = slice(first, last), self.offsets[first], self.offsets[last]
+        pairs = (self.pairs[0] >= low) & (self.pairs[0] < high)
+        return Children(
+            rounds=self.rounds[some],
+            offsets=self.offsets[first : last + 1] - low,
+            deformation=self.deformation[some],
+            smallest=self.smallest[some],
+            displacement=self.displacement[low:high],
+            pairs=self.pairs[:, pairs] - low,
+            pair_lengths=self.pair_lengths[pairs],
+        )
 
 
 def make_children(
@@ -56,7 +80,7 @@ def make_children(
     Parameters
     ----------
     partners
-        Choices of step 2 of each structure; its dtype is that of the result.
+        Choices of step 2 of each structure; directions are drawn in its precision.
     sizes
         Number of atoms of each structure, shape (B,).
     periodic
@@ -66,111 +90,97 @@ def make_children(
     settings, rng
         The same settings and generator state give the same children.
     """
-    dtype = partners[0]["vector"].dtype
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    deformation = random_deformations(rng, len(sizes), settings.strain)
-    deformation[~periodic] = np.eye(3)
-    deformation = deformation.astype(dtype)
-    lengths = settings.lengths[rounds].astype(dtype)
-    displacement = random_directions(rng, int(offsets[-1]), dtype) * lengths.repeat(sizes)[:, None]
-    first, second, vectors, bond, child = _choose(partners, offsets, settings.pair_fraction, rng)
-    vectors = np.einsum("pi,pij->pj", vectors, deformation[child]) + displacement[second] - displacement[first]
-    pair_lengths = rng.uniform(*settings.pair_range, len(first)).astype(dtype) * bond
-    move = pair_displacement(vectors, pair_lengths)
-    displacement[first] -= move
-    displacement[second] += move
-    return Children(rounds, offsets, deformation, displacement, np.stack([first, second]), pair_lengths)
-
-
-def _choose(
-    partners: Sequence[Records], offsets: NDArray[np.int64], fraction: float, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
-    """Let each atom, with probability ``fraction``, choose a partner; return pairs that share no atom."""
-    draws = rng.random((2, int(offsets[-1])))
-    chosen = np.flatnonzero(draws[0] < fraction)
-    # The smallest draws first, so that no atom comes before others by its place in the file.
-    chosen = chosen[draws[0, chosen].argsort()]
-    counts = [len(p) for p in partners]
-    table = join(partners)
-    start = np.repeat(offsets[:-1], counts)
-    choice = np.searchsorted(table["cumulative"] + start, chosen + draws[1, chosen], side="right")
-    # Atoms without a possible partner are left alone.
-    possible = choice < len(table)
-    chosen, choice = chosen[possible], choice[possible]
-    pairs, start = table[choice], start[choice]
-    first, second = pairs["first"] + start, pairs["second"] + start
-    keep = (first == chosen) & disjoint(first, second)
-    child = np.searchsorted(offsets, first[keep], side="right") - 1
-    return first[keep], second[keep], pairs["vector"][keep], pairs["bond"][keep], child
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    sizes.cumsum(out=offsets[1:])
+    deformation, smallest = random_deformations(rng, periodic, settings.strain)
+    displacement = random_steps(rng, settings.lengths[rounds], offsets, partners[0].dtype["bond"])
+    chosen, order = choose_pairs(rng, partners, offsets, settings.pair_fraction)
+    factors = rng.uniform(*settings.pair_range, len(order))
+    pair_lengths = set_distances(chosen, factors, order, deformation, displacement)
+    return Children(rounds, offsets, deformation, smallest, displacement, chosen.atoms, pair_lengths)
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """All pairs of some children that are closer than a radius, each once.
+class ChildPairs:
+    """B children with N atoms, and all pairs that are closer than a radius, each once.
 
     Parameters
     ----------
-    ends
-        First and second atom, shape (2, E).
-    vectors
-        From the first to the second in angstrom, shape (3, E).
-    shifts
-        Whole lattice vectors, shape (E, 3).
-    squared
-        Squared distances, shape (E,).
+    numbers, structure, positions
+        Of each atom: atomic number (N,), structure (N,), position in angstrom (N, 3).
+    cells, pbc
+        Lattice vectors of each child in angstrom (B, 3, 3), and whether it is periodic in their directions (B, 3).
+    shifts, translations
+        Whole lattice vectors that occur, of all children, shape (S, 3), and the same in angstrom.
+    first_of
+        Where the pairs of each atom begin, shape (N + 1,).
+    j_of, shift_of, squared
+        Second atom of each pair, place of its shift, and squared distance in angstrom^2, shape (E,).
     radius
         In angstrom.
     """
 
-    ends: NDArray[np.int64]
-    vectors: Floats
-    shifts: Floats
-    squared: Floats
+    numbers: NDArray[np.int64]
+    structure: NDArray[np.int64]
+    positions: Array
+    cells: Array
+    pbc: NDArray[np.bool_]
+    shifts: Array
+    translations: Array
+    first_of: NDArray[np.int64]
+    j_of: NDArray[np.int32]
+    shift_of: NDArray[np.int32]
+    squared: Array
     radius: float
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """First and second atom of each pair, shape (2, E)."""
+        return np.stack([np.arange(len(self.numbers)).repeat(np.diff(self.first_of)), self.j_of])
 
-def find_pairs(parents: Sequence[Parent], children: Children) -> Pairs:
+    def vectors(self, ends: NDArray[np.int64]) -> Array:
+        """Return the vectors from the first to the second atom in angstrom, shape (E, 3)."""
+        first, second = (self.positions.take(end, axis=0) for end in ends)
+        vectors: Array = second - first + self.translations.take(self.shift_of, axis=0)
+        return vectors
+
+    def lists(self) -> SkinPairs:
+        """Return the pairs as kernels of potentials want them."""
+        parts = divided(self.first_of, self.structure)
+        pairs = self.first_of, self.j_of, self.shift_of
+        return SkinPairs(*pairs, self.structure, self.numbers, parts, self.translations)
+
+
+def find_pairs(parents: Sequence[Parent], children: Children) -> ChildPairs:
     """Find the pairs of children closer than the radius of their parents' lists.
 
     In a child the vector of a pair is r (I + e) + u_j - u_i.
+
+    Raises
+    ------
+    RuntimeError
+        If an atom moved further than a list allows for.
     """
-    radius = parents[0].radius
-    moved = np.sqrt(np.einsum("ij,ij->i", children.displacement, children.displacement))
-    smallest = np.linalg.eigvalsh(children.deformation)[:, 0].tolist()
-    edges, vectors = [], []
+    from keel.perturbation.kernels import near
+
+    bounds = children.offsets.tolist()
+    n, room = bounds[-1], sum(len(p.j_of) for p in parents) + 1
+    shifts = np.empty((sum(len(p.shifts) for p in parents), 3))
+    cells, atoms = np.empty((len(parents), 3, 3)), np.empty((2, n), np.int64)
+    positions, translations = np.empty((n, 3)), np.empty_like(shifts)
+    structures = *atoms, positions, cells, shifts, translations
+    first_of, squared = np.empty(n + 1, np.int64), np.empty(room)
+    pairs = first_of, *np.empty((2, room), np.int32), squared
+    shift = size = 0
     for b, parent in enumerate(parents):
-        near = _within_reach(parent, smallest[b], moved[children.offsets[b] : children.offsets[b + 1]])
-        edges.append(near)
-        vectors.append(children.deformation[b] @ near["vector"].T)
-    start = np.repeat(children.offsets[:-1], [len(e) for e in edges])
-    edge, vector = join(edges), np.concatenate(vectors, axis=1)
-    ends = np.stack([edge["first"] + start, edge["second"] + start])
-    displacement = np.ascontiguousarray(children.displacement.T)
-    vector += displacement.take(ends[1], axis=1)
-    vector -= displacement.take(ends[0], axis=1)
-    x, y, z = vector
-    squared = x * x + y * y + z * z
-    within = np.flatnonzero(squared < radius**2)
-    return Pairs(
-        ends.take(within, axis=1),
-        vector.take(within, axis=1),
-        edge.take(within)["shift"],
-        squared.take(within),
-        radius,
-    )
-
-
-def _within_reach(parent: Parent, smallest: float, moved: Floats) -> Records:
-    """Return the pairs of a parent that can be within the radius in a child, by how far their atoms moved.
-
-    |r (I + e) + u_j - u_i| >= smallest |r| - |u_i| - |u_j|, with the smallest eigenvalue of I + e.
-    """
-    reach = parent.radius + 1e-4  # angstrom; a margin for rounding in float32
-    needed = (reach + 2.0 * float(moved.max())) / smallest
-    if needed > parent.list_cutoff:
-        raise RuntimeError(f"an atom of a child of {parent.frame.source} moved further than its neighbour list covers")
-    end = parent.distance.searchsorted(parent.distance.dtype.type(needed))
-    closest = parent.distance[:end] * smallest
-    closest -= moved.take(parent.ends[0, :end])
-    closest -= moved.take(parent.ends[1, :end])
-    return parent.edges.take(np.flatnonzero(closest < reach))
+        move = children.deformation[b], children.smallest[b], children.displacement[bounds[b] : bounds[b + 1]]
+        starts, limits = (b, bounds[b], shift, size), (parent.radius, parent.list_cutoff)
+        size = near(parent.arrays, move, limits, starts, structures, pairs)
+        if size < 0:
+            source = parent.frame.source
+            raise RuntimeError(f"an atom of a child of {source} moved further than its neighbour list covers")
+        shift += len(parent.shifts)
+    pbc = np.array([p.frame.pbc for p in parents])
+    of_pairs = pairs[1][:size], pairs[2][:size], squared[:size]
+    of_cells = cells, pbc, shifts, translations
+    return ChildPairs(atoms[0], atoms[1], positions, *of_cells, first_of, *of_pairs, parents[0].radius)

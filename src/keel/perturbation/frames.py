@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import batch
-from keel.perturbation.children import Children, make_children
-from keel.perturbation.labels import Counts, beyond_caps, labels_of
-from keel.perturbation.parents import find_partners
+from keel.perturbation.children import Children, find_pairs, make_children
+from keel.perturbation.labels import Counts, Labeller, beyond_caps
+from keel.perturbation.parents import prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.base import Potential
+from keel.potentials.classical.along import follows_lists
 
 
 def perturb(
@@ -50,46 +49,39 @@ def perturb(
     """
     settings = settings or PerturbationSettings()
     counts = Counts.zero(settings.rounds) if counts is None else counts
-    teacher = copy.deepcopy(teacher).to(torch.float32).eval().requires_grad_(False)
+    labeller = Labeller(teacher, torch.float64 if follows_lists(teacher) else torch.float32)
     for number, frame in enumerate(frames):
         check_parents([frame], teacher)
-        yield from _children_of(frame, teacher, settings, np.random.default_rng([seed, number]), counts)
+        yield from _children_of(frame, labeller, settings, np.random.default_rng([seed, number]), counts)
 
 
 def _children_of(
-    frame: Frame, teacher: Potential, settings: PerturbationSettings, rng: np.random.Generator, counts: Counts
+    frame: Frame, labeller: Labeller, settings: PerturbationSettings, rng: np.random.Generator, counts: Counts
 ) -> Iterator[Frame]:
     n = settings.rounds
-    rounds = np.arange(n)
-    children = make_children(
-        [find_partners(frame, settings)] * n,
-        np.full(n, len(frame)),
-        np.full(n, frame.pbc.all()),
-        rounds,
-        settings,
-        rng,
-    )
-    made = [_frame(frame, children, k) for k in rounds.tolist()]
-    # The parent comes last, where its energy is needed.
-    parents = [] if settings.energy_cap is None else [frame]
-    graph = batch([*made, *parents], teacher.cutoff, half_list=teacher.half_list, dtype=torch.float32)
-    labels = labels_of(teacher(graph), graph.periodic)
-    excess = (labels.energy - labels.energy[-1]) / len(frame) if parents else torch.zeros_like(labels.energy)
-    strong, high = (beyond[:n] for beyond in beyond_caps(labels, graph.batch, excess, settings))
+    rounds, sizes, periodic = np.arange(n), np.full(n, len(frame)), np.full(n, frame.pbc.all())
+    parent = prepare(frame, labeller.teacher.cutoff, settings, np.float64)
+    children = make_children([parent.partners] * n, sizes, periodic, rounds, settings, rng)
+    pairs = find_pairs([parent] * n, children)
+    labels, strongest = labeller(pairs, children.offsets)
+    excess = np.zeros(n)
+    if settings.energy_cap is not None:
+        still = Children.unmoved(sizes[:1])
+        energy = labeller(find_pairs([parent], still), still.offsets)[0].energy
+        excess = (labels.energy - energy).numpy() / len(frame)
+    strong, high = beyond_caps(strongest, excess, settings)
     counts.add(rounds, strong, high)
-    forces = labels.forces.double().numpy().reshape(-1, len(frame), 3)
-    for k in np.flatnonzero(~(strong | high)):
-        stress = labels.stress[k].double().numpy() if frame.pbc.all() else None
-        yield made[k].replace(energy=float(labels.energy[k]), forces=forces[k], stress=stress)
-
-
-def _frame(parent: Frame, children: Children, k: int) -> Frame:
-    displacement = children.displacement[children.offsets[k] : children.offsets[k + 1]]
-    return Frame(
-        numbers=parent.numbers,
-        positions=parent.positions @ children.deformation[k] + displacement,
-        cell=parent.cell @ children.deformation[k],
-        pbc=parent.pbc,
-        info={**parent.info, "round": k + 1, "parent": parent.source},
-        source=f"{parent.source}, round {k + 1}",
-    )
+    forces, stresses = labels.forces.double().numpy(), labels.stress.double().numpy()
+    for k in np.flatnonzero(~(strong | high)).tolist():
+        atoms = slice(k * len(frame), (k + 1) * len(frame))
+        yield Frame(
+            numbers=frame.numbers,
+            positions=pairs.positions[atoms],
+            cell=pairs.cells[k],
+            pbc=frame.pbc,
+            energy=float(labels.energy[k]),
+            forces=forces[atoms],
+            stress=stresses[k] if frame.pbc.all() else None,
+            info={**frame.info, "round": k + 1, "parent": frame.source},
+            source=f"{frame.source}, round {k + 1}",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -9,9 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph, Labels
+from keel.parallel import plain
+from keel.perturbation.children import ChildPairs
+from keel.perturbation.graphs import half_graph
 from keel.perturbation.settings import PerturbationSettings
-from keel.potentials.base import Prediction
+from keel.potentials.base import Potential, Prediction
+from keel.potentials.classical.along import AlongLists, follows_lists
 
 
 @dataclass
@@ -80,21 +86,67 @@ def without_energies(labels: Labels) -> Labels:
     return replace(labels, **zero, **masks)
 
 
+class Labeller:
+    """A teacher that labels children: along their lists if it is a closed form on CPU, else by a graph.
+
+    Parameters
+    ----------
+    teacher
+        Is copied.
+    dtype
+        Of forces and stresses, and of a teacher that needs a graph.
+    """
+
+    def __init__(self, teacher: Potential, dtype: torch.dtype) -> None:
+        along = follows_lists(teacher)
+        # Kernels compute in double precision in any case.
+        precision = torch.float64 if along else dtype
+        self.teacher = copy.deepcopy(teacher).to(precision).eval().requires_grad_(False)
+        self.dtype = dtype
+        self._along = self.teacher.along_lists() if along and isinstance(self.teacher, AlongLists) else None
+        self._at_rest = plain(self.teacher.offsets().cpu())
+
+    def __call__(self, pairs: ChildPairs, offsets: NDArray[np.int64]) -> tuple[Labels, Array]:
+        """Return labels, and the largest squared force of each child (B,).
+
+        Child b has atoms ``offsets[b]`` to ``offsets[b + 1]``.
+        """
+        if self._along is None:
+            return self._by_graph(pairs, offsets)
+        from keel.perturbation.kernels import total
+
+        found = self._along(pairs.lists(), pairs.positions)
+        n, size, periodic = len(pairs.numbers), len(pairs.cells), pairs.pbc.all(axis=1)
+        energy, strongest = np.empty(size), np.empty(size)
+        forces, stress = torch.empty(n, 3, dtype=self.dtype), torch.empty(size, 3, 3, dtype=self.dtype)
+        atoms, at_rest = (found.energies, found.forces, found.virial), self._at_rest.take(pairs.numbers)
+        total(atoms, at_rest, offsets, pairs.cells, periodic, (energy, plain(forces), plain(stress), strongest))
+        masks = torch.ones(size, dtype=torch.bool), torch.ones(n, dtype=torch.bool), torch.from_numpy(periodic)
+        return Labels(torch.from_numpy(energy), masks[0], forces, masks[1], stress, masks[2]), strongest
+
+    def _by_graph(self, pairs: ChildPairs, offsets: NDArray[np.int64]) -> tuple[Labels, Array]:
+        graph, vectors = half_graph(pairs, self.teacher.cutoff, self.dtype)
+        device = self.teacher.device
+        labels = labels_of(self.teacher(graph.to(device), vectors=vectors.to(device)), graph.periodic.to(device))
+        labels = labels.to("cpu", self.dtype)
+        squared = labels.forces.double().square().sum(dim=1).numpy()
+        return labels, np.maximum.reduceat(squared, offsets[:-1])
+
+
 def beyond_caps(
-    labels: Labels, batch: Tensor, excess: Tensor, settings: PerturbationSettings
+    strongest: Array, excess: Array, settings: PerturbationSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which structures have a force, and which an energy, beyond its cap or not finite; both shape (B,).
 
-    ``excess`` (B,) is the energy per atom above the parent's in eV.
+    ``strongest`` (B,) is the largest squared force in eV^2/angstrom^2, ``excess`` (B,) the energy per atom above the
+    parent's in eV.
     """
-    squared = labels.forces.square().sum(dim=1)
-    strongest = squared.new_zeros(len(excess)).scatter_reduce(0, batch, squared, "amax")
     # Not (x <= cap) rather than x > cap: what is not a number lies beyond every cap.
-    force_cap = float("inf") if settings.force_cap is None else settings.force_cap
-    energy_cap = float("inf") if settings.energy_cap is None else settings.energy_cap
-    strong = ~((strongest <= force_cap**2) & strongest.isfinite())
-    high = ~((excess <= energy_cap) & excess.isfinite())
-    return strong.numpy(), high.numpy()
+    force_cap = np.inf if settings.force_cap is None else settings.force_cap
+    energy_cap = np.inf if settings.energy_cap is None else settings.energy_cap
+    strong = ~((strongest <= force_cap**2) & np.isfinite(strongest))
+    high = ~((excess <= energy_cap) & np.isfinite(excess))
+    return strong, high
 
 
 def select_structures(graph: AtomGraph, keep: Tensor) -> AtomGraph:

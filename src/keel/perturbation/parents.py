@@ -12,19 +12,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
+from keel.atoms.linked import half_list
 from keel.atoms.neighbours import neighbour_list
-from keel.perturbation.moves import Floats
 from keel.perturbation.settings import PerturbationSettings
 
 Records = NDArray[np.void]
 
-
-def edge_type(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the record of a pair of atoms: its vector in angstrom, whole lattice vectors, first and second atom.
-
-    In float32 it has 32 bytes, a size that numpy gathers fast.
-    """
-    return np.dtype([("vector", dtype, 3), ("shift", dtype, 3), ("first", np.int32), ("second", np.int32)])
+LENGTH_STEP = 0.125
+"""To which lengths of pairs are rounded, in angstrom: they need be in order no better than that."""
 
 
 def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
@@ -35,12 +30,6 @@ def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
     """
     fields = [("vector", dtype, 3), ("bond", dtype), ("first", np.int64), ("second", np.int64)]
     return np.dtype([*fields, ("cumulative", np.float64)])
-
-
-def join(records: Sequence[Records]) -> Records:
-    """Concatenate records as blocks of bytes, ten times faster than field by field."""
-    kind = records[0].dtype
-    return np.concatenate([r.view(np.dtype((np.void, kind.itemsize))) for r in records]).view(kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +44,14 @@ class Parent:
         The list serves children up to this distance, in angstrom.
     list_cutoff
         The list holds every pair closer than this, in angstrom.
-    edges
-        Records of E pairs (half list), in order of their distance, shape (E,).
-    ends
-        First and second atom of each pair once more, shape (2, E).
-    distance
-        In angstrom, ascending, shape (E,).
+    shifts
+        Whole lattice vectors that occur, shape (S, 3).
+    first_of
+        Where the pairs of each atom begin, shape (N + 1,); each of E pairs stands once.
+    j_of, shift_of
+        Second atom of each pair, and the place of its shift, shape (E,).
+    lengths
+        In angstrom, rounded down, ascending for each atom, shape (E,).
     partners
         Choices of step 2.
     """
@@ -68,15 +59,23 @@ class Parent:
     frame: Frame
     radius: float
     list_cutoff: float
-    edges: Records
-    ends: NDArray[np.int32]
-    distance: Floats
+    shifts: NDArray[np.float64]
+    first_of: NDArray[np.int64]
+    j_of: NDArray[np.int32]
+    shift_of: NDArray[np.int32]
+    lengths: NDArray[np.float32]
     partners: Records
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Numbers, positions, cell and list, as kernels want them."""
+        structure = map(np.ascontiguousarray, (self.frame.numbers, self.frame.positions, self.frame.cell))
+        return *structure, self.shifts, self.first_of, self.j_of, self.shift_of, self.lengths
 
     @property
     def nbytes(self) -> int:
         """Memory of the list in bytes."""
-        return self.edges.nbytes + self.ends.nbytes + self.distance.nbytes
+        return self.j_of.nbytes + self.shift_of.nbytes + self.lengths.nbytes
 
 
 def find_partners(frame: Frame, settings: PerturbationSettings, dtype: DTypeLike = np.float64) -> Records:
@@ -106,15 +105,17 @@ def prepare(frame: Frame, radius: float, settings: PerturbationSettings, dtype: 
     In a child the vector of a pair is r (I + e) + u_j - u_i, with |e| <= strain and |u| <= :func:`largest_move`; so
     every pair of a child that is closer than ``radius`` is closer than (radius + 2 max |u|)/(1 - strain) in the parent.
     """
+    from keel.perturbation.kernels import by_length
+
     partners = find_partners(frame, settings, dtype)
     list_cutoff = (radius + 2.0 * largest_move(partners, settings)) / (1.0 - settings.strain) + 1e-3
-    edge_index, shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, list_cutoff, half_list=True)
-    vectors, distance = _vectors(frame, edge_index, shifts)
-    order = distance.argsort()
-    edges = np.empty(len(order), dtype=edge_type(dtype))
-    edges["vector"], edges["shift"] = vectors[order], shifts[order]
-    edges["first"], edges["second"] = ends = edge_index[:, order].astype(np.int32)
-    return Parent(frame, radius, list_cutoff, edges, ends, distance[order].astype(dtype), partners)
+    found = half_list(frame.positions, frame.cell, frame.pbc, list_cutoff)
+    size = len(found.j_of)
+    ordered = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
+    pairs = found.first_of, found.j_of, found.shifts, found.squared
+    lowest, sizes = by_length(pairs, LENGTH_STEP, int(list_cutoff / LENGTH_STEP) + 1, ordered)
+    shifts = np.indices(sizes).reshape(3, -1).T + lowest.astype(np.float64)
+    return Parent(frame, radius, list_cutoff, shifts, found.first_of, *ordered, partners)
 
 
 def largest_move(partners: Records, settings: PerturbationSettings) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -41,7 +43,7 @@ class PerturbationSettings(Settings):
     @property
     def lengths(self) -> Array:
         """Length of step 1 in each round, in angstrom, shape (rounds,)."""
-        return np.linspace(*self.displacement, self.rounds)
+        return _lengths(*self.displacement, self.rounds)
 
     @model_validator(mode="after")
     def _possible(self) -> PerturbationSettings:
@@ -52,3 +54,8 @@ class PerturbationSettings(Settings):
         if self.reach < self.near:
             raise ValueError(f"reach ({self.reach:g}) must not be smaller than near ({self.near:g})")
         return self
+
+
+@cache
+def _lengths(first: float, last: float, rounds: int) -> Array:
+    return np.linspace(first, last, rounds)

@@ -16,7 +16,7 @@ from keel.atoms.graph import AtomGraph
 from keel.atoms.isolated import is_isolated
 from keel.errors import DataError
 from keel.potentials.base import Potential, Prediction
-from keel.potentials.batches import batches
+from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
 
 MILLI = 1000.0
@@ -131,15 +131,15 @@ def accuracy(
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     atoms: list[Frame] = []
-    for graph in batches(_with_company(frames, atoms), potential, max_atoms):
+    for graph, prediction in predictions(_with_company(frames, atoms), potential, max_atoms):
         assert graph.labels is not None
-        for name, pair in _parity(graph, potential(graph)).items():
+        for name, pair in _parity(graph, prediction).items():
             parts[name].append(pair)
         numbers.append(graph.numbers[graph.labels.forces_mask].cpu().numpy())
         n_frames, n_atoms = n_frames + graph.n_structures, n_atoms + graph.n_atoms
     if n_frames == 0 and not atoms:
         raise DataError("there is no frame to evaluate")
-    alone = [_parity(graph, potential(graph))["energy"] for graph in batches(atoms, potential, max_atoms)]
+    alone = [_parity(*found)["energy"] for found in predictions(atoms, potential, max_atoms)]
     result = {name: _joined(pairs) for name, pairs in (*parts.items(), ("alone", alone))}
     if not any(p.reference.size for p in result.values()):
         raise DataError(f"none of the {n_frames + len(atoms)} frames has an energy, forces or a stress to compare with")

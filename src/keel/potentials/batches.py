@@ -1,16 +1,22 @@
-"""How many structures are evaluated at once."""
+"""Structures evaluated many at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
-from keel.atoms.neighbours import graph_of
-from keel.potentials.base import Potential
+from keel.atoms.kernels.skin_pairs import SkinPairs
+from keel.atoms.linked import half_list
+from keel.atoms.neighbours import graph_of, without_edges
+from keel.errors import naming
+from keel.parallel import plain
+from keel.potentials.base import Potential, Prediction
+from keel.potentials.classical.along import Along, AlongLists, follows_lists
 
 Item = TypeVar("Item")
 
@@ -43,3 +49,47 @@ def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int | None
     graphs = (graph_of(f, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype) for f in frames)
     for members in groups(graphs, lambda graph: graph.n_atoms, most):
         yield collate(members).to(potential.device)
+
+
+def predictions(
+    frames: Iterable[Frame], potential: Potential, max_atoms: int | None = None
+) -> Iterator[tuple[AtomGraph, Prediction]]:
+    """Yield the frames as :func:`batches` does, with what the potential says of them.
+
+    Closed forms on CPU need no graph: theirs has no edges, and what they say is in float64.
+    """
+    if not (isinstance(potential, AlongLists) and follows_lists(potential)):
+        for graph in batches(frames, potential, max_atoms):
+            yield graph, potential(graph)
+        return
+    along = potential.along_lists()
+    for members in groups(frames, len, max_atoms or atoms_at_once(potential.device)):
+        graph = without_edges(members, potential.cutoff, half_list=potential.half_list, dtype=torch.float64)
+        # Refuses elements that the potential does not know.
+        potential.prepare(graph)
+        yield graph, _along_lists(along, potential, members, graph)
+
+
+def _along_lists(along: Along, potential: Potential, frames: list[Frame], graph: AtomGraph) -> Prediction:
+    pairs = _pairs_of(frames, potential.cutoff, graph)
+    found = along(pairs, plain(graph.positions))
+    atomic = found.energies + plain(potential.offsets()).take(pairs.numbers)
+    starts = np.cumsum([0, *map(len, frames[:-1])])
+    volume = np.where(plain(graph.periodic), np.abs(np.linalg.det(plain(graph.cell))), np.nan)
+    of_structures = np.add.reduceat(atomic, starts), found.forces, found.stress(volume), atomic
+    return Prediction(*map(torch.from_numpy, of_structures))
+
+
+def _pairs_of(frames: list[Frame], cutoff: float, graph: AtomGraph) -> SkinPairs:
+    lists = []
+    for frame in frames:
+        with naming(frame.source):
+            lists.append(half_list(frame.positions, frame.cell, frame.pbc, cutoff))
+    sizes = [len(pairs.j_of) for pairs in lists]
+    counts = np.concatenate([np.diff(pairs.first_of) for pairs in lists])
+    starts = np.cumsum([0, *map(len, frames[:-1])]).repeat(sizes)
+    translations = [pairs.shifts @ frame.cell for pairs, frame in zip(lists, frames, strict=True)]
+    i_of, j_of = np.arange(len(counts)).repeat(counts), np.concatenate([pairs.j_of for pairs in lists]) + starts
+    pairs = SkinPairs.of(i_of, j_of, np.arange(len(j_of), dtype=np.int32), plain(graph.batch), plain(graph.numbers))
+    pairs.offsets = np.concatenate(translations)
+    return pairs

@@ -127,8 +127,10 @@ class TrainingCurve:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the metrics that :func:`keel.train` leaves."""
-        names = ("step", "total", "validation", "validation_force_mae")
-        (stages,), columns = read_columns(folder / "metrics.csv", ["stage"], names, REMEDY)
+        validation = ("validation", "validation_force_mae")
+        (stages,), columns = read_columns(
+            folder / "metrics.csv", ["stage"], ["step", "total"], REMEDY, optional=validation
+        )
         pretraining = np.array([stage == "pretrain" for stage in stages], dtype=bool)
         pretrain_steps = int(columns["step"][pretraining].max(initial=0))
         # Each stage counts its own steps from 1.

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import batch
+from keel.atoms.verlet import VerletList
 from keel.potentials.base import Potential, Prediction
+from keel.potentials.classical.along import AlongLists, follows_lists
 from keel.testing.differences import displaced, slopes, strained
 from keel.testing.transformations import (
     batched,
@@ -36,6 +38,10 @@ STEP = 1e-4
 SINGLE = 2e-3
 """What rounding may change in float32, relative to the largest value. Large networks that are not trained come to 1e-3;
 float64 tells rounding from mistakes."""
+
+
+TABLES = 1e-6
+"""What tables of functions may change, relative to the largest value."""
 
 
 def assert_equal(what: str, found: ArrayLike, expected: ArrayLike, scale: float, tolerance: float) -> None:
@@ -122,7 +128,7 @@ def extensivity(potential: Potential, frames: Sequence[Frame]) -> None:
 
 
 def list_kinds(potential: Potential, frames: Sequence[Frame]) -> None:
-    """Half and full lists, and lists that reach further than the cutoff, give the same; edge vectors may be given."""
+    """Half, full and Verlet lists, and lists that reach further than the cutoff, give the same, as do edge vectors."""
     expected = predict(potential, frames)
     for half_list in (False, True):
         for cutoff in (potential.cutoff, 1.3 * potential.cutoff):
@@ -132,6 +138,22 @@ def list_kinds(potential: Potential, frames: Sequence[Frame]) -> None:
             assert_same(known, expected, "known edge vectors")
     energy = potential(graph, derivatives=False).energy
     assert_equal("energies without derivatives", energy, expected.energy, _size(expected), _rounding(potential.dtype))
+    if isinstance(potential, AlongLists) and follows_lists(potential):
+        _same_along_lists(potential, frames, expected)
+
+
+def _same_along_lists(potential: Potential, frames: Sequence[Frame], expected: Prediction) -> None:
+    assert isinstance(potential, AlongLists)
+    assert expected.forces is not None, "there are no forces"
+    positions = np.concatenate([f.positions for f in frames])
+    lists = VerletList(frames, potential.cutoff, half_list=True, dtype=torch.float64)
+    found = potential.along_lists()(lists.pairs(torch.from_numpy(positions)), positions)
+    atoms = np.concatenate([f.numbers for f in frames])
+    tolerance = max(_rounding(potential.dtype), TABLES)
+    own = found.energies + potential.offsets().numpy()[atoms]
+    largest = _largest(expected.atomic_energies)
+    assert_equal("atomic energies along a Verlet list", own, expected.atomic_energies, largest, tolerance)
+    assert_equal("forces along a Verlet list", found.forces, expected.forces, _largest(expected.forces), tolerance)
 
 
 def forces(potential: Potential, frames: Sequence[Frame]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
+from keel.parallel import ahead
+from keel.training.strategies import Stage
 
 
 class BatchSource(Protocol):
@@ -38,6 +41,18 @@ class Sources:
     labelled: BatchSource
     taught: BatchSource | None = None
 
+    @contextmanager
+    def ahead(self, stage: Stage, first: int, rank: int) -> Iterator[Iterator[AtomGraph]]:
+        """Offer the batches of a stage from step ``first`` on, made while the network learns from those before."""
+
+        def make(step: int) -> AtomGraph:
+            source = self.taught if stage.from_teacher(step) else self.labelled
+            assert source is not None
+            return source.batch(step, rank, stage.name)
+
+        with closing(ahead(make, range(first, stage.steps))) as batches:
+            yield batches
+
 
 class FrameBatches:
     """Labelled frames in seeded random order, each once in an epoch.
@@ -49,7 +64,8 @@ class FrameBatches:
     cutoff
         Of the network, in angstrom.
     batch_size
-        Structures in a batch of one rank (all frames if there are fewer).
+        Structures in a batch of one rank. If there are fewer frames than all ranks take together, all frames are
+        shared by the ranks, as evenly as may be, but each has at least one.
     seed
         Of the order.
     ranks
@@ -67,7 +83,7 @@ class FrameBatches:
         if all(f.energy is None and f.forces is None and f.stress is None for f in frames):
             raise DataError(f"{frames[0].source}: none of the {len(frames)} frames carries a label to train on")
         self.graphs = [graph_of(f, cutoff, dtype=torch.float32) for f in frames]
-        self.batch_size = min(batch_size, len(frames))
+        self.step_size = min(batch_size * ranks, max(len(frames), ranks))
         self.seed = seed
         self.ranks = ranks
         self._order: tuple[int, NDArray[np.int64]] | None = None
@@ -75,8 +91,8 @@ class FrameBatches:
     def batch(self, step: int, rank: int = 0, stage: str = "train") -> AtomGraph:
         """See :class:`BatchSource`; the order is that of the epochs, in every stage."""
         del stage
-        first = (step * self.ranks + rank) * self.batch_size
-        return collate([self.graphs[self._pick(first + k)] for k in range(self.batch_size)])
+        first, last = (k * self.step_size // self.ranks for k in (rank, rank + 1))
+        return collate([self.graphs[self._pick(step * self.step_size + k)] for k in range(first, last)])
 
     def _pick(self, index: int) -> int:
         epoch, place = divmod(index, len(self.graphs))

@@ -53,7 +53,7 @@ class TrainingState:
     stage: int = 0
     step: int = 0
     gradient_evaluations: int = 0
-    usual_norm: float | None = None
+    usual_norm: Tensor | float | None = None
     best_score: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -71,6 +71,7 @@ def save_state(path: Path, state: TrainingState, optimizer: torch.optim.Optimize
         for index, entries in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entries.items()}
     metadata = {k: getattr(state, k) for k in TrainingState._PLAIN} | {**FORMAT.stamp, "identity": identity}
+    metadata["usual_norm"] = None if state.usual_norm is None else float(state.usual_norm)
     # Cloned: the moving average may share memory with the best weights, which safetensors refuses.
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     replace_file(path, lambda temporary: save_file(tensors, temporary, metadata={"keel": json.dumps(metadata)}))

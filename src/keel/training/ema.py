@@ -14,14 +14,16 @@ class MovingAverage:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights: dict[str, Tensor] = {k: p.detach().clone() for k, p in network.named_parameters()}
+        self._parameters = dict(network.named_parameters())
+        self.parameters: list[Tensor] = list(self._parameters.values())
+        self.weights: dict[str, Tensor] = {k: p.detach().clone() for k, p in self._parameters.items()}
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after optimiser step ``step`` (from 0)."""
+    def update(self, step: int) -> None:
+        """Take in the weights of the network after optimiser step ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
-        for name, parameter in network.named_parameters():
-            self.weights[name].lerp_(parameter, 1.0 - decay)
+        averages = [self.weights[name] for name in self._parameters]
+        torch._foreach_lerp_(averages, self.parameters, 1.0 - decay)
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:

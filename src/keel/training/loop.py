@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph, collate
-from keel.errors import KeelError
 from keel.potentials.batches import groups
-from keel.training.batches import BatchSource, Sources
 from keel.training.checkpoint import TrainingState
-from keel.training.losses import loss
+from keel.training.losses import label_weights, loss
+from keel.training.metrics import Metrics, Row
 from keel.training.sam import ascended
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Stage
@@ -23,14 +22,8 @@ from keel.training.strategies import Stage
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-Row = dict[str, Any]
-
 USUAL_DECAY = 0.95
 """Of the running mean of gradient norms: about the last twenty DFT batches."""
-
-
-class TrainingError(KeelError):
-    """Training cannot go on."""
 
 
 def run_stage(
@@ -40,45 +33,38 @@ def run_stage(
     optimizer: torch.optim.Optimizer,
     stage: Stage,
     settings: TrainingSettings,
-    sources: Sources,
+    batches: Iterator[AtomGraph],
     validation: Sequence[AtomGraph],
-    after_step: Callable[[Row], None],
+    report: Callable[[Row], object],
+    save: Callable[[], None],
 ) -> None:
     """Take the remaining optimiser steps of a stage.
 
-    ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric.
-    ``after_step`` is called with the metrics of each step.
+    ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric;
+    ``batches`` are those of the remaining steps.
+    ``report`` is called with the metrics of each step, ``save`` when a checkpoint is due.
     """
+    metrics = Metrics(fabric, state, report)
     while state.step < stage.steps:
         started = time.perf_counter()
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        source = _source(sources, stage.from_teacher(state.step))
-        graph = fabric.to_device(source.batch(state.step, fabric.global_rank, stage.name))
-        parts = step(fabric, state, objective, optimizer, graph, stage, settings)
-        state.average.update(state.network, state.step)
+        parts, norm = step(fabric, state, objective, optimizer, fabric.to_device(next(batches)), stage, settings)
+        state.average.update(state.step)
         state.step += 1
-        row: Row = {
-            "taken": len(state.history) + 1,
-            "stage": stage.name,
-            "step": state.step,
-            "learning_rate": rate,
-        } | {name: float(value.detach()) for name, value in parts.items()}
-        if validation and (state.step % settings.validate_every == 0 or state.step == stage.steps):
-            row |= validate(state, validation, settings)
+        last = state.step == stage.steps
+        found: Row = {}
+        if validation and (last or state.step % settings.validate_every == 0):
+            found = validate(state, validation, settings)
             if stage.name == "train":
-                keep_best(state, row["validation"])
+                keep_best(state, found["validation"])
         state.seconds += time.perf_counter() - started
-        state.history.append(row)
-        after_step(row)
-
-
-def _source(sources: Sources, taught: bool) -> BatchSource:
-    if not taught:
-        return sources.labelled
-    assert sources.taught is not None
-    return sources.taught
+        due = state.step % settings.checkpoint_every == 0
+        row = {"stage": stage.name, "step": state.step, "learning_rate": rate}
+        metrics.add(row, parts, norm, found, at_once=last or due)
+        if due:
+            save()
 
 
 def step(
@@ -89,16 +75,22 @@ def step(
     graph: AtomGraph,
     stage: Stage,
     settings: TrainingSettings,
-) -> dict[str, Tensor]:
-    """Take one optimiser step and return the loss before it, and its parts.
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Take one optimiser step and return the loss before it with its parts, and the norm of its gradient.
 
     Teacher batches among DFT ones shall remind the network of what it would forget, not lead it. Late in training their
     gradients are tens of times larger, because they hold atoms that nearly touch; therefore they are clipped to a share
     of what DFT batches usually have.
+
+    Means are those over the batches of all ranks: each divides by the mean of what the ranks would divide by, so that
+    the mean of their losses, and of their gradients, is that of one batch of all structures.
     """
+    over = None
+    if fabric.world_size > 1:
+        over = fabric.all_reduce(label_weights(graph, settings.loss), reduce_op="mean")
 
     def gradient() -> dict[str, Tensor]:
-        parts: dict[str, Tensor] = objective(lambda: graph)
+        parts: dict[str, Tensor] = objective(lambda: (graph, over))
         fabric.backward(parts["total"])
         state.gradient_evaluations += 1
         return parts
@@ -110,21 +102,18 @@ def step(
         with ascended(state.network, stage.sam_rho):
             gradient()
     from_teacher = stage.from_teacher(state.step)
-    limit = settings.clip_norm or math.inf
+    gradients = [p.grad for p in state.average.parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    limit = norm.new_full((), settings.clip_norm or math.inf)
     if from_teacher and state.usual_norm is not None:
-        limit = min(limit, settings.replay_clip * state.usual_norm)
-    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), limit)
-    if not torch.isfinite(norm):
-        raise TrainingError(
-            f"the gradient is not finite at step {state.step + 1} of stage {stage.name!r}; "
-            "lower the learning rate, or check the data with `keel census`"
-        )
+        limit = limit.clamp(max=settings.replay_clip * state.usual_norm)
+    torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
     if not from_teacher:
-        used = min(float(norm), limit)
+        used = torch.minimum(norm, limit).double()
         before = used if state.usual_norm is None else state.usual_norm
         state.usual_norm = USUAL_DECAY * before + (1.0 - USUAL_DECAY) * used
     optimizer.step()
-    return parts
+    return parts, norm
 
 
 def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from keel.atoms.graph import AtomGraph
+from keel.atoms.graph import AtomGraph, Labels, squared_lengths
 from keel.errors import DataError
 from keel.potentials.base import Prediction
 from keel.potentials.networks.network import Network
@@ -26,7 +26,33 @@ class Loss:
     stress: Tensor
 
 
-def loss(prediction: Prediction, graph: AtomGraph, scale: float | Tensor, settings: LossSettings) -> Loss:
+def label_weights(graph: AtomGraph, settings: LossSettings) -> Tensor:
+    """Return the weights of all labels of a batch together: energies, forces and stresses, float64, shape (3,).
+
+        sum over structures of 1,    3 sum_i w_i,    9 sum over structures of 1
+
+    over what carries the label: what the means of the loss divide by.
+
+    Raises
+    ------
+    DataError
+        If the batch carries no labels.
+    """
+    labels = _labels(graph)
+    return torch.stack([
+        labels.energy_mask.sum().double(),
+        3.0 * _atom_weights(labels, settings).sum().double(),
+        9.0 * (labels.stress_mask & graph.periodic).sum().double(),
+    ])  # fmt: skip
+
+
+def loss(
+    prediction: Prediction,
+    graph: AtomGraph,
+    scale: float | Tensor,
+    settings: LossSettings,
+    over: Tensor | None = None,
+) -> Loss:
     """Return the loss of a batch.
 
         L = w_E < l((E - E*) / (n s)) > + w_F sum_ic w_i l((F_ic - F*_ic) / s) / (3 sum_i w_i) + w_S < l((S - S*) / s) >
@@ -35,34 +61,48 @@ def loss(prediction: Prediction, graph: AtomGraph, scale: float | Tensor, settin
     l the penalty |x|, x^2 or Huber's, w_i = 1/max(1, |F*_i| / falloff), and means over the structures, atoms and
     components that carry the label.
 
+    ``over`` is what the means divide by instead of the :func:`label_weights` of this batch, if it is a part of a larger
+    one.
+
     Raises
     ------
     DataError
         If the batch carries no labels.
     """
-    labels = graph.labels
-    if labels is None:
-        raise DataError("the batch carries no labels; there is nothing to learn from it")
+    labels = _labels(graph)
+    over = (label_weights(graph, settings) if over is None else over).clamp(min=1e-12)
     zero = prediction.energy.new_zeros(())
     energy, forces, stress = zero, zero, zero
+    # Entries without a label are masked, not left out: their number, which a GPU would have to be waited for, is not
+    # needed.
     if settings.energy:
-        mask = labels.energy_mask
         residual = (prediction.energy - labels.energy) / graph.atoms_per_structure / scale
-        energy = _mean(penalty(residual[mask], settings))
+        energy = penalty(residual.where(labels.energy_mask, 0.0), settings).sum() / over[0]
     if settings.forces and prediction.forces is not None:
-        mask = labels.forces_mask
-        target = labels.forces[mask]
-        weight = torch.ones_like(target[:, :1])
-        if settings.force_falloff is not None:
-            size = torch.linalg.vector_norm(target, dim=1, keepdim=True)
-            weight = 1.0 / torch.clamp(size / settings.force_falloff, min=1.0)
-        residual = (prediction.forces[mask] - target) / scale
-        forces = (weight * penalty(residual, settings)).sum() / (3.0 * weight.sum()).clamp(min=1e-12)
+        mask, weight = labels.forces_mask[:, None], _atom_weights(labels, settings)[:, None]
+        residual = ((prediction.forces - labels.forces) / scale).where(mask, 0.0)
+        forces = (weight * penalty(residual, settings)).sum().double() / over[1]
     if settings.stress and prediction.stress is not None:
-        mask = labels.stress_mask & graph.periodic
-        stress = _mean(penalty((prediction.stress[mask] - labels.stress[mask]) / scale, settings))
-    total = settings.energy * energy + settings.forces * forces.double() + settings.stress * stress.double()
+        mask = (labels.stress_mask & graph.periodic)[:, None, None]
+        residual = ((prediction.stress - labels.stress) / scale).where(mask, 0.0)
+        stress = penalty(residual, settings).sum().double() / over[2]
+    total = settings.energy * energy + settings.forces * forces + settings.stress * stress
     return Loss(total=total, energy=energy, forces=forces, stress=stress)
+
+
+def _labels(graph: AtomGraph) -> Labels:
+    if graph.labels is None:
+        raise DataError("the batch carries no labels; there is nothing to learn from it")
+    return graph.labels
+
+
+def _atom_weights(labels: Labels, settings: LossSettings) -> Tensor:
+    """Return the weights of the atoms' forces, 0 where there is no label, shape (N,)."""
+    weight = labels.forces_mask.to(labels.forces.dtype)
+    if settings.force_falloff is None:
+        return weight
+    size = squared_lengths(labels.forces).sqrt()
+    return weight / torch.clamp(size / settings.force_falloff, min=1.0)
 
 
 def penalty(residual: Tensor, settings: LossSettings) -> Tensor:
@@ -91,16 +131,12 @@ class Objective(nn.Module):
         self.network = network
         self.settings = settings
 
-    def forward(self, graph: Callable[[], AtomGraph]) -> dict[str, Tensor]:
-        """Return the loss and its parts by name.
+    def forward(self, batch: Callable[[], tuple[AtomGraph, Tensor | None]]) -> dict[str, Tensor]:
+        """Return the loss and its parts by name, of a graph and of what the means divide by.
 
-        The graph comes in a closure: Fabric would turn every tensor that it finds in an argument, energies of
-        thousands of eV too, into the precision of the network.
+        Both come in a closure: Fabric would turn every tensor that it finds in an argument, energies of thousands of
+        eV too, into the precision of the network.
         """
-        batch = graph()
-        parts = loss(self.network(batch, differentiable=True), batch, self.network.scale, self.settings)
+        graph, over = batch()
+        parts = loss(self.network(graph, differentiable=True), graph, self.network.scale, self.settings, over)
         return {"total": parts.total, "energy": parts.energy, "forces": parts.forces, "stress": parts.stress}
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values.sum() / max(values.numel(), 1)

@@ -9,11 +9,12 @@ import numpy as np
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import graph_of, labelled_atoms
+from keel.atoms.neighbours import labelled_atoms
 from keel.errors import ConfigError, DataError
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
+from keel.potentials.batches import predictions
 from keel.potentials.networks.network import Network
 from keel.training.batches import FrameBatches, Sources
 from keel.training.settings import LossSettings, TrainingSettings
@@ -80,7 +81,8 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
     is added. What the network learns from the teacher then continues in the DFT labels without a step.
     """
-    energies = np.array([float(teacher(graph_of(f, teacher.cutoff).to(teacher.device)).energy) for f in frames])
+    found = [prediction.energy.cpu().numpy() for _, prediction in predictions(frames, teacher)]
+    energies = np.concatenate([np.zeros(0), *found])
     known = np.isfinite(energies)
     own = fit_offsets([f for f, k in zip(frames, known, strict=True) if k], energies[known])
     teacher = copy.deepcopy(teacher)
@@ -113,5 +115,6 @@ def sources_of(
         batch_size=settings.batch_size,
         forces_only=not strategy.teacher_energies,
         seed=seed,
+        ranks=ranks,
     )
     return Sources(labelled, stream)

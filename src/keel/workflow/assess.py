@@ -25,7 +25,7 @@ from keel.results.assessment import Assessment, GroupResults, described, unique
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.measure import evenly
 from keel.workflow.versions import versions
-from keel.workflow.workers import for_each
+from keel.workflow.workers import Workers
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
@@ -208,8 +208,9 @@ def assess(
     assessments = []
     for name, opening in zip(names, openings, strict=True):
         assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
-        # Simulations take longest and come first.
-        folders = list(for_each(assessing, "folder", assessing.groups, workers, settings.device))
+        with Workers(assessing, workers, settings.device) as staff:
+            # Simulations take longest and come first.
+            folders = list(staff.each("folder", assessing.groups))
         assessments.append(assessing.assessment(name, folders))
     return write_assessment(assessments, root / "assessment.html")
 

@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from keel.identity import of_text
+from keel.locks import locked
 from keel.progress import console
 from keel.records import read_object, write_json
 
@@ -34,12 +36,29 @@ class NotDoneError(Exception):
     """A task that one only looks for is not done."""
 
 
+class TakenError(Exception):
+    """Another process does the task now."""
+
+
+_wait = ContextVar("wait", default=True)
+
+
+@contextmanager
+def not_waiting() -> Iterator[None]:
+    """Within this block a task that another process does raises :class:`TakenError` instead of being waited for."""
+    token = _wait.set(False)
+    try:
+        yield
+    finally:
+        _wait.reset(token)
+
+
 class TaskCache:
     """Does a task once for given inputs, each in its own folder ``stages/KIND/NAME-HASH`` of a run.
 
     A task is done when its folder holds ``done.json``, which is written last. A task that was interrupted is done
     again in its folder, where it may find what it had stored. Changing a setting and changing it back finds the
-    first result.
+    first result. Of several processes one does a task, and the others wait for it.
 
     Parameters
     ----------
@@ -65,6 +84,16 @@ class TaskCache:
         if self._looking:
             raise NotDoneError(f"{kind} {name}")
         folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / ".lock"
+        with locked(lock, lambda holder: _held(f"{kind} {name}", holder)):
+            if not done.is_file():  # by whom was waited for
+                self._do(folder, work, json.loads(text))
+                console.print(f"{kind:>9}  {name}  [dim]{seconds_of(folder):.1f} s")
+            # Who has opened this file before finds the task done.
+            lock.unlink(missing_ok=True)
+        return folder
+
+    def _do(self, folder: Path, work: Callable[[Path], None], inputs: Mapping[str, Any]) -> None:
         stopped = folder / "stopped.json"
         # A task that goes on after an error or Ctrl-C has taken the time before it too.
         started = time.perf_counter() - (_seconds(stopped) if stopped.is_file() else 0.0)
@@ -75,9 +104,7 @@ class TaskCache:
             raise
         stopped.unlink(missing_ok=True)
         seconds = time.perf_counter() - started
-        write_json(done, {"seconds": round(seconds, 3), "inputs": json.loads(text)})
-        console.print(f"{kind:>9}  {name}  [dim]{seconds:.1f} s")
-        return folder
+        write_json(folder / "done.json", {"seconds": round(seconds, 3), "inputs": inputs})
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -87,6 +114,12 @@ class TaskCache:
             yield
         finally:
             self._looking = False
+
+
+def _held(task: str, holder: str) -> None:
+    if not _wait.get():
+        raise TakenError(task)
+    console.print(f"     note  waiting for {task}, which another keel is making ({holder})", soft_wrap=True)
 
 
 def described(kind: str, name: str, inputs: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.identity import of_file, of_settings, of_split
+from keel.locks import locked
 from keel.potentials import Potential, load
 from keel.potentials.external.opening import contents
 from keel.results.made import POTENTIAL, DataDescription, RungChoice, TrainingCost
@@ -81,10 +83,6 @@ class Pipeline:
             )
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes read the data themselves."""
-        return type(self), (self.config, self.root, self.base, self.only)
 
     @property
     def networks(self) -> list[NetworkSettings]:
@@ -206,6 +204,10 @@ class Pipeline:
                 return ask(trial)
         except NotDoneError:
             return None
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Let no other keel write what the run folder holds for all trials, while a block runs."""
+        return locked(self.root / ".results")
 
     def write_results(self, finished: Sequence[TrialFolders]) -> None:
         """Write ``results.json`` (where everything is) and ``summary.json`` (a row for each trial)."""

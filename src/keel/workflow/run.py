@@ -9,13 +9,14 @@ from typing import Any
 from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.locks import shared
 from keel.progress import console
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.run import refuse_newer
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.versions import versions
-from keel.workflow.workers import for_each
+from keel.workflow.workers import Workers
 
 
 def run(
@@ -29,7 +30,8 @@ def run(
     """Perform all tasks of a run and write its report.
 
     Tasks that a run in this folder has done before, with the same inputs, are not done again; a run that was
-    interrupted goes on where it stopped. ``results.json`` and ``summary.json`` grow with each finished trial.
+    interrupted goes on where it stopped, and runs at the same time share the tasks. ``results.json`` and
+    ``summary.json`` grow with each finished trial.
 
     Parameters
     ----------
@@ -60,27 +62,38 @@ def run(
     refuse_newer(root)
     if (root / "stages").is_dir():
         console.print(f"going on in {root}; finished tasks are kept")
-    for unfinished in root.rglob(".writing-*"):
-        # What a killed run was writing; nothing refers to it.
-        unfinished.unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
-    pipeline = Pipeline(config, root, Path(base), tuple(only))
-    text = dump_yaml(config)
+    with shared(root / ".in-use", lambda: _clear(root)):
+        pipeline = Pipeline(config, root, Path(base), tuple(only))
+        with Workers(pipeline, workers, modules=["lightning.fabric"]) as staff:
+            _perform(pipeline, staff)
+        with pipeline.alone():
+            return write_report(root)
+
+
+def _clear(root: Path) -> None:
+    """Delete what killed runs were writing; nothing refers to it."""
+    for unfinished in root.rglob(".writing-*"):
+        unfinished.unlink(missing_ok=True)
+
+
+def _perform(pipeline: Pipeline, staff: Workers) -> None:
+    root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
-    _keep_versions(root / "versions.json", versions(workers))
+    _keep_versions(root / "versions.json", versions(staff.number))
     for note in pipeline.notes:
         console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     for wave in pipeline.waves:
-        for _ in for_each(pipeline, "train", wave, workers):
+        for _ in staff.each("train", wave):
             pass
-    for _ in for_each(pipeline, "rung", pipeline.networks, workers):
+    for _ in staff.each("rung", pipeline.networks):
         pass
     finished = []
-    for folders in for_each(pipeline, "evaluate", pipeline.trials, workers):
+    for folders in staff.each("evaluate", pipeline.trials):
         finished.append(folders)
-        pipeline.write_results(finished)
-    return write_report(root)
+        with pipeline.alone():
+            pipeline.write_results(finished)
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:

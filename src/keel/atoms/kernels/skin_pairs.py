@@ -80,7 +80,7 @@ class SkinPairs:
     ) -> Self:
         """Lay out pairs that are sorted by their first atom."""
         first_of = np.searchsorted(i_of, np.arange(len(numbers) + 1))
-        return cls(first_of, j_of.astype(np.int32), offset_of, structure, numbers, _divided(first_of, structure))
+        return cls(first_of, j_of.astype(np.int32), offset_of, structure, numbers, divided(first_of, structure))
 
     @property
     def n_structures(self) -> int:
@@ -88,7 +88,7 @@ class SkinPairs:
         return int(self.structure[-1]) + 1
 
 
-def _divided(first_of: NDArray[np.int64], structure: NDArray[np.int64]) -> list[Part]:
+def divided(first_of: NDArray[np.int64], structure: NDArray[np.int64]) -> list[Part]:
     """Return small structures together and large ones in pieces, each with about PAIRS_IN_PART pairs or more."""
     together = max(PAIRS_IN_PART, int(first_of[-1]) // MOST_PARTS)
     found: list[tuple[int, int, int, int]] = []

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from keel.atoms.elements import COVALENT_RADII, pair_name
 from keel.atoms.frame import Array, Frame
@@ -193,6 +191,9 @@ def bonds_of(frame: Frame) -> list[Stretch]:
 
 
 def _stretch(frame: Frame, links: NDArray[np.int64], k: int, vector: Array) -> Stretch:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first, second = (int(a) for a in links[:, k])
     rest = np.delete(links, k, axis=1)
     graph = coo_array((np.ones(rest.shape[1]), (rest[0], rest[1])), shape=(len(frame), len(frame)))

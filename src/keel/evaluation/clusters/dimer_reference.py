@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from ase import units
-from scipy.interpolate import UnivariateSpline
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array
@@ -28,12 +27,16 @@ N_POINTS = 200
 
 def spline_energy_mae(curve: DimerCurve, reference: DimerCurve) -> float:
     """Return mean |E - E_ref| in eV at the distances of the curve, the reference splined; both are 0 at their ends."""
+    from scipy.interpolate import UnivariateSpline
+
     expected = UnivariateSpline(reference.r, reference.energy - reference.energy[-1], s=0)(curve.r)
     return float(np.abs(curve.energy - curve.energy[-1] - expected).mean())
 
 
 def spline_force_mae(curve: DimerCurve, reference: DimerCurve) -> float:
     """Return mean |F - F_ref| in eV/angstrom at the distances of the curve, the reference splined."""
+    from scipy.interpolate import UnivariateSpline
+
     return float(np.abs(curve.force - UnivariateSpline(reference.r, reference.force, s=0)(curve.r)).mean())
 
 

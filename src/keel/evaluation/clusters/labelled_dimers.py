@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
@@ -96,6 +95,8 @@ def _bond(frame: Frame) -> Array:
 
 
 def _curve(points: Sequence[_Point]) -> DimerCurve:
+    from scipy.interpolate import CubicSpline
+
     points = sorted(points, key=lambda point: point.r)
     r, energy, force = (np.array([getattr(p, name) for p in points]) for name in ("r", "energy", "force"))
     curve = DimerCurve(points[0].numbers, r, energy - energy[-1], force)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.units import GPA
@@ -85,6 +84,8 @@ class EnergyVolume:
     @property
     def work_deviation(self) -> float:
         """Largest |E(V) - E(V_1) + integral of p dV| in % of the height of the curve, by a cubic spline of p."""
+        from scipy.interpolate import CubicSpline
+
         work = CubicSpline(self.volume, self.pressure).antiderivative()(self.volume)
         deviation = self.energy - self.energy[0] + work
         return float(100.0 * np.abs(deviation).max() / np.ptp(self.energy))

@@ -15,7 +15,7 @@ from keel.dynamics.settings import HERE, ComputeSettings
 from keel.dynamics.stability import StabilityResult, stability
 from keel.dynamics.survival import Survival
 from keel.evaluation.check import CheckResult, Curve, Film, Metric, Outcome
-from keel.evaluation.probing import prepared
+from keel.evaluation.probing import check_structures
 from keel.evaluation.stability.conditions import STANDARD, Condition, LadderSettings
 from keel.identity import of_geometry
 from keel.potentials.base import Potential
@@ -87,11 +87,11 @@ def ladder(
         If there is no structure, or one that is not periodic shall be compressed or stand a pressure.
     """
     conditions = settings.conditions
-    model = prepared(potential, starts, compute.dtype)
+    check_structures(starts)
     moved = {condition: [condition.start(frame) for frame in starts] for condition in conditions}
     return {
         condition: stability(
-            model,
+            potential,
             moved[condition],
             settings.at(condition).replace(recent=FILM),
             n_runs=settings.n_runs,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number, symbol
 from keel.atoms.frame import Array, Frame
@@ -172,6 +171,8 @@ def first_minimum(r: Array, g: Array) -> float:
     DataError
         If it has no two peaks.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     smooth = gaussian_filter1d(g, 0.1 / (r[1] - r[0]))
     above = smooth > 1.0
     start = int(np.argmax(above))

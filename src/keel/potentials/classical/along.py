@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
 from keel.atoms.kernels.skin_pairs import SkinPairs
+from keel.kernels import kernels_run
 from keel.parallel import in_threads
 from keel.potentials.base import Potential
 
@@ -81,7 +82,7 @@ class AlongLists(Protocol):
 def follows_lists(potential: Potential) -> bool:
     """Whether a potential needs no graph here: it, or each member of a sum, has a kernel, and it is on CPU."""
     parts = [m for m in potential.modules() if isinstance(m, Potential)]
-    return potential.device.type == "cpu" and all(map(_has_kernel, parts))
+    return kernels_run() and potential.device.type == "cpu" and all(map(_has_kernel, parts))
 
 
 def _has_kernel(potential: Potential) -> bool:

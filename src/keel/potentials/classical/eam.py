@@ -17,7 +17,7 @@ from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
 from keel.potentials.classical.along import Along
-from keel.potentials.classical.eam_tables import EAMTables, evaluate
+from keel.potentials.classical.eam_tables import EAMTables
 from keel.potentials.classical.eam_terms import EAMTerms, switch
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
@@ -143,8 +143,11 @@ class EAM(Potential):
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; closed form."""
         if not differentiable and runs_kernels(vectors):
+            from keel.potentials.classical.eam_kernel import evaluate
+
             i, j = plain(graph.edge_index)
-            energies, gradient = evaluate(self._tables(), (plain(vectors.double()), i, j), plain(self.species(graph)))
+            edges = plain(vectors.double().contiguous()), i, j
+            energies, gradient = evaluate(self._exact_terms(), edges, plain(self.species(graph)))
             return torch.from_numpy(energies).to(vectors.dtype), torch.from_numpy(gradient).to(vectors.dtype)
         r = lengths(vectors)
         terms = self.terms(self.values()).evaluate(r, graph.edge_index, self.species(graph))
@@ -161,10 +164,13 @@ class EAM(Potential):
         state = tuple((t.data_ptr(), t._version, t.dtype) for t in [*self.parameters(), *self.buffers()])
         known = _TABLES.get(self)
         if known is None or known[0] != state:
-            with torch.no_grad():
-                terms = self.terms({name: value.double().cpu() for name, value in self.values().items()})
-            known = _TABLES[self] = state, EAMTables(terms)
+            known = _TABLES[self] = state, EAMTables(self._exact_terms())
         return known[1]
+
+    def _exact_terms(self) -> EAMTerms:
+        """Return the functions in float64 on CPU, to be evaluated only."""
+        with torch.no_grad():
+            return self.terms({name: value.double().cpu() for name, value in self.values().items()})
 
     def terms(self, values: Mapping[str, Tensor]) -> EAMTerms:
         """Return the functions of this potential with the given parameter values (see :meth:`values`)."""

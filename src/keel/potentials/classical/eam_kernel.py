@@ -1,10 +1,8 @@
-"""The embedded-atom method over many pairs as machine code, with functions of distance from tables.
+"""The embedded-atom method over the pairs of a graph as machine code, in closed form.
 
-    pass 1    rho_i += f_j(r),  rho_j += f_i(r)                     over pairs, each once
-    pass 2    F(rho), F'(rho)                                       over atoms
-    pass 3    dE/dr = phi' + F'_i f_j' + F'_j f_i',  E_i += phi/2   over pairs
-
-For each interval of r a table holds a cubic of the value and one of the derivative: 64 bytes, a line of the cache.
+pass 1    rho_i += f_j(r),  rho_j += f_i(r)                     over pairs, each once
+pass 2    F(rho), F'(rho)                                       over atoms
+pass 3    dE/dr = phi' + F'_i f_j' + F'_j f_i',  E_i += phi/2   over pairs
 """
 
 from __future__ import annotations
@@ -15,37 +13,11 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from keel.jit import kernel
+from keel.jit import inlined, kernel
+from keel.potentials.classical.eam_terms import SWITCH_START
 
 U = nb.uint64
 """Indices without a sign need no test for being negative."""
-
-
-@kernel
-def densities(edges: Any, species: Any, functions: Any, step: Any, rho: Any) -> None:
-    """Pass 1: ``rho`` (N,) is added to, ``functions`` are (elements, intervals, 8)."""
-    vectors, i_of, j_of = edges
-    inverse, intervals = step[0], int(step[1])
-    table = functions.reshape(-1)
-    position = np.empty(256, np.int64)
-    rest = np.empty(256, np.float64)
-    for start in range(0, len(vectors), 256):
-        size = min(256, len(vectors) - start)
-        for k in range(size):
-            q = U(start + k)
-            x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
-            u = math.sqrt(x * x + y * y + z * z) * inverse
-            # What is not a number, or too large, ends up in the last interval and stays what it is.
-            whole = int(u) if u < intervals else intervals - 1
-            position[U(k)] = whole * 8
-            rest[U(k)] = u - whole
-        for k in range(size):
-            q, t = U(start + k), rest[U(k)]
-            i, j = U(i_of[q]), U(j_of[q])
-            a = U(species[i] * intervals * 8 + position[U(k)])
-            b = U(species[j] * intervals * 8 + position[U(k)])
-            rho[i] += table[b] + t * (table[b + U(1)] + t * (table[b + U(2)] + t * table[b + U(3)]))
-            rho[j] += table[a] + t * (table[a + U(1)] + t * (table[a + U(2)] + t * table[a + U(3)]))
 
 
 @kernel
@@ -58,31 +30,81 @@ def embeddings(rho: Any, species: Any, embedding: Any, delta: float, energies: A
         slopes[i] = -0.5 * embedding[species[i]] / root
 
 
+@inlined
+def switch(r: float, cutoff: float) -> tuple[float, float]:
+    """Return the quintic switch, and its derivative."""
+    width = (1.0 - SWITCH_START) * cutoff
+    t = (r - SWITCH_START * cutoff) / width
+    if t <= 0.0:
+        return 1.0, 0.0
+    if t >= 1.0:
+        return 0.0, 0.0
+    return 1.0 + t * t * t * (-10.0 + t * (15.0 - 6.0 * t)), -30.0 * (t * (1.0 - t)) ** 2 / width
+
+
 @kernel
-def gradients(edges: Any, species: Any, functions: Any, step: Any, slopes: Any, energies: Any, gradient: Any) -> None:
-    """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,)."""
+def densities(edges: Any, species: Any, of_elements: Any, cutoff: float, rho: Any, slopes: Any) -> None:
+    """Pass 1: ``rho`` (N,) is added to, f_j' and f_i' are written into ``slopes`` (E, 2).
+
+    ``of_elements`` (elements, 3) are beta, ln density + beta radius, and embedding.
+    """
     vectors, i_of, j_of = edges
-    of_atoms, pairs, pair_of = functions
-    inverse, intervals = step[0], int(step[1])
-    table, phi = of_atoms.reshape(-1), pairs.reshape(-1)
     for k in range(len(vectors)):
         q = U(k)
         i, j = U(i_of[q]), U(j_of[q])
+        a, b = U(species[i]), U(species[j])
         x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
         r = math.sqrt(x * x + y * y + z * z)
-        u = r * inverse
-        whole = int(u) if u < intervals else intervals - 1
-        t = u - whole
-        a = U((species[i] * intervals + whole) * 8)
-        b = U((species[j] * intervals + whole) * 8)
-        p = U((pair_of[U(species[i]), U(species[j])] * intervals + whole) * 8)
-        half = 0.5 * (phi[p] + t * (phi[p + U(1)] + t * (phi[p + U(2)] + t * phi[p + U(3)])))
+        s, ds = switch(r, cutoff)
+        f = math.exp(of_elements[b, U(1)] - of_elements[b, U(0)] * r)
+        rho[i] += f * s
+        slopes[q, U(0)] = f * (ds - of_elements[b, U(0)] * s)
+        if a != b:
+            f = math.exp(of_elements[a, U(1)] - of_elements[a, U(0)] * r)
+        rho[j] += f * s
+        slopes[q, U(1)] = f * (ds - of_elements[a, U(0)] * s)
+
+
+@kernel
+def gradients(
+    edges: Any, species: Any, of_pairs: Any, cutoff: float, embedded: Any, slopes: Any, energies: Any, gradient: Any
+) -> None:
+    """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,).
+
+    ``of_pairs`` (elements, elements, 4) are alpha, alpha radius, repulsion and attraction, ``embedded`` F' (N,).
+    """
+    vectors, i_of, j_of = edges
+    for k in range(len(vectors)):
+        q = U(k)
+        i, j = U(i_of[q]), U(j_of[q])
+        own = of_pairs[U(species[i]), U(species[j])]
+        x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
+        r = math.sqrt(x * x + y * y + z * z)
+        s, ds = switch(r, cutoff)
+        e = math.exp(own[1] - own[0] * r)
+        phi = (own[2] * e - own[3]) * e
+        slope = own[0] * e * (own[3] - 2.0 * own[2] * e) * s + phi * ds
+        half = 0.5 * phi * s
         energies[i] += half
         energies[j] += half
-        to_i = table[b + U(4)] + t * (table[b + U(5)] + t * (table[b + U(6)] + t * table[b + U(7)]))
-        to_j = table[a + U(4)] + t * (table[a + U(5)] + t * (table[a + U(6)] + t * table[a + U(7)]))
-        slope = phi[p + U(4)] + t * (phi[p + U(5)] + t * (phi[p + U(6)] + t * phi[p + U(7)]))
-        slope = (slope + slopes[i] * to_i + slopes[j] * to_j) / r
+        slope = (slope + embedded[i] * slopes[q, U(0)] + embedded[j] * slopes[q, U(1)]) / r
         gradient[q, U(0)] = slope * x
         gradient[q, U(1)] = slope * y
         gradient[q, U(2)] = slope * z
+
+
+def evaluate(terms: Any, edges: Any, species: Any) -> tuple[Any, Any]:
+    """Return atomic energies (N,) and dE/d vectors (E, 3) for vectors (E, 3) with their ends i and j (E,).
+
+    ``terms`` are :class:`~keel.potentials.classical.eam_terms.EAMTerms` in float64 on a CPU.
+    """
+    n, elements = len(species), terms.n_elements
+    pairs = np.stack([t.numpy() for t in (terms.alpha, terms.log_scale, terms.repulsion, terms.attraction)], axis=-1)
+    atoms = np.stack([t.numpy() for t in (terms.beta, terms.log_density, terms.embedding)], axis=-1)
+    rho, energies, embedded = np.zeros(n), np.empty(n), np.empty(n)
+    slopes, gradient = np.empty((len(edges[0]), 2)), np.empty_like(edges[0])
+    densities(edges, species, atoms, terms.cutoff, rho, slopes)
+    embeddings(rho, species, np.ascontiguousarray(atoms[:, 2]), terms.delta, energies, embedded)
+    table = pairs.reshape(elements, elements, 4)
+    gradients(edges, species, table, terms.cutoff, embedded, slopes, energies, gradient)
+    return energies, gradient

@@ -19,7 +19,6 @@ ERROR = 1e-7
 MOST_PAIRS = 2000
 """Of which tables are kept, 51 kB each."""
 
-Ends = NDArray[np.int64]
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Value and derivative at distances (angstrom)."""
 
@@ -112,17 +111,3 @@ def _cubics(values: Array, steps: Array) -> Array:
     """Return the coefficients of Hermite's cubics through values with derivatives, per interval, (intervals, 4)."""
     a, b, da, db = values[:-1], values[1:], steps[:-1], steps[1:]
     return np.stack([a, da, 3.0 * (b - a) - 2.0 * da - db, 2.0 * (a - b) + da + db], axis=1)
-
-
-def evaluate(tables: EAMTables, edges: tuple[Array, Ends, Ends], species: Ends) -> tuple[Array, Array]:
-    """Return atomic energies (N,) and dE/d vectors (E, 3) for vectors (E, 3) with their ends i and j (E,)."""
-    from keel.potentials.classical import eam_kernel
-
-    tables.cover(species)
-    n = len(species)
-    rho, energies, slopes, gradient = np.zeros(n), np.empty(n), np.empty(n), np.empty_like(edges[0])
-    eam_kernel.densities(edges, species, tables.densities, tables.step, rho)
-    eam_kernel.embeddings(rho, species, tables.embedding, tables.terms.delta, energies, slopes)
-    functions = tables.densities, tables.pairs, tables.pair_of
-    eam_kernel.gradients(edges, species, functions, tables.step, slopes, energies, gradient)
-    return energies, gradient

@@ -50,9 +50,10 @@ class Convolution(nn.Module):
     def forward(self, state: State, geometry: tuple[Tensor, ...], i: Tensor, j: Tensor) -> State:
         """Return the new atom vectors (N, F) from a half list, ``e`` (E, basis) and, if there is one, s (E, 1)."""
         (v,), (e, *switch) = state, geometry
-        centre, neighbour, edge = self.centre(v), self.neighbour(v), self.edge(e)
+        # Halved before they are summed, so that compiled code makes each message in one loop and keeps no sum.
+        centre, neighbour, edge = (x.chunk(2, dim=1) for x in (self.centre(v), self.neighbour(v), self.edge(e)))
         for a, b in ((i, j), (j, i)):
-            gate, core = (edge + gather(centre, a) + gather(neighbour, b)).chunk(2, dim=1)
+            gate, core = (x + gather(c, a) + gather(n, b) for x, c, n in zip(edge, centre, neighbour, strict=True))
             message = torch.sigmoid(gate) * functional.softplus(core)
             if switch:
                 message = message * switch[0]

@@ -1,0 +1,71 @@
+"""Locks between processes that work in one folder, on one machine or several; a lock ends with its process.
+
+Each is a file that the system locks (flock; over NFS, a lock of its server). Two locks of one file exclude each other
+also within one process.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from keel.errors import KeelWarning
+
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system without locks says."""
+
+
+@contextmanager
+def locked(path: Path, held: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    Parameters
+    ----------
+    path
+        The file, whose folder is there.
+    held
+        Called first if another process holds the lock, with the name of that process; what it raises ends the waiting.
+    """
+    with path.open("a+") as file:
+        if not _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            file.seek(0)
+            (held or str)(file.read() or "a process that has just begun")
+            _taken(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
+
+
+@contextmanager
+def shared(path: Path, if_alone: Callable[[], object]) -> Iterator[None]:
+    """Hold a lock with others while the block runs; call ``if_alone`` first if there is nobody else."""
+    with path.open("a+") as file:
+        try:
+            if _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB, known=False):
+                if_alone()
+        finally:
+            _taken(file, fcntl.LOCK_SH)
+        yield
+
+
+def _taken(file: IO[str], operation: int, *, known: bool = True) -> bool:
+    """Return whether a lock was to be had; ``known`` is what to say where the file system has none."""
+    try:
+        fcntl.flock(file, operation)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        said = f"{file.name}: there are no locks on this disk; let only one keel at a time work in this folder"
+        warnings.warn(said, KeelWarning, stacklevel=3)
+        return known
+    return True

@@ -1,0 +1,14 @@
+"""What every worker needs, imported once for all of them: they begin as copies of a process that has only imported."""
+
+import gc
+
+import numpy as np
+
+# Nothing here is garbage; a worker looks for its own.
+gc.disable()
+
+import keel.workflow.pipeline  # noqa: E402, F401
+from keel.atoms.kernels.moved import moved_beyond  # noqa: E402
+
+# The first kernel that runs makes Numba ready for all others.
+moved_beyond(np.zeros((1, 3)), np.zeros((1, 3)), 1.0)

@@ -1,0 +1,40 @@
+"""Faults of torch's compiler that keel repairs, each shown in the version at hand."""
+
+import pytest
+import torch
+
+from keel.potentials.compiling.compiled import obstacle
+from keel.potentials.compiling.repairs import keep_order_of_sums
+
+pytestmark = pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler")
+
+
+def test_loops_that_change_still_wait_for_sums(monkeypatch):
+    """What reads a buffer after a sum has been added to it does so after its loops have been made anew.
+
+    Fails with torch 2.8 to 2.13 without the repair; later versions need none.
+    """
+    from torch._inductor import config
+    from torch._inductor.scheduler import SchedulerNode
+
+    keep_order_of_sums()
+    reads = []
+
+    def made_anew(nodes):
+        for node in nodes:
+            if isinstance(node, SchedulerNode):
+                before = {dep.name for dep in node.read_writes.reads}
+                node.recompute_size_and_body()
+                reads.append((before, {dep.name for dep in node.read_writes.reads}))
+        return nodes
+
+    def function(v, i, x):
+        return torch.sin(v * 3.0).index_add(0, i, x) * 2.0
+
+    monkeypatch.setattr(config, "_pre_fusion_custom_pass", made_anew)
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    torch._dynamo.reset()
+    v, i, x = torch.rand(3, 4), torch.tensor([0, 2, 2, 1, 0]), torch.rand(5, 4)
+    assert torch.allclose(torch.compile(function)(v, i, x), function(v, i, x))
+    assert len(reads) >= 2
+    assert all(before == after for before, after in reads)

@@ -1,0 +1,89 @@
+"""Processes wait for each other, and never for one that is dead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keel.errors import KeelWarning
+from keel.locks import locked, shared
+
+HOLDS = "import sys; from pathlib import Path; from keel.locks import locked, shared; path = Path(sys.argv[1])\n"
+LOCKED = HOLDS + "with locked(path): print('ready', flush=True); input()"
+SHARED = HOLDS + "with shared(path, lambda: None): print('ready', flush=True); input()"
+
+
+@contextmanager
+def neighbour(script: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that holds a lock until it reads a line."""
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("how", ["ends", "is killed"])
+def test_who_waits_is_told_for_whom_and_gets_the_lock_when_the_other_goes(tmp_path: Path, how: str):
+    path = tmp_path / "lock"
+    with neighbour(LOCKED, path) as process:
+        told = []
+
+        def held(holder: str) -> None:
+            told.append(holder)
+            if how == "is killed":
+                process.kill()
+            else:
+                process.communicate("\n")
+
+        with locked(path, held):
+            assert told[0].startswith(f"process {process.pid} on ")
+            assert path.read_text().startswith(f"process {os.getpid()} ")
+
+
+def test_a_free_lock_is_had_at_once_and_again(tmp_path: Path):
+    for _ in range(2):
+        with locked(tmp_path / "lock", pytest.fail):
+            pass
+
+
+def test_who_does_not_want_to_wait_need_not(tmp_path: Path):
+    def refuse(holder: str) -> None:
+        raise LookupError(holder)
+
+    with neighbour(LOCKED, tmp_path / "lock"), pytest.raises(LookupError), locked(tmp_path / "lock", refuse):
+        pytest.fail("the lock was not held")
+
+
+def test_alone_is_who_shares_with_nobody_that_lives(tmp_path: Path):
+    path, alone = tmp_path / "in use", []
+    with neighbour(SHARED, path) as process:
+        with shared(path, lambda: alone.append("beside a neighbour")):
+            pass
+        process.kill()
+        process.wait()
+        with shared(path, lambda: alone.append("beside a dead one")), neighbour(SHARED, path):
+            pass
+    assert alone == ["beside a dead one"]
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    no_locks = pytest.warns(KeelWarning, match="no locks on this disk; let only one keel")
+    with no_locks, locked(tmp_path / "lock", pytest.fail):
+        (tmp_path / "locked").touch()
+    with no_locks, shared(tmp_path / "lock", lambda: pytest.fail("it cannot know that")):
+        (tmp_path / "shared").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "locked", "shared"}
