@@ -32,9 +32,12 @@ DATA = {
 
 
 def of_folder(root: Path) -> dict[str, Schema]:
-    """Return the schema of each file in a folder by its path; those that only hashes and numbers tell apart are one."""
+    """Return the schema of each file in a folder by its path; those that only hashes and numbers tell apart are one.
+
+    Hidden files are locks.
+    """
     found: dict[str, Schema] = {}
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix not in NOT_READ):
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix not in NOT_READ):
         name = re.sub(r"-[0-9a-f]{10}(?=/)", "-HASH", path.relative_to(root).as_posix())
         name = re.sub(r"(?<![A-Za-z0-9])\d+", "N", name)
         found[name] = merged(found.get(name, "null"), of_file(path))

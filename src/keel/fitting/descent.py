@@ -67,4 +67,9 @@ def _levenberg_marquardt(objective: Objective, theta: Tensor, limits: Limits) ->
 
 
 def _step(here: Equations, damping: float) -> Array:
-    return np.asarray(np.linalg.solve(here.matrix + damping * np.eye(len(here.gradient)), -here.gradient))
+    damped = here.matrix + damping * np.eye(len(here.gradient))
+    try:
+        return np.asarray(np.linalg.solve(damped, -here.gradient))
+    except np.linalg.LinAlgError:
+        # Where atoms nearly meet, derivatives are so large that the rest is lost in their rounding, and is left alone.
+        return np.asarray(np.linalg.lstsq(damped, -here.gradient)[0])

@@ -52,20 +52,6 @@ class Children:
         still = np.tile(np.eye(3), (n, 1, 1)), np.ones(n), np.zeros((int(offsets[-1]), 3))
         return cls(np.zeros(n, np.int64), offsets, *still, np.zeros((2, 0), np.int64), np.zeros(0))
 
-    def part(self, first: int, last: int) -> Children:
-        """Return children ``first`` to ``last`` on their own."""
-        some, low, high = slice(first, last), self.offsets[first], self.offsets[last]
-        pairs = (self.pairs[0] >= low) & (self.pairs[0] < high)
-        return Children(
-            rounds=self.rounds[some],
-            offsets=self.offsets[first : last + 1] - low,
-            deformation=self.deformation[some],
-            smallest=self.smallest[some],
-            displacement=self.displacement[low:high],
-            pairs=self.pairs[:, pairs] - low,
-            pair_lengths=self.pair_lengths[pairs],
-        )
-
 
 def make_children(
     partners: Sequence[Records],

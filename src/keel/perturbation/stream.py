@@ -24,14 +24,18 @@ from keel.potentials.base import Potential
 
 MAX_ATTEMPTS = 20
 
+CACHE_BYTES = 1e9
+"""Memory for the parents' neighbour lists; the least recently used are built anew when it is not enough."""
+
 
 class PerturbationStream:
     """Perturbed structures labelled by a teacher, as many as are asked for; nothing is stored.
 
     The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed goes on with the batches
     that it would have seen. Ranks share what one would make: two with a ``batch_size`` of 4 have the same structures as
-    one with 8. Parents are drawn uniformly, and so is the round of each child. Children beyond a cap are set aside,
-    counted in :attr:`counts`, and replaced by other draws.
+    one with 8. Each makes them all and keeps its part, because which are set aside shows only then. Parents are drawn
+    uniformly, and so is the round of each child. Children beyond a cap are set aside, counted in :attr:`counts`, and
+    replaced by other draws.
 
     Parameters
     ----------
@@ -54,8 +58,6 @@ class PerturbationStream:
         Leave energies and stress out of the labels.
     dtype
         Of the batches.
-    cache_bytes
-        Memory for the parents' neighbour lists; the least recently used are built anew when it is not enough.
     ranks
         Number of data-parallel ranks.
 
@@ -84,7 +86,6 @@ class PerturbationStream:
         batch_atoms: int | None = None,
         forces_only: bool = False,
         dtype: torch.dtype = torch.float32,
-        cache_bytes: float = 1e9,
         ranks: int = 1,
     ) -> None:
         if (batch_size is None) == (batch_atoms is None) or (batch_size or batch_atoms or 0) < 1:
@@ -109,7 +110,7 @@ class PerturbationStream:
         radius = max(self.cutoff, teacher.cutoff)
         drawn = np.float64 if dtype == torch.float64 else np.float32
         build = partial(prepare, radius=radius, settings=self.settings, dtype=drawn)
-        self._parents = ParentCache(parents, build, cache_bytes)
+        self._parents = ParentCache(parents, build, CACHE_BYTES)
 
     def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> AtomGraph:
         """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
@@ -117,24 +118,24 @@ class PerturbationStream:
             raise ConfigError(
                 f"there is no rank {rank} of {self.ranks}: say how many ranks share the stream (ranks=...)"
             )
-        drawn = [self.seed, zlib.crc32(stage.encode()), step]
-        # Of a batch with a number of structures each rank draws all, and makes and labels its own.
-        drawn.append(rank if self.batch_size is None else 0)
-        first = 0 if self.batch_size is None else rank * self.batch_size
-        rng = np.random.default_rng([*drawn, 0])
-        chosen = self._draw(rng)
-        graph, keep = self._labelled(chosen, rng, first, self.batch_size or len(chosen))
-        graphs = [graph if keep.all() else select_structures(graph, torch.from_numpy(keep))]
-        graphs += [self._replacement(drawn, first + int(place)) for place in np.flatnonzero(~keep)]
-        return collate([g for g in graphs if g.n_structures])
+        if self.batch_size is None or self.ranks == 1:
+            return self._whole(step, rank, stage)
+        whole = self._whole(step, 0, stage)
+        own = torch.arange(whole.n_structures) // self.batch_size == rank
+        return select_structures(whole, own)
 
-    def _replacement(self, drawn: Sequence[int], place: int) -> AtomGraph:
-        """Return a child in the place of one beyond a cap."""
-        for attempt in range(1, MAX_ATTEMPTS):
-            rng = np.random.default_rng([*drawn, attempt, place])
-            graph, keep = self._labelled(rng.integers(len(self._sizes), size=1), rng, 0, 1)
-            if keep.all():
-                return graph
+    def _whole(self, step: int, rank: int, stage: str) -> AtomGraph:
+        graphs: list[AtomGraph] = []
+        missing = 0
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng([self.seed, zlib.crc32(stage.encode()), step, rank, attempt])
+            chosen = self._draw(rng) if attempt == 0 else rng.integers(len(self._sizes), size=missing)
+            missing = missing or len(chosen)
+            graph, keep = self._labelled(chosen, rng)
+            missing -= int(keep.sum())
+            graphs.append(graph if keep.all() else select_structures(graph, torch.from_numpy(keep)))
+            if missing == 0:
+                return collate([g for g in graphs if g.n_structures])
         raise ConfigError(
             f"the caps set aside nearly every perturbed structure ({self.counts}); raise force_cap or energy_cap"
         )
@@ -146,22 +147,12 @@ class PerturbationStream:
         chosen = rng.integers(len(self._sizes), size=limit // int(self._sizes.min()) + 1)
         return chosen[: max(1, int(np.searchsorted(np.cumsum(self._sizes[chosen]), limit, side="right")))]
 
-    def _labelled(
-        self, chosen: NDArray[np.int64], rng: np.random.Generator, first: int, size: int
-    ) -> tuple[AtomGraph, NDArray[np.bool_]]:
-        """Draw children of the chosen parents; return ``size`` from ``first`` on with labels, and which to keep."""
+    def _labelled(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> tuple[AtomGraph, NDArray[np.bool_]]:
+        """Return children of the chosen parents with labels, and which of them to keep."""
         parents = [self._parents[k] for k in chosen.tolist()]
         rounds = rng.integers(self.settings.rounds, size=len(chosen))
         partners, periodic = [p.partners for p in parents], self._periodic[chosen]
         children = make_children(partners, self._sizes[chosen], periodic, rounds, self.settings, rng)
-        if size < len(chosen):
-            some = slice(first, first + size)
-            children, parents, chosen, rounds = (
-                children.part(first, first + size),
-                parents[some],
-                chosen[some],
-                rounds[some],
-            )
         pairs = find_pairs(parents, children)
         labels, strongest = self._labeller(pairs, children.offsets)
         excess = (plain(labels.energy) - self._parent_energies(chosen, parents)) / self._sizes[chosen]

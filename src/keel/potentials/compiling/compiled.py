@@ -102,7 +102,11 @@ def agree(results: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -
 
 def _forget() -> None:
     """Begin with an empty folder of compiled code: a process that was killed may have left half a file in the old."""
+    from torch._inductor.utils import clear_inductor_caches
+
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="keel-compiled-")
+    # Paths of the old folder are remembered in many places.
+    clear_inductor_caches()
     torch._dynamo.reset()
     _version.cache_clear()
 
