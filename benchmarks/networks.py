@@ -62,7 +62,7 @@ class Worker:
             [python, str(WORKERS / f"worker_{script}.py"), json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=open("/tmp/pe/err","a"),
+            stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, **limits},
         )

@@ -7,7 +7,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch.nn import functional
 
 from keel.potentials.compiling import products
-from keel.potentials.compiling.products import OneDNNProducts, available, pays
+from keel.potentials.compiling.products import OneDNNProducts, SeparateSums, available, pays
 
 LARGE = 5000
 
@@ -86,8 +86,28 @@ def test_others_stay(x, function):
     assert (passed.replaced, passed.products) == (0, 1)
 
 
+@pytest.mark.parametrize("added", [torch.randn(40), torch.randn(3, 40)], ids=["bias", "matrix"])
+def test_sums_are_separate(added):
+    def function(x):
+        return torch.addmm(added, x, weight) + torch.addmm(added, x, weight, beta=0.5)
+
+    def compiler(module, _):
+        SeparateSums()(module.graph)
+        module.recompile()
+        targets.extend(n.target for n in module.graph.nodes)
+        return module
+
+    weight, x, targets = torch.randn(27, 40), torch.randn(3, 27), []
+    torch._dynamo.reset()
+    passed = torch.compile(function, backend=aot_autograd(fw_compiler=compiler))
+    assert torch.allclose(passed(x), function(x), atol=1e-5)
+    # With factors it stays as it was.
+    assert [targets.count(f) for f in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)] == [1, 1]
+
+
 def test_compiled_code_is_told_apart():
-    assert OneDNNProducts().uuid() == OneDNNProducts().uuid() is not None
+    names = {OneDNNProducts().uuid(), OneDNNProducts().uuid(), SeparateSums().uuid(), SeparateSums().uuid()}
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(("mkl", "intel", "wanted"), [(True, True, False), (True, False, True), (False, True, True)])

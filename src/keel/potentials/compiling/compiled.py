@@ -114,7 +114,7 @@ def _forget() -> None:
 @cache
 def _version(function: Callable[..., Result]) -> Callable[..., Result]:
     # Importing the compiler takes longer than a short simulation.
-    from keel.potentials.compiling.products import OneDNNProducts, pays
+    from keel.potentials.compiling.products import OneDNNProducts, SeparateSums, pays
 
     keep_order_of_sums()
     config = torch._dynamo.config
@@ -124,9 +124,8 @@ def _version(function: Callable[..., Result]) -> Callable[..., Result]:
     # Less memory, and less time: what is cheap is computed again in the backward pass rather than kept.
     torch._functorch.config.aggressive_recomputation = True
     # Loops run on one thread: with more, sums over edges need atomic additions, which take longer. Products use all.
-    options: dict[str, Any] = {"cpp.threads": 1}
-    if pays():
-        options["post_grad_custom_post_pass"] = OneDNNProducts()
+    products = OneDNNProducts() if pays() else SeparateSums()
+    options: dict[str, Any] = {"cpp.threads": 1, "post_grad_custom_post_pass": products}
     # Shapes are symbols from the start: no two batches have as many edges.
     version: Callable[..., Result] = torch.compile(function, dynamic=True, fullgraph=True, options=options)
     return version
