@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-PAYS_FROM = 10_000
+PAYS_FROM = 3_000
 """Atoms times evaluations; with fewer, tensors take less than half of the second that loading the kernels does."""
 
 _run = ContextVar("kernels run", default=True)

@@ -65,7 +65,7 @@ def run(
     root.mkdir(parents=True, exist_ok=True)
     with shared(root / ".in-use", lambda: _clear(root)):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        with Workers(pipeline, workers, modules=["lightning.fabric"]) as staff:
+        with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
             _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)
