@@ -1,4 +1,4 @@
-"""Energy and forces of a structure with LAMMPS ``pair_style eam/alloy``, for comparison."""
+"""Energy and forces of a structure with LAMMPS and a setfl file, for comparison."""
 
 import ctypes
 import importlib.metadata
@@ -43,12 +43,16 @@ def engine_of(frame: Frame, setfl: Path) -> tuple[Any, Prism]:
     engine.create_atoms(len(frame), None, types, positions.ravel().tolist())
     engine.commands_list([f"mass {k + 1} {MASSES[z]}" for k, z in enumerate(elements)])
     engine.commands_list(
-        ["pair_style eam/alloy", f"pair_coeff * * {setfl} {' '.join(map(symbol, elements))}", "run 0 post no"]
+        [
+            f"pair_style eam/{setfl.suffix[1:]}",
+            f"pair_coeff * * {setfl} {' '.join(map(symbol, elements))}",
+            "run 0 post no",
+        ]
     )
     return engine, prism
 
 
-def eam_alloy(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
+def with_setfl(frame: Frame, setfl: Path) -> tuple[float, np.ndarray]:
     """Return energy in eV and forces in eV/angstrom (N, 3) of a periodic structure."""
     engine, prism = engine_of(frame, setfl)
     energy = engine.get_thermo("pe")

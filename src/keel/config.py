@@ -66,7 +66,9 @@ class TeacherSettings(Settings):
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
-    zbl: bool = Field(False, description="put a nuclear repulsion under every pair, not only those without data")
+    zbl: bool = Field(
+        True, description="below the closest contacts of the data, hold the force and leave the rest to the nuclei"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> TeacherSettings:

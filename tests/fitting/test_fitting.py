@@ -20,8 +20,8 @@ from keel.fitting.eam import choose
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected
-from keel.fitting.walls import soft_walls, wall_positions, weak_walls, with_core
-from keel.potentials.classical.dimer import core_energy, dimer
+from keel.fitting.walls import wall_positions, weak_walls
+from keel.potentials.classical.dimer import dimer
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +41,6 @@ def test_labels_of_an_eam_are_reproduced(salt_frames, salt_fit):
         assert errors.forces.mae < 0.06 * force
         assert errors.energy.mae < 0.015
     assert salt_fit.pairs_without_data == ()
-
-
-def test_a_soft_wall_gets_a_core_and_is_named(salt_frames, salt_fit):
-    soft = soft_walls(salt_fit.eam)
-    assert soft
-    assert any(all(name in w for name in soft) and "softer than that of nuclei" in w for w in salt_fit.warnings)
-    assert isinstance(salt_fit.potential, keel.SumPotential)
-    hard = labelled(keel.SumPotential([salt(), keel.ZBL(inner=0.8, outer=1.6, elements=[11, 17])]), salt_frames)
-    assert keel.fit_eam(hard, CUTOFF).warnings == ()
 
 
 def test_same_frames_and_seed_give_the_same_potential(salt_frames, salt_fit):
@@ -119,30 +110,6 @@ def test_a_pair_without_data_is_marked_and_gets_a_wall(tmp_path):
     again = keel.load(tmp_path / "eam.json")
     assert again.config() == result.potential.config()
     assert torch.equal(again.offsets(), result.potential.offsets())
-
-
-def test_a_core_does_not_touch_the_data(salt_frames, salt_fit):
-    result = keel.fit_eam(salt_frames, CUTOFF, zbl=True)
-    assert isinstance(result.potential, keel.SumPotential)
-    assert result.errors.forces.mae == pytest.approx(salt_fit.errors.forces.mae)
-    near = Frame(np.array([11, 17]), np.array([[0.0, 0, 0], [0.6, 0, 0]]))
-    with_core, without = (
-        float(p(keel.batch(near, CUTOFF, dtype=torch.float64)).energy) for p in (result.potential, salt_fit.eam)
-    )
-    assert with_core > without + 50
-
-
-def test_a_core_ends_where_data_of_its_own_pair_begin(salt_frames, salt_fit):
-    """Two sodium atoms that nearly touch say nothing of chlorine."""
-    close = Frame(np.array([11, 11]), np.array([[0.0, 0, 0], [0.3 * 2 * 1.66, 0, 0]]))
-    names = salt_fit.eam.pair_names
-    ends = [
-        with_core(salt_fit.eam, fit_data(labelled(salt(), frames), salt_fit.eam, 5.0, 0.3), names).members[1].pairs
-        for frames in (salt_frames, [*salt_frames, close])
-    ]
-    assert ends[0][11, 11] > 0.6
-    assert ends[1][11, 11] == pytest.approx(0.3)
-    assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))
 
 
 def test_offsets_that_composition_cannot_tell_apart_are_noted():
@@ -291,13 +258,3 @@ def test_all_walls_at_once_are_those_of_dimers(salt_fit):
         around = torch.tensor([0.1, position - 0.02, position, position + 0.02], dtype=torch.float64)
         energy = dimer(potential, *name.split("-"), around).total
         assert energy[1] > energy[2] < energy[3], name
-    assert soft_walls(potential.members[0]) == [
-        name
-        for name, radius in zip(salt_fit.eam.pair_names, salt_fit.eam.pair_radius.tolist(), strict=True)
-        for r in [torch.tensor([0.3, 0.4 * radius], dtype=torch.float64)]
-        if bool((dimer(salt_fit.eam, *name.split("-"), r).total < 0.1 * nuclei(name, r)).any())
-    ]
-
-
-def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
-    return core_energy(keel.ZBL(elements=[11, 17]), r, *map(keel.atoms.elements.atomic_number, name.split("-")))

@@ -14,17 +14,20 @@ import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
 from keel.interfaces.lammps import Functions, _errors, choose_grid, write_setfl
-from lammps_reference import eam_alloy
+from lammps_reference import with_setfl
 
 ENERGY, FORCE = 1e-5, 1e-4
 """Agreement with other programs: eV/atom, eV/angstrom."""
 
 
-def teacher(core: bool = False) -> keel.Potential:
+def teacher(core: bool = False, contacts: bool = False) -> keel.Potential:
     eam = keel.EAM.from_elements(["O", "Si"], cutoff=5.0)
     config = eam.config()
     config["elements"]["O"] |= {"density": 0.3, "beta": 1.7, "embedding": 2.2}
     config["pairs"]["O-Si"] |= {"alpha": 2.3, "repulsion": 1.9, "attraction": 4.0}
+    if contacts:
+        for name, contact in {"O-O": 2.3, "O-Si": 1.9, "Si-Si": 2.6}.items():
+            config["pairs"][name] |= {"contact": contact, "push": 3.0}
     potential = keel.EAM(**config)
     if core:
         potential = keel.SumPotential([potential, keel.ZBL(inner=0.5, outer=1.1, elements=["O", "Si"])])
@@ -52,11 +55,12 @@ def ours(potential: keel.Potential, frame: Frame) -> keel.Prediction:
     return potential(keel.batch(frame, potential.cutoff, dtype=torch.float64))
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["eam", "eam+zbl"])
+@pytest.fixture(scope="module", params=["eam", "eam+zbl", "contacts+zbl"])
 def exported(request, tmp_path_factory):
-    potential = teacher(core=request.param)
-    path = tmp_path_factory.mktemp("setfl") / "silica.eam.alloy"
-    write_setfl(potential, path)
+    contacts = "contacts" in request.param
+    potential = teacher(core="zbl" in request.param, contacts=contacts)
+    path = tmp_path_factory.mktemp("setfl") / f"silica.eam.{'fs' if contacts else 'alloy'}"
+    assert write_setfl(potential, path).style == ("eam/fs" if contacts else "eam/alloy")
     return potential, path
 
 
@@ -81,7 +85,7 @@ def test_what_is_tabulated(exported):
     number, mass = lines[5].split()[:2]
     assert (number, float(mass)) == ("8", 15.999)
     values = np.array(" ".join(line for line in lines[6:] if not re.search("[a-df-z]", line)).split(), dtype=float)
-    assert len(values) == 2 * (n_rho + n_r) + 3 * n_r
+    assert len(values) == 2 * n_rho + (2 * 2 if path.suffix == ".fs" else 2) * n_r + 3 * n_r
     assert values[0] == potential.offsets()[8]
     assert d_rho * (n_rho - 1) >= 5.0
 
@@ -119,6 +123,18 @@ def test_only_an_eam_can_be_exported(tmp_path):
     assert not (tmp_path / "lj").exists()
 
 
+def test_a_name_that_readers_would_take_for_another_style_is_refused(tmp_path):
+    with pytest.raises(keel.ConfigError, match=r"needs the style eam/fs; name it silica\.eam\.fs"):
+        write_setfl(teacher(contacts=True), tmp_path / "silica.eam.alloy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_element_needs_no_density_of_each_receiver(tmp_path):
+    config = keel.EAM.from_elements(["P"], 5.0).config()
+    config["pairs"]["P-P"] |= {"contact": 2.0, "push": 10.0}
+    assert write_setfl(keel.EAM(**config), tmp_path / "p.eam.alloy").style == "eam/alloy"
+
+
 def test_command_writes_the_file_and_says_how_to_use_it(tmp_path):
     path = tmp_path / "silica.eam.alloy"
     source = _saved(teacher(), tmp_path)
@@ -144,7 +160,7 @@ def test_lammps_agrees(exported, name):
     _needs("lammps")
     potential, path = exported
     frame = structures()[name]
-    energy, forces = eam_alloy(frame, path)
+    energy, forces = with_setfl(frame, path)
     prediction = ours(potential, frame)
     assert energy / len(frame) == pytest.approx(float(prediction.energy) / len(frame), abs=ENERGY)
     np.testing.assert_allclose(forces, prediction.forces.numpy(), atol=FORCE)
@@ -159,7 +175,7 @@ def test_matscipy_agrees(exported, name):
     potential, path = exported
     frame = structures()[name]
     atoms = frame.to_ase()
-    atoms.calc = matscipy_eam.EAM(str(path))
+    atoms.calc = matscipy_eam.EAM(str(path), kind="eam/" + path.suffix[1:])
     prediction = ours(potential, frame)
     assert atoms.get_potential_energy() / len(frame) == pytest.approx(float(prediction.energy) / len(frame), abs=ENERGY)
     np.testing.assert_allclose(atoms.get_forces(), prediction.forces.numpy(), atol=FORCE)

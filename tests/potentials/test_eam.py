@@ -147,7 +147,7 @@ def test_the_shares_of_a_dimer_add_up_to_its_energy(core):
     for k, distance in enumerate(r.tolist()):
         frame = Frame(np.array([14, 8]), np.array([[0.0, 0, 0], [0, distance, 0]]))
         assert energy_of(potential, frame) == pytest.approx(float(parts.total[k]) + parts.atomic, abs=1e-9)
-    torch.testing.assert_close(parts.density[0], eam.density(r, "O"))
+    torch.testing.assert_close(parts.density[0], eam.density(r, "O", "Si"))
 
 
 def test_a_dimer_of_something_else_is_refused():
@@ -187,7 +187,7 @@ def test_an_impossible_parameter_is_named(table, row, key, value, message):
 
 def test_functions_refuse_an_unknown_element():
     with pytest.raises(keel.ConfigError, match="knows O, Si but not Cu"):
-        silica().density(torch.ones(2), "Cu")
+        silica().density(torch.ones(2), "Cu", "O")
 
 
 def test_all_elements_at_once():

@@ -19,17 +19,17 @@ class Format(StrEnum):
 
 def export(
     potential: Annotated[Path, typer.Argument(help="A fitted EAM, e.g. eam.json of keel fit.")],
-    out: Annotated[Path, typer.Option(help="Where it goes, e.g. silica.eam.alloy.")],
+    out: Annotated[Path, typer.Option(help="Where it goes, e.g. silica.eam.fs.")],
     form: Annotated[
-        Format, typer.Option("--format", help="setfl: LAMMPS eam/alloy, also read by ASE and matscipy.")
+        Format, typer.Option("--format", help="setfl: LAMMPS eam/alloy or eam/fs, also read by ASE and matscipy.")
     ] = (Format.SETFL),
 ) -> None:
-    """Write an EAM for LAMMPS (pair_style eam/alloy), ASE and matscipy.
+    """Write an EAM for LAMMPS (pair_style eam/fs, with one element eam/alloy), ASE and matscipy.
 
     The file is a table, as fine as the potential needs: energies agree to 1e-5 eV/atom, forces to 1e-4 eV/Å. The energy
     offsets of the elements are part of it, and so is a ZBL core.
 
-    Example: keel export eam.json --out silica.eam.alloy
+    Example: keel export eam.json --out silica.eam.fs
     """
     from keel.errors import ConfigError
     from keel.files import check_not_input
@@ -44,7 +44,7 @@ def export(
     grid = write_setfl(loaded, out)
     names = " ".join(_symbols(loaded.elements or ()))
     typer.echo(f"{out}: {grid.n_rho} densities up to {grid.rho[-1]:.4g}, {grid.n_r} distances up to {grid.r[-1]:g} Å")
-    typer.echo(f"in LAMMPS:\n  units metal\n  pair_style eam/alloy\n  pair_coeff * * {out.name} {names}")
+    typer.echo(f"in LAMMPS:\n  units metal\n  pair_style {grid.style}\n  pair_coeff * * {out.name} {names}")
 
 
 def _symbols(numbers: tuple[int, ...]) -> list[str]:

@@ -33,8 +33,8 @@ def fit(
     ] = None,
     cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
     zbl: Annotated[
-        bool, typer.Option("--zbl", help="Put a nuclear repulsion (ZBL) under every pair, where the data end.")
-    ] = False,
+        bool, typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei.")
+    ] = True,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
     max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,

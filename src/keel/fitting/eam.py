@@ -18,16 +18,18 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
+from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
-from keel.fitting.walls import pairs_without_data, soft_walls, wall_lengths, weak_walls, with_core
+from keel.fitting.walls import wall_lengths, weak_walls
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
+from keel.potentials.sum import SumPotential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -42,7 +44,7 @@ class EAMFit:
     Parameters
     ----------
     potential
-        The :class:`EAM`, or its sum with a :class:`ZBL` core; offsets included.
+        The :class:`EAM` and the :class:`ZBL` core under it; offsets included.
     eam
         The EAM itself.
     errors
@@ -50,7 +52,7 @@ class EAMFit:
     warnings
         Sentences for the user.
     pairs_without_data
-        Names of the pairs whose parameters rest on mixing rules, with a ZBL wall.
+        Names of the pairs whose parameters rest on mixing rules.
     frames_used
         Number of frames that the fit saw.
     """
@@ -67,7 +69,7 @@ def fit_eam(
     frames: Iterable[Frame | Atoms],
     cutoff: float = 8.0,
     *,
-    zbl: bool = False,
+    zbl: bool = True,
     energy_weight: float = 5.0,
     stress_weight: float = 0.3,
     max_atoms: int | None = None,
@@ -87,8 +89,8 @@ def fit_eam(
     cutoff
         In angstrom.
     zbl
-        Put a :class:`ZBL` core under every pair, not only under those without data and those whose fitted wall is much
-        softer than that of nuclei. The core ends where the data begin.
+        Below the closest contact that the data show of a pair of elements, hold the force and let the nuclei do the
+        rest (:mod:`keel.fitting.contacts`), instead of extrapolating what was fitted. Above it nothing changes.
     energy_weight
         In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost.
     stress_weight
@@ -138,20 +140,22 @@ def _fit(
     data = fit_data(chosen, model, *weights, alone)
     if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
-    without_data = pairs_without_data(model, data)
+    contacts = contacts_in(model, frames)
+    without_data = pairs_without_data(model, contacts)
     par = Parametrisation(model, wall_lengths(model, without_data))
     few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone)
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
-    soft = soft_walls(eam)
-    potential = with_core(eam, data, eam.pair_names if zbl else sorted({*without_data, *soft}))
+    if zbl:
+        eam = held(eam, contacts, data)
+    potential = SumPotential([eam, core_of(eam)]) if zbl else eam
     potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
         errors=accuracy(potential, [*frames, *atoms]),
-        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data, soft)),
+        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
     )
@@ -201,9 +205,7 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
     return EAM(**config)
 
 
-def _warnings(
-    potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
-) -> list[str]:
+def _warnings(potential: Potential, frames: Sequence[Frame], without_data: Sequence[str]) -> list[str]:
     warnings, elements = [], potential.elements or ()
     with_energy = [f for f in frames if f.energy is not None]
     if not with_energy:
@@ -229,12 +231,7 @@ def _warnings(
     if without_data:
         warnings.append(
             f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
-            f"({_some(without_data)}): their parameters rest on mixing rules, with a ZBL wall"
-        )
-    softened = sorted({*soft} - {*without_data})
-    if softened:
-        warnings.append(
-            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core stands behind it"
+            f"({_some(without_data)}): their parameters rest on mixing rules"
         )
     weak = weak_walls(potential)
     if weak:

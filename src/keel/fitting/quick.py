@@ -11,12 +11,13 @@ from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
 from keel.fitting.chunk import Evaluation, Parameters
+from keel.fitting.contacts import contacts_in, pairs_without_data
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import expected, starts
-from keel.fitting.walls import pairs_without_data, wall_lengths
+from keel.fitting.walls import wall_lengths
 from keel.potentials.classical.eam import EAM
 
 CUTOFF = 6.0
@@ -61,7 +62,8 @@ class QuickEAM:
             data = fit_data(forces_only, model, 1.0, 1.0)
             if not any(len(chunk.pairs.r) for chunk in data.chunks):
                 return None
-            parametrisation = Parametrisation(model, wall_lengths(model, pairs_without_data(model, data)))
+            without_data = pairs_without_data(model, contacts_in(model, forces_only))
+            parametrisation = Parametrisation(model, wall_lengths(model, without_data))
             objective = Objective(data, parametrisation, expected(parametrisation))
             _, best = descend(objective, starts(objective)[0], ROUGHLY)
         return cls(model, parametrisation.values(best), scale)

@@ -1,4 +1,4 @@
-"""The short-range wall of each pair of elements: where data end, what is imposed there, and whether it holds.
+"""The short-range wall of each pair of elements: what a fit imposes, and whether it holds.
 
 Distances here are often in bonds: units of the sum of the covalent radii.
 """
@@ -12,23 +12,14 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
-from keel.atoms.frame import Array
-from keel.fitting.data import FitData
 from keel.parallel import plain
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
-from keel.potentials.classical.eam_terms import switch
 from keel.potentials.classical.pair import PairPotential
-from keel.potentials.classical.zbl import ZBL
-from keel.potentials.sum import SumPotential
 
 WALL, WALL_WITHOUT_DATA = 0.6, 0.8
-"""Walls reach at least to here, in bonds; without data to where the ZBL core ends."""
-NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
-"""A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 bonds."""
-SOFT = 0.1
-"""A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
+"""Walls reach at least to here, in bonds; without data to where the nuclear repulsion ends."""
 SHORTEST = 0.1
 """Walls are checked from here, in angstrom."""
 
@@ -38,36 +29,6 @@ def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
     unknown = set(without_data)
     bonds = [WALL_WITHOUT_DATA if name in unknown else WALL for name in model.pair_names]
     return torch.tensor(bonds, dtype=torch.float64) * model.pair_radius
-
-
-def pairs_without_data(model: EAM, data: FitData) -> list[str]:
-    """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
-    counts = np.zeros(len(model.pair_names), dtype=np.int64)
-    near = np.maximum(NEAR_BONDS * plain(model.pair_radius), NEAR)
-    for pair, r in _distances(data):
-        counts[pair] += np.count_nonzero(r < near[pair])
-    return [name for name, count in zip(model.pair_names, counts.tolist(), strict=True) if count < FEW_PAIRS]
-
-
-def with_core(eam: EAM, data: FitData, covered: Sequence[str]) -> Potential:
-    """Return the EAM with a ZBL core under some pairs, each up to where data of that pair begin: the fit stays."""
-    if not covered:
-        return eam
-    ends, bonds = np.full(len(eam.pair_names), WALL_WITHOUT_DATA), plain(eam.pair_radius)
-    for pair, r in _distances(data):
-        ends[pair] = min(ends[pair], float(r.min()) / bonds[pair])
-    known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
-    named = [(*_elements(name), known[name]) for name in covered]
-    core = ZBL(inner=0.5 * WALL_WITHOUT_DATA, outer=WALL_WITHOUT_DATA, pairs=named, elements=eam.elements)
-    return SumPotential([eam, core])
-
-
-def soft_walls(eam: EAM) -> list[str]:
-    """Return the pairs whose wall is far softer than that of nuclei: the data did not reach there."""
-    nuclei = ZBL(elements=eam.elements)
-    near = torch.stack([torch.full_like(eam.pair_radius, 0.3), nuclei.inner * eam.pair_radius], dim=1)
-    ratio = _dimers(eam, near) / _cores([nuclei], _numbers(eam), near)
-    return [name for name, soft in zip(eam.pair_names, (ratio.amin(dim=1) < SOFT).tolist(), strict=True) if soft]
 
 
 def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]:
@@ -96,10 +57,11 @@ def _dimers(potential: Potential, r: Tensor) -> Tensor:
     r, numbers = r.to(eam.dtype), _numbers(eam)
     i, j = (eam.species_index[z].repeat_interleave(r.shape[1]) for z in numbers)
     with torch.no_grad():
-        terms, at = eam.terms(eam.values()), (r.reshape(-1), *switch(r.reshape(-1), eam.cutoff))
-        total = terms.pair(*at, i * len(eam.symbols) + j)[0]
+        terms, pair = eam.terms(eam.values()), i * len(eam.symbols) + j
+        at = terms.felt(r.reshape(-1), pair)
+        total = terms.pair(at, pair)[0]
         for here, there in ((i, j), (j, i)):
-            total = total + terms.embed(terms.density(*at, there)[0], here)[0]
+            total = total + terms.embed(terms.density(at, there)[0], here)[0]
     return total.view(r.shape) + _cores(cores, numbers, r)
 
 
@@ -116,11 +78,6 @@ def _cores(cores: Sequence[PairPotential], numbers: Tensor, r: Tensor) -> Tensor
 def _numbers(eam: EAM) -> Tensor:
     """Return the atomic numbers of all pairs of elements, (2, pairs)."""
     return torch.tensor([_elements(name) for name in eam.pair_names]).T
-
-
-def _distances(data: FitData) -> list[tuple[int, Array]]:
-    """Places of pairs of elements and their distances, some at a time."""
-    return [part for chunk in data.chunks for part in chunk.pairs.by_elements()]
 
 
 def _elements(name: str) -> tuple[int, int]:

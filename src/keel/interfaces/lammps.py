@@ -1,15 +1,17 @@
-"""Export of an EAM to LAMMPS: a ``setfl`` file for ``pair_style eam/alloy``, which ASE and matscipy read as well.
+"""Export of an EAM to LAMMPS: a ``setfl`` file, which ASE and matscipy read as well.
 
-    pair_style eam/alloy
-    pair_coeff * * silica.eam.alloy O Si          (units metal; names in the order of the atom types)
+    pair_style eam/fs
+    pair_coeff * * silica.eam.fs O Si          (units metal; names in the order of the atom types)
 
 A setfl file holds tables: F_a(rho) with the energy offset of the element folded in, so that F_a(0) is the energy of an
-atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi.
+atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi. Where
+elements have contacts of their own with each other, the density depends on who receives it too (``eam/fs``); else, and
+with one element, the format is ``eam/alloy``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations_with_replacement
@@ -39,12 +41,16 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class SetflGrid:
-    """Numbers of points and spacings of a setfl file: in rho (dimensionless) and in r (angstrom), both from 0."""
+    """Numbers of points and spacings of a setfl file: in rho (dimensionless) and in r (angstrom), both from 0.
+
+    ``style`` is the ``pair_style`` of LAMMPS that reads it.
+    """
 
     n_rho: int
     d_rho: float
     n_r: int
     d_r: float
+    style: str = "eam/alloy"
 
     @property
     def rho(self) -> Tensor:
@@ -66,11 +72,15 @@ def write_setfl(potential: Potential, path: str | Path) -> SetflGrid:
     Raises
     ------
     ConfigError
-        If the potential is anything but an EAM and pair potentials, or too steep for a table.
+        If the potential is anything but an EAM and pair potentials, or too steep for a table, or the suffix is that of
+        another style: readers go by it.
     """
-    functions = Functions(potential)
+    functions, path = Functions(potential), Path(path)
+    suffix = f".{functions.style.split('/')[1]}"
+    if path.suffix != suffix and path.suffix in (".alloy", ".fs"):
+        raise ConfigError(f"{path}: this potential needs the style {functions.style}; name it {path.stem}{suffix}")
     grid = choose_grid(functions)
-    replace_file(Path(path), lambda temporary: _write(temporary, functions, grid))
+    replace_file(path, lambda temporary: _write(temporary, functions, grid))
     return grid
 
 
@@ -82,14 +92,19 @@ class Functions:
         self.offsets = potential.offsets().tolist()
         self.elements = self.eam.elements or ()
         self.pairs = list(combinations_with_replacement(self.elements, 2))
+        self.style = "eam/fs" if len(self.elements) > 1 and bool(self.eam.pair_contact.any()) else "eam/alloy"
 
     def embedding(self, rho: Tensor, element: int) -> Tensor:
         """F(rho) in eV, without the element's offset."""
         return self.eam.embedding_energy(rho, element)
 
-    def density(self, r: Tensor, donor: int) -> Tensor:
-        """Electron density that a donor gives at distance r."""
-        return self.eam.density(r, donor)
+    def density(self, r: Tensor, donor: int, at: int) -> Tensor:
+        """Electron density that a donor gives at an atom at distance r."""
+        return self.eam.density(r, donor, at)
+
+    def receivers(self, donor: int) -> Sequence[int]:
+        """Elements for which a donor has densities of their own; itself, if it has one only."""
+        return self.elements if self.style == "eam/fs" else [donor]
 
     def r_phi(self, r: Tensor, first: int, second: int) -> Tensor:
         """R phi(r) in eV angstrom, cores included; the limit at r = 0 is finite."""
@@ -102,9 +117,9 @@ class Functions:
     def most_rho(self) -> float:
         """Electron density in a crowded place: the end of the table."""
         crowded = [
-            (12.0 if first == second else 4.0) * float(self.density(CROWDED * bond(first, second), donor))
+            (12.0 if first == second else 4.0) * float(self.density(CROWDED * bond(first, second), donor, at))
             for first, second in self.pairs
-            for donor in (first, second)
+            for donor, at in ((first, second), (second, first))
         ]
         return max(LEAST_RHO, *crowded)
 
@@ -134,13 +149,14 @@ def choose_grid(functions: Functions) -> SetflGrid:
         closest = CLOSEST * float(bond(first, second))
         return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, closest, lambda r: r)
 
-    def density(donor: int, n: int) -> bool:
+    def density(donor: int, at: int, n: int) -> bool:
         closest = CLOSEST * float(min(bond(donor, z) for z in functions.elements))
-        return _resolved(lambda r: strength * functions.density(r, donor), cutoff, n, closest, torch.ones_like)
+        return _resolved(lambda r: strength * functions.density(r, donor, at), cutoff, n, closest, torch.ones_like)
 
     n_rho = _points(partial(embedding, z) for z in functions.elements)
-    n_r = _points([*(partial(density, z) for z in functions.elements), *(partial(pair, *p) for p in functions.pairs)])
-    return SetflGrid(n_rho, end / (n_rho - 1), n_r, cutoff / (n_r - 1))
+    densities = [partial(density, z, at) for z in functions.elements for at in functions.receivers(z)]
+    n_r = _points([*densities, *(partial(pair, *p) for p in functions.pairs)])
+    return SetflGrid(n_rho, end / (n_rho - 1), n_r, cutoff / (n_r - 1), functions.style)
 
 
 def _points(fine_enough: Iterable[Callable[[int], bool]]) -> int:
@@ -193,7 +209,8 @@ def _write(path: Path, functions: Functions, grid: SetflGrid) -> None:
             lattice = reference_states[z] or {}
             file.write(f"{z} {MASSES[z]:.8g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}\n")
             file.writelines(_lines(functions.embedding(grid.rho, z) + functions.offsets[z], 16))
-            file.writelines(_lines(functions.density(grid.r, z), 10))
+            for at in functions.receivers(z):
+                file.writelines(_lines(functions.density(grid.r, z, at), 10))
         for k, first in enumerate(functions.elements):
             for second in functions.elements[: k + 1]:
                 file.writelines(_lines(functions.r_phi(grid.r, first, second), 10))

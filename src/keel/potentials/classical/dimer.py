@@ -42,7 +42,7 @@ def dimer(potential: Potential, first: int | str, second: int | str, distance: T
     """
     eam, cores = eam_and_cores(potential)
     r = distance.to(eam.dtype)
-    density = torch.stack([eam.density(r, second), eam.density(r, first)])
+    density = torch.stack([eam.density(r, second, first), eam.density(r, first, second)])
     embedding = eam.embedding_energy(density[0], first) + eam.embedding_energy(density[1], second)
     morse, core = eam.pair_energy(r, first, second), torch.zeros_like(r)
     numbers = [atomic_number(first), atomic_number(second)]

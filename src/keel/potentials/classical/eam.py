@@ -18,7 +18,7 @@ from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
 from keel.potentials.classical.along import Along
 from keel.potentials.classical.eam_tables import EAMTables
-from keel.potentials.classical.eam_terms import EAMTerms, switch
+from keel.potentials.classical.eam_terms import EAMTerms
 
 PAIR_PARAMETERS = ("alpha", "repulsion", "attraction")
 ELEMENT_PARAMETERS = ("density", "beta", "embedding")
@@ -37,6 +37,10 @@ class EAM(Potential):
     per-element energy offsets (:meth:`Potential.set_offsets`). All parameters can be trained and stay positive;
     one that is zero stays zero.
 
+    Below the ``contact`` of a pair, phi and the densities feel a distance q(r) that comes to rest within a fifth of the
+    contact, and phi gains push (q(r) - r): two atoms closer than any of the data bind each other no more strongly than
+    at contact, and repel each other by ``push``. What their nuclei do is the matter of a core (:class:`ZBL`).
+
     Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil.
     Mag. A 50, 45 (1984); Morse, Phys. Rev. 34, 57 (1929).
 
@@ -46,7 +50,8 @@ class EAM(Potential):
         For each symbol ``density``, ``beta`` (1/angstrom), ``radius`` (angstrom) and ``embedding`` (eV).
     pairs
         For each pair of elements (``"O-Si"``, lower atomic number first) ``alpha`` (1/angstrom), ``repulsion`` and
-        ``attraction`` (eV) and ``radius`` (angstrom).
+        ``attraction`` (eV) and ``radius`` (angstrom); ``contact`` (angstrom) and ``push`` (eV/angstrom)
+        if there is a contact.
     cutoff
         In angstrom.
     delta
@@ -65,6 +70,8 @@ class EAM(Potential):
 
     pair_index: Tensor
     pair_radius: Tensor
+    pair_contact: Tensor
+    pair_push: Tensor
     element_radius: Tensor
 
     def __init__(
@@ -85,6 +92,8 @@ class EAM(Potential):
         index[first, second] = index[second, first] = torch.arange(len(first))
         self.register_buffer("pair_index", index.reshape(-1), persistent=False)
         self.register_buffer("pair_radius", _column(pairs, self.pair_names, "radius"))
+        for name in ("contact", "push"):
+            self.register_buffer(f"pair_{name}", _column(pairs, self.pair_names, name, 0.0), persistent=False)
         self.register_buffer("element_radius", _column(elements, self.symbols, "radius"))
         for name in PAIR_PARAMETERS:
             self._register_positive(name, _column(pairs, self.pair_names, name))
@@ -108,11 +117,12 @@ class EAM(Potential):
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
+        contacts = {"contact": self.pair_contact, "push": self.pair_push} if bool(self.pair_contact.any()) else {}
         return {
             "cutoff": self.cutoff,
             "delta": self.delta,
             "elements": _rows(self.symbols, radius=self.element_radius, **self.values(ELEMENT_PARAMETERS)),
-            "pairs": _rows(self.pair_names, radius=self.pair_radius, **self.values(PAIR_PARAMETERS)),
+            "pairs": _rows(self.pair_names, radius=self.pair_radius, **contacts, **self.values(PAIR_PARAMETERS)),
             "pairs_without_data": list(self.pairs_without_data),
         }
 
@@ -180,6 +190,8 @@ class EAM(Potential):
             log_scale=(values["alpha"] * self.pair_radius)[self.pair_index],
             repulsion=values["repulsion"][self.pair_index],
             attraction=values["attraction"][self.pair_index],
+            contact=self.pair_contact[self.pair_index],
+            push=self.pair_push[self.pair_index],
             beta=values["beta"],
             log_density=torch.log(values["density"]) + values["beta"] * self.element_radius,
             embedding=values["embedding"],
@@ -191,13 +203,15 @@ class EAM(Potential):
         """Return phi(r) in eV between two elements, shape of ``r`` (angstrom)."""
         pair = torch.full(r.shape, self._index(first) * len(self.symbols) + self._index(second))
         with torch.no_grad():
-            return self.terms(self.values()).pair(r, *switch(r, self.cutoff), pair)[0]
+            terms = self.terms(self.values())
+            return terms.pair(terms.felt(r, pair), pair)[0]
 
-    def density(self, r: Tensor, donor: int | str) -> Tensor:
-        """Return the electron density that an atom of ``donor`` gives at distance r (angstrom), dimensionless."""
-        donors = torch.full(r.shape, self._index(donor))
+    def density(self, r: Tensor, donor: int | str, at: int | str) -> Tensor:
+        """Return the electron density that an atom of ``donor`` gives at one of ``at``, r away (angstrom)."""
+        pair = torch.full(r.shape, self._index(at) * len(self.symbols) + self._index(donor))
         with torch.no_grad():
-            return self.terms(self.values()).density(r, *switch(r, self.cutoff), donors)[0]
+            terms = self.terms(self.values())
+            return terms.density(terms.felt(r, pair), pair % len(self.symbols))[0]
 
     def embedding_energy(self, rho: Tensor, element: int | str) -> Tensor:
         """Return F(rho) in eV of an element, shape of ``rho``; without the element's offset."""
@@ -220,12 +234,15 @@ def pair_names(symbols: Sequence[str]) -> list[str]:
     return [pair_name(a, b) for a, b in combinations_with_replacement(numbers, 2)]
 
 
-def _column(table: Mapping[str, Mapping[str, float]], rows: Sequence[str], name: str) -> Tensor:
+def _column(
+    table: Mapping[str, Mapping[str, float]], rows: Sequence[str], name: str, otherwise: float | None = None
+) -> Tensor:
+    known = {row: table[row] if otherwise is None else {name: otherwise, **table[row]} for row in rows if row in table}
     try:
-        column = torch.tensor([float(table[row][name]) for row in rows], dtype=torch.float64)
+        column = torch.tensor([float(known[row][name]) for row in rows], dtype=torch.float64)
     except KeyError as error:
         raise ConfigError(f"an EAM needs {name!r} for {', '.join(rows)}; {error} is missing") from None
-    may_vanish = name in ("repulsion", "attraction", "embedding")
+    may_vanish = name in ("repulsion", "attraction", "embedding", "contact", "push")
     if not bool((torch.isfinite(column) & ((column >= 0) if may_vanish else (column > 0))).all()):
         raise ConfigError(f"the EAM parameter {name!r} must be a positive number for {', '.join(rows)}")
     return column

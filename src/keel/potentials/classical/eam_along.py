@@ -21,7 +21,7 @@ from keel.atoms.frame import Array
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.jit import kernel
 from keel.potentials.classical.along import Found, totals
-from keel.potentials.classical.eam_kernel import embeddings
+from keel.potentials.classical.eam_kernel import columns, density, embeddings, felt, pair, switch
 from keel.potentials.classical.eam_tables import EAMTables
 
 U = nb.uint64
@@ -35,12 +35,14 @@ def densities(
     lists: Any,
     species: Any,
     functions: Any,
+    closest: Any,
     step: Any,
-    squared_cutoff: float,
     work: Any,
     sums: Any,
 ) -> float:
     """Pass 1 for atoms ``atoms[0]`` to ``atoms[1]``, sums from ``atoms[2]`` on; returns the least squared distance."""
+    of_pairs, of_elements, contact, cutoff = closest
+    squared_cutoff = cutoff * cutoff
     first_of, j_of, offset_of, offsets = lists
     other, place, x_of, y_of, z_of, r_of, rest, end_of = work
     (rho,) = sums
@@ -81,6 +83,12 @@ def densities(
         for k in range(start, n):
             p, t = U(k), rest[U(k)]
             j = U(other[p])
+            if r_of[p] < contact and r_of[p] < of_pairs[species[i], U(species[j]), 4]:
+                d, dr = felt(r_of[p], of_pairs[species[i], U(species[j]), 4])
+                on, off = switch(d, cutoff)
+                total += density(d, dr, on, off, of_elements[U(species[j])])[0]
+                rho[j - U(low)] += density(d, dr, on, off, of_elements[species[i]])[0]
+                continue
             a = own + U(place[p])
             b = U(species[j] * intervals * 8) + U(place[p])
             total += table[b] + t * (table[b + U(1)] + t * (table[b + U(2)] + t * table[b + U(3)]))
@@ -91,12 +99,21 @@ def densities(
 
 @kernel
 def forces(
-    atoms: Any, species: Any, structure: Any, functions: Any, step: Any, slopes: Any, work: Any, sums: Any
+    atoms: Any,
+    species: Any,
+    structure: Any,
+    functions: Any,
+    closest: Any,
+    step: Any,
+    slopes: Any,
+    work: Any,
+    sums: Any,
 ) -> None:
     """Pass 3 for the same atoms: half of each pair's energy to each atom, forces, virials from ``atoms[3]`` on."""
     other, place, x_of, y_of, z_of, r_of, rest, end_of = work
     energies, force, virial = sums
     of_atoms, pairs, pair_of = functions
+    of_pairs, of_elements, contact, cutoff = closest
     intervals = int(step[1])
     table, phi = of_atoms.reshape(-1), pairs.reshape(-1)
     low = atoms[2]
@@ -108,15 +125,24 @@ def forces(
         for k in range(start, end_of[i - atoms[0]]):
             q, t = U(k), rest[U(k)]
             j, at = U(other[q]), U(place[q])
-            a = own + at
-            b = U(species[j] * intervals * 8) + at
-            p = U(pair_of[species[i], U(species[j])] * intervals * 8) + at
-            half = 0.5 * (phi[p] + t * (phi[p + U(1)] + t * (phi[p + U(2)] + t * phi[p + U(3)])))
+            if r_of[q] < contact and r_of[q] < of_pairs[species[i], U(species[j]), 4]:
+                elements = of_pairs[species[i], U(species[j])]
+                d, dr = felt(r_of[q], elements[4])
+                on, off = switch(d, cutoff)
+                half, slope = pair(r_of[q], d, dr, on, off, elements)
+                half *= 0.5
+                to_i = density(d, dr, on, off, of_elements[U(species[j])])[1]
+                to_j = density(d, dr, on, off, of_elements[species[i]])[1]
+            else:
+                a = own + at
+                b = U(species[j] * intervals * 8) + at
+                p = U(pair_of[species[i], U(species[j])] * intervals * 8) + at
+                half = 0.5 * (phi[p] + t * (phi[p + U(1)] + t * (phi[p + U(2)] + t * phi[p + U(3)])))
+                to_i = table[b + U(4)] + t * (table[b + U(5)] + t * (table[b + U(6)] + t * table[b + U(7)]))
+                to_j = table[a + U(4)] + t * (table[a + U(5)] + t * (table[a + U(6)] + t * table[a + U(7)]))
+                slope = phi[p + U(4)] + t * (phi[p + U(5)] + t * (phi[p + U(6)] + t * phi[p + U(7)]))
             e += half
             energies[j - U(low)] += half
-            to_i = table[b + U(4)] + t * (table[b + U(5)] + t * (table[b + U(6)] + t * table[b + U(7)]))
-            to_j = table[a + U(4)] + t * (table[a + U(5)] + t * (table[a + U(6)] + t * table[a + U(7)]))
-            slope = phi[p + U(4)] + t * (phi[p + U(5)] + t * (phi[p + U(6)] + t * phi[p + U(7)]))
             slope = (slope + own_slope * to_i + slopes[j] * to_j) / r_of[q]
             x, y, z = x_of[q], y_of[q], z_of[q]
             gx, gy, gz = slope * x, slope * y, slope * z
@@ -159,6 +185,9 @@ class EAMAlong:
 
     def __init__(self, tables: EAMTables, species_index: NDArray[np.int64]) -> None:
         self.tables, self.species_index = tables, species_index
+        # Closed forms below contacts, which few pairs are; of no pair would a table resolve the bend there.
+        of_pairs, of_elements = columns(tables.terms)
+        self._closest = of_pairs, of_elements, float(of_pairs[:, :, 4].max()), tables.terms.cutoff
         self._pairs: SkinPairs | None = None
 
     def __call__(self, pairs: SkinPairs, positions: Array) -> Found:
@@ -167,18 +196,18 @@ class EAMAlong:
             self._lay_out(pairs)
         tables, species, room = self.tables, self._species, self._room
         lists = pairs.first_of, pairs.j_of, pairs.offset_of, pairs.offsets
-        squared = tables.terms.cutoff**2
 
         def first(k: int, atoms: NDArray[np.int64], sums: tuple[Array, ...]) -> float:
-            return densities(atoms, positions, lists, species, tables.densities, tables.step, squared, room[k], sums)
+            functions = tables.densities, self._closest, tables.step
+            return densities(atoms, positions, lists, species, *functions, room[k], sums)
 
         (rho,), nearest = totals(pairs, first, [()])
         atomic, slopes = np.empty(len(rho)), np.empty(len(rho))
         embeddings(rho, species, tables.embedding, tables.terms.delta, atomic, slopes)
-        functions = tables.densities, tables.pairs, tables.pair_of
+        functions = (tables.densities, tables.pairs, tables.pair_of), self._closest, tables.step
 
         def second(k: int, atoms: NDArray[np.int64], sums: tuple[Array, ...]) -> float:
-            forces(atoms, species, pairs.structure, functions, tables.step, slopes, room[k], sums)
+            forces(atoms, species, pairs.structure, *functions, slopes, room[k], sums)
             return 0.0
 
         (energies, force, virial), _ = totals(pairs, second, [(), (3,)], [(6,)])

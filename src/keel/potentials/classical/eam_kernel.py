@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 
 from keel.jit import inlined, kernel
-from keel.potentials.classical.eam_terms import SWITCH_START
+from keel.potentials.classical.eam_terms import HELD_WITHIN, SWITCH_START
 
 U = nb.uint64
 """Indices without a sign need no test for being negative."""
@@ -42,11 +42,37 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
     return 1.0 + t * t * t * (-10.0 + t * (15.0 - 6.0 * t)), -30.0 * (t * (1.0 - t)) ** 2 / width
 
 
+@inlined
+def felt(r: float, contact: float) -> tuple[float, float]:
+    """Return the distance that a pair feels, and its derivative (:meth:`EAMTerms.felt`)."""
+    if r >= contact:
+        return r, 1.0
+    width = HELD_WITHIN * contact
+    u = max(0.0, (r - contact) / width + 1.0)
+    return contact + width * (u * u * u * (1.0 - 0.5 * u) - 0.5), u * u * (3.0 - 2.0 * u)
+
+
+@inlined
+def density(at: float, dr: float, s: float, ds: float, own: Any) -> tuple[float, float]:
+    """Return the density of a donor, and its derivative; ``own`` are beta, ln density + beta radius."""
+    f = math.exp(own[1] - own[0] * at)
+    return f * s, f * (ds - own[0] * s) * dr
+
+
+@inlined
+def pair(r: float, at: float, dr: float, s: float, ds: float, own: Any) -> tuple[float, float]:
+    """Return phi and its derivative; ``own`` are alpha, alpha radius, repulsion, attraction, contact and push."""
+    e = math.exp(own[1] - own[0] * at)
+    phi = (own[2] * e - own[3]) * e
+    slope = own[0] * e * (own[3] - 2.0 * own[2] * e)
+    return phi * s + own[5] * (at - r), (slope * s + phi * ds + own[5]) * dr - own[5]
+
+
 @kernel
-def densities(edges: Any, species: Any, of_elements: Any, cutoff: float, rho: Any, slopes: Any) -> None:
+def densities(edges: Any, species: Any, of_pairs: Any, of_elements: Any, cutoff: float, rho: Any, slopes: Any) -> None:
     """Pass 1: ``rho`` (N,) is added to, f_j' and f_i' are written into ``slopes`` (E, 2).
 
-    ``of_elements`` (elements, 3) are beta, ln density + beta radius, and embedding.
+    ``of_elements`` (elements, 3) are beta, ln density + beta radius, and embedding; ``of_pairs`` see :func:`gradients`.
     """
     vectors, i_of, j_of = edges
     for k in range(len(vectors)):
@@ -54,15 +80,15 @@ def densities(edges: Any, species: Any, of_elements: Any, cutoff: float, rho: An
         i, j = U(i_of[q]), U(j_of[q])
         a, b = U(species[i]), U(species[j])
         x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
-        r = math.sqrt(x * x + y * y + z * z)
+        r, dr = felt(math.sqrt(x * x + y * y + z * z), of_pairs[a, b, U(4)])
         s, ds = switch(r, cutoff)
-        f = math.exp(of_elements[b, U(1)] - of_elements[b, U(0)] * r)
-        rho[i] += f * s
-        slopes[q, U(0)] = f * (ds - of_elements[b, U(0)] * s)
+        f, df = density(r, dr, s, ds, of_elements[b])
+        rho[i] += f
+        slopes[q, U(0)] = df
         if a != b:
-            f = math.exp(of_elements[a, U(1)] - of_elements[a, U(0)] * r)
-        rho[j] += f * s
-        slopes[q, U(1)] = f * (ds - of_elements[a, U(0)] * s)
+            f, df = density(r, dr, s, ds, of_elements[a])
+        rho[j] += f
+        slopes[q, U(1)] = df
 
 
 @kernel
@@ -71,7 +97,8 @@ def gradients(
 ) -> None:
     """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,).
 
-    ``of_pairs`` (elements, elements, 4) are alpha, alpha radius, repulsion and attraction, ``embedded`` F' (N,).
+    ``of_pairs`` (elements, elements, 6) are alpha, alpha radius, repulsion, attraction, contact and push, ``embedded``
+    F' (N,).
     """
     vectors, i_of, j_of = edges
     for k in range(len(vectors)):
@@ -80,11 +107,10 @@ def gradients(
         own = of_pairs[U(species[i]), U(species[j])]
         x, y, z = vectors[q, U(0)], vectors[q, U(1)], vectors[q, U(2)]
         r = math.sqrt(x * x + y * y + z * z)
-        s, ds = switch(r, cutoff)
-        e = math.exp(own[1] - own[0] * r)
-        phi = (own[2] * e - own[3]) * e
-        slope = own[0] * e * (own[3] - 2.0 * own[2] * e) * s + phi * ds
-        half = 0.5 * phi * s
+        at, dr = felt(r, own[4])
+        s, ds = switch(at, cutoff)
+        phi, slope = pair(r, at, dr, s, ds, own)
+        half = 0.5 * phi
         energies[i] += half
         energies[j] += half
         slope = (slope + embedded[i] * slopes[q, U(0)] + embedded[j] * slopes[q, U(1)]) / r
@@ -93,18 +119,24 @@ def gradients(
         gradient[q, U(2)] = slope * z
 
 
+def columns(terms: Any) -> tuple[Any, Any]:
+    """Return the parameters of pairs, shape (elements, elements, 6), and of elements, (elements, 3), in float64."""
+    of_pairs = terms.alpha, terms.log_scale, terms.repulsion, terms.attraction, terms.contact, terms.push
+    of_elements = terms.beta, terms.log_density, terms.embedding
+    pairs, elements = (np.stack([t.numpy() for t in part], axis=-1) for part in (of_pairs, of_elements))
+    return pairs.reshape(terms.n_elements, terms.n_elements, len(of_pairs)), elements
+
+
 def evaluate(terms: Any, edges: Any, species: Any) -> tuple[Any, Any]:
     """Return atomic energies (N,) and dE/d vectors (E, 3) for vectors (E, 3) with their ends i and j (E,).
 
     ``terms`` are :class:`~keel.potentials.classical.eam_terms.EAMTerms` in float64 on a CPU.
     """
-    n, elements = len(species), terms.n_elements
-    pairs = np.stack([t.numpy() for t in (terms.alpha, terms.log_scale, terms.repulsion, terms.attraction)], axis=-1)
-    atoms = np.stack([t.numpy() for t in (terms.beta, terms.log_density, terms.embedding)], axis=-1)
+    n = len(species)
+    pairs, atoms = columns(terms)
     rho, energies, embedded = np.zeros(n), np.empty(n), np.empty(n)
     slopes, gradient = np.empty((len(edges[0]), 2)), np.empty_like(edges[0])
-    densities(edges, species, atoms, terms.cutoff, rho, slopes)
+    densities(edges, species, pairs, atoms, terms.cutoff, rho, slopes)
     embeddings(rho, species, np.ascontiguousarray(atoms[:, 2]), terms.delta, energies, embedded)
-    table = pairs.reshape(elements, elements, 4)
-    gradients(edges, species, table, terms.cutoff, embedded, slopes, energies, gradient)
+    gradients(edges, species, pairs, terms.cutoff, embedded, slopes, energies, gradient)
     return energies, gradient

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.potentials.classical.eam_terms import EAMTerms, switch
+from keel.potentials.classical.eam_terms import EAMTerms
 
 INTERVALS = (800, 1600, 3200, 6400)
 """Of which the first is taken whose error suffices; the switch begins at a whole one (0.66 of all)."""
@@ -29,7 +29,7 @@ class EAMTables:
     Parameters
     ----------
     terms
-        The functions, with parameters in float64 on CPU.
+        The functions, with parameters in float64 on CPU. Contacts are left out: below them tables do not hold.
 
     Attributes
     ----------
@@ -44,6 +44,7 @@ class EAMTables:
 
     def __init__(self, terms: EAMTerms) -> None:
         self.terms = terms
+        self._free = terms.without_contacts()
         n = terms.n_elements
         self.embedding = self.terms.embedding.numpy()
         functions = [self._density(k) for k in range(n)]
@@ -76,14 +77,15 @@ class EAMTables:
 
     def _density(self, element: int) -> Function:
         def function(r: Tensor) -> tuple[Tensor, Tensor]:
-            return self.terms.density(r, *switch(r, self.terms.cutoff), torch.full(r.shape, element))
+            donor = torch.full(r.shape, element)
+            return self._free.density(self._free.felt(r, donor), donor)
 
         return function
 
     def _pair(self, first: int, second: int) -> Function:
         def function(r: Tensor) -> tuple[Tensor, Tensor]:
             pair = torch.full(r.shape, first * self.terms.n_elements + second)
-            return self.terms.pair(r, *switch(r, self.terms.cutoff), pair)
+            return self._free.pair(self._free.felt(r, pair), pair)
 
         return function
 
@@ -94,7 +96,7 @@ class EAMTables:
         def function(r: Tensor) -> tuple[Tensor, Tensor]:
             every = r.repeat(len(places))
             of_pairs = places.repeat_interleave(len(r))
-            value, slope = self.terms.pair(every, *switch(every, self.terms.cutoff), of_pairs)
+            value, slope = self._free.pair(self._free.felt(every, of_pairs), of_pairs)
             return value.view(len(places), -1), slope.view(len(places), -1)
 
         return function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,18 @@ from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 SWITCH_START = 0.66
 """The switch begins at this fraction of the cutoff."""
+HELD_WITHIN = 0.2
+"""Below a contact the functions come to rest within this fraction of it."""
+
+
+class Felt(NamedTuple):
+    """What pairs at distances r feel: the distance q(r), dq/dr, and the switch at q with its derivative; all (E,)."""
+
+    r: Tensor
+    q: Tensor
+    dq: Tensor
+    s: Tensor
+    ds: Tensor
 
 
 class Evaluation(NamedTuple):
@@ -27,8 +39,8 @@ class EAMTerms:
     """The functions of an EAM with their parameters laid out for evaluation over many pairs.
 
     Per ordered pair of elements a * n_elements + b: ``alpha``, ``log_scale`` (alpha radius), ``repulsion``,
-    ``attraction``; per element ``beta``, ``log_density`` (ln density + beta radius), ``embedding``. Each
-    function returns its value and its derivative.
+    ``attraction``, ``contact`` (angstrom), ``push`` (eV/angstrom); per element ``beta``, ``log_density`` (ln density +
+    beta radius), ``embedding``. Each function returns its value and its derivative.
     """
 
     n_elements: int
@@ -36,20 +48,28 @@ class EAMTerms:
     log_scale: Tensor
     repulsion: Tensor
     attraction: Tensor
+    contact: Tensor
+    push: Tensor
     beta: Tensor
     log_density: Tensor
     embedding: Tensor
     delta: float
     cutoff: float
 
+    def without_contacts(self) -> EAMTerms:
+        """Return the functions as they would be without contacts."""
+        none = torch.zeros_like(self.contact)
+        return replace(self, contact=none, push=none)
+
     def evaluate(self, r: Tensor, edge_index: Tensor, species: Tensor) -> Evaluation:
         """Evaluate a half list of pairs at distances r (E,)."""
         i, j = edge_index
         first, second = species.index_select(0, i), species.index_select(0, j)
-        s, ds = switch(r, self.cutoff)
-        phi, phi_slope = self.pair(r, s, ds, first * self.n_elements + second)
-        to_i, to_i_slope = self.density(r, s, ds, second)
-        to_j, to_j_slope = (to_i, to_i_slope) if self.n_elements == 1 else self.density(r, s, ds, first)
+        pair = first * self.n_elements + second
+        at = self.felt(r, pair)
+        phi, phi_slope = self.pair(at, pair)
+        to_i, to_i_slope = self.density(at, second)
+        to_j, to_j_slope = (to_i, to_i_slope) if self.n_elements == 1 else self.density(at, first)
         rho = r.new_zeros(len(species)).index_add(0, i, to_i).index_add(0, j, to_j)
         energies, embedding_slope = self.embed(rho, species)
         slope = (
@@ -60,21 +80,34 @@ class EAMTerms:
         half = 0.5 * phi
         return Evaluation(energies.index_add(0, i, half).index_add(0, j, half), slope, rho)
 
-    def pair(self, r: Tensor, s: Tensor, ds: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Phi = (repulsion x^2 - attraction x) s and its derivative, in eV and eV/angstrom."""
-        alpha = self._take(self.alpha, pair)
-        x = torch.exp(self._take(self.log_scale, pair) - alpha * r)
+    def felt(self, r: Tensor, pair: Tensor) -> Felt:
+        """Return the distances that pairs feel: r, but below a contact c it comes to rest within w = 0.2 c.
+
+        q(r) = c - w/2 + w (u^3 - u^4/2),  u = (r - c + w) / w  between c - w and c; it has two continuous derivatives.
+        """
+        contact = self._take(self.contact, pair)
+        width = HELD_WITHIN * contact
+        u = ((r - contact) / width.clamp(min=1e-12) + 1.0).clamp(0.0, 1.0)
+        within = (r < contact) & (contact > 0.0)
+        q = torch.where(within, contact + width * (u**3 * (1.0 - 0.5 * u) - 0.5), r)
+        dq = torch.where(within, u * u * (3.0 - 2.0 * u), 1.0)
+        return Felt(r, q, dq, *switch(q, self.cutoff))
+
+    def pair(self, at: Felt, pair: Tensor) -> tuple[Tensor, Tensor]:
+        """Phi = (repulsion x^2 - attraction x) s, at q, + push (q - r), and its derivative, in eV and eV/angstrom."""
+        alpha, push = self._take(self.alpha, pair), self._take(self.push, pair)
+        x = torch.exp(self._take(self.log_scale, pair) - alpha * at.q)
         repulsive = self._take(self.repulsion, pair) * x
         attraction = self._take(self.attraction, pair)
         phi = (repulsive - attraction) * x
         slope = alpha * x * (attraction - 2.0 * repulsive)
-        return phi * s, slope * s + phi * ds
+        return phi * at.s + push * (at.q - at.r), (slope * at.s + phi * at.ds + push) * at.dq - push
 
-    def density(self, r: Tensor, s: Tensor, ds: Tensor, donor: Tensor) -> tuple[Tensor, Tensor]:
+    def density(self, at: Felt, donor: Tensor) -> tuple[Tensor, Tensor]:
         """Electron density of a donor and its derivative (1/angstrom)."""
         beta = self._take(self.beta, donor)
-        f = torch.exp(self._take(self.log_density, donor) - beta * r)
-        return f * s, f * (ds - beta * s)
+        f = torch.exp(self._take(self.log_density, donor) - beta * at.q)
+        return f * at.s, f * (at.ds - beta * at.s) * at.dq
 
     def embed(self, rho: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
         """F(rho) = -embedding [sqrt(rho + delta) - sqrt(delta)] and dF/d rho, in eV."""

@@ -1,0 +1,106 @@
+"""Where the data of each pair of elements end, and what an EAM says of atoms that are closer.
+
+A fitted function is extrapolated a little below the closest contact of its data; there the force is held, and the
+nuclei do the rest. Walls of fitted functions themselves would stand half an angstrom and more too far out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from keel.atoms.frame import Array, Frame
+from keel.atoms.neighbours import batch
+from keel.fitting.chunk import Evaluation, Parameters
+from keel.fitting.data import FitData
+from keel.parallel import plain
+from keel.potentials.base import lengths
+from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.eam_terms import HELD_WITHIN
+from keel.potentials.classical.zbl import ZBL
+
+CORE_START, CORE_END = 0.4, 0.8
+"""Where the nuclear repulsion is whole, and where it ends unless a contact is closer; in sums of the covalent radii."""
+NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
+"""A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 bonds."""
+CONTACT_WITHOUT_DATA = 1.0
+"""Contact of a pair without data, in bonds, unless data show a closer one."""
+MOST_WORK = 5.0
+"""Work in eV that the held force does at most between contact and core: two oxygens can be as close as in O2."""
+FRAMES = 50
+"""Frames that go through neighbour lists together."""
+
+
+class Contacts(NamedTuple):
+    """The closest contact of each pair of elements in angstrom, infinite if there is none, and how many are near."""
+
+    closest: Array
+    near: NDArray[np.int64]
+
+
+def contacts_in(model: EAM, frames: Sequence[Frame]) -> Contacts:
+    """Find the contacts of pairs of elements, in the order of ``model.pair_names``."""
+    bonds = plain(model.pair_radius)
+    near = np.maximum(NEAR_BONDS * bonds, NEAR)
+    closest, counts = np.full(len(bonds), np.inf), np.zeros(len(bonds), np.int64)
+    for first in range(0, len(frames), FRAMES):
+        graph = batch(frames[first : first + FRAMES], float(near.max()), half_list=True, dtype=torch.float64)
+        r, species = plain(lengths(graph.edge_vectors())), model.species(graph)
+        i, j = species[graph.edge_index]
+        pair = plain(model.pair_index[i * len(model.symbols) + j])
+        np.minimum.at(closest, pair, r)
+        counts += np.bincount(pair[r < near[pair]], minlength=len(bonds))
+    return Contacts(closest, counts)
+
+
+def pairs_without_data(model: EAM, contacts: Contacts) -> list[str]:
+    """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
+    return [name for name, n in zip(model.pair_names, contacts.near.tolist(), strict=True) if n < FEW_PAIRS]
+
+
+def held(eam: EAM, contacts: Contacts, data: FitData) -> EAM:
+    """Return the EAM with a contact and a push of each pair.
+
+    The push is the force between two atoms where the functions come to rest, a tenth below the contact, among the
+    neighbours that their elements have in the data:
+
+        push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
+    """
+    bonds, n = plain(eam.pair_radius), len(eam.symbols)
+    few = contacts.near < FEW_PAIRS
+    contact = np.where(few, np.minimum(contacts.closest, CONTACT_WITHOUT_DATA * bonds), contacts.closest)
+    usual = torch.from_numpy(_embedding_slopes(eam, data))
+    first, second = torch.triu_indices(n, n)
+    pair = first * n + second
+    with torch.no_grad():
+        terms = eam.terms(eam.values())
+        at = terms.felt(torch.from_numpy((1.0 - 0.5 * HELD_WITHIN) * contact), pair)
+        slope = terms.pair(at, pair)[1]
+        slope = slope + usual[first] * terms.density(at, second)[1] + usual[second] * terms.density(at, first)[1]
+    push = np.clip(-plain(slope), 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
+    config = eam.config()
+    for name, c, p in zip(eam.pair_names, contact.tolist(), push.tolist(), strict=True):
+        config["pairs"][name] |= {"contact": c, "push": p}
+    return EAM(**config)
+
+
+def core_of(eam: EAM) -> ZBL:
+    """Return the nuclear repulsion of an EAM with contacts: under every pair, up to its contact at most."""
+    ends = np.minimum(CORE_END, plain(eam.pair_contact) / plain(eam.pair_radius)).tolist()
+    pairs = [(*name.split("-"), end) for name, end in zip(eam.pair_names, ends, strict=True)]
+    return ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)
+
+
+def _embedding_slopes(eam: EAM, data: FitData) -> Array:
+    """Return the mean of F' over the atoms of each element in the data, in eV, shape (elements,)."""
+    parameters = Parameters.of(eam, {name: value.detach() for name, value in eam.values().items()})
+    total, count = np.zeros(len(eam.symbols)), np.zeros(len(eam.symbols))
+    for chunk in data.chunks:
+        slopes = Evaluation(chunk, parameters, eam.delta).slopes()
+        total += np.bincount(chunk.species, slopes, minlength=len(total))
+        count += np.bincount(chunk.species, minlength=len(total))
+    return total / np.maximum(count, 1.0)

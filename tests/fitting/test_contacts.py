@@ -1,0 +1,176 @@
+"""Below the closest contact of its data an EAM holds the force, and nuclei do the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from salts import CUTOFF, labelled, rock_salt, salt
+
+import keel
+from keel.atoms.frame import Frame
+from keel.evaluation import accuracy
+from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in, core_of
+from keel.fitting.eam import EAMFit
+from keel.potentials.classical.dimer import dimer
+from keel.potentials.classical.eam_terms import HELD_WITHIN
+from keel.testing import check_potential
+
+CORNER = np.zeros(3)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    return labelled(salt(), [rock_salt(seed) for seed in range(30)])
+
+
+@pytest.fixture(scope="module")
+def fit(frames) -> EAMFit:
+    return keel.fit_eam(frames, CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def free(frames) -> EAMFit:
+    return keel.fit_eam(frames, CUTOFF, zbl=False)
+
+
+def atoms_apart(numbers: tuple[int, int], r: float) -> Frame:
+    return Frame(np.array(numbers), np.stack([CORNER, [r, 0.0, 0.0]]))
+
+
+def energy(potential: keel.Potential, frame: Frame) -> float:
+    return float(potential(keel.batch(frame, potential.cutoff, dtype=torch.float64)).energy)
+
+
+def test_contacts_are_the_closest_of_all_frames(frames, fit):
+    closest = dict.fromkeys(fit.eam.pair_names, np.inf)
+    for frame in frames:
+        distances = frame.to_ase().get_all_distances(mic=True)
+        for i, j in zip(*np.triu_indices(len(frame), 1), strict=True):
+            name = "-".join(keel.atoms.elements.symbol(int(z)) for z in sorted(frame.numbers[[i, j]]))
+            closest[name] = min(closest[name], distances[i, j])
+    assert dict(zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True)) == pytest.approx(closest)
+
+
+def test_nothing_changes_where_data_are(frames, fit, free):
+    for name in ("energy", "forces", "stress"):
+        ours, theirs = (getattr(accuracy(f.potential, frames), name).prediction for f in (fit, free))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_what_was_fitted_is_trusted_a_tenth_of_the_contact_further(fit, free):
+    """Of two atoms the force is then the push, and what the core adds."""
+    for name, contact, push in zip(
+        fit.eam.pair_names, fit.eam.pair_contact.tolist(), fit.eam.pair_push.tolist(), strict=True
+    ):
+        r = torch.linspace(0.3, (1.0 - HELD_WITHIN) * contact, 200, dtype=torch.float64)
+        phi, density = fit.eam.pair_energy(r, *name.split("-")), fit.eam.density(r, *name.split("-"))
+        at_rest = free.eam.density(torch.tensor([(1.0 - 0.5 * HELD_WITHIN) * contact]).double(), *name.split("-"))
+        torch.testing.assert_close(density, at_rest.expand(len(r)))
+        torch.testing.assert_close(phi.diff(), -push * r.diff())
+
+
+def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounded(frames, fit, free):
+    """In a crystal of salt the pair force is that of two atoms whose embedding energies have the slopes of the bulk."""
+    eam, bonds = free.eam, fit.eam.pair_radius
+    terms = eam.terms(eam.values())
+    slopes: dict[int, list[float]] = {0: [], 1: []}
+    for frame in frames:
+        graph = keel.batch(frame, CUTOFF, half_list=True, dtype=torch.float64)
+        species = eam.species(graph)
+        found = terms.evaluate(graph.edge_vectors().norm(dim=1), graph.edge_index, species)
+        for k, slope in zip(species.tolist(), terms.embed(found.density, species)[1].tolist(), strict=True):
+            slopes[k].append(slope)
+    usual = {k: np.mean(values) for k, values in slopes.items()}
+    h = 1e-5
+    for name, contact, push, bond in zip(
+        fit.eam.pair_names, fit.eam.pair_contact.tolist(), fit.eam.pair_push.tolist(), bonds.tolist(), strict=True
+    ):
+        a, b = name.split("-")
+        r = torch.tensor([-h, h], dtype=torch.float64) + (1.0 - 0.5 * HELD_WITHIN) * contact
+        effective = eam.pair_energy(r, a, b)
+        effective = effective + usual[eam.symbols.index(a)] * eam.density(r, b, a)
+        effective = effective + usual[eam.symbols.index(b)] * eam.density(r, a, b)
+        force = -float(effective.diff() / (2 * h))
+        most = MOST_WORK / max(contact - 0.8 * bond, 1e-6)
+        assert push == pytest.approx(min(max(0.0, force), most), rel=1e-4, abs=1e-6), name
+
+
+def test_two_atoms_repel_each_other_all_the_way(fit):
+    for name in fit.eam.pair_names:
+        r = torch.arange(0.1, 1.5, 0.01, dtype=torch.float64)
+        assert bool((dimer(fit.potential, *name.split("-"), r).total.diff() < 0.0).all()), name
+
+
+def test_pressure_rises_at_every_step_of_a_compression(fit):
+    frame = rock_salt(0)
+    pressures = []
+    for scale in np.linspace(0.95, 0.6, 15):
+        squeezed = frame.replace(positions=scale * frame.positions, cell=scale * frame.cell)
+        prediction = fit.potential(keel.batch(squeezed, fit.potential.cutoff, dtype=torch.float64))
+        pressures.append(-float(prediction.stress[0].diagonal().mean()))
+    assert np.all(np.diff(pressures) > 0.0)
+
+
+def test_a_core_ends_at_a_contact_that_is_closer(frames):
+    """Two sodium atoms that nearly touch say nothing of chlorine."""
+    close = [f.replace(stress=None) for f in labelled(salt(), [atoms_apart((11, 11), 0.3 * 2 * 1.66)])]
+    ends = [core_of(keel.fit_eam(given, CUTOFF).eam).pairs for given in (frames, [*frames, *close])]
+    assert ends[0][11, 11] > 0.6
+    assert ends[1][11, 11] == pytest.approx(0.3)
+    assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))
+
+
+def test_a_pair_without_data_has_its_contact_at_the_sum_of_the_radii():
+    first = [rock_salt(s, 11, 17) for s in range(12)]
+    second = [rock_salt(s, 12, 8) for s in range(12)]
+    teacher = keel.EAM.from_elements([8, 11, 12, 17], CUTOFF)
+    fit = keel.fit_eam(labelled(teacher, first + second), CUTOFF)
+    contact = dict(zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True))
+    radius = dict(zip(fit.eam.pair_names, fit.eam.pair_radius.tolist(), strict=True))
+    for name in fit.pairs_without_data:
+        assert contact[name] == CONTACT_WITHOUT_DATA * radius[name]
+
+
+def test_no_frame_within_reach_has_no_contact():
+    found = contacts_in(keel.EAM.from_elements(["P"], 8.0), [atoms_apart((15, 15), 6.0)])
+    assert np.isinf(found.closest).all()
+    assert not found.near.any()
+
+
+contacts = st.lists(st.tuples(st.floats(0.8, 3.5), st.floats(0.0, 30.0)), min_size=3, max_size=3)
+
+
+@settings(max_examples=5)
+@given(contacts)
+def test_contract(values):
+    config = keel.EAM.from_elements(["O", "Si"], 4.0).config()
+    for row, (contact, push) in zip(config["pairs"].values(), values, strict=True):
+        row |= {"contact": contact, "push": push}
+    eam = keel.EAM(**config)
+    assert keel.EAM(**eam.config()).config() == config
+    check_potential(eam)
+
+
+@settings(max_examples=20)
+@given(st.floats(0.8, 3.0), st.floats(0.0, 30.0))
+def test_forces_bend_without_a_step_at_a_contact(contact, push):
+    """Energy, force and its slope are continuous at both ends of the bend."""
+    config = keel.EAM.from_elements(["P"], 5.0).config()
+    config["pairs"]["P-P"] |= {"contact": contact, "push": push}
+    eam, h = keel.EAM(**config), 1e-4
+    bend = torch.linspace((1.0 - HELD_WITHIN) * contact, contact, 100, dtype=torch.float64)
+    for function in (eam.pair_energy, eam.density):
+        size = float((function(bend, "P", "P").diff(n=2) / (bend[1] - bend[0]) ** 2).abs().max())
+        for end in (bend[0], bend[-1]):
+            curvature = function(end + h * torch.arange(-3.0, 4.0, dtype=torch.float64), "P", "P").diff(n=2) / h**2
+            assert float((curvature[-1] - curvature[0]).abs()) < 0.03 * size
+
+
+def test_files_without_contacts_have_none(tmp_path):
+    eam = keel.EAM.from_elements(["P"], 5.0)
+    assert "contact" not in eam.config()["pairs"]["P-P"]
+    with pytest.raises(keel.ConfigError, match="contact"):
+        keel.EAM(**eam.config() | {"pairs": {"P-P": eam.config()["pairs"]["P-P"] | {"contact": -1.0}}})
