@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
 from keel.errors import UnavailableError
-from keel.evaluation.against_labels import errors
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -25,6 +25,8 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.labels.against_labels import against_labels
+from keel.evaluation.labels.by_contact import EDGES
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
@@ -173,7 +175,7 @@ def stability(subject: Subject, progress: Progress) -> Results:
 
 BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "stability": stability,
-    "accuracy": lambda subject, _: (errors(subject.potential, subject.frames),),
+    "accuracy": lambda subject, _: against_labels(subject.potential, subject.frames),
     "structure": structure,
     "density": volume,
     "clusters": clusters,
@@ -181,3 +183,5 @@ BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "equilibrium": equilibrium,
 }
 """Groups of probes by name, in the order of the page."""
+CONSTANTS: Mapping[str, Any] = {"accuracy": {"contacts": EDGES}}
+"""What the results of a group depend on beside its subject, JSON-compatible."""
