@@ -101,12 +101,6 @@ class Accuracy:
         return errors
 
 
-def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
-    """Return the frames all elements of which a potential knows."""
-    known = potential.elements
-    return [f for f in frames if known is None or set(f.numbers.tolist()) <= set(known)]
-
-
 def accuracy(
     potential: Potential,
     frames: Iterable[Frame],

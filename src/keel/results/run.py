@@ -19,10 +19,11 @@ from keel.results.curves import REMEDY
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
 from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, StabilityRuns
 
-RUN = Format("run folder", steps=(dict,))
+RUN = Format("run folder", steps=(dict, dict))
 """Covers every file of a run folder; the number stands in ``results.json``.
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
+3: errors by contact stand beside the others (``by_contact.csv``), those of the teacher too (``teacher_accuracy``).
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers")
 """Of a trial, in this order."""
@@ -67,6 +68,7 @@ class RunIndex:
     teacher: str | None
     rungs: Mapping[str, str]
     cells: Sequence[TrialFolders]
+    teacher_accuracy: str | None = None
 
     def write(self, root: Path) -> None:
         """Leave it in a run folder."""
@@ -90,6 +92,7 @@ class RunIndex:
             teacher=content.get("teacher") or None,
             rungs={name: folder for name, folder in (content.get("rungs") or {}).items() if folder},
             cells=[TrialFolders(**{k: v for k, v in entry.items() if k in known}) for entry in entries],
+            teacher_accuracy=content.get("teacher_accuracy") or None,
         )
 
 
@@ -190,6 +193,7 @@ class RunResults:
     trials: tuple[TrialResults, ...]
     versions: Mapping[str, Any]
     configuration: str
+    teacher_accuracy: Errors | None = None
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -236,6 +240,7 @@ def load_results(folder: str | Path) -> RunResults:
         trials=trials,
         versions=read_object(root / "versions.json", ("keel",), REMEDY),
         configuration=read_text(root / "config.yaml", REMEDY),
+        teacher_accuracy=Errors.read(root / index.teacher_accuracy) if index.teacher_accuracy else None,
     )
 
 

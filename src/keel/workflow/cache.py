@@ -20,7 +20,7 @@ FORMATS: Mapping[str, int] = {
     "teacher": 1,
     "train": 1,
     "rung": 1,
-    "accuracy": 1,
+    "accuracy": 2,
     "stability": 1,
     "rdf": 1,
     "dimers": 1,

@@ -20,7 +20,7 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
 from keel.potentials import ASEPotential, Potential, load, open_potential
-from keel.potentials.accuracy import known_to
+from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.networks.network import Network, network_class
 from keel.progress import bar

@@ -13,8 +13,10 @@ from keel.atoms.splits import Keys, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
+from keel.potentials.batches import known_to
 from keel.progress import bar
 from keel.results.made import RungChoice
 from keel.results.measured import (
@@ -35,10 +37,15 @@ BETWEEN_FRAMES_FS = 10.0
 
 
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
-    """Compare predictions with the labels of the test frames."""
-    result = accuracy(potential, frames)
+    """Compare predictions with the labels of the test frames; those of elements that it does not know are left out."""
+    known = known_to(potential, frames)
+    if frames and not known:
+        Errors({"frames": 0, "force_mae_mev_per_angstrom": None}, {}).write(folder)
+        return
+    result = accuracy(potential, known)
     quantities = {"energy": result.energy, "forces": result.forces, "stress": result.stress}
-    Errors(result.to_dict(), {name: _sample(parity) for name, parity in quantities.items()}).write(folder)
+    parity = {name: _sample(parity) for name, parity in quantities.items()}
+    Errors(result.to_dict(), parity, errors_by_contact(result, known).quantities).write(folder)
 
 
 def _sample(parity: Parity) -> Parity:

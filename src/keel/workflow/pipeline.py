@@ -117,6 +117,16 @@ class Pipeline:
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
 
+    def teacher_accuracy(self) -> Path:
+        """Measure the errors of the teacher on the test frames."""
+        teacher, settings = self.teacher(), self.config.teacher
+        inputs = {"potential": teacher.name, "data": self.data.name}
+
+        def measured(folder: Path) -> None:
+            measure.measure_accuracy(folder, make.load_teacher(teacher, settings), self.split.test)
+
+        return self.cache.task("accuracy", "teacher", inputs, measured)
+
     @property
     def waves(self) -> list[list[Trial]]:
         """The trials, those that go on from trained networks of others after these."""
@@ -218,6 +228,7 @@ class Pipeline:
             description=self.config.description,
             data=self._relative(self.data),
             teacher=self._relative(self.teacher()),
+            teacher_accuracy=self._relative(self.teacher_accuracy()),
             rungs={n.label: self._relative(self.rung(n)) for n in self.config.networks if n.label in evaluated},
             cells=finished,
         )

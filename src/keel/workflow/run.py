@@ -83,7 +83,7 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     _keep_versions(root / "versions.json", versions(staff.number))
     for note in pipeline.notes:
         console.print(f"     note  {note}", soft_wrap=True)
-    pipeline.teacher()
+    pipeline.teacher_accuracy()
     for wave in pipeline.waves:
         for _ in staff.each("train", wave):
             pass

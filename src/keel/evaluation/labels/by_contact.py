@@ -21,8 +21,11 @@ from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
 from keel.atoms.units import GPA
 from keel.comparison.statistics import clustered_mean
+from keel.errors import DataError
 from keel.fitting.offsets import compositions, least_absolute
 from keel.potentials.accuracy import MILLI, Accuracy
+from keel.potentials.base import Potential
+from keel.potentials.batches import known_to
 
 EDGES = (0.5, 0.6, 0.75, 0.9, 1.1)
 """Between bins, in bonds. Below 0.5 atoms count as fused and simulations end; below 0.75 they are too close for a bond;
@@ -32,6 +35,9 @@ UNITS = {"forces": "meV/angstrom", "energy": "meV/atom", "pressure": "GPa"}
 """Of errors and labels, by quantity."""
 FRAMES_PER_OFFSET = 3
 """With fewer frames for each element, offsets would explain away what is to be judged, and energies are left out."""
+
+NAMED = 10
+"""Unknown elements that a sentence names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +152,47 @@ def errors_by_contact(found: Accuracy, frames: Sequence[Frame]) -> ErrorsByConta
     formulas = np.unique([f.formula for f in members], return_inverse=True)[1]
     binned = {name: _binned(values, formulas) for name in UNITS if (values := quantities[name]) is not None}
     return ErrorsByContact(binned, offsets, unjudged)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many frames, of how many, have elements that a potential does not know, and which."""
+
+    frames: int
+    of: int
+    elements: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What to tell the user."""
+        return (
+            f"{self.frames} of {self.of} frames are left out: the potential does not know {', '.join(self.elements)}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {"left_out_frames": self.frames, "unknown_elements": list(self.elements)}
+
+
+def known_frames(potential: Potential, frames: Sequence[Frame]) -> tuple[list[Frame], LeftOut]:
+    """Return the frames all elements of which a potential knows, and what is left out.
+
+    Raises
+    ------
+    DataError
+        If it knows none of them.
+    """
+    known = known_to(potential, frames)
+    elements = {int(z) for f in frames for z in f.numbers}
+    unknown = elements - set(elements if potential.elements is None else potential.elements)
+    left_out = LeftOut(len(frames) - len(known), len(frames), tuple(map(symbol, sorted(unknown))))
+    if frames and not known:
+        knows = ", ".join(map(symbol, potential.elements or ()))
+        raise DataError(
+            f"{frames[0].source} and all other frames, {len(frames)} in all, have elements that the potential does not "
+            f"know; give some of {knows} alone"
+        )
+    return known, left_out
 
 
 def bin_name(lower: float, upper: float) -> str:
