@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
-from keel.evaluation.labels.by_contact import UNITS, ContactErrors
+from keel.evaluation.labels.by_contact import EDGES, UNITS, ContactErrors
 from keel.reporting.figures.axes import plain_log_ticks
 from keel.reporting.figures.style import INK, QUIET, ReportFigure, joined, new_figure, slug, styled
 from keel.results.run import Trials, by_strategy
@@ -39,17 +39,19 @@ def contact_figure(network: str, quantity: str, trials: Trials, teacher: Mapping
         style: dict[str, Any] = {"color": QUIET, "marker": "x"}
         if name != "teacher":
             style = {"color": look_of(name).colour, "linestyle": look_of(name).line, "marker": look_of(name).marker}
-        axes.plot(x, error, markersize=4, label=name, **style)
-        axes.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
+        ends = np.stack([error - low, high - error])
+        axes.errorbar(x, error, yerr=ends, markersize=4, elinewidth=0.8, capsize=2, label=name, **style)
         parts.append((name, x, first.frames[there], error, low, high))
-    axes.set(xlabel="closest contact (sum of covalent radii)", yscale="log")
+    axes.set(xlabel="closest contact (sum of covalent radii)", yscale="log", xlim=(EDGES[0] - 0.05, EDGES[-1] + 0.05))
+    axes.set_xticks(EDGES)
     axes.set_ylabel(f"{WORDS[quantity]} error ({typeset(UNITS[quantity])})")
     plain_log_ticks(axes)
     figure.legend(loc="outside lower center", ncols=2)
     return ReportFigure(
         name=slug("contact", network, quantity),
         title=f"{WORDS[quantity].capitalize()} error by contact",
-        caption="Points stand at the median contact of a bin; bands reach over the 95 % intervals of all seeds.",
+        caption="Points stand at the median contact of a bin, whose ends are marked on the axis; bars reach over the "
+        "95 % intervals of all seeds, where they are known.",
         alt=f"Mean {WORDS[quantity]} error of {network} against the closest contact: {', '.join(drawn)}.",
         figure=figure,
         data=joined(("curve", "contact", "frames", "error", "low", "high"), parts),
