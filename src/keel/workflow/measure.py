@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.splits import Keys, group_frames
+from keel.atoms.splits import Keys, evenly, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
@@ -25,8 +24,6 @@ from keel.results.measured import (
     RadialDistributions,
     StabilityRuns,
 )
-
-Item = TypeVar("Item")
 
 BETWEEN_LOOKS_FS = 20.0
 """Between two looks at how close atoms are in simulations."""
@@ -173,12 +170,6 @@ def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDis
     return {
         pair: RadialDistribution(simulated.r, known.get(pair, unknown), simulated.g[pair]) for pair in simulated.pairs
     }
-
-
-def evenly(items: Sequence[Item], n: int) -> list[Item]:
-    """Return at most n items, evenly spread over the sequence."""
-    n = min(n, len(items))
-    return [items[(2 * k + 1) * len(items) // (2 * n)] for k in range(n)]
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:
