@@ -101,8 +101,8 @@ __all__ = [
     "squeeze",
     "trimers",
     "vacancy",
-    "various",
     "variance_components",
+    "various",
     "verdict",
     "write_curves",
 ]

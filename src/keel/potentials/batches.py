@@ -40,6 +40,11 @@ def groups(items: Iterable[Item], size: Callable[[Item], int], most: int) -> Ite
         yield group
 
 
+def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
+    """Return the frames all elements of which a potential knows."""
+    return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
+
+
 def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int | None = None) -> Iterator[AtomGraph]:
     """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), where the potential is.
 

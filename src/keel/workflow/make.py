@@ -20,6 +20,7 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
 from keel.potentials import ASEPotential, Potential, load, open_potential
+from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.networks.network import Network, network_class
 from keel.progress import bar
@@ -43,17 +44,12 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     if settings.calculator is None:
         closed_form, weights = TEACHERS
         teacher.save(str(folder / (closed_form if teacher.closed_form else weights)))
-    parts = {name: _known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
+    parts = {name: known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
     notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
     curves = {pair_name(a, b): decomposed(teacher, a, b) for a, b in known}
     Teacher({**errors, **notes}, curves).write(folder)
-
-
-def _known_to(potential: Potential, frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames all elements of which a potential knows."""
-    return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
 
 
 def given_teacher(settings: TeacherSettings) -> Potential:

@@ -11,9 +11,10 @@ from keel.atoms.frame import Frame
 from keel.atoms.splits import Keys, evenly, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
-from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent, squeeze
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
+from keel.potentials.batches import known_to
 from keel.progress import bar
 from keel.results.made import RungChoice
 from keel.results.measured import (
@@ -22,6 +23,7 @@ from keel.results.measured import (
     Errors,
     RadialDistribution,
     RadialDistributions,
+    Squeeze,
     StabilityRuns,
 )
 
@@ -144,6 +146,11 @@ def measure_dimers(folder: Path, potential: Potential, pairs: Sequence[tuple[int
         {name: Dimer(curve.r, curve.energy, curve.force) for name, curve in curves.items()},
         {name: curve.metrics() for name, curve in curves.items()},
     ).write(folder)
+
+
+def measure_squeeze(folder: Path, potential: Potential, crystals: Sequence[Frame]) -> None:
+    """Squeeze the crystals all elements of which the potential knows."""
+    Squeeze(squeeze(potential, known_to(potential, crystals))).write(folder)
 
 
 def _differences(reference: RDF, other: RDF) -> dict[str, dict[str, float]]:

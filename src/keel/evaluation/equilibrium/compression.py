@@ -76,7 +76,9 @@ def _curves(found: Sequence[Squeezed], ending: str) -> Iterator[Curve]:
         yield Curve(f"{s.name}{ending}", s.length, s.pressure / GPA, "length (1: as it is)", "pressure (GPa)")
     for s in found:
         energy = s.energy - s.energy[0]
-        yield Curve(f"{s.name}{ending}", s.volume, energy, "volume (angstrom^3/atom)", "energy of compression (eV/atom)")
+        yield Curve(
+            f"{s.name}{ending}", s.volume, energy, "volume (angstrom^3/atom)", "energy of compression (eV/atom)"
+        )
 
 
 def _good(found: Sequence[Squeezed]) -> str:
