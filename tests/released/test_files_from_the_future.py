@@ -23,7 +23,7 @@ from keel.reporting import load_results, read_assessments
 from keel.reporting.study import write_study
 from keel.reporting.study.columns import STUDY
 from keel.results.assessment import ASSESSMENT, GroupResults
-from keel.results.run import RUN
+from keel.results.index import RUN
 from keel.training import checkpoint as training
 from keel.workflow.run import run
 

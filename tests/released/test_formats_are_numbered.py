@@ -37,7 +37,7 @@ from keel.potentials import saving as potential
 from keel.reporting.study import write_study
 from keel.reporting.study.columns import STUDY
 from keel.results.assessment import ASSESSMENT
-from keel.results.run import RUN
+from keel.results.index import RUN
 from keel.training import checkpoint as training
 from keel.workflow.run import run
 

@@ -210,3 +210,9 @@ def _count(total: int, size: float | int | None, part: str) -> int:
 
 def _cut(members: list[T], counts: Sequence[int]) -> list[list[T]]:
     return [members[end - n : end] for n, end in zip(counts, accumulate(counts), strict=True)]
+
+
+def evenly(items: Sequence[T], n: int) -> list[T]:
+    """Return at most n items, evenly spread over the sequence."""
+    n = min(n, len(items))
+    return [items[(2 * k + 1) * len(items) // (2 * n)] for k in range(n)]

@@ -10,7 +10,7 @@ import typer
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
-PROBES = "Which of stability, accuracy, structure, density, clusters, exact, equilibrium; default: all."
+PROBES = "Which of stability, accuracy, structure, density, clusters, exact, compression, equilibrium; default: all."
 
 
 def assess(
@@ -31,7 +31,7 @@ def assess(
         Path | None, typer.Option(help="A crystal near equilibrium; default: the smallest structure.")
     ] = None,
     beside: Annotated[
-        str | None, typer.Option(help="A potential to compare equilibrium, dimers and bonds with, e.g. the teacher.")
+        str | None, typer.Option(help="A potential to compare crystals, dimers and bonds with, e.g. the teacher.")
     ] = None,
     dimer_reference: Annotated[
         Path | None,

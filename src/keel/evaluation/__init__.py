@@ -2,7 +2,8 @@
 
 How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
 the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives,
-smooth and symmetries kept; of a crystal its equation of state, stiffness, vibrations and vacancies.
+smooth and symmetries kept; of crystals their resistance to compression, equation of state, stiffness, vibrations and
+vacancies.
 :mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
@@ -17,10 +18,12 @@ from keel.evaluation.clusters.dimers import DimerCurve, dimer_curve, dimers, wri
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
 from keel.evaluation.clusters.leaderboards import leaderboard_curve, leaderboard_means, leaderboard_metrics
 from keel.evaluation.clusters.trimers import trimers
+from keel.evaluation.equilibrium.compression import compression
 from keel.evaluation.equilibrium.elastic import elastic
 from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import NotRelaxedError, relaxation, relaxed
+from keel.evaluation.equilibrium.squeeze import Squeezed, squeeze, various
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import force_consistency, nve_drift
 from keel.evaluation.exact.invariance import invariance
@@ -58,12 +61,14 @@ __all__ = [
     "Parity",
     "RDFWindow",
     "Sample",
+    "Squeezed",
     "accuracy",
     "bond_angles",
     "bond_scans",
     "bootstrap_interval",
     "close_contacts",
     "compare_lifetimes",
+    "compression",
     "density",
     "diatomics",
     "diffusion",
@@ -93,9 +98,11 @@ __all__ = [
     "relaxation",
     "relaxed",
     "smoothness",
+    "squeeze",
     "trimers",
     "vacancy",
     "variance_components",
+    "various",
     "verdict",
     "write_curves",
 ]

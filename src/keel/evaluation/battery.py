@@ -15,10 +15,12 @@ from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
 from keel.evaluation.clusters.dimers import DimerCurve
 from keel.evaluation.clusters.trimers import trimers
+from keel.evaluation.equilibrium.compression import compression
 from keel.evaluation.equilibrium.elastic import elastic
 from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
+from keel.evaluation.equilibrium.squeeze import various
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import NVE, force_consistency, nve_drift
 from keel.evaluation.exact.invariance import invariance
@@ -120,6 +122,12 @@ def clusters(subject: Subject, progress: Progress) -> Results:
     return tuple(results)
 
 
+def squeezed(subject: Subject, _: Progress) -> Results:
+    """Crystals under compression, that of the subject among them."""
+    others = [frame for frame in various(subject.frames) if frame is not subject.crystal]
+    return (compression(subject.potential, [subject.crystal, *others], beside=subject.beside),)
+
+
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
     probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
@@ -180,6 +188,7 @@ BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "density": volume,
     "clusters": clusters,
     "exact": exact,
+    "compression": squeezed,
     "equilibrium": equilibrium,
 }
 """Groups of probes by name, in the order of the page."""

@@ -11,16 +11,20 @@ from typing import Any, Self
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.units import GPA
 from keel.atoms.write import write
 from keel.errors import DataError
+from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
-from keel.records import read_groups, read_object, read_text, write_csv, write_json
+from keel.records import checked, read_groups, read_object, read_text, write_csv, write_json
 from keel.results.curves import REMEDY, read_curves, write_curves
 
 Number = float | None
 BY_CONTACT = "by_contact.csv"
 CONTACT_COLUMNS = tuple(f.name for f in fields(ContactErrors))
+COLUMNS = ("length", "volume", "energy", "pressure")
+"""Of a crystal under compression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +183,41 @@ class Dimers:
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
         return cls(read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), REMEDY))
+
+
+@dataclass(frozen=True, eq=False)
+class Squeeze:
+    """Crystals under uniform compression."""
+
+    crystals: Sequence[Squeezed]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder: the curves, and the first fall of each pressure (in GPa, null where it only rises)."""
+        rows = ((s.name, *row) for s in self.crystals for row in zip(*(getattr(s, c) for c in COLUMNS), strict=True))
+        write_csv(folder / "squeeze.csv", ("crystal", *COLUMNS), rows)
+        write_json(folder / "squeeze.json", {"crystals": [_summary(s) for s in self.crystals]})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        path = folder / "squeeze.json"
+        content = read_object(path, ("crystals",), REMEDY)["crystals"]
+        told = [checked(crystal, ("name", "source"), str(path), REMEDY) for crystal in content]
+        curves = read_groups(folder / "squeeze.csv", "crystal", COLUMNS, REMEDY)
+        if absent := [s["name"] for s in told if s["name"] not in curves]:
+            raise DataError(f"{folder / 'squeeze.csv'} lacks {absent[0]}; {REMEDY}")
+        return cls(tuple(Squeezed(s["name"], s["source"], **curves[s["name"]]) for s in told))
+
+
+def _summary(crystal: Squeezed) -> dict[str, Any]:
+    fall = crystal.first_fall
+    return {
+        "name": crystal.name,
+        "source": crystal.source,
+        "first_fall_length": fall,
+        "first_fall_volume": None if fall is None else fall**3,
+        "deepest_fall_gpa": crystal.deepest_fall / GPA,
+    }
 
 
 def _read_frames(path: Path) -> tuple[Frame, ...]:

@@ -1,6 +1,6 @@
 """A run folder: what `keel run` found, as frozen objects that are written by the run and read by figures and tables.
 
-``results.json`` is the index: it names the folders of the tasks. ``summary.json`` has a row for each trial.
+``summary.json`` has a row for each trial; the index of all else is that of :mod:`keel.results.index`.
 """
 
 from __future__ import annotations
@@ -12,98 +12,15 @@ from typing import Any, TypeVar
 
 from keel.atoms.frame import Frame
 from keel.errors import DataError
-from keel.formats import Format
+from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_json, read_object, read_text, write_json
 from keel.results.curves import REMEDY
+from keel.results.index import OfTrial, RunIndex, TrialFolders
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
-from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, StabilityRuns
-
-RUN = Format("run folder", steps=(dict, dict))
-"""Covers every file of a run folder; the number stands in ``results.json``.
-
-2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
-3: errors by contact stand beside the others (``by_contact.csv``), those of the teacher too (``teacher_accuracy``).
-"""
-TASKS = ("train", "accuracy", "stability", "rdf", "dimers")
-"""Of a trial, in this order."""
+from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, Squeeze, StabilityRuns
 
 Part = TypeVar("Part")
-
-
-class OfTrial:
-    """What belongs to one network trained with one strategy from one seed."""
-
-    network: str
-    strategy: str
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
-        return self.network, self.strategy, self.seed
-
-
-@dataclass(frozen=True)
-class TrialFolders(OfTrial):
-    """Where the tasks of a trial left their results, from the run folder; None for one that was not done."""
-
-    network: str
-    strategy: str
-    seed: int
-    train: str | None = None
-    accuracy: str | None = None
-    stability: str | None = None
-    rdf: str | None = None
-    dimers: str | None = None
-
-
-@dataclass(frozen=True)
-class RunIndex:
-    """The content of ``results.json``: folders of tasks, from the run folder."""
-
-    name: str
-    description: str
-    data: str | None
-    teacher: str | None
-    rungs: Mapping[str, str]
-    cells: Sequence[TrialFolders]
-    teacher_accuracy: str | None = None
-
-    def write(self, root: Path) -> None:
-        """Leave it in a run folder."""
-        write_json(root / "results.json", {**RUN.stamp, **asdict(self)})
-
-    @classmethod
-    def read(cls, root: Path) -> RunIndex:
-        """Read what :meth:`write` left; DataError if it is absent or damaged."""
-        path = root / "results.json"
-        if not path.is_file():
-            raise DataError(f"{root} is not a finished run: it has no results.json; finish it with `keel run`")
-        content = RUN.upgraded(read_object(path, ("name", "cells"), REMEDY), path)
-        if not isinstance(content["cells"], list):
-            raise DataError(f"{path}: cells must be a list; {REMEDY}")
-        known, where = [f.name for f in fields(TrialFolders)], f"{path}, a cell"
-        entries = [checked(entry, ("network", "strategy", "seed"), where, REMEDY) for entry in content["cells"]]
-        return cls(
-            name=str(content["name"]),
-            description=str(content.get("description") or ""),
-            data=content.get("data") or None,
-            teacher=content.get("teacher") or None,
-            rungs={name: folder for name, folder in (content.get("rungs") or {}).items() if folder},
-            cells=[TrialFolders(**{k: v for k, v in entry.items() if k in known}) for entry in entries],
-            teacher_accuracy=content.get("teacher_accuracy") or None,
-        )
-
-
-def refuse_newer(root: Path) -> None:
-    """Raise a DataError if a newer keel has written this run folder, which is not to be written over."""
-    path = root / "results.json"
-    try:
-        content = read_json(path, REMEDY)
-    except DataError:  # absent, or damaged: it will be written
-        return
-    RUN.refuse_newer(content, path)
 
 
 @dataclass(frozen=True)
@@ -151,6 +68,7 @@ class TrialResults(OfTrial):
     stability: StabilityRuns | None = None
     rdf: RadialDistributions | None = None
     dimers: Dimers | None = None
+    squeeze: Squeeze | None = None
 
     @property
     def parity(self) -> Mapping[str, Parity]:
@@ -173,6 +91,11 @@ class TrialResults(OfTrial):
         return self.dimers.metrics if self.dimers else {}
 
     @property
+    def squeezed(self) -> Sequence[Squeezed]:
+        """The crystals under compression."""
+        return self.squeeze.crystals if self.squeeze else ()
+
+    @property
     def failures(self) -> Sequence[Frame]:
         """The frames before the failure of each MD run that failed."""
         return self.stability.failures if self.stability else ()
@@ -189,11 +112,12 @@ class RunResults:
     census: Mapping[str, Any]
     split: Mapping[str, Any]
     teacher: Teacher | None
+    teacher_accuracy: Errors | None
+    teacher_squeeze: Squeeze | None
     rungs: Mapping[str, RungChoice]
     trials: tuple[TrialResults, ...]
     versions: Mapping[str, Any]
     configuration: str
-    teacher_accuracy: Errors | None = None
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -236,11 +160,12 @@ def load_results(folder: str | Path) -> RunResults:
         census=data.census if data else {},
         split=data.split if data else {},
         teacher=Teacher.read(root / index.teacher) if index.teacher else None,
+        teacher_accuracy=Errors.read(root / index.teacher_accuracy) if index.teacher_accuracy else None,
+        teacher_squeeze=Squeeze.read(root / index.teacher_squeeze) if index.teacher_squeeze else None,
         rungs={name: RungChoice.read(root / path) for name, path in index.rungs.items()},
         trials=trials,
         versions=read_object(root / "versions.json", ("keel",), REMEDY),
         configuration=read_text(root / "config.yaml", REMEDY),
-        teacher_accuracy=Errors.read(root / index.teacher_accuracy) if index.teacher_accuracy else None,
     )
 
 
@@ -301,4 +226,5 @@ def _trial(root: Path, folders: TrialFolders) -> TrialResults:
         stability=read(folders.stability, StabilityRuns.read),
         rdf=read(folders.rdf, RadialDistributions.read),
         dimers=read(folders.dimers, Dimers.read),
+        squeeze=read(folders.squeeze, Squeeze.read),
     )

@@ -12,6 +12,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.read import read
+from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation.battery import BATTERY, CONSTANTS, Subject
@@ -23,7 +24,6 @@ from keel.potentials.external.opening import Opening
 from keel.progress import bar
 from keel.results.assessment import Assessment, GroupResults, described, unique
 from keel.workflow.cache import TaskCache, seconds_of
-from keel.workflow.measure import evenly
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 

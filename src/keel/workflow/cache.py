@@ -24,6 +24,7 @@ FORMATS: Mapping[str, int] = {
     "stability": 1,
     "rdf": 1,
     "dimers": 1,
+    "squeeze": 1,
     "probes": 1,
 }
 """What a task of each kind does, as a number kept by hand: it is raised when the same inputs give another result, so

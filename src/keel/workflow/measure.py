@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.splits import Keys, group_frames
+from keel.atoms.splits import Keys, evenly, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
-from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent
+from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent, squeeze
 from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
@@ -25,10 +24,9 @@ from keel.results.measured import (
     Errors,
     RadialDistribution,
     RadialDistributions,
+    Squeeze,
     StabilityRuns,
 )
-
-Item = TypeVar("Item")
 
 BETWEEN_LOOKS_FS = 20.0
 """Between two looks at how close atoms are in simulations."""
@@ -156,6 +154,11 @@ def measure_dimers(folder: Path, potential: Potential, pairs: Sequence[tuple[int
     ).write(folder)
 
 
+def measure_squeeze(folder: Path, potential: Potential, crystals: Sequence[Frame]) -> None:
+    """Squeeze the crystals all elements of which the potential knows."""
+    Squeeze(squeeze(potential, known_to(potential, crystals))).write(folder)
+
+
 def _differences(reference: RDF, other: RDF) -> dict[str, dict[str, float]]:
     """Return how far two sets of g(r) are apart, by pair."""
     fu, percent = rdf_error(reference, other), rdf_error_percent(reference, other)
@@ -180,12 +183,6 @@ def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDis
     return {
         pair: RadialDistribution(simulated.r, known.get(pair, unknown), simulated.g[pair]) for pair in simulated.pairs
     }
-
-
-def evenly(items: Sequence[Item], n: int) -> list[Item]:
-    """Return at most n items, evenly spread over the sequence."""
-    n = min(n, len(items))
-    return [items[(2 * k + 1) * len(items) // (2 * n)] for k in range(n)]
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:

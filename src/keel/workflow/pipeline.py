@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,40 +13,24 @@ from keel.atoms.census import take_census
 from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
+from keel.evaluation import various
 from keel.identity import of_file, of_settings, of_split
 from keel.locks import locked
 from keel.potentials import Potential, load
 from keel.potentials.external.opening import contents
+from keel.results.index import TASKS, RunIndex, TrialFolders
 from keel.results.made import POTENTIAL, DataDescription, RungChoice, TrainingCost
 from keel.results.measured import Errors, StabilityRuns
-from keel.results.run import TASKS, Record, RunIndex, TrialFolders, write_records
+from keel.results.run import Record, write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache, seconds_of
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
+from keel.workflow.trial import Trial
 
 ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One network trained with one strategy from one seed."""
-
-    network: NetworkSettings
-    strategy: str
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
-        return self.network.label, self.strategy, self.seed
-
-    @property
-    def name(self) -> str:
-        """Name of the trial, also of its folders."""
-        return f"{self.network.label}-{self.strategy}-seed{self.seed}"
 
 
 class Pipeline:
@@ -81,6 +65,7 @@ class Pipeline:
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
+        self.crystals = various(self.split.test)
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
 
@@ -119,13 +104,20 @@ class Pipeline:
 
     def teacher_accuracy(self) -> Path:
         """Measure the errors of the teacher on the test frames."""
+        return self._of_teacher("accuracy", lambda f, p: measure.measure_accuracy(f, p, self.split.test))
+
+    def teacher_squeeze(self) -> Path | None:
+        """Squeeze the crystals of the test part with the teacher; None if there are none."""
+        if not self.crystals:
+            return None
+        return self._of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, self.crystals))
+
+    def _of_teacher(self, kind: str, measured: Callable[[Path, Potential], None]) -> Path:
         teacher, settings = self.teacher(), self.config.teacher
         inputs = {"potential": teacher.name, "data": self.data.name}
-
-        def measured(folder: Path) -> None:
-            measure.measure_accuracy(folder, make.load_teacher(teacher, settings), self.split.test)
-
-        return self.cache.task("accuracy", "teacher", inputs, measured)
+        return self.cache.task(
+            kind, self.config.name, inputs, lambda f: measured(f, make.load_teacher(teacher, settings))
+        )
 
     @property
     def waves(self) -> list[list[Trial]]:
@@ -168,7 +160,7 @@ class Pipeline:
         )
 
     def evaluate(self, trial: Trial) -> TrialFolders:
-        """Measure accuracy, stability, RDF and dimers of a trained network; return where they are."""
+        """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
         test, by = self.split.test, group_key(self.config.data.split)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
@@ -202,6 +194,9 @@ class Pipeline:
                 {**inputs, "pairs": self.pairs},
                 lambda f: measure.measure_dimers(f, potential(), self.pairs),
             ),
+            squeeze=None
+            if not self.crystals
+            else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
         )
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
@@ -222,13 +217,14 @@ class Pipeline:
     def write_results(self, finished: Sequence[TrialFolders]) -> None:
         """Write ``results.json`` (where everything is) and ``summary.json`` (a row for each trial)."""
         finished = self._with_earlier(finished)
-        evaluated = {folders.network for folders in finished}
+        evaluated, squeeze = {folders.network for folders in finished}, self.teacher_squeeze()
         index = RunIndex(
             name=self.config.name,
             description=self.config.description,
             data=self._relative(self.data),
             teacher=self._relative(self.teacher()),
             teacher_accuracy=self._relative(self.teacher_accuracy()),
+            teacher_squeeze=None if squeeze is None else self._relative(squeeze),
             rungs={n.label: self._relative(self.rung(n)) for n in self.config.networks if n.label in evaluated},
             cells=finished,
         )

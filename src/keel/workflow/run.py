@@ -13,7 +13,7 @@ from keel.locks import shared
 from keel.progress import console
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
-from keel.results.run import refuse_newer
+from keel.results.index import refuse_newer
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
@@ -84,6 +84,7 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     for note in pipeline.notes:
         console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher_accuracy()
+    pipeline.teacher_squeeze()
     for wave in pipeline.waves:
         for _ in staff.each("train", wave):
             pass

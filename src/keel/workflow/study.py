@@ -18,8 +18,9 @@ from keel.config import NetworkSettings, RunSettings, read_config
 from keel.errors import ConfigError, DataError, KeelError
 from keel.files import by_number
 from keel.progress import console, without_bars
-from keel.workflow.pipeline import Pipeline, Trial
+from keel.workflow.pipeline import Pipeline
 from keel.workflow.run import run
+from keel.workflow.trial import Trial
 
 SIMULATED, TRAINED, TO_DO = "●", "◐", "○"
 """How far a seed is."""

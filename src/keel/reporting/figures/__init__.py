@@ -1,6 +1,7 @@
 """Figures of a run: one function from data to a :class:`ReportFigure` each."""
 
 from keel.lazy import find_submodules
+from keel.reporting.figures.compression import squeeze_figure
 from keel.reporting.figures.contacts import contact_figure
 from keel.reporting.figures.curves import decomposition_figure, dimer_figure, rdf_figure
 from keel.reporting.figures.stability import causes_figure, survival_figure, trade_off_figure
@@ -18,6 +19,7 @@ __all__ = [
     "parity_figure",
     "rdf_figure",
     "save",
+    "squeeze_figure",
     "survival_figure",
     "trade_off_figure",
     "training_figure",

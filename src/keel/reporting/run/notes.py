@@ -89,6 +89,7 @@ def _absent(results: RunResults) -> list[str]:
         "training curves": not any(t.training for t in results.trials),
         "parity": not any(t.parity for t in results.trials),
         "stability": not any(r.time_to_failure_fs for r in results.records),
+        "crystals under compression": not any(t.squeezed for t in results.trials),
         "radial distribution functions": not any(t.rdf for t in results.trials),
         "dimer curves": not any(t.dimers for t in results.trials),
     }

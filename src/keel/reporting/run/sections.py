@@ -12,6 +12,7 @@ from keel.atoms.frame import Frame
 from keel.reporting import figures
 from keel.reporting.figures import ReportFigure
 from keel.reporting.run.contacts import contact_table
+from keel.reporting.run.squeeze import crystal_names, fall_rows, squeeze_table
 from keel.reporting.run.tables import (
     Table,
     census_table,
@@ -80,6 +81,7 @@ def sections(
         yield _comparison(strategies, trials, suffix)
         yield _stability(strategies, suffix, album)
         yield _failures(network, trials, suffix, album)
+        yield _squeeze(network, trials, results, suffix, album)
         yield _rdfs(network, trials, results, suffix, album)
         yield _dimers(network, trials, results, suffix, album)
     yield _teacher(results, album)
@@ -93,7 +95,8 @@ def sections(
 
 def _comparison(strategies: Sequence[StrategyResult], trials: Trials, suffix: str) -> Section:
     by_element = element_table(trials)
-    tables = (strategy_table(strategies), *([by_element] if by_element else []))
+    squeezed = fall_rows(trials, [s.strategy for s in strategies])
+    tables = (strategy_table(strategies, squeezed), *([by_element] if by_element else []))
     return Section(f"Strategies side by side{suffix}", tables=tables)
 
 
@@ -123,6 +126,22 @@ def _typical(trials: Trials) -> Frame | None:
     frames = [f for trial in trials for f in trial.failures if len(f) > 1 and np.isfinite(f.positions).all()]
     frames.sort(key=lambda frame: float(frame.info.get("time_fs", 0.0)))
     return frames[(len(frames) - 1) // 2] if frames else None
+
+
+def _squeeze(network: str, trials: Trials, results: RunResults, suffix: str, album: Album) -> Section | None:
+    teacher = results.teacher_squeeze.crystals if results.teacher_squeeze else ()
+    if not any(trial.squeezed for trial in trials):
+        return None
+    drawings = tuple(
+        album.draw(figures.squeeze_figure(network, name, trials, teacher)) for name in crystal_names(trials, teacher)
+    )
+    text = (
+        "Crystals of the test frames, squeezed evenly to 0.74 of their length (0.4 of their volume) while their atoms "
+        "keep their places in the cell. With a sound potential the pressure rises at every step. Where it falls (a "
+        "cross), the crystal caves in under that load, and a simulation that comes there does not come back. Thin "
+        "lines are further seeds. The vertical axis is linear around zero and logarithmic far from it.",
+    )
+    return Section(f"Under compression{suffix}", text, drawings, (squeeze_table(trials, teacher),))
 
 
 def _rdfs(network: str, trials: Trials, results: RunResults, suffix: str, album: Album) -> Section | None:

@@ -37,8 +37,11 @@ DIMER_METRICS = {
 }
 
 
-def strategy_table(strategies: Sequence[StrategyResult]) -> Table:
-    """One column for each strategy: cost, errors and stability, mean over seeds ± sample standard deviation."""
+def strategy_table(strategies: Sequence[StrategyResult], squeezed: Sequence[tuple[str, ...]] = ()) -> Table:
+    """One column for each strategy: cost, errors and stability, mean over seeds ± sample standard deviation.
+
+    ``squeezed`` are rows on crystals under compression.
+    """
     rows = [(title, *(mean_and_spread(s, name) for s in strategies)) for name, title in ERRORS.items()]
     tested = any(s.runs for s in strategies)
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
@@ -52,6 +55,7 @@ def strategy_table(strategies: Sequence[StrategyResult]) -> Table:
             *_against_baseline(strategies),
         ]
     rows += [
+        *squeezed,
         (
             "Steps: pretraining + afterwards",
             *(_each(s, lambda r: f"{r.pretrain_steps} + {r.train_steps}") for s in strategies),

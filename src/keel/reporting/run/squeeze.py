@@ -1,0 +1,62 @@
+"""What the report tells of crystals under compression: rows of the table of strategies, and a table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keel.atoms.units import GPA
+from keel.evaluation.equilibrium.squeeze import Squeezed
+from keel.reporting.run.tables import Table
+from keel.reporting.strategies import number
+from keel.results.run import TrialResults, by_strategy
+from keel.wording import typeset
+
+LENGTHS = (0.92, 0.84, 0.76)
+"""At which the table tells the pressure."""
+
+
+def fall_rows(trials: Sequence[TrialResults], strategies: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return where the pressure first falls with each strategy, of all crystals and seeds, and in how many of them."""
+    groups = {name: [s for trial in trials if trial.strategy == name for s in trial.squeezed] for name in strategies}
+    if not any(groups.values()):
+        return []
+    shares = (f"{sum(s.first_fall is not None for s in found)} of {len(found)}" for found in groups.values())
+    return [
+        ("Squeezed: pressure first falls at (of the length)", *map(first_fall, groups.values())),
+        ("Squeezed crystals that cave in, all seeds", *shares),
+    ]
+
+
+def first_fall(found: Sequence[Squeezed]) -> str:
+    """Return the largest length at which the pressure falls in one of some crystals: ``0.84``, or ``none``."""
+    falls = [s.first_fall for s in found if s.first_fall is not None]
+    return "–" if not found else f"{max(falls):.2f}" if falls else "none"
+
+
+def crystal_names(trials: Sequence[TrialResults], teacher: Sequence[Squeezed]) -> list[str]:
+    """Return the names of all crystals that were squeezed."""
+    return list(dict.fromkeys(s.name for s in (*(s for trial in trials for s in trial.squeezed), *teacher)))
+
+
+def squeeze_table(trials: Sequence[TrialResults], teacher: Sequence[Squeezed]) -> Table:
+    """Pressures of each crystal and where they first fall, by strategy and for the teacher."""
+    groups = {name: [s for t in members for s in t.squeezed] for name, members in by_strategy(trials).items()}
+    groups = {name: found for name, found in {**groups, "teacher": list(teacher)}.items() if found}
+    rows: list[tuple[str, ...]] = []
+    for name in crystal_names(trials, teacher):
+        columns = [[s for s in found if s.name == name] for found in groups.values()]
+        rows.append((f"{typeset(name)}: first fall at", *map(first_fall, columns)))
+        rows += [
+            (f"{typeset(name)}: pressure at {length} (GPa)", *(_pressure(c, length) for c in columns))
+            for length in LENGTHS
+        ]
+    caption = (
+        "Pressure at some lengths (1: as it is in the data; mean over seeds), and the length at which it first falls"
+    )
+    return Table(caption, ("", *groups), tuple(rows))
+
+
+def _pressure(found: Sequence[Squeezed], length: float) -> str:
+    return number(float(np.mean([s.pressure_at(length) for s in found])) / GPA) if found else "–"

@@ -1,0 +1,99 @@
+"""What a run folder holds and where: ``results.json``, which names the folders of the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from keel.errors import DataError
+from keel.formats import Format
+from keel.records import checked, read_json, read_object, write_json
+from keel.results.curves import REMEDY
+
+RUN = Format("run folder", steps=(dict, dict))
+"""Covers every file of a run folder; the number stands in ``results.json``.
+
+2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
+3: trials and the teacher may have a squeeze, errors by contact stand beside the others, and the teacher has both.
+"""
+TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze")
+"""Of a trial, in this order."""
+
+
+class OfTrial:
+    """What belongs to one network trained with one strategy from one seed."""
+
+    network: str
+    strategy: str
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells trials apart."""
+        return self.network, self.strategy, self.seed
+
+
+@dataclass(frozen=True)
+class TrialFolders(OfTrial):
+    """Where the tasks of a trial left their results, from the run folder; None for one that was not done."""
+
+    network: str
+    strategy: str
+    seed: int
+    train: str | None = None
+    accuracy: str | None = None
+    stability: str | None = None
+    rdf: str | None = None
+    dimers: str | None = None
+    squeeze: str | None = None
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """The content of ``results.json``: folders of tasks, from the run folder."""
+
+    name: str
+    description: str
+    data: str | None
+    teacher: str | None
+    teacher_accuracy: str | None
+    teacher_squeeze: str | None
+    rungs: Mapping[str, str]
+    cells: Sequence[TrialFolders]
+
+    def write(self, root: Path) -> None:
+        """Leave it in a run folder."""
+        write_json(root / "results.json", {**RUN.stamp, **asdict(self)})
+
+    @classmethod
+    def read(cls, root: Path) -> RunIndex:
+        """Read what :meth:`write` left; DataError if it is absent or damaged."""
+        path = root / "results.json"
+        if not path.is_file():
+            raise DataError(f"{root} is not a finished run: it has no results.json; finish it with `keel run`")
+        content = RUN.upgraded(read_object(path, ("name", "cells"), REMEDY), path)
+        if not isinstance(content["cells"], list):
+            raise DataError(f"{path}: cells must be a list; {REMEDY}")
+        known, where = [f.name for f in fields(TrialFolders)], f"{path}, a cell"
+        entries = [checked(entry, ("network", "strategy", "seed"), where, REMEDY) for entry in content["cells"]]
+        return cls(
+            name=str(content["name"]),
+            description=str(content.get("description") or ""),
+            data=content.get("data") or None,
+            teacher=content.get("teacher") or None,
+            teacher_accuracy=content.get("teacher_accuracy") or None,
+            teacher_squeeze=content.get("teacher_squeeze") or None,
+            rungs={name: folder for name, folder in (content.get("rungs") or {}).items() if folder},
+            cells=[TrialFolders(**{k: v for k, v in entry.items() if k in known}) for entry in entries],
+        )
+
+
+def refuse_newer(root: Path) -> None:
+    """Raise a DataError if a newer keel has written this run folder, which is not to be written over."""
+    path = root / "results.json"
+    try:
+        content = read_json(path, REMEDY)
+    except DataError:  # absent, or damaged: it will be written
+        return
+    RUN.refuse_newer(content, path)

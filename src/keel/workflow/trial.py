@@ -1,0 +1,26 @@
+"""What a run consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keel.config import NetworkSettings
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network trained with one strategy from one seed."""
+
+    network: NetworkSettings
+    strategy: str
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells trials apart."""
+        return self.network.label, self.strategy, self.seed
+
+    @property
+    def name(self) -> str:
+        """Name of the trial, also of its folders."""
+        return f"{self.network.label}-{self.strategy}-seed{self.seed}"
