@@ -183,9 +183,8 @@ def test_frames_of_unknown_elements_are_left_out_and_counted():
 
 
 def test_a_potential_is_judged_by_its_own_forces():
-    frames = [cube(0.8).repeated((2, 1, 1)) for _ in range(6)]
-    rng = np.random.default_rng(0)
-    frames = [truth(f.replace(positions=f.positions + 0.1 * rng.normal(size=(2, 3)))) for f in frames]
+    rng, pair = np.random.default_rng(0), cube(0.85).repeated((2, 1, 1))
+    frames = [truth(pair.replace(positions=pair.positions + 0.04 * rng.normal(size=(2, 3)))) for _ in range(6)]
     assert judged_by_contact(accuracy(LJ, frames), frames).outcome == "passed"
     failed = judged_by_contact(accuracy(SignFlip(LJ), frames), frames)
     assert failed.outcome == "failed" and failed.verdict.startswith("forces are worse than none: ")
@@ -200,14 +199,13 @@ def test_a_potential_is_judged_by_its_own_forces():
 
 
 def test_numbers_that_are_not_finite_fail():
-    class Hopeless(Broken):
+    class NotFinite(Broken):
         def atomic_energies(self, graph, vectors):
             return float("nan") * super().atomic_energies(graph, vectors)
 
     frames = [dimer(0.7 + 0.01 * k) for k in range(8)]
-    for potential in (Hopeless(LJ),):
-        result = judged_by_contact(accuracy(potential, frames), frames)
-        assert result.outcome == "failed" and np.isnan(result.metrics[0].value)
+    result = judged_by_contact(accuracy(NotFinite(LJ), frames), frames)
+    assert result.outcome == "failed" and np.isnan(result.metrics[0].value)
 
 
 def test_names_of_bins():

@@ -95,7 +95,7 @@ def test_command(files, tmp_path):
     assert reference["well_depth_ev"]["difference"] == pytest.approx(0.0, abs=0.01)
     assert reference["rms_difference_ev"] > 0
     shown = CliRunner().invoke(app, [*options, "--out", str(tmp_path / "out")], env={"COLUMNS": "120"}).output
-    assert f"+{0.1 * WALL:.2f}" in shown and "because they are not drawn: He-He" in shown
+    assert f"{reference['wall_angstrom']['difference']:+.3f}" in shown and "because they are not drawn: He-He" in shown
     assert (tmp_path / "out" / "dimers.png").stat().st_size > 0
 
 

@@ -61,7 +61,7 @@ def judged_by_contact(found: Accuracy, frames: Sequence[Frame]) -> CheckResult:
     if forces is None:
         return CheckResult("errors by contact", tuple(metrics), curves, "noted", "no forces are labelled")
     judged = (forces.frames >= FEWEST) & ~(forces.label < SMALLEST)
-    worse = judged & ~(forces.excess_low <= 0)
+    worse = judged & ((forces.excess_low > 0) | ~np.isfinite(forces.error))
     if not judged.any():
         verdict = f"no bin of contacts has {FEWEST} frames with forces to judge by"
         return CheckResult("errors by contact", tuple(metrics), curves, "noted", verdict)

@@ -165,9 +165,9 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """What to tell the user."""
-        return (
-            f"{self.frames} of {self.of} frames are left out: the potential does not know {', '.join(self.elements)}."
-        )
+        more = len(self.elements) - NAMED
+        unknown = ", ".join(self.elements[:NAMED]) + (f" and {more} more elements" if more > 0 else "")
+        return f"{self.frames} of {self.of} frames are left out: the potential does not know {unknown}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
