@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import keel
-from broken import Broken, SignFlip
+from broken import Broken
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
 from keel.atoms.units import GPA
@@ -24,6 +24,8 @@ from keel.potentials.accuracy import accuracy
 
 BOND = 2 * COVALENT_RADII[14]
 LJ = LennardJones(epsilon=0.3, sigma=2.0, cutoff=6.0)
+STRONG = LennardJones(epsilon=0.9, sigma=2.0, cutoff=6.0)
+"""Thrice as strong: its errors are twice the labels."""
 NAMES = ["below 0.5", "0.5 to 0.6", "0.6 to 0.75", "0.75 to 0.9", "0.9 to 1.1", "from 1.1"]
 
 
@@ -186,9 +188,9 @@ def test_a_potential_is_judged_by_its_own_forces():
     rng, pair = np.random.default_rng(0), cube(0.85).repeated((2, 1, 1))
     frames = [truth(pair.replace(positions=pair.positions + 0.04 * rng.normal(size=(2, 3)))) for _ in range(6)]
     assert judged_by_contact(accuracy(LJ, frames), frames).outcome == "passed"
-    failed = judged_by_contact(accuracy(SignFlip(LJ), frames), frames)
+    failed = judged_by_contact(accuracy(STRONG, frames), frames)
     assert failed.outcome == "failed" and failed.verdict.startswith("forces are worse than none: ")
-    assert judged_by_contact(accuracy(SignFlip(LJ), frames[:4]), frames[:4]).outcome == "noted"
+    assert judged_by_contact(accuracy(STRONG, frames[:4]), frames[:4]).outcome == "noted"
     curves = {curve.name: curve for curve in failed.curves}
     assert curves["forces"].y == pytest.approx(2.0) and (curves["forces"].low <= curves["forces"].y).all()
     quiet = [f.replace(forces=1e-3 * np.ones((2, 3))) for f in frames]
