@@ -80,7 +80,7 @@ class TestBattery:
         # A crystal that does not move has no spread to compare with.
         assert found.pop("pair structure") != "skipped" and found.pop("bond angles") != "skipped"
         assert set(found.values()) == {"passed"}
-        assert len(found) == 11
+        assert len(found) == 12
 
     def test_and_its_equilibrium(self):
         found = outcomes(replace(SUBJECT, beside=EAM), ["equilibrium"])
@@ -127,7 +127,7 @@ class TestBattery:
         found = outcomes(hopeless, [name for name in BATTERY if name != "accuracy"])
         if find_spec("phonopy") is None:
             assert found.pop("phonons") in ("failed", "skipped")
-        assert set(found.values()) == {"failed"} and len(found) >= 17
+        assert set(found.values()) == {"failed"} and len(found) >= 18
 
     def test_errors_against_labels(self):
         labelled = relaxed(EAM, CUBE.replace(positions=CUBE.positions + 0.01), cell=False)
