@@ -106,7 +106,7 @@ def build_run_folder(
                     record |= {"time_to_failure_fs": [], "failure_cause": []}
                 records.append(record)
                 cells.append({"network": network, "strategy": strategy, "seed": seed})
-                for stage in ("train", "accuracy", "stability", "rdf", "dimers"):
+                for stage in ("train", "accuracy", "stability", "rdf", "dimers", "squeeze"):
                     path = (
                         folder
                         / "stages"
@@ -127,6 +127,9 @@ def build_run_folder(
         index["data"] = write_data(folder / "stages" / "data", system)
     if "teacher" not in without:
         index["teacher"] = write_teacher(folder / "stages" / "teacher", system)
+    if not {"teacher", "squeeze"} & without:
+        write_squeeze(folder / "stages" / "squeeze" / "teacher", system, "pretrain", 0, {})
+        index["teacher_squeeze"] = "stages/squeeze/teacher"
     for network in networks:
         path = folder / "stages" / "rung" / network
         shares = {"1000": 0.0, "2000": 0.25, "3000": 0.75}
@@ -349,6 +352,22 @@ def write_dimers(folder: Path, system: System, strategy: str, seed: int, record:
                          "energy_jump_ev": 0.0, "wall_position_angstrom": 0.9 if sound else None}  # fmt: skip
     write_csv(folder / "dimers.csv", ("pair", "r", "energy", "force"), rows)
     write_json(folder / "dimers.json", metrics)
+
+
+def write_squeeze(folder: Path, system: System, strategy: str, seed: int, record: dict[str, Any]) -> None:
+    """Two crystals; with vanilla training the denser one caves in."""
+    length = np.linspace(1.0, 0.4 ** (1 / 3), 28)
+    rows: list[Sequence[object]] = []
+    told = []
+    for volume, stiffness in ((18.9, 0.4), (31.5, 0.1)):
+        name = f"{system.elements[0]}32 at {volume} angstrom^3/atom"
+        pressure = stiffness * (length**-12 - 1.0)
+        if strategy == "vanilla" and volume < 20:
+            pressure -= 2.5 * np.exp(-0.5 * ((length - 0.8 + 0.02 * seed) / 0.04) ** 2)
+        rows += zip([name] * 28, length, volume * length**3, 0.1 / length, pressure, strict=True)
+        told.append({"name": name, "source": "data.extxyz, frame 40"})
+    write_csv(folder / "squeeze.csv", ("crystal", "length", "volume", "energy", "pressure"), rows)
+    write_json(folder / "squeeze.json", {"crystals": told})
 
 
 def write_json(path: Path, content: Any) -> None:

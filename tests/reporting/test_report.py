@@ -18,7 +18,7 @@ from keel.reporting.figures.style import slug
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
 
 pytestmark = pytest.mark.xdist_group("report")
-NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers")
+NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers", "squeeze")
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +143,25 @@ def small(tmp_path) -> Path:
 
 def test_stages_that_are_absent_are_left_out_with_a_remark(small, no_drawing):
     text = Page(write_report(small).read_text()).text
-    absent = "Not part of this run: the teacher, the census of the data, training curves, parity, radial"
+    absent = "Not part of this run: the teacher, the census of the data, training curves, parity, crystals"
     assert absent in text
-    assert "radial distribution functions, dimer curves." in text
+    assert "parity, crystals under compression, radial distribution functions, dimer curves." in text
     assert "one seed only" in text
+
+
+def test_where_crystals_cave_in_is_told(tmp_path, no_drawing):
+    without = tuple(stage for stage in NUMBERS_ONLY if stage not in ("squeeze", "teacher"))
+    folder = build_run_folder(tmp_path / "run", phosphorus(), seeds=2, without=without)
+    text = Page(write_report(folder).read_text()).text
+    assert "CGCNN: under compression crystals cave in with vanilla; simulations show it only when" in text
+    first = max(
+        s.first_fall for trial in load_results(folder).trials_of("CGCNN", "vanilla") for s in trial.squeezed[:1]
+    )
+    words = f"first falls at (of the length; volume) {first:.2f}; {first**3:.2f} none none"
+    assert words in " ".join(text.split())
+    assert "cave in, all seeds 2 of 4 0 of 4 0 of 4" in " ".join(text.split())
+    assert len(list((folder / "figures").glob("squeeze-CGCNN-*.csv"))) == 2
+    assert "Pressure of P32 at 18.9 Å³/atom under uniform compression: teacher, vanilla, sam, pretrain." in text
 
 
 def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path, no_drawing):
@@ -222,6 +237,9 @@ DAMAGES = {
     "stages/accuracy/CGCNN-sam-0/parity.csv": [lambda p: p.write_text(p.read_text() + "energy,one,2\n")],
     "stages/rdf/CGCNN-sam-0/rdf.json": [lambda p: p.write_text("{}")],
     "stages/dimers/CGCNN-sam-0/dimers.json": [lambda p: p.write_text("[]")],
+    "stages/squeeze/CGCNN-sam-0/squeeze.json": [Path.unlink, lambda p: p.write_text("{}"),
+                                                lambda p: damage_json(p, lambda c: c["crystals"][0].pop("source"))],
+    "stages/squeeze/teacher/squeeze.csv": [lambda p: p.write_text(p.read_text().replace("31.5 ang", "31 ang"))],
     "stages/stability/CGCNN-vanilla-0/stability.json": [lambda p: p.write_text('{"sources": ["a", "b"]}'), Path.unlink],
     "stages/stability/CGCNN-vanilla-0/failures.extxyz": [lambda p: p.write_text("32\nnonsense"), Path.unlink],
 }  # fmt: skip

@@ -19,9 +19,12 @@ from keel.atoms.write import write
 from keel.cli import app, main
 from keel.config import DataSettings, RunSettings
 from keel.errors import ConfigError, KeelError
+from keel.evaluation import squeeze
 from keel.identity import of_split
 from keel.records import write_json
+from keel.results.index import RunIndex
 from keel.results.measured import RadialDistributions
+from keel.results.run import load_results
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
@@ -58,6 +61,24 @@ def test_leaves_report_and_summary(finished):
         assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
         for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):
             assert (t == r["md_length_fs"]) if cause is None else (t <= r["md_length_fs"])
+
+
+def test_crystals_are_squeezed_with_each_network_and_the_teacher(finished):
+    results = load_results(finished)
+    assert [len(trial.squeezed) for trial in results.trials] == [2, 2]
+    assert len(list((finished / "stages" / "squeeze").iterdir())) == 3
+    split = json.loads(next((finished / "stages" / "data").glob("*/split.json")).read_text())
+    for found in (*results.trials[0].squeezed, *results.teacher_squeeze.crystals):
+        assert found.source in split["sources"]["test"]
+        assert found.length[-1] == pytest.approx(0.4 ** (1 / 3))
+    frames = {frame.source: frame for frame in keel.read(FEW)}
+    potential = keel.load(finished / RunIndex.read(finished).cells[1].train / "potential.safetensors")
+    crystals = [frames[found.source] for found in results.trials[1].squeezed]
+    for stored, again in zip(results.trials[1].squeezed, squeeze(potential, crystals), strict=True):
+        assert stored.name == again.name
+        assert stored.first_fall == pytest.approx(again.first_fall)
+        np.testing.assert_allclose(stored.pressure, again.pressure, rtol=1e-6)
+    assert "Under compression" in (finished / "report.html").read_text()
 
 
 def test_no_test_or_validation_frame_is_trained_on(finished):
@@ -237,6 +258,17 @@ def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
     parts = json.loads(described.read_text())
     assert any("frame 7" in source for source in parts["sources"]["test"])
     assert (fit["train"]["frames"], fit["test"]["frames"]) == (parts["train"], parts["test"] - 1)
+
+
+def test_without_crystals_nothing_is_squeezed(tmp_path, no_drawing):
+    frames = [f.replace(pbc=np.array([True, True, False]), stress=None) for f in keel.read(FEW)[:8]]
+    write(tmp_path / "p.extxyz", frames)
+    data = {"files": [str(tmp_path / "p.extxyz")], "split": {"train": 4, "validation": 2}}
+    run(tiny(data=data, strategies=["vanilla"], evaluation={"dimers": False}), tmp_path / "run")
+    assert not (tmp_path / "run" / "stages" / "squeeze").exists()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Under compression" not in page
+    assert "Not part of this run: crystals under compression" in page
 
 
 def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):

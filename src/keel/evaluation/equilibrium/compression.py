@@ -59,7 +59,8 @@ def _metrics(found: Sequence[Squeezed]) -> Iterator[Metric]:
     yield Metric("first fall of the pressure", first, "of the length")
     yield Metric("volume there", first**3, "of the crystal's own")
     yield Metric("deepest fall of the pressure", max(s.deepest_fall for s in found) / GPA, "GPa")
-    yield Metric("highest pressure", max(float(np.nanmax(s.pressure, initial=-np.inf)) for s in found) / GPA, "GPa")
+    pressures = np.concatenate([s.pressure for s in found])
+    yield Metric("highest pressure", max(pressures[np.isfinite(pressures)], default=np.nan) / GPA, "GPa")
 
 
 def _against(found: Sequence[Squeezed], expected: Sequence[Squeezed]) -> Iterator[Metric]:
@@ -92,18 +93,18 @@ def _good(found: Sequence[Squeezed]) -> str:
 
 def _bad(found: Sequence[Squeezed]) -> str:
     """Return what happens to the crystal that caves in first."""
-    fallen = [s for s in found if s.first_fall is not None]
-    worst = max(fallen, key=lambda s: s.first_fall or 0.0)
-    at = worst.first_fall or 0.0
-    sentence = f"under compression {worst.name} caves in at {at:.2f} of its length ({at**3:.2f} of its volume): "
-    sentence += _what(worst, at)
-    return sentence + (f"; so do {len(fallen) - 1} of {len(found) - 1} others" if len(fallen) > 1 else "")
-
-
-def _what(crystal: Squeezed, at: float) -> str:
+    falls = {s.first_fall: s for s in found if s.first_fall is not None}
+    length = max(falls)
+    crystal, where = falls[length], f"at {length:.2f} of its length ({length**3:.2f} of its volume)"
     if not np.isfinite(crystal.pressure).all():
-        return "there its pressure is no finite number"
-    lowest = float(crystal.pressure[crystal.length <= at].min()) / GPA
+        return f"under compression the pressure of {crystal.name} is no finite number {where}"
+    count = sum(s.first_fall is not None for s in found)
+    others = f", the first of {count} crystals that do" if count > 1 else ""
+    return f"under compression {crystal.name} caves in {where}{others}: the pressure falls{_how(crystal, length)}"
+
+
+def _how(crystal: Squeezed, length: float) -> str:
+    lowest = float(crystal.pressure[crystal.length <= length].min()) / GPA
     if lowest < 0:
-        return f"the pressure falls, to {number(lowest, 3)} GPa, and atoms attract each other again"
-    return f"the pressure falls, by {number(crystal.deepest_fall / GPA, 3)} GPa, and atoms give way as they come closer"
+        return f" to {number(lowest, 3)} GPa, and atoms attract each other again"
+    return f" by {number(crystal.deepest_fall / GPA, 3)} GPa, and atoms give way as they come closer"

@@ -57,13 +57,13 @@ class Squeezed:
     @property
     def first_fall(self) -> float | None:
         """The first length at which the pressure is lower than it was, or not finite; None if it rises all the way."""
-        sound = np.isfinite(self.pressure) & (self._below_highest <= ROUNDING)
+        sound = self._below_highest <= ROUNDING
         return None if sound.all() else float(self.length[np.argmin(sound)])
 
     @property
     def deepest_fall(self) -> float:
         """By how much the pressure falls below what it was at a larger volume, at most, in eV/angstrom^3."""
-        return float(np.max(self._below_highest, where=np.isfinite(self.pressure), initial=0.0))
+        return float(np.nanmax(self._below_highest, initial=0.0))
 
     def pressure_at(self, length: float) -> float:
         """Return the pressure at a length between those of the steps, in eV/angstrom^3."""
@@ -71,8 +71,9 @@ class Squeezed:
 
     @property
     def _below_highest(self) -> Array:
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.fmax.accumulate(self.pressure) - self.pressure, dtype=np.float64)
+        """By how much each pressure is below those before it; NaN where it is not finite."""
+        pressure = np.where(np.isfinite(self.pressure), self.pressure, np.nan)
+        return np.asarray(np.fmax.accumulate(pressure) - pressure, dtype=np.float64)
 
 
 def squeeze(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
 from keel.results.run import Record, RunResults
 from keel.training.known import BASELINE, METHOD
+from keel.wording import listed
 
 
 def tiles(strategies: Sequence[StrategyResult]) -> tuple[tuple[str, str, str], ...]:
@@ -66,6 +68,11 @@ def remarks(results: RunResults) -> list[str]:
                 f"comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
+        if caving := caving_in(results.trials_of(network)):
+            notes.append(
+                f"{network}: under compression crystals cave in with {listed(caving)}; simulations show it only when "
+                "they get there."
+            )
         strategies = compare(results.records, network)
         budgets = {r.pretrain_steps + r.train_steps for r in results.records if r.network == network}
         if len(budgets) > 1:

@@ -24,15 +24,20 @@ def fall_rows(trials: Sequence[TrialResults], strategies: Sequence[str]) -> list
         return []
     shares = (f"{sum(s.first_fall is not None for s in found)} of {len(found)}" for found in groups.values())
     return [
-        ("Squeezed: pressure first falls at (of the length)", *map(first_fall, groups.values())),
+        ("Squeezed: pressure first falls at (of the length; volume)", *map(first_fall, groups.values())),
         ("Squeezed crystals that cave in, all seeds", *shares),
     ]
 
 
 def first_fall(found: Sequence[Squeezed]) -> str:
-    """Return the largest length at which the pressure falls in one of some crystals: ``0.84``, or ``none``."""
+    """Return the first length and volume at which the pressure of one of some crystals falls: ``0.84; 0.59``."""
     falls = [s.first_fall for s in found if s.first_fall is not None]
-    return "–" if not found else f"{max(falls):.2f}" if falls else "none"
+    return "–" if not found else f"{max(falls):.2f}; {max(falls) ** 3:.2f}" if falls else "none"
+
+
+def caving_in(trials: Sequence[TrialResults]) -> list[str]:
+    """Return the strategies with which a crystal caves in, of one seed or more."""
+    return list(dict.fromkeys(t.strategy for t in trials for s in t.squeezed if s.first_fall is not None))
 
 
 def crystal_names(trials: Sequence[TrialResults], teacher: Sequence[Squeezed]) -> list[str]:
@@ -52,9 +57,7 @@ def squeeze_table(trials: Sequence[TrialResults], teacher: Sequence[Squeezed]) -
             (f"{typeset(name)}: pressure at {length} (GPa)", *(_pressure(c, length) for c in columns))
             for length in LENGTHS
         ]
-    caption = (
-        "Pressure at some lengths (1: as it is in the data; mean over seeds), and the length at which it first falls"
-    )
+    caption = "Where the pressure first falls (length; volume), and how high it is at some lengths (mean over seeds)"
     return Table(caption, ("", *groups), tuple(rows))
 
 
