@@ -17,7 +17,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.units import GPA
 from keel.cli import app
 from keel.errors import DataError
-from keel.evaluation.labels.against_labels import against_labels, judged_by_contact
+from keel.evaluation.labels.against_labels import contact_errors, errors
 from keel.evaluation.labels.by_contact import EDGES, bin_name, errors_by_contact, known_frames
 from keel.potentials import LennardJones
 from keel.potentials.accuracy import accuracy
@@ -49,8 +49,8 @@ def divided(frames, potential=LJ):
     return errors_by_contact(accuracy(potential, frames), frames)
 
 
-def column(errors, name: str) -> list[float]:
-    return [row[name] for row in errors.rows]
+def column(bins, name: str) -> list[float]:
+    return [row[name] for row in bins.rows]
 
 
 def random_frames(seed: int, n: int = 12) -> list[Frame]:
@@ -122,19 +122,19 @@ def test_too_few_frames_for_a_zero():
 def test_everything_is_in_one_bin_whatever_the_order(seed):
     frames = random_frames(seed)
     found = divided(frames)
-    counts = {name: sum(column(errors, "values")) for name, errors in found.quantities.items()}
+    counts = {name: sum(column(bins, "values")) for name, bins in found.quantities.items()}
     periodic = sum(bool(f.pbc.all()) for f in frames)
     expected = {"forces": sum(map(len, frames)), "energy": len(frames), "pressure": periodic}
     assert counts == {name: n for name, n in expected.items() if n}
     total = accuracy(LJ, frames).forces.mae
     forces = found.quantities["forces"]
     assert np.nansum(forces.error * forces.values) == pytest.approx(1000 * total * counts["forces"])
-    for errors in found.quantities.values():
-        filled = errors.values > 0
-        assert (errors.lower <= errors.contact)[filled].all()
-        assert ((errors.contact < errors.upper) | np.isinf(errors.contact))[filled].all()
-        assert ((errors.low <= errors.error) & (errors.error <= errors.high))[filled].all()
-        assert ((errors.formulas <= errors.frames) & (errors.frames <= errors.values)).all()
+    for bins in found.quantities.values():
+        filled = bins.values > 0
+        assert (bins.lower <= bins.contact)[filled].all()
+        assert ((bins.contact < bins.upper) | np.isinf(bins.contact))[filled].all()
+        assert ((bins.low <= bins.error) & (bins.error <= bins.high))[filled].all()
+        assert ((bins.formulas <= bins.frames) & (bins.frames <= bins.values)).all()
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(f)) for f in frames]
     turned = [
@@ -142,10 +142,10 @@ def test_everything_is_in_one_bin_whatever_the_order(seed):
         for f, o in zip(frames, orders, strict=True)
     ]
     other = divided([turned[k] for k in rng.permutation(len(frames))])
-    for name, errors in found.quantities.items():
+    for name, bins in found.quantities.items():
         for key in ("values", "frames", "formulas", "error", "low", "high", "label", "contact"):
             again = getattr(other.quantities[name], key)
-            np.testing.assert_allclose(again, getattr(errors, key), rtol=1e-4, atol=1e-2)
+            np.testing.assert_allclose(again, getattr(bins, key), rtol=1e-4, atol=1e-2)
 
 
 def test_frames_of_one_formula_count_as_one():
@@ -167,7 +167,7 @@ def test_unlabelled_atoms_and_atoms_alone_stay_out():
     found = divided(frames)
     assert column(found.quantities["forces"], "values") == [0, 0, 3, 0, 0, 0]
     assert sum(column(found.quantities["energy"], "values")) == 3
-    samples = {s.name: s for s in against_labels(LJ, frames)[0].samples}
+    samples = {s.name: s for s in errors(LJ, frames).samples}
     assert samples["MAE of forces"].weights.tolist() == [1, 2] and len(samples["MAE of energy"].values) == 3
 
 
@@ -187,17 +187,17 @@ def test_frames_of_unknown_elements_are_left_out_and_counted():
 def test_a_potential_is_judged_by_its_own_forces():
     rng, pair = np.random.default_rng(0), cube(0.85).repeated((2, 1, 1))
     frames = [truth(pair.replace(positions=pair.positions + 0.04 * rng.normal(size=(2, 3)))) for _ in range(6)]
-    assert judged_by_contact(accuracy(LJ, frames), frames).outcome == "passed"
-    failed = judged_by_contact(accuracy(STRONG, frames), frames)
+    assert contact_errors(LJ, frames).outcome == "passed"
+    failed = contact_errors(STRONG, frames)
     assert failed.outcome == "failed" and failed.verdict.startswith("forces are worse than none: ")
-    assert judged_by_contact(accuracy(STRONG, frames[:4]), frames[:4]).outcome == "noted"
+    assert contact_errors(STRONG, frames[:4]).outcome == "noted"
     curves = {curve.name: curve for curve in failed.curves}
     assert curves["forces"].y == pytest.approx(2.0) and (curves["forces"].low <= curves["forces"].y).all()
     quiet = [f.replace(forces=1e-3 * np.ones((2, 3))) for f in frames]
-    assert judged_by_contact(accuracy(LJ, quiet), quiet).outcome == "noted"
+    assert contact_errors(LJ, quiet).outcome == "noted"
     bare = [f.replace(forces=None) for f in frames]
-    assert judged_by_contact(accuracy(LJ, bare), bare).verdict == "no forces are labelled"
-    assert [r.outcome for r in against_labels(LJ, [f.unlabelled() for f in frames])] == ["skipped"] * 2
+    assert contact_errors(LJ, bare).verdict == "no forces are labelled"
+    assert contact_errors(LJ, [f.unlabelled() for f in frames]).outcome == "skipped"
 
 
 def test_numbers_that_are_not_finite_fail():
@@ -206,7 +206,7 @@ def test_numbers_that_are_not_finite_fail():
             return float("nan") * super().atomic_energies(graph, vectors)
 
     frames = [dimer(0.7 + 0.01 * k) for k in range(8)]
-    result = judged_by_contact(accuracy(NotFinite(LJ), frames), frames)
+    result = contact_errors(NotFinite(LJ), frames)
     assert result.outcome == "failed" and np.isnan(result.metrics[0].value)
 
 

@@ -17,7 +17,7 @@ from keel.atoms.frame import Frame
 from keel.comparison.samples import compare_samples, mean_difference
 from keel.errors import DataError
 from keel.evaluation import CheckResult, LadderSettings, Sample, md_stability
-from keel.evaluation.labels.against_labels import against_labels
+from keel.evaluation.labels.against_labels import errors
 from keel.identity import of_geometry
 from keel.reporting import Assessment, read_assessments, write_assessment
 from keel.reporting.assessment.pairs import comparisons, versus
@@ -204,12 +204,12 @@ def test_errors_keep_those_of_each_frame():
         argon(repeat=k).replace(energy=float(k), forces=rng.normal(0, 1, (len(argon(repeat=k)), 3))) for k in (1, 2)
     ]
     frames += [frames[0].replace(energy=None), frames[1].replace(forces=None)]
-    result = against_labels(potential, frames)[0]
+    result = errors(potential, frames)
     by_name = {s.name: s for s in result.samples}
     assert {name: len(s.values) for name, s in by_name.items()} == {"MAE of forces": 3, "MAE of energy": 3}
     for name, sample in by_name.items():
         assert sample.mean == pytest.approx(result[name], rel=1e-6)
-    alone = against_labels(potential, frames[1:2])[0]
+    alone = errors(potential, frames[1:2])
     assert by_name["MAE of forces"].values[1] == pytest.approx(alone["MAE of forces"], rel=1e-6)
     assert by_name["MAE of energy"].structures == tuple(map(of_geometry, [frames[0], frames[1], frames[3]]))
 

@@ -13,8 +13,8 @@ from keel.evaluation.labels.by_contact import ContactErrors
 from keel.records import read_object, write_json
 from keel.reporting import load_results, write_report
 from keel.reporting.run.contacts import contact_table
-from keel.results.measured import BY_CONTACT, Errors
-from keel.workflow.measure import measure_accuracy
+from keel.results.measured import Contacts
+from keel.workflow.measure import measure_contacts
 from run_folder import HELPS, build_run_folder, silica
 
 COUNTS = {"frames": [0, 0, 3, 12, 40, 0], "formulas": [0, 0, 1, 4, 9, 0], "values": [0, 0, 5, 80, 900, 0]}
@@ -48,30 +48,27 @@ def folder(tmp_path_factory):
     index = read_object(root / "results.json", (), "")
     for cell in index["cells"]:
         share = {"vanilla": 1.5, "pretrain": 0.5}[cell["strategy"]] + 0.1 * cell["seed"]
-        found = Errors.read(root / cell["accuracy"])
-        assert not found.by_contact  # as an older keel leaves it
-        replace(found, by_contact={"forces": by_contact(share), "pressure": by_contact(share)}).write(
-            root / cell["accuracy"]
-        )
-    index["teacher_accuracy"] = "stages/accuracy/teacher"
-    (root / index["teacher_accuracy"]).mkdir()
-    teacher = Errors({"force_mae_mev_per_angstrom": 300.0}, {}, {"forces": by_contact(0.8)})
-    teacher.write(root / index["teacher_accuracy"])
+        cell["contacts"] = f"stages/contacts/{cell['strategy']}-{cell['seed']}"
+        (root / cell["contacts"]).mkdir(parents=True)
+        Contacts({"forces": by_contact(share), "pressure": by_contact(share)}).write(root / cell["contacts"])
+    index["teacher_contacts"] = "stages/contacts/teacher"
+    (root / index["teacher_contacts"]).mkdir()
+    Contacts({"forces": by_contact(0.8)}).write(root / index["teacher_contacts"])
     write_json(root / "results.json", index)
     return root
 
 
 def test_what_was_written_is_read(folder):
     results = load_results(folder)
-    found = results.trials[0].accuracy.by_contact["forces"]
+    found = results.trials[0].by_contact["forces"]
     for name, values in vars(by_contact(1.5)).items():
         np.testing.assert_allclose(getattr(found, name), values, rtol=1e-6)
-    assert list(results.teacher_accuracy.by_contact) == ["forces"]
+    assert list(results.teacher_contacts.quantities) == ["forces"]
 
 
 def test_the_table_has_every_strategy_and_the_teacher(folder):
     results = load_results(folder)
-    table = contact_table(results.trials, results.teacher_accuracy.by_contact)
+    table = contact_table(results.trials, results.teacher_contacts.quantities)
     assert table.head == ("contact in bonds", "frames", "mean label", "vanilla", "pretrain", "teacher")
     rows = {row[0]: row[1:] for row in table.rows}
     assert len(rows) == 6  # of two quantities the three bins that hold anything
@@ -100,7 +97,7 @@ def test_the_report_shows_them(folder, tmp_path):
 
 def test_a_run_without_them_has_no_such_section(tmp_path):
     results = load_results(build_run_folder(tmp_path, silica(), seeds=1))
-    assert results.teacher_accuracy is None and contact_table(results.trials, {}) is None
+    assert results.teacher_contacts is None and contact_table(results.trials, {}) is None
 
 
 def test_a_teacher_that_knows_only_some_elements_is_judged_by_its_frames(tmp_path):
@@ -109,10 +106,7 @@ def test_a_teacher_that_knows_only_some_elements_is_judged_by_its_frames(tmp_pat
         Frame(np.array(z), np.array([[0, 0, 0], [x, 0, 0]]), energy=-1.0, forces=np.ones((2, 3)))
         for z, x in (([14, 14], 1.6), ([14, 14], 2.2), ([8, 14], 1.6))
     ]
-    measure_accuracy(tmp_path, eam, frames)
-    found = Errors.read(tmp_path)
-    assert found.errors["frames"] == 2 and found.by_contact["forces"].values.sum() == 4
-    (tmp_path / BY_CONTACT).unlink()
-    measure_accuracy(tmp_path, eam, frames[2:])
-    nothing = Errors.read(tmp_path)
-    assert nothing.errors["force_mae_mev_per_angstrom"] is None and not nothing.by_contact and not nothing.parity
+    measure_contacts(tmp_path, eam, frames)
+    assert Contacts.read(tmp_path).quantities["forces"].values.sum() == 4
+    measure_contacts(tmp_path, eam, frames[2:])
+    assert not Contacts.read(tmp_path).quantities

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
@@ -27,8 +26,7 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
-from keel.evaluation.labels.against_labels import against_labels
-from keel.evaluation.labels.by_contact import EDGES
+from keel.evaluation.labels.against_labels import contact_errors, errors
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
@@ -183,7 +181,8 @@ def stability(subject: Subject, progress: Progress) -> Results:
 
 BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "stability": stability,
-    "accuracy": lambda subject, _: against_labels(subject.potential, subject.frames),
+    "accuracy": lambda subject, _: (errors(subject.potential, subject.frames),),
+    "contacts": lambda subject, _: (contact_errors(subject.potential, subject.frames),),
     "structure": structure,
     "density": volume,
     "clusters": clusters,
@@ -192,5 +191,3 @@ BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "equilibrium": equilibrium,
 }
 """Groups of probes by name, in the order of the page."""
-CONSTANTS: Mapping[str, Any] = {"accuracy": {"contacts": EDGES}}
-"""What the results of a group depend on beside its subject, JSON-compatible."""

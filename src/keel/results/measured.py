@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,6 @@ from keel.records import checked, read_groups, read_object, read_text, write_csv
 from keel.results.curves import REMEDY, read_curves, write_curves
 
 Number = float | None
-BY_CONTACT = "by_contact.csv"
 CONTACT_COLUMNS = tuple(f.name for f in fields(ContactErrors))
 COLUMNS = ("length", "volume", "energy", "pressure")
 """Of a crystal under compression."""
@@ -32,13 +30,11 @@ class Errors:
     """Errors on the test frames, by the names of :meth:`keel.evaluation.Accuracy.to_dict`, and a sample of them.
 
     ``parity`` holds predictions beside labels of ``energy`` (eV/atom), ``forces`` (eV/angstrom) and ``stress``
-    (eV/angstrom^3), as far as there are labels, ``by_contact`` the errors by how close atoms are, by the names of
-    :data:`keel.evaluation.labels.by_contact.UNITS`; empty in what was written before there were any.
+    (eV/angstrom^3), as far as there are labels.
     """
 
     errors: Mapping[str, Any]
     parity: Mapping[str, Parity]
-    by_contact: Mapping[str, ContactErrors] = field(default_factory=lambda: MappingProxyType({}))
 
     def write(self, folder: Path) -> None:
         """Leave it in a folder."""
@@ -50,22 +46,31 @@ class Errors:
             ((name, *row) for name, columns in pairs.items() for row in zip(*columns, strict=True)),
             digits=7,
         )
-        write_csv(
-            folder / BY_CONTACT,
-            ("quantity", *CONTACT_COLUMNS),
-            ((name, *row.values()) for name, found in self.by_contact.items() for row in found.rows),
-            digits=7,
-        )
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left; DataError if a file is absent or damaged, also below."""
         errors = read_object(folder / "accuracy.json", ("force_mae_mev_per_angstrom",), REMEDY)
         groups = read_groups(folder / "parity.csv", "quantity", ["reference", "prediction"], REMEDY)
-        parity = {name: Parity(**columns) for name, columns in groups.items()}
-        path = folder / BY_CONTACT
-        divided = read_groups(path, "quantity", CONTACT_COLUMNS, REMEDY) if path.is_file() else {}
-        return cls(errors, parity, {name: ContactErrors(**columns) for name, columns in divided.items()})
+        return cls(errors, {name: Parity(**columns) for name, columns in groups.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Errors on the test frames by how close atoms are, by :data:`keel.evaluation.labels.by_contact.UNITS`."""
+
+    quantities: Mapping[str, ContactErrors]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        rows = ((name, *row.values()) for name, found in self.quantities.items() for row in found.rows)
+        write_csv(folder / "contacts.csv", ("quantity", *CONTACT_COLUMNS), rows, digits=7)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        found = read_groups(folder / "contacts.csv", "quantity", CONTACT_COLUMNS, REMEDY)
+        return cls({name: ContactErrors(**columns) for name, columns in found.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from keel.atoms.read import read
 from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
-from keel.evaluation.battery import BATTERY, CONSTANTS, Subject
+from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
 from keel.identity import of_file, of_settings
 from keel.potentials.base import Potential
@@ -91,7 +91,6 @@ class Assessing:
             "material": self.material.identity,
             "teacher": self.beside and self.beside.identity,
             "settings": of_settings(self.settings, exclude=("probes",)),
-            **CONSTANTS.get(name, {}),
         }
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 

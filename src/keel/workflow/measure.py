@@ -19,6 +19,7 @@ from keel.potentials.batches import known_to
 from keel.progress import bar
 from keel.results.made import RungChoice
 from keel.results.measured import (
+    Contacts,
     Dimer,
     Dimers,
     Errors,
@@ -35,15 +36,16 @@ BETWEEN_FRAMES_FS = 10.0
 
 
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
-    """Compare predictions with the labels of the test frames; those of elements that it does not know are left out."""
-    known = known_to(potential, frames)
-    if frames and not known:
-        Errors({"frames": 0, "force_mae_mev_per_angstrom": None}, {}).write(folder)
-        return
-    result = accuracy(potential, known)
+    """Compare predictions with the labels of the test frames."""
+    result = accuracy(potential, frames)
     quantities = {"energy": result.energy, "forces": result.forces, "stress": result.stress}
-    parity = {name: _sample(parity) for name, parity in quantities.items()}
-    Errors(result.to_dict(), parity, errors_by_contact(result, known).quantities).write(folder)
+    Errors(result.to_dict(), {name: _sample(parity) for name, parity in quantities.items()}).write(folder)
+
+
+def measure_contacts(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
+    """Divide the errors on those test frames all elements of which the potential knows by how close atoms are."""
+    known = known_to(potential, frames)
+    Contacts(errors_by_contact(accuracy(potential, known), known).quantities if known else {}).write(folder)
 
 
 def _sample(parity: Parity) -> Parity:

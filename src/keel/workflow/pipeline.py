@@ -102,9 +102,9 @@ class Pipeline:
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
 
-    def teacher_accuracy(self) -> Path:
-        """Measure the errors of the teacher on the test frames."""
-        return self._of_teacher("accuracy", lambda f, p: measure.measure_accuracy(f, p, self.split.test))
+    def teacher_contacts(self) -> Path:
+        """Divide the errors of the teacher on the test frames by how close atoms are."""
+        return self._of_teacher("contacts", lambda f, p: measure.measure_contacts(f, p, self.split.test))
 
     def teacher_squeeze(self) -> Path | None:
         """Squeeze the crystals of the test part with the teacher; None if there are none."""
@@ -197,6 +197,7 @@ class Pipeline:
             squeeze=None
             if not self.crystals
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
+            contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
         )
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
@@ -223,8 +224,8 @@ class Pipeline:
             description=self.config.description,
             data=self._relative(self.data),
             teacher=self._relative(self.teacher()),
-            teacher_accuracy=self._relative(self.teacher_accuracy()),
             teacher_squeeze=None if squeeze is None else self._relative(squeeze),
+            teacher_contacts=self._relative(self.teacher_contacts()),
             rungs={n.label: self._relative(self.rung(n)) for n in self.config.networks if n.label in evaluated},
             cells=finished,
         )

@@ -83,8 +83,9 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     _keep_versions(root / "versions.json", versions(staff.number))
     for note in pipeline.notes:
         console.print(f"     note  {note}", soft_wrap=True)
-    pipeline.teacher_accuracy()
+    pipeline.teacher()
     pipeline.teacher_squeeze()
+    pipeline.teacher_contacts()
     for wave in pipeline.waves:
         for _ in staff.each("train", wave):
             pass

@@ -10,7 +10,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
 from keel.comparison.samples import Sample
-from keel.evaluation.check import CheckResult, Curve, Metric
+from keel.evaluation.check import CheckResult, Curve, Metric, Outcome
 from keel.evaluation.labels.by_contact import UNITS, ContactErrors, errors_by_contact
 from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
@@ -24,81 +24,92 @@ SMALLEST = 10.0
 """Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is not so sure."""
 
 
-def against_labels(potential: Potential, frames: Sequence[Frame]) -> tuple[CheckResult, CheckResult]:
-    """Measure the errors of energies per atom, force and stress components, and divide them by how close atoms are.
+def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+    """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
 
-    Of the errors themselves nothing is judged: what is small enough depends on what the potential is for. Samples are
-    the mean absolute errors of each frame, of forces and of the energy. By contact the judgement is
-    :func:`judged_by_contact`. Both are skipped where there are no labels.
+    Nothing is judged: what is small enough depends on what the potential is for. Skipped where there are no labels.
+    Samples are the mean absolute errors of each frame, of forces and of the energy.
 
     Raises
     ------
     DataError
         If the potential does not know the elements.
     """
-    labelled = [f for f in frames if f.energy is not None or f.forces is not None]
-    if not labelled:
-        why = "the structures have no labels to compare with"
-        names = ("accuracy", "errors by contact")
-        first, second = (CheckResult(name, (), (), "skipped", why) for name in names)
-        return first, second
-    found = accuracy(potential, labelled)
-    return _errors(found, labelled), judged_by_contact(found, labelled)
+    labelled = _labelled(frames)
+    return _errors(accuracy(potential, labelled), labelled) if labelled else _without_labels("accuracy")
 
 
-def judged_by_contact(found: Accuracy, frames: Sequence[Frame]) -> CheckResult:
-    """Judge whether forces are anywhere worse than none: the least that can be asked of a potential at any contact.
+def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+    """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than none.
 
-    It fails if in one bin of contacts (:mod:`keel.evaluation.labels.by_contact`) of :data:`FEWEST` frames or more the
-    mean absolute force error exceeds the mean absolute force by more than chance, the 95 % interval of their
-    difference, or is not finite. Bins of smaller forces than :data:`SMALLEST` are not judged. Curves show each error
-    in units of its label, so that at 1 nothing is known.
+    That is the least that can be asked of a potential at any contact. It fails if in one bin of contacts
+    (:mod:`keel.evaluation.labels.by_contact`) of :data:`FEWEST` frames or more the mean absolute force error exceeds
+    the mean absolute force by more than chance, the 95 % interval of their difference, or is not finite. Bins of
+    smaller forces than :data:`SMALLEST` are not judged. Curves show each error in units of its label, so that at 1
+    nothing is known. Skipped where there are no labels.
+
+    Raises
+    ------
+    DataError
+        If the potential does not know the elements.
     """
-    by_contact = errors_by_contact(found, frames)
-    curves = tuple(_relative(name, errors) for name, errors in by_contact.quantities.items())
-    metrics = [m for name, errors in by_contact.quantities.items() for m in _metrics(name, errors)]
-    forces = by_contact.quantities.get("forces")
+    labelled = _labelled(frames)
+    if not labelled:
+        return _without_labels("errors by contact")
+    by_contact = errors_by_contact(accuracy(potential, labelled), labelled)
+    curves = tuple(_relative(name, bins) for name, bins in by_contact.quantities.items())
+    metrics = [m for name, bins in by_contact.quantities.items() for m in _metrics(name, bins)]
+    outcome, verdict = _judged(by_contact.quantities.get("forces"))
+    return CheckResult("errors by contact", tuple(metrics), curves, outcome, verdict)
+
+
+def _labelled(frames: Sequence[Frame]) -> list[Frame]:
+    return [f for f in frames if f.energy is not None or f.forces is not None]
+
+
+def _without_labels(name: str) -> CheckResult:
+    return CheckResult(name, (), (), "skipped", "the structures have no labels to compare with")
+
+
+def _judged(forces: ContactErrors | None) -> tuple[Outcome, str]:
+    """Return outcome and verdict, in which the closest bin stands that decides."""
     if forces is None:
-        return CheckResult("errors by contact", tuple(metrics), curves, "noted", "no forces are labelled")
+        return "noted", "no forces are labelled"
     judged = (forces.frames >= FEWEST) & ~(forces.label < SMALLEST)
     worse = judged & ((forces.excess_low > 0) | ~np.isfinite(forces.error))
     if not judged.any():
-        verdict = f"no bin of contacts has {FEWEST} frames with forces to judge by"
-        return CheckResult("errors by contact", tuple(metrics), curves, "noted", verdict)
-    first = int(np.flatnonzero(worse if worse.any() else judged)[0])
-    told = (
-        f"{forces.error[first]:.3g} meV/angstrom where the mean force is {forces.label[first]:.3g}, contacts "
-        f"{forces.names[first]} bonds in {forces.frames[first]:.0f} frames"
-    )
+        return "noted", f"no bin of contacts has {FEWEST} frames with forces to judge by"
+    k = int(np.flatnonzero(worse if worse.any() else judged)[0])
+    told = f"{forces.error[k]:.3g} meV/angstrom where the mean force is {forces.label[k]:.3g}"
+    told = f"{told}, contacts {forces.names[k]} bonds in {forces.frames[k]:.0f} frames"
     if worse.any():
-        return CheckResult("errors by contact", tuple(metrics), curves, "failed", f"forces are worse than none: {told}")
-    verdict = f"forces are nowhere clearly worse than none; at the closest, {told}"
-    return CheckResult("errors by contact", tuple(metrics), curves, "passed", verdict)
+        return "failed", f"forces are worse than none: {told}"
+    return "passed", f"forces are nowhere clearly worse than none; at the closest, {told}"
 
 
-def _metrics(name: str, errors: ContactErrors) -> list[Metric]:
+def _metrics(name: str, bins: ContactErrors) -> list[Metric]:
     """Return the error of each bin beside the mean label."""
     metrics = []
-    for bin_name, row in zip(errors.names, errors.rows, strict=True):
+    for bin_name, row in zip(bins.names, bins.rows, strict=True):
         if row["values"]:
             metrics.append(Metric(f"MAE of {name}, {bin_name} bonds", row["error"], UNITS[name]))
             metrics.append(Metric(f"mean {name} label, {bin_name} bonds", row["label"], UNITS[name]))
     return metrics
 
 
-def _relative(name: str, errors: ContactErrors) -> Curve:
+def _relative(name: str, bins: ContactErrors) -> Curve:
     """Return error / mean label against the median contact of each bin."""
-    there = (errors.values > 0) & (errors.label > 0)
-    place = np.where(np.isfinite(errors.contact), errors.contact, errors.lower)[there]
-    label = errors.label[there]
+    there = (bins.values > 0) & (bins.label > 0)
+    place = np.where(np.isfinite(bins.contact), bins.contact, bins.lower)[there]
+    label = bins.label[there]
     return Curve(
         name,
         place,
-        errors.error[there] / label,
+        bins.error[there] / label,
         "closest contact (sum of covalent radii)",
         "mean error / mean label",
-        errors.low[there] / label,
-        np.where(np.isfinite(errors.high), errors.high, np.nan)[there] / label,
+        bins.low[there] / label,
+        np.where(np.isfinite(bins.high), bins.high, np.nan)[there] / label,
     )
 
 

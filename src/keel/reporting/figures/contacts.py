@@ -24,7 +24,7 @@ def contact_figure(network: str, quantity: str, trials: Trials, teacher: Mapping
     """Mean error against the closest contact: every strategy, the mean over seeds, and the teacher."""
     figure, axes = new_figure(height=2.9)
     drawn: dict[str, list[ContactErrors]] = {
-        strategy: [t.accuracy.by_contact[quantity] for t in members if t.accuracy and quantity in t.accuracy.by_contact]
+        strategy: [t.by_contact[quantity] for t in members if quantity in t.by_contact]
         for strategy, members in by_strategy(trials).items()
     }
     drawn |= {"teacher": [teacher[quantity]] if quantity in teacher else []}

@@ -19,8 +19,7 @@ Divided = Mapping[str, ContactErrors]
 
 def contact_table(trials: Sequence[TrialResults], teacher: Divided) -> Table | None:
     """Mean error of each quantity and bin by strategy, beside the mean label; None where nothing is divided."""
-    groups = {s: [t.accuracy.by_contact for t in m if t.accuracy] for s, m in by_strategy(trials).items()}
-    groups = {strategy: [d for d in members if d] for strategy, members in groups.items()}
+    groups = {s: [t.by_contact for t in members if t.by_contact] for s, members in by_strategy(trials).items()}
     groups = {strategy: members for strategy, members in groups.items() if members}
     if not groups:
         return None

@@ -221,12 +221,14 @@ def _parity(network: str, trials: Trials, suffix: str, album: Album) -> Section 
 
 
 def _contacts(network: str, results: RunResults, suffix: str, album: Album) -> Section | None:
-    trials, judged = results.trials_of(network), results.teacher_accuracy
-    teacher = judged.by_contact if judged else {}
+    trials, teacher = (
+        results.trials_of(network),
+        results.teacher_contacts.quantities if results.teacher_contacts else {},
+    )
     table = contact_table(trials, teacher)
     if table is None:
         return None
-    names = dict.fromkeys(q for t in trials if t.accuracy for q in t.accuracy.by_contact)
+    names = dict.fromkeys(q for t in trials for q in t.by_contact)
     drawings = tuple(album.draw(figures.contact_figure(network, name, trials, teacher)) for name in names)
     text = (
         "The test frames divided by how close atoms are, in sums of covalent radii: forces by the nearest neighbour of "
