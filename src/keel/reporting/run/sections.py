@@ -221,10 +221,8 @@ def _parity(network: str, trials: Trials, suffix: str, album: Album) -> Section 
 
 
 def _contacts(network: str, results: RunResults, suffix: str, album: Album) -> Section | None:
-    trials, teacher = (
-        results.trials_of(network),
-        results.teacher_contacts.quantities if results.teacher_contacts else {},
-    )
+    trials = results.trials_of(network)
+    teacher = results.teacher_contacts.quantities if results.teacher_contacts else {}
     table = contact_table(trials, teacher)
     if table is None:
         return None
