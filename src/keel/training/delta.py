@@ -15,13 +15,24 @@ from keel.training.strategies import Strategy
 
 
 def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
-    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone."""
+    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone.
+
+    The nuclear core of a network is that of its teacher, if that has one: with two of them the network would have to
+    learn the difference, which is largest where atoms are closest.
+    """
     if strategy.base is None:
         return None
     if strategy.base == "zbl":
-        return ZBL(elements=network.elements).to(network.device)
+        return (core_in(teacher) or ZBL(elements=network.elements)).to(network.device)
     assert teacher is not None
     return copy.deepcopy(teacher).to(network.device)
+
+
+def core_in(teacher: Potential | None) -> ZBL | None:
+    """Return a copy of the nuclear core that a teacher contains."""
+    if not isinstance(teacher, SumPotential):
+        return None
+    return next((copy.deepcopy(member) for member in teacher.members if isinstance(member, ZBL)), None)
 
 
 def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
