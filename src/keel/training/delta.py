@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 from keel.atoms.frame import Frame
+from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
 from keel.potentials.classical.zbl import ZBL
@@ -26,6 +27,28 @@ def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> 
         return (core_in(teacher) or ZBL(elements=network.elements)).to(network.device)
     assert teacher is not None
     return copy.deepcopy(teacher).to(network.device)
+
+
+def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
+    """Return the network in a potential that is to be trained, and the base that it stands on, if it does.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything but a network, or the sum of one with a base, as a training returns it.
+    """
+    if isinstance(potential, Network):
+        return potential, None
+    members: list[Potential] = []
+    if isinstance(potential, SumPotential) and set(potential.weights) == {1.0}:
+        members = [m for m in potential.members if isinstance(m, Potential)]
+    networks = [m for m in members if isinstance(m, Network)]
+    if len(networks) != 1:
+        raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or on a core")
+    (network,) = networks
+    network.energy_offsets += potential.energy_offsets.to(network.device)
+    bases = [m for m in members if m is not network]
+    return network, SumPotential(bases) if len(bases) > 1 else bases[0]
 
 
 def core_in(teacher: Potential | None) -> ZBL | None:
@@ -51,7 +74,7 @@ def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
     ]
 
 
-def on_top_of(base: Potential | None, network: Network) -> Potential:
+def on_top_of(base: Potential | None, network: Network) -> Network | SumPotential:
     """Return the trained potential: the network, or the sum of base and network."""
     return network if base is None else SumPotential([network, base.to(network.device)])
 
