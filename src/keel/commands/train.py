@@ -86,7 +86,7 @@ def train(
         labels = fit_eam(parts.train).potential
     model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
-    with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
+    with bar(f"train {described.label} ({strategy})", total) as advance:
         result = train_network(
             model,
             [*parts.train, *material.atoms],

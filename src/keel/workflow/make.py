@@ -23,9 +23,11 @@ from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.networks.network import Network, network_class
+from keel.potentials.sum import SumPotential
 from keel.progress import bar
 from keel.results.made import POTENTIAL, TEACHERS, Decomposition, Teacher, TrainingCost
 from keel.training import train
+from keel.training.delta import on_top_of, taken_apart
 from keel.training.strategies import steps_of
 
 
@@ -66,8 +68,8 @@ def load_teacher(folder: Path, settings: TeacherSettings) -> Potential:
     return load(Teacher.potential(folder))
 
 
-def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network:
-    """Return a new network with weights of a seed, or a trained one from its file.
+def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network | SumPotential:
+    """Return a new network with weights of a seed, or a trained one from its file, with its base if it has one.
 
     Raises
     ------
@@ -78,9 +80,11 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
     """
     if settings.start is not None:
         trained = open_potential(Path(settings.start), trust=settings.trust)
-        if not isinstance(trained, Network):
-            raise DataError(f"{settings.start}: a {type(trained).__name__} cannot be trained; start from a network")
-        return trained.to(torch.get_default_dtype())
+        try:
+            network, base = taken_apart(trained)
+        except ConfigError as error:
+            raise DataError(f"{settings.start}: {error}") from None
+        return on_top_of(base, network.to(torch.get_default_dtype()))
     cls = network_class(settings.class_name)
     torch.manual_seed(seed)
     try:
