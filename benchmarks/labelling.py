@@ -21,6 +21,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,9 @@ def steps(workers: dict[str, Worker], rounds: int) -> list[dict[str, Any]]:
             found = {kind: np.array([answer[clock] for answer in list_]) for kind, list_ in kinds.items()}
             milliseconds = {f"ms {kind}": round(1000.0 * float(np.median(t)), 3) for kind, t in found.items()}
             rows.append({"of": name, "clock": clock, **milliseconds, "ratio": ratio(found["with"], found["without"])})
+    if "other" in answers:
+        ours, other = (np.array([a["cpu"] for a in answers[name]["with"]]) for name in ("keel", "other"))
+        rows.append({"of": "keel / other, with the stream", "clock": "cpu", "ratio": ratio(ours, other)})
     return rows
 
 
@@ -175,8 +180,11 @@ def pretraining(data: Path) -> dict[str, Callable[[], int]]:
 
     import keel
     from keel.perturbation import PerturbationStream
-    from keel.training import preparation
     from keel.training.strategies import Strategy
+
+    # Earlier builds have it elsewhere.
+    name = "preparation" if find_spec("keel.training.preparation") else "stages"
+    preparation = import_module(f"keel.training.{name}")
 
     frames, teacher = prepared(data)
     settings = keel.TrainingSettings(steps=STEPS, batch_size=4, compile=True)
@@ -196,7 +204,7 @@ def pretraining(data: Path) -> dict[str, Callable[[], int]]:
             return ready[step]
 
     def train(source: Any) -> int:
-        preparation.PerturbationStream = source  # type: ignore[misc]
+        preparation.PerturbationStream = source  # type: ignore[attr-defined]
         torch.manual_seed(0)
         network = keel.CGCNN(teacher.elements, STUDENT, preset="small")
         keel.train(network, frames, strategy=strategy, teacher=teacher, settings=settings)
