@@ -27,8 +27,10 @@ ROUNDING = 0.01 * GPA
 """A pressure has fallen if it is lower by more than this: a hundred times what float32 makes of a sum of 100 GPa."""
 DIFFERENCE = 1e-3
 """Change of the length, as a share of it, by which energies tell the pressure of a potential without stress."""
-SMALL, MOST = 64, 3
-"""So many crystals are looked at, with at most so many atoms where there are such."""
+SMALL, MOST = 128, 3
+"""Crystals have at most so many atoms where there are such, and so many of them are looked at."""
+AT_ONCE = 128
+"""Atoms in a batch on a CPU: squeezed ones have so many neighbours that networks take twice as long for 1,024."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ def _scaled(crystals: Sequence[Frame], lengths: Array) -> list[Frame]:
 def _evaluated(model: Potential, frames: Sequence[Frame]) -> tuple[Array, Array]:
     """Return energies in eV and pressures in eV/angstrom^3, both (K,)."""
     energies, pressures = [], []
-    for _, prediction in predictions(frames, model):
+    for _, prediction in predictions(frames, model, AT_ONCE if model.device.type == "cpu" else None):
         assert prediction.stress is not None
         energies.append(prediction.energy.cpu().numpy())
         pressures.append(-prediction.stress.diagonal(dim1=1, dim2=2).mean(dim=1).double().cpu().numpy())
