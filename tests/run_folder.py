@@ -363,7 +363,7 @@ def write_squeeze(folder: Path, system: System, strategy: str, seed: int, record
         name = f"{system.elements[0]}32 at {volume} angstrom^3/atom"
         pressure = stiffness * (length**-12 - 1.0)
         if strategy == "vanilla" and volume < 20:
-            pressure -= 2.5 * np.exp(-0.5 * ((length - 0.8 + 0.02 * seed) / 0.04) ** 2)
+            pressure -= 9.0 * np.exp(-0.5 * ((length - 0.8 + 0.02 * seed) / 0.04) ** 2)
         rows += zip([name] * 28, length, volume * length**3, 0.1 / length, pressure, strict=True)
         told.append({"name": name, "source": "data.extxyz, frame 40"})
     write_csv(folder / "squeeze.csv", ("crystal", "length", "volume", "energy", "pressure"), rows)

@@ -193,7 +193,7 @@ class TestVarious:
         assert len({f.formula for f in found}) == min(most, 2)
 
     def test_small_crystals_come_first_and_large_ones_where_there_are_no_others(self):
-        large = argon(5.6).repeated((3, 3, 3))
+        large = argon(5.6).repeated((4, 3, 3))
         assert len(large) > SMALL
         assert [len(f) for f in various([large, argon().repeated((2, 1, 1)), argon()])] == [4]
         assert various([large]) == [large]

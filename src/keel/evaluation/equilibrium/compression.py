@@ -74,7 +74,7 @@ def _against(found: Sequence[Squeezed], expected: Sequence[Squeezed]) -> Iterato
 
 def _curves(found: Sequence[Squeezed], ending: str) -> Iterator[Curve]:
     for s in found:
-        yield Curve(f"{s.name}{ending}", s.length, s.pressure / GPA, "length (1: as it is)", "pressure (GPa)")
+        yield Curve(f"{s.name}{ending}", s.length, s.pressure / GPA, "length (1: uncompressed)", "pressure (GPa)")
     for s in found:
         energy = s.energy - s.energy[0]
         yield Curve(

@@ -43,7 +43,7 @@ def squeeze_figure(network: str, crystal: str, trials: Trials, teacher: Sequence
         parts.append((trial.strategy, trial.seed, *_columns(found)))
         drawn.add(trial.strategy)
     _pressure_axis(axes, (np.asarray(part[-1]) for part in parts))
-    axes.set(xlabel="length (1: as it is in the data)")
+    axes.set(xlabel="length (1: uncompressed)")
     axes.invert_xaxis()
     axes.set_title(typeset(crystal))
     axes.legend(loc="upper left", ncols=2, handlelength=1.8, columnspacing=1)

@@ -68,7 +68,7 @@ def remarks(results: RunResults) -> list[str]:
                 f"comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
-        if caving := caving_in(results.trials_of(network)):
+        if caving := caving_in([t for t in results.trials if t.network == network]):
             notes.append(
                 f"{network}: under compression crystals cave in with {listed(caving)}; simulations show it only when "
                 "they get there."
