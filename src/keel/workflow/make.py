@@ -19,6 +19,7 @@ from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
+from keel.fitting.worth import doubts
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
@@ -46,9 +47,11 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     if settings.calculator is None:
         closed_form, weights = TEACHERS
         teacher.save(str(folder / (closed_form if teacher.closed_form else weights)))
+    held_out = known_to(teacher, split.validation)
+    doubtful = doubts(teacher, held_out, "the validation frames") if held_out else []
     parts = {name: known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
-    notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
+    notes = {"warnings": [*warnings, *doubtful], "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
     curves = {pair_name(a, b): decomposed(teacher, a, b) for a, b in known}
     Teacher({**errors, **notes}, curves).write(folder)
