@@ -66,9 +66,10 @@ class TeacherSettings(Settings):
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
-    zbl: bool = Field(
-        True, description="below the closest contacts of the data, hold the force and leave the rest to the nuclei"
+    contacts: bool = Field(
+        True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
+    zbl: bool = Field(False, description="without contacts: a nuclear repulsion under all pairs, not only soft ones")
 
     @model_validator(mode="after")
     def _one(self) -> TeacherSettings:

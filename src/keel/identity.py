@@ -205,14 +205,15 @@ def later(settings: BaseModel) -> dict[str, Any]:
     """Return, as pydantic's ``exclude``, the settings that came after the first release and still have their default.
 
     A default stands for what was done before there was a choice; so a new setting leaves all earlier results in their
-    places. A default that changes must not: whoever changes one adds the name to :data:`FIRST`, so that from then on
-    the setting counts whatever its value.
+    places. Where it does not, :data:`BEFORE` has the value that does. A default that changes must not: whoever changes
+    one adds the name to :data:`FIRST`, so that from then on the setting counts whatever its value.
     """
-    first = FIRST.get(type(settings).__name__)
+    kind = type(settings).__name__
+    first, before = FIRST.get(kind), BEFORE.get(kind, {})
     found: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if first is not None and name not in first and value == field.get_default(call_default_factory=True):
+        value, default = getattr(settings, name), field.get_default(call_default_factory=True)
+        if first is not None and name not in first and value == before.get(name, default):
             found[name] = True
         elif isinstance(value, BaseModel) and (nested := later(value)):
             found[name] = nested
@@ -232,8 +233,7 @@ FIRST: Mapping[str, frozenset[str]] = {
         "EvaluationSettings": "rdf_temperature rdf_length_fs rdf_runs rdf_reference dimers",
         "LossSettings": "kind huber_delta energy forces stress force_falloff",
         "NetworkSettings": "architecture start name training",
-        "PerturbationSettings": "rounds displacement pair_fraction pair_range near reach strain compressed force_cap "
-        "energy_cap",
+        "PerturbationSettings": "rounds displacement pair_fraction pair_range near reach strain force_cap energy_cap",
         "StabilitySettings": "temperatures runs length_fs rung_fs longest_fs timestep_fs friction_per_fs seed "
         "max_atoms",
         "Strategy": "pretrain_share replay_share teacher_energies base sam_rho after budget",
@@ -244,3 +244,8 @@ FIRST: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """The settings of the first release, which count whatever their value, by class."""
+BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "PerturbationSettings": {"compressed": 0.0},
+    "TeacherSettings": {"contacts": False},
+}
+"""What was done before there was a choice, where that is not the default."""

@@ -14,7 +14,8 @@ from keel.atoms.frame import Frame
 from keel.evaluation import accuracy
 from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in, core_of
 from keel.fitting.eam import EAMFit
-from keel.potentials.classical.dimer import dimer
+from keel.fitting.walls import soft_walls
+from keel.potentials.classical.dimer import core_energy, dimer
 from keel.potentials.classical.eam_terms import HELD_WITHIN
 from keel.testing import check_potential
 
@@ -33,7 +34,7 @@ def fit(frames) -> EAMFit:
 
 @pytest.fixture(scope="module")
 def free(frames) -> EAMFit:
-    return keel.fit_eam(frames, CUTOFF, zbl=False)
+    return keel.fit_eam(frames, CUTOFF, contacts=False)
 
 
 def atoms_apart(numbers: tuple[int, int], r: float) -> Frame:
@@ -121,6 +122,31 @@ def test_a_core_ends_at_a_contact_that_is_closer(frames):
     assert ends[0][11, 11] > 0.6
     assert ends[1][11, 11] == pytest.approx(0.3)
     assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))
+
+
+def test_without_contacts_a_soft_wall_gets_a_core_and_is_named(frames, free):
+    soft = soft_walls(free.eam)
+    assert soft
+    assert any(all(name in w for name in soft) and "softer than that of nuclei" in w for w in free.warnings)
+    assert isinstance(free.potential, keel.SumPotential)
+    hard = labelled(keel.SumPotential([salt(), keel.ZBL(inner=0.8, outer=1.6, elements=[11, 17])]), frames)
+    assert keel.fit_eam(hard, CUTOFF, contacts=False).warnings == ()
+    every = keel.fit_eam(frames, CUTOFF, contacts=False, zbl=True)
+    assert set(every.potential.members[1].pairs) == {(11, 11), (11, 17), (17, 17)}
+    assert every.errors.forces.mae == pytest.approx(free.errors.forces.mae)
+
+
+def test_a_wall_is_soft_where_it_is_a_tenth_of_that_of_nuclei(free):
+    assert soft_walls(free.eam) == [
+        name
+        for name, radius in zip(free.eam.pair_names, free.eam.pair_radius.tolist(), strict=True)
+        for r in [torch.tensor([0.3, 0.4 * radius], dtype=torch.float64)]
+        if bool((dimer(free.eam, *name.split("-"), r).total < 0.1 * nuclei(name, r)).any())
+    ]
+
+
+def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
+    return core_energy(keel.ZBL(elements=[11, 17]), r, *map(keel.atoms.elements.atomic_number, name.split("-")))
 
 
 def test_a_pair_without_data_has_its_contact_at_the_sum_of_the_radii():

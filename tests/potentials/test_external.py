@@ -112,7 +112,7 @@ class TestASEPotential:
         graph = keel.batch(copper(1), 5.0)
         with pytest.raises(DataError, match="EMT refuses Si2: NotImplementedError"):
             emt(keel.batch(bulk("Si"), 5.0))
-        with pytest.raises(ConfigError, match="neither trained nor a member of a sum"):
+        with pytest.raises(ConfigError, match="cannot be trained"):
             keel.SumPotential([emt, keel.LennardJones()])(keel.batch(copper(1), 8.5))
         for suffix in (".safetensors", ".json"):
             with pytest.raises(ConfigError, match="cannot be saved"):

@@ -13,8 +13,9 @@ from unittest.mock import patch
 import torch
 
 import keel
+from keel.config import RunSettings, read_config
 from keel.dynamics import MDSettings, Trajectory, simulate
-from keel.training import TrainingResult
+from keel.training import Strategy, TrainingResult
 
 V1 = Path(__file__).parents[1] / "files" / "v1"
 RUNS = ("run", "run-teacher-file", "run-teacher-calculator")
@@ -38,6 +39,25 @@ def given(*words: str) -> list[str]:
     return shlex.split(line)[1:]
 
 
+STRATEGIES = {
+    "pretrain": Strategy(pretrain_share=0.2, replay_share=0.02),
+    "pretrain-forces": Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
+    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
+}
+"""Those whose meaning has changed since, as they were."""
+PERTURBATION = keel.PerturbationSettings(compressed=0.0)
+
+
+def configured(path: str) -> RunSettings:
+    """Read a configuration, and say what was not to be said then."""
+    config = read_config(path)
+    teacher = config.teacher.model_copy(update={"contacts": False})
+    perturbation = config.perturbation.model_copy(update={"compressed": 0.0})
+    strategies = {**STRATEGIES, **config.custom_strategies}
+    pinned = {"teacher": teacher, "perturbation": perturbation, "custom_strategies": strategies}
+    return config.model_copy(update=pinned)
+
+
 def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None = None) -> TrainingResult:
     """Give the call of training again, in a copy of the samples."""
     network = dict(TRAINING["network"])
@@ -47,8 +67,9 @@ def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None
         keel.read(TRAINING["frames"]),
         validation=keel.read(TRAINING["validation"]),
         teacher=keel.load(TRAINING["teacher"]),
-        strategy=TRAINING["strategy"],
+        strategy=STRATEGIES.get(TRAINING["strategy"], TRAINING["strategy"]),
         settings=keel.TrainingSettings(**TRAINING["settings"]),
+        perturbation=PERTURBATION,
         seed=TRAINING["seed"],
         folder=folder,
         on_step=on_step,

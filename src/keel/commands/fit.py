@@ -32,9 +32,12 @@ def fit(
         str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
     ] = None,
     cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
-    zbl: Annotated[
+    contacts: Annotated[
         bool, typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei.")
     ] = True,
+    zbl: Annotated[
+        bool, typer.Option("--zbl", help="With --no-contacts: a nuclear repulsion (ZBL) under every pair.")
+    ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
     max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
@@ -71,7 +74,7 @@ def fit(
     material.require(("forces",))
     parts = [frames] if test is None else [frames, read(test, keys=keys_of(elements))]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
-        result = fit_eam(frames, cutoff, zbl=zbl, max_atoms=max_atoms, seed=seed)
+        result = fit_eam(frames, cutoff, contacts=contacts, zbl=zbl, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []

@@ -18,10 +18,11 @@ from keel.atoms.neighbours import batch
 from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.parallel import plain
-from keel.potentials.base import lengths
+from keel.potentials.base import Potential, lengths
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.eam_terms import HELD_WITHIN
 from keel.potentials.classical.zbl import ZBL
+from keel.potentials.sum import SumPotential
 
 CORE_START, CORE_END = 0.4, 0.8
 """Where the nuclear repulsion is whole, and where it ends unless a contact is closer; in sums of the covalent radii."""
@@ -93,6 +94,16 @@ def core_of(eam: EAM) -> ZBL:
     ends = np.minimum(CORE_END, plain(eam.pair_contact) / plain(eam.pair_radius)).tolist()
     pairs = [(*name.split("-"), end) for name, end in zip(eam.pair_names, ends, strict=True)]
     return ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)
+
+
+def with_core(eam: EAM, contacts: Contacts, covered: Sequence[str]) -> Potential:
+    """Return an EAM without contacts, with a core under some pairs, each up to where data of that pair begin."""
+    if not covered:
+        return eam
+    ends = np.minimum(CORE_END, contacts.closest / plain(eam.pair_radius))
+    known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
+    pairs = [(*name.split("-"), known[name]) for name in covered]
+    return SumPotential([eam, ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)])
 
 
 def _embedding_slopes(eam: EAM, data: FitData) -> Array:

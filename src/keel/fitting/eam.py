@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,14 +18,14 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
-from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data
+from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data, with_core
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
 from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
-from keel.fitting.walls import wall_lengths, weak_walls
+from keel.fitting.walls import soft_walls, wall_lengths, weak_walls
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
@@ -34,6 +34,8 @@ from keel.potentials.sum import SumPotential
 if TYPE_CHECKING:
     from ase import Atoms
 
+Cores = Literal["contacts", "all", "soft"]
+"""Which walls nuclei stand behind: of pairs with a contact, which are all, or without contacts all or the soft ones."""
 FIRST_ATOMS, ATOMS, ATOMS_PER_ELEMENT = 1_500, 10_000, 500
 
 
@@ -44,7 +46,7 @@ class EAMFit:
     Parameters
     ----------
     potential
-        The :class:`EAM` and the :class:`ZBL` core under it; offsets included.
+        The :class:`EAM`, as a rule with a :class:`ZBL` core under it; offsets included.
     eam
         The EAM itself.
     errors
@@ -69,7 +71,8 @@ def fit_eam(
     frames: Iterable[Frame | Atoms],
     cutoff: float = 8.0,
     *,
-    zbl: bool = True,
+    contacts: bool = True,
+    zbl: bool = False,
     energy_weight: float = 5.0,
     stress_weight: float = 0.3,
     max_atoms: int | None = None,
@@ -88,9 +91,12 @@ def fit_eam(
         (:mod:`keel.atoms.isolated`), its energy is the offset of its element, and otherwise it takes no part.
     cutoff
         In angstrom.
-    zbl
+    contacts
         Below the closest contact that the data show of a pair of elements, hold the force and let the nuclei do the
         rest (:mod:`keel.fitting.contacts`), instead of extrapolating what was fitted. Above it nothing changes.
+    zbl
+        Without ``contacts``: put a :class:`ZBL` core under every pair, not only under those without data and those
+        whose fitted wall is much softer than that of nuclei.
     energy_weight
         In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost.
     stress_weight
@@ -122,14 +128,15 @@ def fit_eam(
         raise DataError("an EAM fit needs forces or stresses other than zero; all of these frames' are exactly zero")
     # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
     with threadpool_limits(1, "blas"):
-        return _fit(labelled, atoms, cutoff, zbl, (energy_weight, stress_weight), max_atoms, seed)
+        cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
+        return _fit(labelled, atoms, cutoff, cores, (energy_weight, stress_weight), max_atoms, seed)
 
 
 def _fit(
     frames: Sequence[Frame],
     atoms: Sequence[Frame],
     cutoff: float,
-    zbl: bool,
+    cores: Cores,
     weights: tuple[float, float],
     max_atoms: int | None,
     seed: int,
@@ -140,22 +147,26 @@ def _fit(
     data = fit_data(chosen, model, *weights, alone)
     if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
-    contacts = contacts_in(model, frames)
+    contacts = contacts_in(model, frames if cores == "contacts" else chosen)
     without_data = pairs_without_data(model, contacts)
     par = Parametrisation(model, wall_lengths(model, without_data))
     few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone)
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
-    if zbl:
+    soft: list[str] = []
+    if cores == "contacts":
         eam = held(eam, contacts, data)
-    potential = SumPotential([eam, core_of(eam)]) if zbl else eam
+        potential: Potential = SumPotential([eam, core_of(eam)])
+    else:
+        soft = soft_walls(eam)
+        potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))
     potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
         errors=accuracy(potential, [*frames, *atoms]),
-        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data)),
+        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
     )
@@ -205,7 +216,9 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
     return EAM(**config)
 
 
-def _warnings(potential: Potential, frames: Sequence[Frame], without_data: Sequence[str]) -> list[str]:
+def _warnings(
+    potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
+) -> list[str]:
     warnings, elements = [], potential.elements or ()
     with_energy = [f for f in frames if f.energy is not None]
     if not with_energy:
@@ -232,6 +245,11 @@ def _warnings(potential: Potential, frames: Sequence[Frame], without_data: Seque
         warnings.append(
             f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
             f"({_some(without_data)}): their parameters rest on mixing rules"
+        )
+    softened = sorted({*soft} - {*without_data})
+    if softened:
+        warnings.append(
+            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core stands behind it"
         )
     weak = weak_walls(potential)
     if weak:

@@ -17,9 +17,12 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.zbl import ZBL
 
 WALL, WALL_WITHOUT_DATA = 0.6, 0.8
 """Walls reach at least to here, in bonds; without data to where the nuclear repulsion ends."""
+SOFT = 0.1
+"""A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
 SHORTEST = 0.1
 """Walls are checked from here, in angstrom."""
 
@@ -29,6 +32,14 @@ def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
     unknown = set(without_data)
     bonds = [WALL_WITHOUT_DATA if name in unknown else WALL for name in model.pair_names]
     return torch.tensor(bonds, dtype=torch.float64) * model.pair_radius
+
+
+def soft_walls(eam: EAM) -> list[str]:
+    """Return the pairs whose wall is far softer than that of nuclei: the data did not reach there."""
+    nuclei = ZBL(elements=eam.elements)
+    near = torch.stack([torch.full_like(eam.pair_radius, 0.3), nuclei.inner * eam.pair_radius], dim=1)
+    ratio = _dimers(eam, near) / _cores([nuclei], _numbers(eam), near)
+    return [name for name, soft in zip(eam.pair_names, (ratio.amin(dim=1) < SOFT).tolist(), strict=True) if soft]
 
 
 def wall_positions(potential: Potential, step: float = 0.02) -> dict[str, float]:

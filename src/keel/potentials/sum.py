@@ -89,6 +89,33 @@ class SumPotential(Potential):
             gradient = gradient + g if edges is None else gradient.index_add(0, edges, g)
         return energies, gradient
 
+    def energies(self, graph: AtomGraph) -> Tensor:
+        """See :class:`Potential`."""
+        if self._along_edges():
+            return super().energies(graph)
+        parts = [w * m.energies(graph.to(dtype=m.dtype)).to(self.dtype) for m, w in self._weighted()]
+        return torch.stack(parts).sum(dim=0)
+
+    def derivatives(
+        self, graph: AtomGraph, *, differentiable: bool, vectors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :class:`Potential`; of members that know no edges, such as ASE calculators, the results add up."""
+        if self._along_edges():
+            return super().derivatives(graph, differentiable=differentiable, vectors=vectors)
+        parts = [
+            [w * part.to(self.dtype) for part in m.derivatives(graph.to(dtype=m.dtype), differentiable=differentiable)]
+            for m, w in self._weighted()
+        ]
+        energies, forces, virial = (torch.stack(some).sum(dim=0) for some in zip(*parts, strict=True))
+        return energies, forces, virial
+
+    def _along_edges(self) -> bool:
+        """Whether every member derives its forces from edge vectors."""
+        return all(
+            m._along_edges() if isinstance(m, SumPotential) else type(m).derivatives is Potential.derivatives
+            for m in self._members()
+        )
+
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`; every member must be one."""
         parts = [(m.along_lists(), weight) for m, weight in self._weighted() if isinstance(m, AlongLists)]

@@ -44,7 +44,7 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
 
 @inlined
 def felt(r: float, contact: float) -> tuple[float, float]:
-    """Return the distance that a pair feels, and its derivative (:meth:`EAMTerms.felt`)."""
+    """Return the distance that a pair feels, and its derivative (see ``felt`` of ``EAMTerms``)."""
     if r >= contact:
         return r, 1.0
     width = HELD_WITHIN * contact

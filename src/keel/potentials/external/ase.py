@@ -100,7 +100,7 @@ class ASEPotential(Potential):
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> NoReturn:
         """Refuse: a calculator gives forces on atoms, no derivatives with respect to edge vectors."""
-        raise ConfigError("a potential around an ASE calculator can be neither trained nor a member of a sum")
+        raise ConfigError("a potential around an ASE calculator cannot be trained")
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """See :class:`Potential`."""
