@@ -232,7 +232,8 @@ FIRST: Mapping[str, frozenset[str]] = {
         "EvaluationSettings": "rdf_temperature rdf_length_fs rdf_runs rdf_reference dimers",
         "LossSettings": "kind huber_delta energy forces stress force_falloff",
         "NetworkSettings": "architecture start name training",
-        "PerturbationSettings": "rounds displacement pair_fraction pair_range near reach strain force_cap energy_cap",
+        "PerturbationSettings": "rounds displacement pair_fraction pair_range near reach strain compressed force_cap "
+        "energy_cap",
         "StabilitySettings": "temperatures runs length_fs rung_fs longest_fs timestep_fs friction_per_fs seed "
         "max_atoms",
         "Strategy": "pretrain_share replay_share teacher_energies base sam_rho after budget",

@@ -240,7 +240,7 @@ def test_perturbed_frames_carry_the_labels_of_the_teacher() -> None:
     slab = silica(1).replace(pbc=np.array([True, True, False]), info={"group": "g"})
     counts = Counts.zero(7)
     children = list(perturb([silica(), slab], teacher(), seed=5, counts=counts))
-    assert counts.made.sum() == 14
+    assert counts.made.sum() == 7 + 4 + 7  # the slab is not compressed
     assert counts.kept.sum() == len(children)
     for child in children:
         expected = teacher()(keel.batch(child, 6.0, half_list=True))
@@ -255,6 +255,19 @@ def test_perturbed_frames_carry_the_labels_of_the_teacher() -> None:
     # The children of a frame do not depend on what else is perturbed.
     alone = list(perturb([silica()], teacher(), seed=5))
     assert all(np.array_equal(a.positions, b.positions) for a, b in zip(alone, children, strict=False))
+
+
+def test_some_children_are_compressed_as_a_whole() -> None:
+    settings = PerturbationSettings(strain=0.0, pair_fraction=0.0, displacement=(0.0, 0.0), compressions=(0.9, 0.8))
+    children = list(perturb([silica()], teacher(), settings))
+    assert [child.info.get("length", 1.0) for child in children] == [1.0] * 7 + [0.9, 0.8]
+    for child in children:
+        length = child.info.get("length", 1.0)
+        assert np.allclose(child.cell, length * silica().cell)
+        assert np.allclose(child.positions, length * silica().positions, atol=1e-6)
+    assert children[-1].source == f"silica 0, round {children[-1].info['round']}, compressed to 0.8"
+    none = settings.model_copy(update={"compressed": 0.0})
+    assert len(list(perturb([silica()], teacher(), none))) == 7
 
 
 def test_children_beyond_a_cap_are_left_out_and_counted() -> None:
@@ -280,7 +293,7 @@ def test_command(tmp_path) -> None:
     arguments = ["perturb", str(tmp_path / "parents.extxyz"), "--teacher", str(tmp_path / "eam.json")]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out.extxyz"), "--rounds", "3", "--seed", "7"])
     assert done.exit_code == 0, done.output
-    assert "6 children made" in done.stderr
+    assert "14 children made" in done.stderr
     written = keel.read(tmp_path / "out.extxyz", require=("energy", "forces", "stress"))
     expected = list(perturb([silica(), silica(1)], teacher(), PerturbationSettings(rounds=3), seed=7))
     assert [f.energy for f in written] == [f.energy for f in expected]

@@ -178,6 +178,24 @@ def test_children_come_from_all_parents_and_rounds() -> None:
     assert made.counts.made.min() > 30
 
 
+def test_a_share_of_the_children_is_compressed() -> None:
+    settings = PerturbationSettings(strain=0.0, compressed=0.3, compressions=(0.9, 0.8), energy_cap=None)
+    slab = silica(1).replace(pbc=np.array([True, True, False]))
+    made = stream(parents=[silica(0), slab], settings=settings, batch_size=20, dtype=torch.float64)
+    lengths: dict[bool, list[float]] = {True: [], False: []}
+    for step in range(40):
+        graph = made.batch(step)
+        for cell, pbc in zip(graph.cell, graph.pbc, strict=True):
+            whole = bool(pbc.all())
+            parent = silica(0) if whole else slab
+            lengths[whole].append(round(float(cell[0].norm() / np.linalg.norm(parent.cell[0])), 6))
+    assert set(lengths[False]) == {1.0}
+    assert set(lengths[True]) == {1.0, 0.9, 0.8}
+    share = np.mean(np.array(lengths[True]) < 1.0)
+    assert 0.2 < share < 0.4
+    assert 0.3 < np.mean(np.array(lengths[True])[np.array(lengths[True]) < 1.0] == 0.9) < 0.7
+
+
 def test_beyond_a_cap_others_are_drawn() -> None:
     capped = PerturbationSettings(displacement=(0.0, 0.6), pair_fraction=0.1, force_cap=20.0, energy_cap=0.3)
     made = stream(settings=capped, batch_size=5)
@@ -194,7 +212,7 @@ def test_beyond_a_cap_others_are_drawn() -> None:
 
 
 def test_the_energy_cap_counts_from_the_parent() -> None:
-    capped = PerturbationSettings(force_cap=None, energy_cap=0.2)
+    capped = PerturbationSettings(force_cap=None, energy_cap=0.2, compressed=0.0)
     made = stream(parents=[silica(0)], settings=capped, dtype=torch.float64, batch_size=8)
     parent = float(eam()(batch(silica(0), 6.0, dtype=torch.float64)).energy)
     for step in range(10):
@@ -226,7 +244,7 @@ def test_batches_by_number_of_atoms() -> None:
 
 
 def test_nothing_is_drawn_without_moves() -> None:
-    still = PerturbationSettings(rounds=1, displacement=(0.0, 0.0), pair_fraction=0.0, strain=0.0)
+    still = PerturbationSettings(rounds=1, displacement=(0.0, 0.0), pair_fraction=0.0, strain=0.0, compressed=0.0)
     graph = stream(parents=[silica(2)], settings=still, batch_size=2, dtype=torch.float64).batch(0)
     assert np.allclose(graph.positions[:18], silica(2).positions, atol=1e-14)
     assert torch.equal(graph.positions[:18], graph.positions[18:])

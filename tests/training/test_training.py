@@ -1,5 +1,6 @@
 """Training: losses, strategies, resumption, and that it learns."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
-from keel.training.delta import remainder
+from keel.training.delta import on_top_of, remainder, taken_apart
 from keel.training.ema import MovingAverage
 from keel.training.known import strategy_of
 from keel.training.loop import USUAL_DECAY, keep_best, learning_rate, step, validate
@@ -496,10 +497,43 @@ class TestDelta:
         assert (result.pretrain_steps, result.train_steps) == (6, 6)
         assert isinstance(result.potential, keel.SumPotential)
 
+    def test_the_core_is_that_of_the_teacher(self):
+        core = keel.ZBL(outer=0.6, elements=["Ar"])
+        teacher = keel.SumPotential([ARGON, core])
+        result = keel.train(network(), argon(3), strategy="pretrain", teacher=teacher, settings=SHORT)
+        assert result.potential.members[1].config() == core.config()
+        # Of a teacher without one it is the usual.
+        result = keel.train(network(), argon(3), strategy="pretrain", teacher=ARGON, settings=SHORT)
+        assert result.potential.members[1].config() == keel.ZBL(elements=["Ar"]).config()
+
+    def test_what_a_training_returns_can_be_trained_on(self, tmp_path):
+        """With its base, whatever the strategy; offsets of the sum itself are those of the network then."""
+        first = keel.train(network(), argon(4), strategy="zbl-delta", settings=SHORT).potential
+        frame = keel.batch(argon(1, seed=3)[0], 6.0)
+        first.energy_offsets[18] += 0.5
+        before = first(frame)
+        apart, base = taken_apart(copy.deepcopy(first))
+        assert torch.allclose(on_top_of(base, apart)(frame).energy, before.energy)
+        again = keel.train(first, argon(4), strategy="vanilla", settings=SHORT).potential
+        assert isinstance(again, keel.SumPotential)
+        assert [type(m).__name__ for m in again.members] == ["CGCNN", "ZBL"]
+        assert not torch.equal(again(frame).forces, before.forces)
+
+    def test_repair_puts_a_core_under_a_network_that_had_none(self):
+        trained = keel.train(network(), argon(4), settings=SHORT).potential
+        teacher = keel.SumPotential([ARGON, keel.ZBL(outer=0.6, elements=["Ar"])])
+        result = keel.train(trained, argon(4), strategy="repair", teacher=teacher, settings=SHORT)
+        assert result.potential.members[1].outer == 0.6
+
     def test_mistakes(self):
         with pytest.raises(ConfigError, match="needs a teacher"):
             keel.train(network(), argon(3), strategy="eam-delta", settings=SHORT)
         with pytest.raises(ValueError, match="nothing to learn from it"):
             Strategy(base="teacher", pretrain_share=0.1)
-        with pytest.raises(ValueError, match="for new networks"):
-            Strategy(base="zbl", after="vanilla")
+        with pytest.raises(ValueError, match="has learnt what the teacher under it would give"):
+            Strategy(base="teacher", after="vanilla")
+        with pytest.raises(ConfigError, match="a ZBL cannot be trained; start from a network"):
+            keel.train(keel.ZBL(), argon(3), settings=SHORT)
+        twice = keel.SumPotential([network(), network()])
+        with pytest.raises(ConfigError, match="a SumPotential cannot be trained"):
+            keel.train(twice, argon(3), settings=SHORT)

@@ -57,6 +57,7 @@ def fit(
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.fitting import fit_eam
+    from keel.fitting.worth import doubts
     from keel.potentials.accuracy import accuracy
     from keel.potentials.saving import check_suffix
     from keel.progress import console
@@ -74,13 +75,14 @@ def fit(
     result.potential.save(str(out))
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []
+    notes = [*result.warnings, *doubts(result.potential, parts[-1], "the test frames" if test else "the frames")]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json_text({**_by_part(errors), **more, **_notes(result), "data_notes": material.notes}))
+        typer.echo(json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": material.notes}))
         return
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
-    _show(result, columns, (*material.notes, *result.warnings), out)
+    _show(result, columns, (*material.notes, *notes), out)
 
 
 def _by_part(errors: list[Accuracy]) -> dict[str, object]:
@@ -88,10 +90,10 @@ def _by_part(errors: list[Accuracy]) -> dict[str, object]:
     return {**errors[-1].to_dict(), **{part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}}
 
 
-def _notes(result: EAMFit) -> dict[str, object]:
+def _notes(result: EAMFit, warnings: list[str]) -> dict[str, object]:
     return {
         "frames_used": result.frames_used,
-        "warnings": list(result.warnings),
+        "warnings": warnings,
         "pairs_without_data": list(result.pairs_without_data),
     }
 

@@ -53,6 +53,7 @@ def train(
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
+    from keel.fitting.worth import doubts
     from keel.launch import is_first
     from keel.progress import bar, console
     from keel.settings import parse
@@ -84,9 +85,14 @@ def train(
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         labels = fit_eam(parts.train).potential
+    if labels is not None and chosen.learns_from_teacher and is_first():
+        for note in doubts(
+            labels, parts.validation or parts.train, "the validation frames" if validation else "the frames"
+        ):
+            console.print(f"     note  {note}", soft_wrap=True)
     model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
-    with bar(f"train {type(model).__name__} ({strategy})", total) as advance:
+    with bar(f"train {described.label} ({strategy})", total) as advance:
         result = train_network(
             model,
             [*parts.train, *material.atoms],

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from keel.atoms.frame import Frame
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.labels import Counts, Labeller, beyond_caps
-from keel.perturbation.parents import prepare
+from keel.perturbation.parents import prepare, scaled
 from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.base import Potential
@@ -24,9 +25,10 @@ def perturb(
     seed: int = 0,
     counts: Counts | None = None,
 ) -> Iterator[Frame]:
-    """Yield a labelled child of each frame for each round, those beyond a cap left out.
+    """Yield a labelled child of each frame for each round, and of the frame compressed, but none beyond a cap.
 
-    A child's ``info`` is that of its parent, with ``round`` (from 1) and ``parent`` (where the parent comes from). The
+    A child's ``info`` is that of its parent, with ``round`` (from 1), ``parent`` (where the parent comes from) and, if
+    the parent was compressed, ``length`` (as a share of its own); of these there is one of each length. The
     children of a frame depend on its number, the settings and the seed only.
 
     Parameters
@@ -58,8 +60,26 @@ def perturb(
 def _children_of(
     frame: Frame, labeller: Labeller, settings: PerturbationSettings, rng: np.random.Generator, counts: Counts
 ) -> Iterator[Frame]:
-    n = settings.rounds
-    rounds, sizes, periodic = np.arange(n), np.full(n, len(frame)), np.full(n, frame.pbc.all())
+    yield from _labelled(frame, np.arange(settings.rounds), labeller, settings, rng, counts)
+    if not settings.compressed or not frame.pbc.all():
+        return
+    for length in settings.compressions:
+        some = rng.integers(settings.rounds, size=1)
+        for child in _labelled(scaled(frame, length), some, labeller, settings, rng, counts):
+            source = f"{child.source}, compressed to {length:g}"
+            yield child.replace(info={**child.info, "length": length}, source=source)
+
+
+def _labelled(
+    frame: Frame,
+    rounds: NDArray[np.int64],
+    labeller: Labeller,
+    settings: PerturbationSettings,
+    rng: np.random.Generator,
+    counts: Counts,
+) -> Iterator[Frame]:
+    n = len(rounds)
+    sizes, periodic = np.full(n, len(frame)), np.full(n, frame.pbc.all())
     parent = prepare(frame, labeller.teacher.cutoff, settings, np.float64)
     children = make_children([parent.partners] * n, sizes, periodic, rounds, settings, rng)
     pairs = find_pairs([parent] * n, children)
@@ -73,7 +93,7 @@ def _children_of(
     counts.add(rounds, strong, high)
     forces, stresses = labels.forces.double().numpy(), labels.stress.double().numpy()
     for k in np.flatnonzero(~(strong | high)).tolist():
-        atoms = slice(k * len(frame), (k + 1) * len(frame))
+        atoms, number = slice(k * len(frame), (k + 1) * len(frame)), int(rounds[k]) + 1
         yield Frame(
             numbers=frame.numbers,
             positions=pairs.positions[atoms],
@@ -82,6 +102,6 @@ def _children_of(
             energy=float(labels.energy[k]),
             forces=forces[atoms],
             stress=stresses[k] if frame.pbc.all() else None,
-            info={**frame.info, "round": k + 1, "parent": frame.source},
-            source=f"{frame.source}, round {k + 1}",
+            info={**frame.info, "round": number, "parent": frame.source},
+            source=f"{frame.source}, round {number}",
         )

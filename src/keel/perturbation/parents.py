@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,20 +131,26 @@ def largest_move(partners: Records, settings: PerturbationSettings) -> float:
     return step_1 + 0.5 * float(change.max())
 
 
+def scaled(frame: Frame, length: float) -> Frame:
+    """Return a structure whose cell and positions are this much longer in every direction, without labels."""
+    frame = frame.unlabelled()
+    return frame if length == 1.0 else frame.replace(positions=length * frame.positions, cell=length * frame.cell)
+
+
 class ParentCache:
     """Prepared parents, the least recently used given up when they need more than ``max_bytes`` of memory."""
 
-    def __init__(self, frames: Sequence[Frame], build: Callable[[Frame], Parent], max_bytes: float) -> None:
-        self.frames, self.build, self.max_bytes = frames, build, max_bytes
+    def __init__(self, build: Callable[[int], Parent], max_bytes: float) -> None:
+        self.build, self.max_bytes = build, max_bytes
         self._prepared: OrderedDict[int, Parent] = OrderedDict()
         self._bytes = 0
 
     def __getitem__(self, index: int) -> Parent:
-        """Return a parent by the number of its frame."""
+        """Return a parent by its number."""
         if index in self._prepared:
             self._prepared.move_to_end(index)
             return self._prepared[index]
-        parent = self._prepared[index] = self.build(self.frames[index])
+        parent = self._prepared[index] = self.build(index)
         self._bytes += parent.nbytes
         while self._bytes > self.max_bytes and len(self._prepared) > 1:
             self._bytes -= self._prepared.popitem(last=False)[1].nbytes

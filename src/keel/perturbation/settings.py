@@ -12,7 +12,7 @@ from keel.settings import Settings
 
 
 class PerturbationSettings(Settings):
-    """How children are made from a parent structure: strain of the cell, then step 1, then step 2.
+    """How children are made from a parent structure: compression or not, strain of the cell, then step 1, then step 2.
 
     A child belongs to one of ``rounds`` rounds, which differ in the length of step 1 only. "Sum" below is the sum of
     the covalent radii of the two atoms of a pair. Partners are found in the parent, before any move.
@@ -33,6 +33,10 @@ class PerturbationSettings(Settings):
     strain: float = Field(
         0.03, ge=0, lt=0.5, description="largest principal strain of the cell (structures periodic in all directions)"
     )
+    compressed: float = Field(0.2, ge=0, le=1, description="share of the children of a compressed parent")
+    compressions: tuple[float, ...] = Field(
+        (0.94, 0.88, 0.82, 0.76), description="lengths of compressed parents as shares of their own (as for strain)"
+    )
     force_cap: PositiveFloat | None = Field(
         1000.0, description="eV/angstrom; children with a larger force on any atom are set aside; null: none are"
     )
@@ -51,6 +55,8 @@ class PerturbationSettings(Settings):
             raise ValueError(f"displacement holds two lengths in angstrom, not {list(self.displacement)}")
         if not 0 < self.pair_range[0] <= self.pair_range[1]:
             raise ValueError(f"pair_range goes from a positive factor to a larger one, not {list(self.pair_range)}")
+        if not all(0 < length <= 1 for length in self.compressions) or (self.compressed and not self.compressions):
+            raise ValueError(f"compressions holds shares of a length up to 1, not {list(self.compressions)}")
         if self.reach < self.near:
             raise ValueError(f"reach ({self.reach:g}) must not be smaller than near ({self.near:g})")
         return self

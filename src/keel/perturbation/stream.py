@@ -18,7 +18,7 @@ from keel.parallel import plain
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.graphs import full_graph
 from keel.perturbation.labels import Counts, Labeller, beyond_caps, select_structures, without_energies
-from keel.perturbation.parents import Parent, ParentCache, prepare
+from keel.perturbation.parents import Parent, ParentCache, prepare, scaled
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
 
@@ -34,8 +34,8 @@ class PerturbationStream:
     The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed goes on with the batches
     that it would have seen. Ranks share what one would make: two with a ``batch_size`` of 4 have the same structures as
     one with 8. Each makes them all and keeps its part, because which are set aside shows only then. Parents are drawn
-    uniformly, and so is the round of each child. Children beyond a cap are set aside, counted in :attr:`counts`, and
-    replaced by other draws.
+    uniformly, and so is the round of each child; a share of the parents is compressed. Children beyond a cap are set
+    aside, counted in :attr:`counts`, and replaced by other draws.
 
     Parameters
     ----------
@@ -104,13 +104,16 @@ class PerturbationStream:
         self.batch_size, self.batch_atoms, self.forces_only = batch_size, batch_atoms, forces_only
         self.ranks = ranks
         self.counts = Counts.zero(self.settings.rounds)
-        self._sizes = np.array([len(p) for p in parents])
-        self._periodic = np.array([bool(p.pbc.all()) for p in parents])
-        self._energies = np.full(len(parents), np.nan)
+        self._frames = parents
+        # Parent k + n * level is frame k, compressed as the level says; 0 is as it is.
+        self._lengths = 1.0, *self.settings.compressions
+        self._sizes = np.tile([len(p) for p in parents], len(self._lengths))
+        self._periodic = np.tile([bool(p.pbc.all()) for p in parents], len(self._lengths))
+        self._energies = np.full(len(self._sizes), np.nan)
         radius = max(self.cutoff, teacher.cutoff)
         drawn = np.float64 if dtype == torch.float64 else np.float32
-        build = partial(prepare, radius=radius, settings=self.settings, dtype=drawn)
-        self._parents = ParentCache(parents, build, CACHE_BYTES)
+        self._prepare = partial(prepare, radius=radius, settings=self.settings, dtype=drawn)
+        self._parents = ParentCache(self._parent, CACHE_BYTES)
 
     def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> AtomGraph:
         """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
@@ -129,7 +132,7 @@ class PerturbationStream:
         missing = 0
         for attempt in range(MAX_ATTEMPTS):
             rng = np.random.default_rng([self.seed, zlib.crc32(stage.encode()), step, rank, attempt])
-            chosen = self._draw(rng) if attempt == 0 else rng.integers(len(self._sizes), size=missing)
+            chosen = self._draw(rng) if attempt == 0 else self._numbers(rng, missing)
             missing = missing or len(chosen)
             graph, keep = self._labelled(chosen, rng)
             missing -= int(keep.sum())
@@ -142,10 +145,24 @@ class PerturbationStream:
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.batch_size is not None:
-            return rng.integers(len(self._sizes), size=self.batch_size * self.ranks)
+            return self._numbers(rng, self.batch_size * self.ranks)
         limit = self.batch_atoms or 1
-        chosen = rng.integers(len(self._sizes), size=limit // int(self._sizes.min()) + 1)
+        chosen = self._numbers(rng, limit // int(self._sizes.min()) + 1)
         return chosen[: max(1, int(np.searchsorted(np.cumsum(self._sizes[chosen]), limit, side="right")))]
+
+    def _numbers(self, rng: np.random.Generator, size: int) -> NDArray[np.int64]:
+        """Draw parents, some of them compressed."""
+        chosen = rng.integers(len(self._frames), size=size)
+        if not self.settings.compressed:
+            return chosen
+        level = rng.integers(1, len(self._lengths), size=size)
+        compressed = (rng.random(size) < self.settings.compressed) & self._periodic[chosen]
+        chosen += len(self._frames) * np.where(compressed, level, 0)
+        return chosen
+
+    def _parent(self, number: int) -> Parent:
+        level, k = divmod(number, len(self._frames))
+        return self._prepare(scaled(self._frames[k], self._lengths[level]))
 
     def _labelled(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> tuple[AtomGraph, NDArray[np.bool_]]:
         """Return children of the chosen parents with labels, and which of them to keep."""

@@ -43,8 +43,8 @@ class Strategy(Settings):
     def _possible(self) -> Strategy:
         if self.base == "teacher" and self.learns_from_teacher:
             raise ValueError("a network that corrects the teacher has nothing to learn from it")
-        if self.base is not None and self.after is not None:
-            raise ValueError("base is for new networks, not for one that goes on from another")
+        if self.base == "teacher" and self.after is not None:
+            raise ValueError("a network that goes on from another has learnt what the teacher under it would give")
         return self
 
 

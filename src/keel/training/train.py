@@ -18,10 +18,11 @@ from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.networks.network import Network
+from keel.potentials.sum import SumPotential
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.records import write_csv
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
-from keel.training.delta import base_of, on_top_of, remainder, taught_remainder
+from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.known import BASELINE, strategy_of
 from keel.training.loop import run_stage, validation_batches
@@ -69,7 +70,7 @@ class TrainingResult:
 
 
 def train(
-    network: Network,
+    potential: Network | SumPotential,
     frames: Sequence[Frame],
     *,
     strategy: str | Strategy = BASELINE,
@@ -89,10 +90,11 @@ def train(
 
     Parameters
     ----------
-    network
-        The network; it is trained in place (use the result's potential if the strategy has a base). One that is trained
-        already (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to
-        the zero of the labels.
+    potential
+        The network, or the sum of one with its base that an earlier training returned. It is trained in place; use the
+        potential of the result, because most strategies put a base under it. A network that is trained already
+        (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to the zero
+        of the labels.
     frames
         Training frames, each learnt from for the labels that it has. With a teacher they are also the parents of the
         perturbed structures. Atoms alone (:mod:`keel.atoms.isolated`) have a part in the offsets
@@ -135,12 +137,13 @@ def train(
     devices, nodes = size_of_job(settings.devices, settings.nodes)
     settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
+    network, base = taken_apart(potential)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
     check_labels(validation, settings.loss)
-    base = base_of(strategy, network, teacher)
+    base = base or base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),
         remainder(validation, base),

@@ -19,13 +19,16 @@ from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
+from keel.fitting.worth import doubts
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.networks.network import Network, network_class
+from keel.potentials.sum import SumPotential
 from keel.progress import bar
 from keel.results.made import POTENTIAL, TEACHERS, Decomposition, Teacher, TrainingCost
 from keel.training import train
+from keel.training.delta import on_top_of, taken_apart
 from keel.training.strategies import steps_of
 
 
@@ -44,9 +47,11 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     if settings.calculator is None:
         closed_form, weights = TEACHERS
         teacher.save(str(folder / (closed_form if teacher.closed_form else weights)))
+    held_out = known_to(teacher, split.validation)
+    doubtful = doubts(teacher, held_out, "the validation frames") if held_out else []
     parts = {name: known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
-    notes = {"warnings": list(warnings), "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
+    notes = {"warnings": [*warnings, *doubtful], "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
     curves = {pair_name(a, b): decomposed(teacher, a, b) for a, b in known}
     Teacher({**errors, **notes}, curves).write(folder)
@@ -66,8 +71,8 @@ def load_teacher(folder: Path, settings: TeacherSettings) -> Potential:
     return load(Teacher.potential(folder))
 
 
-def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network:
-    """Return a new network with weights of a seed, or a trained one from its file.
+def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network | SumPotential:
+    """Return a new network with weights of a seed, or a trained one from its file, with its base if it has one.
 
     Raises
     ------
@@ -78,9 +83,11 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
     """
     if settings.start is not None:
         trained = open_potential(Path(settings.start), trust=settings.trust)
-        if not isinstance(trained, Network):
-            raise DataError(f"{settings.start}: a {type(trained).__name__} cannot be trained; start from a network")
-        return trained.to(torch.get_default_dtype())
+        try:
+            network, base = taken_apart(trained)
+        except ConfigError as error:
+            raise DataError(f"{settings.start}: {error}") from None
+        return on_top_of(base, network.to(torch.get_default_dtype()))
     cls = network_class(settings.class_name)
     torch.manual_seed(seed)
     try:
