@@ -240,11 +240,11 @@ class TestProbe:
         np.testing.assert_allclose(first.y, 3 * reference.y)
 
     def test_numbers_that_are_none_fail(self):
-        class Undefined(Broken):
+        class NotANumber(Broken):
             def atomic_energies(self, graph, vectors):
                 return float("nan") * super().atomic_energies(graph, vectors)
 
-        result = compression(Undefined(LennardJones()), [argon()], beside=LennardJones())
+        result = compression(NotANumber(LennardJones()), [argon()], beside=LennardJones())
         assert result.outcome == "failed" and "is no finite number at 1.00 of its length" in result.verdict
 
     def test_nothing_to_squeeze_is_skipped(self):
