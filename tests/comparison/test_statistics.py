@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from keel.comparison.statistics import Interval, resampled
+from keel.comparison.statistics import Interval, clustered_mean, resampled
 from keel.dynamics import kaplan_meier
 from keel.errors import ConfigError, DataError
 from keel.evaluation import (
@@ -417,3 +417,41 @@ def test_times_of_zero_do_not_end_the_comparison():
 
 def assert_like(text, pattern):
     assert re.match(pattern, text), text
+
+
+class TestClusteredMean:
+    def test_clusters_of_one_have_the_standard_error(self):
+        values = np.random.default_rng(0).normal(2.0, 1.0, 12)
+        found = clustered_mean(values, np.arange(12))
+        half = student.ppf(0.975, 11) * values.std(ddof=1) / np.sqrt(12)
+        assert (found.value, found.low) == pytest.approx((values.mean(), values.mean() - half))
+        assert found.high - found.value == pytest.approx(found.value - found.low)
+
+    def test_values_that_repeat_within_a_cluster_add_nothing(self):
+        values, clusters = np.random.default_rng(1).normal(size=9), np.arange(9)
+        once, often = clustered_mean(values, clusters), clustered_mean(np.repeat(values, 7), np.repeat(clusters, 7))
+        assert (often.low, often.high) == pytest.approx((once.low, once.high))
+        assert clustered_mean(np.repeat(values, 7), np.arange(63)).high < often.high
+
+    def test_weights_are_numbers_of_values(self):
+        values, counts = np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 2.0])
+        told, repeated = counts.astype(int), np.repeat([0, 1, 2], [1, 4, 2])
+        weighted = clustered_mean(values, np.arange(3), counts)
+        assert clustered_mean(np.repeat(values, told), repeated).high == pytest.approx(weighted.high)
+
+    def test_nothing_is_known_from_one_cluster_or_of_what_is_not_finite(self):
+        for values, clusters in (([1.0, 3.0], [4, 4]), ([1.0, np.inf], [0, 1]), ([1.0, np.nan], [0, 1])):
+            found = clustered_mean(np.array(values), np.array(clusters))
+            assert (found.low, found.high) == (-np.inf, np.inf)
+
+    def test_it_covers_the_truth_where_atoms_of_a_frame_are_alike(self):
+        """Errors of a lognormal size for each frame; intervals that took atoms for independent would cover a third."""
+        rng, covered, naive = np.random.default_rng(3), 0, 0
+        truth, tries = float(np.exp(0.5 * 0.5**2)), 400
+        for _ in range(tries):
+            sizes = rng.integers(5, 30, 40)
+            frames = np.repeat(np.arange(40), sizes)
+            values = np.repeat(np.exp(0.5 * rng.normal(size=40)), sizes) * rng.uniform(0.8, 1.2, len(frames))
+            covered += clustered_mean(values, frames).covers(truth)
+            naive += clustered_mean(values, np.arange(len(values))).covers(truth)
+        assert 0.90 < covered / tries <= 0.99 and naive < 0.6 * tries

@@ -35,7 +35,7 @@ from keel.workflow.run import run
 DIGITS = {"float32": 3e-5, "float64": 1e-10}
 """What processors and releases of PyTorch may differ by, relative to the largest number."""
 
-LATER = ("squeeze",)
+LATER = ("squeeze", "contacts")
 """Kinds of tasks that keel 0.1.0 did not have."""
 
 
@@ -121,6 +121,7 @@ class TestRuns:
         assert [replace(r, cell_seconds=None) for r in again] == [replace(r, cell_seconds=None) for r in stored]
         squeezed = load_results(v1 / name)
         assert squeezed.teacher_squeeze.crystals and all(trial.squeezed for trial in squeezed.trials)
+        assert squeezed.teacher_contacts.quantities and all(trial.by_contact for trial in squeezed.trials)
         assert page.stat().st_size > 10_000 and len(pictures) > 3
 
     @pytest.mark.parametrize("name", RUNS)
@@ -138,6 +139,7 @@ class TestRuns:
             assert len(trial.failures) == sum(cause is not None for cause in record.failure_cause)
             assert all(curve.r.size for curve in (*trial.rdf_curves.values(), *trial.dimer_curves.values()))
         assert results.teacher_squeeze is None and not any(trial.squeezed for trial in results.trials)
+        assert results.teacher_contacts is None and not any(trial.by_contact for trial in results.trials)
         assert results.rungs.keys() == {trial.network for trial in results.trials}
         assert results.teacher.decomposition and results.census["frames"] and results.versions["keel"] == "0.1.0"
 

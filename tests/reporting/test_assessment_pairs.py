@@ -17,7 +17,7 @@ from keel.atoms.frame import Frame
 from keel.comparison.samples import compare_samples, mean_difference
 from keel.errors import DataError
 from keel.evaluation import CheckResult, LadderSettings, Sample, md_stability
-from keel.evaluation.against_labels import errors
+from keel.evaluation.labels.against_labels import errors
 from keel.identity import of_geometry
 from keel.reporting import Assessment, read_assessments, write_assessment
 from keel.reporting.assessment.pairs import comparisons, versus

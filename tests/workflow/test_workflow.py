@@ -81,6 +81,17 @@ def test_crystals_are_squeezed_with_each_network_and_the_teacher(finished):
     assert "Under compression" in (finished / "report.html").read_text()
 
 
+def test_errors_are_divided_by_contact_for_strategies_and_the_teacher(finished):
+    results = load_results(finished)
+    forces = [
+        found["forces"] for found in (results.teacher_contacts.quantities, *(t.by_contact for t in results.trials))
+    ]
+    assert len({tuple(f.values) for f in forces}) == 1
+    assert forces[0].values.sum() == results.trials[0].accuracy.errors["atoms"]
+    assert len({np.nanmean(f.error) for f in forces}) == 3
+    assert "Errors as atoms come close" in (finished / "report.html").read_text()
+
+
 def test_no_test_or_validation_frame_is_trained_on(finished):
     folder = next((finished / "stages" / "data").iterdir())
     sources = json.loads((folder / "split.json").read_text())["sources"]

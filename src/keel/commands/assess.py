@@ -10,7 +10,10 @@ import typer
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
-PROBES = "Which of stability, accuracy, structure, density, clusters, exact, compression, equilibrium; default: all."
+PROBES = (
+    "Which of stability, accuracy, contacts, structure, density, clusters, exact, compression, equilibrium; "
+    "default: all."
+)
 
 
 def assess(

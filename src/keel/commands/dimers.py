@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from keel.commands.potential_options import Arguments, PotentialName, Trust, ope
 
 if TYPE_CHECKING:
     from keel.evaluation.clusters.dimers import DimerCurve
+    from keel.evaluation.clusters.landmarks import Marked
     from keel.potentials import Potential
 
 
@@ -36,9 +37,9 @@ def dimers(
 
     A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
     0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9
-    covalent to 3.1 van der Waals radii. With --dimer-reference, its points are drawn and the root mean square
-    difference of energies around the bond is given. As JSON, like pairs also have the metrics of two public
-    leaderboards, each at its own distances.
+    covalent to 3.1 van der Waals radii. With --dimer-reference, its points are drawn, the root mean square
+    difference of energies around the bond is given, and where the wall (10 eV above the atoms apart) and the well of
+    both are. As JSON, like pairs also have the metrics of two public leaderboards, each at its own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
@@ -52,18 +53,20 @@ def dimers(
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
     given = {} if dimer_reference is None else dimer_curves_of(read(dimer_reference, require=("energy",)))
     curves = all_dimers(model, chosen)
-    differences = _differences(model, curves, given)
+    differences, landmarks = _differences(model, curves, given), _landmarks(model, curves, given)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
-        _draw(curves, given, out / "dimers.png")
+        _draw(curves, given, landmarks, out / "dimers.png")
     if as_json:
         metrics = _metrics(model, curves)
         for name, value in differences.items():
-            metrics[name]["reference"] = {"rms_difference_ev": value}
+            metrics[name]["reference"] = {"rms_difference_ev": value, **landmarks[name].to_dict()}
         typer.echo(json_text(metrics))
     else:
         _show(curves, differences)
+        if given:
+            _show_landmarks(landmarks, [name for name in given if name not in curves])
 
 
 def _differences(
@@ -82,14 +85,28 @@ def _differences(
     return found
 
 
-def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, float]]]:
+def _landmarks(
+    potential: Potential, curves: dict[str, DimerCurve], reference: dict[str, DimerCurve]
+) -> dict[str, Marked]:
+    import torch
+
+    from keel.evaluation.clusters.landmarks import marked
+    from keel.potentials.convert import converted
+
+    model = converted(potential, torch.float64)
+    return {name: marked(model, curve) for name, curve in reference.items() if name in curves}
+
+
+def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, Any]]]:
     import torch
 
     from keel.evaluation.clusters.leaderboards import LEADERBOARDS, leaderboard_curve, leaderboard_metrics
     from keel.potentials.convert import converted
 
     model = converted(potential, torch.float64)
-    found = {name: {"full": curve.metrics(), "window": curve.window_metrics()} for name, curve in curves.items()}
+    found: dict[str, dict[str, dict[str, Any]]] = {
+        name: {"full": curve.metrics(), "window": curve.window_metrics()} for name, curve in curves.items()
+    }
     for name, curve in curves.items():
         first, second = curve.numbers
         if first == second:
@@ -121,11 +138,39 @@ def _show(curves: dict[str, DimerCurve], differences: dict[str, float]) -> None:
     Console(highlight=False).print(table)
 
 
-def _draw(curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], path: Path) -> None:
+def _show_landmarks(landmarks: dict[str, Marked], absent: list[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console, table = Console(highlight=False), Table("pair", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for what in ("wall\n(Å)", "well\n(Å)", "depth\n(eV)"):
+        for whose in (what, "refer-\nence", "differ-\nence"):
+            table.add_column(whose, justify="right")
+    for name, marks in landmarks.items():
+        cells = []
+        for key in ("wall", "well", "depth"):
+            ours, theirs, apart = (getattr(m, key) for m in (marks.potential, marks.reference, marks.difference))
+            # A reference that does not rise so high has its wall, if any, below its first distance.
+            unknown = f"<{marks.begins:.3g}" if key == "wall" else "none"
+            shown = ("none" if math.isnan(ours) else f"{ours:.3f}", unknown if math.isnan(theirs) else f"{theirs:.3f}")
+            cells += [*shown, "-" if math.isnan(apart) else f"{apart:+.3f}"]
+        table.add_row(name, *cells)
+    console.print(table)
+    console.print("wall: 10 eV above the atoms apart; well: lowest outside the wall")
+    if absent:
+        console.print(f"Left out of the reference, because they are not drawn: {', '.join(absent)}")
+
+
+def _draw(
+    curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], landmarks: dict[str, Marked], path: Path
+) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+
+    from keel.evaluation.clusters.landmarks import HEIGHT
 
     n = len(curves)
     columns = min(n, 4)
@@ -137,6 +182,8 @@ def _draw(curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], path:
         axis.plot(curve.r, curve.energy, color="#0072B2")
         if name in reference:
             axis.plot(reference[name].r, reference[name].energy, ".", color="#D55E00", label="reference")
+            for marks, colour in ((landmarks[name].potential, "#0072B2"), (landmarks[name].reference, "#D55E00")):
+                axis.plot([marks.wall, marks.well], [HEIGHT, -marks.depth], "x", color=colour)
             axis.legend()
         axis.axhline(0.0, color="0.7", linewidth=0.8)
         axis.set(title=name, xlabel="r (Å)", ylabel="E (eV)", xlim=(0, curve.r[-1]))

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import math
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
 from keel.kinds import readable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from keel.evaluation.labels.by_contact import ContactErrors, ErrorsByContact
+    from keel.potentials.accuracy import Accuracy
+
+WORSE = "!"
+WORDS = (
+    "Contacts are in sums of the covalent radii: of each atom for forces, of the closest pair of a frame for pressure "
+    "and energy. label: mean absolute label, the error of a potential that predicts zero; "
+    f"{WORSE} where the error is larger by more than chance. Intervals hold 95 %, over formulas, or over frames where "
+    "all have one formula."
+)
+ZERO = (
+    "Energies are compared after each element has the offset with which their mean absolute error is least; their "
+    "label is what one energy for each element leaves."
+)
+
+
+class By(StrEnum):
+    """What errors may be divided by."""
+
+    CONTACT = "contact"
+
 
 def evaluate(
     potential: PotentialName,
     file: Annotated[list[Path], typer.Argument(help=f"Labelled frames: {readable()}.")],
+    by: Annotated[
+        By | None, typer.Option(help="Also divide errors by how close atoms are; frames of unknown elements stay out.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     arguments: Arguments = "{}",
@@ -21,27 +50,83 @@ def evaluate(
 ) -> None:
     """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
 
+    With --by contact, errors are also given for atoms at 0.5, 0.6, 0.75, 0.9 and 1.1 times the sum of their covalent
+    radii, each beside the mean size of the label, so that one sees from where on a potential knows nothing.
+
     Example: keel evaluate runs/silica/cgcnn.safetensors test.extxyz
     """
     from rich.console import Console
-    from rich.table import Table
 
     from keel.atoms.read import iter_frames
-    from keel.potentials.accuracy import MILLI, accuracy
+    from keel.potentials.accuracy import accuracy
     from keel.records import json_text
 
-    result = accuracy(opened(potential, arguments, trust), iter_frames(file), device=device)
+    model, frames = opened(potential, arguments, trust), iter_frames(file)
+    if by is None:
+        result, divided = accuracy(model, frames, device=device), None
+    else:
+        from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
+
+        known, left_out = known_frames(model, list(frames))
+        result = accuracy(model, known, device=device)
+        divided = errors_by_contact(result, known)
     if as_json:
-        typer.echo(json_text(result.to_dict()))
+        more = {} if divided is None else {"by_contact": divided.to_dict() | left_out.to_dict()}
+        typer.echo(json_text(result.to_dict() | more))
         return
-    table = Table(title=f"{Path(potential).name}: {result.n_frames} frames, {result.n_atoms} atoms")
+    console = Console(highlight=False)
+    _show(console, result, Path(potential).name)
+    if divided is not None:
+        _show_by_contact(console, divided)
+        console.print(*([left_out.sentence] if left_out.frames else []))
+
+
+def _show(console: Console, result: Accuracy, name: str) -> None:
+    from rich.table import Table
+
+    from keel.potentials.accuracy import MILLI
+
+    table = Table(title=f"{name}: {result.n_frames} frames, {result.n_atoms} atoms")
     for column in ("", "MAE", "RMSE", "unit", "values"):
         table.add_column(column, justify="left" if column in ("", "unit") else "right")
     rows = [("energy", result.energy, "meV/atom"), ("forces", result.forces, "meV/Å")]
     rows += [(f"  {element}", parity, "meV/Å") for element, parity in result.by_element().items()]
     rows += [("stress", result.stress, "meV/Å³")]
     rows += [("isolated atoms", result.alone, "meV")] if result.alone.reference.size else []
-    for name, parity, unit in rows:
+    for row_name, parity, unit in rows:
         values = [f"{MILLI * x:.4g}" if parity.reference.size else "no labels" for x in (parity.mae, parity.rmse)]
-        table.add_row(name, *values, unit, str(parity.reference.size))
-    Console().print(table)
+        table.add_row(row_name, *values, unit, str(parity.reference.size))
+    console.print(table)
+
+
+def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from keel.evaluation.labels.by_contact import UNITS
+    from keel.wording import typeset
+
+    for name, errors in divided.quantities.items():
+        table = Table(f"{name} ({typeset(UNITS[name])})", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        for column in ("frames", "formulas", "values", "MAE", "95 %", "label", "MAE/label"):
+            table.add_column(column, justify="right")
+        for row in _rows(errors):
+            table.add_row(*row)
+        console.print(table)
+    notes = [WORDS, *([ZERO] if divided.offsets else [])]
+    for words in (*notes, *([f"Energies are not divided: {divided.unjudged}."] if divided.unjudged else [])):
+        console.print(words)
+
+
+def _rows(errors: ContactErrors) -> list[tuple[str, ...]]:
+    """Return the cells of each bin that is not empty."""
+    rows = []
+    for name, row in zip(errors.names, errors.rows, strict=True):
+        if not row["values"]:
+            continue
+        interval = f"{row['low']:.4g}-{row['high']:.4g}" if math.isfinite(row["high"]) else "unknown"
+        ratio = f"{row['error'] / row['label']:.2f}" if row["label"] > 0 else "-"
+        mark = WORSE if row["excess_low"] > 0 else " "
+        counts = (str(row[key]) for key in ("frames", "formulas", "values"))
+        rows.append((name, *counts, f"{row['error']:.4g}", interval, f"{row['label']:.4g}", f"{ratio}{mark}"))
+    return rows

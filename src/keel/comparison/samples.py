@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, compare_lifetimes
-from keel.comparison.statistics import Interval
+from keel.comparison.statistics import Interval, clustered_mean
 from keel.errors import DataError
 from keel.records import numbers, plain
 
@@ -94,13 +93,7 @@ def compare_samples(base: Sample, other: Sample) -> Comparison:
 def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> Interval:
     """Return the difference of weighted means, other - base, with the t interval over structures.
 
-    With differences d_k, weights w_k and R = sum_k w_k d_k / sum_k w_k, of n structures (values of the same one are
-    summed first)
-
-        V = n / (n - 1) sum_k (w_k (d_k - R))^2 / (sum_k w_k)^2,   R +- t_(n-1) sqrt(V)
-
-    for equal weights the standard error of the mean. Open for one structure. Source: Cochran, Sampling Techniques
-    (1977), sec. 2.11. No resampling, so that any number of frames will do.
+    See :func:`~keel.comparison.statistics.clustered_mean`. No resampling, so that any number of frames will do.
 
     Raises
     ------
@@ -111,15 +104,7 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
     difference = other.values - base.values
     if not np.isfinite(difference).all():
         raise DataError(f"{base.name}: values that are not finite cannot be compared")
-    weights = np.ones(len(difference)) if base.weights is None else base.weights
-    mean = float(np.average(difference, weights=weights))
-    parts = np.bincount(_numbered(base.structures), weights * (difference - mean)) / weights.sum()
-    n = len(parts)
-    if n == 1:
-        return Interval(mean, -np.inf, np.inf, confidence)
-    error = np.sqrt(n / (n - 1) * np.square(parts).sum())
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
-    return Interval(mean, mean - half, mean + half, confidence)
+    return clustered_mean(difference, _numbered(base.structures), base.weights, confidence)
 
 
 def _numbered(structures: Sequence[str]) -> NDArray[np.int64]:

@@ -158,6 +158,40 @@ def mean_interval(values: Array, *, confidence: float = 0.95, n_resamples: int =
     return bootstrap_interval(mean, (n_seeds, n_runs), confidence=confidence, n_resamples=n_resamples, seed=seed)
 
 
+def clustered_mean(
+    values: Array, clusters: NDArray[np.int64], weights: Array | None = None, confidence: float = 0.95
+) -> Interval:
+    """Return a weighted mean with an interval for values of which those of one cluster are not independent.
+
+    Such are the atoms of one structure. With values x_k, weights w_k and the mean R = sum_k w_k x_k / sum_k w_k, of n
+    clusters c
+
+        V = n / (n - 1) sum_c (sum_(k in c) w_k (x_k - R))^2 / (sum_k w_k)^2,   R +- t_(n-1) sqrt(V)
+
+    for equal weights and clusters of one the standard error of the mean. Open for one cluster, or where a value is not
+    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11.
+
+    Parameters
+    ----------
+    values
+        Shape (K,), at least one.
+    clusters
+        Number of the cluster of each, shape (K,).
+    weights
+        Shape (K,); None: all the same.
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    mean = float(np.average(values, weights=weights))
+    numbered = np.unique(clusters, return_inverse=True)[1]
+    n = int(numbered.max()) + 1
+    if n == 1 or not np.isfinite(mean):
+        return Interval(mean, -np.inf, np.inf, confidence)
+    parts = np.bincount(numbered, weights * (values - mean)) / weights.sum()
+    error = np.sqrt(n / (n - 1) * np.square(parts).sum())
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
+    return Interval(mean, mean - half, mean + half, confidence)
+
+
 def resampled(
     statistic: Statistic,
     shape: tuple[int, int],

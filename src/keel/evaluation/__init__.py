@@ -30,6 +30,8 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.labels.against_labels import contact_errors
+from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.conditions import Condition, LadderSettings
 from keel.evaluation.stability.contacts import close_contacts
@@ -69,6 +71,7 @@ __all__ = [
     "close_contacts",
     "compare_lifetimes",
     "compression",
+    "contact_errors",
     "density",
     "diatomics",
     "diffusion",
@@ -77,6 +80,7 @@ __all__ = [
     "dimers",
     "elastic",
     "equation_of_state",
+    "errors_by_contact",
     "extensivity",
     "force_consistency",
     "invariance",

@@ -9,7 +9,6 @@ from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
 from keel.errors import UnavailableError
-from keel.evaluation.against_labels import errors
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -27,6 +26,7 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
+from keel.evaluation.labels.against_labels import contact_errors, errors
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
@@ -182,6 +182,7 @@ def stability(subject: Subject, progress: Progress) -> Results:
 BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "stability": stability,
     "accuracy": lambda subject, _: (errors(subject.potential, subject.frames),),
+    "contacts": lambda subject, _: (contact_errors(subject.potential, subject.frames),),
     "structure": structure,
     "density": volume,
     "clusters": clusters,

@@ -11,6 +11,9 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import energies_alone, is_isolated
 from keel.errors import DataError
 
+ROUNDS, SMALLEST = 50, 1e-5
+"""Of reweighting, and the residual in eV below which none is weighted more."""
+
 
 def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[int, float]:
     """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result belongs into ``Potential.set_offsets``.
@@ -72,3 +75,18 @@ def inseparable(frames: Sequence[Frame], elements: Sequence[int]) -> bool:
 def minimum_norm(matrix: Array, target: Array) -> NDArray[np.float64]:
     """Return the least-squares solution of minimum norm; directions that the data hardly see stay zero."""
     return np.asarray(np.linalg.lstsq(matrix, target, rcond=1e-8)[0], dtype=np.float64)
+
+
+def least_absolute(matrix: Array, target: Array) -> NDArray[np.float64]:
+    """Return the x that makes sum_k |target_k - (matrix x)_k| least, by least squares with weights 1 / |residual|.
+
+    A few wild values hardly move it, as they would a least-squares solution. Residuals below :data:`SMALLEST` count
+    alike, and directions that the data hardly see stay zero.
+
+    Source: iteratively reweighted least squares; Schlossmacher, J. Am. Stat. Assoc. 68, 857 (1973).
+    """
+    solution = minimum_norm(matrix, target)
+    for _ in range(ROUNDS):
+        roots = 1.0 / np.sqrt(np.maximum(np.abs(target - matrix @ solution), SMALLEST))
+        solution = minimum_norm(matrix * roots[:, None], target * roots)
+    return solution

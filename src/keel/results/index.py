@@ -15,9 +15,9 @@ RUN = Format("run folder", steps=(dict, dict))
 """Covers every file of a run folder; the number stands in ``results.json``.
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
-3: trials and the teacher may have a squeeze.
+3: trials and the teacher may have a squeeze, and errors by contact.
 """
-TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze")
+TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""
 
 
@@ -47,6 +47,7 @@ class TrialFolders(OfTrial):
     rdf: str | None = None
     dimers: str | None = None
     squeeze: str | None = None
+    contacts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class RunIndex:
     data: str | None
     teacher: str | None
     teacher_squeeze: str | None
+    teacher_contacts: str | None
     rungs: Mapping[str, str]
     cells: Sequence[TrialFolders]
 
@@ -82,6 +84,7 @@ class RunIndex:
             data=content.get("data") or None,
             teacher=content.get("teacher") or None,
             teacher_squeeze=content.get("teacher_squeeze") or None,
+            teacher_contacts=content.get("teacher_contacts") or None,
             rungs={name: folder for name, folder in (content.get("rungs") or {}).items() if folder},
             cells=[TrialFolders(**{k: v for k, v in entry.items() if k in known}) for entry in entries],
         )

@@ -14,11 +14,13 @@ from keel.atoms.units import GPA
 from keel.atoms.write import write
 from keel.errors import DataError
 from keel.evaluation.equilibrium.squeeze import Squeezed
+from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_groups, read_object, read_text, write_csv, write_json
 from keel.results.curves import REMEDY, read_curves, write_curves
 
 Number = float | None
+CONTACT_COLUMNS = tuple(f.name for f in fields(ContactErrors))
 COLUMNS = ("length", "volume", "energy", "pressure")
 """Of a crystal under compression."""
 
@@ -51,6 +53,24 @@ class Errors:
         errors = read_object(folder / "accuracy.json", ("force_mae_mev_per_angstrom",), REMEDY)
         groups = read_groups(folder / "parity.csv", "quantity", ["reference", "prediction"], REMEDY)
         return cls(errors, {name: Parity(**columns) for name, columns in groups.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Errors on the test frames by how close atoms are, by :data:`keel.evaluation.labels.by_contact.UNITS`."""
+
+    quantities: Mapping[str, ContactErrors]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        rows = ((name, *row.values()) for name, found in self.quantities.items() for row in found.rows)
+        write_csv(folder / "contacts.csv", ("quantity", *CONTACT_COLUMNS), rows, digits=7)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` left."""
+        found = read_groups(folder / "contacts.csv", "quantity", CONTACT_COLUMNS, REMEDY)
+        return cls({name: ContactErrors(**columns) for name, columns in found.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,22 @@ from typing import Any, TypeVar
 from keel.atoms.frame import Frame
 from keel.errors import DataError
 from keel.evaluation.equilibrium.squeeze import Squeezed
+from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_json, read_object, read_text, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import OfTrial, RunIndex, TrialFolders
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
-from keel.results.measured import Dimer, Dimers, Errors, RadialDistribution, RadialDistributions, Squeeze, StabilityRuns
+from keel.results.measured import (
+    Contacts,
+    Dimer,
+    Dimers,
+    Errors,
+    RadialDistribution,
+    RadialDistributions,
+    Squeeze,
+    StabilityRuns,
+)
 
 Part = TypeVar("Part")
 
@@ -69,6 +79,7 @@ class TrialResults(OfTrial):
     rdf: RadialDistributions | None = None
     dimers: Dimers | None = None
     squeeze: Squeeze | None = None
+    contacts: Contacts | None = None
 
     @property
     def parity(self) -> Mapping[str, Parity]:
@@ -96,6 +107,11 @@ class TrialResults(OfTrial):
         return self.squeeze.crystals if self.squeeze else ()
 
     @property
+    def by_contact(self) -> Mapping[str, ContactErrors]:
+        """Errors by how close atoms are, by quantity."""
+        return self.contacts.quantities if self.contacts else {}
+
+    @property
     def failures(self) -> Sequence[Frame]:
         """The frames before the failure of each MD run that failed."""
         return self.stability.failures if self.stability else ()
@@ -113,6 +129,7 @@ class RunResults:
     split: Mapping[str, Any]
     teacher: Teacher | None
     teacher_squeeze: Squeeze | None
+    teacher_contacts: Contacts | None
     rungs: Mapping[str, RungChoice]
     trials: tuple[TrialResults, ...]
     versions: Mapping[str, Any]
@@ -160,6 +177,7 @@ def load_results(folder: str | Path) -> RunResults:
         split=data.split if data else {},
         teacher=Teacher.read(root / index.teacher) if index.teacher else None,
         teacher_squeeze=Squeeze.read(root / index.teacher_squeeze) if index.teacher_squeeze else None,
+        teacher_contacts=Contacts.read(root / index.teacher_contacts) if index.teacher_contacts else None,
         rungs={name: RungChoice.read(root / path) for name, path in index.rungs.items()},
         trials=trials,
         versions=read_object(root / "versions.json", ("keel",), REMEDY),
@@ -225,4 +243,5 @@ def _trial(root: Path, folders: TrialFolders) -> TrialResults:
         rdf=read(folders.rdf, RadialDistributions.read),
         dimers=read(folders.dimers, Dimers.read),
         squeeze=read(folders.squeeze, Squeeze.read),
+        contacts=read(folders.contacts, Contacts.read),
     )

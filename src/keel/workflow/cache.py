@@ -25,6 +25,7 @@ FORMATS: Mapping[str, int] = {
     "rdf": 1,
     "dimers": 1,
     "squeeze": 1,
+    "contacts": 1,
     "probes": 1,
 }
 """What a task of each kind does, as a number kept by hand: it is raised when the same inputs give another result, so

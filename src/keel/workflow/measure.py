@@ -12,12 +12,14 @@ from keel.atoms.splits import Keys, evenly, group_frames
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent, squeeze
+from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
 from keel.potentials.batches import known_to
 from keel.progress import bar
 from keel.results.made import RungChoice
 from keel.results.measured import (
+    Contacts,
     Dimer,
     Dimers,
     Errors,
@@ -38,6 +40,12 @@ def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]
     result = accuracy(potential, frames)
     quantities = {"energy": result.energy, "forces": result.forces, "stress": result.stress}
     Errors(result.to_dict(), {name: _sample(parity) for name, parity in quantities.items()}).write(folder)
+
+
+def measure_contacts(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
+    """Divide the errors on those test frames all elements of which the potential knows by how close atoms are."""
+    known = known_to(potential, frames)
+    Contacts(errors_by_contact(accuracy(potential, known), known).quantities if known else {}).write(folder)
 
 
 def _sample(parity: Parity) -> Parity:

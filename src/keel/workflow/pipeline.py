@@ -102,16 +102,21 @@ class Pipeline:
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
 
+    def teacher_contacts(self) -> Path:
+        """Divide the errors of the teacher on the test frames by how close atoms are."""
+        return self._of_teacher("contacts", lambda f, p: measure.measure_contacts(f, p, self.split.test))
+
     def teacher_squeeze(self) -> Path | None:
         """Squeeze the crystals of the test part with the teacher; None if there are none."""
         if not self.crystals:
             return None
-        teacher = self.teacher()
+        return self._of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, self.crystals))
+
+    def _of_teacher(self, kind: str, measured: Callable[[Path, Potential], None]) -> Path:
+        teacher, settings = self.teacher(), self.config.teacher
+        inputs = {"potential": teacher.name, "data": self.data.name}
         return self.cache.task(
-            "squeeze",
-            self.config.name,
-            {"potential": teacher.name, "data": self.data.name},
-            lambda f: measure.measure_squeeze(f, make.load_teacher(teacher, self.config.teacher), self.crystals),
+            kind, self.config.name, inputs, lambda f: measured(f, make.load_teacher(teacher, settings))
         )
 
     @property
@@ -192,6 +197,7 @@ class Pipeline:
             squeeze=None
             if not self.crystals
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
+            contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
         )
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
@@ -219,6 +225,7 @@ class Pipeline:
             data=self._relative(self.data),
             teacher=self._relative(self.teacher()),
             teacher_squeeze=None if squeeze is None else self._relative(squeeze),
+            teacher_contacts=self._relative(self.teacher_contacts()),
             rungs={n.label: self._relative(self.rung(n)) for n in self.config.networks if n.label in evaluated},
             cells=finished,
         )

@@ -85,6 +85,7 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
         console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     pipeline.teacher_squeeze()
+    pipeline.teacher_contacts()
     for wave in pipeline.waves:
         for _ in staff.each("train", wave):
             pass

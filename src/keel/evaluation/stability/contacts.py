@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from keel.atoms.elements import COVALENT_RADII
+from keel.atoms.closest import close_pairs
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import neighbour_list
 
 CLOSE = 0.75
 """Atoms are too close for a bond below this share of the sum of their covalent radii; simulations end at a half."""
@@ -23,10 +20,6 @@ def close_contacts(frames: Iterable[Frame], share: float = CLOSE) -> float:
     """
     pairs, atoms = 0, 0
     for frame in frames:
-        radii = COVALENT_RADII[frame.numbers]
-        reach = 2.0 * share * float(radii.max())
-        (i, j), shifts = neighbour_list(frame.positions, frame.cell, frame.pbc, reach, half_list=True)
-        distance = np.linalg.norm(frame.positions[j] - frame.positions[i] + shifts @ frame.cell, axis=1)
-        pairs += int((distance < share * (radii[i] + radii[j])).sum())
+        pairs += int((close_pairs(frame, share)[1] < share).sum())
         atoms += len(frame)
     return 1e3 * pairs / atoms if atoms else float("nan")

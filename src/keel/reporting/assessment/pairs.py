@@ -20,7 +20,7 @@ from keel.comparison.paired import (
 )
 from keel.comparison.samples import Sample, compare_samples, mean_difference
 from keel.comparison.statistics import Interval
-from keel.evaluation.against_labels import FORCES
+from keel.evaluation.labels.against_labels import FORCES
 from keel.evaluation.stability.md_stability import LIFETIME
 from keel.records import plain
 from keel.results.assessment import Assessment

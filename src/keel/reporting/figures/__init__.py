@@ -2,6 +2,7 @@
 
 from keel.lazy import find_submodules
 from keel.reporting.figures.compression import squeeze_figure
+from keel.reporting.figures.contacts import contact_figure
 from keel.reporting.figures.curves import decomposition_figure, dimer_figure, rdf_figure
 from keel.reporting.figures.stability import causes_figure, survival_figure, trade_off_figure
 from keel.reporting.figures.structure import failure_figure
@@ -11,6 +12,7 @@ from keel.reporting.figures.training import parity_figure, training_figure, vali
 __all__ = [
     "ReportFigure",
     "causes_figure",
+    "contact_figure",
     "decomposition_figure",
     "dimer_figure",
     "failure_figure",

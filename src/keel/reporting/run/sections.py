@@ -11,6 +11,7 @@ import numpy as np
 from keel.atoms.frame import Frame
 from keel.reporting import figures
 from keel.reporting.figures import ReportFigure
+from keel.reporting.run.contacts import contact_table
 from keel.reporting.run.squeeze import crystal_names, fall_rows, squeeze_table
 from keel.reporting.run.tables import (
     Table,
@@ -88,6 +89,7 @@ def sections(
         suffix = f", {network}" if several else ""
         yield _training(network, results.trials_of(network), suffix, album)
         yield _parity(network, results.trials_of(network), suffix, album)
+        yield _contacts(network, results, suffix, album)
     yield _data(results)
 
 
@@ -216,6 +218,23 @@ def _parity(network: str, trials: Trials, suffix: str, album: Album) -> Section 
     )
     text = ("Predictions against DFT labels on the test frames (a thinned sample, all seeds).",)
     return Section(f"Accuracy on test frames{suffix}", text, drawings, thirds=True) if drawings else None
+
+
+def _contacts(network: str, results: RunResults, suffix: str, album: Album) -> Section | None:
+    trials = results.trials_of(network)
+    teacher = results.teacher_contacts.quantities if results.teacher_contacts else {}
+    table = contact_table(trials, teacher)
+    if table is None:
+        return None
+    names = dict.fromkeys(q for t in trials for q in t.by_contact)
+    drawings = tuple(album.draw(figures.contact_figure(network, name, trials, teacher)) for name in names)
+    text = (
+        "The test frames divided by how close atoms are, in sums of covalent radii: forces by the nearest neighbour of "
+        "the atom, pressures and energies by the closest contact of the frame. An error as large as the label is that "
+        "of a potential that predicts none: no force, no pressure, and one energy for each element. Energies are "
+        "compared after each element has the offset with which their error is least.",
+    )
+    return Section(f"Errors as atoms come close{suffix}", text, drawings, (table,), thirds=True)
 
 
 def _data(results: RunResults) -> Section | None:

@@ -1,0 +1,150 @@
+"""How far are predictions from the labels, and how far as atoms come close?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keel.atoms.frame import Frame
+from keel.atoms.isolated import is_isolated
+from keel.atoms.neighbours import labelled_atoms
+from keel.comparison.samples import Sample
+from keel.evaluation.check import CheckResult, Curve, Metric, Outcome
+from keel.evaluation.labels.by_contact import UNITS, ContactErrors, errors_by_contact
+from keel.identity import of_geometry
+from keel.potentials.accuracy import MILLI, Accuracy, accuracy
+from keel.potentials.base import Potential
+
+FORCES, ENERGY = "MAE of forces", "MAE of energy"
+"""Names of metrics, and of the samples behind them."""
+FEWEST = 5
+"""Frames in a bin of contacts for its errors to be judged."""
+SMALLEST = 10.0
+"""Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is not so sure."""
+
+
+def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+    """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
+
+    Nothing is judged: what is small enough depends on what the potential is for. Skipped where there are no labels.
+    Samples are the mean absolute errors of each frame, of forces and of the energy.
+
+    Raises
+    ------
+    DataError
+        If the potential does not know the elements.
+    """
+    labelled = _labelled(frames)
+    return _errors(accuracy(potential, labelled), labelled) if labelled else _without_labels("accuracy")
+
+
+def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+    """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than none.
+
+    That is the least that can be asked of a potential at any contact. It fails if in one bin of contacts
+    (:mod:`keel.evaluation.labels.by_contact`) of :data:`FEWEST` frames or more the mean absolute force error exceeds
+    the mean absolute force by more than chance, the 95 % interval of their difference, or is not finite. Bins of
+    smaller forces than :data:`SMALLEST` are not judged. Curves show each error in units of its label, so that at 1
+    nothing is known. Skipped where there are no labels.
+
+    Raises
+    ------
+    DataError
+        If the potential does not know the elements.
+    """
+    labelled = _labelled(frames)
+    if not labelled:
+        return _without_labels("errors by contact")
+    by_contact = errors_by_contact(accuracy(potential, labelled), labelled)
+    curves = tuple(_relative(name, bins) for name, bins in by_contact.quantities.items())
+    metrics = [m for name, bins in by_contact.quantities.items() for m in _metrics(name, bins)]
+    outcome, verdict = _judged(by_contact.quantities.get("forces"))
+    return CheckResult("errors by contact", tuple(metrics), curves, outcome, verdict)
+
+
+def _labelled(frames: Sequence[Frame]) -> list[Frame]:
+    return [f for f in frames if f.energy is not None or f.forces is not None]
+
+
+def _without_labels(name: str) -> CheckResult:
+    return CheckResult(name, (), (), "skipped", "the structures have no labels to compare with")
+
+
+def _judged(forces: ContactErrors | None) -> tuple[Outcome, str]:
+    """Return outcome and verdict, in which the closest bin stands that decides."""
+    if forces is None:
+        return "noted", "no forces are labelled"
+    judged = (forces.frames >= FEWEST) & ~(forces.label < SMALLEST)
+    worse = judged & ((forces.excess_low > 0) | ~np.isfinite(forces.error))
+    if not judged.any():
+        return "noted", f"no bin of contacts has {FEWEST} frames with forces to judge by"
+    k = int(np.flatnonzero(worse if worse.any() else judged)[0])
+    told = f"{forces.error[k]:.3g} meV/angstrom where the mean force is {forces.label[k]:.3g}"
+    told = f"{told}, contacts {forces.names[k]} bonds in {forces.frames[k]:.0f} frames"
+    if worse.any():
+        return "failed", f"forces are worse than none: {told}"
+    return "passed", f"forces are nowhere clearly worse than none; at the closest, {told}"
+
+
+def _metrics(name: str, bins: ContactErrors) -> list[Metric]:
+    """Return the error of each bin beside the mean label."""
+    metrics = []
+    for bin_name, row in zip(bins.names, bins.rows, strict=True):
+        if row["values"]:
+            metrics.append(Metric(f"MAE of {name}, {bin_name} bonds", row["error"], UNITS[name]))
+            metrics.append(Metric(f"mean {name} label, {bin_name} bonds", row["label"], UNITS[name]))
+    return metrics
+
+
+def _relative(name: str, bins: ContactErrors) -> Curve:
+    """Return error / mean label against the median contact of each bin."""
+    there = (bins.values > 0) & (bins.label > 0)
+    place = np.where(np.isfinite(bins.contact), bins.contact, bins.lower)[there]
+    label = bins.label[there]
+    return Curve(
+        name,
+        place,
+        bins.error[there] / label,
+        "closest contact (sum of covalent radii)",
+        "mean error / mean label",
+        bins.low[there] / label,
+        np.where(np.isfinite(bins.high), bins.high, np.nan)[there] / label,
+    )
+
+
+def _errors(found: Accuracy, labelled: Sequence[Frame]) -> CheckResult:
+    quantities = (
+        (ENERGY, "meV/atom", found.energy),
+        (FORCES, "meV/angstrom", found.forces),
+        ("MAE of stress", "meV/angstrom^3", found.stress),
+    )
+    known = [q for q in quantities if q[2].reference.size]
+    metrics = [Metric(name, MILLI * parity.mae, unit) for name, unit, parity in known]
+    metrics += [Metric(name.replace("MAE", "RMSE"), MILLI * parity.rmse, unit) for name, unit, parity in known]
+    told = ", ".join(f"{metric.value:.3g} {metric.unit}" for metric in metrics[: len(known)])
+    verdict = f"mean absolute errors of {len(labelled)} frames: {told}"
+    members = [f for f in labelled if not is_isolated(f)]
+    samples = (*_forces(found, members), *_energies(found, members))
+    return CheckResult("accuracy", tuple(metrics), (), "noted", verdict, samples=samples)
+
+
+def _forces(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:
+    """Return the error of each frame; its weight is its number of labelled atoms, so that the mean is that of all."""
+    sizes = [int(labelled_atoms(f).sum()) for f in frames]
+    known = [f for f, size in zip(frames, sizes, strict=True) if size]
+    if not known:
+        return []
+    counts = np.array([size for size in sizes if size])
+    of_atoms = np.abs(found.forces.prediction - found.forces.reference).mean(axis=1)
+    sums = np.add.reduceat(of_atoms, np.cumsum(counts) - counts)
+    digests = tuple(map(of_geometry, known))
+    return [Sample(FORCES, "meV/angstrom", MILLI * sums / counts, digests, weights=counts.astype(np.float64))]
+
+
+def _energies(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:
+    known = [f for f in frames if f.energy is not None]
+    if not known:
+        return []
+    of_frames = np.abs(found.energy.prediction - found.energy.reference)
+    return [Sample(ENERGY, "meV/atom", MILLI * of_frames, tuple(map(of_geometry, known)))]
