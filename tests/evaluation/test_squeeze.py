@@ -17,7 +17,7 @@ from keel.atoms.neighbours import as_frame
 from keel.atoms.units import GPA
 from keel.datasets import phosphorus
 from keel.errors import DataError
-from keel.evaluation import Squeezed, compression, squeeze, various
+from keel.evaluation import Squeezed, compression, squeeze, various_crystals
 from keel.evaluation.equilibrium.relaxation import deformed, evaluated
 from keel.evaluation.equilibrium.squeeze import ROUNDING, SMALL, STEPS
 from keel.potentials import LennardJones
@@ -176,7 +176,7 @@ class TestFirstFall:
 class TestVarious:
     def test_of_phosphorus_it_is_the_crystal_and_the_liquid(self):
         frames = phosphorus()[::10]
-        found = various(frames)
+        found = various_crystals(frames)
         assert {f.info["phase"] for f in found} == {f.info["phase"] for f in frames}
         assert len(found) == 2
         for chosen in found:
@@ -187,23 +187,23 @@ class TestVarious:
     def test_the_order_of_frames_does_not_matter(self, order, most):
         crystals = [argon(5.0 + 0.1 * k).replace(energy=float(k)) for k in range(6)]
         crystals += [as_frame(bulk("Cu", a=3.5 + 0.1 * k, cubic=True)).replace(energy=float(k)) for k in range(6)]
-        found = various([crystals[k] for k in order], most)
-        assert [id(f) for f in found] == [id(f) for f in various(crystals, most)]
+        found = various_crystals([crystals[k] for k in order], most)
+        assert [id(f) for f in found] == [id(f) for f in various_crystals(crystals, most)]
         assert len(found) == min(most, 12)
         assert len({f.formula for f in found}) == min(most, 2)
 
     def test_small_crystals_come_first_and_large_ones_where_there_are_no_others(self):
         large = argon(5.6).repeated((4, 3, 3))
         assert len(large) > SMALL
-        assert [len(f) for f in various([large, argon().repeated((2, 1, 1)), argon()])] == [4]
-        assert various([large]) == [large]
+        assert [len(f) for f in various_crystals([large, argon().repeated((2, 1, 1)), argon()])] == [4]
+        assert various_crystals([large]) == [large]
 
     def test_molecules_slabs_and_atoms_alone_are_left_out(self):
         alone = argon().replace(numbers=np.array([18]), positions=np.zeros((1, 3)), cell=np.eye(3) * 20)
         slab = argon().replace(pbc=np.array([True, True, False]))
-        assert various([as_frame(molecule("H2O")), slab, alone]) == []
+        assert various_crystals([as_frame(molecule("H2O")), slab, alone]) == []
         frames = [alone, *random.Random(0).sample([slab, argon()], 2)]
-        assert [f.pbc.all() for f in various(frames)] == [True]
+        assert [f.pbc.all() for f in various_crystals(frames)] == [True]
 
 
 class TestProbe:
@@ -240,11 +240,11 @@ class TestProbe:
         np.testing.assert_allclose(first.y, 3 * reference.y)
 
     def test_numbers_that_are_none_fail(self):
-        class Hopeless(Broken):
+        class NotANumber(Broken):
             def atomic_energies(self, graph, vectors):
                 return float("nan") * super().atomic_energies(graph, vectors)
 
-        result = compression(Hopeless(LennardJones()), [argon()], beside=LennardJones())
+        result = compression(NotANumber(LennardJones()), [argon()], beside=LennardJones())
         assert result.outcome == "failed" and "is no finite number at 1.00 of its length" in result.verdict
 
     def test_nothing_to_squeeze_is_skipped(self):
@@ -255,4 +255,4 @@ class TestProbe:
     def test_an_eam_of_phosphorus_resists(self):
         frames = phosphorus()[::60]
         teacher = keel.fit_eam(frames).potential
-        assert compression(teacher, various(frames)).outcome == "passed"
+        assert compression(teacher, various_crystals(frames)).outcome == "passed"

@@ -23,7 +23,7 @@ from keel.evaluation.equilibrium.elastic import elastic
 from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import NotRelaxedError, relaxation, relaxed
-from keel.evaluation.equilibrium.squeeze import Squeezed, squeeze, various
+from keel.evaluation.equilibrium.squeeze import Squeezed, squeeze, various_crystals
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import force_consistency, nve_drift
 from keel.evaluation.exact.invariance import invariance
@@ -106,7 +106,7 @@ __all__ = [
     "trimers",
     "vacancy",
     "variance_components",
-    "various",
+    "various_crystals",
     "verdict",
     "write_curves",
 ]

@@ -19,7 +19,7 @@ from keel.evaluation.equilibrium.elastic import elastic
 from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
-from keel.evaluation.equilibrium.squeeze import various
+from keel.evaluation.equilibrium.squeeze import various_crystals
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import NVE, force_consistency, nve_drift
 from keel.evaluation.exact.invariance import invariance
@@ -122,7 +122,7 @@ def clusters(subject: Subject, progress: Progress) -> Results:
 
 def squeezed(subject: Subject, _: Progress) -> Results:
     """Crystals under compression, that of the subject among them."""
-    others = [frame for frame in various(subject.frames) if frame is not subject.crystal]
+    others = [frame for frame in various_crystals(subject.frames) if frame is not subject.crystal]
     return (compression(subject.potential, [subject.crystal, *others], beside=subject.beside),)
 
 

@@ -13,7 +13,7 @@ from keel.atoms.census import take_census
 from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
-from keel.evaluation import various
+from keel.evaluation import various_crystals
 from keel.identity import of_file, of_settings, of_split
 from keel.locks import locked
 from keel.potentials import Potential, load
@@ -65,7 +65,7 @@ class Pipeline:
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
-        self.crystals = various(self.split.test)
+        self.crystals = various_crystals(self.split.test)
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
 

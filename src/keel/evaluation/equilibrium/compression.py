@@ -31,7 +31,7 @@ def compression(potential: Potential, frames: Sequence[Frame], *, beside: Potent
     ----------
     frames
         Crystals, not stretched far beyond their equilibrium; others than those periodic in three directions are left
-        out. :func:`~keel.evaluation.various` finds some.
+        out. :func:`~keel.evaluation.various_crystals` finds some.
     beside
         A potential to draw beside.
 

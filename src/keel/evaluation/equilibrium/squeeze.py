@@ -125,7 +125,7 @@ def compressible(frames: Sequence[Frame]) -> list[Frame]:
     return [frame for frame in set_apart(frames)[0] if frame.pbc.all()]
 
 
-def various(frames: Sequence[Frame], most: int = MOST) -> list[Frame]:
+def various_crystals(frames: Sequence[Frame], most: int = MOST) -> list[Frame]:
     """Return some crystals of different composition and density from frames; empty if none can be compressed.
 
     Of those that agree in both (to 0.1 angstrom^3/atom), such as the frames of one simulation, it is the smallest, and
