@@ -107,13 +107,24 @@ class TestASEPotential:
         assert prediction.energy.isnan().tolist() == [True, False]
         assert bool(prediction.forces[:4].isnan().all()) and bool(prediction.forces[4:].isfinite().all())
 
+    def test_a_sum_with_a_closed_form(self):
+        """As a teacher less the core under its student."""
+        emt, core = ASEPotential("ase.calculators.emt.EMT"), keel.ZBL(outer=1.2, elements=["Cu"])
+        graph = keel.batch([copper(1), copper(2)], 6.0, dtype=torch.float64)
+        whole, parts = keel.SumPotential([emt, core], [1.0, -0.5])(graph), (emt(graph), core(graph))
+        for name in ("energy", "forces", "stress"):
+            expected = getattr(parts[0], name) - 0.5 * getattr(parts[1], name)
+            torch.testing.assert_close(getattr(whole, name), expected)
+        nested = keel.SumPotential([keel.SumPotential([emt]), core], [1.0, -0.5])
+        torch.testing.assert_close(nested(graph, derivatives=False).energy, whole.energy)
+
     def test_refusals(self, tmp_path):
         emt = ASEPotential("ase.calculators.emt.EMT")
         graph = keel.batch(copper(1), 5.0)
         with pytest.raises(DataError, match="EMT refuses Si2: NotImplementedError"):
             emt(keel.batch(bulk("Si"), 5.0))
         with pytest.raises(ConfigError, match="cannot be trained"):
-            keel.SumPotential([emt, keel.LennardJones()])(keel.batch(copper(1), 8.5))
+            emt.atomic_energies(graph, graph.edge_vectors())
         for suffix in (".safetensors", ".json"):
             with pytest.raises(ConfigError, match="cannot be saved"):
                 emt.save(str(tmp_path / f"emt{suffix}"))

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ import torch
 import keel
 from keel.config import RunSettings, read_config
 from keel.dynamics import MDSettings, Trajectory, simulate
+from keel.identity import of_training
 from keel.training import Strategy, TrainingResult
 
 V1 = Path(__file__).parents[1] / "files" / "v1"
@@ -62,18 +64,25 @@ def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None
     """Give the call of training again, in a copy of the samples."""
     network = dict(TRAINING["network"])
     torch.manual_seed(network.pop("seed"))
-    return keel.train(
-        getattr(keel, network.pop("class"))(**network),
-        keel.read(TRAINING["frames"]),
-        validation=keel.read(TRAINING["validation"]),
-        teacher=keel.load(TRAINING["teacher"]),
-        strategy=STRATEGIES.get(TRAINING["strategy"], TRAINING["strategy"]),
-        settings=keel.TrainingSettings(**TRAINING["settings"]),
-        perturbation=PERTURBATION,
-        seed=TRAINING["seed"],
-        folder=folder,
-        on_step=on_step,
-    )
+
+    def identity(network: Any, used: Any, frames: Any, rest: Any) -> str:
+        """Settings of the perturbation that are not given counted as nothing then."""
+        strategy, settings, _, seed = rest
+        return of_training(network, used, frames, (strategy, settings, None, seed))
+
+    with patch.object(import_module("keel.training.train"), "of_training", identity):
+        return keel.train(
+            getattr(keel, network.pop("class"))(**network),
+            keel.read(TRAINING["frames"]),
+            validation=keel.read(TRAINING["validation"]),
+            teacher=keel.load(TRAINING["teacher"]),
+            strategy=STRATEGIES.get(TRAINING["strategy"], TRAINING["strategy"]),
+            settings=keel.TrainingSettings(**TRAINING["settings"]),
+            perturbation=PERTURBATION,
+            seed=TRAINING["seed"],
+            folder=folder,
+            on_step=on_step,
+        )
 
 
 def simulated(name: str, kind: str, callback: Callable[[int, int], None] | None = None) -> list[Trajectory]:
