@@ -51,8 +51,8 @@ RUN = {"name": "x", "data": {"files": ["phosphorus"], "split": {"train": 8, "val
          "devices, nodes, compile"),
         (LadderSettings, {"must_holt": 300}, "must_holt: there is no such setting; did you mean must_hold?"),
         (TrainingSettings, {"loss": {"force": 1}}, "loss.force: there is no such setting; did you mean forces?"),
-        (Strategy, {"base": "zbl", "after": "vanilla"}, "base is for new networks, not for one that goes on from "
-         "another"),
+        (Strategy, {"base": "teacher", "after": "vanilla"}, "a network that goes on from another has learnt what the "
+         "teacher under it would give"),
     ],
 )  # fmt: skip
 def test_a_mistake_from_python_is_one_sentence(cls, given, message):
