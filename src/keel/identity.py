@@ -205,15 +205,14 @@ def later(settings: BaseModel) -> dict[str, Any]:
     """Return, as pydantic's ``exclude``, the settings that came after the first release and still have their default.
 
     A default stands for what was done before there was a choice; so a new setting leaves all earlier results in their
-    places. Where it does not, :data:`BEFORE` has the value that does. A default that changes must not: whoever changes
-    one adds the name to :data:`FIRST`, so that from then on the setting counts whatever its value.
+    places. A default that changes must not: whoever changes one adds the name to :data:`FIRST`, so that from then on
+    the setting counts whatever its value.
     """
-    kind = type(settings).__name__
-    first, before = FIRST.get(kind), BEFORE.get(kind, {})
+    first = FIRST.get(type(settings).__name__)
     found: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
-        value, default = getattr(settings, name), field.get_default(call_default_factory=True)
-        if first is not None and name not in first and value == before.get(name, default):
+        value = getattr(settings, name)
+        if first is not None and name not in first and value == field.get_default(call_default_factory=True):
             found[name] = True
         elif isinstance(value, BaseModel) and (nested := later(value)):
             found[name] = nested
@@ -244,8 +243,3 @@ FIRST: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """The settings of the first release, which count whatever their value, by class."""
-BEFORE: Mapping[str, Mapping[str, Any]] = {
-    "PerturbationSettings": {"compressed": 0.0},
-    "TeacherSettings": {"contacts": False},
-}
-"""What was done before there was a choice, where that is not the default."""

@@ -212,7 +212,7 @@ def test_beyond_a_cap_others_are_drawn() -> None:
 
 
 def test_the_energy_cap_counts_from_the_parent() -> None:
-    capped = PerturbationSettings(force_cap=None, energy_cap=0.2, compressed=0.0)
+    capped = PerturbationSettings(force_cap=None, energy_cap=0.2)
     made = stream(parents=[silica(0)], settings=capped, dtype=torch.float64, batch_size=8)
     parent = float(eam()(batch(silica(0), 6.0, dtype=torch.float64)).energy)
     for step in range(10):
@@ -244,7 +244,7 @@ def test_batches_by_number_of_atoms() -> None:
 
 
 def test_nothing_is_drawn_without_moves() -> None:
-    still = PerturbationSettings(rounds=1, displacement=(0.0, 0.0), pair_fraction=0.0, strain=0.0, compressed=0.0)
+    still = PerturbationSettings(rounds=1, displacement=(0.0, 0.0), pair_fraction=0.0, strain=0.0)
     graph = stream(parents=[silica(2)], settings=still, batch_size=2, dtype=torch.float64).batch(0)
     assert np.allclose(graph.positions[:18], silica(2).positions, atol=1e-14)
     assert torch.equal(graph.positions[:18], graph.positions[18:])

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,10 +13,8 @@ from unittest.mock import patch
 import torch
 
 import keel
-from keel.config import RunSettings, read_config
 from keel.dynamics import MDSettings, Trajectory, simulate
-from keel.identity import of_training
-from keel.training import Strategy, TrainingResult
+from keel.training import TrainingResult
 
 V1 = Path(__file__).parents[1] / "files" / "v1"
 RUNS = ("run", "run-teacher-file", "run-teacher-calculator")
@@ -41,48 +38,21 @@ def given(*words: str) -> list[str]:
     return shlex.split(line)[1:]
 
 
-STRATEGIES = {
-    "pretrain": Strategy(pretrain_share=0.2, replay_share=0.02),
-    "pretrain-forces": Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
-    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
-}
-"""Those whose meaning has changed since, as they were."""
-PERTURBATION = keel.PerturbationSettings(compressed=0.0)
-
-
-def configured(path: str) -> RunSettings:
-    """Read a configuration, and say what was not to be said then."""
-    config = read_config(path)
-    teacher = config.teacher.model_copy(update={"contacts": False})
-    perturbation = config.perturbation.model_copy(update={"compressed": 0.0})
-    strategies = {**STRATEGIES, **config.custom_strategies}
-    pinned = {"teacher": teacher, "perturbation": perturbation, "custom_strategies": strategies}
-    return config.model_copy(update=pinned)
-
-
 def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None = None) -> TrainingResult:
     """Give the call of training again, in a copy of the samples."""
     network = dict(TRAINING["network"])
     torch.manual_seed(network.pop("seed"))
-
-    def identity(network: Any, used: Any, frames: Any, rest: Any) -> str:
-        """Settings of the perturbation that are not given counted as nothing then."""
-        strategy, settings, _, seed = rest
-        return of_training(network, used, frames, (strategy, settings, None, seed))
-
-    with patch.object(import_module("keel.training.train"), "of_training", identity):
-        return keel.train(
-            getattr(keel, network.pop("class"))(**network),
-            keel.read(TRAINING["frames"]),
-            validation=keel.read(TRAINING["validation"]),
-            teacher=keel.load(TRAINING["teacher"]),
-            strategy=STRATEGIES.get(TRAINING["strategy"], TRAINING["strategy"]),
-            settings=keel.TrainingSettings(**TRAINING["settings"]),
-            perturbation=PERTURBATION,
-            seed=TRAINING["seed"],
-            folder=folder,
-            on_step=on_step,
-        )
+    return keel.train(
+        getattr(keel, network.pop("class"))(**network),
+        keel.read(TRAINING["frames"]),
+        validation=keel.read(TRAINING["validation"]),
+        teacher=keel.load(TRAINING["teacher"]),
+        strategy=TRAINING["strategy"],
+        settings=keel.TrainingSettings(**TRAINING["settings"]),
+        seed=TRAINING["seed"],
+        folder=folder,
+        on_step=on_step,
+    )
 
 
 def simulated(name: str, kind: str, callback: Callable[[int, int], None] | None = None) -> list[Trajectory]:

@@ -11,7 +11,6 @@ import keel
 from keel.atoms.frame import Frame
 from keel.config import NetworkSettings, StabilitySettings, TeacherSettings
 from keel.identity import (
-    BEFORE,
     FIRST,
     later,
     of_file,
@@ -173,18 +172,9 @@ class TestSettings:
 )
 def test_the_first_settings_still_exist(settings):
     """One that goes needs a step that says what became of results that were made with it."""
-    counts = FIRST[settings.__name__] | BEFORE.get(settings.__name__, {}).keys()
-    assert FIRST[settings.__name__] <= counts <= set(settings.model_fields)
-    assert set(of_settings(settings())) == counts, "only what came later, and changed nothing, is left out of a default"
-    assert set(later(settings())) == set(settings.model_fields) - counts
-
-
-@pytest.mark.parametrize("settings", [PerturbationSettings, TeacherSettings])
-def test_a_setting_that_came_with_another_default_is_left_out_where_it_says_what_was_done(settings):
-    """Results of before are found with it, and with it alone."""
-    then = BEFORE[settings.__name__]
-    assert set(of_settings(settings(**then))) == FIRST[settings.__name__]
-    assert all(getattr(settings(), name) != value for name, value in then.items())
+    assert FIRST[settings.__name__] <= set(settings.model_fields)
+    assert set(of_settings(settings())) == FIRST[settings.__name__], "only what came later is left out of a default"
+    assert set(later(settings())) == set(settings.model_fields) - FIRST[settings.__name__]
 
 
 def test_a_network_is_told_by_its_arguments():

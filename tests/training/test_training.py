@@ -500,10 +500,11 @@ class TestDelta:
     def test_the_core_is_that_of_the_teacher(self):
         core = keel.ZBL(outer=0.6, elements=["Ar"])
         teacher = keel.SumPotential([ARGON, core])
-        result = keel.train(network(), argon(3), strategy="pretrain", teacher=teacher, settings=SHORT)
+        strategy = Strategy(base="zbl", pretrain_share=0.5)
+        result = keel.train(network(), argon(3), strategy=strategy, teacher=teacher, settings=SHORT)
         assert result.potential.members[1].config() == core.config()
         # Of a teacher without one it is the usual.
-        result = keel.train(network(), argon(3), strategy="pretrain", teacher=ARGON, settings=SHORT)
+        result = keel.train(network(), argon(3), strategy=strategy, teacher=ARGON, settings=SHORT)
         assert result.potential.members[1].config() == keel.ZBL(elements=["Ar"]).config()
 
     def test_what_a_training_returns_can_be_trained_on(self, tmp_path):
@@ -522,7 +523,8 @@ class TestDelta:
     def test_repair_puts_a_core_under_a_network_that_had_none(self):
         trained = keel.train(network(), argon(4), settings=SHORT).potential
         teacher = keel.SumPotential([ARGON, keel.ZBL(outer=0.6, elements=["Ar"])])
-        result = keel.train(trained, argon(4), strategy="repair", teacher=teacher, settings=SHORT)
+        strategy = strategy_of("repair").model_copy(update={"base": "zbl"})
+        result = keel.train(trained, argon(4), strategy=strategy, teacher=teacher, settings=SHORT)
         assert result.potential.members[1].outer == 0.6
 
     def test_mistakes(self):

@@ -68,26 +68,26 @@ KNOWN: Mapping[str, KnownStrategy] = {
         Look("#CC79A7", "s", "--"),
     ),
     "pretrain": KnownStrategy(
-        Strategy(pretrain_share=0.2, replay_share=0.02, base="zbl"),
-        "puts a nuclear repulsion (ZBL) under the network, begins on perturbed structures that the EAM labels, and "
-        "goes on with the DFT labels, among them a few batches of the EAM's as a reminder",
+        Strategy(pretrain_share=0.2, replay_share=0.02),
+        "begins on perturbed structures that the EAM labels, and goes on with the DFT labels, among them a few batches "
+        "of the EAM's as a reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
     "pretrain-only": KnownStrategy(
         Strategy(pretrain_share=0.2),
-        "the same without nuclear repulsion and reminders: the method as it was published",
+        "the same without reminders: the method as it was published",
         "pretraining without replay",
         Look("#56B4E9", "D", "-."),
     ),
     "pretrain-forces": KnownStrategy(
-        Strategy(pretrain_share=0.2, replay_share=0.02, base="zbl", teacher_energies=False),
+        Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
         "`pretrain` from the EAM's forces alone",
         "pretraining on forces",
         Look("#009E73", "v", ":"),
     ),
     "repair": KnownStrategy(
-        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4, base="zbl"),
+        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
         "makes a network that is trained already stable: a short stage on the EAM's labels and then on both, at half "
         "the learning rate",
         "repair",

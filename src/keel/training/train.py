@@ -155,7 +155,7 @@ def train(
     sources = sources_of(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
-    moves = (perturbation or PerturbationSettings()) if strategy.learns_from_teacher else None
+    moves = perturbation if strategy.learns_from_teacher else None
     # Weights to go on from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
     identity = of_training(
