@@ -91,10 +91,10 @@ def train(
     Parameters
     ----------
     potential
-        The network, or the sum of one with its base that an earlier training returned. It is trained in place; use the
-        potential of the result, because most strategies put a base under it. A network that is trained already
-        (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to the zero
-        of the labels.
+        The network, or the sum of one with its base that an earlier training returned. The network is trained in
+        place; use the potential of the result, in which it stands on its base if the strategy has one. A network that
+        is trained already (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by
+        element, to the zero of the labels.
     frames
         Training frames, each learnt from for the labels that it has. With a teacher they are also the parents of the
         perturbed structures. Atoms alone (:mod:`keel.atoms.isolated`) have a part in the offsets
