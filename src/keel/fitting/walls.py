@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
+from keel.fitting.contacts import CORE_END
 from keel.parallel import plain
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
@@ -19,7 +20,7 @@ from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.classical.zbl import ZBL
 
-WALL, WALL_WITHOUT_DATA = 0.6, 0.8
+WALL = 0.6
 """Walls reach at least to here, in bonds; without data to where the nuclear repulsion ends."""
 SOFT = 0.1
 """A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
@@ -30,7 +31,7 @@ SHORTEST = 0.1
 def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
     """Return how far the wall of each pair must reach, in angstrom."""
     unknown = set(without_data)
-    bonds = [WALL_WITHOUT_DATA if name in unknown else WALL for name in model.pair_names]
+    bonds = [CORE_END if name in unknown else WALL for name in model.pair_names]
     return torch.tensor(bonds, dtype=torch.float64) * model.pair_radius
 
 
