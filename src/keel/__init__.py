@@ -19,6 +19,7 @@ _PUBLIC = {
     "Prediction": "keel.potentials.base",
     "EAM": "keel.potentials.classical.eam",
     "ZBL": "keel.potentials.classical.zbl",
+    "ContactRepulsion": "keel.potentials.classical.contact_repulsion",
     "LennardJones": "keel.potentials.classical.lennard_jones",
     "SumPotential": "keel.potentials.sum",
     "CGCNN": "keel.potentials.networks.cgcnn",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
+    from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
     from keel.potentials.classical.eam import EAM as EAM
     from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
     from keel.potentials.classical.zbl import ZBL as ZBL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +14,11 @@ from salts import CUTOFF, labelled, rock_salt, salt
 import keel
 from keel.atoms.frame import Frame
 from keel.evaluation import accuracy
-from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in, core_of
+from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in
 from keel.fitting.eam import EAMFit
 from keel.fitting.walls import soft_walls
+from keel.potentials.classical.contact_repulsion import HELD_WITHIN
 from keel.potentials.classical.dimer import core_energy, dimer
-from keel.potentials.classical.eam_terms import HELD_WITHIN
 from keel.testing import check_potential
 
 CORNER = np.zeros(3)
@@ -63,14 +65,15 @@ def test_nothing_changes_where_data_are(frames, fit, free):
 
 def test_what_was_fitted_is_trusted_a_tenth_of_the_contact_further(fit, free):
     """Of two atoms the force is then the push, and what the core adds."""
-    for name, contact, push in zip(
-        fit.eam.pair_names, fit.eam.pair_contact.tolist(), fit.eam.pair_push.tolist(), strict=True
-    ):
+    pushed = fit.potential.members[1]
+    for name, contact in zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True):
+        push = pushed.config()["pairs"][name]["push"]
         r = torch.linspace(0.3, (1.0 - HELD_WITHIN) * contact, 200, dtype=torch.float64)
         phi, density = fit.eam.pair_energy(r, *name.split("-")), fit.eam.density(r, *name.split("-"))
         at_rest = free.eam.density(torch.tensor([(1.0 - 0.5 * HELD_WITHIN) * contact]).double(), *name.split("-"))
         torch.testing.assert_close(density, at_rest.expand(len(r)))
-        torch.testing.assert_close(phi.diff(), -push * r.diff())
+        torch.testing.assert_close(phi, phi[:1].expand(len(r)))
+        torch.testing.assert_close(core_energy(pushed, r, *numbers(name)).diff(), -push * r.diff())
 
 
 def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounded(frames, fit, free):
@@ -86,9 +89,9 @@ def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounde
             slopes[k].append(slope)
     usual = {k: np.mean(values) for k, values in slopes.items()}
     h = 1e-5
-    for name, contact, push, bond in zip(
-        fit.eam.pair_names, fit.eam.pair_contact.tolist(), fit.eam.pair_push.tolist(), bonds.tolist(), strict=True
-    ):
+    pushes = fit.potential.members[1].config()["pairs"]
+    for name, contact, bond in zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), bonds.tolist(), strict=True):
+        push = pushes[name]["push"]
         a, b = name.split("-")
         r = torch.tensor([-h, h], dtype=torch.float64) + (1.0 - 0.5 * HELD_WITHIN) * contact
         effective = eam.pair_energy(r, a, b)
@@ -118,7 +121,9 @@ def test_pressure_rises_at_every_step_of_a_compression(fit):
 def test_a_core_ends_at_a_contact_that_is_closer(frames):
     """Two sodium atoms that nearly touch say nothing of chlorine."""
     close = [f.replace(stress=None) for f in labelled(salt(), [atoms_apart((11, 11), 0.3 * 2 * 1.66)])]
-    ends = [core_of(keel.fit_eam(given, CUTOFF, contacts=True).eam).pairs for given in (frames, [*frames, *close])]
+    ends = [
+        keel.fit_eam(given, CUTOFF, contacts=True).potential.members[2].pairs for given in (frames, [*frames, *close])
+    ]
     assert ends[0][11, 11] > 0.6
     assert ends[1][11, 11] == pytest.approx(0.3)
     assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))
@@ -145,8 +150,12 @@ def test_a_wall_is_soft_where_it_is_a_tenth_of_that_of_nuclei(free):
     ]
 
 
+def numbers(name: str) -> list[int]:
+    return [keel.atoms.elements.atomic_number(e) for e in name.split("-")]
+
+
 def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
-    return core_energy(keel.ZBL(elements=[11, 17]), r, *map(keel.atoms.elements.atomic_number, name.split("-")))
+    return core_energy(keel.ZBL(elements=[11, 17]), r, *numbers(name))
 
 
 def test_a_pair_without_data_has_its_contact_at_the_sum_of_the_radii():
@@ -173,25 +182,29 @@ contacts = st.lists(st.tuples(st.floats(0.8, 3.5), st.floats(0.0, 30.0)), min_si
 @given(contacts)
 def test_contract(values):
     config = keel.EAM.from_elements(["O", "Si"], 4.0).config()
-    for row, (contact, push) in zip(config["pairs"].values(), values, strict=True):
-        row |= {"contact": contact, "push": push}
-    eam = keel.EAM(**config)
+    for row, (contact, _) in zip(config["pairs"].values(), values, strict=True):
+        row["contact"] = contact
+    pushes = {name: {"contact": c, "push": p} for name, (c, p) in zip(config["pairs"], values, strict=True)}
+    eam, pushed = keel.EAM(**config), keel.ContactRepulsion(pushes)
     assert keel.EAM(**eam.config()).config() == config
-    check_potential(eam)
+    assert pushed.config() == {"pairs": pushes}
+    check_potential(keel.SumPotential([eam, pushed]))
 
 
 @settings(max_examples=20)
-@given(st.floats(0.8, 3.0), st.floats(0.0, 30.0))
+@given(st.floats(0.8, 3.0), st.floats(1.0, 30.0))
 def test_forces_bend_without_a_step_at_a_contact(contact, push):
     """Energy, force and its slope are continuous at both ends of the bend."""
     config = keel.EAM.from_elements(["P"], 5.0).config()
-    config["pairs"]["P-P"] |= {"contact": contact, "push": push}
+    config["pairs"]["P-P"]["contact"] = contact
     eam, h = keel.EAM(**config), 1e-4
+    pushed = keel.ContactRepulsion({"P-P": {"contact": contact, "push": push}})
     bend = torch.linspace((1.0 - HELD_WITHIN) * contact, contact, 100, dtype=torch.float64)
-    for function in (eam.pair_energy, eam.density):
-        size = float((function(bend, "P", "P").diff(n=2) / (bend[1] - bend[0]) ** 2).abs().max())
+    for function in (eam.pair_energy, eam.density, partial(core_energy, pushed)):
+        p = 15 if isinstance(function, partial) else "P"
+        size = float((function(bend, p, p).diff(n=2) / (bend[1] - bend[0]) ** 2).abs().max())
         for end in (bend[0], bend[-1]):
-            curvature = function(end + h * torch.arange(-3.0, 4.0, dtype=torch.float64), "P", "P").diff(n=2) / h**2
+            curvature = function(end + h * torch.arange(-3.0, 4.0, dtype=torch.float64), p, p).diff(n=2) / h**2
             assert float((curvature[-1] - curvature[0]).abs()) < 0.03 * size
 
 
@@ -200,3 +213,19 @@ def test_files_without_contacts_have_none(tmp_path):
     assert "contact" not in eam.config()["pairs"]["P-P"]
     with pytest.raises(keel.ConfigError, match="contact"):
         keel.EAM(**eam.config() | {"pairs": {"P-P": eam.config()["pairs"]["P-P"] | {"contact": -1.0}}})
+
+
+def test_a_push_ends_at_its_contact_and_is_constant_below(tmp_path):
+    pushed = keel.ContactRepulsion({"O-Si": {"contact": 1.5, "push": 4.0}})
+    r = torch.tensor([0.2, 0.7, 1.2, 1.5, 2.0], dtype=torch.float64)
+    si, o = torch.full((5,), 14), torch.full((5,), 8)
+    energy, slope = pushed.pair_energy(r, si, o)
+    assert slope[:3].tolist() == [-4.0] * 3
+    assert slope[3:].tolist() == energy[3:].tolist() == [0.0, 0.0]
+    assert float(energy[0] - energy[2]) == pytest.approx(4.0)
+    assert pushed.pair_energy(r, o, o)[0].tolist() == [0.0] * 5
+    pushed.save(tmp_path / "push.json")
+    assert keel.load(tmp_path / "push.json").config() == pushed.config()
+    for pairs, wrong in (({}, "at least one pair"), ({"O-Si": {"contact": 1.5}}, "O-Si needs a contact and a push")):
+        with pytest.raises(keel.ConfigError, match=wrong):
+            keel.ContactRepulsion(pairs)

@@ -19,8 +19,8 @@ from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
+from keel.potentials.classical.contact_repulsion import HELD_WITHIN, ContactRepulsion
 from keel.potentials.classical.eam import EAM
-from keel.potentials.classical.eam_terms import HELD_WITHIN
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential
 
@@ -63,47 +63,57 @@ def pairs_without_data(model: EAM, contacts: Contacts) -> list[str]:
     return [name for name, n in zip(model.pair_names, contacts.near.tolist(), strict=True) if n < FEW_PAIRS]
 
 
-def held(eam: EAM, contacts: Contacts, data: FitData) -> EAM:
-    """Return the EAM with a contact and a push of each pair.
+def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
+    """Return the EAM at rest below the contacts of its pairs, a push there (:class:`ContactRepulsion`), and nuclei.
 
     The push is the force between two atoms where the functions come to rest, a tenth below the contact, among the
     neighbours that their elements have in the data:
 
         push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
     """
-    bonds, n = plain(eam.pair_radius), len(eam.symbols)
+    bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
     contact = np.where(few, np.minimum(contacts.closest, CONTACT_WITHOUT_DATA * bonds), contacts.closest)
-    usual = torch.from_numpy(_embedding_slopes(eam, data))
-    first, second = torch.triu_indices(n, n)
-    pair = first * n + second
-    with torch.no_grad():
-        terms = eam.terms(eam.values())
-        at = terms.felt(torch.from_numpy((1.0 - 0.5 * HELD_WITHIN) * contact), pair)
-        slope = terms.pair(at, pair)[1]
-        slope = slope + usual[first] * terms.density(at, second)[1] + usual[second] * terms.density(at, first)[1]
-    push = np.clip(-plain(slope), 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
+    force = _forces(eam, data, (1.0 - 0.5 * HELD_WITHIN) * contact)
+    push = np.clip(force, 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
-    for name, c, p in zip(eam.pair_names, contact.tolist(), push.tolist(), strict=True):
-        config["pairs"][name] |= {"contact": c, "push": p}
-    return EAM(**config)
-
-
-def core_of(eam: EAM) -> ZBL:
-    """Return the nuclear repulsion of an EAM with contacts: under every pair, up to its contact at most."""
-    ends = np.minimum(CORE_END, plain(eam.pair_contact) / plain(eam.pair_radius)).tolist()
-    pairs = [(*name.split("-"), end) for name, end in zip(eam.pair_names, ends, strict=True)]
-    return ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)
+    for name, own in zip(eam.pair_names, contact.tolist(), strict=True):
+        config["pairs"][name]["contact"] = own
+    rows = zip(eam.pair_names, contact.tolist(), push.tolist(), strict=True)
+    pushed = ContactRepulsion({name: {"contact": own, "push": p} for name, own, p in rows})
+    return SumPotential([EAM(**config), pushed, _nuclei(eam, contact, eam.pair_names)])
 
 
 def with_core(eam: EAM, contacts: Contacts, covered: Sequence[str]) -> Potential:
     """Return an EAM without contacts, with a core under some pairs, each up to where data of that pair begin."""
     if not covered:
         return eam
-    ends = np.minimum(CORE_END, contacts.closest / plain(eam.pair_radius))
+    return SumPotential([eam, _nuclei(eam, contacts.closest, covered)])
+
+
+def _nuclei(eam: EAM, closest: Array, covered: Sequence[str]) -> ZBL:
+    """Return the nuclear repulsion under some pairs, each up to its closest contact (in angstrom) at most."""
+    ends = np.minimum(CORE_END, closest / plain(eam.pair_radius))
     known = dict(zip(eam.pair_names, ends.tolist(), strict=True))
     pairs = [(*name.split("-"), known[name]) for name in covered]
-    return SumPotential([eam, ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)])
+    return ZBL(inner=CORE_START, outer=CORE_END, pairs=pairs, elements=eam.elements)
+
+
+def _forces(eam: EAM, data: FitData, r: Array) -> Array:
+    """Return the repulsion in eV/angstrom of two atoms of each pair at distances r (angstrom), among usual neighbours.
+
+    All have shape (pairs,).
+    """
+    n = len(eam.symbols)
+    usual = torch.from_numpy(_embedding_slopes(eam, data))
+    first, second = torch.triu_indices(n, n)
+    pair = first * n + second
+    with torch.no_grad():
+        terms = eam.terms(eam.values())
+        at = terms.felt(torch.from_numpy(r), pair)
+        slope = terms.pair(at, pair)[1]
+        slope = slope + usual[first] * terms.density(at, second)[1] + usual[second] * terms.density(at, first)[1]
+    return -plain(slope)
 
 
 def _embedding_slopes(eam: EAM, data: FitData) -> Array:

@@ -18,7 +18,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
-from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data, with_core
+from keel.fitting.contacts import contacts_in, pairs_without_data, with_core, with_walls
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
 from keel.fitting.objective import Objective
@@ -28,8 +28,8 @@ from keel.fitting.start import MOST_PAIRS, expected, starts
 from keel.fitting.walls import soft_walls, wall_lengths, weak_walls
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
+from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
-from keel.potentials.sum import SumPotential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -156,8 +156,8 @@ def _fit(
     eam = _fitted(model, objective, values, without_data)
     soft: list[str] = []
     if cores == "contacts":
-        eam = held(eam, contacts, data)
-        potential: Potential = SumPotential([eam, core_of(eam)])
+        potential: Potential = with_walls(eam, contacts, data)
+        eam = eam_and_cores(potential)[0]
     else:
         soft = soft_walls(eam)
         potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))

@@ -7,6 +7,7 @@ A line here makes a class known: files, configurations, commands and messages fi
 from keel.lazy import find_submodules
 from keel.potentials.base import Potential as Potential
 from keel.potentials.base import Prediction as Prediction
+from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
 from keel.potentials.classical.eam import EAM as EAM
 from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
 from keel.potentials.classical.pair import PairPotential as PairPotential

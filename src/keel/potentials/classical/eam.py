@@ -38,8 +38,9 @@ class EAM(Potential):
     one that is zero stays zero.
 
     Below the ``contact`` of a pair, phi and the densities feel a distance q(r) that comes to rest within a fifth of the
-    contact, and phi gains push (q(r) - r): two atoms closer than any of the data bind each other no more strongly than
-    at contact, and repel each other by ``push``. What their nuclei do is the matter of a core (:class:`ZBL`).
+    contact (:func:`keel.potentials.classical.contact_repulsion.held`): two atoms closer than any of the data bind each
+    other no more strongly than at contact. What keeps them apart is the matter of :class:`ContactRepulsion` and
+    :class:`ZBL`.
 
     Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil.
     Mag. A 50, 45 (1984); Morse, Phys. Rev. 34, 57 (1929).
@@ -50,8 +51,7 @@ class EAM(Potential):
         For each symbol ``density``, ``beta`` (1/angstrom), ``radius`` (angstrom) and ``embedding`` (eV).
     pairs
         For each pair of elements (``"O-Si"``, lower atomic number first) ``alpha`` (1/angstrom), ``repulsion`` and
-        ``attraction`` (eV) and ``radius`` (angstrom); ``contact`` (angstrom) and ``push`` (eV/angstrom)
-        if there is a contact.
+        ``attraction`` (eV) and ``radius`` (angstrom), and ``contact`` (angstrom) if there is one.
     cutoff
         In angstrom.
     delta
@@ -71,7 +71,6 @@ class EAM(Potential):
     pair_index: Tensor
     pair_radius: Tensor
     pair_contact: Tensor
-    pair_push: Tensor
     element_radius: Tensor
 
     def __init__(
@@ -92,8 +91,7 @@ class EAM(Potential):
         index[first, second] = index[second, first] = torch.arange(len(first))
         self.register_buffer("pair_index", index.reshape(-1), persistent=False)
         self.register_buffer("pair_radius", _column(pairs, self.pair_names, "radius"))
-        for name in ("contact", "push"):
-            self.register_buffer(f"pair_{name}", _column(pairs, self.pair_names, name, 0.0), persistent=False)
+        self.register_buffer("pair_contact", _column(pairs, self.pair_names, "contact", 0.0), persistent=False)
         self.register_buffer("element_radius", _column(elements, self.symbols, "radius"))
         for name in PAIR_PARAMETERS:
             self._register_positive(name, _column(pairs, self.pair_names, name))
@@ -117,7 +115,7 @@ class EAM(Potential):
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
-        contacts = {"contact": self.pair_contact, "push": self.pair_push} if bool(self.pair_contact.any()) else {}
+        contacts = {"contact": self.pair_contact} if bool(self.pair_contact.any()) else {}
         return {
             "cutoff": self.cutoff,
             "delta": self.delta,
@@ -191,7 +189,6 @@ class EAM(Potential):
             repulsion=values["repulsion"][self.pair_index],
             attraction=values["attraction"][self.pair_index],
             contact=self.pair_contact[self.pair_index],
-            push=self.pair_push[self.pair_index],
             beta=values["beta"],
             log_density=torch.log(values["density"]) + values["beta"] * self.element_radius,
             embedding=values["embedding"],
@@ -242,7 +239,7 @@ def _column(
         column = torch.tensor([float(known[row][name]) for row in rows], dtype=torch.float64)
     except KeyError as error:
         raise ConfigError(f"an EAM needs {name!r} for {', '.join(rows)}; {error} is missing") from None
-    may_vanish = name in ("repulsion", "attraction", "embedding", "contact", "push")
+    may_vanish = name in ("repulsion", "attraction", "embedding", "contact")
     if not bool((torch.isfinite(column) & ((column >= 0) if may_vanish else (column > 0))).all()):
         raise ConfigError(f"the EAM parameter {name!r} must be a positive number for {', '.join(rows)}")
     return column

@@ -129,7 +129,7 @@ def forces(
                 elements = of_pairs[species[i], U(species[j])]
                 d, dr = felt(r_of[q], elements[4])
                 on, off = switch(d, cutoff)
-                half, slope = pair(r_of[q], d, dr, on, off, elements)
+                half, slope = pair(d, dr, on, off, elements)
                 half *= 0.5
                 to_i = density(d, dr, on, off, of_elements[U(species[j])])[1]
                 to_j = density(d, dr, on, off, of_elements[species[i]])[1]

@@ -14,7 +14,8 @@ import numba as nb
 import numpy as np
 
 from keel.jit import inlined, kernel
-from keel.potentials.classical.eam_terms import HELD_WITHIN, SWITCH_START
+from keel.potentials.classical.contact_repulsion import HELD_WITHIN
+from keel.potentials.classical.eam_terms import SWITCH_START
 
 U = nb.uint64
 """Indices without a sign need no test for being negative."""
@@ -44,7 +45,7 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
 
 @inlined
 def felt(r: float, contact: float) -> tuple[float, float]:
-    """Return the distance that a pair feels, and its derivative (see ``felt`` of ``EAMTerms``)."""
+    """Return the distance that a pair feels, and its derivative (see ``held`` of ``ContactRepulsion``)."""
     if r >= contact:
         return r, 1.0
     width = HELD_WITHIN * contact
@@ -60,12 +61,12 @@ def density(at: float, dr: float, s: float, ds: float, own: Any) -> tuple[float,
 
 
 @inlined
-def pair(r: float, at: float, dr: float, s: float, ds: float, own: Any) -> tuple[float, float]:
-    """Return phi and its derivative; ``own`` are alpha, alpha radius, repulsion, attraction, contact and push."""
+def pair(at: float, dr: float, s: float, ds: float, own: Any) -> tuple[float, float]:
+    """Return phi and its derivative; ``own`` are alpha, alpha radius, repulsion and attraction."""
     e = math.exp(own[1] - own[0] * at)
     phi = (own[2] * e - own[3]) * e
     slope = own[0] * e * (own[3] - 2.0 * own[2] * e)
-    return phi * s + own[5] * (at - r), (slope * s + phi * ds + own[5]) * dr - own[5]
+    return phi * s, (slope * s + phi * ds) * dr
 
 
 @kernel
@@ -97,7 +98,7 @@ def gradients(
 ) -> None:
     """Pass 3: dE/d vectors into ``gradient`` (E, 3), half of each pair's energy added to each atom's (N,).
 
-    ``of_pairs`` (elements, elements, 6) are alpha, alpha radius, repulsion, attraction, contact and push, ``embedded``
+    ``of_pairs`` (elements, elements, 5) are alpha, alpha radius, repulsion, attraction and contact; ``embedded``
     F' (N,).
     """
     vectors, i_of, j_of = edges
@@ -109,7 +110,7 @@ def gradients(
         r = math.sqrt(x * x + y * y + z * z)
         at, dr = felt(r, own[4])
         s, ds = switch(at, cutoff)
-        phi, slope = pair(r, at, dr, s, ds, own)
+        phi, slope = pair(at, dr, s, ds, own)
         half = 0.5 * phi
         energies[i] += half
         energies[j] += half
@@ -120,8 +121,8 @@ def gradients(
 
 
 def columns(terms: Any) -> tuple[Any, Any]:
-    """Return the parameters of pairs, shape (elements, elements, 6), and of elements, (elements, 3), in float64."""
-    of_pairs = terms.alpha, terms.log_scale, terms.repulsion, terms.attraction, terms.contact, terms.push
+    """Return the parameters of pairs, shape (elements, elements, 5), and of elements, (elements, 3), in float64."""
+    of_pairs = terms.alpha, terms.log_scale, terms.repulsion, terms.attraction, terms.contact
     of_elements = terms.beta, terms.log_density, terms.embedding
     pairs, elements = (np.stack([t.numpy() for t in part], axis=-1) for part in (of_pairs, of_elements))
     return pairs.reshape(terms.n_elements, terms.n_elements, len(of_pairs)), elements

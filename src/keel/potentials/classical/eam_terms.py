@@ -8,18 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from keel.potentials.classical.contact_repulsion import held
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 SWITCH_START = 0.66
 """The switch begins at this fraction of the cutoff."""
-HELD_WITHIN = 0.2
-"""Below a contact the functions come to rest within this fraction of it."""
 
 
 class Felt(NamedTuple):
-    """What pairs at distances r feel: the distance q(r), dq/dr, and the switch at q with its derivative; all (E,)."""
+    """What pairs feel: the distance q(r), dq/dr, and the switch at q with its derivative; all (E,)."""
 
-    r: Tensor
     q: Tensor
     dq: Tensor
     s: Tensor
@@ -39,7 +37,7 @@ class EAMTerms:
     """The functions of an EAM with their parameters laid out for evaluation over many pairs.
 
     Per ordered pair of elements a * n_elements + b: ``alpha``, ``log_scale`` (alpha radius), ``repulsion``,
-    ``attraction``, ``contact`` (angstrom), ``push`` (eV/angstrom); per element ``beta``, ``log_density`` (ln density +
+    ``attraction``, ``contact`` (angstrom); per element ``beta``, ``log_density`` (ln density +
     beta radius), ``embedding``. Each function returns its value and its derivative.
     """
 
@@ -49,7 +47,6 @@ class EAMTerms:
     repulsion: Tensor
     attraction: Tensor
     contact: Tensor
-    push: Tensor
     beta: Tensor
     log_density: Tensor
     embedding: Tensor
@@ -58,8 +55,7 @@ class EAMTerms:
 
     def without_contacts(self) -> EAMTerms:
         """Return the functions as they would be without contacts."""
-        none = torch.zeros_like(self.contact)
-        return replace(self, contact=none, push=none)
+        return replace(self, contact=torch.zeros_like(self.contact))
 
     def evaluate(self, r: Tensor, edge_index: Tensor, species: Tensor) -> Evaluation:
         """Evaluate a half list of pairs at distances r (E,)."""
@@ -81,27 +77,19 @@ class EAMTerms:
         return Evaluation(energies.index_add(0, i, half).index_add(0, j, half), slope, rho)
 
     def felt(self, r: Tensor, pair: Tensor) -> Felt:
-        """Return the distances that pairs feel: r, but below a contact c it comes to rest within w = 0.2 c.
-
-        q(r) = c - w/2 + w (u^3 - u^4/2),  u = (r - c + w) / w  between c - w and c; it has two continuous derivatives.
-        """
-        contact = self._take(self.contact, pair)
-        width = HELD_WITHIN * contact
-        u = ((r - contact) / width.clamp(min=1e-12) + 1.0).clamp(0.0, 1.0)
-        within = (r < contact) & (contact > 0.0)
-        q = torch.where(within, contact + width * (u**3 * (1.0 - 0.5 * u) - 0.5), r)
-        dq = torch.where(within, u * u * (3.0 - 2.0 * u), 1.0)
-        return Felt(r, q, dq, *switch(q, self.cutoff))
+        """Return the distances that pairs feel: r, but at rest a fifth of a contact below it (:func:`held`)."""
+        q, dq = held(r, self._take(self.contact, pair))
+        return Felt(q, dq, *switch(q, self.cutoff))
 
     def pair(self, at: Felt, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Phi = (repulsion x^2 - attraction x) s, at q, + push (q - r), and its derivative, in eV and eV/angstrom."""
-        alpha, push = self._take(self.alpha, pair), self._take(self.push, pair)
+        """Phi = (repulsion x^2 - attraction x) s, at q, and its derivative, in eV and eV/angstrom."""
+        alpha = self._take(self.alpha, pair)
         x = torch.exp(self._take(self.log_scale, pair) - alpha * at.q)
         repulsive = self._take(self.repulsion, pair) * x
         attraction = self._take(self.attraction, pair)
         phi = (repulsive - attraction) * x
         slope = alpha * x * (attraction - 2.0 * repulsive)
-        return phi * at.s + push * (at.q - at.r), (slope * at.s + phi * at.ds + push) * at.dq - push
+        return phi * at.s, (slope * at.s + phi * at.ds) * at.dq
 
     def density(self, at: Felt, donor: Tensor) -> tuple[Tensor, Tensor]:
         """Electron density of a donor and its derivative (1/angstrom)."""

@@ -43,11 +43,11 @@ class LennardJones(PairPotential):
 
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
-        from keel.potentials.classical.pair_along import PairAlong
+        from keel.potentials.classical.pair_along import LENNARD_JONES, PairAlong
 
         values = np.array([[[float(self.epsilon), float(self.sigma)]]])
         reach = np.array([[[0.66 * self.cutoff, self.cutoff]]])
-        return PairAlong(np.zeros_like(plain(self.species_index)), values, reach, is_zbl=False)
+        return PairAlong(np.zeros_like(plain(self.species_index)), values, reach, LENNARD_JONES)
 
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""

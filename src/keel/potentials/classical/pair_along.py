@@ -13,8 +13,11 @@ from keel.atoms.frame import Array
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.jit import inlined, kernel
 from keel.potentials.classical.along import Found, totals
+from keel.potentials.classical.eam_kernel import felt
 
 U = nb.uint64
+LENNARD_JONES, NUCLEI, CONTACT = range(3)
+"""Kinds of functions."""
 
 
 @inlined
@@ -35,18 +38,25 @@ def nuclei(r: float, values: Any) -> tuple[float, float]:
     return values[0] / r * screening, values[0] / r * (slope - screening / r)
 
 
+@inlined
+def contact(r: float, values: Any) -> tuple[float, float]:
+    """Return the energy of a constant force below a contact, and its derivative; ``values`` are both."""
+    q, dq = felt(r, values[1])
+    return values[0] * (q - r), values[0] * (dq - 1.0)
+
+
 @kernel
 def pairs(
     atoms: Any, positions: Any, lists: Any, species: Any, structure: Any, function: Any, reach: Any, sums: Any
 ) -> float:
     """Add what pairs of atoms ``atoms[0]`` to ``atoms[1]`` contribute; returns the smallest squared distance.
 
-    ``function``: whether it is ZBL's, and its values (elements, elements, 2); ``reach`` (elements, elements, 2) is
+    ``function``: its kind, and its values (elements, elements, 2); ``reach`` (elements, elements, 2) is
     where its quintic switch begins and ends. ``sums``: energies, forces, which atoms have met another, and virials.
     """
     first_of, j_of, offset_of, offsets = lists
     energies, force, met, virial = sums
-    is_zbl, values = function
+    kind, values = function
     low = atoms[2]
     nearest = np.inf
     for i in range(atoms[0], atoms[1]):
@@ -65,7 +75,12 @@ def pairs(
             met[i - low] = met[j - U(low)] = 1.0
             r = math.sqrt(r2)
             own = values[species[i], species[j]]
-            phi, slope = nuclei(r, own) if is_zbl else lennard_jones(r, own)
+            if kind == NUCLEI:
+                phi, slope = nuclei(r, own)
+            elif kind == CONTACT:
+                phi, slope = contact(r, own)
+            else:
+                phi, slope = lennard_jones(r, own)
             if r > inner:
                 t = (r - inner) / (outer - inner)
                 switch = 1.0 + t * t * t * (-10.0 + t * (15.0 - 6.0 * t))
@@ -97,10 +112,12 @@ class PairAlong:
     ----------
     species_index
         The place of each atomic number in ``values`` and ``reach``, which :func:`pairs` explains.
+    kind
+        Of the function: LENNARD_JONES, NUCLEI or CONTACT.
     """
 
-    def __init__(self, species_index: NDArray[np.int64], values: Array, reach: Array, *, is_zbl: bool) -> None:
-        self.species_index, self.function, self.reach = species_index, (is_zbl, values), reach
+    def __init__(self, species_index: NDArray[np.int64], values: Array, reach: Array, kind: int) -> None:
+        self.species_index, self.function, self.reach = species_index, (kind, values), reach
 
     def __call__(self, lists: SkinPairs, positions: Array) -> Found:
         """Return energies, forces and virials."""

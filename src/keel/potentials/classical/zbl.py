@@ -97,7 +97,7 @@ class ZBL(PairPotential):
 
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
-        from keel.potentials.classical.pair_along import PairAlong
+        from keel.potentials.classical.pair_along import NUCLEI, PairAlong
 
         z = torch.arange(MAX_ATOMIC_NUMBER + 1)
         charges = COULOMB * (z[:, None] * z[None, :]).double()
@@ -107,7 +107,7 @@ class ZBL(PairPotential):
         bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(MAX_ATOMIC_NUMBER + 1, -1)
         reach = torch.stack([self.inner * bond, self.outer * bond], dim=-1)
         values = torch.stack([charges, inverse_length], dim=-1)
-        return PairAlong(plain(z), plain(values), plain(reach), is_zbl=True)
+        return PairAlong(plain(z), plain(values), plain(reach), NUCLEI)
 
     def _core(self, r: Tensor, first: Tensor, second: Tensor, bond: Tensor) -> tuple[Tensor, Tensor]:
         inverse_length = (self.charge_power[first] + self.charge_power[second]) / 0.46850

@@ -1,0 +1,92 @@
+"""A constant force between atoms that are closer than a contact: a wall where no data tell of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import atomic_number, pair_name
+from keel.errors import ConfigError
+from keel.parallel import plain
+from keel.potentials.base import MAX_ATOMIC_NUMBER
+from keel.potentials.classical.along import Along
+from keel.potentials.classical.pair import PairPotential
+
+HELD_WITHIN = 0.2
+"""Below a contact distances come to rest within this fraction of it."""
+SIZE = MAX_ATOMIC_NUMBER + 1
+
+
+class ContactRepulsion(PairPotential):
+    """Two atoms closer than the contact of their elements repel each other by a force that soon is constant.
+
+        phi(r) = push (q(r) - r),    q(r) = r above the contact, at rest 0.2 contacts below it (:func:`held`)
+
+    Above the contact it is exactly zero: nothing that is said of structures with longer distances is changed. It has
+    two continuous derivatives.
+
+    Parameters
+    ----------
+    pairs
+        For pairs of elements (``"O-Si"``) ``contact`` (angstrom) and ``push`` (eV/angstrom).
+
+    Raises
+    ------
+    ConfigError
+        If there is no pair, or a value is missing or negative.
+    """
+
+    contact: Tensor
+    push: Tensor
+
+    def __init__(self, pairs: Mapping[str, Mapping[str, float]]) -> None:
+        if not pairs:
+            raise ConfigError("a ContactRepulsion needs at least one pair of elements")
+        known = {}
+        for name, values in pairs.items():
+            a, b = sorted(map(atomic_number, name.split("-")))
+            known[a, b] = float(values.get("contact", -1.0)), float(values.get("push", -1.0))
+            if not all(0.0 <= value < float("inf") for value in known[a, b]):
+                raise ConfigError(f"the pair {name} needs a contact and a push, both positive")
+        super().__init__(max(contact for contact, _ in known.values()), {z for pair in known for z in pair})
+        self.pairs = dict(sorted(known.items()))
+        table = torch.zeros(2, SIZE, SIZE, dtype=torch.float64)
+        for (a, b), both in self.pairs.items():
+            table[:, a, b] = table[:, b, a] = torch.tensor(both, dtype=torch.float64)
+        self.register_buffer("contact", table[0].reshape(-1), persistent=False)
+        self.register_buffer("push", table[1].reshape(-1), persistent=False)
+
+    def config(self) -> dict[str, Any]:
+        """See :class:`Potential`."""
+        return {"pairs": {pair_name(*pair): {"contact": c, "push": p} for pair, (c, p) in self.pairs.items()}}
+
+    def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`PairPotential`."""
+        pair = first * SIZE + second
+        push = self.push.index_select(0, pair)
+        q, dq = held(r, self.contact.index_select(0, pair))
+        return push * (q - r), push * (dq - 1.0)
+
+    def along_lists(self) -> Along:
+        """See :class:`keel.potentials.classical.along.AlongLists`."""
+        from keel.potentials.classical.pair_along import CONTACT, PairAlong
+
+        contact, push = (table.double().view(SIZE, SIZE) for table in (self.contact, self.push))
+        values, reach = torch.stack([push, contact], dim=-1), torch.stack([contact, contact], dim=-1)
+        return PairAlong(plain(torch.arange(SIZE)), plain(values), plain(reach), CONTACT)
+
+
+def held(r: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance q that is felt at a distance r, and dq/dr: below a contact c it comes to rest.
+
+    q(r) = c - w/2 + w (u^3 - u^4/2),  u = (r - c + w) / w,  between c - w and c with w = 0.2 c; it has two continuous
+    derivatives. Without a contact (0) q is r.
+    """
+    width = HELD_WITHIN * contact
+    u = ((r - contact) / width.clamp(min=1e-12) + 1.0).clamp(0.0, 1.0)
+    within = (r < contact) & (contact > 0.0)
+    q = torch.where(within, contact + width * (u**3 * (1.0 - 0.5 * u) - 0.5), r)
+    return q, torch.where(within, u * u * (3.0 - 2.0 * u), 1.0)
