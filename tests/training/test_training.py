@@ -22,7 +22,7 @@ from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
-from keel.training.delta import on_top_of, remainder, taken_apart
+from keel.training.delta import on_top_of, remainder, taken_apart, taught_remainder, walls_of
 from keel.training.ema import MovingAverage
 from keel.training.known import strategy_of
 from keel.training.loop import USUAL_DECAY, keep_best, learning_rate, step, validate
@@ -497,15 +497,30 @@ class TestDelta:
         assert (result.pretrain_steps, result.train_steps) == (6, 6)
         assert isinstance(result.potential, keel.SumPotential)
 
-    def test_the_core_is_that_of_the_teacher(self):
+    def test_the_walls_are_those_of_the_teacher(self):
         core = keel.ZBL(outer=0.6, elements=["Ar"])
-        teacher = keel.SumPotential([ARGON, core])
-        strategy = Strategy(base="zbl", pretrain_share=0.5)
+        push = keel.ContactRepulsion({"Ar-Ar": {"contact": 3.0, "push": 2.0}})
+        teacher = keel.SumPotential([ARGON, push, core])
+        strategy = Strategy(base="walls", pretrain_share=0.5)
         result = keel.train(network(), argon(3), strategy=strategy, teacher=teacher, settings=SHORT)
-        assert result.potential.members[1].config() == core.config()
-        # Of a teacher without one it is the usual.
+        assert [m.config() for m in result.potential.members[1:]] == [push.config(), core.config()]
+        # Of a teacher without any it is the nuclear repulsion.
         result = keel.train(network(), argon(3), strategy=strategy, teacher=ARGON, settings=SHORT)
         assert result.potential.members[1].config() == keel.ZBL(elements=["Ar"]).config()
+
+    def test_what_teaches_is_the_teacher_without_the_walls_under_the_network(self):
+        core, other = keel.ZBL(outer=0.6, elements=["Ar"]), keel.ZBL(outer=0.7, elements=["Ar"])
+        push = keel.ContactRepulsion({"Ar-Ar": {"contact": 3.9, "push": 2.0}})
+        teacher = keel.SumPotential([ARGON, push, core])
+        teacher.set_offsets({18: -7.0})
+        graph = keel.batch(argon(1)[0], 9.0, dtype=torch.float64)
+        for base in (walls_of(teacher), core, other, keel.SumPotential([push, other]), ARGON):
+            rest = taught_remainder(teacher, base)
+            for name in ("energy", "forces", "stress"):
+                both = getattr(rest.double()(graph), name) + getattr(base.double()(graph), name)
+                torch.testing.assert_close(both, getattr(teacher.double()(graph), name))
+        assert isinstance(taught_remainder(teacher, walls_of(teacher)), keel.LennardJones)
+        assert taught_remainder(None, core) is None
 
     def test_what_a_training_returns_can_be_trained_on(self, tmp_path):
         """With its base, whatever the strategy; offsets of the sum itself are those of the network then."""

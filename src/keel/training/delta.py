@@ -9,24 +9,35 @@ from keel.atoms.frame import Frame
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
+from keel.potentials.classical.contact_repulsion import ContactRepulsion
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.networks.network import Network
 from keel.potentials.sum import SumPotential
 from keel.training.strategies import Strategy
 
+WALLS = (ContactRepulsion, ZBL)
+"""What acts only between atoms that are closer than in the data."""
+
 
 def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
-    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone.
-
-    The nuclear core of a network is that of its teacher, if that has one: with two of them the network would have to
-    learn the difference, which is largest where atoms are closest.
-    """
+    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone."""
     if strategy.base is None:
         return None
     if strategy.base == "zbl":
-        return (core_in(teacher) or ZBL(elements=network.elements)).to(network.device)
+        return ZBL(elements=network.elements).to(network.device)
+    # The walls of a teacher that has none are those of nuclei.
     assert teacher is not None
-    return copy.deepcopy(teacher).to(network.device)
+    base = walls_of(teacher) if strategy.base == "walls" else copy.deepcopy(teacher)
+    return (base or ZBL(elements=network.elements)).to(network.device)
+
+
+def walls_of(teacher: Potential) -> Potential | None:
+    """Return a copy of what acts in a teacher only where atoms are closer than in the data, None if nothing does.
+
+    It changes nothing of what data say, and a network on it cannot forget it.
+    """
+    walls = [copy.deepcopy(member) for member in members_of(teacher) if isinstance(member, WALLS)]
+    return together(walls) if walls else None
 
 
 def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
@@ -39,23 +50,25 @@ def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
     """
     if isinstance(potential, Network):
         return potential, None
-    members: list[Potential] = []
-    if isinstance(potential, SumPotential) and set(potential.weights) == {1.0}:
-        members = [m for m in potential.members if isinstance(m, Potential)]
+    members = members_of(potential)
     networks = [m for m in members if isinstance(m, Network)]
     if len(networks) != 1:
         raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or on a core")
     (network,) = networks
     network.energy_offsets += potential.energy_offsets.to(network.device)
-    bases = [m for m in members if m is not network]
-    return network, SumPotential(bases) if len(bases) > 1 else bases[0]
+    return network, together([m for m in members if m is not network])
 
 
-def core_in(teacher: Potential | None) -> ZBL | None:
-    """Return a copy of the nuclear core that a teacher contains."""
-    if not isinstance(teacher, SumPotential):
-        return None
-    return next((copy.deepcopy(member) for member in teacher.members if isinstance(member, ZBL)), None)
+def members_of(potential: Potential) -> list[Potential]:
+    """Return the members of a sum in which each weighs 1, in their order; of anything else itself."""
+    if not isinstance(potential, SumPotential) or set(potential.weights) != {1.0}:
+        return [potential]
+    return [member for member in potential.members if isinstance(member, Potential)]
+
+
+def together(members: Sequence[Potential]) -> Potential:
+    """Return the sum of potentials; of one itself."""
+    return members[0] if len(members) == 1 else SumPotential(members)
 
 
 def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
@@ -76,9 +89,28 @@ def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
 
 def on_top_of(base: Potential | None, network: Network) -> Network | SumPotential:
     """Return the trained potential: the network, or the sum of base and network."""
-    return network if base is None else SumPotential([network, base.to(network.device)])
+    if base is None:
+        return network
+    base = base.to(network.device)
+    # A sum may have offsets of its own, beside those of its members.
+    return SumPotential([network, *([base] if bool(base.energy_offsets.any()) else members_of(base))])
 
 
 def taught_remainder(teacher: Potential | None, base: Potential | None) -> Potential | None:
-    """Return what labels perturbed structures: the teacher, less the base."""
-    return teacher if teacher is None or base is None else SumPotential([teacher, base], weights=[1.0, -1.0])
+    """Return what labels perturbed structures: the teacher, less the base.
+
+    Walls that both have are left out, not subtracted: they are so steep that rounding would remain of them.
+    """
+    if teacher is None or base is None:
+        return teacher
+    under = [(type(member), member.config()) for member in members_of(base) if isinstance(member, WALLS)]
+    left = [
+        copy.deepcopy(member)
+        for member in members_of(teacher)
+        if not (isinstance(member, WALLS) and (type(member), member.config()) in under)
+    ]
+    if len(under) < len(members_of(base)) or len(members_of(teacher)) - len(left) < len(under) or not left:
+        return SumPotential([teacher, base], weights=[1.0, -1.0])
+    rest = together(left)
+    rest.energy_offsets += (teacher.offsets() - rest.offsets()).to(rest.device)
+    return rest

@@ -21,8 +21,10 @@ class Strategy(Settings):
     pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
     replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
     teacher_energies: bool = Field(True, description="learn the teacher's energies and stress too, not its forces only")
-    base: Literal["zbl", "teacher"] | None = Field(
-        None, description="potential that the network corrects and is used with: a nuclear repulsion, or the teacher"
+    base: Literal["walls", "zbl", "teacher"] | None = Field(
+        None,
+        description="potential that the network corrects and is used with: the walls of the teacher, felt only where "
+        "atoms are closer than in the data; a nuclear repulsion; or all of the teacher",
     )
     sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
@@ -37,7 +39,7 @@ class Strategy(Settings):
     @property
     def needs_teacher(self) -> bool:
         """True if there must be a teacher."""
-        return self.learns_from_teacher or self.base == "teacher"
+        return self.learns_from_teacher or self.base in ("walls", "teacher")
 
     @model_validator(mode="after")
     def _possible(self) -> Strategy:
