@@ -538,7 +538,7 @@ class TestDelta:
     def test_repair_puts_a_core_under_a_network_that_had_none(self):
         trained = keel.train(network(), argon(4), settings=SHORT).potential
         teacher = keel.SumPotential([ARGON, keel.ZBL(outer=0.6, elements=["Ar"])])
-        strategy = strategy_of("repair").model_copy(update={"base": "zbl"})
+        strategy = strategy_of("repair").model_copy(update={"base": "walls"})
         result = keel.train(trained, argon(4), strategy=strategy, teacher=teacher, settings=SHORT)
         assert result.potential.members[1].outer == 0.6
 
