@@ -16,12 +16,11 @@ import pytest
 import torch
 from ase.calculators import eam
 from safetensors import safe_open
-from samples import FOLDERS, RUNS, TRAINING, TRAJECTORIES, V1, given, simulated, told, trained
+from samples import FOLDERS, RUNS, TRAINING, TRAJECTORIES, V1, configured, given, simulated, told, trained
 from schemas import differences, of_value
 
 import keel
 from keel.cli import app
-from keel.config import read_config
 from keel.dynamics import Trajectory, read_trajectories
 from keel.errors import ConfigError
 from keel.reporting import load_results, read_assessments
@@ -114,7 +113,7 @@ class TestRuns:
     @pytest.mark.parametrize("name", RUNS)
     def test_every_task_is_found_again(self, name: str, v1: Path, nothing_is_done: None, pictures: list[str]) -> None:
         stored = read_records(V1 / name / "summary.json")
-        page = run(read_config(f"{name}.yaml"), name)
+        page = run(configured(f"{name}.yaml"), name)
         assert stages(name) == FOLDERS[name]
         again = read_records(v1 / name / "summary.json")
         # The seconds are those of all tasks, later ones too.
@@ -151,7 +150,7 @@ class TestRuns:
             yield lambda taken, *_: steps.append(taken)
 
         monkeypatch.setattr("keel.workflow.make.bar", noting)
-        run(read_config("run-stopped.yaml"), "run-stopped")
+        run(configured("run-stopped.yaml"), "run-stopped")
         assert steps == list(range(9, 21)), "it goes on from its checkpoint"
         finished = {f for f in FOLDERS["run"] if "vanilla" in f or f.split("/")[1] in ("data", "teacher", "rung")}
         assert stages("run-stopped") == sorted(finished)

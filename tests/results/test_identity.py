@@ -9,9 +9,11 @@ from pydantic import Field
 
 import keel
 from keel.atoms.frame import Frame
-from keel.config import NetworkSettings, StabilitySettings, TeacherSettings
+from keel.config import AssessmentSettings, EvaluationSettings, NetworkSettings, StabilitySettings, TeacherSettings
 from keel.identity import (
+    BEFORE,
     FIRST,
+    as_before,
     later,
     of_file,
     of_geometry,
@@ -111,6 +113,9 @@ def test_potentials_differ_by_class_configuration_and_weights(dtype):
     assert len({of_potential(*other) for other in others}) == len(others)
 
 
+FIRST_OF_OLD = frozenset({"steps", "loss"})
+
+
 class TestSettings:
     """A new setting whose default changes nothing leaves all results in their places."""
 
@@ -126,8 +131,7 @@ class TestSettings:
 
     @pytest.fixture(autouse=True)
     def first(self, monkeypatch):
-        first = frozenset({"steps", "loss"})
-        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Old": first, "New": first})
+        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Old": FIRST_OF_OLD, "New": FIRST_OF_OLD})
 
     def test_a_new_setting_at_its_default_is_left_out(self):
         assert of_settings(self.New()) == of_settings(self.Old())
@@ -157,24 +161,55 @@ class TestSettings:
     def test_what_a_result_does_not_depend_on_is_left_out(self):
         assert of_settings(self.New(), exclude=("loss",)) == {"steps": 5}
 
+    def test_a_default_that_changes_leaves_earlier_results_to_who_asks_for_what_was_done(self, monkeypatch):
+        class Changed(Settings):
+            steps: int = 7
+            loss: LossSettings = Field(default_factory=LossSettings)
+            momentum: float = 0.5
+            gates: tuple[int, ...] = Field(default_factory=tuple)
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        TrainingSettings,
+        class Whole(Settings):
+            part: Changed = Field(default_factory=Changed)
+
+        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Changed": FIRST_OF_OLD})
+        monkeypatch.setattr("keel.identity.BEFORE", {"Changed": {"steps": 5, "momentum": 0.0}})
+        old = of_settings(self.Old())
+        assert of_settings(Changed(steps=5, momentum=0.0)) == old
+        assert of_settings(Changed()) == {**old, "steps": 7, "momentum": 0.5}
+        assert of_settings(Changed(steps=5, momentum=0.25)) == {**old, "momentum": 0.25}
+        assert of_settings(Whole(part=Changed(steps=5, momentum=0.0))) == {"part": old}
+        assert as_before(Changed()) == dict(self.New()) == as_before(self.New(momentum=3.0))
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        AssessmentSettings,
+        EvaluationSettings,
         LossSettings,
-        Strategy,
+        NetworkSettings,
         PerturbationSettings,
         StabilitySettings,
+        Strategy,
         TeacherSettings,
-        NetworkSettings,
-    ],
-)
-def test_the_first_settings_still_exist(settings):
+        TrainingSettings,
+    )
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_first_settings_still_exist(name):
     """One that goes needs a step that says what became of results that were made with it."""
-    assert FIRST[settings.__name__] <= set(settings.model_fields)
-    assert set(of_settings(settings())) == FIRST[settings.__name__], "only what came later is left out of a default"
-    assert set(later(settings())) == set(settings.model_fields) - FIRST[settings.__name__]
+    kind, then = KINDS[name], BEFORE.get(name, {})
+    assert FIRST[name] <= set(kind.model_fields) >= set(then)
+    pinned = kind().replace(**then)
+    assert set(of_settings(pinned)) == FIRST[name], "only what came later is left out of what was done then"
+    assert set(later(pinned)) == set(kind.model_fields) - FIRST[name]
+
+
+def test_a_default_of_before_is_none_of_now():
+    assert BEFORE.keys() <= KINDS.keys()
+    assert [(k, n) for k, then in BEFORE.items() for n, v in then.items() if getattr(KINDS[k](), n) == v] == []
 
 
 def test_a_network_is_told_by_its_arguments():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import torch
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
-from keel.identity import of_training, stated
+from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Potential
@@ -155,16 +156,19 @@ def train(
     sources = sources_of(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
-    moves = perturbation if strategy.learns_from_teacher else None
     # Weights to go on from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
-    identity = of_training(
+    named = partial(
+        of_training,
         (type(network).__name__, network.config()),
         [stated(potential) for potential in used if potential is not None],
         [*atoms, *frames, *validation],
-        (strategy, settings, moves, seed),
     )
-    entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
+    moves, *earlier = _moves(perturbation, strategy)
+    identity = named((strategy, settings, moves, seed))
+    entries = {}
+    if checkpoint and checkpoint.is_file():
+        entries = load_state(checkpoint, state, identity, *(named((strategy, settings, m, seed)) for m in earlier))
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     objective = fabric.setup_module(Objective(network, settings.loss))
     work = sum(stage.steps for stage in stages) * settings.batch_size * sum(map(len, frames)) / len(frames)
@@ -198,6 +202,15 @@ def write_metrics(path: Path, history: Sequence[Row]) -> None:
     """Write the metrics of each step as CSV."""
     columns = list(dict.fromkeys(key for row in history for key in row))
     write_csv(path, columns, ([row.get(name) for name in columns] for row in history), digits=None)
+
+
+def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[PerturbationSettings | None]:
+    """Return the settings of the perturbation as checkpoints are named by them, then as earlier ones may have been."""
+    if not strategy.learns_from_teacher:
+        return [None]
+    moves = given or PerturbationSettings()
+    # Once, settings that were not given had no part in the name.
+    return [moves, None] if dict(moves) == as_before(moves) else [moves]
 
 
 def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> Any:
