@@ -11,13 +11,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from pydantic import BaseModel
 
 import keel
 from keel.config import RunSettings, read_config
 from keel.dynamics import MDSettings, Trajectory, simulate
-from keel.identity import BEFORE
 from keel.training import Strategy, TrainingResult
+from pinned import pinned
 
 V1 = Path(__file__).parents[1] / "files" / "v1"
 RUNS = ("run", "run-teacher-file", "run-teacher-calculator")
@@ -52,21 +51,6 @@ STRATEGIES = {
     "eam-delta": Strategy(base="teacher"),
 }
 """What each name stood for."""
-
-
-def pinned(settings: Any) -> Any:
-    """Return settings of which those that were not given are what their defaults were."""
-    if isinstance(settings, list):
-        return [pinned(one) for one in settings]
-    if not isinstance(settings, BaseModel):
-        return settings
-    then = BEFORE.get(type(settings).__name__, {})
-    return settings.model_copy(
-        update={
-            name: then[name] if name in then and name not in settings.model_fields_set else pinned(value)
-            for name, value in settings
-        }
-    )
 
 
 def configured(path: str) -> RunSettings:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keel.reporting.budgets import has_patience, inequality
 from keel.reporting.figures import ReportFigure
 from keel.reporting.run.skill import Skill
 from keel.reporting.strategies import number
@@ -117,10 +118,21 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
         found = study.tables["comparisons"].where(system=system)
         yield "\n".join(f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True))
     yield "### Cost of one training"
+    yield from _unequal(study, system)
     yield cost_table(study, system)
     yield from _rdf(study, system, draw)
     yield from _dimers(study, system, draw)
     yield from _eam(study, system, draw)
+
+
+def _unequal(study: Study, system: str) -> Iterator[str]:
+    """Say where trainings stopped by their patience, so that they are compared by a rule and not at equal cost."""
+    texts = {run["folder"]: str(run.get("configuration") or "") for run in study.runs if run.get("system") == system}
+    patient = [text for text in texts.values() if has_patience(text)]
+    for network in study.networks(system) if patient else ():
+        records = [record for result in study.strategies(system, network) for record in result.records]
+        if (sentence := inequality(records, patient[0])) is not None:
+            yield f"{network}: {sentence}."
 
 
 def _data(study: Study, system: str) -> str:
