@@ -277,7 +277,8 @@ def spread_text(values: Array) -> str:
     if known.size < 2:
         return number(float(known[0])) if known.size else "–"
     mean, spread = float(known.mean()), float(known.std(ddof=1))
-    return f"{number(mean)} ± {spread if spread > 1e-9 * abs(mean) else 0:.2g}"
+    shown = spread if spread > 1e-9 * abs(mean) else 0.0
+    return f"{number(mean)} ± {number(float(f'{shown:.2g}'))}"
 
 
 def _mean(result: StrategyResult, name: str) -> float:

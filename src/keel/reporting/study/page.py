@@ -12,6 +12,7 @@ from keel.reporting.budgets import has_patience, inequality
 from keel.reporting.figures import ReportFigure
 from keel.reporting.run.skill import Skill
 from keel.reporting.strategies import number
+from keel.reporting.study.beyond import contact_tables, squeeze_table
 from keel.reporting.study.columns import TRIAL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
@@ -46,6 +47,11 @@ INTERVALS = (
     "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
     "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
     "points, below 0 says that fewer failed."
+)
+SQUEEZED = (
+    "Crystals of the test frames, all lengths shrunk together down to 0.4 of the volume. Under a load a crystal caves "
+    "in where the pressure falls, as no matter does. Pressures are told over the teacher's, where it presses back: "
+    "median, and lowest to highest of crystals and seeds."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
 
@@ -117,6 +123,7 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
         yield comparison_table(study, system)
         found = study.tables["comparisons"].where(system=system)
         yield "\n".join(f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True))
+    yield from _beyond(study, system)
     yield "### Cost of one training"
     yield from _unequal(study, system)
     yield cost_table(study, system)
@@ -171,6 +178,20 @@ def _skills(run: Mapping[str, Any]) -> str | None:
 def _count(split: dict[str, Any]) -> str:
     names = {"train": "to train", "validation": "to choose the weights", "test": "to test"}
     return listed([f"{split[key]} {words}" for key, words in names.items() if key in split]) or "not divided"
+
+
+def _beyond(study: Study, system: str) -> Iterator[str]:
+    """What networks say beyond their data, which survival hides."""
+    if (found := squeeze_table(study, system)) is not None:
+        yield "### Crystals under compression"
+        yield SQUEEZED
+        yield found
+    tables = list(contact_tables(study, system))
+    if tables:
+        yield "### Errors by how close atoms are"
+    for heading, found in tables:
+        yield heading
+        yield found
 
 
 def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:
