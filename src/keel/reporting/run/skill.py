@@ -44,7 +44,16 @@ class Skill:
     @property
     def is_none(self) -> bool:
         """Whether predicting no force anywhere would be about as good."""
-        return self.error >= WORTH * self.force and self.left >= WORTH
+        return self._errs_typically and self.left >= WORTH
+
+    @property
+    def is_of_atoms_at_rest(self) -> bool:
+        """Whether only typical forces are predicted no better than by none, because they are next to nothing."""
+        return self._errs_typically and not self.is_none
+
+    @property
+    def _errs_typically(self) -> bool:
+        return self.error >= WORTH * self.force
 
     @property
     def sentence(self) -> str:
