@@ -2,18 +2,21 @@
 
 import math
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import keel
+from keel.cli import app
 from keel.errors import ConfigError
 from keel.training import Strategy
 from keel.training.checkpoint import save_state
 from keel.training.loop import has_lost_patience, learning_rate
 from keel.training.strategies import stages_of
 from small_training import ARGON, SHORT, argon, network
+from tiny_run import FEW
 
 IMPATIENT = SHORT.replace(
     steps=40, validate_every=2, patience=2, learning_rate=0.05, schedule="constant", ema_decay=0.0
@@ -121,3 +124,20 @@ def test_one_killed_after_its_last_step_takes_no_more(tmp_path, monkeypatch):
 def test_patience_without_validation_is_a_mistake():
     with pytest.raises(ConfigError, match="counts validations, and there are no validation frames; give some"):
         go(validation=())
+
+
+def test_the_command_hands_it_on_and_says_when_it_has_ended(tmp_path, monkeypatch, capsys):
+    given = {}
+
+    def ended(model, frames, **arguments):
+        given.update(arguments)
+        return SimpleNamespace(history=[{}] * 7, potential=model)
+
+    monkeypatch.setattr("keel.training.train", ended)
+    words = ["train", str(FEW), "--out", str(tmp_path), "--strategy", "vanilla", "--preset", "small"]
+    app([*words, "--steps", "30", "--patience", "2"], standalone_mode=False)
+    assert given["settings"].patience == 2
+    assert "stopped after 7 of 30 steps: the validation loss had ceased to fall" in capsys.readouterr().err
+    app([*words, "--steps", "7"], standalone_mode=False)
+    assert given["settings"].patience is None
+    assert "stopped" not in capsys.readouterr().err
