@@ -152,6 +152,7 @@ class TestSettings:
         monkeypatch.setattr(
             "keel.identity.FIRST", {**FIRST, "Deeper": FIRST["LossSettings"], "Outer": frozenset({"loss"})}
         )
+        monkeypatch.setattr("keel.identity.BEFORE", {**BEFORE, "Deeper": BEFORE.get("LossSettings", {})})
 
         class Outer(Settings):
             loss: Deeper = Field(default_factory=Deeper)
