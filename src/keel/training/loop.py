@@ -140,9 +140,8 @@ def has_lost_patience(history: Sequence[Row], patience: int | None) -> bool:
     if patience is None:
         return False
     scores = [row["validation"] for row in history if row["stage"] == "train" and "validation" in row]
-    scores = [score if math.isfinite(score) else math.inf for score in scores]
-    # Where none is finite, there has been no best one.
-    since_best = len(scores) - (scores.index(min(scores)) + 1 if min(scores, default=math.inf) < math.inf else 0)
+    finite = [score for score in scores if math.isfinite(score)]
+    since_best = len(scores) - (scores.index(min(finite)) + 1 if finite else 0)
     return since_best >= patience
 
 
