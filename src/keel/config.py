@@ -184,6 +184,10 @@ class RunSettings(Settings):
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
+            if settings.patience is not None and not self.data.split.validation:
+                raise ValueError(
+                    "training.patience counts validations, and data.split.validation is 0; give some frames"
+                )
         labels = [n.label for n in self.networks]
         for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
             if len(set(values)) != len(values):

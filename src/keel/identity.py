@@ -202,21 +202,27 @@ def of_settings(settings: BaseModel, *, exclude: Iterable[str] = ()) -> dict[str
 
 
 def later(settings: BaseModel) -> dict[str, Any]:
-    """Return, as pydantic's ``exclude``, the settings that came after the first release and still have their default.
+    """Return, as pydantic's ``exclude``, the settings that came after the first release and change nothing.
 
-    A default stands for what was done before there was a choice; so a new setting leaves all earlier results in their
-    places. A default that changes must not: whoever changes one adds the name to :data:`FIRST`, so that from then on
-    the setting counts whatever its value.
+    Such a setting says what was done before there was a choice: its default, or what :data:`BEFORE` has where the
+    default has changed since. So new settings, and new defaults, leave all earlier results in their places, to be found
+    by whoever asks for what was done then.
     """
-    first = FIRST.get(type(settings).__name__)
+    first, before = FIRST.get(type(settings).__name__), as_before(settings)
     found: dict[str, Any] = {}
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if first is not None and name not in first and value == field.get_default(call_default_factory=True):
+    for name, value in settings:
+        if first is not None and name not in first and name in before and value == before[name]:
             found[name] = True
         elif isinstance(value, BaseModel) and (nested := later(value)):
             found[name] = nested
     return found
+
+
+def as_before(settings: BaseModel) -> dict[str, Any]:
+    """Return what each setting of a class was, by name, where it was not given, before any default was changed."""
+    fields = type(settings).model_fields.items()
+    defaults = {n: field.get_default(call_default_factory=True) for n, field in fields if not field.is_required()}
+    return {**defaults, **BEFORE.get(type(settings).__name__, {})}
 
 
 def _add_weights(digest: Digest, weights: Mapping[str, Tensor]) -> None:
@@ -243,3 +249,8 @@ FIRST: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """The settings of the first release, which count whatever their value, by class."""
+BEFORE: Mapping[str, Mapping[str, Any]] = {}
+"""What a default was at first, by class and setting, of those that have changed: ``{"A": {"size": 1}}``.
+
+Whoever changes a default adds it here, and nothing else is to be done.
+"""

@@ -13,8 +13,10 @@ from unittest.mock import patch
 import torch
 
 import keel
+from keel.config import RunSettings, read_config
 from keel.dynamics import MDSettings, Trajectory, simulate
-from keel.training import TrainingResult
+from keel.training import Strategy, TrainingResult
+from pinned import pinned
 
 V1 = Path(__file__).parents[1] / "files" / "v1"
 RUNS = ("run", "run-teacher-file", "run-teacher-calculator")
@@ -38,6 +40,25 @@ def given(*words: str) -> list[str]:
     return shlex.split(line)[1:]
 
 
+STRATEGIES = {
+    "vanilla": Strategy(),
+    "sam": Strategy(sam_rho=0.005),
+    "pretrain": Strategy(pretrain_share=0.2, replay_share=0.02),
+    "pretrain-only": Strategy(pretrain_share=0.2),
+    "pretrain-forces": Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
+    "repair": Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
+    "zbl-delta": Strategy(base="zbl"),
+    "eam-delta": Strategy(base="teacher"),
+}
+"""What each name stood for."""
+
+
+def configured(path: str) -> RunSettings:
+    """Read a configuration, and say what was not to be said then."""
+    config = pinned(read_config(path))
+    return config.model_copy(update={"custom_strategies": {**STRATEGIES, **config.custom_strategies}})
+
+
 def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None = None) -> TrainingResult:
     """Give the call of training again, in a copy of the samples."""
     network = dict(TRAINING["network"])
@@ -47,8 +68,9 @@ def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None
         keel.read(TRAINING["frames"]),
         validation=keel.read(TRAINING["validation"]),
         teacher=keel.load(TRAINING["teacher"]),
-        strategy=TRAINING["strategy"],
-        settings=keel.TrainingSettings(**TRAINING["settings"]),
+        strategy=STRATEGIES[TRAINING["strategy"]],
+        settings=pinned(keel.TrainingSettings(**TRAINING["settings"])),
+        perturbation=pinned(keel.PerturbationSettings()),
         seed=TRAINING["seed"],
         folder=folder,
         on_step=on_step,

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from samples import V1, given, simulated, told, trained
+from samples import V1, configured, given, simulated, told, trained
 
 import keel
 from keel.cli import app
-from keel.config import read_config
 from keel.dynamics import checkpoint as simulation
 from keel.errors import DataError
 from keel.formats import Format
@@ -34,7 +33,7 @@ CASES: dict[str, tuple[Format, str, Callable[[Path], object]]] = {
     "a potential": (potential.FORMAT, "potentials/eam.json", keel.load),
     "a potential with weights": (potential.FORMAT, "potentials/zbl.safetensors", keel.load),
     "a run that is read": (RUN, "run/results.json", lambda path: load_results(path.parent)),
-    "a run that goes on": (RUN, "run/results.json", lambda path: run(read_config("run.yaml"), path.parent)),
+    "a run that goes on": (RUN, "run/results.json", lambda path: run(configured("run.yaml"), path.parent)),
     "a group of probes": (ASSESSMENT, PROBES, lambda path: GroupResults.read(path.parent)),
     "an assessment that goes on": (ASSESSMENT, PROBES, lambda _: app(ASSESS, standalone_mode=False)),
     "an assessment": (ASSESSMENT, "assessment/assessment.json", read_assessments),
@@ -99,5 +98,5 @@ def test_a_run_folder_that_is_damaged_is_not_taken_for_a_newer_one(name: str, v1
         with pytest.raises(DataError, match="run `keel run` again to rewrite it"):
             load_results(path.parent)
     else:
-        run(read_config("run-teacher-calculator.yaml"), path.parent)
+        run(configured("run-teacher-calculator.yaml"), path.parent)
         assert load_results(path.parent).trials

@@ -219,7 +219,7 @@ def test_a_number_of_which_nothing_is_kept_is_noticed(
 ) -> None:
     form, *others = KINDS["study"]
     monkeypatch.setitem(KINDS, "study", (replace(form, steps=(*form.steps, dict)), *others))
-    assert "what a study of format 3 consists of" in (problem("study", samples("study")) or "")
+    assert "what a study of format 4 consists of" in (problem("study", samples("study")) or "")
 
 
 def test_other_data_are_no_change() -> None:

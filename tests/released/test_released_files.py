@@ -16,12 +16,11 @@ import pytest
 import torch
 from ase.calculators import eam
 from safetensors import safe_open
-from samples import FOLDERS, RUNS, TRAINING, TRAJECTORIES, V1, given, simulated, told, trained
+from samples import FOLDERS, RUNS, TRAINING, TRAJECTORIES, V1, configured, given, simulated, told, trained
 from schemas import differences, of_value
 
 import keel
 from keel.cli import app
-from keel.config import read_config
 from keel.dynamics import Trajectory, read_trajectories
 from keel.errors import ConfigError
 from keel.reporting import load_results, read_assessments
@@ -114,11 +113,13 @@ class TestRuns:
     @pytest.mark.parametrize("name", RUNS)
     def test_every_task_is_found_again(self, name: str, v1: Path, nothing_is_done: None, pictures: list[str]) -> None:
         stored = read_records(V1 / name / "summary.json")
-        page = run(read_config(f"{name}.yaml"), name)
+        page = run(configured(f"{name}.yaml"), name)
         assert stages(name) == FOLDERS[name]
         again = read_records(v1 / name / "summary.json")
-        # The seconds are those of all tasks, later ones too.
-        assert [replace(r, cell_seconds=None) for r in again] == [replace(r, cell_seconds=None) for r in stored]
+        # The seconds are those of all tasks, later ones too, of which the summary tells.
+        later = {"cell_seconds": None, "squeeze": None}
+        assert [replace(r, **later) for r in again] == [replace(r, **later) for r in stored]
+        assert all(r.squeeze for r in again) and not any(r.squeeze for r in stored)
         squeezed = load_results(v1 / name)
         assert squeezed.teacher_squeeze.crystals and all(trial.squeezed for trial in squeezed.trials)
         assert squeezed.teacher_contacts.quantities and all(trial.by_contact for trial in squeezed.trials)
@@ -151,7 +152,7 @@ class TestRuns:
             yield lambda taken, *_: steps.append(taken)
 
         monkeypatch.setattr("keel.workflow.make.bar", noting)
-        run(read_config("run-stopped.yaml"), "run-stopped")
+        run(configured("run-stopped.yaml"), "run-stopped")
         assert steps == list(range(9, 21)), "it goes on from its checkpoint"
         finished = {f for f in FOLDERS["run"] if "vanilla" in f or f.split("/")[1] in ("data", "teacher", "rung")}
         assert stages("run-stopped") == sorted(finished)
@@ -167,6 +168,7 @@ class TestRuns:
         assert [r["folder"] for r in stored.runs] == sorted(("run-stopped", *RUNS))
         records = {r.key: r for name in RUNS for r in read_records(v1 / name / "summary.json")}
         assert len(stored.records) == len(records)
+        assert not len(stored.tables["squeeze"]) and not len(stored.tables["contacts"])
         for record in stored.records:
             assert record.time_to_failure_fs == pytest.approx(records[record.key].time_to_failure_fs)
         again = read_study(write_study(v1, v1 / "again").parent / "tables")

@@ -7,37 +7,14 @@ import numpy as np
 import pytest
 
 import keel
+from contact_errors import add_contacts, by_contact
 from html_page import Page
 from keel.atoms.frame import Frame
-from keel.evaluation.labels.by_contact import ContactErrors
-from keel.records import read_object, write_json
 from keel.reporting import load_results, write_report
 from keel.reporting.run.contacts import contact_table
 from keel.results.measured import Contacts
 from keel.workflow.measure import measure_contacts
 from run_folder import HELPS, build_run_folder, silica
-
-COUNTS = {"frames": [0, 0, 3, 12, 40, 0], "formulas": [0, 0, 1, 4, 9, 0], "values": [0, 0, 5, 80, 900, 0]}
-LABEL = np.array([np.nan, np.nan, 4000.0, 2000.0, 500.0, np.nan])
-
-
-def by_contact(share: float) -> ContactErrors:
-    """Errors that are a share of the labels; of one formula in a bin no interval is known."""
-    error = share * LABEL
-    low, high = 0.9 * error, 1.1 * error
-    low[2], high[2] = 0.0, np.inf
-    return ContactErrors(
-        lower=np.array([0, 0.5, 0.6, 0.75, 0.9, 1.1]),
-        upper=np.array([0.5, 0.6, 0.75, 0.9, 1.1, np.inf]),
-        contact=np.array([np.nan, np.nan, 0.7, 0.85, 1.0, np.nan]),
-        **{name: np.array(values, dtype=float) for name, values in COUNTS.items()},
-        error=error,
-        low=low,
-        high=high,
-        label=LABEL,
-        excess_low=low - LABEL,
-        excess_high=high - LABEL,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +22,7 @@ def folder(tmp_path_factory):
     """A run of two strategies and two seeds, with a teacher; errors are shares of the labels."""
     two = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
     root = build_run_folder(tmp_path_factory.mktemp("silica"), silica(), two, seeds=2)
-    index = read_object(root / "results.json", (), "")
-    for cell in index["cells"]:
-        share = {"vanilla": 1.5, "pretrain": 0.5}[cell["strategy"]] + 0.1 * cell["seed"]
-        cell["contacts"] = f"stages/contacts/{cell['strategy']}-{cell['seed']}"
-        (root / cell["contacts"]).mkdir(parents=True)
-        Contacts({"forces": by_contact(share), "pressure": by_contact(share)}).write(root / cell["contacts"])
-    index["teacher_contacts"] = "stages/contacts/teacher"
-    (root / index["teacher_contacts"]).mkdir()
-    Contacts({"forces": by_contact(0.8)}).write(root / index["teacher_contacts"])
-    write_json(root / "results.json", index)
+    add_contacts(root, {"vanilla": 1.5, "pretrain": 0.5}, teacher=0.8)
     return root
 
 

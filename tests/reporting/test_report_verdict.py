@@ -204,7 +204,7 @@ class Run:
     """The part of a run's results that remarks look at."""
 
     def __init__(self, *strategies, reached=True):
-        self.records = tuple(record for s in strategies for record in s.records)
+        self.records, self.configuration = tuple(record for s in strategies for record in s.records), ""
         self.networks, self.teacher, self.census, self.trials = ("CGCNN",), None, {}, ()
         self.rungs = {"CGCNN": RungChoice(4000.0, 3000.0, reached, {}, None, [4000.0])}
 
@@ -215,7 +215,7 @@ def test_remarks_name_what_makes_a_comparison_doubtful():
     text = " ".join(remarks(Run(result("vanilla", EARLY), dearer, reached=False)))
     for part in (
         "at none of the temperatures tried",
-        "unequal numbers of optimiser steps (0, 900)",
+        "unequal numbers of optimiser steps (vanilla 0, sam 900).",
         "1000, 3000 fs",
         "one seed",
     ):

@@ -204,13 +204,24 @@ def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path, no_draw
     found = re.search(r"smaller than (\d+) meV/Å; half of plain training's errors than ([\d.]+) \(CGCNN\)", page)
     assert 0.9 * 674 < float(found[1]) < 1.1 * 674
     assert 0.9 * 60.7 < float(found[2]) < 1.1 * 60.7
-    assert "did not learn" not in page
+    assert "did not learn" not in page and "by MAE or RMSE" not in page
     shutil.copytree(study / "tables", tmp_path / "tables")
     content = json.loads((tmp_path / "tables" / "runs.json").read_text())
-    for run in content["runs"]:
-        run["skills"] = [{**skill, "error": 2 * skill["force"]} for skill in run["skills"]]
-    (tmp_path / "tables" / "runs.json").write_text(json.dumps(content))
-    assert "**CGCNN did not learn these forces:**" in write_study(tmp_path).read_text(encoding="utf-8")
+
+    def written(left: dict[str, float]) -> str:
+        """The page where typical errors are twice the typical forces."""
+        for run in content["runs"]:
+            run["skills"] = [
+                {"network": s["network"], "force": s["force"], "error": 2 * s["force"], **left} for s in run["skills"]
+            ]
+        (tmp_path / "tables" / "runs.json").write_text(json.dumps(content))
+        return write_study(tmp_path).read_text(encoding="utf-8")
+
+    for before in ({}, {"left": 1.0}):
+        assert "**CGCNN did not learn these forces:**" in (text := written(before))
+        assert "by MAE or RMSE" not in text
+    assert "did not learn" not in (text := written({"left": 0.14})), "the atoms at rest are predicted badly, no others"
+    assert "errors are 14 % (CGCNN) of those of predicting no force" in text
 
 
 def test_the_page_begins_with_an_overview(page):

@@ -9,9 +9,11 @@ from pydantic import Field
 
 import keel
 from keel.atoms.frame import Frame
-from keel.config import NetworkSettings, StabilitySettings, TeacherSettings
+from keel.config import AssessmentSettings, EvaluationSettings, NetworkSettings, StabilitySettings, TeacherSettings
 from keel.identity import (
+    BEFORE,
     FIRST,
+    as_before,
     later,
     of_file,
     of_geometry,
@@ -25,6 +27,7 @@ from keel.perturbation import PerturbationSettings
 from keel.settings import Settings
 from keel.training import LossSettings, Strategy, TrainingSettings
 from keel.workflow.cache import FORMATS, described
+from pinned import pinned
 
 SPLIT, GEOMETRY, STARTS = "81fe180742280373", "3bc91b5c5bbf", "897d4c0fefeb798d"
 POTENTIAL, TRAINING = "efabb2d715cb3fb8", "a1c20e98b8fba504"
@@ -50,7 +53,7 @@ def test_what_was_hashed_by_the_first_release_has_the_same_hash():
     assert of_starts([(frame(), None, 0), (frame(), np.ones((2, 3)), 7)]).startswith(STARTS)
     lj = keel.LennardJones(epsilon=0.25, sigma=2.0, cutoff=5.0)
     assert of_potential("LennardJones", lj.config(), lj.state_dict()).startswith(POTENTIAL)
-    parts = (Strategy(sam_rho=0.005), TrainingSettings(steps=7), None, 3)
+    parts = (Strategy(sam_rho=0.005), pinned(TrainingSettings(steps=7)), None, 3)
     known = ("LennardJones", lj.config(), lj.state_dict())
     found = of_training(
         ("CGCNN", {"elements": [8]}), [known, ("ASEPotential", None, {})], [frame(), frame(stress=None)], parts
@@ -111,6 +114,9 @@ def test_potentials_differ_by_class_configuration_and_weights(dtype):
     assert len({of_potential(*other) for other in others}) == len(others)
 
 
+FIRST_OF_OLD = frozenset({"steps", "loss"})
+
+
 class TestSettings:
     """A new setting whose default changes nothing leaves all results in their places."""
 
@@ -126,8 +132,7 @@ class TestSettings:
 
     @pytest.fixture(autouse=True)
     def first(self, monkeypatch):
-        first = frozenset({"steps", "loss"})
-        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Old": first, "New": first})
+        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Old": FIRST_OF_OLD, "New": FIRST_OF_OLD})
 
     def test_a_new_setting_at_its_default_is_left_out(self):
         assert of_settings(self.New()) == of_settings(self.Old())
@@ -147,6 +152,7 @@ class TestSettings:
         monkeypatch.setattr(
             "keel.identity.FIRST", {**FIRST, "Deeper": FIRST["LossSettings"], "Outer": frozenset({"loss"})}
         )
+        monkeypatch.setattr("keel.identity.BEFORE", {**BEFORE, "Deeper": BEFORE.get("LossSettings", {})})
 
         class Outer(Settings):
             loss: Deeper = Field(default_factory=Deeper)
@@ -157,24 +163,56 @@ class TestSettings:
     def test_what_a_result_does_not_depend_on_is_left_out(self):
         assert of_settings(self.New(), exclude=("loss",)) == {"steps": 5}
 
+    def test_a_default_that_changes_leaves_earlier_results_to_who_asks_for_what_was_done(self, monkeypatch):
+        class Changed(Settings):
+            steps: int = 7
+            loss: LossSettings = Field(default_factory=LossSettings)
+            momentum: float = 0.5
+            gates: tuple[int, ...] = Field(default_factory=tuple)
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        TrainingSettings,
+        class Whole(Settings):
+            part: Changed = Field(default_factory=Changed)
+
+        monkeypatch.setattr("keel.identity.FIRST", {**FIRST, "Changed": FIRST_OF_OLD})
+        monkeypatch.setattr("keel.identity.BEFORE", {"Changed": {"steps": 5, "momentum": 0.0}})
+        old = of_settings(self.Old())
+        assert of_settings(Changed(steps=5, momentum=0.0)) == old
+        assert of_settings(Changed()) == {**old, "steps": 7, "momentum": 0.5}
+        assert of_settings(Changed(steps=5, momentum=0.25)) == {**old, "momentum": 0.25}
+        assert of_settings(Whole(part=Changed(steps=5, momentum=0.0))) == {"part": old}
+        assert as_before(Changed()) == dict(self.New()) == as_before(self.New(momentum=3.0))
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        AssessmentSettings,
+        EvaluationSettings,
         LossSettings,
-        Strategy,
+        NetworkSettings,
         PerturbationSettings,
         StabilitySettings,
+        Strategy,
         TeacherSettings,
-        NetworkSettings,
-    ],
-)
-def test_the_first_settings_still_exist(settings):
+        TrainingSettings,
+    )
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_first_settings_still_exist(name):
     """One that goes needs a step that says what became of results that were made with it."""
-    assert FIRST[settings.__name__] <= set(settings.model_fields)
-    assert set(of_settings(settings())) == FIRST[settings.__name__], "only what came later is left out of a default"
-    assert set(later(settings())) == set(settings.model_fields) - FIRST[settings.__name__]
+    kind = KINDS[name]
+    assert FIRST[name] <= set(kind.model_fields) >= set(BEFORE.get(name, {}))
+    then = pinned(kind())
+    assert set(of_settings(then)) == FIRST[name], "only what came later is left out of what was done then"
+    whole = {name for name, left_out in later(then).items() if left_out is True}
+    assert whole == set(kind.model_fields) - FIRST[name]
+
+
+def test_a_default_of_before_is_none_of_now():
+    assert BEFORE.keys() <= KINDS.keys()
+    assert [(k, n) for k, then in BEFORE.items() for n, v in then.items() if getattr(KINDS[k](), n) == v] == []
 
 
 def test_a_network_is_told_by_its_arguments():

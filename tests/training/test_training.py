@@ -2,6 +2,7 @@
 
 import copy
 import math
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keel
-from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
 from keel.evaluation import dimer_curve
-from keel.identity import of_settings
+from keel.identity import of_settings, of_training
 from keel.launch import launched
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Prediction
@@ -31,34 +31,7 @@ from keel.training.metrics import TrainingError
 from keel.training.preparation import aligned, prepare
 from keel.training.sam import ascended
 from keel.training.strategies import Stage, stages_of
-
-ARGON = keel.LennardJones(cutoff=6.0)
-SHORT = TrainingSettings(steps=12, batch_size=3, validate_every=4, checkpoint_every=1, warmup_steps=2, device="cpu")
-
-
-def argon(n: int, seed: int = 0, offset: float = 0.0) -> list[Frame]:
-    """Rattled cubes of eight argon atoms with exact Lennard-Jones labels."""
-    rng = np.random.default_rng(seed)
-    grid = np.array(np.meshgrid(*[[0.0, 1.0]] * 3)).reshape(3, -1).T
-    frames = []
-    for k in range(n):
-        a = 3.9 + 0.2 * rng.random()
-        bare = Frame(np.full(8, 18), grid * a + rng.normal(0, 0.15, (8, 3)), 2 * a * np.eye(3), np.ones(3, bool))
-        out = ARGON(keel.batch(bare, 6.0, dtype=torch.float64))
-        frames.append(
-            bare.replace(
-                energy=float(out.energy) + 8 * offset,
-                forces=out.forces.numpy(),
-                stress=out.stress[0].numpy(),
-                source=f"argon, frame {k}",
-            )
-        )
-    return frames
-
-
-def network(seed: int = 0, **changes) -> keel.CGCNN:
-    torch.manual_seed(seed)
-    return keel.CGCNN(**{"elements": ["Ar"], "cutoff": 5.0, "features": 8, "convolutions": 1, "hidden": 8, **changes})
+from small_training import ARGON, SHORT, argon, network
 
 
 def trained(seed: int = 0) -> keel.CGCNN:
@@ -393,7 +366,7 @@ class TestCheckpoint:
         state.usual_norm = 0.7
         save_state(tmp_path / "c.safetensors", state, optimizer, "x")
         target = TrainingState(other, MovingAverage(other, 0.9))
-        entries = load_state(tmp_path / "c.safetensors", target, "x")
+        entries = load_state(tmp_path / "c.safetensors", target, "now", "x")
         assert torch.equal(weights(net), weights(other))
         assert (target.stage, target.step, target.history, target.best_score) == (1, 7, [{"a": 0.1}], 0.3)
         assert target.usual_norm == 0.7
@@ -415,6 +388,28 @@ def test_a_checkpoint_belongs_to_what_matters(tmp_path):
         else:
             again = keel.train(network(), frames, perturbation=other, **arguments)
             assert torch.equal(weights(again.potential), weights(first.potential))
+
+
+def test_settings_of_the_perturbation_that_are_not_given_count_by_what_they_are(tmp_path, monkeypatch):
+    """Once they had no part in the name of a checkpoint, which is found while no default has changed."""
+    frames, arguments = argon(3), {"strategy": "pretrain", "teacher": ARGON, "settings": SHORT, "folder": tmp_path}
+
+    def as_once(network, used, frames, rest):
+        strategy, settings, _, seed = rest
+        return of_training(network, used, frames, (strategy, settings, None, seed))
+
+    with monkeypatch.context() as once:
+        once.setattr(import_module("keel.training.train"), "of_training", as_once)
+        first = keel.train(network(), frames, **arguments)
+    steps = []
+    for moves in (None, PerturbationSettings()):
+        again = keel.train(network(), frames, perturbation=moves, on_step=steps.append, **arguments)
+        assert torch.equal(weights(again.potential), weights(first.potential)) and not steps
+    monkeypatch.setattr("keel.identity.BEFORE", {"PerturbationSettings": {"rounds": 3}})
+    with pytest.raises(ConfigError, match="belongs to other settings"):
+        keel.train(network(), frames, **arguments)
+    keel.train(network(), frames, perturbation=PerturbationSettings(rounds=3), on_step=steps.append, **arguments)
+    assert not steps
 
 
 @pytest.mark.parametrize("what", ["teacher", "start", "stress"])
@@ -440,12 +435,12 @@ class TestValidation:
         state = TrainingState(network(), MovingAverage(network(), 0.9))
         prepare(state.network, known)
         state.average = MovingAverage(state.network, 0.9)
-        settings_ = TrainingSettings()
-        row = validate(state, [keel.batch(frames[:3], 5.0), keel.batch(frames[3:], 5.0)], settings_)
+        objective = Objective(state.network, LossSettings())
+        row = validate(state, [keel.batch(frames[:3], 5.0), keel.batch(frames[3:], 5.0)], objective)
         graph = keel.batch(known, 5.0)
         error = (state.network(graph).energy - graph.labels.energy).abs() / 8
         assert row["validation_energy_mae"] == pytest.approx(float(error.mean()), rel=1e-4)
-        none = validate(state, [keel.batch([f.replace(energy=None) for f in bare], 5.0)], settings_)
+        none = validate(state, [keel.batch([f.replace(energy=None) for f in bare], 5.0)], objective)
         assert math.isnan(none["validation_energy_mae"])
         assert none["validation_force_mae"] > 0
 

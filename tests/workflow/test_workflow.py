@@ -25,6 +25,7 @@ from keel.records import write_json
 from keel.results.index import RunIndex
 from keel.results.measured import RadialDistributions
 from keel.results.run import load_results
+from keel.results.squeezed import summary_of
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
@@ -39,7 +40,7 @@ FIELDS = {
     "system", "network", "strategy", "seed", "train_frames", "pretrain_steps", "train_steps", "energy_mae_mev_per_atom",
     "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom", "gradient_evaluations", "md_temperature_k",
     "md_timestep_fs", "md_friction_per_fs", "md_length_fs", "time_to_failure_fs", "failure_cause", "wall_seconds",
-    "cell_seconds", "peak_memory_mb", "close_contacts_per_1000_atoms",
+    "cell_seconds", "peak_memory_mb", "close_contacts_per_1000_atoms", "squeeze",
 }  # fmt: skip
 
 
@@ -79,6 +80,9 @@ def test_crystals_are_squeezed_with_each_network_and_the_teacher(finished):
         assert stored.first_fall == pytest.approx(again.first_fall)
         np.testing.assert_allclose(stored.pressure, again.pressure, rtol=1e-6)
     assert "Under compression" in (finished / "report.html").read_text()
+    for record, trial in zip(results.records, results.trials, strict=True):
+        assert record.squeeze == summary_of(trial.squeezed, results.teacher_squeeze.crystals)
+        assert record.squeeze["crystals"] == 2
 
 
 def test_errors_are_divided_by_contact_for_strategies_and_the_teacher(finished):

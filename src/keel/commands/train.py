@@ -33,6 +33,9 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
+    patience: Annotated[
+        int | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
     elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -64,7 +67,7 @@ def train(
     from keel.workflow.make import build_network, elements_of
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    given |= {"device": device, "devices": devices, "nodes": nodes}
+    given |= {"device": device, "devices": devices, "nodes": nodes, "patience": patience}
     settings = parse(TrainingSettings, given, "keel train")
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
@@ -107,6 +110,8 @@ def train(
     if not is_first():
         return
     result.potential.save(str(out / "potential.safetensors"))
+    if len(result.history) < total:
+        console.print(f"stopped after {len(result.history)} of {total} steps: the validation loss had ceased to fall")
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
     if last:
         energy, forces = 1e3 * last["validation_energy_mae"], 1e3 * last["validation_force_mae"]

@@ -15,7 +15,7 @@ RUN = Format("run folder", steps=(dict, dict))
 """Covers every file of a run folder; the number stands in ``results.json``.
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
-3: trials and the teacher may have a squeeze, and errors by contact.
+3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""

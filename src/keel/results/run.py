@@ -38,7 +38,8 @@ class Record(OfTrial):
     """One trial in ``summary.json``; a survivor has ``md_length_fs`` and the cause None.
 
     ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own tasks, evaluation included.
-    ``close_contacts_per_1000_atoms``: see :func:`keel.evaluation.close_contacts`. ``sources``, which the summary does
+    ``close_contacts_per_1000_atoms``: see :func:`keel.evaluation.close_contacts`; ``squeeze``: see
+    :func:`keel.results.squeezed.summary_of`. ``sources``, which the summary does
     not tell, names the structure from which each run started; empty where that is not known.
     """
 
@@ -63,6 +64,7 @@ class Record(OfTrial):
     peak_memory_mb: float | None
     cell_seconds: float | None = None
     close_contacts_per_1000_atoms: float | None = None
+    squeeze: Mapping[str, Any] | None = None
     sources: tuple[str, ...] = ()
 
 

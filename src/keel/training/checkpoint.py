@@ -77,8 +77,10 @@ def save_state(path: Path, state: TrainingState, optimizer: torch.optim.Optimize
     replace_file(path, lambda temporary: save_file(tensors, temporary, metadata={"keel": json.dumps(metadata)}))
 
 
-def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dict[str, Tensor]]:
+def load_state(path: Path, state: TrainingState, *identities: str) -> dict[int, dict[str, Tensor]]:
     """Fill the state from a file and return the optimiser's entries by parameter index.
+
+    ``identities`` are those that name the settings and data, now and in checkpoints of earlier versions.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def load_state(path: Path, state: TrainingState, identity: str) -> dict[int, dic
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start anew") from None
     metadata = FORMAT.upgraded(metadata, path)
-    if metadata["identity"] != identity:
+    if metadata["identity"] not in identities:
         raise ConfigError(
             f"{path}: the checkpoint belongs to other settings or data; delete it or choose another folder"
         )

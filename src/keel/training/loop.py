@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from keel.atoms.graph import AtomGraph, collate
 from keel.potentials.batches import groups
 from keel.training.checkpoint import TrainingState
-from keel.training.losses import label_weights, loss
+from keel.training.losses import Objective, label_weights
 from keel.training.metrics import Metrics, Row
 from keel.training.sam import ascended
 from keel.training.settings import TrainingSettings
@@ -34,18 +34,19 @@ def run_stage(
     stage: Stage,
     settings: TrainingSettings,
     batches: Iterator[AtomGraph],
-    validation: Sequence[AtomGraph],
+    validation: Callable[[], Row] | None,
     report: Callable[[Row], object],
     save: Callable[[], None],
 ) -> None:
-    """Take the remaining optimiser steps of a stage.
+    """Take the remaining optimiser steps of a stage, fewer if it has lost patience.
 
     ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric;
-    ``batches`` are those of the remaining steps.
+    ``batches`` are those of the remaining steps; ``validation`` gives what :func:`validate` does, None without frames.
     ``report`` is called with the metrics of each step, ``save`` when a checkpoint is due.
     """
     metrics = Metrics(fabric, state, report)
-    while state.step < stage.steps:
+    stopped = has_lost_patience(state.history, settings.patience)
+    while state.step < stage.steps and not stopped:
         started = time.perf_counter()
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
@@ -56,13 +57,16 @@ def run_stage(
         last = state.step == stage.steps
         found: Row = {}
         if validation and (last or state.step % settings.validate_every == 0):
-            found = validate(state, validation, settings)
+            found = validation()
             if stage.name == "train":
                 keep_best(state, found["validation"])
         state.seconds += time.perf_counter() - started
         due = state.step % settings.checkpoint_every == 0
         row = {"stage": stage.name, "step": state.step, "learning_rate": rate}
-        metrics.add(row, parts, norm, found, at_once=last or due)
+        metrics.add(row, parts, norm, found, at_once=last or due or bool(found))
+        if found:
+            # All ranks stop at the same step, also where their sums differ in the last digit.
+            stopped = fabric.broadcast(has_lost_patience(state.history, settings.patience))
         if due:
             save()
 
@@ -131,7 +135,17 @@ def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:
     return stage.learning_rate * (floor + (1.0 - floor) * shape)
 
 
-def validate(state: TrainingState, graphs: Sequence[AtomGraph], settings: TrainingSettings) -> Row:
+def has_lost_patience(history: Sequence[Row], patience: int | None) -> bool:
+    """Whether so many validations have passed in the last stage since that with the lowest loss."""
+    if patience is None:
+        return False
+    scores = [row["validation"] for row in history if row["stage"] == "train" and "validation" in row]
+    finite = [score for score in scores if math.isfinite(score)]
+    since_best = len(scores) - (scores.index(min(finite)) + 1 if finite else 0)
+    return since_best >= patience
+
+
+def validate(state: TrainingState, graphs: Sequence[AtomGraph], objective: Objective) -> Row:
     """Return the mean validation loss of the averaged weights, and their errors, NaN where there is no label."""
     scores, energies, forces = [], [], []
     with state.average.applied(state.network):
@@ -139,7 +153,7 @@ def validate(state: TrainingState, graphs: Sequence[AtomGraph], settings: Traini
             prediction = state.network(graph)
             labels = graph.labels
             assert labels is not None
-            scores.append(float(loss(prediction, graph, state.network.scale, settings.loss).total))
+            scores.append(float(objective.of(prediction, graph).total))
             error = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
             energies.append(error[labels.energy_mask])
             forces.append((prediction.forces - labels.forces).abs()[labels.forces_mask])

@@ -52,14 +52,15 @@ def loss(
     scale: float | Tensor,
     settings: LossSettings,
     over: Tensor | None = None,
+    stress_scale: float | None = None,
 ) -> Loss:
     """Return the loss of a batch.
 
-        L = w_E < l((E - E*) / (n s)) > + w_F sum_ic w_i l((F_ic - F*_ic) / s) / (3 sum_i w_i) + w_S < l((S - S*) / s) >
+        L = w_E < l((E - E*) / (n s)) > + w_F sum_ic w_i l((F_ic - F*_ic) / s) / (3 sum_i w_i) + w_S < l((S - S*) / t) >
 
-    with n the number of atoms of the structure, s the force scale (in eV, eV/angstrom and eV/angstrom^3 by turns),
-    l the penalty |x|, x^2 or Huber's, w_i = 1/max(1, |F*_i| / falloff), and means over the structures, atoms and
-    components that carry the label.
+    with n the number of atoms of the structure, s the force scale (in eV/angstrom, and in eV for energies), t the scale
+    of stress in eV/angstrom^3 (None: the number of s), l the penalty |x|, x^2 or Huber's,
+    w_i = 1/max(1, |F*_i| / falloff), and means over the structures, atoms and components that carry the label.
 
     ``over`` is what the means divide by instead of the :func:`label_weights` of this batch, if it is a part of a larger
     one.
@@ -84,7 +85,8 @@ def loss(
         forces = (weight * penalty(residual, settings)).sum().double() / over[1]
     if settings.stress and prediction.stress is not None:
         mask = (labels.stress_mask & graph.periodic)[:, None, None]
-        residual = ((prediction.stress - labels.stress) / scale).where(mask, 0.0)
+        unit = scale if stress_scale is None else stress_scale
+        residual = ((prediction.stress - labels.stress) / unit).where(mask, 0.0)
         stress = penalty(residual, settings).sum().double() / over[2]
     total = settings.energy * energy + settings.forces * forces + settings.stress * stress
     return Loss(total=total, energy=energy, forces=forces, stress=stress)
@@ -124,12 +126,15 @@ class Objective(nn.Module):
         The network in training.
     settings
         Of the loss.
+    stress_scale
+        What :func:`loss` divides stress by, in eV/angstrom^3; None: the number of the network's force scale.
     """
 
-    def __init__(self, network: Network, settings: LossSettings) -> None:
+    def __init__(self, network: Network, settings: LossSettings, stress_scale: float | None = None) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
+        self.stress_scale = stress_scale
 
     def forward(self, batch: Callable[[], tuple[AtomGraph, Tensor | None]]) -> dict[str, Tensor]:
         """Return the loss and its parts by name, of a graph and of what the means divide by.
@@ -138,5 +143,9 @@ class Objective(nn.Module):
         eV too, into the precision of the network.
         """
         graph, over = batch()
-        parts = loss(self.network(graph, differentiable=True), graph, self.network.scale, self.settings, over)
+        parts = self.of(self.network(graph, differentiable=True), graph, over)
         return {"total": parts.total, "energy": parts.energy, "forces": parts.forces, "stress": parts.stress}
+
+    def of(self, prediction: Prediction, graph: AtomGraph, over: Tensor | None = None) -> Loss:
+        """Return the loss of a prediction of the network, see :func:`loss`."""
+        return loss(prediction, graph, self.network.scale, self.settings, over, self.stress_scale)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keel.atoms.elements import symbol
-from keel.atoms.frame import Frame
+from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import labelled_atoms
 from keel.errors import ConfigError, DataError
 from keel.fitting.offsets import fit_offsets
@@ -19,6 +19,11 @@ from keel.potentials.networks.network import Network
 from keel.training.batches import FrameBatches, Sources
 from keel.training.settings import LossSettings, TrainingSettings
 from keel.training.strategies import Strategy
+
+AT_REST = 1e-3
+"""RMS force in eV/angstrom below which nothing moves."""
+UNSTRESSED = 1e-6
+"""RMS stress in eV/angstrom^3 that is none: 0.2 MPa, less than a structure that was relaxed still has."""
 
 
 def check_strategy(strategy: Strategy, network: Network, teacher: Potential | None) -> None:
@@ -42,8 +47,14 @@ def check_elements(network: Network, frames: Sequence[Frame]) -> None:
             )
 
 
-def check_labels(validation: Sequence[Frame], weights: LossSettings) -> None:
-    """Raise a DataError if no validation frame has a label that counts."""
+def check_validation(validation: Sequence[Frame], settings: TrainingSettings) -> None:
+    """Raise a DataError if no validation frame has a label that counts, a ConfigError if patience has none to count."""
+    if settings.patience is not None and not validation:
+        raise ConfigError(
+            f"patience ({settings.patience}) counts validations, and there are no validation frames; give some, or "
+            "leave patience out"
+        )
+    weights = settings.loss
     used = [name for name in ("energy", "forces", "stress") if getattr(weights, name)]
     if validation and all(getattr(frame, name) is None for frame in validation for name in used):
         raise DataError(
@@ -68,11 +79,27 @@ def prepare(network: Network, frames: Sequence[Frame], atoms: Sequence[Frame] = 
         network.energy_offsets.copy_(aligned(network, labelled, fit_offsets(labelled)).energy_offsets)
         return
     network.set_offsets(fit_offsets([*labelled, *atoms]))
-    forces = np.concatenate([np.zeros((0, 3)), *(f.forces[labelled_atoms(f)] for f in frames if f.forces is not None)])
-    if forces.size:
-        rms = float(np.sqrt(np.mean(forces**2)))
+    rms = _rms([f.forces[labelled_atoms(f)] for f in frames if f.forces is not None])
+    if rms is not None:
         # Frames at rest have no force to measure by.
-        network.scale.fill_(rms if rms > 1e-3 else 1.0)
+        network.scale.fill_(rms if rms > AT_REST else 1.0)
+
+
+def stress_scale(frames: Sequence[Frame], settings: LossSettings) -> float | None:
+    """Return what the loss divides stress by, the RMS stress component of the frames in eV/angstrom^3.
+
+    None, which leaves it to the force scale, if settings say so or no frame is under stress.
+    """
+    if settings.stress_scale == "force":
+        return None
+    rms = _rms([f.stress for f in frames if f.stress is not None and f.pbc.all()])
+    return rms if rms is not None and rms > UNSTRESSED else None
+
+
+def _rms(labels: Sequence[Array]) -> float | None:
+    """Return the root mean square of all components; None if there is none."""
+    values = np.concatenate([np.zeros(0), *(np.ravel(label) for label in labels)])
+    return float(np.sqrt(np.mean(values**2))) if values.size else None
 
 
 def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, float]) -> Potential:

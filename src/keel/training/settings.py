@@ -21,6 +21,9 @@ class LossSettings(Settings):
     force_falloff: PositiveFloat | None = Field(
         4.0, description="eV/angstrom; atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
     )
+    stress_scale: Literal["force", "own"] = Field(
+        "force", description="what stress is divided by: the number of the force scale, or the RMS of the stresses"
+    )
 
     @model_validator(mode="after")
     def _some(self) -> LossSettings:
@@ -33,7 +36,8 @@ class TrainingSettings(Settings):
     """Settings of one training run.
 
     The budget is in optimiser steps. Strategies that pretrain take their steps from it, so that strategies with
-    the same settings are compared at equal cost.
+    the same settings are compared at equal cost. With ``patience`` it is the most that each may cost, and they are
+    compared where the same rule stops them.
     """
 
     steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
@@ -50,6 +54,10 @@ class TrainingSettings(Settings):
     )
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     validate_every: PositiveInt = Field(100, description="steps between validations")
+    patience: PositiveInt | None = Field(
+        None,
+        description="validations in a row without a lower loss that end the last stage early; null: no number does",
+    )
     checkpoint_every: PositiveInt = Field(50, description="steps between checkpoints")
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")

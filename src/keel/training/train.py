@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import torch
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
-from keel.identity import of_training, stated
+from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Potential
@@ -25,19 +27,20 @@ from keel.training.checkpoint import TrainingState, adopt_best, load_state, rest
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.known import BASELINE, strategy_of
-from keel.training.loop import run_stage, validation_batches
+from keel.training.loop import run_stage, validate, validation_batches
 from keel.training.losses import Objective
 from keel.training.metrics import Row
 from keel.training.preparation import (
     check_elements,
-    check_labels,
     check_strategy,
+    check_validation,
     known_atoms,
     prepare,
     sources_of,
+    stress_scale,
 )
 from keel.training.settings import TrainingSettings
-from keel.training.strategies import Stage, Strategy, stages_of
+from keel.training.strategies import Strategy, stages_of
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -54,7 +57,7 @@ class TrainingResult:
     history
         Metrics of each optimiser step.
     pretrain_steps, train_steps
-        Optimiser steps on teacher labels first, and afterwards.
+        Optimiser steps taken on teacher labels first, and afterwards; with patience these may be fewer than there were.
     gradient_evaluations
         Gradients of the loss taken (sharpness-aware steps take two).
     seconds
@@ -85,8 +88,9 @@ def train(
     """Train a network on DFT-labelled frames, with or without pretraining.
 
     The network's energy offsets are fitted to the labels, and its scale is set to the root mean square of the force
-    components of ``frames``; both stay as they are through all stages. A teacher's zero of energy is aligned with
-    that of the DFT labels element by element, so that it never leaks into the network.
+    components of ``frames``; both stay as they are through all stages, as does what the loss divides stress by. A
+    teacher's zero of energy is aligned with that of the DFT labels element by element, so that it never leaks into the
+    network.
 
     Parameters
     ----------
@@ -119,7 +123,8 @@ def train(
     Raises
     ------
     ConfigError
-        If the strategy needs a teacher and there is none, or settings contradict each other.
+        If the strategy needs a teacher and there is none, patience has no validation to wait for, or settings
+        contradict each other.
     DataError
         If there are no labels to learn from or to choose the weights by, or the network does not know an element.
 
@@ -142,7 +147,7 @@ def train(
     stages = stages_of(strategy, settings)
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
-    check_labels(validation, settings.loss)
+    check_validation(validation, settings)
     base = base or base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),
@@ -155,19 +160,24 @@ def train(
     sources = sources_of(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
-    moves = perturbation if strategy.learns_from_teacher else None
     # Weights to go on from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
-    identity = of_training(
+    named = partial(
+        of_training,
         (type(network).__name__, network.config()),
         [stated(potential) for potential in used if potential is not None],
         [*atoms, *frames, *validation],
-        (strategy, settings, moves, seed),
     )
-    entries = load_state(checkpoint, state, identity) if checkpoint and checkpoint.is_file() else {}
+    moves, *earlier = _moves(perturbation, strategy)
+    identity = named((strategy, settings, moves, seed))
+    entries = {}
+    if checkpoint and checkpoint.is_file():
+        entries = load_state(checkpoint, state, identity, *(named((strategy, settings, m, seed)) for m in earlier))
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
-    objective = fabric.setup_module(Objective(network, settings.loss))
+    own = Objective(network, settings.loss, stress_scale(frames, settings.loss))
+    objective = fabric.setup_module(own)
     work = sum(stage.steps for stage in stages) * settings.batch_size * sum(map(len, frames)) / len(frames)
+    judged = partial(validate, state, graphs, own) if graphs else None
     report: Callable[[Row], object] = on_step or dict
     while state.stage < len(stages):
         stage = stages[state.stage]
@@ -182,7 +192,7 @@ def train(
 
         ahead = sources.ahead(stage, state.step, fabric.global_rank)
         with compiling(network, settings.compile, work), ahead as batches:
-            run_stage(fabric, state, objective, optimizer, stage, settings, batches, graphs, report, save)
+            run_stage(fabric, state, objective, optimizer, stage, settings, batches, judged, report, save)
         state.stage, state.step = state.stage + 1, 0
         if checkpoint and fabric.is_global_zero:
             save_state(checkpoint, state, None, identity)
@@ -191,13 +201,22 @@ def train(
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
     give_back_freed_memory()
-    return _result(on_top_of(base, network.eval()), state, stages)
+    return _result(on_top_of(base, network.eval()), state)
 
 
 def write_metrics(path: Path, history: Sequence[Row]) -> None:
     """Write the metrics of each step as CSV."""
     columns = list(dict.fromkeys(key for row in history for key in row))
     write_csv(path, columns, ([row.get(name) for name in columns] for row in history), digits=None)
+
+
+def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[PerturbationSettings | None]:
+    """Return the settings of the perturbation as checkpoints are named by them, then as earlier ones may have been."""
+    if not strategy.learns_from_teacher:
+        return [None]
+    moves = given or PerturbationSettings()
+    # Once, settings that were not given had no part in the name.
+    return [moves, None] if dict(moves) == as_before(moves) else [moves]
 
 
 def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> Any:
@@ -212,12 +231,13 @@ def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> 
     return fabric.setup_optimizers(optimizer)
 
 
-def _result(potential: Potential, state: TrainingState, stages: Sequence[Stage]) -> TrainingResult:
+def _result(potential: Potential, state: TrainingState) -> TrainingResult:
+    taken = Counter(row["stage"] for row in state.history)
     return TrainingResult(
         potential=potential,
         history=state.history,
-        pretrain_steps=sum(s.steps for s in stages if s.name == "pretrain"),
-        train_steps=sum(s.steps for s in stages if s.name == "train"),
+        pretrain_steps=taken["pretrain"],
+        train_steps=taken["train"],
         gradient_evaluations=state.gradient_evaluations,
         seconds=state.seconds,
     )

@@ -18,17 +18,16 @@ from keel.identity import of_file, of_settings, of_split
 from keel.locks import locked
 from keel.potentials import Potential, load
 from keel.potentials.external.opening import contents
-from keel.results.index import TASKS, RunIndex, TrialFolders
-from keel.results.made import POTENTIAL, DataDescription, RungChoice, TrainingCost
-from keel.results.measured import Errors, StabilityRuns
-from keel.results.run import Record, write_records
+from keel.results.index import RunIndex, TrialFolders
+from keel.results.made import POTENTIAL, DataDescription, RungChoice
+from keel.results.measured import Squeeze
+from keel.results.run import write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
-from keel.workflow.cache import NotDoneError, TaskCache, seconds_of
+from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
+from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
-
-ERRORS = ("energy_mae_mev_per_atom", "force_mae_mev_per_angstrom", "stress_mae_mev_per_cubic_angstrom")
 
 T = TypeVar("T")
 
@@ -230,7 +229,9 @@ class Pipeline:
             cells=finished,
         )
         index.write(self.root)
-        write_records(self.root / "summary.json", map(self._record, finished))
+        frames, teacher = len(self.split.train), None if squeeze is None else Squeeze.read(squeeze)
+        records = (record_of(self.root, self.config.name, frames, folders, teacher) for folders in finished)
+        write_records(self.root / "summary.json", records)
 
     def _with_earlier(self, finished: Sequence[TrialFolders]) -> list[TrialFolders]:
         """Return these in order, with other trials that are finished with these settings and these data."""
@@ -239,26 +240,6 @@ class Pipeline:
         own = {folders.key: folders for folders in finished}
         found = [own.get(trial.key) or self.found(self.evaluate, trial) for trial in self._all]
         return [folders for folders in found if folders is not None]
-
-    def _record(self, folders: TrialFolders) -> Record:
-        places = {task: self.root / place for task in TASKS if (place := getattr(folders, task)) is not None}
-        cost = TrainingCost.read(places["train"])
-        errors, runs = Errors.read(places["accuracy"]).errors, StabilityRuns.read(places["stability"])
-        return Record(
-            system=self.config.name,
-            network=folders.network,
-            strategy=folders.strategy,
-            seed=folders.seed,
-            train_frames=len(self.split.train),
-            pretrain_steps=cost.pretrain_steps,
-            train_steps=cost.train_steps,
-            **{name: errors[name] for name in ERRORS},
-            gradient_evaluations=cost.gradient_evaluations,
-            **runs.summary,
-            wall_seconds=cost.seconds,
-            cell_seconds=sum(map(seconds_of, places.values())),
-            peak_memory_mb=cost.peak_memory_mb,
-        )
 
     def _describe_data(self, folder: Path) -> None:
         # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keel.reporting.budgets import inequality, steps_text
 from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
 from keel.results.run import Record, RunResults
@@ -74,9 +75,9 @@ def remarks(results: RunResults) -> list[str]:
                 "they get there."
             )
         strategies = compare(results.records, network)
-        budgets = {r.pretrain_steps + r.train_steps for r in results.records if r.network == network}
-        if len(budgets) > 1:
-            notes.append(f"{network}: the strategies took unequal numbers of optimiser steps ({_list(budgets)}).")
+        own = [record for record in results.records if record.network == network]
+        if (unequal := inequality(own, results.configuration)) is not None:
+            notes.append(f"{network}: {unequal}.")
         lengths = {s.length_fs for s in strategies if s.runs}
         temperatures = {t for s in strategies for t in s.values("md_temperature_k")}
         if len(lengths) > 1 or len(temperatures) > 1:
@@ -119,8 +120,10 @@ def _split(results: RunResults) -> str:
 
 
 def _budget(records: Sequence[Record]) -> str:
-    shares = {r.strategy: f"{r.pretrain_steps} + {r.train_steps}" for r in records}
-    steps = "; ".join(f"{strategy} {share}" for strategy, share in shares.items())
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.strategy, []).append(record)
+    steps = "; ".join(f"{strategy} {steps_text(found)}" for strategy, found in groups.items())
     return f"optimiser steps of pretraining + afterwards: {steps}"
 
 

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.frame import Array
 from keel.reporting.strategies import number
 from keel.results.run import TrialResults
 from keel.training.known import BASELINE
 
 WORTH = 0.95
-"""In units of the typical force: a network that has learnt something errs less."""
+"""In units of the typical force, and of the mean one: a network that has learnt something errs less in either."""
 
 
 @dataclass(frozen=True)
 class Skill:
     """What a plainly trained network knows of the forces of the test frames.
 
-    Medians, because a few forces of tens of eV/angstrom make most of a mean.
+    Medians, because a few forces of tens of eV/angstrom make most of a mean. But where most atoms are at rest, as in
+    crystals of high symmetry among hot ones, a typical error may well be above a typical force: then means decide.
 
     Parameters
     ----------
@@ -29,15 +31,28 @@ class Skill:
         Median of |predicted - label| over the components of all seeds, in meV/angstrom.
     force
         Median of |label|, in meV/angstrom: the error of a network that predicts no force anywhere.
+    left
+        What is left of forces as errors: MAE or RMSE over that of predicting none, the larger of the two; 1 where it is
+        not known.
     """
 
     network: str
     error: float
     force: float
+    left: float = 1.0
 
     @property
     def is_none(self) -> bool:
         """Whether predicting no force anywhere would be about as good."""
+        return self._errs_typically and self.left >= WORTH
+
+    @property
+    def is_of_atoms_at_rest(self) -> bool:
+        """Whether only typical forces are predicted no better than by none, because they are next to nothing."""
+        return self._errs_typically and not self.is_none
+
+    @property
+    def _errs_typically(self) -> bool:
         return self.error >= WORTH * self.force
 
     @property
@@ -45,9 +60,9 @@ class Skill:
         """What to know before anything else is read."""
         return (
             f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is as large as "
-            f"the typical force ({number(self.force)} meV/Å), or nearly. Such a network has not learnt these "
-            "structures, and how long its simulations last says little; more data, more steps, a larger network or "
-            "squared errors (training: loss: kind: l2) come first."
+            f"the typical force ({number(self.force)} meV/Å), or nearly, and so is the mean one (by MAE or RMSE). Such "
+            "a network has not learnt these structures, and how long its simulations last says little; more data, more "
+            "steps, a larger network or squared errors (training: loss: kind: l2) come first."
         )
 
 
@@ -61,5 +76,12 @@ def skills(trials: Sequence[TrialResults]) -> list[Skill]:
         if parities and sum(len(p.reference) for p in parities):
             labels = np.concatenate([p.reference for p in parities])
             errors = np.concatenate([p.prediction for p in parities]) - labels
-            found.append(Skill(network, *(1e3 * float(np.median(np.abs(v))) for v in (errors, labels))))
+            error, force = (1e3 * float(np.median(np.abs(v))) for v in (errors, labels))
+            found.append(Skill(network, error, force, _left(errors, labels)))
     return found
+
+
+def _left(errors: Array, labels: Array) -> float:
+    """Return MAE or RMSE over that of predicting zero, the larger of the two."""
+    sizes = ((np.abs(v).mean(), np.sqrt(np.square(v).mean())) for v in (errors, labels))
+    return max(float(error / label) if label else 1.0 for error, label in zip(*sizes, strict=True))

@@ -11,10 +11,8 @@ from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.reporting.run.tables import Table
 from keel.reporting.strategies import number
 from keel.results.run import TrialResults, by_strategy
+from keel.results.squeezed import LENGTHS
 from keel.wording import typeset
-
-LENGTHS = (0.92, 0.84, 0.76)
-"""At which the table tells the pressure."""
 
 
 def fall_rows(trials: Sequence[TrialResults], strategies: Sequence[str]) -> list[tuple[str, ...]]:

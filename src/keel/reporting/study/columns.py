@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from keel.formats import Format
 from keel.records import read_columns, write_csv
 
-STUDY = Format("study", steps=(lambda runs: {"runs": runs},))
-"""Covers all tables; the number stands in ``runs.json``, which in format 1 was a list of the runs alone."""
+LATER = ("squeeze", "contacts")
+"""Tables that studies of the second format do not have."""
+STUDY = Format("study", steps=(lambda runs: {"runs": runs}, lambda content: {**content, "absent": LATER}))
+"""Covers all tables; the number stands in ``runs.json``, which in format 1 was a list of the runs alone.
+
+3: there are tables of crystals under compression and of errors by contact.
+"""
 REMEDY = "write the study again from its run folders, or put an undamaged copy in its place"
 
 TRIAL = ("system", "network", "strategy")
@@ -51,6 +56,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rdf_errors": ((*TRIAL, "pair"), ("seed", "temperature_k", "fu", "percent", "floor_fu", "floor_percent")),
     "dimers": ((*TRIAL, "pair"), ("seed", "r", "energy")),
     "dimer_metrics": ((*TRIAL, "pair", "metric"), ("seed", "value")),
+    "squeeze": ((*TRIAL, "crystal"), ("seed", "first_fall_length", "length", "pressure_gpa", "teacher_gpa")),
+    "contacts": ((*TRIAL, "quantity"), ("seed", "lower", "upper", "frames", "values", "error", "low", "high", "label")),
     "eam": (("system", "pair"), ("r", "total", "morse", "embedding", "density", "core")),
 }
 
@@ -95,6 +102,13 @@ def write_rows(folder: Path, table: str, rows: Iterable[Sequence[object]], digit
     """Write ``TABLE.csv`` from rows in the order of its columns."""
     text, numbers = TABLES[table]
     write_csv(folder / f"{table}.csv", (*text, *numbers), rows, digits)
+
+
+def empty_table(table: str) -> Columns:
+    """Return a table without a row."""
+    text, numbers = TABLES[table]
+    none = {name: np.empty(0, dtype=np.str_) for name in text}
+    return Columns({**none, **{name: np.empty(0) for name in numbers}})
 
 
 def read_table(folder: Path, table: str) -> Columns:

@@ -14,7 +14,7 @@ from keel.errors import DataError
 from keel.records import read_json
 from keel.reporting.strategies import StrategyResult, compare
 from keel.reporting.study.collect import numbered
-from keel.reporting.study.columns import RECORD, REMEDY, STUDY, TABLES, Columns, read_table
+from keel.reporting.study.columns import RECORD, REMEDY, STUDY, TABLES, Columns, empty_table, read_table
 from keel.results.run import Record
 
 COUNTS = ("seed", "train_frames", "pretrain_steps", "train_steps", "gradient_evaluations")
@@ -98,10 +98,12 @@ def read_study(folder: Path) -> Study:
         If one is absent or damaged.
     """
     content = read_json(folder / "runs.json", REMEDY)
-    runs = STUDY.upgraded(content, folder / "runs.json").get("runs")
+    told = STUDY.upgraded(content, folder / "runs.json")
+    runs, absent = told.get("runs"), told.get("absent", ())
     if not isinstance(runs, list) or not all(isinstance(run, dict) and "folder" in run for run in runs):
         raise DataError(f"{folder / 'runs.json'} holds no list of runs; {REMEDY}")
-    return Study({name: read_table(folder, name) for name in TABLES}, tuple(runs))
+    tables = {name: empty_table(name) if name in absent else read_table(folder, name) for name in TABLES}
+    return Study(tables, tuple(runs))
 
 
 def _known(value: Any) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 from keel.atoms.frame import Array
 from keel.comparison.paired import difference_text, points_text, times_text
 from keel.comparison.statistics import Interval
+from keel.reporting.budgets import steps_text
 from keel.reporting.run.tables import DIMER_METRICS
 from keel.reporting.strategies import StrategyResult, number
 from keel.reporting.study.columns import Columns
@@ -106,13 +107,12 @@ def cost_table(study: Study, system: str) -> str:
 
 
 def _cost(result: StrategyResult) -> tuple[str, ...]:
-    record = result.records[0]
     return (
         result.network,
         result.strategy,
         str(len(result.records)),
         _different(result, "train_frames"),
-        f"{record.pretrain_steps} + {record.train_steps}",
+        steps_text(result.records),
         _whole(_mean(result, "pretrain_steps") + _mean(result, "train_steps")),
         _whole(_mean(result, "gradient_evaluations")),
         _over_seeds(result, "wall_seconds"),
@@ -277,7 +277,8 @@ def spread_text(values: Array) -> str:
     if known.size < 2:
         return number(float(known[0])) if known.size else "–"
     mean, spread = float(known.mean()), float(known.std(ddof=1))
-    return f"{number(mean)} ± {spread if spread > 1e-9 * abs(mean) else 0:.2g}"
+    shown = spread if spread > 1e-9 * abs(mean) else 0.0
+    return f"{number(mean)} ± {number(float(f'{shown:.2g}'))}"
 
 
 def _mean(result: StrategyResult, name: str) -> float:

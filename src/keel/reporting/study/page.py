@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from keel.reporting.budgets import has_patience, inequality
 from keel.reporting.figures import ReportFigure
 from keel.reporting.run.skill import Skill
 from keel.reporting.strategies import number
+from keel.reporting.study.beyond import contact_tables, squeeze_table
 from keel.reporting.study.columns import TRIAL, Columns
 from keel.reporting.study.data import Study
 from keel.reporting.study.dynamics import FLOOR, rdf_grid, survival_row
@@ -45,6 +47,11 @@ INTERVALS = (
     "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
     "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
     "points, below 0 says that fewer failed."
+)
+SQUEEZED = (
+    "Crystals of the test frames, all lengths shrunk together down to 0.4 of the volume. Under a load a crystal caves "
+    "in where the pressure falls, as no matter does. Pressures are told over the teacher's, where it presses back: "
+    "median, and lowest to highest of crystals and seeds."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
 
@@ -116,11 +123,23 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
         yield comparison_table(study, system)
         found = study.tables["comparisons"].where(system=system)
         yield "\n".join(f"* {n}: {s}" for n, s in zip(found["network"], found["sentence"], strict=True))
+    yield from _beyond(study, system)
     yield "### Cost of one training"
+    yield from _unequal(study, system)
     yield cost_table(study, system)
     yield from _rdf(study, system, draw)
     yield from _dimers(study, system, draw)
     yield from _eam(study, system, draw)
+
+
+def _unequal(study: Study, system: str) -> Iterator[str]:
+    """Say where trainings stopped by their patience, so that they are compared by a rule and not at equal cost."""
+    texts = {run["folder"]: str(run.get("configuration") or "") for run in study.runs if run.get("system") == system}
+    patient = [text for text in texts.values() if has_patience(text)]
+    for network in study.networks(system) if patient else ():
+        records = [record for result in study.strategies(system, network) for record in result.records]
+        if (sentence := inequality(records, patient[0])) is not None:
+            yield f"{network}: {sentence}."
 
 
 def _data(study: Study, system: str) -> str:
@@ -144,6 +163,9 @@ def _skills(run: Mapping[str, Any]) -> str | None:
         f"Half of the force components of the test frames are smaller than {number(found[0].force)} meV/Å; half of "
         f"plain training's errors than {errors}."
     )
+    if at_rest := [skill for skill in found if skill.is_of_atoms_at_rest]:
+        shares = listed([f"{100 * skill.left:.0f} % ({skill.network})" for skill in at_rest])
+        text = f"{text} Most atoms are at rest; by MAE or RMSE, errors are {shares} of those of predicting no force."
     lost = [skill.network for skill in found if skill.is_none]
     if not lost:
         return text
@@ -156,6 +178,20 @@ def _skills(run: Mapping[str, Any]) -> str | None:
 def _count(split: dict[str, Any]) -> str:
     names = {"train": "to train", "validation": "to choose the weights", "test": "to test"}
     return listed([f"{split[key]} {words}" for key, words in names.items() if key in split]) or "not divided"
+
+
+def _beyond(study: Study, system: str) -> Iterator[str]:
+    """What networks say beyond their data, which survival hides."""
+    if (found := squeeze_table(study, system)) is not None:
+        yield "### Crystals under compression"
+        yield SQUEEZED
+        yield found
+    tables = list(contact_tables(study, system))
+    if tables:
+        yield "### Errors by how close atoms are"
+    for heading, found in tables:
+        yield heading
+        yield found
 
 
 def _rdf(study: Study, system: str, draw: Draw) -> Iterator[str]:

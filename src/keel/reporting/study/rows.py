@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keel.atoms.frame import Array
+from keel.atoms.units import GPA
 from keel.comparison.statistics import Interval
+from keel.evaluation.equilibrium.squeeze import Squeezed
+from keel.evaluation.labels.by_contact import ContactErrors
 from keel.records import write_json
 from keel.reporting.figures.axes import LINEAR_EV
 from keel.reporting.strategies import StrategyResult, compare, paired, verdict
 from keel.reporting.study.collect import System
-from keel.reporting.study.columns import RECORD, STUDY, write_rows
+from keel.reporting.study.columns import RECORD, STUDY, TABLES, write_rows
 from keel.reporting.study.thinner import simplified
-from keel.results.run import TrialResults
+from keel.results.run import RunResults, TrialResults
+from keel.results.squeezed import LENGTHS
 from keel.training.known import BASELINE
 
 Row = tuple[Any, ...]
@@ -26,6 +30,8 @@ RDF_TOLERANCE = 0.003
 DIMER_TOLERANCE = 0.01
 """The same for asinh(E / 0.2 eV), in which dimers are drawn: 2 meV around zero, 1 % far from it."""
 DIGITS_OF_CURVES = 5
+OF_TEACHER = ("", "teacher")
+"""Network and strategy of rows that tell of the teacher."""
 
 
 def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[str, Any]]) -> None:
@@ -38,6 +44,8 @@ def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[st
     write_rows(folder, "rdf_errors", rdf_error_rows(systems))
     write_rows(folder, "dimers", dimer_rows(systems), DIGITS_OF_CURVES)
     write_rows(folder, "dimer_metrics", dimer_metric_rows(systems))
+    write_rows(folder, "squeeze", squeeze_rows(systems), DIGITS_OF_CURVES)
+    write_rows(folder, "contacts", contact_rows(systems), DIGITS_OF_CURVES)
     write_rows(folder, "eam", eam_rows(systems), DIGITS_OF_CURVES)
     write_json(folder / "runs.json", {**STUDY.stamp, "runs": list(runs)})
 
@@ -159,6 +167,48 @@ def dimer_metric_rows(systems: Sequence[System]) -> Iterator[Row]:
                 for pair in system.pairs(list(trial.dimer_metrics)):
                     for metric, value in trial.dimer_metrics[pair].items():
                         yield system.name, *group, pair, metric, trial.seed, value
+
+
+def squeeze_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Pressures of each crystal at some lengths, and where they first fall: of each teacher, and of each trial."""
+    for system, run in _runs(systems):
+        teacher = run.teacher_squeeze.crystals if run.teacher_squeeze else ()
+        for crystal in teacher if run is system.runs[0] else ():
+            yield from ((system.name, *OF_TEACHER, *row) for row in _squeezed(crystal, None, teacher))
+        for trial in run.trials:
+            for crystal in trial.squeezed:
+                rows = _squeezed(crystal, trial.seed, teacher)
+                yield from ((system.name, trial.network, trial.strategy, *row) for row in rows)
+
+
+def _runs(systems: Sequence[System]) -> Iterator[tuple[System, RunResults]]:
+    """Yield every run; those of one system have the same data, and so the teacher of the first."""
+    yield from ((system, run) for system in systems for run in system.runs)
+
+
+def _squeezed(crystal: Squeezed, seed: int | None, teacher: Sequence[Squeezed]) -> Iterator[Row]:
+    own = next((other for other in teacher if other.name == crystal.name), None)
+    for length in LENGTHS:
+        pressures = (crystal.pressure_at(length) / GPA, None if own is None else own.pressure_at(length) / GPA)
+        yield crystal.name, seed, crystal.first_fall, length, *pressures
+
+
+def contact_rows(systems: Sequence[System]) -> Iterator[Row]:
+    """Errors in bins of contacts that hold a value: of each teacher, and of each trial."""
+    for system, run in _runs(systems):
+        if run is system.runs[0] and run.teacher_contacts:
+            yield from ((system.name, *OF_TEACHER, *row) for row in _bins(run.teacher_contacts.quantities, None))
+        for trial in run.trials:
+            rows = _bins(trial.by_contact, trial.seed)
+            yield from ((system.name, trial.network, trial.strategy, *row) for row in rows)
+
+
+def _bins(quantities: Mapping[str, ContactErrors], seed: int | None) -> Iterator[Row]:
+    names = TABLES["contacts"][1][1:]
+    for quantity, errors in quantities.items():
+        for row in errors.rows:
+            if row["values"]:
+                yield quantity, seed, *(row[name] for name in names)
 
 
 def eam_rows(systems: Sequence[System]) -> Iterator[Row]:
