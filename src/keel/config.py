@@ -67,7 +67,7 @@ class TeacherSettings(Settings):
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
     contacts: bool = Field(
-        False, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
+        True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
     zbl: bool = Field(False, description="without contacts: a nuclear repulsion under all pairs, not only soft ones")
 

@@ -249,7 +249,10 @@ FIRST: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """The settings of the first release, which count whatever their value, by class."""
-BEFORE: Mapping[str, Mapping[str, Any]] = {}
+BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "PerturbationSettings": {"compressed": 0.0},
+    "TeacherSettings": {"contacts": False},
+}
 """What a default was at first, by class and setting, of those that have changed: ``{"A": {"size": 1}}``.
 
 Whoever changes a default adds it here, and nothing else is to be done.

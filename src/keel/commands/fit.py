@@ -34,13 +34,10 @@ def fit(
     cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
     contacts: Annotated[
         bool,
-        typer.Option(
-            "--contacts",
-            help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL).",
-        ),
-    ] = False,
+        typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)."),
+    ] = True,
     zbl: Annotated[
-        bool, typer.Option("--zbl", help="Without --contacts: a nuclear repulsion (ZBL) under every pair.")
+        bool, typer.Option("--zbl", help="With --no-contacts: a nuclear repulsion (ZBL) under every pair.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
     max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,

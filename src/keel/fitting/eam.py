@@ -71,7 +71,7 @@ def fit_eam(
     frames: Iterable[Frame | Atoms],
     cutoff: float = 8.0,
     *,
-    contacts: bool = False,
+    contacts: bool = True,
     zbl: bool = False,
     energy_weight: float = 5.0,
     stress_weight: float = 0.3,

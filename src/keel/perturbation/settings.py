@@ -33,7 +33,7 @@ class PerturbationSettings(Settings):
     strain: float = Field(
         0.03, ge=0, lt=0.5, description="largest principal strain of the cell (structures periodic in all directions)"
     )
-    compressed: float = Field(0.0, ge=0, le=1, description="share of the children of a compressed parent")
+    compressed: float = Field(0.1, ge=0, le=1, description="share of the children of a compressed parent")
     compressions: tuple[float, ...] = Field(
         (0.94, 0.88, 0.82, 0.76), description="lengths of compressed parents as shares of their own (as for strain)"
     )

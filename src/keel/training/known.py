@@ -68,28 +68,30 @@ KNOWN: Mapping[str, KnownStrategy] = {
         Look("#CC79A7", "s", "--"),
     ),
     "pretrain": KnownStrategy(
-        Strategy(pretrain_share=0.2, replay_share=0.02),
-        "begins on perturbed structures that the EAM labels, and goes on with the DFT labels, among them a few batches "
-        "of the EAM's as a reminder",
+        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls"),
+        "puts the walls of the EAM under the network, felt only where atoms are closer than in the data; begins on "
+        "perturbed structures that the EAM labels, and goes on with the DFT labels, among them a few batches of the "
+        "EAM's as a reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
     "pretrain-only": KnownStrategy(
         Strategy(pretrain_share=0.2),
-        "the same without reminders: the method as it was published",
-        "pretraining without replay",
+        "begins on perturbed structures that the EAM labels, and goes on with the DFT labels: the method as it was "
+        "published",
+        "pretraining alone",
         Look("#56B4E9", "D", "-."),
     ),
     "pretrain-forces": KnownStrategy(
-        Strategy(pretrain_share=0.2, replay_share=0.02, teacher_energies=False),
+        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", teacher_energies=False),
         "`pretrain` from the EAM's forces alone",
         "pretraining on forces",
         Look("#009E73", "v", ":"),
     ),
     "repair": KnownStrategy(
-        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.2, replay_share=0.4),
-        "makes a network that is trained already stable: a short stage on the EAM's labels and then on both, at half "
-        "the learning rate",
+        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls"),
+        "makes a network that is trained already stable: the walls of the EAM under it, a short stage on the EAM's "
+        "labels and then on both, at half the learning rate",
         "repair",
         Look("#9A6FB0", "d", "-."),
         "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
