@@ -31,12 +31,12 @@ def frames() -> list[Frame]:
 
 @pytest.fixture(scope="module")
 def fit(frames) -> EAMFit:
-    return keel.fit_eam(frames, CUTOFF, contacts=True)
+    return keel.fit_eam(frames, CUTOFF)
 
 
 @pytest.fixture(scope="module")
 def free(frames) -> EAMFit:
-    return keel.fit_eam(frames, CUTOFF)
+    return keel.fit_eam(frames, CUTOFF, contacts=False)
 
 
 def atoms_apart(numbers: tuple[int, int], r: float) -> Frame:
@@ -122,7 +122,7 @@ def test_a_core_ends_at_a_contact_that_is_closer(frames):
     """Two sodium atoms that nearly touch say nothing of chlorine."""
     close = [f.replace(stress=None) for f in labelled(salt(), [atoms_apart((11, 11), 0.3 * 2 * 1.66)])]
     ends = [
-        keel.fit_eam(given, CUTOFF, contacts=True).potential.members[2].pairs for given in (frames, [*frames, *close])
+        keel.fit_eam(given, CUTOFF).potential.members[2].pairs for given in (frames, [*frames, *close])
     ]
     assert ends[0][11, 11] > 0.6
     assert ends[1][11, 11] == pytest.approx(0.3)
@@ -135,8 +135,8 @@ def test_without_contacts_a_soft_wall_gets_a_core_and_is_named(frames, free):
     assert any(all(name in w for name in soft) and "softer than that of nuclei" in w for w in free.warnings)
     assert isinstance(free.potential, keel.SumPotential)
     hard = labelled(keel.SumPotential([salt(), keel.ZBL(inner=0.8, outer=1.6, elements=[11, 17])]), frames)
-    assert keel.fit_eam(hard, CUTOFF).warnings == ()
-    every = keel.fit_eam(frames, CUTOFF, zbl=True)
+    assert keel.fit_eam(hard, CUTOFF, contacts=False).warnings == ()
+    every = keel.fit_eam(frames, CUTOFF, contacts=False, zbl=True)
     assert set(every.potential.members[1].pairs) == {(11, 11), (11, 17), (17, 17)}
     assert every.errors.forces.mae == pytest.approx(free.errors.forces.mae)
 
@@ -162,7 +162,7 @@ def test_a_pair_without_data_has_its_contact_at_the_sum_of_the_radii():
     first = [rock_salt(s, 11, 17) for s in range(12)]
     second = [rock_salt(s, 12, 8) for s in range(12)]
     teacher = keel.EAM.from_elements([8, 11, 12, 17], CUTOFF)
-    fit = keel.fit_eam(labelled(teacher, first + second), CUTOFF, contacts=True)
+    fit = keel.fit_eam(labelled(teacher, first + second), CUTOFF)
     contact = dict(zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True))
     radius = dict(zip(fit.eam.pair_names, fit.eam.pair_radius.tolist(), strict=True))
     for name in fit.pairs_without_data:
