@@ -398,6 +398,7 @@ def test_settings_of_the_perturbation_that_are_not_given_count_by_what_they_are(
         strategy, settings, _, seed = rest
         return of_training(network, used, frames, (strategy, settings, None, seed))
 
+    monkeypatch.setattr("keel.identity.BEFORE", {})
     with monkeypatch.context() as once:
         once.setattr(import_module("keel.training.train"), "of_training", as_once)
         first = keel.train(network(), frames, **arguments)
