@@ -121,9 +121,7 @@ def test_pressure_rises_at_every_step_of_a_compression(fit):
 def test_a_core_ends_at_a_contact_that_is_closer(frames):
     """Two sodium atoms that nearly touch say nothing of chlorine."""
     close = [f.replace(stress=None) for f in labelled(salt(), [atoms_apart((11, 11), 0.3 * 2 * 1.66)])]
-    ends = [
-        keel.fit_eam(given, CUTOFF).potential.members[2].pairs for given in (frames, [*frames, *close])
-    ]
+    ends = [keel.fit_eam(given, CUTOFF).potential.members[2].pairs for given in (frames, [*frames, *close])]
     assert ends[0][11, 11] > 0.6
     assert ends[1][11, 11] == pytest.approx(0.3)
     assert all(ends[1][pair] == end for pair, end in ends[0].items() if pair != (11, 11))

@@ -130,9 +130,11 @@ class TestStages:
         with pytest.raises(ConfigError, match="trained already"):
             keel.train(trained(), argon(3), strategy="eam-delta", teacher=network(), settings=SHORT)
 
-    def test_share_too_small_is_refused(self):
-        with pytest.raises(ConfigError, match="leave nothing"):
-            stages_of(Strategy(pretrain_share=0.01), SHORT)
+    def test_a_small_share_is_a_step_and_one_step_cannot_be_shared(self):
+        strategy = Strategy(pretrain_share=0.01)
+        assert [s.steps for s in stages_of(strategy, SHORT)] == [1, SHORT.steps - 1]
+        with pytest.raises(ConfigError, match="1 steps leave nothing"):
+            stages_of(strategy, TrainingSettings(steps=1))
 
     def test_unknown_strategy(self):
         with pytest.raises(ConfigError, match="vanilla, sam, pretrain"):

@@ -69,9 +69,8 @@ KNOWN: Mapping[str, KnownStrategy] = {
     ),
     "pretrain": KnownStrategy(
         Strategy(pretrain_share=0.1, replay_share=0.02, base="walls"),
-        "puts the walls of the EAM under the network, felt only where atoms are closer than in the data; begins on "
-        "perturbed structures that the EAM labels, and goes on with the DFT labels, among them a few batches of the "
-        "EAM's as a reminder",
+        "puts the EAM's walls under the network, begins on perturbed structures that the EAM labels, and goes on with "
+        "the DFT labels, among them a few batches of the EAM's as a reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
@@ -90,8 +89,8 @@ KNOWN: Mapping[str, KnownStrategy] = {
     ),
     "repair": KnownStrategy(
         Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls"),
-        "makes a network that is trained already stable: the walls of the EAM under it, a short stage on the EAM's "
-        "labels and then on both, at half the learning rate",
+        "makes a network that is trained already stable: the EAM's walls under it, a short stage on the EAM's labels "
+        "and then on both, at half the learning rate",
         "repair",
         Look("#9A6FB0", "d", "-."),
         "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
