@@ -57,7 +57,7 @@ def test_leaves_report_and_summary(finished):
     assert [set(r) for r in records] == [FIELDS, FIELDS]
     vanilla, pretrain = records
     assert vanilla["pretrain_steps"] + vanilla["train_steps"] == pretrain["pretrain_steps"] + pretrain["train_steps"]
-    assert pretrain["pretrain_steps"] == 4
+    assert pretrain["pretrain_steps"] == 2
     for r in records:
         assert len(r["time_to_failure_fs"]) == len(r["failure_cause"]) == 2
         for t, cause in zip(r["time_to_failure_fs"], r["failure_cause"], strict=True):
@@ -426,7 +426,7 @@ class TestCommandLine:
         code, _ = self.run(*again, "--strategy", "vanilla", "--out", str(tmp_path / "n"), capsys=capsys)
         assert code == 0
         second = keel.load(tmp_path / "n" / "potential.safetensors")
-        assert second.config() == first.config() and torch.equal(second.scale, first.scale)
+        assert second.config() == first.config() and torch.equal(second.members[0].scale, first.members[0].scale)
         assert not torch.equal(second.embedding.weight, first.embedding.weight)
         code, error = self.run(*again, "--cutoff", "4", "--out", str(tmp_path / "o"), capsys=capsys)
         assert code == 2 and "--cutoff are for a new network" in error
