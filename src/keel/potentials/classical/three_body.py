@@ -1,0 +1,151 @@
+"""A three-body term: what angles between neighbours cost, which no sum over pairs can tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keel.atoms.elements import COVALENT_RADII, atomic_number, symbol
+from keel.atoms.graph import AtomGraph
+from keel.errors import ConfigError
+from keel.parallel import plain
+from keel.potentials.base import Potential, lengths
+from keel.potentials.classical.along import Along
+from keel.potentials.classical.angular_moments import AngularSums, Directed, angular_sums
+from keel.potentials.classical.eam import pair_names
+
+PARAMETERS = ("strength", "cosine", "isotropic")
+
+
+class ThreeBody(Potential):
+    """Angles between neighbours, in the manner of Stillinger and Weber, for covalent solids.
+
+        E      = sum_i sum_n sum_{j < k} g_n(r_ij) g_n(r_ik) [strength_n (cos theta_jik - cosine_n)^2 + isotropic_n]
+        g_n(r) = C2 switch from 1 at ``inner`` to 0 at ``reaches[n]`` times the bond, the sum of the covalent radii
+
+    strength, cosine and isotropic belong to the element of atom i. None of the terms is ever negative, and g grows
+    while r falls until it comes to rest: pulling a third atom closer never gains energy, and the walls of pairs are
+    what they are without it. Two atoms have no angle, and no energy.
+
+    With the moments S0 = sum_j g, S1 = sum_j g u and S2 = sum_j g u (x) u of the directions u to the neighbours,
+    sum_{j < k} g g cos^l is (S_l : S_l - sum_j g^2) / 2 for l = 0, 1, 2: the cost is linear in the neighbours.
+
+    Source: Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), eqs. 2.4 and 2.5; moments as in Biswas and Hamann, Phys.
+    Rev. B 36, 6434 (1987).
+
+    Parameters
+    ----------
+    elements
+        For each symbol ``strength`` (eV, not negative), ``cosine`` (-1 to 1) and ``isotropic`` (eV, not negative),
+        each a list with a number for each reach.
+    reaches
+        Where each g_n ends, in sums of the covalent radii.
+    inner
+        For each pair of elements (``"O-Si"``, lower atomic number first) where g has come to rest, in angstrom.
+    furthest
+        No g reaches further than this, in angstrom.
+
+    Raises
+    ------
+    ConfigError
+        If a value is missing or out of its range, or some ``inner`` lies beyond where g ends.
+    """
+
+    half_list = True
+    closed_form = True
+
+    inner: Tensor
+    outer: Tensor
+    coefficients: Tensor
+
+    def __init__(
+        self,
+        elements: Mapping[str, Mapping[str, Sequence[float]]],
+        reaches: Sequence[float],
+        inner: Mapping[str, float],
+        furthest: float = 8.0,
+    ) -> None:
+        numbers = sorted(atomic_number(e) for e in elements)
+        names = [symbol(z) for z in numbers]
+        radii = torch.tensor(COVALENT_RADII[numbers], dtype=torch.float64)
+        bonds = (radii[:, None] + radii).reshape(-1, 1)
+        outer = (bonds * torch.tensor(list(reaches), dtype=torch.float64)).clamp(max=furthest)
+        super().__init__(float(outer.max()), numbers)
+        self.symbols, self.reaches, self.furthest = names, [float(x) for x in reaches], float(furthest)
+        self.angles = {e: {p: _numbers(elements, e, p, len(self.reaches)) for p in PARAMETERS} for e in names}
+        self.resting = {pair: float(_known(inner, pair)) for pair in pair_names(names)}
+        first, second = torch.triu_indices(len(names), len(names))
+        rest = torch.empty(len(names), len(names), dtype=torch.float64)
+        rest[first, second] = rest[second, first] = torch.tensor(list(self.resting.values()), dtype=torch.float64)
+        if not bool((rest.reshape(-1, 1) < outer).all()):
+            raise ConfigError("each inner distance of a three-body term must lie below where its reaches end")
+        self.register_buffer("inner", rest.reshape(-1), persistent=False)
+        self.register_buffer("outer", outer, persistent=False)
+        self.register_buffer("coefficients", self._coefficients(), persistent=False)
+
+    def config(self) -> dict[str, Any]:
+        """See :class:`Potential`."""
+        return {
+            "elements": {e: {p: list(v) for p, v in row.items()} for e, row in self.angles.items()},
+            "reaches": list(self.reaches),
+            "inner": dict(self.resting),
+            "furthest": self.furthest,
+        }
+
+    def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        """See :class:`Potential`."""
+        found = self.sums(graph, vectors)
+        return (found.sums * self.coefficients[self.species(graph)]).sum(dim=(1, 2))
+
+    def energies_and_gradient(
+        self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`Potential`; closed form."""
+        found, of_atoms = self.sums(graph, vectors), self.coefficients[self.species(graph)]
+        of_pairs = of_atoms[graph.edge_index.reshape(-1)]
+        there, back = (found.gradient * of_pairs[..., None]).sum(dim=(1, 2)).tensor_split(2)
+        return (found.sums * of_atoms).sum(dim=(1, 2)), there - back
+
+    def sums(self, graph: AtomGraph, vectors: Tensor) -> AngularSums:
+        """Return what the coefficients multiply, of the pairs of a half list."""
+        species = self.species(graph)
+        i, j = graph.edge_index
+        pair = species[i] * len(self.symbols) + species[j]
+        r = lengths(vectors)
+        directed = Directed.of(r, graph.edge_index, self.inner[pair], self.outer[pair])
+        return angular_sums(directed, vectors, r, graph.n_atoms)
+
+    def along_lists(self) -> Along:
+        """See :class:`keel.potentials.classical.along.AlongLists`."""
+        from keel.potentials.classical.three_body_along import ThreeBodyAlong
+
+        n = len(self.symbols)
+        tables = [t.double().cpu() for t in (self.inner.view(n, n), self.outer.view(n, n, -1), self.coefficients)]
+        return ThreeBodyAlong(plain(self.species_index), *map(plain, tables))
+
+    def _coefficients(self) -> Tensor:
+        """Return what multiplies cos^2, cos and 1 for each element and reach, (elements, reaches, 3)."""
+        rows = [[self.angles[e][p] for p in PARAMETERS] for e in self.symbols]
+        strength, cosine, isotropic = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
+        return torch.stack([strength, -2.0 * strength * cosine, strength * cosine**2 + isotropic], dim=2)
+
+
+def _numbers(table: Mapping[str, Mapping[str, Sequence[float]]], element: str, name: str, count: int) -> list[float]:
+    values = [float(x) for x in _known(table[element], name)]
+    least, most = (-1.0, 1.0) if name == "cosine" else (0.0, math.inf)
+    if len(values) != count or not all(least <= x <= most and math.isfinite(x) for x in values):
+        raise ConfigError(
+            f"a three-body term needs {count} numbers from {least:g} to {most:g} as {name!r} of {element}, not {values}"
+        )
+    return values
+
+
+def _known(table: Mapping[str, Any], name: str) -> Any:
+    try:
+        return table[name]
+    except KeyError:
+        raise ConfigError(f"a three-body term lacks {name!r}; it has {', '.join(table) or 'nothing'}") from None
