@@ -18,6 +18,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
+from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data, with_core
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
@@ -73,6 +74,7 @@ def fit_eam(
     *,
     contacts: bool = False,
     zbl: bool = False,
+    three_body: bool = False,
     energy_weight: float = 5.0,
     stress_weight: float = 0.3,
     max_atoms: int | None = None,
@@ -129,7 +131,7 @@ def fit_eam(
     # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
-        return _fit(labelled, atoms, cutoff, cores, (energy_weight, stress_weight), max_atoms, seed)
+        return _fit(labelled, atoms, cutoff, cores, (energy_weight, stress_weight), max_atoms, seed, three_body)
 
 
 def _fit(
@@ -140,17 +142,19 @@ def _fit(
     weights: tuple[float, float],
     max_atoms: int | None,
     seed: int,
+    three_body: bool,
 ) -> EAMFit:
     elements, alone = sorted({int(z) for f in (*frames, *atoms) for z in f.numbers}), energies_alone(atoms)
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
-    data = fit_data(chosen, model, *weights, alone)
+    contacts = contacts_in(model, frames if cores == "contacts" else chosen)
+    angular = unfitted(model, contacts.closest) if three_body else None
+    data = fit_data(chosen, model, *weights, alone, angular)
     if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
-    contacts = contacts_in(model, frames if cores == "contacts" else chosen)
     without_data = pairs_without_data(model, contacts)
-    par = Parametrisation(model, wall_lengths(model, without_data))
-    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone)
+    par = Parametrisation(model, wall_lengths(model, without_data), angular)
+    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone, angular)
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
@@ -161,6 +165,9 @@ def _fit(
     else:
         soft = soft_walls(eam)
         potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))
+    if angular is not None:
+        members = potential.members if isinstance(potential, SumPotential) else [potential]
+        potential = SumPotential([*members, fitted(angular, values)])
     potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),

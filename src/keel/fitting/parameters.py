@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from keel.atoms.frame import Array
+from keel.fitting.angular import angles, coefficients
 from keel.fitting.chunk import COLUMNS
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.three_body import ThreeBody
 
 WALL_SLOPE = 2.0
 """The least slope of a dimer's energy where its wall may end, in eV/angstrom."""
@@ -43,9 +45,11 @@ class Parametrisation:
         Gives elements, radii, cutoff and delta.
     walls
         r_w in angstrom of each pair, in the order of ``model.pair_names``.
+    angular
+        A three-body term whose strength, cosine and isotropic are varied too; its walls need no care.
     """
 
-    def __init__(self, model: EAM, walls: Tensor) -> None:
+    def __init__(self, model: EAM, walls: Tensor, angular: ThreeBody | None = None) -> None:
         self.model = model
         self.walls = walls
         self.n_elements, self.n_pairs = len(model.symbols), len(model.pair_names)
@@ -53,6 +57,8 @@ class Parametrisation:
         element = ("beta", "density", "embedding", "alpha", "attraction", "slack")
         self.sizes = {f"element_{k}": self.n_elements for k in element}
         self.sizes |= {f"pair_{k}": self.n_pairs for k in ("alpha", "attraction", "slack")}
+        self.n_angles = 0 if angular is None else self.n_elements * len(angular.reaches)
+        self.sizes |= dict.fromkeys(("strength", "cosine", "isotropic"), self.n_angles)
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Return the named parts of theta."""
@@ -65,13 +71,14 @@ class Parametrisation:
         values["beta"] = MOST_BETA * torch.sigmoid(part["element_beta"])
         for name in ("alpha", "attraction", "slack"):
             values[name] = self.mix(torch.exp(part[f"element_{name}"])) * torch.exp(part[f"pair_{name}"])
+        values["angular"] = coefficients(torch.exp(part["strength"]), torch.tanh(part["cosine"]), torch.exp(part["isotropic"]))
         least, ratio = self.least_alpha(values["beta"]), values["alpha"]
         values["alpha"] = least + (MOST_ALPHA - least) * ratio / (1.0 + ratio)
         return self.with_wall(values)
 
     def jacobian(self, theta: Tensor) -> Array:
         """Return the derivatives of all values, in the order of ``COLUMNS``, with respect to theta."""
-        size = 3 * (self.n_elements + self.n_pairs)
+        size = 3 * (self.n_elements + self.n_pairs + self.n_angles)
         # A row of theta for each value, so that one backward pass, from the diagonal, gives all.
         rows = theta.expand(size, -1).clone().requires_grad_()
         values = self.values(rows)
@@ -91,6 +98,8 @@ class Parametrisation:
             logs = _log(value)
             parts[f"element_{name}"] = logs[like]
             parts[f"pair_{name}"] = logs - torch.log(self.mix(torch.exp(logs[like])))
+        strength, cosine, isotropic = angles(values["angular"])
+        parts |= {"strength": _log(strength), "cosine": torch.atanh(cosine), "isotropic": _log(isotropic)}
         return torch.cat([parts[name] for name in self.sizes])
 
     def with_wall(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,4 +128,5 @@ class Parametrisation:
 
 
 def _log(values: Tensor) -> Tensor:
-    return torch.log(torch.clamp(values, min=0.02 * max(float(values.max()), 1.0)))
+    most = float(values.max()) if len(values) else 1.0
+    return torch.log(torch.clamp(values, min=0.02 * max(most, 1.0)))

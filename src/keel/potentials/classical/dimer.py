@@ -12,6 +12,7 @@ from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.three_body import ThreeBody
 from keel.potentials.sum import SumPotential
 
 
@@ -69,7 +70,8 @@ def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
     """
     members = [potential]
     if isinstance(potential, SumPotential):
-        members = [m for m in potential.members if isinstance(m, Potential)]
+        # Two atoms have no angle.
+        members = [m for m in potential.members if isinstance(m, Potential) and not isinstance(m, ThreeBody)]
     eams = [m for m in members if isinstance(m, EAM)]
     cores = [m for m in members if isinstance(m, PairPotential)]
     if len(eams) != 1 or len(eams) + len(cores) != len(members):
