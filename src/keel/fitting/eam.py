@@ -26,7 +26,7 @@ from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
-from keel.fitting.walls import soft_walls, wall_lengths, weak_walls
+from keel.fitting.walls import cohesion_per_bond, deep_wells, soft_walls, wall_lengths, weak_walls
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
@@ -261,6 +261,13 @@ def _warnings(
     weak = weak_walls(potential)
     if weak:
         warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not teach with this EAM")
+    cohesion = cohesion_per_bond(potential, choose(frames, FIRST_ATOMS, 0))
+    deep = [f"{name} ({depth:.2g} eV at {r:.3g} angstrom)" for name, (depth, r) in deep_wells(potential, cohesion).items()]
+    if deep:
+        warnings.append(
+            f"two atoms alone bind each other far more strongly than the data's atoms, by {cohesion:.2g} eV a bond: "
+            f"{_some(deep)}; clusters of them would be wrong"
+        )
     return warnings
 
 

@@ -99,7 +99,8 @@ class Parametrisation:
             parts[f"element_{name}"] = logs[like]
             parts[f"pair_{name}"] = logs - torch.log(self.mix(torch.exp(logs[like])))
         strength, cosine, isotropic = angles(values["angular"])
-        parts |= {"strength": _log(strength), "cosine": torch.atanh(cosine), "isotropic": _log(isotropic)}
+        # Many pairs of neighbours add up: what counts is a hundredth of what counts of one pair.
+        parts |= {"strength": _log(strength, 0.01), "isotropic": _log(isotropic, 0.01), "cosine": torch.atanh(cosine)}
         return torch.cat([parts[name] for name in self.sizes])
 
     def with_wall(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,6 +128,7 @@ class Parametrisation:
         return pull / (2.0 * alpha * x * x)
 
 
-def _log(values: Tensor) -> Tensor:
-    most = float(values.max()) if len(values) else 1.0
-    return torch.log(torch.clamp(values, min=0.02 * max(most, 1.0)))
+def _log(values: Tensor, size: float = 1.0) -> Tensor:
+    """Return logarithms; ``size`` in eV is at least what values count as large, of which a fiftieth is about zero."""
+    most = max([size, *values.tolist()])
+    return torch.log(torch.clamp(values, min=0.02 * most))

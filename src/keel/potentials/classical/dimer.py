@@ -60,8 +60,17 @@ def core_energy(core: PairPotential, r: Tensor, first: int, second: int) -> Tens
         return torch.where(r < core.cutoff, core.pair_energy(r, a, b)[0], 0.0)
 
 
+def is_eam(potential: Potential) -> bool:
+    """Whether it is an EAM, alone or with nuclear cores and a three-body term."""
+    try:
+        eam_and_cores(potential)
+    except ConfigError:
+        return False
+    return True
+
+
 def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
-    """Return the EAM and the pair potentials of which a potential is the sum.
+    """Return the EAM and the pair potentials of which a potential is the sum, but for a three-body term.
 
     Raises
     ------

@@ -134,6 +134,11 @@ class ThreeBody(Potential):
         return torch.stack([strength, -2.0 * strength * cosine, strength * cosine**2 + isotropic], dim=2)
 
 
+def has_angles(potential: Potential) -> bool:
+    """Whether a three-body term is among the parts of a potential."""
+    return any(isinstance(part, ThreeBody) for part in potential.modules())
+
+
 def _numbers(table: Mapping[str, Mapping[str, Sequence[float]]], element: str, name: str, count: int) -> list[float]:
     values = [float(x) for x in _known(table[element], name)]
     least, most = (-1.0, 1.0) if name == "cosine" else (0.0, math.inf)
