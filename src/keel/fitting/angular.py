@@ -1,8 +1,11 @@
-"""What a three-body term adds to an EAM fit: columns that its coefficients multiply, computed once."""
+"""What a three-body term adds to an EAM fit: columns that are multiplied by what is fitted, computed once.
+
+Fitted are shares of 1 - cos, cos and P_2 of each element and reach, none of them negative, which is what keeps the term
+bounded (:class:`keel.potentials.classical.three_body.ThreeBody`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,7 +18,7 @@ from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
-from keel.potentials.classical.three_body import ThreeBody
+from keel.potentials.classical.three_body import ThreeBody, powers
 
 REACHES = (1.5, 1.9)
 """Where the functions of distance end, in bonds: before the second neighbours of a covalent solid, and among them."""
@@ -53,8 +56,9 @@ class AngularColumns(NamedTuple):
 def unfitted(eam: EAM, closest: Array) -> ThreeBody:
     """Return a three-body term without strength, whose functions of distance rest where the data of a pair end."""
     inner = np.minimum(closest, RESTING * plain(eam.pair_radius)).tolist()
-    nothing = {"strength": [0.0] * len(REACHES), "cosine": [-1 / 3] * len(REACHES), "isotropic": [0.0] * len(REACHES)}
-    return ThreeBody(dict.fromkeys(eam.symbols, nothing), REACHES, dict(zip(eam.pair_names, inner, strict=True)), eam.cutoff)
+    nothing = [[0.0, 0.0, 0.0]] * len(REACHES)
+    resting = dict(zip(eam.pair_names, inner, strict=True))
+    return ThreeBody(dict.fromkeys(eam.symbols, nothing), REACHES, resting, eam.cutoff)
 
 
 def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
@@ -65,13 +69,16 @@ def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
     near = graph.within(term.cutoff)
     vectors, species = near.edge_vectors(), term.species(near)
     found = term.sums(near, vectors)
-    per_element = found.sums[0].numel()
-    there, back = found.gradient.flatten(1, 2).tensor_split(2)
+    # From powers of the cosine to the shares that are fitted.
+    of_shares = powers(legendre(torch.eye(3, dtype=vectors.dtype))).T
+    all_sums = (found.sums @ of_shares).flatten(1)
+    there, back = torch.einsum("dnpx,ps->dnsx", found.gradient, of_shares).flatten(1, 2).tensor_split(2)
+    per_element = all_sums.shape[1]
     i, j = species[near.edge_index]
     which, columns = [], []
     for a in species.unique().tolist():
         which += range(a * per_element, (a + 1) * per_element)
-        sums = found.sums.flatten(1) * (species == a)[:, None]
+        sums = all_sums * (species == a)[:, None]
         energy = sums.new_zeros(near.n_structures, per_element).index_add(0, near.batch, sums)
         for k in range(per_element):
             gradient = there[:, k] * (i == a)[:, None] - back[:, k] * (j == a)[:, None]
@@ -83,21 +90,13 @@ def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
     )
 
 
-def coefficients(strength: Tensor, cosine: Tensor, isotropic: Tensor) -> Tensor:
-    """Return what multiplies cos^2, cos and 1, in a row: (..., K) to (..., 3 K)."""
-    return torch.stack([strength, -2.0 * strength * cosine, strength * cosine**2 + isotropic], dim=-1).flatten(-2)
+def legendre(shares: Tensor) -> Tensor:
+    """Return the coefficients of P_0, P_1 and P_2 that belong to shares of 1 - cos, cos and P_2, both (..., 3)."""
+    apart, along, second = shares.unbind(dim=-1)
+    return torch.stack([apart, along - apart, second], dim=-1)
 
 
-def angles(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return strength, cosine and isotropic, each (K,), of coefficients in a row (3 K,)."""
-    strength, linear, whole = values.view(-1, 3).unbind(dim=1)
-    cosine = torch.where(strength > 0.0, -0.5 * linear / strength.clamp(min=1e-12), -1 / 3).clamp(-0.95, 0.95)
-    return strength, cosine, (whole - strength * cosine**2).clamp(min=0.0)
-
-
-def fitted(term: ThreeBody, values: Mapping[str, Tensor]) -> ThreeBody:
-    """Return the term with fitted coefficients."""
-    config, parts = term.config(), [part.view(len(term.symbols), -1).tolist() for part in angles(values["angular"])]
-    for k, name in enumerate(term.symbols):
-        config["elements"][name] = dict(zip(("strength", "cosine", "isotropic"), (p[k] for p in parts), strict=True))
-    return ThreeBody(**config)
+def fitted(term: ThreeBody, shares: Tensor) -> ThreeBody:
+    """Return the term with fitted shares of 1 - cos, cos and P_2, none of them negative, (elements * reaches * 3,)."""
+    rows = legendre(shares.view(len(term.symbols), -1, 3)).tolist()
+    return ThreeBody(**term.config() | {"elements": dict(zip(term.symbols, rows, strict=True))})

@@ -26,6 +26,7 @@ from keel.fitting.objective import Objective
 from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.start import MOST_PAIRS, expected, starts
+from keel.fitting.held_out import best_energy_weight
 from keel.fitting.walls import cohesion_per_bond, deep_wells, soft_walls, wall_lengths, weak_walls
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
@@ -75,7 +76,7 @@ def fit_eam(
     contacts: bool = False,
     zbl: bool = False,
     three_body: bool = False,
-    energy_weight: float = 5.0,
+    energy_weight: float | None = None,
     stress_weight: float = 0.3,
     max_atoms: int | None = None,
     seed: int = 0,
@@ -131,7 +132,13 @@ def fit_eam(
     # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
-        return _fit(labelled, atoms, cutoff, cores, (energy_weight, stress_weight), max_atoms, seed, three_body)
+
+        def fit(some: Sequence[Frame], weight: float) -> EAMFit:
+            return _fit(some, atoms, cutoff, cores, (weight, stress_weight), max_atoms, seed, three_body)
+
+        if energy_weight is None:
+            energy_weight = best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
+        return fit(labelled, energy_weight)
 
 
 def _fit(
@@ -167,7 +174,7 @@ def _fit(
         potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))
     if angular is not None:
         members = potential.members if isinstance(potential, SumPotential) else [potential]
-        potential = SumPotential([*members, fitted(angular, values)])
+        potential = SumPotential([*members, fitted(angular, values["angular"])])
     potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),

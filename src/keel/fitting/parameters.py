@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.fitting.angular import angles, coefficients
 from keel.fitting.chunk import COLUMNS
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
@@ -46,7 +45,7 @@ class Parametrisation:
     walls
         r_w in angstrom of each pair, in the order of ``model.pair_names``.
     angular
-        A three-body term whose strength, cosine and isotropic are varied too; its walls need no care.
+        A three-body term whose shares are varied too; walls need no care of it.
     """
 
     def __init__(self, model: EAM, walls: Tensor, angular: ThreeBody | None = None) -> None:
@@ -57,8 +56,8 @@ class Parametrisation:
         element = ("beta", "density", "embedding", "alpha", "attraction", "slack")
         self.sizes = {f"element_{k}": self.n_elements for k in element}
         self.sizes |= {f"pair_{k}": self.n_pairs for k in ("alpha", "attraction", "slack")}
-        self.n_angles = 0 if angular is None else self.n_elements * len(angular.reaches)
-        self.sizes |= dict.fromkeys(("strength", "cosine", "isotropic"), self.n_angles)
+        self.n_angles = 0 if angular is None else angular.coefficients.numel()
+        self.sizes["angular"] = self.n_angles
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Return the named parts of theta."""
@@ -71,14 +70,14 @@ class Parametrisation:
         values["beta"] = MOST_BETA * torch.sigmoid(part["element_beta"])
         for name in ("alpha", "attraction", "slack"):
             values[name] = self.mix(torch.exp(part[f"element_{name}"])) * torch.exp(part[f"pair_{name}"])
-        values["angular"] = coefficients(torch.exp(part["strength"]), torch.tanh(part["cosine"]), torch.exp(part["isotropic"]))
+        values["angular"] = torch.exp(part["angular"])
         least, ratio = self.least_alpha(values["beta"]), values["alpha"]
         values["alpha"] = least + (MOST_ALPHA - least) * ratio / (1.0 + ratio)
         return self.with_wall(values)
 
     def jacobian(self, theta: Tensor) -> Array:
         """Return the derivatives of all values, in the order of ``COLUMNS``, with respect to theta."""
-        size = 3 * (self.n_elements + self.n_pairs + self.n_angles)
+        size = 3 * (self.n_elements + self.n_pairs) + self.n_angles
         # A row of theta for each value, so that one backward pass, from the diagonal, gives all.
         rows = theta.expand(size, -1).clone().requires_grad_()
         values = self.values(rows)
@@ -98,9 +97,8 @@ class Parametrisation:
             logs = _log(value)
             parts[f"element_{name}"] = logs[like]
             parts[f"pair_{name}"] = logs - torch.log(self.mix(torch.exp(logs[like])))
-        strength, cosine, isotropic = angles(values["angular"])
         # Many pairs of neighbours add up: what counts is a hundredth of what counts of one pair.
-        parts |= {"strength": _log(strength, 0.01), "isotropic": _log(isotropic, 0.01), "cosine": torch.atanh(cosine)}
+        parts["angular"] = _log(values["angular"], 0.01)
         return torch.cat([parts[name] for name in self.sizes])
 
     def with_wall(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

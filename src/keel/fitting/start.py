@@ -10,7 +10,6 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from keel.atoms.frame import Array
-from keel.fitting.angular import coefficients
 from keel.fitting.chunk import COLUMNS
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
@@ -20,16 +19,13 @@ BETAS = (1.4, 2.0, 2.8, 4.0, 5.6)
 MOST_PAIRS = 15
 """With more pairs of elements than this, there is no grid: the fit starts from what it expects."""
 LINEAR = ("slack", "attraction", "embedding", "angular")
-COSINES = (-1.0, -2 / 3, -1 / 3, 0.0, 1 / 3, 2 / 3, 1.0)
-"""Of the angles that a three-body term may prefer."""
 
 
 def expected(parametrisation: Parametrisation) -> Tensor:
     """Return what a fit expects before it has seen data; the same for all elements."""
     pair, element = _ones(parametrisation)
     values = {"alpha": 1.5 * pair, "attraction": 0.5 * pair, "slack": 0.5 * pair}
-    few = torch.full((parametrisation.n_angles,), 0.1, dtype=torch.float64)
-    values["angular"] = coefficients(few, -few, few)
+    values["angular"] = torch.full((parametrisation.n_angles,), 0.1, dtype=torch.float64)
     return parametrisation.theta(values | {"beta": 2.0 * element, "density": 0.1 * element, "embedding": element})
 
 
@@ -52,23 +48,16 @@ def _solve(objective: Objective, alpha: float, beta: float) -> tuple[float, Tens
     pair, element = _ones(par)
     values = {"alpha": alpha * pair, "beta": beta * element, "density": element}
     values |= {"slack": 0.0 * pair, "attraction": 0.0 * pair, "embedding": 0.0 * element}
-    values["angular"] = torch.zeros(3 * par.n_angles, dtype=torch.float64)
+    values["angular"] = torch.zeros(par.n_angles, dtype=torch.float64)
     values["density"] = element / objective.mean_density(par.with_wall(values))
     loss, gradient, matrix = objective.equations(par.with_wall(values))
     nothing = _in_a_row(par, values)
-    units = [(name, row) for name in LINEAR[:-1] for row in torch.eye(len(values[name]), dtype=torch.float64)]
-    units += [("angular", row) for row in _preferred(par.n_angles)]
+    units = [(name, row) for name in LINEAR for row in torch.eye(len(values[name]), dtype=torch.float64)]
     chain = np.stack([_in_a_row(par, values | {k: values[k] + unit}) - nothing for k, unit in units], axis=1)
     solution, saved = _not_negative(chain.T @ matrix @ chain, chain.T @ gradient)
     for (name, unit), amount in zip(units, solution, strict=True):
         values = values | {name: values[name] + float(amount) * unit}
     return loss - saved, par.theta(values)
-
-
-def _preferred(count: int) -> Tensor:
-    """Return coefficients of which sums are never negative for any angle: (cos - c)^2 for some c, and 1."""
-    each = torch.tensor([*([1.0, -2.0 * c, c * c] for c in COSINES), [0.0, 0.0, 1.0]], dtype=torch.float64)
-    return torch.kron(torch.eye(count, dtype=torch.float64), each)
 
 
 def _not_negative(matrix: Array, gradient: Array) -> tuple[Array, float]:

@@ -18,30 +18,28 @@ from keel.potentials.classical.along import Along
 from keel.potentials.classical.angular_moments import AngularSums, Directed, angular_sums
 from keel.potentials.classical.eam import pair_names
 
-PARAMETERS = ("strength", "cosine", "isotropic")
-
-
 class ThreeBody(Potential):
-    """Angles between neighbours, in the manner of Stillinger and Weber, for covalent solids.
+    """What angles between neighbours cost, in the manner of Stillinger and Weber, for covalent solids.
 
-        E      = sum_i sum_n sum_{j < k} g_n(r_ij) g_n(r_ik) [strength_n (cos theta_jik - cosine_n)^2 + isotropic_n]
+        E      = sum_i sum_n sum_{j < k} g_n(r_ij) g_n(r_ik) sum_{l = 0, 1, 2} c_nl P_l(cos theta_jik)
         g_n(r) = C2 switch from 1 at ``inner`` to 0 at ``reaches[n]`` times the bond, the sum of the covalent radii
 
-    strength, cosine and isotropic belong to the element of atom i. None of the terms is ever negative, and g grows
-    while r falls until it comes to rest: pulling a third atom closer never gains energy, and the walls of pairs are
-    what they are without it. Two atoms have no angle, and no energy.
+    P_l are Legendre polynomials, and the coefficients c belong to the element of atom i. With c_0 and c_2 not negative
+    and c_1 not below -c_0, which (cos theta - cos theta_0)^2 fulfils for each angle above 79 degrees, the energy of an
+    atom is never below -1/2 sum_n (c_n0 + c_n1 + c_n2) sum_j g_n^2: no crowd of neighbours gains more than each by
+    itself. Below ``inner`` a pair is pulled or pushed no further, so that its wall is what it is without this term. Two
+    atoms have no angle, and no energy.
 
-    With the moments S0 = sum_j g, S1 = sum_j g u and S2 = sum_j g u (x) u of the directions u to the neighbours,
-    sum_{j < k} g g cos^l is (S_l : S_l - sum_j g^2) / 2 for l = 0, 1, 2: the cost is linear in the neighbours.
+    With the moments S_0 = sum_j g, S_1 = sum_j g u and S_2 = sum_j g u (x) u of the directions u to the neighbours,
+    sum_{j < k} g g cos^l is (S_l : S_l - sum_j g^2) / 2: the cost is linear in the neighbours.
 
-    Source: Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), eqs. 2.4 and 2.5; moments as in Biswas and Hamann, Phys.
-    Rev. B 36, 6434 (1987).
+    Source: Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), eq. 2.5, for the form; Biswas and Hamann, Phys. Rev. B
+    36, 6434 (1987), for sums over moments.
 
     Parameters
     ----------
     elements
-        For each symbol ``strength`` (eV, not negative), ``cosine`` (-1 to 1) and ``isotropic`` (eV, not negative),
-        each a list with a number for each reach.
+        For each symbol c_0, c_1 and c_2 in eV, a row of three for each reach.
     reaches
         Where each g_n ends, in sums of the covalent radii.
     inner
@@ -64,7 +62,7 @@ class ThreeBody(Potential):
 
     def __init__(
         self,
-        elements: Mapping[str, Mapping[str, Sequence[float]]],
+        elements: Mapping[str, Sequence[Sequence[float]]],
         reaches: Sequence[float],
         inner: Mapping[str, float],
         furthest: float = 8.0,
@@ -76,7 +74,7 @@ class ThreeBody(Potential):
         outer = (bonds * torch.tensor(list(reaches), dtype=torch.float64)).clamp(max=furthest)
         super().__init__(float(outer.max()), numbers)
         self.symbols, self.reaches, self.furthest = names, [float(x) for x in reaches], float(furthest)
-        self.angles = {e: {p: _numbers(elements, e, p, len(self.reaches)) for p in PARAMETERS} for e in names}
+        self.legendre = {e: _rows(e, _known(elements, e), len(self.reaches)) for e in names}
         self.resting = {pair: float(_known(inner, pair)) for pair in pair_names(names)}
         first, second = torch.triu_indices(len(names), len(names))
         rest = torch.empty(len(names), len(names), dtype=torch.float64)
@@ -90,7 +88,7 @@ class ThreeBody(Potential):
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
         return {
-            "elements": {e: {p: list(v) for p, v in row.items()} for e, row in self.angles.items()},
+            "elements": {e: [list(row) for row in rows] for e, rows in self.legendre.items()},
             "reaches": list(self.reaches),
             "inner": dict(self.resting),
             "furthest": self.furthest,
@@ -129,9 +127,13 @@ class ThreeBody(Potential):
 
     def _coefficients(self) -> Tensor:
         """Return what multiplies cos^2, cos and 1 for each element and reach, (elements, reaches, 3)."""
-        rows = [[self.angles[e][p] for p in PARAMETERS] for e in self.symbols]
-        strength, cosine, isotropic = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
-        return torch.stack([strength, -2.0 * strength * cosine, strength * cosine**2 + isotropic], dim=2)
+        return powers(torch.tensor([self.legendre[e] for e in self.symbols], dtype=torch.float64))
+
+
+def powers(legendre: Tensor) -> Tensor:
+    """Return what multiplies cos^2, cos and 1 where these multiply P_0, P_1 and P_2, both (..., 3)."""
+    zeroth, first, second = legendre.unbind(dim=-1)
+    return torch.stack([1.5 * second, first, zeroth - 0.5 * second], dim=-1)
 
 
 def has_angles(potential: Potential) -> bool:
@@ -139,14 +141,15 @@ def has_angles(potential: Potential) -> bool:
     return any(isinstance(part, ThreeBody) for part in potential.modules())
 
 
-def _numbers(table: Mapping[str, Mapping[str, Sequence[float]]], element: str, name: str, count: int) -> list[float]:
-    values = [float(x) for x in _known(table[element], name)]
-    least, most = (-1.0, 1.0) if name == "cosine" else (0.0, math.inf)
-    if len(values) != count or not all(least <= x <= most and math.isfinite(x) for x in values):
+def _rows(element: str, given: Sequence[Sequence[float]], count: int) -> list[list[float]]:
+    rows = [[float(x) for x in row] for row in given]
+    if len(rows) != count or any(len(row) != 3 for row in rows):
+        raise ConfigError(f"a three-body term needs {count} rows of three numbers for {element}, one for each reach")
+    if not all(c0 >= 0.0 and c2 >= 0.0 and -c0 <= c1 < math.inf for c0, c1, c2 in rows):
         raise ConfigError(
-            f"a three-body term needs {count} numbers from {least:g} to {most:g} as {name!r} of {element}, not {values}"
+            f"a three-body term of {element} is not bounded: c_0 and c_2 must not be negative, nor c_1 below -c_0"
         )
-    return values
+    return rows
 
 
 def _known(table: Mapping[str, Any], name: str) -> Any:
