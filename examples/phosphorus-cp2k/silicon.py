@@ -1,6 +1,6 @@
 """Write structures of silicon that a force field of pairs cannot describe: bonded, strained, metallic, molten.
 
-    python silicon.py    # silicon.extxyz: 60 structures without labels, in random order; label them by single_points.py
+python silicon.py    # silicon.extxyz: 60 structures without labels, in random order; label them by single_points.py
 """
 
 import numpy as np

@@ -18,6 +18,7 @@ _PUBLIC = {
     "Potential": "keel.potentials.base",
     "Prediction": "keel.potentials.base",
     "EAM": "keel.potentials.classical.eam",
+    "ThreeBody": "keel.potentials.classical.three_body",
     "ZBL": "keel.potentials.classical.zbl",
     "LennardJones": "keel.potentials.classical.lennard_jones",
     "SumPotential": "keel.potentials.sum",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.classical.eam import EAM as EAM
     from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.classical.three_body import ThreeBody as ThreeBody
     from keel.potentials.classical.zbl import ZBL as ZBL
     from keel.potentials.external.opening import open_potential as open_potential
     from keel.potentials.loading import load as load

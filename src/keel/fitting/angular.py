@@ -6,7 +6,7 @@ bounded (:class:`keel.potentials.classical.three_body.ThreeBody`).
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +48,9 @@ class AngularColumns(NamedTuple):
         found = np.zeros(size)
         twice = 0.5 * (virial + virial.transpose(0, 2, 1))[:, PLACES[0], PLACES[1]] * [1, 1, 1, 2, 2, 2]
         found[self.which] = (
-            energy @ self.energy + np.einsum("ni,inc->c", forces, self.forces) + np.einsum("bk,bkc->c", twice, self.virial)
+            energy @ self.energy
+            + np.einsum("ni,inc->c", forces, self.forces)
+            + np.einsum("bk,bkc->c", twice, self.virial)
         )
         return found
 
@@ -75,7 +77,8 @@ def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
     there, back = torch.einsum("dnpx,ps->dnsx", found.gradient, of_shares).flatten(1, 2).tensor_split(2)
     per_element = all_sums.shape[1]
     i, j = species[near.edge_index]
-    which, columns = [], []
+    which: list[int] = []
+    columns = []
     for a in species.unique().tolist():
         which += range(a * per_element, (a + 1) * per_element)
         sums = all_sums * (species == a)[:, None]

@@ -14,7 +14,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
@@ -22,12 +21,12 @@ from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, core_of, held, pairs_without_data, with_core
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
-from keel.fitting.objective import Objective
-from keel.fitting.offsets import inseparable
-from keel.fitting.parameters import Parametrisation
-from keel.fitting.start import MOST_PAIRS, expected, starts
 from keel.fitting.held_out import best_energy_weight
-from keel.fitting.walls import cohesion_per_bond, deep_wells, soft_walls, wall_lengths, weak_walls
+from keel.fitting.objective import Objective
+from keel.fitting.parameters import Parametrisation
+from keel.fitting.remarks import remarks
+from keel.fitting.start import MOST_PAIRS, expected, starts
+from keel.fitting.walls import soft_walls, wall_lengths
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
@@ -48,7 +47,8 @@ class EAMFit:
     Parameters
     ----------
     potential
-        The :class:`EAM`, as a rule with a :class:`ZBL` core under it; offsets included.
+        The :class:`EAM`, as a rule with a :class:`ZBL` core under it, and its :class:`ThreeBody` term if one was asked
+        for; offsets included.
     eam
         The EAM itself.
     errors
@@ -100,8 +100,11 @@ def fit_eam(
     zbl
         Without ``contacts``: put a :class:`ZBL` core under every pair, not only under those without data and those
         whose fitted wall is much softer than that of nuclei.
+    three_body
+        Fit a term for the angles between bonds too (:class:`ThreeBody`), which covalent solids need.
     energy_weight
-        In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost.
+        In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost. None: 5, or 1 where the
+        forces of held-out frames say so (:mod:`keel.fitting.held_out`).
     stress_weight
         Dimensionless, relative to the forces.
     max_atoms
@@ -133,12 +136,13 @@ def fit_eam(
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
 
-        def fit(some: Sequence[Frame], weight: float) -> EAMFit:
-            return _fit(some, atoms, cutoff, cores, (weight, stress_weight), max_atoms, seed, three_body)
+        def fit(some: Sequence[Frame], weight: float, *, quick: bool = True) -> EAMFit:
+            weights = weight, stress_weight
+            return _fit(some, atoms, cutoff, cores, weights, max_atoms, seed, three_body, quick=quick)
 
         if energy_weight is None:
             energy_weight = best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
-        return fit(labelled, energy_weight)
+        return fit(labelled, energy_weight, quick=False)
 
 
 def _fit(
@@ -150,6 +154,8 @@ def _fit(
     max_atoms: int | None,
     seed: int,
     three_body: bool,
+    *,
+    quick: bool = False,
 ) -> EAMFit:
     elements, alone = sorted({int(z) for f in (*frames, *atoms) for z in f.numbers}), energies_alone(atoms)
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
@@ -161,7 +167,11 @@ def _fit(
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
     without_data = pairs_without_data(model, contacts)
     par = Parametrisation(model, wall_lengths(model, without_data), angular)
-    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone, angular)
+    few = (
+        data
+        if par.n_pairs > MOST_PAIRS or quick
+        else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone, angular)
+    )
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
@@ -180,7 +190,7 @@ def _fit(
         potential=potential.eval(),
         eam=eam,
         errors=accuracy(potential, [*frames, *atoms]),
-        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data, soft)),
+        warnings=tuple(remarks(potential, [*chosen, *atoms], without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
     )
@@ -228,58 +238,6 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
             for name, value in zip(names, values[key].tolist(), strict=True):
                 config[table][name][key] = value
     return EAM(**config)
-
-
-def _warnings(
-    potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
-) -> list[str]:
-    warnings, elements = [], potential.elements or ()
-    with_energy = [f for f in frames if f.energy is not None]
-    if not with_energy:
-        warnings.append(
-            "no frame has an energy: the fit saw forces only, and the zero of its energies means nothing; if your "
-            "energies have an unusual name, give it to `keel census FILE --energy-key NAME --write OUT`"
-        )
-    elif inseparable(with_energy, elements):
-        warnings.append(
-            "the compositions do not determine an energy offset for each of "
-            f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"
-        )
-    for label, name in (("forces", "force"), ("stress", "stress")):
-        values = [getattr(f, label) for f in frames if getattr(f, label) is not None]
-        if values and not any(value.any() for value in values):
-            warnings.append(f"every {name} is exactly zero: there is nothing in it to fit")
-    alone = [symbol(z) for z in sorted(energies_alone(set_apart(with_energy)[1]))]
-    if alone:
-        warnings.append(
-            f"the offset of {_some(alone)} is the energy of the atom alone: the fit has to give all of the cohesive "
-            "energy, which costs it accuracy in the forces; where only these matter, leave isolated atoms out"
-        )
-    if without_data:
-        warnings.append(
-            f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
-            f"({_some(without_data)}): their parameters rest on mixing rules"
-        )
-    softened = sorted({*soft} - {*without_data})
-    if softened:
-        warnings.append(
-            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core stands behind it"
-        )
-    weak = weak_walls(potential)
-    if weak:
-        warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not teach with this EAM")
-    cohesion = cohesion_per_bond(potential, choose(frames, FIRST_ATOMS, 0))
-    deep = [f"{name} ({depth:.2g} eV at {r:.3g} angstrom)" for name, (depth, r) in deep_wells(potential, cohesion).items()]
-    if deep:
-        warnings.append(
-            f"two atoms alone bind each other far more strongly than the data's atoms, by {cohesion:.2g} eV a bond: "
-            f"{_some(deep)}; clusters of them would be wrong"
-        )
-    return warnings
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _as_frame(structure: Frame | Atoms) -> Frame:

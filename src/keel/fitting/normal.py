@@ -66,8 +66,9 @@ def jacobian(found: Evaluation) -> tuple[Array, Array, Array, Array]:
     forces[:, :, first:] += own[:, :3].T[:, :, None] * columns
     starts = np.flatnonzero(np.diff(chunk.structure, prepend=-1))
     virial[:, :, first:] += np.add.reduceat(own[:, 3:, None] * columns[:, None, :], starts)
-    angular = _spread(found)
-    return *(np.concatenate(both, axis=-1) for both in zip((energy, forces, virial), angular, strict=True)), np.append(density, np.zeros(len(found.angular)))
+    of_angles = _spread(found)
+    energy, forces, virial = (np.concatenate(c, axis=-1) for c in zip((energy, forces, virial), of_angles, strict=True))
+    return energy, forces, virial, np.append(density, np.zeros(len(found.angular)))
 
 
 def _spread(found: Evaluation) -> list[Array]:

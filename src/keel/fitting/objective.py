@@ -108,8 +108,11 @@ class Objective:
 
     def _evaluate(self, values: Mapping[str, Tensor]) -> list[Evaluation]:
         model, chunks = self.parametrisation.model, self.data.chunks
-        parameters, angular = Parameters.of(model, values), plain(values["angular"])
-        return _each(range(len(chunks)), lambda k: Evaluation(chunks[k], parameters, model.delta, self._work[k], angular))
+        parameters = Parameters.of(model, values)
+        angular = plain(values["angular"]) if "angular" in values else None
+        return _each(
+            range(len(chunks)), lambda k: Evaluation(chunks[k], parameters, model.delta, self._work[k], angular)
+        )
 
     def _energy_errors(self, evaluations: list[Evaluation]) -> tuple[Array, float]:
         """Return weighted errors of the energy per atom (F,) with the best offsets, and the mean density."""

@@ -21,6 +21,7 @@ from keel.potentials.batches import predictions
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.three_body import three_body_term
 from keel.potentials.classical.zbl import ZBL
 
 WALL = 0.6
@@ -89,11 +90,15 @@ def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, 
     """Return depth (eV) and position (angstrom) of wells of two atoms deeper than six times ``cohesion`` (eV).
 
     No small cluster binds more strongly for each of its bonds than its dimers do: embedding energies are concave in the
-    density and vanish with it, so that neighbours gain less together than each by itself, and angles only cost.
+    density and vanish with it, so that neighbours gain less together than each by itself. What a three-body term may
+    gain at most for each neighbour is counted as a part of the well.
     """
     eam, _ = eam_and_cores(potential)
     grid = torch.arange(SHORTEST, potential.cutoff, 0.02, dtype=torch.float64)
-    lowest, place = _dimers(potential, grid.expand(len(eam.pair_names), -1)).min(dim=1)
+    energy, term = _dimers(potential, grid.expand(len(eam.pair_names), -1)), three_body_term(potential)
+    if term is not None:
+        energy = energy - torch.stack([term.most_gain(*_elements(name), grid) for name in eam.pair_names])
+    lowest, place = energy.min(dim=1)
     found = zip(eam.pair_names, (-lowest).tolist(), grid[place].tolist(), strict=True)
     return {name: (depth, r) for name, depth, r in found if depth > DEEPEST * max(cohesion, LEAST_COHESION)}
 

@@ -13,7 +13,7 @@ from keel.fitting.offsets import compositions, unexplained
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import is_eam
-from keel.potentials.classical.three_body import has_angles
+from keel.potentials.classical.three_body import three_body_term
 
 NONE = 0.95
 """A label is not described if its root mean square error is at least this share of that without a potential."""
@@ -54,7 +54,7 @@ def doubts(teacher: Potential, frames: Sequence[Frame], which: str, errors: Accu
     poor = [
         f"{name} ({share:.2g} times the error of {NOTHING[name]})" for name, share in shares.items() if share >= NONE
     ]
-    angles = is_eam(teacher) and not has_angles(teacher)
+    angles = is_eam(teacher) and three_body_term(teacher) is None
     sentences = []
     if poor:
         remedy = f"{THREE_BODY}, {REMEDY}" if angles else REMEDY

@@ -40,7 +40,8 @@ class Directed(NamedTuple):
 
 class AngularSums(NamedTuple):
     """For each reach and power of the cosine: sums at each atom (N, n, 3), and the derivative of that of the centre
-    with respect to the vector of each directed pair, (D, n, 3, 3)."""
+    with respect to the vector of each directed pair, (D, n, 3, 3).
+    """
 
     sums: Tensor
     gradient: Tensor

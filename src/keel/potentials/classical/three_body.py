@@ -17,6 +17,8 @@ from keel.potentials.base import Potential, lengths
 from keel.potentials.classical.along import Along
 from keel.potentials.classical.angular_moments import AngularSums, Directed, angular_sums
 from keel.potentials.classical.eam import pair_names
+from keel.potentials.switch import quintic_switch
+
 
 class ThreeBody(Potential):
     """What angles between neighbours cost, in the manner of Stillinger and Weber, for covalent solids.
@@ -117,6 +119,13 @@ class ThreeBody(Potential):
         directed = Directed.of(r, graph.edge_index, self.inner[pair], self.outer[pair])
         return angular_sums(directed, vectors, r, graph.n_atoms)
 
+    def most_gain(self, first: int, second: int, r: Tensor) -> Tensor:
+        """Return how much a pair r apart (angstrom) may lower the energies of its atoms at most, in eV, shape of r."""
+        i, j = (int(self.species_index[z]) for z in (first, second))
+        pair = i * len(self.symbols) + j
+        g = quintic_switch(r[:, None], self.inner[pair], self.outer[pair])
+        return 0.5 * (g.square() * self.coefficients[[i, j]].sum(dim=(0, 2))).sum(dim=1)
+
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
         from keel.potentials.classical.three_body_along import ThreeBodyAlong
@@ -136,9 +145,9 @@ def powers(legendre: Tensor) -> Tensor:
     return torch.stack([1.5 * second, first, zeroth - 0.5 * second], dim=-1)
 
 
-def has_angles(potential: Potential) -> bool:
-    """Whether a three-body term is among the parts of a potential."""
-    return any(isinstance(part, ThreeBody) for part in potential.modules())
+def three_body_term(potential: Potential) -> ThreeBody | None:
+    """Return the three-body term that a potential has, alone or in a sum; None if there is none."""
+    return next((part for part in potential.modules() if isinstance(part, ThreeBody)), None)
 
 
 def _rows(element: str, given: Sequence[Sequence[float]], count: int) -> list[list[float]]:
