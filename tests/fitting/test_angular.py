@@ -170,7 +170,7 @@ def test_wells_far_deeper_than_bonds_are_named():
 
 
 def test_silicon():
-    """DFT frames of four structures (tests/files/silicon.extxyz.xz; examples/phosphorus-cp2k says how they were made)."""
+    """DFT frames of four structures; examples/phosphorus-cp2k says how they were made."""
     frames = keel.read(Path(__file__).parents[1] / "files" / "silicon.extxyz.xz")
     train, test = [f for k, f in enumerate(frames) if k % 3], frames[::3]
     plain, bent = (keel.fit_eam(train, three_body=angles).potential for angles in (False, True))
