@@ -59,7 +59,8 @@ def test_labels_of_an_eam_with_angles_are_reproduced(frames, fit):
     assert fit.errors.forces.mae < 0.05 * plain.errors.forces.mae
     term = three_body_term(fit.potential)
     assert term is not None
-    assert term.legendre["Na"][0][2] == pytest.approx(0.6, rel=0.2)
+    # Both functions of distance end at this short cutoff: only the sum of their coefficients is known.
+    np.testing.assert_allclose(np.sum(term.legendre["Na"], axis=0), [0.15, 0.3, 0.7], rtol=0.1)
 
 
 def test_files_bring_it_back(fit, frames, tmp_path):
