@@ -17,7 +17,7 @@ from keel.records import read_object, write_json
 
 FORMATS: Mapping[str, int] = {
     "data": 1,
-    "teacher": 2,
+    "teacher": 1,
     "train": 1,
     "rung": 1,
     "accuracy": 1,
