@@ -44,6 +44,14 @@ def eam() -> keel.EAM:
     return potential
 
 
+def three_body() -> keel.ThreeBody:
+    return keel.ThreeBody(
+        {"O": [[1.0, 2.0, 0.0], [0.0, 0.4, 0.3]], "Si": [[0.1, -0.1, 5.0], [0.3, 0.5, 0.2]]},
+        reaches=[1.5, 1.9],
+        inner={"O-O": 1.0, "O-Si": 1.4, "Si-Si": 2.0},
+    )
+
+
 def cgcnn(**settings: Any) -> keel.CGCNN:
     torch.manual_seed(0)
     return keel.CGCNN(

@@ -18,6 +18,7 @@ _PUBLIC = {
     "Potential": "keel.potentials.base",
     "Prediction": "keel.potentials.base",
     "EAM": "keel.potentials.classical.eam",
+    "ThreeBody": "keel.potentials.classical.three_body",
     "ZBL": "keel.potentials.classical.zbl",
     "ContactRepulsion": "keel.potentials.classical.contact_repulsion",
     "LennardJones": "keel.potentials.classical.lennard_jones",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
     from keel.potentials.classical.eam import EAM as EAM
     from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
+    from keel.potentials.classical.three_body import ThreeBody as ThreeBody
     from keel.potentials.classical.zbl import ZBL as ZBL
     from keel.potentials.external.opening import open_potential as open_potential
     from keel.potentials.loading import load as load

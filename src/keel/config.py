@@ -70,6 +70,7 @@ class TeacherSettings(Settings):
         True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
     zbl: bool = Field(False, description="without contacts: a nuclear repulsion under all pairs, not only soft ones")
+    three_body: bool = Field(False, description="a term for the angles between bonds, as covalent solids need it")
 
     @model_validator(mode="after")
     def _one(self) -> TeacherSettings:

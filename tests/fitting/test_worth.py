@@ -79,6 +79,8 @@ def test_the_command_says_so(frames, tmp_path):
     arguments = ["fit", str(tmp_path / "train.extxyz"), "--cutoff", str(CUTOFF), "--out", str(tmp_path / "eam.json")]
     done = CliRunner().invoke(app, [*arguments, "--test", str(tmp_path / "test.extxyz"), "--json"])
     assert done.exit_code == 0, done.output
-    assert any("of the test frames; leave" in warning for warning in json.loads(done.stdout)["warnings"])
+    assert any(
+        "of the test frames; fit a three-body term too" in warning for warning in json.loads(done.stdout)["warnings"]
+    )
     plain = CliRunner().invoke(app, arguments)
     assert "does not describe" not in plain.output

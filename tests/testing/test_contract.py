@@ -7,7 +7,7 @@ import pytest
 import keel
 from keel.potentials.base import Potential
 from keel.testing import RULES, PotentialContract
-from small_potentials import Soft, cgcnn, eam, m3gnet, torchmd_et
+from small_potentials import Soft, cgcnn, eam, m3gnet, three_body, torchmd_et
 
 
 class TestLennardJones(PotentialContract):
@@ -38,6 +38,18 @@ class TestEAMOfOneElement(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:
         return keel.EAM.from_elements(["Mo"], cutoff=5.0)
+
+
+class TestThreeBody(PotentialContract):
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return three_body()
+
+
+class TestEAMWithThreeBody(PotentialContract):
+    @pytest.fixture
+    def potential(self) -> Potential:
+        return keel.SumPotential([eam(), three_body()])
 
 
 class TestAutomaticDifferentiation(PotentialContract):

@@ -39,6 +39,9 @@ def fit(
     zbl: Annotated[
         bool, typer.Option("--zbl", help="With --no-contacts: a nuclear repulsion (ZBL) under every pair.")
     ] = False,
+    three_body: Annotated[
+        bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
+    ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
     max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
@@ -75,11 +78,13 @@ def fit(
     material.require(("forces",))
     parts = [frames] if test is None else [frames, read(test, keys=keys_of(elements))]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
-        result = fit_eam(frames, cutoff, contacts=contacts, zbl=zbl, max_atoms=max_atoms, seed=seed)
+        walls: dict[str, bool] = {"contacts": contacts, "zbl": zbl}
+        result = fit_eam(frames, cutoff, **walls, three_body=three_body, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []
-    notes = [*result.warnings, *doubts(result.potential, parts[-1], "the test frames" if test else "the frames")]
+    which = "the test frames" if test else "the frames"
+    notes = [*result.warnings, *doubts(result.potential, parts[-1], which, errors[-1])]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
         typer.echo(json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": material.notes}))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
+from keel.fitting.angular import AngularColumns
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.eam_terms import switch
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 PAIR_COLUMNS, ELEMENT_COLUMNS = ("alpha", "repulsion", "attraction"), ("density", "beta", "embedding")
-COLUMNS = PAIR_COLUMNS + ELEMENT_COLUMNS
+COLUMNS = (*PAIR_COLUMNS, *ELEMENT_COLUMNS, "angular")
 """Kinds of parameters, in the order of gradients and Jacobians."""
 
 
@@ -92,6 +93,7 @@ class Chunk:
 
     Errors of ``forces`` times ``force_weight`` (N, 1) and of ``stress`` times ``stress_weight`` (B, 1, 1), squared, are
     their share in the loss; weights are zero where a label is absent. ``volume`` (B, 1, 1) is 1 without a cell.
+    ``angular`` are the columns of a three-body term, none without one.
     """
 
     pairs: Pairs
@@ -102,6 +104,7 @@ class Chunk:
     force_weight: Array
     stress: Array
     stress_weight: Array
+    angular: AngularColumns
 
     def errors(self, forces: Array, virial: Array) -> tuple[Array, Array]:
         """Return weighted errors of forces (N, 3) and of the stress (B, 3, 3) that belongs to a virial."""
@@ -120,15 +123,26 @@ class Evaluation:
         Electron density at each atom (N,).
     """
 
-    def __init__(self, chunk: Chunk, parameters: Parameters, delta: float, work: Array | None = None) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        parameters: Parameters,
+        delta: float,
+        work: Array | None = None,
+        angular: Array | None = None,
+    ) -> None:
         from keel.fitting.kernels import embed, energies
 
         self.chunk, self.parameters, self.delta = chunk, parameters, delta
         self.work = np.empty((4, len(chunk.pairs.r))) if work is None else work
+        self.angular = np.zeros(0) if angular is None else angular
         self.rho, self.root = np.zeros((2, len(chunk.species)))
         self.energy = np.zeros(len(chunk.volume))
         energies(chunk.pairs, parameters, self.work, self.rho, self.energy)
         embed(chunk.species, chunk.structure, parameters.of_elements, delta, self.rho, self.root, self.energy)
+        if len(self.angular):
+            of_angles, *self._of_angles = chunk.angular.times(self.angular)
+            self.energy += of_angles
 
     def derivatives(self) -> tuple[Array, Array]:
         """Return forces (N, 3) in eV/angstrom and virials (B, 3, 3) in eV."""
@@ -136,16 +150,18 @@ class Evaluation:
 
         forces, virial = np.zeros((len(self.rho), 3)), np.zeros((len(self.energy), 3, 3))
         derivatives(self.chunk.pairs, self.parameters, self.work, self.slopes(), forces, virial)
+        if len(self.angular):
+            forces, virial = forces + self._of_angles[0], virial + self._of_angles[1]
         return forces, virial
 
     def slopes(self) -> Array:
         """Return dF/d rho at each atom (N,), in eV."""
         return np.asarray(-0.5 * self.parameters.of_elements[self.chunk.species, 2] / self.root)
 
-    def gradient(self, on_energy: Array, on_rho: float) -> tuple[float, Parameters]:
+    def gradient(self, on_energy: Array, on_rho: float) -> tuple[float, Parameters, Array]:
         """Return the loss in forces and stress, and the gradient of it + on_energy . energy + on_rho sum rho.
 
-        The gradient has three columns of pairs and three of elements.
+        The gradient has three columns of pairs and three of elements, and is that of a three-body term's coefficients.
         """
         from keel.fitting.kernels import pull_atoms, pull_densities, pull_pairs
 
@@ -158,4 +174,5 @@ class Evaluation:
         at = (chunk.species, chunk.structure, of_elements, self.delta, self.root)
         pull_atoms(*at, (pull, on_energy, on_rho), found.of_elements)
         pull_densities(chunk.pairs, of_elements, self.work, slopes, pull, found.of_elements)
-        return float(np.vdot(forces, forces) + np.vdot(stress, stress)), found
+        of_angles = chunk.angular.gradient(on_energy, *pulls[:2], len(self.angular))
+        return float(np.vdot(forces, forces) + np.vdot(stress, stress)), found, of_angles

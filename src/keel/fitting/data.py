@@ -12,10 +12,12 @@ import torch
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import batch, labelled_atoms
+from keel.fitting.angular import angular_columns
 from keel.fitting.chunk import Chunk, Pairs
 from keel.fitting.offsets import compositions
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.three_body import ThreeBody
 
 CHUNK_ATOMS = 250
 EXTREME_FORCE = 4.0  # eV/angstrom
@@ -77,8 +79,12 @@ def fit_data(
     energy_weight: float,
     stress_weight: float,
     alone: Mapping[int, float] = MappingProxyType({}),
+    angular: ThreeBody | None = None,
 ) -> FitData:
-    """Lay out the labels of ``frames``; ``alone`` has the energies of atoms alone in eV that are known."""
+    """Lay out the labels of ``frames``; ``alone`` has the energies of atoms alone in eV that are known.
+
+    ``angular`` is a three-body term whose coefficients are fitted too.
+    """
     elements = model.elements or ()
     fractions = compositions(frames, elements)
     known = np.array([alone.get(z, 0.0) for z in elements])
@@ -88,7 +94,7 @@ def fit_data(
     atoms = np.array([float(len(f)) for f in frames])
     return FitData(
         chunks=[
-            _chunk(batch(group, model.cutoff, half_list=True, dtype=torch.float64), model, weights)
+            _chunk(batch(group, model.cutoff, half_list=True, dtype=torch.float64), model, weights, angular)
             for group in _groups(frames)
         ],
         atoms=atoms,
@@ -103,7 +109,7 @@ def caution(forces: Array) -> Array:
     return np.asarray(1.0 / np.maximum(1.0, np.linalg.norm(forces, axis=1, keepdims=True) / EXTREME_FORCE))
 
 
-def _chunk(graph: AtomGraph, model: EAM, weights: Weights) -> Chunk:
+def _chunk(graph: AtomGraph, model: EAM, weights: Weights, angular: ThreeBody | None) -> Chunk:
     labels = graph.labels
     assert labels is not None
     forces, periodic = plain(labels.forces), plain(graph.periodic)
@@ -116,6 +122,7 @@ def _chunk(graph: AtomGraph, model: EAM, weights: Weights) -> Chunk:
         force_weight=weights.force * caution(forces) * plain(labels.forces_mask)[:, None],
         stress=plain(labels.stress),
         stress_weight=weights.stress * (plain(labels.stress_mask) & periodic)[:, None, None],
+        angular=angular_columns(angular, graph),
     )
 
 

@@ -14,22 +14,24 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.errors import DataError
+from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, pairs_without_data, with_core, with_walls
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
+from keel.fitting.held_out import best_energy_weight
 from keel.fitting.objective import Objective
-from keel.fitting.offsets import inseparable
 from keel.fitting.parameters import Parametrisation
+from keel.fitting.remarks import remarks
 from keel.fitting.start import MOST_PAIRS, expected, starts
-from keel.fitting.walls import soft_walls, wall_lengths, weak_walls
+from keel.fitting.walls import soft_walls, wall_lengths
 from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
+from keel.potentials.sum import SumPotential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -46,7 +48,8 @@ class EAMFit:
     Parameters
     ----------
     potential
-        The :class:`EAM`, as a rule with a :class:`ZBL` core under it; offsets included.
+        The :class:`EAM`, as a rule with a :class:`ZBL` core under it, and its :class:`ThreeBody` term if one was asked
+        for; offsets included.
     eam
         The EAM itself.
     errors
@@ -73,7 +76,8 @@ def fit_eam(
     *,
     contacts: bool = True,
     zbl: bool = False,
-    energy_weight: float = 5.0,
+    three_body: bool = False,
+    energy_weight: float | None = None,
     stress_weight: float = 0.3,
     max_atoms: int | None = None,
     seed: int = 0,
@@ -97,8 +101,11 @@ def fit_eam(
     zbl
         Without ``contacts``: put a :class:`ZBL` core under every pair, not only under those without data and those
         whose fitted wall is much softer than that of nuclei.
+    three_body
+        Fit a term for the angles between bonds too (:class:`ThreeBody`), which covalent solids need.
     energy_weight
-        In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost.
+        In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost. None: 5, or 1 where the
+        forces of held-out frames say so (:mod:`keel.fitting.held_out`).
     stress_weight
         Dimensionless, relative to the forces.
     max_atoms
@@ -129,7 +136,14 @@ def fit_eam(
     # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
-        return _fit(labelled, atoms, cutoff, cores, (energy_weight, stress_weight), max_atoms, seed)
+
+        def fit(some: Sequence[Frame], weight: float, *, quick: bool = True) -> EAMFit:
+            weights = weight, stress_weight
+            return _fit(some, atoms, cutoff, cores, weights, max_atoms, seed, three_body, quick=quick)
+
+        if energy_weight is None:
+            energy_weight = best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
+        return fit(labelled, energy_weight, quick=False)
 
 
 def _fit(
@@ -140,17 +154,25 @@ def _fit(
     weights: tuple[float, float],
     max_atoms: int | None,
     seed: int,
+    three_body: bool,
+    *,
+    quick: bool = False,
 ) -> EAMFit:
     elements, alone = sorted({int(z) for f in (*frames, *atoms) for z in f.numbers}), energies_alone(atoms)
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
-    data = fit_data(chosen, model, *weights, alone)
+    contacts = contacts_in(model, frames if cores == "contacts" else chosen)
+    angular = unfitted(model, contacts.closest) if three_body else None
+    data = fit_data(chosen, model, *weights, alone, angular)
     if not any(len(chunk.pairs.r) for chunk in data.chunks):
         raise DataError(f"no two atoms are closer than the cutoff of {cutoff:g} angstrom; an EAM cannot be fitted")
-    contacts = contacts_in(model, frames if cores == "contacts" else chosen)
     without_data = pairs_without_data(model, contacts)
-    par = Parametrisation(model, wall_lengths(model, without_data))
-    few = data if par.n_pairs > MOST_PAIRS else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone)
+    par = Parametrisation(model, wall_lengths(model, without_data), angular)
+    few = (
+        data
+        if par.n_pairs > MOST_PAIRS or quick
+        else fit_data(choose(chosen, FIRST_ATOMS, seed), model, *weights, alone, angular)
+    )
     objective = Objective(data, par, expected(par))
     values = par.values(_optimise(Objective(few, par, expected(par)), objective, long=bool(alone)))
     eam = _fitted(model, objective, values, without_data)
@@ -161,12 +183,15 @@ def _fit(
     else:
         soft = soft_walls(eam)
         potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))
+    if angular is not None:
+        members = potential.members if isinstance(potential, SumPotential) else [potential]
+        potential = SumPotential([*members, fitted(angular, values["angular"])])
     potential.set_offsets(objective.offsets(values) | alone)
     return EAMFit(
         potential=potential.eval(),
         eam=eam,
         errors=accuracy(potential, [*frames, *atoms]),
-        warnings=tuple(_warnings(potential, [*chosen, *atoms], without_data, soft)),
+        warnings=tuple(remarks(potential, [*chosen, *atoms], without_data, soft)),
         pairs_without_data=tuple(without_data),
         frames_used=len(chosen),
     )
@@ -214,51 +239,6 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
             for name, value in zip(names, values[key].tolist(), strict=True):
                 config[table][name][key] = value
     return EAM(**config)
-
-
-def _warnings(
-    potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
-) -> list[str]:
-    warnings, elements = [], potential.elements or ()
-    with_energy = [f for f in frames if f.energy is not None]
-    if not with_energy:
-        warnings.append(
-            "no frame has an energy: the fit saw forces only, and the zero of its energies means nothing; if your "
-            "energies have an unusual name, give it to `keel census FILE --energy-key NAME --write OUT`"
-        )
-    elif inseparable(with_energy, elements):
-        warnings.append(
-            "the compositions do not determine an energy offset for each of "
-            f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"
-        )
-    for label, name in (("forces", "force"), ("stress", "stress")):
-        values = [getattr(f, label) for f in frames if getattr(f, label) is not None]
-        if values and not any(value.any() for value in values):
-            warnings.append(f"every {name} is exactly zero: there is nothing in it to fit")
-    alone = [symbol(z) for z in sorted(energies_alone(set_apart(with_energy)[1]))]
-    if alone:
-        warnings.append(
-            f"the offset of {_some(alone)} is the energy of the atom alone: the fit has to give all of the cohesive "
-            "energy, which costs it accuracy in the forces; where only these matter, leave isolated atoms out"
-        )
-    if without_data:
-        warnings.append(
-            f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
-            f"({_some(without_data)}): their parameters rest on mixing rules"
-        )
-    softened = sorted({*soft} - {*without_data})
-    if softened:
-        warnings.append(
-            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core stands behind it"
-        )
-    weak = weak_walls(potential)
-    if weak:
-        warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not teach with this EAM")
-    return warnings
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _as_frame(structure: Frame | Atoms) -> Frame:

@@ -26,7 +26,7 @@ from keel.atoms.soundness.stiffness import (
     most_pushed,
 )
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
-from keel.fitting.offsets import compositions, minimum_norm
+from keel.fitting.offsets import compositions, unexplained
 from keel.fitting.quick import Prediction, QuickEAM
 
 MOST_ELEMENTS = 8
@@ -124,7 +124,7 @@ def _divided(frames: Sequence[Frame]) -> str | None:
         return None
     atoms = np.array([len(f) for f in known], dtype=np.float64)
     energies, shares = np.array([f.energy for f in known]), compositions(known, elements)
-    total, divided = (_unexplained(shares, e) for e in (energies / atoms, energies))
+    total, divided = (_share_unexplained(shares, e) for e in (energies / atoms, energies))
     if divided > 0.3 * total or divided > 0.2:
         return None
     return (
@@ -133,10 +133,9 @@ def _divided(frames: Sequence[Frame]) -> str | None:
     )
 
 
-def _unexplained(shares: Array, energies: Array) -> float:
+def _share_unexplained(shares: Array, energies: Array) -> float:
     """Share of the mean square that no offsets of the elements explain."""
-    rest = energies - shares @ minimum_norm(shares, energies)
-    return float(np.sum(rest**2) / max(np.sum(energies**2), 1e-300))
+    return float(np.sum(unexplained(shares, energies) ** 2) / max(np.sum(energies**2), 1e-300))
 
 
 @dataclass(frozen=True)

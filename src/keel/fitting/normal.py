@@ -18,7 +18,7 @@ class Normal(NamedTuple):
     """J^T e (C,) and J^T J (C, C) of weighted errors e in forces and stress, their squared sum, and rows of the rest.
 
     ``energy`` (B, C) are derivatives of the energies in eV, ``density`` (C,) those of the sum of rho. Columns are
-    alpha, repulsion and attraction of pairs, then density, beta and embedding of elements.
+    alpha, repulsion and attraction of pairs, density, beta and embedding of elements, then those of a three-body term.
     """
 
     loss: float
@@ -66,4 +66,16 @@ def jacobian(found: Evaluation) -> tuple[Array, Array, Array, Array]:
     forces[:, :, first:] += own[:, :3].T[:, :, None] * columns
     starts = np.flatnonzero(np.diff(chunk.structure, prepend=-1))
     virial[:, :, first:] += np.add.reduceat(own[:, 3:, None] * columns[:, None, :], starts)
-    return energy, forces, virial, density
+    of_angles = _spread(found)
+    energy, forces, virial = (np.concatenate(c, axis=-1) for c in zip((energy, forces, virial), of_angles, strict=True))
+    return energy, forces, virial, np.append(density, np.zeros(len(found.angular)))
+
+
+def _spread(found: Evaluation) -> list[Array]:
+    """Return the columns of all coefficients of a three-body term, zero for elements that the chunk does not have."""
+    which, *columns = found.chunk.angular
+    wide = [np.zeros((*c.shape[:-1], len(found.angular))) for c in columns]
+    if len(found.angular):
+        for whole, part in zip(wide, columns, strict=True):
+            whole[..., which] = part
+    return wide

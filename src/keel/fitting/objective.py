@@ -14,7 +14,7 @@ from keel.fitting.chunk import COLUMNS, Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.fitting.normal import normal_equations
 from keel.fitting.parameters import Parametrisation
-from keel.parallel import in_threads
+from keel.parallel import in_threads, plain
 
 GAUGE_WEIGHT = 1.0
 SHRINKAGE = 1e-5
@@ -109,7 +109,10 @@ class Objective:
     def _evaluate(self, values: Mapping[str, Tensor]) -> list[Evaluation]:
         model, chunks = self.parametrisation.model, self.data.chunks
         parameters = Parameters.of(model, values)
-        return _each(range(len(chunks)), lambda k: Evaluation(chunks[k], parameters, model.delta, self._work[k]))
+        angular = plain(values["angular"]) if "angular" in values else None
+        return _each(
+            range(len(chunks)), lambda k: Evaluation(chunks[k], parameters, model.delta, self._work[k], angular)
+        )
 
     def _energy_errors(self, evaluations: list[Evaluation]) -> tuple[Array, float]:
         """Return weighted errors of the energy per atom (F,) with the best offsets, and the mean density."""
@@ -128,8 +131,9 @@ def _gradients(evaluations: list[Evaluation], on_energy: Array, on_rho: float) -
     """Return the loss in forces and stress, and the whole gradient with respect to each kind of parameter."""
     shares = np.split(on_energy, np.cumsum([len(e.energy) for e in evaluations])[:-1])
     parts = _each(list(zip(evaluations, shares, strict=True)), lambda part: part[0].gradient(part[1], on_rho))
-    pairs, elements = (np.sum([gradient[kind] for _, gradient in parts], axis=0) for kind in (0, 1))
-    return sum(loss for loss, _ in parts), dict(zip(COLUMNS, [*pairs.T, *elements.T], strict=True))
+    pairs, elements = (np.sum([gradient[kind] for _, gradient, _ in parts], axis=0) for kind in (0, 1))
+    angular = np.sum([of_angles for *_, of_angles in parts], axis=0)
+    return sum(loss for loss, *_ in parts), dict(zip(COLUMNS, [*pairs.T, *elements.T, angular], strict=True))
 
 
 def _each(parts: Sequence[P], work: Callable[[P], R]) -> list[R]:

@@ -77,6 +77,11 @@ def minimum_norm(matrix: Array, target: Array) -> NDArray[np.float64]:
     return np.asarray(np.linalg.lstsq(matrix, target, rcond=1e-8)[0], dtype=np.float64)
 
 
+def unexplained(matrix: Array, target: Array) -> Array:
+    """Return what the least-squares solution leaves of the target: energies beyond one for each element."""
+    return np.asarray(target - matrix @ minimum_norm(matrix, target))
+
+
 def least_absolute(matrix: Array, target: Array) -> NDArray[np.float64]:
     """Return the x that makes sum_k |target_k - (matrix x)_k| least, by least squares with weights 1 / |residual|.
 

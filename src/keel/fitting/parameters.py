@@ -15,6 +15,7 @@ from keel.atoms.frame import Array
 from keel.fitting.chunk import COLUMNS
 from keel.parallel import plain
 from keel.potentials.classical.eam import EAM
+from keel.potentials.classical.three_body import ThreeBody
 
 WALL_SLOPE = 2.0
 """The least slope of a dimer's energy where its wall may end, in eV/angstrom."""
@@ -43,9 +44,11 @@ class Parametrisation:
         Gives elements, radii, cutoff and delta.
     walls
         r_w in angstrom of each pair, in the order of ``model.pair_names``.
+    angular
+        A three-body term whose shares are varied too; walls need no care of it.
     """
 
-    def __init__(self, model: EAM, walls: Tensor) -> None:
+    def __init__(self, model: EAM, walls: Tensor, angular: ThreeBody | None = None) -> None:
         self.model = model
         self.walls = walls
         self.n_elements, self.n_pairs = len(model.symbols), len(model.pair_names)
@@ -53,6 +56,8 @@ class Parametrisation:
         element = ("beta", "density", "embedding", "alpha", "attraction", "slack")
         self.sizes = {f"element_{k}": self.n_elements for k in element}
         self.sizes |= {f"pair_{k}": self.n_pairs for k in ("alpha", "attraction", "slack")}
+        self.n_angles = 0 if angular is None else angular.coefficients.numel()
+        self.sizes["angular"] = self.n_angles
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Return the named parts of theta."""
@@ -65,13 +70,14 @@ class Parametrisation:
         values["beta"] = MOST_BETA * torch.sigmoid(part["element_beta"])
         for name in ("alpha", "attraction", "slack"):
             values[name] = self.mix(torch.exp(part[f"element_{name}"])) * torch.exp(part[f"pair_{name}"])
+        values["angular"] = torch.exp(part["angular"])
         least, ratio = self.least_alpha(values["beta"]), values["alpha"]
         values["alpha"] = least + (MOST_ALPHA - least) * ratio / (1.0 + ratio)
         return self.with_wall(values)
 
     def jacobian(self, theta: Tensor) -> Array:
         """Return the derivatives of all values, in the order of ``COLUMNS``, with respect to theta."""
-        size = 3 * (self.n_elements + self.n_pairs)
+        size = 3 * (self.n_elements + self.n_pairs) + self.n_angles
         # A row of theta for each value, so that one backward pass, from the diagonal, gives all.
         rows = theta.expand(size, -1).clone().requires_grad_()
         values = self.values(rows)
@@ -91,6 +97,8 @@ class Parametrisation:
             logs = _log(value)
             parts[f"element_{name}"] = logs[like]
             parts[f"pair_{name}"] = logs - torch.log(self.mix(torch.exp(logs[like])))
+        # Many pairs of neighbours add up: what counts is a hundredth of what counts of one pair.
+        parts["angular"] = _log(values["angular"], 0.01)
         return torch.cat([parts[name] for name in self.sizes])
 
     def with_wall(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,5 +126,7 @@ class Parametrisation:
         return pull / (2.0 * alpha * x * x)
 
 
-def _log(values: Tensor) -> Tensor:
-    return torch.log(torch.clamp(values, min=0.02 * max(float(values.max()), 1.0)))
+def _log(values: Tensor, size: float = 1.0) -> Tensor:
+    """Return logarithms; ``size`` in eV is at least what values count as large, of which a fiftieth is about zero."""
+    most = max([size, *values.tolist()])
+    return torch.log(torch.clamp(values, min=0.02 * most))

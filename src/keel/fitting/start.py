@@ -18,13 +18,14 @@ ALPHAS = (0.9, 1.2, 1.6, 2.2)
 BETAS = (1.4, 2.0, 2.8, 4.0, 5.6)
 MOST_PAIRS = 15
 """With more pairs of elements than this, there is no grid: the fit starts from what it expects."""
-LINEAR = ("slack", "attraction", "embedding")
+LINEAR = ("slack", "attraction", "embedding", "angular")
 
 
 def expected(parametrisation: Parametrisation) -> Tensor:
     """Return what a fit expects before it has seen data; the same for all elements."""
     pair, element = _ones(parametrisation)
     values = {"alpha": 1.5 * pair, "attraction": 0.5 * pair, "slack": 0.5 * pair}
+    values["angular"] = torch.full((parametrisation.n_angles,), 0.1, dtype=torch.float64)
     return parametrisation.theta(values | {"beta": 2.0 * element, "density": 0.1 * element, "embedding": element})
 
 
@@ -47,6 +48,7 @@ def _solve(objective: Objective, alpha: float, beta: float) -> tuple[float, Tens
     pair, element = _ones(par)
     values = {"alpha": alpha * pair, "beta": beta * element, "density": element}
     values |= {"slack": 0.0 * pair, "attraction": 0.0 * pair, "embedding": 0.0 * element}
+    values["angular"] = torch.zeros(par.n_angles, dtype=torch.float64)
     values["density"] = element / objective.mean_density(par.with_wall(values))
     loss, gradient, matrix = objective.equations(par.with_wall(values))
     nothing = _in_a_row(par, values)

@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
+from keel.atoms.frame import Frame
+from keel.atoms.neighbours import batch
 from keel.fitting.contacts import CORE_END
 from keel.parallel import plain
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, lengths
+from keel.potentials.batches import predictions
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.three_body import three_body_term
 from keel.potentials.classical.zbl import ZBL
 
 WALL = 0.6
@@ -26,6 +30,10 @@ SOFT = 0.1
 """A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
 SHORTEST = 0.1
 """Walls are checked from here, in angstrom."""
+BONDED = 1.3
+"""An atom is bonded to neighbours up to this times the distance of its nearest."""
+DEEPEST, LEAST_COHESION = 6.0, 0.5
+"""Times the cohesion per bond (at least half an eV) that two atoms may bind each other by: two of copper do by 4."""
 
 
 def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:
@@ -61,6 +69,38 @@ def weak_walls(potential: Potential) -> list[str]:
     eam, _ = eam_and_cores(potential)
     needed = dict(zip(eam.pair_names, (WALL * eam.pair_radius).tolist(), strict=True))
     return [name for name, position in wall_positions(potential).items() if position < needed[name] - 0.03]
+
+
+def cohesion_per_bond(potential: Potential, frames: Sequence[Frame]) -> float:
+    """Return by how much a potential binds the atoms of frames, in eV for each bond; NaN if none has a neighbour."""
+    eam, _ = eam_and_cores(potential)
+    energy, bonds = 0.0, 0.0
+    for graph, prediction in predictions(frames, potential):
+        energy += float((prediction.atomic_energies - potential.offsets()[graph.numbers]).sum())
+    for frame in frames:
+        graph = batch([frame], eam.cutoff, dtype=torch.float64)
+        r, centre = plain(lengths(graph.edge_vectors())), plain(graph.edge_index[0])
+        nearest = np.full(len(frame), np.inf)
+        np.minimum.at(nearest, centre, r)
+        bonds += 0.5 * np.count_nonzero(r < BONDED * nearest[centre])
+    return -energy / float(bonds) if bonds else float("nan")
+
+
+def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, float]]:
+    """Return depth (eV) and position (angstrom) of wells of two atoms deeper than six times ``cohesion`` (eV).
+
+    No small cluster binds more strongly for each of its bonds than its dimers do: embedding energies are concave in the
+    density and vanish with it, so that neighbours gain less together than each by itself. What a three-body term may
+    gain at most for each neighbour is counted as a part of the well.
+    """
+    eam, _ = eam_and_cores(potential)
+    grid = torch.arange(SHORTEST, potential.cutoff, 0.02, dtype=torch.float64)
+    energy, term = _dimers(potential, grid.expand(len(eam.pair_names), -1)), three_body_term(potential)
+    if term is not None:
+        energy = energy - torch.stack([term.most_gain(*_elements(name), grid) for name in eam.pair_names])
+    lowest, place = energy.min(dim=1)
+    found = zip(eam.pair_names, (-lowest).tolist(), grid[place].tolist(), strict=True)
+    return {name: (depth, r) for name, depth, r in found if depth > DEEPEST * max(cohesion, LEAST_COHESION)}
 
 
 def _dimers(potential: Potential, r: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from keel.errors import ConfigError
 from keel.files import replace_file
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import core_energy, eam_and_cores
+from keel.potentials.classical.three_body import three_body_term
 from keel.potentials.convert import converted
 
 PAIR_ERROR, EMBEDDING_ERROR, FORCE_ERROR = 1e-7, 1e-6, 2e-5
@@ -88,6 +89,11 @@ class Functions:
     """The functions that a setfl file tabulates, by atomic number, in float64."""
 
     def __init__(self, potential: Potential) -> None:
+        if three_body_term(potential) is not None:
+            raise ConfigError(
+                "a three-body term cannot be written for LAMMPS: tables of eam/alloy and eam/fs have no angles; export "
+                "an EAM fitted without --three-body"
+            )
         self.eam, self.cores = eam_and_cores(converted(potential, torch.float64))
         self.offsets = potential.offsets().tolist()
         self.elements = self.eam.elements or ()

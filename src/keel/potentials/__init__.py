@@ -11,6 +11,7 @@ from keel.potentials.classical.contact_repulsion import ContactRepulsion as Cont
 from keel.potentials.classical.eam import EAM as EAM
 from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
 from keel.potentials.classical.pair import PairPotential as PairPotential
+from keel.potentials.classical.three_body import ThreeBody as ThreeBody
 from keel.potentials.classical.zbl import ZBL as ZBL
 from keel.potentials.external.ase import ASEPotential as ASEPotential
 from keel.potentials.external.mace import MACE as MACE

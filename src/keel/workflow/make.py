@@ -41,7 +41,8 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
         teacher = given_teacher(settings)
     else:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
-        fit = fit_eam(split.train, cutoff=settings.cutoff, contacts=settings.contacts, zbl=settings.zbl)
+        walls = {"contacts": settings.contacts, "zbl": settings.zbl}
+        fit = fit_eam(split.train, settings.cutoff, **walls, three_body=settings.three_body)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     seconds = time.perf_counter() - started
     if settings.calculator is None:

@@ -12,6 +12,7 @@ from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.three_body import ThreeBody
 from keel.potentials.sum import SumPotential
 
 
@@ -59,8 +60,17 @@ def core_energy(core: PairPotential, r: Tensor, first: int, second: int) -> Tens
         return torch.where(r < core.cutoff, core.pair_energy(r, a, b)[0], 0.0)
 
 
+def is_eam(potential: Potential) -> bool:
+    """Whether it is an EAM, alone or with nuclear cores and a three-body term."""
+    try:
+        eam_and_cores(potential)
+    except ConfigError:
+        return False
+    return True
+
+
 def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
-    """Return the EAM and the pair potentials of which a potential is the sum.
+    """Return the EAM and the pair potentials of which a potential is the sum, but for a three-body term.
 
     Raises
     ------
@@ -69,7 +79,8 @@ def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
     """
     members = [potential]
     if isinstance(potential, SumPotential):
-        members = [m for m in potential.members if isinstance(m, Potential)]
+        # Two atoms have no angle.
+        members = [m for m in potential.members if isinstance(m, Potential) and not isinstance(m, ThreeBody)]
     eams = [m for m in members if isinstance(m, EAM)]
     cores = [m for m in members if isinstance(m, PairPotential)]
     if len(eams) != 1 or len(eams) + len(cores) != len(members):
