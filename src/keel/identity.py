@@ -250,7 +250,6 @@ FIRST: Mapping[str, frozenset[str]] = {
 }
 """The settings of the first release, which count whatever their value, by class."""
 BEFORE: Mapping[str, Mapping[str, Any]] = {
-    "LossSettings": {"huber_delta": 0.1},
     "PerturbationSettings": {"compressed": 0.0},
     "TeacherSettings": {"contacts": False},
 }

@@ -14,7 +14,7 @@ class LossSettings(Settings):
     """Weights and form of the loss (see :func:`keel.training.losses.loss`)."""
 
     kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
-    huber_delta: PositiveFloat = Field(0.3, description="residual where the Huber penalty turns linear")
+    huber_delta: PositiveFloat = Field(0.1, description="residual where the Huber penalty turns linear")
     energy: float = Field(1.0, ge=0, description="weight of the energy per atom")
     forces: float = Field(1.0, ge=0, description="weight of the force components")
     stress: float = Field(1.0, ge=0, description="weight of the stress components")
