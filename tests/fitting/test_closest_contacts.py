@@ -17,7 +17,7 @@ from keel.evaluation import accuracy
 from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in
 from keel.fitting.eam import EAMFit
 from keel.fitting.walls import soft_walls
-from keel.potentials.classical.contact_repulsion import HELD_WITHIN
+from keel.potentials.classical.contact import HELD_WITHIN
 from keel.potentials.classical.dimer import core_energy, dimer
 from keel.testing import check_potential
 

@@ -19,7 +19,8 @@ from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
-from keel.potentials.classical.contact_repulsion import HELD_WITHIN, ContactRepulsion
+from keel.potentials.classical.contact import HELD_WITHIN
+from keel.potentials.classical.contact_repulsion import ContactRepulsion
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential

@@ -19,6 +19,7 @@ from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
+from keel.fitting.held_out import ENERGY_WEIGHT
 from keel.fitting.worth import doubts
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
@@ -42,7 +43,9 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     else:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         walls = {"contacts": settings.contacts, "zbl": settings.zbl}
-        fit = fit_eam(split.train, settings.cutoff, **walls, three_body=settings.three_body)
+        # Without contacts the fit is that of earlier versions, whose results are gone on with.
+        weight = None if settings.contacts else ENERGY_WEIGHT
+        fit = fit_eam(split.train, settings.cutoff, **walls, three_body=settings.three_body, energy_weight=weight)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
     seconds = time.perf_counter() - started
     if settings.calculator is None:

@@ -13,10 +13,9 @@ from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.classical.along import Along
+from keel.potentials.classical.contact import held
 from keel.potentials.classical.pair import PairPotential
 
-HELD_WITHIN = 0.2
-"""Below a contact distances come to rest within this fraction of it."""
 SIZE = MAX_ATOMIC_NUMBER + 1
 
 
@@ -77,16 +76,3 @@ class ContactRepulsion(PairPotential):
         contact, push = (table.double().view(SIZE, SIZE) for table in (self.contact, self.push))
         values, reach = torch.stack([push, contact], dim=-1), torch.stack([contact, contact], dim=-1)
         return PairAlong(plain(torch.arange(SIZE)), plain(values), plain(reach), CONTACT)
-
-
-def held(r: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance q that is felt at a distance r, and dq/dr: below a contact c it comes to rest.
-
-    q(r) = c - w/2 + w (u^3 - u^4/2),  u = (r - c + w) / w,  between c - w and c with w = 0.2 c; it has two continuous
-    derivatives. Without a contact (0) q is r.
-    """
-    width = HELD_WITHIN * contact
-    u = ((r - contact) / width.clamp(min=1e-12) + 1.0).clamp(0.0, 1.0)
-    within = (r < contact) & (contact > 0.0)
-    q = torch.where(within, contact + width * (u**3 * (1.0 - 0.5 * u) - 0.5), r)
-    return q, torch.where(within, u * u * (3.0 - 2.0 * u), 1.0)

@@ -38,7 +38,7 @@ class EAM(Potential):
     one that is zero stays zero.
 
     Below the ``contact`` of a pair, phi and the densities feel a distance q(r) that comes to rest within a fifth of the
-    contact (:func:`keel.potentials.classical.contact_repulsion.held`): two atoms closer than any of the data bind each
+    contact (:func:`keel.potentials.classical.contact.held`): two atoms closer than any of the data bind each
     other no more strongly than at contact. What keeps them apart is the matter of :class:`ContactRepulsion` and
     :class:`ZBL`.
 

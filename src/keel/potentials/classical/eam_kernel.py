@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 
 from keel.jit import inlined, kernel
-from keel.potentials.classical.contact_repulsion import HELD_WITHIN
+from keel.potentials.classical.contact import HELD_WITHIN
 from keel.potentials.classical.eam_terms import SWITCH_START
 
 U = nb.uint64
@@ -45,7 +45,7 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
 
 @inlined
 def felt(r: float, contact: float) -> tuple[float, float]:
-    """Return the distance that a pair feels, and its derivative (see ``held`` of ``ContactRepulsion``)."""
+    """Return the distance that a pair feels, and its derivative (:func:`keel.potentials.classical.contact.held`)."""
     if r >= contact:
         return r, 1.0
     width = HELD_WITHIN * contact

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from keel.potentials.classical.contact_repulsion import held
+from keel.potentials.classical.contact import held
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 SWITCH_START = 0.66
