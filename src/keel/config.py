@@ -163,6 +163,9 @@ class RunSettings(Settings):
     strategies: list[str] = Field(default_factory=lambda: list(COMPARED), min_length=1)
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
     seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
+    fewer_seeds: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="how many of the seeds are done of some strategies, the first ones, by name"
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     md: StabilitySettings = Field(default_factory=StabilitySettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
@@ -193,7 +196,14 @@ class RunSettings(Settings):
         for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} holds one name twice")
+        for name in (*self.fewer_seeds, *self.strategies):
+            if (after := self.strategy(name).after) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
+                raise ValueError(f"strategy {name!r} goes on from {after!r}, which has fewer seeds")
         return self
+
+    def seeds_of(self, strategy: str) -> list[int]:
+        """Return the seeds of a strategy."""
+        return self.seeds[: self.fewer_seeds.get(strategy)]
 
     def strategy(self, name: str) -> Strategy:
         """Return a strategy by name, own ones first."""

@@ -145,3 +145,16 @@ def test_a_trained_network_is_not_put_on_the_teacher():
 def test_examples_are_valid(path):
     settings = read_config(path)
     assert all(settings.training_of(network).steps >= 1000 for network in settings.networks)
+
+
+def test_some_strategies_have_fewer_seeds():
+    three = {"strategies": ["vanilla", "sam", "repair"], "seeds": [4, 0, 1]}
+    settings = parse(RunSettings, changed(**three, fewer_seeds={"sam": 1, "repair": 2}), "test")
+    assert [settings.seeds_of(name) for name in settings.strategies] == [[4, 0, 1], [4], [4, 0]]
+    for fewer, wrong in (
+        ({"pretrian": 1}, "there is no strategy 'pretrian'"),
+        ({"vanilla": 1}, "'repair' goes on from 'vanilla', which has fewer seeds"),
+        ({"sam": 0}, "fewer_seeds"),
+    ):
+        with pytest.raises(ConfigError, match=wrong):
+            parse(RunSettings, changed(**three, fewer_seeds=fewer), "test")

@@ -83,7 +83,7 @@ class Pipeline:
     @property
     def _all(self) -> list[Trial]:
         c = self.config
-        return [Trial(network, s, seed) for network in c.networks for s in c.strategies for seed in c.seeds]
+        return [Trial(network, s, seed) for network in c.networks for s in c.strategies for seed in c.seeds_of(s)]
 
     @property
     def data(self) -> Path:

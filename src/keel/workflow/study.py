@@ -50,7 +50,7 @@ class Member:
         """Return how many seeds are trained with these settings and data, and how many of them simulated."""
         if self._pipeline is None:
             return 0, 0
-        trials = [Trial(network, strategy, seed) for seed in self.config.seeds]
+        trials = [Trial(network, strategy, seed) for seed in self.config.seeds_of(strategy)]
         tasks = (self._pipeline.train, self._pipeline.evaluate)
         trained, simulated = (sum(self._pipeline.found(task, t) is not None for t in trials) for task in tasks)
         return trained, simulated
@@ -145,7 +145,7 @@ def progress_table(runs: Sequence[Member]) -> Table:
 
 def _progress(member: Member, network: NetworkSettings, strategy: str) -> str:
     trained, simulated = member.done(network, strategy)
-    wanted = len(member.config.seeds)
+    wanted = len(member.config.seeds_of(strategy))
     colour = "green" if simulated == wanted else "yellow" if trained else "dim"
     return f"[{colour}]{SIMULATED * simulated}{TRAINED * (trained - simulated)}{TO_DO * (wanted - trained)}[/]"
 
