@@ -188,7 +188,9 @@ class TestMACE:
         }
         run(parse(RunSettings, settings, "test"), tmp_path)
         (trained,) = tmp_path.glob("stages/train/*/potential.safetensors")
-        assert isinstance(keel.load(trained), MACE)
+        network, *walls = keel.load(trained).members
+        assert isinstance(network, MACE)
+        assert [type(wall) for wall in walls] == [keel.ContactRepulsion, keel.ZBL]
         (row,) = json.loads((tmp_path / "summary.json").read_text())
         assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 2, 10)
 
