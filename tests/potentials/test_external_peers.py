@@ -192,7 +192,7 @@ class TestMACE:
         assert isinstance(network, MACE)
         assert [type(wall) for wall in walls] == [keel.ContactRepulsion, keel.ZBL]
         (row,) = json.loads((tmp_path / "summary.json").read_text())
-        assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 2, 10)
+        assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 1, 11)
 
 
 class TestMatgl:
