@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -31,7 +31,7 @@ from keel.potentials.accuracy import Accuracy, accuracy
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
-from keel.potentials.sum import SumPotential
+from keel.potentials.sum import SumPotential, members_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -68,6 +68,15 @@ class EAMFit:
     warnings: tuple[str, ...]
     pairs_without_data: tuple[str, ...]
     frames_used: int
+
+
+class _Fitted(NamedTuple):
+    """A potential, the frames that it saw, and its pairs without data and with walls too soft."""
+
+    potential: Potential
+    chosen: Sequence[Frame]
+    without_data: Sequence[str]
+    soft: Sequence[str]
 
 
 def fit_eam(
@@ -137,13 +146,21 @@ def fit_eam(
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"
 
-        def fit(some: Sequence[Frame], weight: float, *, quick: bool = True) -> EAMFit:
+        def fit(some: Sequence[Frame], weight: float, *, quick: bool = True) -> _Fitted:
             weights = weight, stress_weight
             return _fit(some, atoms, cutoff, cores, weights, max_atoms, seed, three_body, quick=quick)
 
         if energy_weight is None:
             energy_weight = best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
-        return fit(labelled, energy_weight, quick=False)
+        found = fit(labelled, energy_weight, quick=False)
+        return EAMFit(
+            potential=found.potential,
+            eam=eam_and_cores(found.potential)[0],
+            errors=accuracy(found.potential, [*labelled, *atoms]),
+            warnings=tuple(remarks(found.potential, [*found.chosen, *atoms], found.without_data, found.soft)),
+            pairs_without_data=tuple(found.without_data),
+            frames_used=len(found.chosen),
+        )
 
 
 def _fit(
@@ -156,8 +173,8 @@ def _fit(
     seed: int,
     three_body: bool,
     *,
-    quick: bool = False,
-) -> EAMFit:
+    quick: bool,
+) -> _Fitted:
     elements, alone = sorted({int(z) for f in (*frames, *atoms) for z in f.numbers}), energies_alone(atoms)
     chosen = choose(frames, max_atoms or max(ATOMS, ATOMS_PER_ELEMENT * len(elements)), seed)
     model = EAM.from_elements(elements, cutoff)
@@ -179,22 +196,13 @@ def _fit(
     soft: list[str] = []
     if cores == "contacts":
         potential: Potential = with_walls(eam, contacts, data)
-        eam = eam_and_cores(potential)[0]
     else:
         soft = soft_walls(eam)
         potential = with_core(eam, contacts, eam.pair_names if cores == "all" else sorted({*without_data, *soft}))
     if angular is not None:
-        members = potential.members if isinstance(potential, SumPotential) else [potential]
-        potential = SumPotential([*members, fitted(angular, values["angular"])])
+        potential = SumPotential([*members_of(potential), fitted(angular, values["angular"])])
     potential.set_offsets(objective.offsets(values) | alone)
-    return EAMFit(
-        potential=potential.eval(),
-        eam=eam,
-        errors=accuracy(potential, [*frames, *atoms]),
-        warnings=tuple(remarks(potential, [*chosen, *atoms], without_data, soft)),
-        pairs_without_data=tuple(without_data),
-        frames_used=len(chosen),
-    )
+    return _Fitted(potential.eval(), chosen, without_data, soft)
 
 
 def choose(frames: Sequence[Frame], atoms: int, seed: int) -> list[Frame]:

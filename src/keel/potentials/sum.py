@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, Self
 
@@ -126,6 +126,18 @@ class SumPotential(Potential):
 
     def _members(self) -> list[Potential]:
         return [m for m in self.members if isinstance(m, Potential)]
+
+
+def members_of(potential: Potential) -> list[Potential]:
+    """Return the members of a sum in which each weighs 1, in their order; of anything else itself."""
+    if not isinstance(potential, SumPotential) or set(potential.weights) != {1.0}:
+        return [potential]
+    return [member for member in potential.members if isinstance(member, Potential)]
+
+
+def together(members: Sequence[Potential]) -> Potential:
+    """Return the sum of potentials; of one itself."""
+    return members[0] if len(members) == 1 else SumPotential(members)
 
 
 def _part(member: Potential, graph: AtomGraph, vectors: Tensor) -> tuple[AtomGraph, Tensor | None]:

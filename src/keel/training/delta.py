@@ -12,7 +12,7 @@ from keel.potentials.batches import batches
 from keel.potentials.classical.contact_repulsion import ContactRepulsion
 from keel.potentials.classical.zbl import ZBL
 from keel.potentials.networks.network import Network
-from keel.potentials.sum import SumPotential
+from keel.potentials.sum import SumPotential, members_of, together
 from keel.training.strategies import Strategy
 
 WALLS = (ContactRepulsion, ZBL)
@@ -57,18 +57,6 @@ def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
     (network,) = networks
     network.energy_offsets += potential.energy_offsets.to(network.device)
     return network, together([m for m in members if m is not network])
-
-
-def members_of(potential: Potential) -> list[Potential]:
-    """Return the members of a sum in which each weighs 1, in their order; of anything else itself."""
-    if not isinstance(potential, SumPotential) or set(potential.weights) != {1.0}:
-        return [potential]
-    return [member for member in potential.members if isinstance(member, Potential)]
-
-
-def together(members: Sequence[Potential]) -> Potential:
-    """Return the sum of potentials; of one itself."""
-    return members[0] if len(members) == 1 else SumPotential(members)
 
 
 def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:

@@ -83,7 +83,7 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
     """Divide the budget of optimiser steps into stages."""
     steps = max(1, round(strategy.budget * settings.steps))
     pretrain_steps = max(1, round(strategy.pretrain_share * steps)) if strategy.pretrain_share else 0
-    if strategy.pretrain_share and not 0 < pretrain_steps < steps:
+    if pretrain_steps >= steps:
         raise ConfigError(f"{steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
     stages = []
     if pretrain_steps:
