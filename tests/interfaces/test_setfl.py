@@ -120,7 +120,10 @@ def _saved(potential, folder):
 def test_only_an_eam_can_be_exported(tmp_path):
     with pytest.raises(keel.ConfigError, match="needs an EAM"):
         write_setfl(keel.LennardJones(), tmp_path / "lj")
-    assert not (tmp_path / "lj").exists()
+    difference = keel.SumPotential([teacher(), keel.ZBL(elements=["O", "Si"])], weights=[1.0, -1.0])
+    with pytest.raises(keel.ConfigError, match="but got SumPotential"):
+        write_setfl(difference, tmp_path / "difference")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_name_that_readers_would_take_for_another_style_is_refused(tmp_path):

@@ -91,14 +91,20 @@ def taught_remainder(teacher: Potential | None, base: Potential | None) -> Poten
     """
     if teacher is None or base is None:
         return teacher
-    under = [(type(member), member.config()) for member in members_of(base) if isinstance(member, WALLS)]
-    left = [
-        copy.deepcopy(member)
-        for member in members_of(teacher)
-        if not (isinstance(member, WALLS) and (type(member), member.config()) in under)
-    ]
-    if len(under) < len(members_of(base)) or len(members_of(teacher)) - len(left) < len(under) or not left:
+    taught, under = members_of(teacher), members_of(base)
+    more, less = _without_walls_of(taught, under), _without_walls_of(under, taught)
+    if not more:
         return SumPotential([teacher, base], weights=[1.0, -1.0])
-    rest = together(left)
-    rest.energy_offsets += (teacher.offsets() - rest.offsets()).to(rest.device)
+    rest = SumPotential(more + less, weights=[1.0] * len(more) + [-1.0] * len(less)) if less else together(more)
+    rest.energy_offsets += (teacher.offsets() - base.offsets() - rest.offsets()).to(rest.device)
     return rest
+
+
+def _without_walls_of(members: Sequence[Potential], others: Sequence[Potential]) -> list[Potential]:
+    """Return copies of the members but for the walls that are among the others too."""
+    walls = [(type(other), other.config()) for other in others if isinstance(other, WALLS)]
+    return [
+        copy.deepcopy(member)
+        for member in members
+        if not (isinstance(member, WALLS) and (type(member), member.config()) in walls)
+    ]

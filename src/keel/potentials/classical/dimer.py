@@ -13,7 +13,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.pair import PairPotential
 from keel.potentials.classical.three_body import ThreeBody
-from keel.potentials.sum import SumPotential
+from keel.potentials.sum import members_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +77,13 @@ def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
     ConfigError
         If it is anything else.
     """
-    members = [potential]
-    if isinstance(potential, SumPotential):
-        # Two atoms have no angle.
-        members = [m for m in potential.members if isinstance(m, Potential) and not isinstance(m, ThreeBody)]
+    # Two atoms have no angle.
+    members = [m for m in members_of(potential) if not isinstance(m, ThreeBody)]
     eams = [m for m in members if isinstance(m, EAM)]
     cores = [m for m in members if isinstance(m, PairPotential)]
     if len(eams) != 1 or len(eams) + len(cores) != len(members):
         names = ", ".join(type(m).__name__ for m in members)
-        raise ConfigError(f"this needs an EAM, alone or summed with pair potentials such as ZBL, but got {names}")
+        raise ConfigError(
+            f"this needs an EAM, alone or summed (weights 1) with pair potentials such as ZBL, but got {names}"
+        )
     return eams[0], cores
