@@ -1,6 +1,11 @@
 """Fixtures shared by all tests."""
 
 import os
+
+# Threads of a BLAS wait by spinning: where tests run side by side, small matrices would take tens of times as long.
+# Read when NumPy, SciPy and PyTorch are loaded, here and in all processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 
