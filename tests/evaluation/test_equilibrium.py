@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from ase.eos import EquationOfState as ASEEquationOfState
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 import keel
 from keel.atoms.elements import MASSES
@@ -112,11 +112,11 @@ class TestRelaxation:
     def test_no_threads_share_the_matrices_of_a_cell(self):
         class Watching(LennardJones):
             def pair_energy(self, r, first, second):
-                threads.append(max(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"))
+                threads.append(max(library["num_threads"] for library in libraries.info()))
                 return super().pair_energy(r, first, second)
 
-        threads = []
-        with threadpool_limits(2, "blas"):
+        libraries, threads = ThreadpoolController().select(user_api="blas"), []
+        with libraries.limit(limits=2):
             relaxed(Watching(), fcc())
         assert set(threads[:-1]) == {1} and threads[-1] == 2  # at last what was found is evaluated
 
