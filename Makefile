@@ -16,8 +16,9 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/keel demo --out keel-demo
 
+# The many processes that tests start find keel compiled to bytecode, whatever the environment says.
 test: $(VENV)/.installed
-	$(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

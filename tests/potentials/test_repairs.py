@@ -6,7 +6,10 @@ import torch
 from keel.potentials.compiling.compiled import obstacle
 from keel.potentials.compiling.repairs import keep_order_of_sums
 
-pytestmark = pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler")
+pytestmark = [
+    pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler"),
+    pytest.mark.xdist_group("compiling"),
+]
 
 
 def test_loops_that_change_still_wait_for_sums(monkeypatch):
