@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Self, TypeVar, get_args
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from keel.errors import ConfigError
+from keel.showing import table
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,6 +34,17 @@ class Settings(BaseModel):
 
     # What pydantic checks by itself, files and settings within settings, does not pass here and keeps its places.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the settings that are not as they would be without a word: a notebook prints these."""
+        fields = type(self).model_fields
+        yield from ((n, v) for n, v in self if v != fields[n].get_default(call_default_factory=True))
+
+    def _repr_html_(self) -> str:
+        """Show every setting with its meaning."""
+        fields = type(self).model_fields
+        rows = ((name, repr(value), fields[name].description or "") for name, value in self)
+        return table(rows, title=type(self).__name__, header=("setting", "value", "meaning"))
 
     def replace(self, **changes: Any) -> Self:
         """Return the settings with some changed, checked again."""

@@ -38,6 +38,11 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if re.match(r"[a-z]{2}|a ", text) else text
 
 
+def a(noun: str) -> str:
+    """Return ``an int``, ``a dict``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Return ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -162,7 +162,7 @@ def test_command(tmp_path):
     LJ.save(path)
     shown = CliRunner().invoke(app, ["dimers", str(path), "--elements", "Ar, He", "--out", str(tmp_path / "out")])
     assert shown.exit_code == 0 and "He-Ar" in shown.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"dimers.csv", "dimers.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"dimers.csv", "dimers.png", "dimers.svg"}
     answer = json.loads(CliRunner().invoke(app, ["dimers", str(path), "--elements", "Ar", "--json"]).output)
     assert answer["Ar-Ar"]["full"]["tortuosity"] == pytest.approx(1.0)
     assert answer["Ar-Ar"]["full"]["spearman_repulsion"] is not None

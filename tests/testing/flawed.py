@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from keel.atoms.graph import AtomGraph
-from keel.potentials.base import Potential, Prediction
+from keel.potentials.base import Potential
+from keel.potentials.prediction import Prediction
 from small_potentials import Soft
 
 Energies = Callable[[Tensor, AtomGraph, Tensor], Tensor]

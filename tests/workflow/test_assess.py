@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import keel
 from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
-from keel.atoms.neighbours import as_frame
+from keel.atoms.conversion import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
 from keel.errors import DataError

@@ -3,11 +3,14 @@
 Reading and writing are :func:`keel.read` and :func:`keel.write`.
 """
 
+from keel.atoms.batching import batch
 from keel.atoms.census import Census, take_census
+from keel.atoms.conversion import as_frame, as_frames
 from keel.atoms.frame import Frame
+from keel.atoms.frames import Frames
 from keel.atoms.graph import AtomGraph, Labels, collate
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.neighbours import batch, neighbour_list
+from keel.atoms.neighbours import neighbour_list
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.splits import Split, group_frames, sample, split, split_in_time
@@ -18,9 +21,12 @@ __all__ = [
     "BadFrames",
     "Census",
     "Frame",
+    "Frames",
     "LabelKeys",
     "Labels",
     "Split",
+    "as_frame",
+    "as_frames",
     "batch",
     "collate",
     "frame_from_ase",

@@ -191,7 +191,7 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
                 raise DataError(f"{source}: the calculator's {key} contradicts the structure's own; remove one of them")
             target[key] = value
     return Record(
-        numbers=np.asarray(atoms.numbers, dtype=np.int64),
+        numbers=np.array(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=np.float64),
         cell=np.array(atoms.cell.array, dtype=np.float64),
         pbc=np.array(atoms.pbc, dtype=bool),

@@ -11,6 +11,7 @@ from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.frame import Frame
+from keel.atoms.frames import Frames
 from keel.atoms.labels import frame_from_record
 from keel.atoms.record import LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
@@ -57,7 +58,7 @@ def read(
     require: Iterable[str] = (),
     labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
-) -> list[Frame]:
+) -> Frames:
     """Read frames with the labels that each has, from one file or several.
 
     Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
@@ -98,11 +99,20 @@ def read(
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
     else:
         chosen = list(frames)[wanted]
-    if not labels:
-        return chosen
-    chosen = without_placeholders(chosen)
-    refuse_wrong_labels(chosen)
-    return chosen
+    return believed(chosen) if labels else Frames(chosen)
+
+
+def believed(frames: Sequence[Frame]) -> Frames:
+    """Return frames without labels that many frames together tell to be none.
+
+    Raises
+    ------
+    DataError
+        If forces or stresses contradict the energies.
+    """
+    kept = without_placeholders(frames)
+    refuse_wrong_labels(kept)
+    return Frames(kept)
 
 
 def iter_frames(

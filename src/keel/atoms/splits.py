@@ -6,23 +6,25 @@ trajectory) or later times must be held out; a random split of frames measures m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.errors import ConfigError, DataError
+from keel.showing import Facts, Shown
 
 T = TypeVar("T")
 Keys = str | Sequence[str]
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Shown):
     """Three parts without a common frame, each in the order of the frames given.
 
     Parameters
@@ -38,6 +40,10 @@ class Split:
     test: list[Frame]
     atoms: list[Frame] = field(default_factory=list)
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {name: f"{len(part):,}" for name, part in self.parts.items()}
+
     @property
     def parts(self) -> dict[str, list[Frame]]:
         """The three parts by name, and the atoms alone where there are any."""
@@ -48,7 +54,7 @@ class Split:
 
 
 def split(
-    frames: Sequence[Frame],
+    frames: Structures,
     train: float | int,
     validation: float | int,
     test: float | int | None = None,
@@ -85,6 +91,7 @@ def split(
     >>> print(split(keel.datasets.phosphorus(), 0.8, 0.1, seed=1))
     622 training, 78 validation and 77 test frames
     """
+    frames = as_frames(frames)
     rng = np.random.default_rng(seed)
     if by is None:
         counts = _counts(len(frames), (train, validation, test), "frames")
@@ -98,7 +105,7 @@ def split(
 
 
 def split_in_time(
-    frames: Sequence[Frame], train: float | int, validation: float | int = 0, *, by: Keys | None = None, gap: int = 0
+    frames: Structures, train: float | int, validation: float | int = 0, *, by: Keys | None = None, gap: int = 0
 ) -> Split:
     """Train on the start of each run, validate on what follows, test on the rest.
 
@@ -127,6 +134,7 @@ def split_in_time(
     >>> print(split_in_time(keel.datasets.phosphorus(), 20, 10, by="phase"))
     40 training, 20 validation and 717 test frames
     """
+    frames = as_frames(frames)
     runs = list(group_frames(frames, by).values()) if by is not None else [list(frames)]
     parts = Split([], [], [])
     for run in runs:
@@ -139,7 +147,7 @@ def split_in_time(
     return parts
 
 
-def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
+def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
     """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
 
     Raises
@@ -147,6 +155,7 @@ def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed
     ConfigError
         If there are fewer.
     """
+    frames = as_frames(frames)
     if not 0 < number <= len(frames):
         raise ConfigError(f"{number} frames cannot be drawn from {len(frames)}")
     rng = np.random.default_rng(seed)
@@ -159,7 +168,7 @@ def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed
     return [frames[i] for i in sorted(i for _, _, i in queue[:number])]
 
 
-def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
+def group_frames(frames: Structures, by: Keys) -> dict[str, list[Frame]]:
     """Return the frames of each value of ``info[by]``, in the order given; of several keys the first there counts.
 
     Raises
@@ -167,6 +176,7 @@ def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
     DataError
         If a frame has no such key (says which keys it has).
     """
+    frames = as_frames(frames)
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
         groups.setdefault(_group(frame, by), []).append(frame)

@@ -28,7 +28,7 @@ def dimers(
             "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv, dimers.png and dimers.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     arguments: Arguments = "{}",
     trust: Trust = False,
@@ -57,7 +57,7 @@ def dimers(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
-        _draw(curves, given, landmarks, out / "dimers.png")
+        _draw(curves, given, landmarks, out)
     if as_json:
         metrics = _metrics(model, curves)
         for name, value in differences.items():
@@ -163,7 +163,7 @@ def _show_landmarks(landmarks: dict[str, Marked], absent: list[str]) -> None:
 
 
 def _draw(
-    curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], landmarks: dict[str, Marked], path: Path
+    curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], landmarks: dict[str, Marked], folder: Path
 ) -> None:
     import matplotlib
 
@@ -190,5 +190,6 @@ def _draw(
         # Walls of 1e4 eV and wells of a few eV on one axis.
         axis.set_yscale("symlog", linthresh=1.0)
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    for kind in ("png", "svg"):
+        figure.savefig(folder / f"dimers.{kind}", dpi=150)
     plt.close(figure)

@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, P
 from keel.atoms.frame import Frame
 from keel.settings import Settings
 
+LENGTH_FS, RECORD_EVERY = 1000.0, 10
+"""Of ``keel md`` and :func:`keel.md`: length of a run, and steps between two structures that are written."""
 Ensemble = Literal["nvt", "nve", "npt"]
 Velocities = Literal["draw", "file"]
 Precision = Literal["float32", "float64"]

@@ -52,7 +52,7 @@ def load(path: str | Path) -> Potential:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
-    potential.trained = True
+    potential.trained, potential.source = True, str(path)
     return potential.eval()
 
 
@@ -100,6 +100,7 @@ def _build_described(path: Path, content: Any) -> Potential:
         potential = build(content["potential"], content["config"])
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    potential.trained_by = str(content.get("trained_by", ""))
     try:
         return _cast(potential, content.get("precision", {}))
     except (ConfigError, TypeError, AttributeError) as error:

@@ -27,6 +27,7 @@ class Saved(Protocol):
     """What is asked of a potential to be saved; every :class:`~keel.Potential` has it."""
 
     closed_form: bool
+    trained_by: str
 
     def config(self) -> dict[str, Any]:
         """Return what rebuilds it."""
@@ -49,6 +50,7 @@ def description(potential: Saved) -> dict[str, Any]:
         "potential": type(potential).__name__,
         "precision": found if len(set(found.values())) > 1 else found[""],
         "config": potential.config(),
+        **({"trained_by": potential.trained_by} if potential.trained_by else {}),
     }
 
 

@@ -22,7 +22,8 @@ from keel.formats import Format
 from keel.identity import of_file
 from keel.potentials.base import Potential
 from keel.records import plain, read_json, read_object, write_csv, write_json
-from keel.wording import listed
+from keel.showing import Facts, Shown, table
+from keel.wording import SYMBOLS, listed
 
 ASSESSMENT = Format("assessment")
 """Covers the folders of groups, where the number stands in ``description.json``, and ``assessment.json``."""
@@ -31,8 +32,8 @@ METRICS = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", 
 Texts = Mapping[str, str]
 
 
-@dataclass(frozen=True, eq=False)
-class Assessment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assessment(Shown):
     """What the probes found out about one potential, and all that one must know to judge it.
 
     Parameters
@@ -57,6 +58,15 @@ class Assessment:
     structures: Texts = field(default_factory=lambda: MappingProxyType({}))
     versions: Texts = field(default_factory=lambda: MappingProxyType({}))
     wall_seconds: float | None = None
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": self.potential, "verdict": self.verdict}
+
+    def _repr_html_(self) -> str:
+        """Show the verdict of each probe."""
+        rows = [(f"{SYMBOLS[r.outcome]} {name}", r.outcome, r.verdict) for name, r in self.by_probe.items()]
+        return table(rows, title=f"{self.potential}: {self.verdict}", header=("probe", "outcome", "verdict"))
 
     def named(self, outcome: Outcome) -> list[str]:
         """Return the names of the probes with an outcome."""

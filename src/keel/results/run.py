@@ -29,6 +29,7 @@ from keel.results.measured import (
     Squeeze,
     StabilityRuns,
 )
+from keel.showing import Shown
 
 Part = TypeVar("Part")
 
@@ -68,8 +69,8 @@ class Record(OfTrial):
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class TrialResults(OfTrial):
+@dataclass(frozen=True, eq=False, repr=False)
+class TrialResults(Shown, OfTrial):
     """All that is known of one network trained with one strategy from one seed; a task that was not done is None."""
 
     network: str
@@ -119,8 +120,8 @@ class TrialResults(OfTrial):
         return self.stability.failures if self.stability else ()
 
 
-@dataclass(frozen=True, eq=False)
-class RunResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunResults(Shown):
     """Everything that a report tells of a run folder."""
 
     folder: Path

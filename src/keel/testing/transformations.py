@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Array, Frame
-from keel.atoms.neighbours import batch
-from keel.potentials.base import Potential, Prediction
+from keel.potentials.base import Potential
+from keel.potentials.prediction import Prediction
 
 Transformation = Callable[[Potential, Sequence[Frame]], tuple[Prediction, Prediction]]
 

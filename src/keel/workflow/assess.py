@@ -225,7 +225,7 @@ def crystals(elements: Sequence[str]) -> list[Frame]:
     """
     from ase.build import bulk
 
-    from keel.atoms.neighbours import as_frame
+    from keel.atoms.conversion import as_frame
 
     frames = []
     for element in elements:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
@@ -15,6 +17,7 @@ from keel.evaluation.labels.by_contact import UNITS, ContactErrors, errors_by_co
 from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
 from keel.potentials.base import Potential
+from keel.potentials.external.given import Given, as_potential
 
 FORCES, ENERGY = "MAE of forces", "MAE of energy"
 """Names of metrics, and of the samples behind them."""
@@ -24,7 +27,36 @@ SMALLEST = 10.0
 """Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is not so sure."""
 
 
-def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+def evaluate(
+    potential: Given, frames: Structures, *, max_atoms: int | None = None, device: torch.device | str | None = None
+) -> Accuracy:
+    """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
+
+    Parameters
+    ----------
+    potential
+        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+    frames
+        Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`); a file is read as a stream.
+    max_atoms, device
+        See :func:`keel.evaluation.accuracy`.
+
+    Raises
+    ------
+    DataError
+        If there is no frame, no label at all, or an element that the potential does not know.
+
+    Examples
+    --------
+    >>> import keel
+    >>> frames = keel.datasets.phosphorus()[::40]
+    >>> round(keel.evaluate(keel.fit_eam(frames[:4]), frames).forces.mae, 1)
+    0.3
+    """
+    return accuracy(as_potential(potential), frames, max_atoms=max_atoms, device=device)
+
+
+def errors(potential: Potential, frames: Structures) -> CheckResult:
     """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
 
     Nothing is judged: what is small enough depends on what the potential is for. Skipped where there are no labels.
@@ -35,11 +67,12 @@ def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
     DataError
         If the potential does not know the elements.
     """
+    frames = as_frames(frames)
     labelled = _labelled(frames)
     return _errors(accuracy(potential, labelled), labelled) if labelled else _without_labels("accuracy")
 
 
-def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+def contact_errors(potential: Potential, frames: Structures) -> CheckResult:
     """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than none.
 
     That is the least that can be asked of a potential at any contact. It fails if in one bin of contacts
@@ -53,6 +86,7 @@ def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult
     DataError
         If the potential does not know the elements.
     """
+    frames = as_frames(frames)
     labelled = _labelled(frames)
     if not labelled:
         return _without_labels("errors by contact")

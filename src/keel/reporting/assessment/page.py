@@ -57,8 +57,9 @@ def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus]
     """Return the page as HTML; its numbers lie beside it in files of this name."""
     from markupsafe import Markup
 
+    from keel.atoms.picture import BALL
     from keel.reporting.assessment.pairs import EFFECTS
-    from keel.reporting.page.film import BALL, BOND
+    from keel.reporting.page.film import BOND
     from keel.reporting.page.plot import DASHES
     from keel.wording import SYMBOLS, capitalised, duration, number, typeset
 
