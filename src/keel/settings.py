@@ -40,6 +40,9 @@ class Settings(BaseModel):
         fields = type(self).model_fields
         yield from ((n, v) for n, v in self if v != fields[n].get_default(call_default_factory=True))
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def _repr_html_(self) -> str:
         """Show every setting with its meaning."""
         fields = type(self).model_fields
