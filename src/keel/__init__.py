@@ -16,7 +16,7 @@ _PUBLIC = {
     "AtomGraph": "keel.atoms.graph",
     "Frame": "keel.atoms.frame",
     "Potential": "keel.potentials.base",
-    "Prediction": "keel.potentials.prediction",
+    "Prediction": "keel.potentials.base",
     "EAM": "keel.potentials.classical.eam",
     "ThreeBody": "keel.potentials.classical.three_body",
     "ZBL": "keel.potentials.classical.zbl",
@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.perturbation import perturb as perturb
     from keel.potentials.base import Potential as Potential
+    from keel.potentials.base import Prediction as Prediction
     from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
     from keel.potentials.classical.eam import EAM as EAM
     from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
@@ -103,7 +104,6 @@ if TYPE_CHECKING:
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
     from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
-    from keel.potentials.prediction import Prediction as Prediction
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings

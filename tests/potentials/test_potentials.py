@@ -13,9 +13,8 @@ from scipy.constants import physical_constants
 
 import keel
 from keel.errors import ConfigError, DataError
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, Prediction
 from keel.potentials.loading import build
-from keel.potentials.prediction import Prediction
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 from keel.testing.structures import dimer
 from small_potentials import Soft, cgcnn, eam

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.graph import AtomGraph
-from keel.potentials.base import Potential
-from keel.potentials.prediction import Prediction
+from keel.potentials.base import Potential, Prediction
 from small_potentials import Soft
 
 Energies = Callable[[Tensor, AtomGraph, Tensor], Tensor]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import keel
-from keel.potentials.prediction import Prediction
+from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy
 from keel.training.checkpoint import TrainingState
 from keel.training.delta import remainder

@@ -18,7 +18,7 @@ from keel.evaluation import dimer_curve
 from keel.identity import of_settings, of_training
 from keel.launch import launched
 from keel.perturbation import PerturbationSettings
-from keel.potentials.prediction import Prediction
+from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state

@@ -16,9 +16,8 @@ from keel.parallel import plain
 from keel.perturbation.children import ChildPairs
 from keel.perturbation.graphs import half_graph
 from keel.perturbation.settings import PerturbationSettings
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import AlongLists, follows_lists
-from keel.potentials.prediction import Prediction
 from keel.showing import Facts, Shown
 
 

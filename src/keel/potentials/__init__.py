@@ -6,6 +6,7 @@ A line here makes a class known: files, configurations, commands and messages fi
 
 from keel.lazy import find_submodules
 from keel.potentials.base import Potential as Potential
+from keel.potentials.base import Prediction as Prediction
 from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
 from keel.potentials.classical.eam import EAM as EAM
 from keel.potentials.classical.lennard_jones import LennardJones as LennardJones
@@ -22,7 +23,6 @@ from keel.potentials.loading import load as load
 from keel.potentials.networks.cgcnn import CGCNN as CGCNN
 from keel.potentials.networks.m3gnet import M3GNet as M3GNet
 from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
-from keel.potentials.prediction import Prediction as Prediction
 from keel.potentials.sum import SumPotential as SumPotential
 
 find_submodules(__name__)

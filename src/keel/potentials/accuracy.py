@@ -16,10 +16,9 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.isolated import is_isolated
 from keel.errors import DataError
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, Prediction
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
-from keel.potentials.prediction import Prediction
 from keel.showing import Facts, Shown, counted, table
 from keel.wording import number
 

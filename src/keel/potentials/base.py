@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -23,7 +24,6 @@ from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
 from keel.errors import DataError
-from keel.potentials.prediction import Prediction, detached
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
 from keel.showing import Facts, Shown
@@ -32,6 +32,38 @@ if TYPE_CHECKING:
     from keel.atoms.conversion import Structures
 
 MAX_ATOMIC_NUMBER = 118
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Shown):
+    """What a potential says of a batch of B structures and N atoms.
+
+    Parameters
+    ----------
+    energy
+        Total energies in eV, float64, shape (B,).
+    forces
+        Forces in eV/angstrom, shape (N, 3), or None if not asked for.
+    stress
+        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3); NaN for structures that are not periodic in three
+        directions; None if not asked for.
+    atomic_energies
+        Share of each atom in the total energy in eV, float64, shape (N,).
+    """
+
+    energy: Tensor
+    forces: Tensor | None
+    stress: Tensor | None
+    atomic_energies: Tensor
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        low, high = map(float, self.energy.detach().aminmax())
+        told = {"structures": f"{len(self.energy):,}", "atoms": f"{len(self.atomic_energies):,}"}
+        told["energy"] = f"{low:.4f} eV" if low == high else f"{low:.4f} to {high:.4f} eV"
+        if self.forces is not None:
+            told["largest force"] = f"{float(self.forces.detach().norm(dim=1).max()):.4g} eV/angstrom"
+        return told
 
 
 class Potential(Shown, nn.Module, ABC):
@@ -161,7 +193,11 @@ class Potential(Shown, nn.Module, ABC):
         DataError
             If the graph's cutoff is too small or it holds an element that the potential does not know.
         """
-        graph = self._batched(graph).to(dtype=self.dtype)
+        if not isinstance(graph, AtomGraph):
+            from keel.atoms.batching import batch
+
+            graph = batch(graph, self.cutoff, half_list=self.half_list, dtype=self.dtype).to(self.device)
+        graph = graph.to(dtype=self.dtype)
         forces: Tensor | None = None
         stress: Tensor | None = None
         with torch.set_grad_enabled(differentiable):
@@ -179,13 +215,6 @@ class Potential(Shown, nn.Module, ABC):
             energy = atomic.new_zeros(graph.n_structures).index_add(0, graph.batch, atomic)
         prediction = Prediction(energy=energy, forces=forces, stress=stress, atomic_energies=atomic)
         return prediction if differentiable else detached(prediction)
-
-    def _batched(self, given: AtomGraph | Structures) -> AtomGraph:
-        if isinstance(given, AtomGraph):
-            return given
-        from keel.atoms.batching import batch
-
-        return batch(given, self.cutoff, half_list=self.half_list, dtype=self.dtype).to(self.device)
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """Return atomic energies without offsets for any graph whose cutoff suffices, shape (N,)."""
@@ -259,3 +288,13 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
 def lengths(vectors: Tensor) -> Tensor:
     """Return |r| of vectors (E, 3), shape (E,); unlike ``vector_norm`` fast for either order in memory."""
     return vectors.square().sum(dim=1).sqrt()
+
+
+def detached(prediction: Prediction) -> Prediction:
+    """Return the prediction without its autograd history."""
+    return Prediction(
+        energy=prediction.energy.detach(),
+        forces=None if prediction.forces is None else prediction.forces.detach(),
+        stress=None if prediction.stress is None else prediction.stress.detach(),
+        atomic_energies=prediction.atomic_energies.detach(),
+    )

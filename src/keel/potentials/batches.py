@@ -15,9 +15,8 @@ from keel.atoms.linked import half_list
 from keel.atoms.neighbours import graph_of, without_edges
 from keel.errors import naming
 from keel.parallel import plain
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
-from keel.potentials.prediction import Prediction
 
 Item = TypeVar("Item")
 

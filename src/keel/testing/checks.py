@@ -16,9 +16,8 @@ from torch import Tensor
 from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
 from keel.atoms.verlet import VerletList
-from keel.potentials.base import Potential
+from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import AlongLists, follows_lists
-from keel.potentials.prediction import Prediction
 from keel.testing.differences import displaced, slopes, strained
 from keel.testing.transformations import (
     batched,

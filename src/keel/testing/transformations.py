@@ -13,8 +13,7 @@ import torch
 
 from keel.atoms.batching import batch
 from keel.atoms.frame import Array, Frame
-from keel.potentials.base import Potential
-from keel.potentials.prediction import Prediction
+from keel.potentials.base import Potential, Prediction
 
 Transformation = Callable[[Potential, Sequence[Frame]], tuple[Prediction, Prediction]]
 

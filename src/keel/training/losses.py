@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from keel.atoms.graph import AtomGraph, Labels, squared_lengths
 from keel.errors import DataError
+from keel.potentials.base import Prediction
 from keel.potentials.networks.network import Network
-from keel.potentials.prediction import Prediction
 from keel.training.settings import LossSettings
 
 

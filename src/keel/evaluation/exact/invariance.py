@@ -10,8 +10,7 @@ from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.probing import SMALLEST_FORCE, all_rattled, prepared
-from keel.potentials.base import Potential
-from keel.potentials.prediction import Prediction
+from keel.potentials.base import Potential, Prediction
 from keel.testing.transformations import Transformation, batched, permuted, rotated, translated, wrapped
 
 TRANSFORMATIONS: dict[str, Transformation] = {
