@@ -14,6 +14,7 @@ from keel import showing
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.stability.rdf_window import RDFWindow
+from keel.potentials.external import ASEPotential
 from keel.results.assessment import Assessment
 from keel.settings import Settings
 from small_training import ARGON, SHORT, argon, network
@@ -192,4 +193,4 @@ def test_what_trained_a_network_is_kept_with_it(tmp_path):
     on_walls = keel.train(network(), FRAMES[:4], strategy="zbl-delta", settings=SHORT).potential
     on_walls.save(str(tmp_path / "sum.safetensors"))
     assert "trained by zbl-delta (12 steps, 4 frames); from" in repr(keel.load(tmp_path / "sum.safetensors"))
-    assert "trained by" not in repr(keel.LennardJones())
+    assert "trained by" not in repr(keel.LennardJones()) + repr(ASEPotential("ase.calculators.emt.EMT"))

@@ -66,6 +66,7 @@ def test_every_figure_has_words_and_its_files(page, report):
     for name in names:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert "<svg" in (folder / f"{name}.svg").read_text()
         rows = list(csv.reader((folder / f"{name}.csv").open()))
         assert len(rows) > 1
         assert {len(row) for row in rows} == {len(rows[0])}

@@ -32,6 +32,6 @@ def batch(frames: Structures, cutoff: float, *, half_list: bool = False, dtype: 
     --------
     >>> import keel
     >>> keel.batch(keel.datasets.phosphorus()[:2], cutoff=5.0)
-    AtomGraph(structures 2; atoms 64; edges 2,090; within 5 angstrom)
+    AtomGraph(structures 2; atoms 64; edges 1,290; within 5 angstrom)
     """
     return graphs_of(list(each_frame(frames)), cutoff, half_list=half_list, dtype=dtype)

@@ -19,7 +19,7 @@ class Frames(Shown, list[Frame]):
     --------
     >>> import keel
     >>> keel.datasets.phosphorus()[::40]
-    Frames(20; atoms 640 P; labels energy, forces, stress; from phosphorus)
+    Frames(20; atoms 640 P; labels energy, forces; from phosphorus)
     """
 
     def facts(self) -> Facts:

@@ -119,7 +119,7 @@ class Potential(Shown, nn.Module, ABC):
         """See :class:`~keel.showing.Shown`."""
         parameters = sum(p.numel() for p in self.parameters())
         trained = any(part.trained for part in self.modules() if isinstance(part, Potential))
-        training = self.trained_by or ("" if trained or self.closed_form else "nothing yet")
+        training = self.trained_by or ("" if trained or self.closed_form or not parameters else "nothing yet")
         words = {
             "elements": "all" if self.elements is None else ", ".join(map(symbol, self.elements)),
             "cutoff": f"{self.cutoff:g} angstrom",
