@@ -13,6 +13,8 @@ import torch
 from ase.calculators.lj import LennardJones as ASELennardJones
 
 import keel
+from keel.commands.md import md as command
+from keel.dynamics.settings import LENGTH_FS, RECORD_EVERY
 from keel.errors import ConfigError, DataError
 from keel.potentials.external import ASEPotential, as_potential
 from small_training import ARGON, SHORT, argon, network
@@ -134,6 +136,8 @@ def test_md_takes_what_the_command_takes(tmp_path):
     assert (len(runs.times), runs.temperature, runs.length_fs, runs.seed) == (3, 30, 4, 5)
     keel.md(ARGON, ATOMS[0], temperature=30, length_fs=20, out=tmp_path / "a.extxyz")
     assert len(keel.read(tmp_path / "a.extxyz")) == 3
+    usual = inspect.signature(command).parameters
+    assert (usual["length_fs"].default, usual["record_every"].default) == (LENGTH_FS, RECORD_EVERY)
     with pytest.raises(ConfigError, match="temperature must be given"):
         keel.md(ARGON, ATOMS)
     with pytest.raises(ConfigError, match="temperature must not be negative"):

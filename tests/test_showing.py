@@ -149,6 +149,11 @@ def test_pictures_have_a_ball_for_each_atom_and_none_where_there_can_be_none():
     assert keel.atoms.as_frame(Atoms("H")).picture().count("<circle") == 1
 
 
+def test_a_calculator_of_ase_shows_where_it_comes_from():
+    told = "elements all; cutoff 5 angstrom; from ase.calculators.emt.EMT"
+    assert repr(keel.KeelCalculator("ase.calculators.emt.EMT")) == f"KeelCalculator(of ASEPotential; {told})"
+
+
 def test_curves():
     assert showing.line([1.0], label="x") == "" and showing.line([float("nan")] * 5, label="x") == ""
     points = re.search(r'points="([^"]*)"', showing.line([0.0, float("inf"), 4.0], label="a<b"))

@@ -65,6 +65,11 @@ class Prediction(Shown):
             told["largest force"] = f"{float(self.forces.detach().norm(dim=1).max()):.4g} eV/angstrom"
         return told
 
+    def detached(self) -> Prediction:
+        """Return it without its autograd history."""
+        parts: dict[str, Any] = {name: part if part is None else part.detach() for name, part in vars(self).items()}
+        return Prediction(**parts)
+
 
 class Potential(Shown, nn.Module, ABC):
     """Base class of every potential: ``potential(structures)`` is a :class:`Prediction`.
@@ -214,7 +219,7 @@ class Potential(Shown, nn.Module, ABC):
             atomic = energies.double() + self.offsets().index_select(0, graph.numbers)
             energy = atomic.new_zeros(graph.n_structures).index_add(0, graph.batch, atomic)
         prediction = Prediction(energy=energy, forces=forces, stress=stress, atomic_energies=atomic)
-        return prediction if differentiable else detached(prediction)
+        return prediction if differentiable else prediction.detached()
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """Return atomic energies without offsets for any graph whose cutoff suffices, shape (N,)."""
@@ -288,13 +293,3 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
 def lengths(vectors: Tensor) -> Tensor:
     """Return |r| of vectors (E, 3), shape (E,); unlike ``vector_norm`` fast for either order in memory."""
     return vectors.square().sum(dim=1).sqrt()
-
-
-def detached(prediction: Prediction) -> Prediction:
-    """Return the prediction without its autograd history."""
-    return Prediction(
-        energy=prediction.energy.detach(),
-        forces=None if prediction.forces is None else prediction.forces.detach(),
-        stress=None if prediction.stress is None else prediction.stress.detach(),
-        atomic_energies=prediction.atomic_energies.detach(),
-    )

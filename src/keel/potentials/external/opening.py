@@ -56,10 +56,13 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     torch.Size([4, 3])
     """
     if is_calculator(name):
-        return _calculator(str(name), arguments)
-    if arguments:
+        potential = _calculator(str(name), arguments)
+    elif arguments:
         raise ConfigError(f"{name}: arguments are those of a calculator, and this is none")
-    return _from_file(Path(name), trust)
+    else:
+        potential = _from_file(Path(name), trust)
+    potential.source = str(name)
+    return potential
 
 
 @dataclass(frozen=True)
