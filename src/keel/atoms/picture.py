@@ -50,7 +50,7 @@ def drawing(numbers: NDArray[np.int64], positions: NDArray[np.float64], cell: ND
     return (
         f'<svg role="img" aria-label="{escape(alt)}" width="{scale * width:.0f}" height="{scale * height:.0f}" '
         f'viewBox="{low[0]:.2f} {-high[1]:.2f} {width:.2f} {height:.2f}"><title>{escape(alt)}</title>'
-        f"{outline(corners)}{balls}</svg>"
+        f"{outline(corners) if cell.any() else ''}{balls}</svg>"
     )
 
 
