@@ -83,6 +83,11 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     _keep_versions(root / "versions.json", versions(staff.number))
     for note in pipeline.notes:
         console.print(f"     note  {note}", soft_wrap=True)
+    described = pipeline.divided()
+    for part in described.parts:
+        console.print(f"    split  {part}", soft_wrap=True)
+    for leak in described.split.get("leaks", ()):
+        console.print(f"     note  {leak}", soft_wrap=True)
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
