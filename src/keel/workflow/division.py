@@ -17,7 +17,7 @@ from keel.atoms.remarks import frames_of
 from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, sample, split, split_in_time
 from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.wording import counted, listed, shortened
 
 SHARE = 0.1
@@ -78,6 +78,8 @@ def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | No
     pool, files = sets["train"].labelled, frozenset(material) if len(material) > 1 else frozenset()
     chosen, notes = (settings, _not_used(pool, settings)) if settings else _suggested(pool, files)
     parts = _taken(pool, chosen, files)
+    if chosen.by not in ("frame", "start") and not chosen.named:
+        notes += check_counted(parts, chosen.by)
     notes += _left_out(pool, parts, chosen)
     for part in files - {"train"}:
         parts = replace(parts, **{part: sets[part].labelled})
@@ -128,15 +130,15 @@ def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str
     if settings.named:
         names = settings.train if isinstance(settings.train, str | list) else None
         others = {part: sizes[part] for part in ("validation", "test")}
-        return split_by_name(pool, settings.by, train=names, **others, seed=seed)
+        try:
+            return split_by_name(pool, settings.by, train=names, **others, seed=seed)
+        except ConfigError as error:
+            raise ConfigError(f"data.split: {error}") from None
     number = len(pool) if by is None else len(group_frames(pool, by))
     train, validation, test = (_at_least_one(size, number) for size in sizes.values())
     if settings.by == "start":
         return split_in_time(pool, train or TRAINING_SHARE, validation or 0, by=by, gap=settings.gap)
-    parts = split(pool, train, validation or 0, test, by=by, seed=seed)
-    if by is not None:
-        check_counted(parts, by)
-    return parts
+    return split(pool, train, validation or 0, test, by=by, seed=seed)
 
 
 def _at_least_one(size: Size | None, number: int) -> int | float | None:
