@@ -127,6 +127,8 @@ def _sizes(settings: SplitSettings, files: Collection[str]) -> dict[str, Size | 
 def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str]) -> Split:
     """Divide the frames of the files that train among the parts that have no files."""
     sizes, by, seed = _sizes(settings, files), group_key(settings), settings.seed
+    if settings.named == ["validation"] and "test" not in files:
+        raise ConfigError("data.split: validation names groups, so train or test must name theirs too")
     if settings.named:
         names = settings.train if isinstance(settings.train, str | list) else None
         others = {part: sizes[part] for part in ("validation", "test")}
