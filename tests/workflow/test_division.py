@@ -79,6 +79,21 @@ class TestNamed:
         assert "'test' stands in the validation part; name them" in swapped.notes[0]
 
 
+class TestStart:
+    def test_a_tenth_of_each_run_validates_where_nobody_says_how_much(self):
+        runs = frames(*["a"] * 20 + ["b"] * 30, key="run")
+        division = divide({"train": runs}, SplitSettings(by="start", group="run"))
+        assert sizes(division) == [16 + 24, 2 + 3, 2 + 3]
+        assert division.notes == ()
+        assert [f.source for f in division.split.train[:16]] == [f.source for f in runs[:16]]
+
+    def test_numbers_are_those_of_each_run(self):
+        runs = frames(*["a", "b"] * 10, key="run")
+        division = divide({"train": runs}, SplitSettings(by="start", group="run", train=5, validation=2, gap=1))
+        assert sizes(division) == [10, 4, 4]
+        assert division.to_dict()["groups"] == []
+
+
 class TestFiles:
     TRAIN, VAL, TEST = (frames(*["x"] * n, file=f"{name}.extxyz") for name, n in (("a", 20), ("b", 4), ("c", 6)))
 

@@ -136,18 +136,13 @@ def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str
             return split_by_name(pool, settings.by, train=names, **others, seed=seed)
         except ConfigError as error:
             raise ConfigError(f"data.split: {error}") from None
-    number = len(pool) if by is None else len(group_frames(pool, by))
-    train, validation, test = (_at_least_one(size, number) for size in sizes.values())
+    train, validation, test = (size if isinstance(size, int | float) else None for size in sizes.values())
     if settings.by == "start":
         return split_in_time(pool, train or TRAINING_SHARE, validation or 0, by=by, gap=settings.gap)
+    # A share is one frame or group at least.
+    least = 0.5 / max(1, len(pool) if by is None else len(group_frames(pool, by)))
+    train, validation, test = (1 if size and size < least else size for size in (train, validation, test))
     return split(pool, train, validation or 0, test, by=by, seed=seed)
-
-
-def _at_least_one(size: Size | None, number: int) -> int | float | None:
-    """Return the size of a part, and 1 for a share that would be less of so many."""
-    if not isinstance(size, int | float):
-        return None
-    return 1 if isinstance(size, float) and size * number < 0.5 else size
 
 
 def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> list[str]:
