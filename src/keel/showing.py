@@ -98,7 +98,7 @@ def line(values: Sequence[float], *, label: str, width: int = 220, height: int =
     )
 
 
-def counted(number: int, what: str) -> str:
+def number_of(number: int, what: str) -> str:
     """Return ``1 frame`` or ``1,280 frames``."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex, overload
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS
-from keel.showing import Facts, Shown, beside, counted, first_rows, table
+from keel.showing import Facts, Shown, beside, first_rows, number_of, table
 
 
 class Frames(Shown, list[Frame]):
@@ -44,7 +44,7 @@ class Frames(Shown, list[Frame]):
         """Show the first frame, and each of the first ones in a row."""
         header = ("", "atoms", "labels", "energy (eV/atom)", "from")
         rows = ((k, f.formula, f.facts()["labels"], _energy(f), f.source) for k, f in enumerate(self))
-        title = f"{counted(len(self), 'frame')}: {self.facts().get('atoms', '')}"
+        title = f"{number_of(len(self), 'frame')}: {self.facts().get('atoms', '')}"
         words = table(first_rows(rows, len(self)), title=title, header=header)
         return beside(self[0].picture() if self else "", words)
 

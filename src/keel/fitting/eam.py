@@ -33,7 +33,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.sum import SumPotential, members_of
-from keel.showing import Facts, Shown, counted
+from keel.showing import Facts, Shown, number_of
 
 Cores = Literal["contacts", "all", "soft"]
 """Which walls nuclei stand behind: of pairs with a contact, which are all, or without contacts all or the soft ones."""
@@ -76,7 +76,7 @@ class EAMFit(Shown):
     def __repr__(self) -> str:
         """Say how good it is; warnings are counted."""
         errors = "; ".join(" ".join(fact) for fact in self.errors.facts().items())
-        return f"EAMFit({self.potential!r}; {errors}; {counted(len(self.warnings), 'warning')})"
+        return f"EAMFit({self.potential!r}; {errors}; {number_of(len(self.warnings), 'warning')})"
 
 
 class _Fitted(NamedTuple):

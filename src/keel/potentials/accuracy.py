@@ -19,7 +19,7 @@ from keel.errors import DataError
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
-from keel.showing import Facts, Shown, counted, table
+from keel.showing import Facts, Shown, number_of, table
 from keel.wording import number
 
 MILLI = 1000.0
@@ -88,7 +88,7 @@ class Accuracy(Shown):
             for name, (p, unit) in self._quantities().items()
             if p.reference.size
         }
-        return {**told, "of": f"{counted(self.n_frames, 'frame')}, {counted(self.n_atoms, 'atom')}"}
+        return {**told, "of": f"{number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"}
 
     def _repr_html_(self) -> str:
         """Show the errors, those of forces also by element, beside the mean label."""
@@ -98,7 +98,7 @@ class Accuracy(Shown):
             for name, (p, unit) in {**self._quantities(), **by_element}.items()
             if p.reference.size
         ]
-        title = f"Errors of {counted(self.n_frames, 'frame')}, {counted(self.n_atoms, 'atom')}"
+        title = f"Errors of {number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"
         return table(rows, title=title, header=("", "MAE", "RMSE", "mean label", "unit"))
 
     def _quantities(self) -> dict[str, tuple[Parity, str]]:

@@ -24,7 +24,7 @@ from keel.potentials.external.given import Given, as_potential
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.records import write_csv
-from keel.showing import Facts, Shown, counted, line
+from keel.showing import Facts, Shown, line, number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
@@ -247,7 +247,7 @@ def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[Pertu
 def _told(before: str, strategy: Strategy, state: TrainingState, frames: int) -> str:
     """Return how a network was trained, after what was told of it before."""
     name = next((name for name, known in STRATEGIES.items() if known == strategy), "a strategy of one's own")
-    now = f"{name} ({len(state.history):,} steps, {counted(frames, 'frame')})"
+    now = f"{name} ({len(state.history):,} steps, {number_of(frames, 'frame')})"
     return f"{before}, then {now}" if before else now
 
 
