@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import end_run
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="A folder that `keel run` or `keel study` leaves.", metavar="RUN")],
@@ -24,4 +26,7 @@ def report(
     from keel.reporting import write_report
     from keel.reporting.study import is_study, write_study
 
-    typer.echo(write_study(run, out) if is_study(run) else write_report(run, out))
+    if is_study(run):
+        typer.echo(write_study(run, out))
+        return
+    end_run(run, write_report(run, out))

@@ -21,6 +21,11 @@ TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts
 """Of a trial, in this order."""
 
 
+def name_of(network: str, strategy: str, seed: int) -> str:
+    """Return the name of a trial: ``CGCNN-pretrain-seed0``."""
+    return f"{network}-{strategy}-seed{seed}"
+
+
 class OfTrial:
     """What belongs to one network trained with one strategy from one seed."""
 
@@ -32,6 +37,11 @@ class OfTrial:
     def key(self) -> tuple[str, str, int]:
         """What tells trials apart."""
         return self.network, self.strategy, self.seed
+
+    @property
+    def name(self) -> str:
+        """Name of the trial, also of its folders and of its potential."""
+        return name_of(*self.key)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from keel.progress import console
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
+from keel.results.made import POTENTIAL
+from keel.results.named import give_name
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
@@ -87,8 +89,8 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
     for wave in pipeline.waves:
-        for _ in staff.each("train", wave):
-            pass
+        for trial, folder in zip(wave, staff.each("train", wave), strict=True):
+            give_name(root, trial.name, folder / POTENTIAL)
     for _ in staff.each("rung", pipeline.networks):
         pass
     finished = []

@@ -57,7 +57,7 @@ def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus]
     """Return the page as HTML; its numbers lie beside it in files of this name."""
     from markupsafe import Markup
 
-    from keel.reporting.assessment.pairs import EFFECTS
+    from keel.comparison.paired import EFFECTS
     from keel.reporting.page.film import BALL, BOND
     from keel.reporting.page.plot import DASHES
     from keel.wording import SYMBOLS, capitalised, duration, number, typeset

@@ -14,6 +14,8 @@ from keel.training.known import BASELINE
 
 WORTH = 0.95
 """In units of the typical force, and of the mean one: a network that has learnt something errs less in either."""
+REMEDY = "More data, more steps, a larger network or squared errors (training: loss: kind: l2) come first."
+"""Where nothing was learnt."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ class Skill:
         return (
             f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is as large as "
             f"the typical force ({number(self.force)} meV/Å), or nearly, and so is the mean one (by MAE or RMSE). Such "
-            "a network has not learnt these structures, and how long its simulations last says little; more data, more "
-            "steps, a larger network or squared errors (training: loss: kind: l2) come first."
+            "a network has not learnt these structures, and how long its simulations last says little."
         )
 
 
