@@ -45,12 +45,14 @@ def locked(path: Path, held: Callable[[str], object] | None = None) -> Iterator[
 
 
 @contextmanager
-def shared(path: Path, if_alone: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock with others while the block runs; call ``if_alone`` first if there is nobody else."""
+def shared(path: Path, if_alone: Callable[[], object], if_not: Callable[[], object] = str) -> Iterator[None]:
+    """Hold a lock with others while the block runs; first call ``if_alone`` if there is nobody else, or ``if_not``."""
     with path.open("a+") as file:
         try:
             if _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB, known=False):
                 if_alone()
+            else:
+                if_not()
         finally:
             _taken(file, fcntl.LOCK_SH)
         yield

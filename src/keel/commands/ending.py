@@ -38,12 +38,35 @@ def end_run(folder: Path, report: Path, *, strict: bool = False) -> None:
     show_table(short_table(found))
     for judgement in found:
         first, *_ = judgement.findings
-        typer.echo(f"{judgement.network}: {first.label.lower()}. {first.sentence} {judgement.next_step}")
-    typer.echo()
+        say(f"{judgement.network}: {first.label.lower()}. {first.sentence} {judgement.next_step}\n")
     for line in _use(folder, found):
-        typer.echo(line)
+        say(line)
     typer.echo(f"report: {report}")
     leave(bad=bool(nothing_learnt(found)), strict=strict)
+
+
+def end_assessment(page: Path, *, strict: bool = False) -> None:
+    """Say how many probes each potential passed, what it must be trusted with, and how several differ.
+
+    Raises
+    ------
+    typer.Exit
+        If ``strict`` and a probe failed, or a potential has learnt nothing.
+    """
+    from keel.reporting.assessment.advice import counts, next_step
+    from keel.reporting.assessment.pairs import comparisons
+    from keel.results.assessment import read_assessments
+    from keel.wording import typeset
+
+    assessments = read_assessments(page.with_suffix(".json"))
+    show_table(counts(assessments))
+    for pair in comparisons(assessments):
+        say(f"{pair.verdict} {pair.choice}".rstrip() + "\n")
+    for a in assessments:
+        whose = f"{a.potential}: " if len(assessments) > 1 else ""
+        say(typeset(f"{whose}{a.verdict} {a.unjudged}".rstrip() + f" {next_step(a)}\n"))
+    typer.echo(f"page: {page}")
+    leave(bad=any(a.outcome == "failed" for a in assessments), strict=strict)
 
 
 def show_table(table: Table) -> None:
@@ -52,13 +75,22 @@ def show_table(table: Table) -> None:
     from rich.console import Console
     from rich.table import Table as Shown
 
-    console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else WIDTH
     shown = Shown(box=box.SIMPLE, padding=(0, 1, 0, 0), caption=table.caption, caption_justify="left")
     for name, cells in zip(table.head, zip(*table.rows, strict=True), strict=True):
         shown.add_column(name, justify="right" if all(cell[:1] in "0123456789>–" for cell in cells) else "left")
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)
+
+
+def say(text: str) -> None:
+    """Print a sentence, broken between words on a terminal and nowhere in a file."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def leave(*, bad: bool, strict: bool) -> None:

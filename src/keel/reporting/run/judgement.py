@@ -14,7 +14,7 @@ from keel.results.run import RunResults
 from keel.training.known import BASELINE, subject_of
 from keel.wording import capitalised
 
-NO_BASELINE = f"There is no {BASELINE} twin in this run, so nothing can be compared; the numbers of each strategy follow."
+NO_BASELINE = f"There is no {BASELINE} twin in this run, so nothing can be compared; each strategy has its numbers."
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def _next_step(verdict: Verdict, base: StrategyResult, other: StrategyResult) ->
         return "More runs (md: runs) and more seeds (seeds) would tell, if there is something to tell."
     if verdict.effect == "worse":
         return (
-            f"Keep {BASELINE} training; how good the teacher is stands under \u201cThe EAM teacher\u201d, and other strategies "
-            "may do better."
+            f"Keep {BASELINE} training; how good the teacher is stands in the report under “The EAM teacher”, and "
+            "other strategies may do better."
         )
     if other.failures:
         return (
-            f"Still {other.failures} of {other.runs} runs failed: see what they had in common under \u201cThe frame before "
-            "failure\u201d, and simulate no hotter than you need."
+            f"Still {other.failures} of {other.runs} runs failed: see in the report what they had in common, under "
+            "“The frame before failure”, and simulate no hotter than you need."
         )
     if len(other.records) == 1:
         return "Train it from more seeds (seeds: [0, 1, 2]) before you rely on the difference."
@@ -100,23 +100,24 @@ def _untested(base: StrategyResult, other: StrategyResult) -> str:
     if length < SHORTEST_FS:
         return f"Runs of {length:g} fs are too short to tell anything: simulate longer (md: length_fs, longest_fs)."
     return (
-        f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so that there was nothing "
-        "to mend: for a difference simulate hotter or longer (md: temperatures, longest_fs)."
+        f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so that there was "
+        "nothing to mend: for a difference simulate hotter or longer (md: temperatures, longest_fs)."
     )
 
 
 COLUMNS = {
-    "Force error (meV/Å)": "force_mae_mev_per_angstrom",
-    "Energy error (meV/atom)": "energy_mae_mev_per_atom",
-    "Close contacts (per 1000 atoms)": "close_contacts_per_1000_atoms",
+    "Forces\n(meV/Å)": "force_mae_mev_per_angstrom",
+    "Energy\n(meV/atom)": "energy_mae_mev_per_atom",
+    "Contacts\nper 1000": "close_contacts_per_1000_atoms",
 }
+"""Errors on the test frames, and pairs of atoms that came too close in the runs for each thousand atoms."""
 
 
 def short_table(found: Sequence[Judgement]) -> Table:
     """Return a row for each network and strategy: what failed, how long runs lived, and errors on the test frames."""
     rows = [(judgement, s) for judgement in found for s in judgement.strategies]
     known = {title: name for title, name in COLUMNS.items() if any(s.mean(name) is not None for _, s in rows)}
-    head = ("Network", "Strategy", "Failed runs", "Median life (fs)", *known, f"Stability against {BASELINE}")
+    head = ("Network", "Strategy", "Failed\nruns", "Median\nlife (fs)", *known, f"Stability\nbeside {BASELINE}")
     cells = tuple(
         (
             judgement.network,
@@ -128,7 +129,7 @@ def short_table(found: Sequence[Judgement]) -> Table:
         )
         for judgement, s in rows
     )
-    return Table("Errors on the test frames, mean over seeds; runs of all seeds together", head, cells)
+    return Table("Mean absolute errors on the test frames, mean over seeds; runs of all seeds together", head, cells)
 
 
 def nothing_learnt(found: Sequence[Judgement]) -> list[str]:
