@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from keel.commands.ending import end_run
-
 
 def report(
     run: Annotated[Path, typer.Argument(help="A folder that `keel run` or `keel study` leaves.", metavar="RUN")],
@@ -26,7 +24,4 @@ def report(
     from keel.reporting import write_report
     from keel.reporting.study import is_study, write_study
 
-    if is_study(run):
-        typer.echo(write_study(run, out))
-        return
-    end_run(run, write_report(run, out))
+    typer.echo(write_study(run, out) if is_study(run) else write_report(run, out))

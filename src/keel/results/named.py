@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from keel.results.made import POTENTIAL, Teacher
 
 FOLDER = "potentials"
 TEACHER = "teacher"
+UNPLAIN = re.compile(r"[^\w.+-]+")
+"""What a plain name has not, so that it can be written on any command line."""
 
 
 def give_name(root: Path, name: str, file: Path) -> Path:
@@ -24,7 +27,8 @@ def give_name(root: Path, name: str, file: Path) -> Path:
 
     It is the same file (a hard link), or a copy where the disk has no such links.
     """
-    named = root / FOLDER / f"{name}{file.suffix}"
+    # Names come from settings, and of runs of others from their files: none leads out of the folder.
+    named = root / FOLDER / f"{UNPLAIN.sub('-', name).lstrip('.')}{file.suffix}"
     # By size and time of change, which a copy takes over.
     if not (named.is_file() and filecmp.cmp(file, named)):
         replace_file(named, lambda temporary: _link_or_copy(file, temporary))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,14 +74,15 @@ def uses(winner: Path, teacher: Path | None = None) -> list[tuple[str, str]]:
     teacher
         File of an EAM; None where it cannot be exported. Networks have no export.
     """
+    name = shlex.quote(str(winner))
     lines = [
-        ("simulate", f"keel md {winner} START.extxyz -T 300 --length-fs 10000 --out md.extxyz"),
-        ("judge", f"keel assess {winner} --data FRAMES.extxyz"),
-        ("in Python, with ASE", f'atoms.calc = keel.KeelCalculator("{winner}")'),
+        ("simulate", f"keel md {name} START.extxyz -T 300 --length-fs 10000 --out md.extxyz"),
+        ("judge", f"keel assess {name} --data FRAMES.extxyz"),
+        ("in Python, with ASE", f"atoms.calc = keel.KeelCalculator({json.dumps(str(winner))})"),
     ]
     if teacher is None:
         return lines
-    return [*lines, ("the EAM teacher in LAMMPS", f"keel export {teacher} --out teacher.eam.fs")]
+    return [*lines, ("the EAM teacher in LAMMPS", f"keel export {shlex.quote(str(teacher))} --out teacher.eam.fs")]
 
 
 def exportable(root: Path, files: Mapping[str, Path]) -> Path | None:
