@@ -117,6 +117,7 @@ def test_two_runs_train_each_network_once(tmp_path: Path):
     assert len(done) == len({tuple(task) for task in done}) == len(list(folder.rglob("done.json")))
     cells = json.loads((folder / "results.json").read_text())["cells"]
     assert [cell["seed"] for cell in cells] == [0, 1]
+    assert {path.stem for path in (folder / "potentials").iterdir()} >= set(names)
 
 
 def test_temporary_files_are_deleted_when_nobody_writes_them_any_more(tmp_path: Path):

@@ -82,7 +82,7 @@ def uses(winner: Path, teacher: Path | None = None) -> list[tuple[str, str]]:
     ]
     if teacher is None:
         return lines
-    return [*lines, ("the EAM teacher in LAMMPS", f"keel export {shlex.quote(str(teacher))} --out teacher.eam.fs")]
+    return [*lines, ("the EAM teacher in LAMMPS", f"keel export {shlex.quote(str(teacher))} --out teacher.setfl")]
 
 
 def exportable(root: Path, files: Mapping[str, Path]) -> Path | None:
