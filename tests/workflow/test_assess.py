@@ -219,7 +219,7 @@ class TestCommand:
         outcomes = {r["name"]: r["outcome"] for r in found["results"]}
         assert outcomes == {"MD stability": "skipped", "diatomics": "passed", "trimers": "passed"}
         assert found["verdict"] == "2 of 2 probes passed; none failed."
-        assert "<span aria-hidden=\"true\">–</span> not tested" in (tmp_path / "out" / "assessment.html").read_text()
+        assert '<span aria-hidden="true">–</span> not tested' in (tmp_path / "out" / "assessment.html").read_text()
 
     def test_without_data_crystals_are_probed(self, tmp_path, short_drift):
         code, _ = self.run(

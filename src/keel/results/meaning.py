@@ -51,7 +51,8 @@ def meaningful(groups: Groups, length_fs: float) -> tuple[CheckResult, ...]:
 def nothing_learnt(results: Iterable[CheckResult]) -> str:
     """Say how one knows that a potential has learnt nothing; empty where it has, or that cannot be told.
 
-    Labels decide; without them it is certain only of one with which atoms that meet neither repel nor bind.
+    Labels decide (not in results of the first release, which say nothing of it); without them it is certain only of
+    one with which atoms that meet neither repel nor bind.
     """
     by_name = {result.name: result for result in results}
     if (accuracy := by_name.get("accuracy")) and any(m.name == LEFT for m in accuracy.metrics):

@@ -28,7 +28,7 @@ def one_at_a_time(work: Callable[P, T]) -> Callable[P, T]:
             return work(*args, **kwargs)
         place = Path(str(folder))
         place.mkdir(parents=True, exist_ok=True)
-        with locked(place / ".in-use", lambda holder: _say_that_waiting(place, holder)):
+        with locked(place / ".in-use", lambda holder: _say_that_waiting(place, holder), passing=True):
             return work(*args, **kwargs)
 
     return alone

@@ -31,8 +31,6 @@ from keel.workflow.workers import Workers
 
 FEW, SMALL = 3, 64
 """Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
-REVISED = {"accuracy": {"revision": 2}}
-"""Groups that answer otherwise than in the first release: 2 says whether forces are better than none."""
 MOST_ELEMENTS = 8
 """More elements are not probed as crystals unless they are named."""
 
@@ -95,7 +93,6 @@ class Assessing:
             "material": self.material.identity,
             "teacher": self.beside and self.beside.identity,
             "settings": of_settings(self.settings, exclude=("probes",)),
-            **REVISED.get(name, {}),
         }
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 
