@@ -16,11 +16,8 @@ RUN = Format("run folder", steps=(dict, dict, dict))
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
 3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
-<<<<<<< HEAD
-4: ``potentials/`` has the trained ones and the teacher under plain names.
-=======
-4: ``split.json`` has the groups of each part, and what stands in two of them.
->>>>>>> main
+4: ``split.json`` has the groups of each part, and what stands in two of them; ``potentials/`` has the trained ones and
+the teacher under plain names.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""
