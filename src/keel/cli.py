@@ -32,9 +32,14 @@ from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
 
 INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 with --strict, a probe failed or nothing was learnt; 2 something must be mended first, one "
+    "sentence says what; 130 interrupted."
+)
 
 app = typer.Typer(
     name="keel",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 SYMBOLS = {"passed": "✓", "failed": "✗", "noted": "○", "skipped": "–"}
 """Beside the word, so that no outcome is told by colour alone."""
+OUTCOMES = {"passed": "passed", "failed": "failed", "noted": "noted", "skipped": "not tested"}
+"""Outcomes of probes in words."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

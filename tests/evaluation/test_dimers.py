@@ -172,7 +172,7 @@ def test_command_gives_the_numbers_of_leaderboards_for_like_pairs(tmp_path):
     LJ.save(tmp_path / "lj.json")
     run = CliRunner().invoke(app, ["dimers", str(tmp_path / "lj.json"), "--elements", "Ar,He", "--json"])
     answer = json.loads(run.output)
-    assert set(answer["He-Ar"]) == {"full", "window"}
+    assert set(answer["He-Ar"]) == {"full", "window", "judged"}
     for name in ("mlip-arena", "matbench-discovery"):
         expected = leaderboard_metrics(leaderboard_curve(LJ.double(), "Ar", "Ar", name), name)
         assert answer["Ar-Ar"][name] == {k: v if np.isfinite(v) else None for k, v in expected.items()}

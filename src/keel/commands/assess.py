@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
@@ -74,12 +75,14 @@ def assess(
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
+    strict: Strict = False,
 ) -> None:
     """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
 
     Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
     symmetries and conservation; equation of state, elastic constants, phonons and vacancies. Run again, it goes on
-    where it was stopped.
+    where it was stopped; a second one in the same folder shares the work. What would pass whatever the potential, such
+    as a simulation shorter than 1000 fs, counts as not tested.
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
@@ -114,7 +117,7 @@ def assess(
         beside=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
     )
-    typer.echo(f"page: {page}")
+    end_assessment(page, strict=strict)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import end_run
+
 CONFIG = Path(__file__).parents[1] / "datasets" / "demo.yaml"
 
 
@@ -17,11 +19,10 @@ def demo(
     """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
 
     CGCNN learns from few DFT frames, plainly, with sharpness-aware steps and with pretraining, at equal cost; each
-    is simulated until it fails. The report says whether pretraining helped.
+    is simulated until it fails. The end, and the report, say whether pretraining helped.
     """
     from keel.config import read_config
-    from keel.progress import console
     from keel.workflow import run
 
     report = run(read_config(CONFIG), out, workers=workers)
-    console.print(f"report: {report.resolve()}")
+    end_run(out, report.resolve())

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import Strict, end_run
+
 
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration (YAML); see examples/.", metavar="CONFIG.yaml")],
@@ -19,16 +21,18 @@ def run(
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 
     Every stage is kept in the run folder under a hash of its inputs: run the same command again to go on after an
-    interruption, or change the configuration and only what depends on it is done anew.
+    interruption, or change the configuration and only what depends on it is done anew. A second run in the same folder
+    shares the work. At the end stand a table, the verdict, and how to use the potential that did best, which lies with
+    all others under a plain name in potentials/ of the run folder.
 
     Example: keel run examples/silica.yaml --data zeolites-pbe-d3.extxyz
     """
     from keel.config import read_config
-    from keel.progress import console
     from keel.workflow import run as perform
 
     settings = read_config(config)
@@ -37,4 +41,4 @@ def run(
         settings = settings.model_copy(update={"data": settings.data.replace(files=files)})
     out = out or Path("runs") / config.stem
     report = perform(settings, out, base=config.parent, workers=workers, only=only or ())
-    console.print(f"report: {report}")
+    end_run(out, report, strict=strict)

@@ -14,6 +14,13 @@ from keel.errors import DataError
 from keel.showing import Shown
 
 Effect = Literal["better", "worse", "unclear", "untested"]
+EFFECTS: dict[Effect, str] = {
+    "better": "more stable",
+    "worse": "less stable",
+    "unclear": "no clear difference",
+    "untested": "not tested",
+}
+"""What a comparison found, as a label."""
 UNCHANGED = 0.05
 """A force error counts as unchanged if its difference is certainly below this share of it."""
 

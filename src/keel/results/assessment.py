@@ -22,6 +22,7 @@ from keel.formats import Format
 from keel.identity import of_file
 from keel.potentials.base import Potential
 from keel.records import plain, read_json, read_object, write_csv, write_json
+from keel.results.meaning import nothing_learnt
 from keel.showing import Facts, Shown, table
 from keel.wording import SYMBOLS, listed
 
@@ -74,14 +75,26 @@ class Assessment(Shown):
 
     @property
     def outcome(self) -> Outcome:
-        """``failed`` if any probe failed, ``passed`` if any passed and none failed, else ``noted``."""
-        if self.named("failed"):
+        """``failed`` if any probe failed or nothing was learnt, ``passed`` if any passed otherwise, else ``noted``."""
+        if self.named("failed") or self.nothing_learnt:
             return "failed"
         return "passed" if self.named("passed") else "noted"
 
     @property
+    def nothing_learnt(self) -> str:
+        """How one knows that the potential has learnt nothing; empty where it has, or that cannot be told."""
+        return nothing_learnt(self.results)
+
+    @property
     def verdict(self) -> str:
-        """One sentence: how many probes passed, and which did not."""
+        """Whether nothing was learnt; how many probes passed, and which did not."""
+        if not (why := self.nothing_learnt):
+            return self._count
+        sound = " What passed asks for sound code only." if self.named("passed") else ""
+        return f"Nothing learnt: {why}. {self._count}{sound}"
+
+    @property
+    def _count(self) -> str:
         passed, failed = self.named("passed"), self.named("failed")
         judged = len(passed) + len(failed)
         if not judged:
@@ -98,7 +111,7 @@ class Assessment(Shown):
         if noted := self.named("noted"):
             parts.append(f"Without a limit: {listed(noted)}.")
         if skipped := self.named("skipped"):
-            parts.append(f"Skipped: {listed(skipped)}.")
+            parts.append(f"Not tested: {listed(skipped)}.")
         return " ".join(parts)
 
     @property

@@ -16,10 +16,16 @@ RUN = Format("run folder", steps=(dict, dict, dict))
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
 3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
-4: ``split.json`` has the groups of each part, and what stands in two of them.
+4: ``split.json`` has the groups of each part, and what stands in two of them; ``potentials/`` has the trained ones and
+the teacher under plain names.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""
+
+
+def name_of(network: str, strategy: str, seed: int) -> str:
+    """Return the name of a trial: ``CGCNN-pretrain-seed0``."""
+    return f"{network}-{strategy}-seed{seed}"
 
 
 class OfTrial:
@@ -33,6 +39,11 @@ class OfTrial:
     def key(self) -> tuple[str, str, int]:
         """What tells trials apart."""
         return self.network, self.strategy, self.seed
+
+    @property
+    def name(self) -> str:
+        """Name of the trial, also of its folders and of its potential."""
+        return name_of(*self.key)
 
 
 @dataclass(frozen=True)

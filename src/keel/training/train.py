@@ -28,6 +28,7 @@ from keel.showing import Facts, Shown, line, number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
+from keel.training.folder import one_at_a_time, say_where
 from keel.training.known import BASELINE, STRATEGIES, strategy_of
 from keel.training.loop import run_stage, validate, validation_batches
 from keel.training.losses import Objective
@@ -91,6 +92,7 @@ class TrainingResult(Shown):
         return line(np.log10(losses).tolist(), label="loss of each step, logarithmic")
 
 
+@one_at_a_time
 def train(
     potential: Given,
     frames: Structures,
@@ -136,7 +138,8 @@ def train(
         Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
     folder
         For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
-        called again with the same arguments, and ends with the same numbers.
+        called again with the same arguments, says from which step, and ends with the same numbers. A second process
+        waits until the first has done.
     on_step
         Called with the metrics of each step.
 
@@ -196,6 +199,9 @@ def train(
     entries = {}
     if checkpoint and checkpoint.is_file():
         entries = load_state(checkpoint, state, identity, *(named((strategy, settings, m, seed)) for m in earlier))
+        if fabric.is_global_zero:
+            total = sum(stage.steps for stage in stages)
+            say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     own = Objective(network, settings.loss, stress_scale(frames, settings.loss))
     objective = fabric.setup_module(own)

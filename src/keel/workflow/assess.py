@@ -23,7 +23,9 @@ from keel.potentials.convert import converted
 from keel.potentials.external.opening import Opening
 from keel.progress import bar
 from keel.results.assessment import Assessment, GroupResults, described, unique
+from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
+from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 
@@ -100,9 +102,10 @@ class Assessing:
         Neither the potential nor the data are opened: each group has left their description.
         """
         groups = [GroupResults.read(folder) for folder in folders]
+        by_name = {group: found.results for group, found in zip(self.groups, groups, strict=True)}
         return Assessment(
             potential=name,
-            results=tuple(result for group in groups for result in group.results),
+            results=meaningful(by_name, self.settings.length_fs),
             description=groups[0].potential,
             structures=groups[0].structures,
             versions={key: str(value) for key, value in versions(1).items()},
@@ -178,7 +181,8 @@ def assess(
 ) -> Path:
     """Put potentials through every group of probes and write the page: of one, or of several side by side.
 
-    Groups that were done before in this folder, with the same inputs, are not done again.
+    Groups that were done before in this folder, with the same inputs, are not done again; several processes that assess
+    in one folder share them.
 
     Parameters
     ----------
@@ -205,14 +209,16 @@ def assess(
 
     root = Path(folder)
     names = unique(opening.label for opening in openings)
+    places = [root / name.replace(" ", "-") for name in names]
     assessments = []
-    for name, opening in zip(names, openings, strict=True):
-        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
-        with Workers(assessing, workers, settings.device) as staff:
-            # Simulations take longest and come first.
-            folders = list(staff.each("folder", assessing.groups))
-        assessments.append(assessing.assessment(name, folders))
-    return write_assessment(assessments, root / "assessment.html")
+    with working_in(root, begun=any((place / "stages").is_dir() for place in places)):
+        for name, opening, place in zip(names, openings, places, strict=True):
+            assessing = Assessing(opening, material, settings, place, beside)
+            with Workers(assessing, workers, settings.device) as staff:
+                # Simulations take longest and come first.
+                folders = list(staff.each("folder", assessing.groups))
+            assessments.append(assessing.assessment(name, folders))
+        return write_assessment(assessments, root / "assessment.html")
 
 
 def crystals(elements: Sequence[str]) -> list[Frame]:

@@ -9,12 +9,14 @@ from typing import Any
 from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
-from keel.locks import shared
 from keel.progress import console
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
+from keel.results.made import POTENTIAL
+from keel.results.named import give_name
 from keel.workflow.pipeline import Pipeline
+from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 
@@ -60,21 +62,12 @@ def run(
 
     root = Path(folder)
     refuse_newer(root)
-    if (root / "stages").is_dir():
-        console.print(f"going on in {root}; finished tasks are kept")
-    root.mkdir(parents=True, exist_ok=True)
-    with shared(root / ".in-use", lambda: _clear(root)):
+    with working_in(root, begun=(root / "stages").is_dir()):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
         with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
             _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)
-
-
-def _clear(root: Path) -> None:
-    """Delete what killed runs were writing; nothing refers to it."""
-    for unfinished in root.rglob(".writing-*"):
-        unfinished.unlink(missing_ok=True)
 
 
 def _perform(pipeline: Pipeline, staff: Workers) -> None:
@@ -86,8 +79,8 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
     for wave in pipeline.waves:
-        for _ in staff.each("train", wave):
-            pass
+        for trial, folder in zip(wave, staff.each("train", wave), strict=True):
+            give_name(root, trial.name, folder / POTENTIAL)
     for _ in staff.each("rung", pipeline.networks):
         pass
     finished = []

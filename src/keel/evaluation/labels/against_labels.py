@@ -14,6 +14,7 @@ from keel.atoms.neighbours import labelled_atoms
 from keel.comparison.samples import Sample
 from keel.evaluation.check import CheckResult, Curve, Metric, Outcome
 from keel.evaluation.labels.by_contact import UNITS, ContactErrors, errors_by_contact
+from keel.evaluation.labels.skill import WORTH, left
 from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
 from keel.potentials.base import Potential
@@ -21,6 +22,8 @@ from keel.potentials.external.given import Given, as_potential
 
 FORCES, ENERGY = "MAE of forces", "MAE of energy"
 """Names of metrics, and of the samples behind them."""
+LEFT = "left of forces as errors"
+"""Name of the metric that tells whether anything was learnt."""
 FEWEST = 5
 """Frames in a bin of contacts for its errors to be judged."""
 SMALLEST = 10.0
@@ -59,7 +62,8 @@ def evaluate(
 def errors(potential: Potential, frames: Structures) -> CheckResult:
     """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
 
-    Nothing is judged: what is small enough depends on what the potential is for. Skipped where there are no labels.
+    It fails only where forces are no better than none (:mod:`keel.evaluation.labels.skill`), as those of random weights
+    are; what is small enough beyond that depends on what the potential is for. Skipped where there are no labels.
     Samples are the mean absolute errors of each frame, of forces and of the energy.
 
     Raises
@@ -160,7 +164,19 @@ def _errors(found: Accuracy, labelled: Sequence[Frame]) -> CheckResult:
     verdict = f"mean absolute errors of {len(labelled)} frames: {told}"
     members = [f for f in labelled if not is_isolated(f)]
     samples = (*_forces(found, members), *_energies(found, members))
-    return CheckResult("accuracy", tuple(metrics), (), "noted", verdict, samples=samples)
+    nothing = [m for m in _left(found) if not m.passed]
+    if nothing:
+        verdict = f"forces are no better than none ({nothing[0].value:.3g} of the forces is left as errors); {verdict}"
+    outcome: Outcome = "failed" if nothing else "noted"
+    return CheckResult("accuracy", (*metrics, *_left(found)), (), outcome, verdict, samples=samples)
+
+
+def _left(found: Accuracy) -> list[Metric]:
+    """Return whether forces are better than none, where they are large enough to tell."""
+    labels = found.forces.reference
+    if not labels.size or MILLI * float(np.abs(labels).mean()) < SMALLEST:
+        return []
+    return [Metric(LEFT, left(found.forces.prediction - labels, labels), "", WORTH)]
 
 
 def _forces(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:

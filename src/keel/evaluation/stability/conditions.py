@@ -11,6 +11,10 @@ from keel.atoms.mobility import freed
 from keel.dynamics.settings import BarostatSettings, MDSettings, Pressure
 from keel.errors import DataError
 
+SHORTEST_FS = 1000.0
+"""A simulation that lives says nothing if it is shorter: that is some ten vibrations, and ten times the 100 fs in which
+the usual thermostat (friction 0.01/fs) makes a start forget where it came from."""
+
 
 @dataclass(frozen=True)
 class Condition:
