@@ -40,6 +40,12 @@ _PUBLIC = {
     "Strategy": "keel.training",
     "TrainingSettings": "keel.training",
     "PerturbationSettings": "keel.perturbation",
+    "Network": "keel.potentials.networks.network",
+    "load_plugins": "keel.plugins",
+    "register_probe": "keel.evaluation.battery",
+    "register_reader": "keel.kinds",
+    "register_strategy": "keel.training",
+    "register_teacher": "keel.fitting",
 }
 
 __all__ = sorted([*_PUBLIC, "datasets"])
@@ -68,9 +74,13 @@ if TYPE_CHECKING:
     from keel.errors import ConfigError as ConfigError
     from keel.errors import DataError as DataError
     from keel.errors import KeelError as KeelError
+    from keel.evaluation.battery import register_probe as register_probe
     from keel.fitting import fit_eam as fit_eam
+    from keel.fitting import register_teacher as register_teacher
     from keel.interfaces.ase import KeelCalculator as KeelCalculator
+    from keel.kinds import register_reader as register_reader
     from keel.perturbation import PerturbationSettings as PerturbationSettings
+    from keel.plugins import load_plugins as load_plugins
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
@@ -82,10 +92,12 @@ if TYPE_CHECKING:
     from keel.potentials.loading import load as load
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
+    from keel.potentials.networks.network import Network as Network
     from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings
+    from keel.training import register_strategy as register_strategy
     from keel.training import train as train
 
 

@@ -10,8 +10,6 @@ import os
 import sys
 from typing import Any
 
-import typer
-
 from keel.commands.assess import assess
 from keel.commands.census import census
 from keel.commands.demo import demo
@@ -22,6 +20,7 @@ from keel.commands.fit import fit
 from keel.commands.import_ import import_
 from keel.commands.md import md
 from keel.commands.perturb import perturb
+from keel.commands.plugin_option import Commands
 from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.study import study
@@ -33,7 +32,7 @@ from keel.progress import plain_warnings
 
 INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
 
-app = typer.Typer(
+app = Commands(
     name="keel",
     no_args_is_help=True,
     add_completion=False,

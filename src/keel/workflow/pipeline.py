@@ -14,6 +14,7 @@ from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
+from keel.evaluation.battery import groups_of
 from keel.identity import of_file, of_settings, of_split
 from keel.locks import locked
 from keel.potentials import Potential, load
@@ -26,6 +27,7 @@ from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
+from keel.workflow.probes import measure_probes, settings_of, subject_of
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
@@ -53,6 +55,8 @@ class Pipeline:
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
+        if config.evaluation.probes:
+            groups_of(config.evaluation.probes)
         self.cache = TaskCache(root)
         frames = read_data(config.data, base)
         self.notes = LabelledSet(frames).notes
@@ -197,7 +201,22 @@ class Pipeline:
             if not self.crystals
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
+            probes={
+                group: self._relative(self._probed(trial, group, inputs, potential)) for group in evaluation.probes
+            },
         )
+
+    def _probed(self, trial: Trial, group: str, inputs: dict[str, Any], potential: Callable[[], Potential]) -> Path:
+        """Put a group of probes to a trained network."""
+        evaluation, test, settings = self.config.evaluation, self.split.test, settings_of(self.config.evaluation)
+        at_temperature = evaluation.rdf_temperature is not None and evaluation.rdf_reference
+
+        def measured(folder: Path) -> None:
+            subject = subject_of(potential(), test, settings, reference=tuple(test) if at_temperature else ())
+            measure_probes(folder, group, subject, None, {"Structures": "the test frames"})
+
+        inputs = {**inputs, "group": group, "reference": at_temperature, "settings": of_settings(settings)}
+        return self.cache.task("probes", f"{trial.name}-{group.replace(' ', '-')}", inputs, measured)
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
         """Return what a task of a trial gives, without doing anything for it: None if something is still to be done.

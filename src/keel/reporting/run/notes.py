@@ -44,7 +44,9 @@ def story(results: RunResults) -> list[tuple[str, str]]:
     if results.teacher:
         train = results.teacher.fit.get("train") or {}
         force = number(train.get("force_mae_mev_per_angstrom"))
-        lines.append(("Teacher", f"an EAM fitted to the training frames, {force} meV/Å force error on them"))
+        kind = results.teacher.fit.get("kind") or "an EAM fitted to the training frames"
+        frames = "them" if kind.endswith("the training frames") else "the training frames"
+        lines.append(("Teacher", f"{kind}, {force} meV/Å force error on {frames}"))
     strategies = list(dict.fromkeys(r.strategy for r in results.records))
     seeds = list(dict.fromkeys(r.seed for r in results.records))
     lines.append(

@@ -1,0 +1,60 @@
+"""Groups of probes as tasks: what they look at, and what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keel.atoms.frame import Frame
+from keel.atoms.isolated import set_apart
+from keel.atoms.splits import evenly
+from keel.config import AssessmentSettings, EvaluationSettings
+from keel.evaluation.battery import Subject, probed
+from keel.potentials.base import Potential
+from keel.progress import bar
+from keel.results.assessment import GroupResults, described
+
+FEW, SMALL = 3, 64
+"""Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
+
+
+def subject_of(
+    potential: Potential,
+    frames: Sequence[Frame],
+    settings: AssessmentSettings,
+    crystal: Frame | None = None,
+    **more: Any,
+) -> Subject:
+    """Return a potential with the structures that it is probed on; ``more`` as :class:`Subject` has it."""
+    # An atom alone is neither a crystal nor a start of anything; its energy is compared all the same.
+    material = set_apart(frames)[0] or list(frames)
+    small = [f for f in material if len(f) <= SMALL] or [min(material, key=len)]
+    return Subject(
+        potential=potential,
+        frames=tuple(frames),
+        starts=tuple(evenly(material, settings.starts)),
+        few=tuple(evenly(small, FEW)),
+        crystal=crystal or crystal_of(material),
+        elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
+        settings=settings,
+        **more,
+    )
+
+
+def crystal_of(frames: Sequence[Frame]) -> Frame:
+    """Return the smallest periodic structure, of several the one with the lowest energy."""
+    periodic = [f for f in frames if f.pbc.all()] or list(frames)
+    return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
+
+
+def settings_of(evaluation: EvaluationSettings) -> AssessmentSettings:
+    """Return how the networks of a run are probed: structure at the temperature of the data, if that is known."""
+    return AssessmentSettings(temperature=evaluation.rdf_temperature or AssessmentSettings().temperature)
+
+
+def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None, structures: dict[str, str]) -> None:
+    """Put a group of probes to a potential and leave what it finds, with words on what was judged and on what."""
+    with bar(f"   probes  {group}") as advance:
+        results = probed(group, subject, advance)
+    GroupResults(results, described(subject.potential, file), structures).write(folder)
