@@ -58,7 +58,7 @@ class DataSettings(Settings):
 
 
 class TeacherSettings(Settings):
-    """The EAM or a plugin's teacher, fitted to the training frames; or the potential of a file; or an ASE calculator."""
+    """The EAM or a plugin's teacher, fitted to the training frames; or a potential of a file or an ASE calculator."""
 
     fit: str = Field("eam", description="what is fitted to the training frames: eam, or the teacher of a plugin")
     file: str | None = Field(None, description="a potential to use instead of fitting, see keel.open_potential")
@@ -191,8 +191,10 @@ class RunSettings(Settings):
     def _consistent(self) -> RunSettings:
         for k, name in enumerate(self.strategies):
             after = self.strategy(name).after
-            if after is not None and after not in self.strategies[:k]:
-                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
+            new = next((n.label for n in self.networks if n.start is None), None)
+            if after is not None and after not in self.strategies[:k] and (new or after in self.strategies):
+                instead = f", or {new} must start from a trained network (start: FILE)" if new else ""
+                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it{instead}")
             if after is not None and self.strategy(after).base is not None:
                 raise ValueError(
                     f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
@@ -214,13 +216,18 @@ class RunSettings(Settings):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} holds one name twice")
         for name in (*self.fewer_seeds, *self.strategies):
-            if (after := self.strategy(name).after) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
+            if (after := self.before(name)) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
                 raise ValueError(f"strategy {name!r} goes on from {after!r}, which has fewer seeds")
         return self
 
     def seeds_of(self, strategy: str) -> list[int]:
         """Return the seeds of a strategy."""
         return self.seeds[: self.fewer_seeds.get(strategy)]
+
+    def before(self, name: str) -> str | None:
+        """Return the strategy whose network another goes on from; None where that is new, or that of a file."""
+        after = self.strategy(name).after
+        return after if after in self.strategies else None
 
     def strategy(self, name: str) -> Strategy:
         """Return a strategy by name, own ones first."""

@@ -22,8 +22,8 @@ KEEL_SUFFIXES = (".safetensors", ".json")
 PICKLED_SUFFIXES = (".model", ".pt", ".pth")
 """Of models of other packages, whose files run code when they are read."""
 POTENTIALS = (
-    f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of an M3GNet of "
-    "matgl, or the import path of an ASE calculator"
+    f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of a model "
+    "of matgl, or the import path of an ASE calculator"
 )
 """What :func:`keel.open_potential` opens."""
 
@@ -232,7 +232,7 @@ def writable() -> str:
 
 
 def imported(path: str) -> Any:
-    """Return what stands at an import path, ``package.module.name``.
+    """Return what stands at an import path, ``package.module.name``, or in a class there.
 
     Raises
     ------
@@ -240,4 +240,9 @@ def imported(path: str) -> Any:
         If nothing does.
     """
     module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module or "." not in module:
+            raise
+        return getattr(imported(module), name)

@@ -33,11 +33,13 @@ def import_(
     """
     from keel.errors import ConfigError
     from keel.potentials import Potential, open_potential
+    from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
     if checkpoint.suffix == ".ckpt":
+        refuse_recognised(checkpoint)
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
 
         chosen = None if elements is None else [e.strip() for e in elements.split(",")]

@@ -27,7 +27,7 @@ from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
-from keel.workflow.probes import measure_probes, settings_of, subject_of
+from keel.workflow.probes import probing
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
@@ -127,14 +127,15 @@ class Pipeline:
         """The trials, those that go on from trained networks of others after these."""
         depth: dict[str, int] = {}
         for name in self.config.strategies:
-            after = self.config.strategy(name).after
+            after = self.config.before(name)
             depth[name] = 0 if after is None else depth[after] + 1
         return [[t for t in self.trials if depth[t.strategy] == d] for d in range(max(depth.values()) + 1)]
 
     def train(self, trial: Trial) -> Path:
         """Train a network."""
         config, strategy, network = self.config, self.config.strategy(trial.strategy), self._located(trial.network)
-        before = None if strategy.after is None else self.train(replace(trial, strategy=strategy.after))
+        after = config.before(trial.strategy)
+        before = None if after is None else self.train(replace(trial, strategy=after))
         if before is not None:
             started = {"start": str(before / POTENTIAL), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
@@ -150,17 +151,25 @@ class Pipeline:
         return self.cache.task("train", trial.name, inputs, lambda f: make.train_network(f, order, self.split))
 
     def rung(self, network: NetworkSettings) -> Path:
-        """Choose the temperature at which the strategies are compared: by vanilla, or the first where it is absent."""
-        strategies, md = self.config.strategies, self.config.md
-        reference = BASELINE if BASELINE in strategies else strategies[0]
-        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == reference]
-        starts = self.split.validation or self.split.test
+        """Choose the temperature at which the strategies are compared, see :meth:`_reference`."""
+        md, starts = self.config.md, self.split.validation or self.split.test
+        names, potentials = self._reference(network)
         return self.cache.task(
             "rung",
             network.label,
-            {"networks": [f.name for f in folders], "md": of_settings(md)},
-            lambda f: measure.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
+            {"networks": names, "md": of_settings(md)},
+            lambda f: measure.choose_rung(f, potentials(), starts, md, network.label),
         )
+
+    def _reference(self, network: NetworkSettings) -> tuple[list[Any], Callable[[], list[Potential]]]:
+        """Return what chooses the temperature: vanilla, or the first strategy, or the potential that is only repaired."""
+        strategies = self.config.strategies
+        name = BASELINE if BASELINE in strategies else strategies[0]
+        if self.config.strategy(name).after is not None:
+            given = self._located(network)
+            return [content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
+        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
+        return [f.name for f in folders], lambda: [potential_of(p) for p in folders]
 
     def evaluate(self, trial: Trial) -> TrialFolders:
         """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
@@ -171,8 +180,8 @@ class Pipeline:
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
-        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> str:
-            return self._relative(self.cache.task(kind, trial.name, inputs, work))
+        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None], more: str = "") -> str:
+            return self._relative(self.cache.task(kind, f"{trial.name}{more}", inputs, work))
 
         return TrialFolders(
             *trial.key,
@@ -202,21 +211,10 @@ class Pipeline:
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
             probes={
-                group: self._relative(self._probed(trial, group, inputs, potential)) for group in evaluation.probes
+                group: task("probes", *probing(group, inputs, potential, test, evaluation))
+                for group in evaluation.probes
             },
         )
-
-    def _probed(self, trial: Trial, group: str, inputs: dict[str, Any], potential: Callable[[], Potential]) -> Path:
-        """Put a group of probes to a trained network."""
-        evaluation, test, settings = self.config.evaluation, self.split.test, settings_of(self.config.evaluation)
-        at_temperature = evaluation.rdf_temperature is not None and evaluation.rdf_reference
-
-        def measured(folder: Path) -> None:
-            subject = subject_of(potential(), test, settings, reference=tuple(test) if at_temperature else ())
-            measure_probes(folder, group, subject, None, {"Structures": "the test frames"})
-
-        inputs = {**inputs, "group": group, "reference": at_temperature, "settings": of_settings(settings)}
-        return self.cache.task("probes", f"{trial.name}-{group.replace(' ', '-')}", inputs, measured)
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
         """Return what a task of a trial gives, without doing anything for it: None if something is still to be done.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings, EvaluationSettings
 from keel.evaluation.battery import Subject, probed
+from keel.identity import of_settings
 from keel.potentials.base import Potential
 from keel.progress import bar
 from keel.results.assessment import GroupResults, described
@@ -51,6 +52,25 @@ def crystal_of(frames: Sequence[Frame]) -> Frame:
 def settings_of(evaluation: EvaluationSettings) -> AssessmentSettings:
     """Return how the networks of a run are probed: structure at the temperature of the data, if that is known."""
     return AssessmentSettings(temperature=evaluation.rdf_temperature or AssessmentSettings().temperature)
+
+
+def probing(
+    group: str,
+    inputs: Mapping[str, Any],
+    potential: Callable[[], Potential],
+    frames: Sequence[Frame],
+    evaluation: EvaluationSettings,
+) -> tuple[dict[str, Any], Callable[[Path], None], str]:
+    """Return the inputs of a task that puts a group of probes to a network of a run, the work, and its name's end."""
+    settings = settings_of(evaluation)
+    reference = tuple(frames) if evaluation.rdf_temperature is not None and evaluation.rdf_reference else ()
+
+    def measured(folder: Path) -> None:
+        subject = subject_of(potential(), frames, settings, reference=reference)
+        measure_probes(folder, group, subject, None, {"Structures": "the test frames"})
+
+    depends = {**inputs, "group": group, "reference": bool(reference), "settings": of_settings(settings)}
+    return depends, measured, f"-{group.replace(' ', '-')}"
 
 
 def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None, structures: dict[str, str]) -> None:

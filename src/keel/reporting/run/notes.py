@@ -8,7 +8,7 @@ from keel.reporting.budgets import inequality, steps_text
 from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
 from keel.results.run import Record, RunResults
-from keel.training.known import BASELINE, METHOD
+from keel.training.known import BASELINE, METHOD, STRATEGIES
 from keel.wording import listed
 
 
@@ -63,11 +63,11 @@ def story(results: RunResults) -> list[tuple[str, str]]:
 
 def remarks(results: RunResults) -> list[str]:
     """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
-    notes = []
+    notes, reference = [], _reference(results.records)
     for network, rung in results.rungs.items():
         if not rung.reached:
             notes.append(
-                f"{network}: at none of the temperatures tried did {BASELINE} fail in half of its validation runs; the "
+                f"{network}: at none of the temperatures tried did {reference} fail in half of its validation runs; the "
                 f"comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
@@ -135,7 +135,8 @@ def _dynamics(results: RunResults) -> str | None:
         return None
     first = tested[0]
     ladder = (
-        "; the temperature was chosen on validation structures, as the lowest at which half of the vanilla runs fail"
+        "; the temperature was chosen on validation structures, as the lowest at which half of the runs of "
+        f"{_reference(results.records)} fail"
     )
     chosen = ladder if any(rung.reached for rung in results.rungs.values()) else ""
     return (
@@ -144,6 +145,15 @@ def _dynamics(results: RunResults) -> str | None:
         f"{number(first.md_timestep_fs)} fs, friction "
         f"{number(first.md_friction_per_fs)}/fs{chosen}"
     )
+
+
+def _reference(records: Sequence[Record]) -> str:
+    """Return in words whose failures chose the temperature."""
+    first = records[0].strategy
+    if first == BASELINE or any(record.strategy == BASELINE for record in records):
+        return BASELINE
+    goes_on = first in STRATEGIES and STRATEGIES[first].after is not None
+    return "the network as it was given" if goes_on else first
 
 
 def _count(n: int, noun: str) -> str:
