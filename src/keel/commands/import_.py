@@ -23,7 +23,7 @@ def import_(
     ] = 1.0,
     trust: Trust = False,
 ) -> None:
-    """Turn a trained M3GNet of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
+    """Turn a trained model of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
     looked at (keel dimers). Of matgl's and torchmd-net's files only settings and numbers are read, and nothing is

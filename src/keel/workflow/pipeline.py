@@ -162,7 +162,7 @@ class Pipeline:
         )
 
     def _reference(self, network: NetworkSettings) -> tuple[list[Any], Callable[[], list[Potential]]]:
-        """Return what chooses the temperature: vanilla, or the first strategy, or the potential that is only repaired."""
+        """Return what chooses the temperature: vanilla, or the first strategy, or the network that is repaired."""
         strategies = self.config.strategies
         name = BASELINE if BASELINE in strategies else strategies[0]
         if self.config.strategy(name).after is not None:

@@ -67,8 +67,8 @@ def remarks(results: RunResults) -> list[str]:
     for network, rung in results.rungs.items():
         if not rung.reached:
             notes.append(
-                f"{network}: at none of the temperatures tried did {reference} fail in half of its validation runs; the "
-                f"comparison stands at the last, {rung.temperature_k:g} K."
+                f"{network}: at none of the temperatures tried did {reference} fail in half of its validation runs; "
+                f"the comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
         if caving := caving_in([t for t in results.trials if t.network == network]):
