@@ -17,7 +17,7 @@ from keel.errors import ConfigError, DataError, KeelError, UnavailableError
 from keel.identity import of_file
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS
 from keel.potentials.base import Potential
-from keel.potentials.external.recognised import ARRAYS, OWN_FUNCTION, direction, packages_in
+from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_weights_alone, modules_in
 from keel.potentials.loading import load
 
 FILE_SUFFIXES = (*KEEL_SUFFIXES, *PICKLED_SUFFIXES, ".ckpt")
@@ -145,14 +145,17 @@ def _matgl(path: Path) -> Potential:
 
 
 def _pickled(path: Path, trust: bool) -> Potential:
-    packages = packages_in(path)
-    if packages is not None and packages <= ARRAYS:
+    if holds_weights_alone(path):
         raise DataError(
             f"{path}: it holds weights without the network that they belong to; build that in its own package, load "
             f"them into it, and {OWN_FUNCTION}"
         )
     if not trust:
-        what = "this is a MACE model, and reading it" if "mace" in (packages or ()) else "reading this file"
+        what = (
+            "this is a MACE model, and reading it"
+            if any(m.startswith("mace.") for m in modules_in(path))
+            else "reading this file"
+        )
         raise ConfigError(
             f"{path}: {what} runs the code in it; say --trust (trust: true in YAML, trust=True in Python) "
             "if you trust where it came from"

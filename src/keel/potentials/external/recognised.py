@@ -20,7 +20,9 @@ BEGINNING, MOST = 200_000, 20_000_000
 MATGL = ("model.json", "state.pt", "model.pt")
 """What the folder of a model of matgl holds."""
 ARRAYS = {"torch", "collections", "numpy", "builtins", "_codecs", "__builtin__"}
-"""Packages whose classes hold numbers and nothing of a network."""
+"""Packages whose classes hold numbers and nothing of a network, ..."""
+NETWORKS = ("torch.nn.modules", "torch.jit", "torch.fx")
+"""... but for these modules."""
 OWN_FUNCTION = (
     "write a function in mine.py that returns its ASE calculator, and name it: mine.FUNCTION with --plugin mine.py"
 )
@@ -192,8 +194,14 @@ def direction(path: Path) -> str | None:
     return None if found is None else f"this is {found.name}; {found.instead.format(path)}"
 
 
-def packages_in(path: Path) -> set[str] | None:
-    """Return the packages whose classes a pickle holds, without reading it; None if that cannot be told."""
+def holds_weights_alone(path: Path) -> bool:
+    """Whether a pickle holds numbers, and nothing of the network that they belong to."""
+    modules = modules_in(path)
+    return bool(modules) and not any(m.startswith(NETWORKS) or _package(m) not in ARRAYS for m in modules)
+
+
+def modules_in(path: Path) -> set[str]:
+    """Return the modules of the classes in a pickle, without reading it; none if that cannot be told."""
     file, found, strings = io.BytesIO(_pickle(path)), set[str](), [""]
     with suppress(Exception):  # at the end, where there are no more pickles but numbers, or where it is damaged
         while True:
@@ -204,12 +212,16 @@ def packages_in(path: Path) -> set[str] | None:
                     found.add(strings[-2] if len(strings) > 1 else strings[-1])
                 elif isinstance(argument, str):
                     strings.append(argument)
-    return {module.split(".")[0] for module in found} or None
+    return found
+
+
+def _package(module: str) -> str:
+    return module.split(".")[0]
 
 
 def _recognised(path: Path) -> Recognised | None:
     content, name = b"\n".join(_content(path)), path.name.lower()
-    packages = packages_in(path) or set()
+    packages = set(map(_package, modules_in(path)))
     certain = (m for m in MODELS if packages & {*m.packages} or (m.holds and re.search(m.holds, content)))
     named = (m for m in MODELS if any(fnmatch(name, pattern) for pattern in m.names))
     return next(certain, None) or next(named, None)
