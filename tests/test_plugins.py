@@ -16,13 +16,15 @@ from safetensors import safe_open
 
 import keel
 from keel import plugins
-from keel.config import TeacherSettings
+from keel.config import NetworkSettings, TeacherSettings
 from keel.errors import ConfigError, DataError, KeelWarning
+from keel.evaluation import battery
 from keel.fitting.teachers import TEACHERS, fitted
 from keel.kinds import FRAME_FORMATS
-from keel.plugins import discover, in_use, take_over
+from keel.plugins import discover, in_use, source_of, take_over
 from keel.reporting import write_report
 from keel.training.known import KNOWN, STRATEGIES, look_of, strategy_of
+from keel.workflow import make
 from tiny_run import FEW
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
@@ -300,3 +302,25 @@ def test_a_damaged_list_of_modules_is_told(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({**content, "modules": {"A": "__main__"}}))
     with pytest.raises(DataError, match="its class A was defined in a script or notebook"):
         keel.load(tmp_path / "a.json")
+
+
+class TestCode:
+    """Results of a plugin's classes and functions are made again when these change."""
+
+    def test_of_classes_and_functions(self, tmp_path, monkeypatch):
+        for number, strength in enumerate((1.0, 2.0)):
+            text = f"import keel\nclass Own{number}(keel.LennardJones):\n    strength = {strength}\n"
+            (tmp_path / f"own_class_{number}.py").write_text(text)
+            keel.load_plugins([f"own_class_{number}"], tmp_path)
+        first, second = (keel.Potential.registry.pop(f"Own{number}") for number in range(2))
+        assert "strength = 1.0" in source_of(first) and "strength = 2.0" in source_of(second)
+        assert source_of(numbers) == "def numbers(frames: list[keel.Frame]) -> int:\n    return len(frames)\n"
+
+    def test_of_keel_itself_is_no_part_of_a_result(self):
+        for settings in (NetworkSettings(), NetworkSettings(start="a.model"), TeacherSettings()):
+            assert make.code_of(settings) == {}
+        assert all(battery.code_of(name) == "" for name in battery.BATTERY)
+
+    def test_stands_in_what_names_the_tasks(self, run):
+        inputs = {path.parents[1].name: json.loads(path.read_text())["inputs"] for path in run.rglob("done.json")}
+        assert {kind for kind, found in inputs.items() if "code" in found} == {"train", "teacher", "probes"}

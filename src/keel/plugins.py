@@ -7,6 +7,7 @@ what a potential file or a run folder names.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import warnings
@@ -113,6 +114,15 @@ def remember(module: str) -> None:
     """Note that a module registers something, so that processes which this one starts can have it too."""
     if module.split(".")[0] not in ("keel", "__main__", "__mp_main__"):
         _registering[module] = None
+
+
+def source_of(value: Any) -> str:
+    """Return the code of a class or function of a plugin, on which results depend; empty of keel's own."""
+    if value.__module__.split(".")[0] == "keel":
+        return ""
+    with suppress(OSError, TypeError):  # of what was typed in
+        return inspect.getsource(value)
+    return ""
 
 
 def in_use() -> tuple[tuple[str, ...], tuple[str, ...]]:

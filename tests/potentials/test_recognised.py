@@ -183,3 +183,10 @@ def test_a_calculator_may_be_made_by_a_method_of_a_class(tmp_path, monkeypatch):
     for name in ("made_by_method.Made.nothing", "made_by_method.Nothing.at_all", "nowhere.at.all"):
         with pytest.raises(ConfigError, match="cannot be imported"):
             open_potential(name)
+
+
+def test_a_program_in_the_working_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_program.py").touch()
+    with pytest.raises(ConfigError, match=r"no file of this name; name the program with --plugin own_program\.py"):
+        open_potential("own_program.calculator")

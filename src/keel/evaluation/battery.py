@@ -35,7 +35,7 @@ from keel.evaluation.structure.angles import bond_angles
 from keel.evaluation.structure.density import density
 from keel.evaluation.structure.diffusion import diffusion
 from keel.evaluation.structure.pair_structure import pair_structure
-from keel.plugins import discover, register
+from keel.plugins import discover, register, source_of
 from keel.potentials.base import Potential
 
 Progress = Callable[[int, int], None]
@@ -224,9 +224,19 @@ def register_probe(name: str) -> Callable[[Probe], Probe]:
 
 def probed(name: str, subject: Subject, progress: Progress) -> Results:
     """Put a group of probes to a potential."""
+    return _group(name)(subject, progress)
+
+
+def code_of(name: str) -> str:
+    """Return the code of a plugin's probe; empty of keel's own."""
+    group = _group(name)
+    return source_of(getattr(group, "__wrapped__", group))
+
+
+def _group(name: str) -> Group:
     if name not in BATTERY:
         discover()
-    return BATTERY[name](subject, progress)
+    return BATTERY[name]
 
 
 def groups_of(names: Sequence[str] | None) -> list[str]:

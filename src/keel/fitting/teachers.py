@@ -46,7 +46,7 @@ def fitted(name: str, frames: Sequence[Frame], arguments: Mapping[str, Any] | No
     ConfigError
         If there is none of that name, it does not take the arguments, or returns no potential.
     """
-    fit = _teacher(name)
+    fit = teacher_of(name)
     try:
         teacher = fit(frames, **(arguments or {}))
     except TypeError as error:
@@ -63,7 +63,8 @@ def is_teacher(name: str) -> bool:
     return name in TEACHERS
 
 
-def _teacher(name: str) -> Callable[..., Potential]:
+def teacher_of(name: str) -> Callable[..., Potential]:
+    """Return the function that fits the teacher of a name; a ConfigError if there is none."""
     if not is_teacher(name):
         raise ConfigError(
             f"there is no teacher {name!r}; choose from {', '.join([EAM, *TEACHERS])}, or name the module that "

@@ -13,9 +13,9 @@ from keel.atoms.frame import Frame
 from keel.atoms.read import read
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
-from keel.evaluation.battery import Subject, groups_of
+from keel.evaluation.battery import Subject, code_of, groups_of
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
-from keel.identity import of_file, of_settings
+from keel.identity import of_file, of_settings, of_text
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.potentials.external.opening import Opening
@@ -78,12 +78,14 @@ class Assessing:
 
     def folder(self, name: str) -> Path:
         """Return the folder of a group of probes, measuring what has not been measured."""
-        inputs = {
+        inputs: dict[str, Any] = {
             "potential": self.opening.identity,
             "material": self.material.identity,
             "teacher": self.beside and self.beside.identity,
             "settings": of_settings(self.settings, exclude=("probes",)),
         }
+        if code := code_of(name):
+            inputs["code"] = of_text(code)
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 
     def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:

@@ -21,8 +21,10 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
 from keel.fitting.held_out import ENERGY_WEIGHT
-from keel.fitting.teachers import EAM, fitted
+from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
+from keel.identity import of_text
+from keel.plugins import source_of
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
@@ -117,6 +119,16 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
         return cls(elements=elements, **settings.arguments)
     except TypeError as error:
         raise ConfigError(f"networks: {settings.class_name}: {str(error).split(') ')[-1]}") from None
+
+
+def code_of(settings: NetworkSettings | TeacherSettings) -> dict[str, str]:
+    """Return the hash of the code of a plugin's network or teacher, by ``code``; nothing where it is keel's own."""
+    if isinstance(settings, NetworkSettings):
+        code = "" if settings.start is not None else source_of(network_class(settings.class_name))
+    else:
+        fits = settings.file is None and settings.calculator is None and settings.fit != EAM
+        code = source_of(teacher_of(settings.fit)) if fits else ""
+    return {"code": of_text(code)} if code else {}
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ class Pipeline:
         """Fit the teacher."""
         settings = self.config.teacher
         inputs: dict[str, Any] = {"data": self.data.name, "teacher": of_settings(settings), "pairs": self.pairs}
+        inputs |= make.code_of(settings)
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
             inputs["content"] = content_of(Path(str(settings.file)))
@@ -272,6 +273,7 @@ class Pipeline:
         strategy = self.config.strategy(trial.strategy)
         settings: dict[str, Any] = {
             "network": of_settings(trial.network, exclude=("training",)),
+            **make.code_of(trial.network),
             "strategy": of_settings(strategy),
             "training": of_settings(self.config.training_of(trial.network)),
             "seed": trial.seed,

@@ -10,8 +10,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings, EvaluationSettings
-from keel.evaluation.battery import Subject, probed
-from keel.identity import of_settings
+from keel.evaluation.battery import Subject, code_of, probed
+from keel.identity import of_settings, of_text
 from keel.potentials.base import Potential
 from keel.progress import bar
 from keel.results.assessment import GroupResults, described
@@ -70,6 +70,8 @@ def probing(
         measure_probes(folder, group, subject, None, {"Structures": "the test frames"})
 
     depends = {**inputs, "group": group, "reference": bool(reference), "settings": of_settings(settings)}
+    if code := code_of(group):
+        depends["code"] = of_text(code)
     return depends, measured, f"-{group.replace(' ', '-')}"
 
 

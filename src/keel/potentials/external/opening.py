@@ -106,7 +106,9 @@ def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
     try:
         return ASEPotential(name, arguments)
     except UnavailableError as error:
-        raise UnavailableError(f"{error}, and there is no file of this name") from None
+        own = f"{name.split('.')[0]}.py"
+        hint = f"; name the program with --plugin {own}" if Path(own).exists() else ""
+        raise UnavailableError(f"{error}, and there is no file of this name{hint}") from None
 
 
 def _from_file(path: Path, trust: bool) -> Potential:
