@@ -135,6 +135,9 @@ def test_damaged_files_are_nothing_known(tmp_path):
 def test_files_of_keel_and_of_matgl_are_not_taken_for_others(tmp_path):
     keel.LennardJones().save(str(tmp_path / "chgnet.json"))
     assert isinstance(open_potential(tmp_path / "chgnet.json"), keel.LennardJones)
+    (tmp_path / "like-chgnet.pt").write_bytes(pickled("mace.modules.models"))
+    with pytest.raises(ConfigError, match="this is a MACE model, and reading it runs the code in it; say --trust"):
+        open_potential(tmp_path / "like-chgnet.pt")
     folder = matgl_folder(tmp_path / "M3GNet-chgnet")
     assert isinstance(open_potential(folder), keel.M3GNet)
     (folder / "model.pt").touch()

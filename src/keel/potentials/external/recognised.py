@@ -83,7 +83,7 @@ MODELS: tuple[Recognised, ...] = (
     Recognised(
         "a model of SevenNet",
         _calculator("sevenn.calculator.SevenNetCalculator", "model", "sevenn"),
-        names=("*sevennet*", "*7net*"),
+        names=("*sevennet*.pt*", "*7net*.pt*"),
         holds=rb"member \S*code/__torch__/sevenn/|E3_equivariant_model",
         packages=("sevenn",),
     ),
@@ -97,13 +97,13 @@ MODELS: tuple[Recognised, ...] = (
     Recognised(
         "a model of CHGNet",
         _calculator("chgnet.model.dynamics.CHGNetCalculator.from_file", "path", "chgnet"),
-        names=("*chgnet*",),
+        names=("*chgnet*.pt*", "*chgnet*.tar"),
         packages=("chgnet",),
     ),
     Recognised(
         "a model of MatterSim",
         _calculator("mattersim.forcefield.MatterSimCalculator", "load_path", "mattersim"),
-        names=("*mattersim*",),
+        names=("*mattersim*.pt*",),
         packages=("mattersim",),
     ),
     Recognised(
@@ -114,10 +114,10 @@ MODELS: tuple[Recognised, ...] = (
             "fairchem-core",
             ', "task_name": "omat"',
         ),
-        names=("uma-*", "esen*"),
+        names=("uma-*.pt", "esen*.pt"),
         packages=("fairchem", "ocpmodels"),
     ),
-    Recognised("an Orb model", OWN_FUNCTION, names=("orb-*", "orb_v*"), packages=("orb_models",)),
+    Recognised("an Orb model", OWN_FUNCTION, names=("orb-*.ckpt", "orb_v*.ckpt"), packages=("orb_models",)),
     Recognised("a model of SchNetPack", OWN_FUNCTION, packages=("schnetpack",)),
     Recognised(
         "a GAP",
@@ -222,6 +222,8 @@ def _package(module: str) -> str:
 def _recognised(path: Path) -> Recognised | None:
     content, name = b"\n".join(_content(path)), path.name.lower()
     packages = set(map(_package, modules_in(path)))
+    if "mace" in packages:  # is opened, whatever its name
+        return None
     certain = (m for m in MODELS if packages & {*m.packages} or (m.holds and re.search(m.holds, content)))
     named = (m for m in MODELS if any(fnmatch(name, pattern) for pattern in m.names))
     return next(certain, None) or next(named, None)
