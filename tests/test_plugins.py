@@ -35,6 +35,14 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_traces(monkeypatch):
+    """Leave other tests, and their workers, without the plugins of these."""
+    monkeypatch.setattr(plugins, "_named", {})
+    monkeypatch.setattr(plugins, "_registering", {})
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 def block(language: str) -> str:
     """Return the code of the page."""
     return re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[1]
@@ -141,8 +149,6 @@ class TestDiscovery:
     @pytest.fixture(autouse=True)
     def _anew(self, monkeypatch, tmp_path):
         monkeypatch.setattr(plugins, "_looked", False)
-        monkeypatch.setattr(plugins, "_registering", {})
-        monkeypatch.setattr(plugins, "_named", {})
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.chdir(tmp_path)
 

@@ -115,6 +115,6 @@ def test_a_script_without_a_guard_is_told_about_it(tmp_path: Path):
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
-    last = done.stderr.strip().splitlines()[-1]
-    assert "a worker ended by itself (exit code 1) in task knows, its last words stand above" in last
-    assert 'under `if __name__ == "__main__":`' in last and "memory" not in last
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("keel.errors.KeelError"))
+    assert "a worker ended by itself (exit code 1) in task knows, its last words stand above" in said
+    assert 'under `if __name__ == "__main__":`' in said and "memory" not in said
