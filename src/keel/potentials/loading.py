@@ -31,7 +31,7 @@ def build(name: str, config: dict[str, Any]) -> Potential:
         If it needs a package that is not installed.
     """
     if not isinstance(name, str):
-        raise DataError(f"the potential class is damaged ({name!r})")
+        raise DataError(f"the potential class {name!r} is not known")
     if name not in Potential.registry:
         discover()
     cls = Potential.registry.get(name)
