@@ -47,6 +47,12 @@ _PUBLIC = {
     "perturb": "keel.perturbation",
     "md": "keel.dynamics.md",
     "assess": "keel.workflow.assess_given",
+    "Network": "keel.potentials.networks.network",
+    "load_plugins": "keel.plugins",
+    "register_probe": "keel.evaluation.battery",
+    "register_reader": "keel.kinds",
+    "register_strategy": "keel.training",
+    "register_teacher": "keel.fitting",
 }
 
 _OTHERWISE = {"census": "take_census"}
@@ -86,12 +92,16 @@ if TYPE_CHECKING:
     from keel.errors import ConfigError as ConfigError
     from keel.errors import DataError as DataError
     from keel.errors import KeelError as KeelError
+    from keel.evaluation.battery import register_probe as register_probe
     from keel.evaluation.labels.against_labels import evaluate as evaluate
     from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
     from keel.fitting import fit_eam as fit_eam
+    from keel.fitting import register_teacher as register_teacher
     from keel.interfaces.ase import KeelCalculator as KeelCalculator
+    from keel.kinds import register_reader as register_reader
     from keel.perturbation import PerturbationSettings as PerturbationSettings
     from keel.perturbation import perturb as perturb
+    from keel.plugins import load_plugins as load_plugins
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
@@ -103,10 +113,12 @@ if TYPE_CHECKING:
     from keel.potentials.loading import load as load
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
+    from keel.potentials.networks.network import Network as Network
     from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings
+    from keel.training import register_strategy as register_strategy
     from keel.training import train as train
     from keel.workflow.assess_given import assess as assess
 

@@ -10,8 +10,6 @@ import os
 import sys
 from typing import Any
 
-import typer
-
 from keel.commands.assess import assess
 from keel.commands.census import census
 from keel.commands.demo import demo
@@ -22,6 +20,7 @@ from keel.commands.fit import fit
 from keel.commands.import_ import import_
 from keel.commands.md import md
 from keel.commands.perturb import perturb
+from keel.commands.plugin_option import Commands
 from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.study import study
@@ -37,7 +36,7 @@ EXIT_CODES = (
     "sentence says what; 130 interrupted."
 )
 
-app = typer.Typer(
+app = Commands(
     name="keel",
     epilog=EXIT_CODES,
     no_args_is_help=True,

@@ -24,20 +24,22 @@ from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.perturbation import PerturbationSettings
+from keel.plugins import discover, load_plugins, load_plugins_of
 from keel.settings import Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
 
 class TeacherSettings(Settings):
-    """The EAM teacher, fitted to the training frames; or the potential of a file; or an ASE calculator."""
+    """The EAM or a plugin's teacher, fitted to the training frames; or a potential of a file or an ASE calculator."""
 
+    fit: str = Field("eam", description="what is fitted to the training frames: eam, or the teacher of a plugin")
     file: str | None = Field(None, description="a potential to use instead of fitting, see keel.open_potential")
     trust: bool = Field(False, description="read a file that runs code when it is read, as those of MACE do")
     calculator: str | None = Field(
         None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator, or of a plugin's teacher")
     cutoff: PositiveFloat = Field(8.0, description="angstrom")
     contacts: bool = Field(
         True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
@@ -49,7 +51,9 @@ class TeacherSettings(Settings):
     def _one(self) -> TeacherSettings:
         if self.file is not None and self.calculator is not None:
             raise ValueError("the teacher is a file or a calculator, not both")
-        if self.arguments and self.calculator is None:
+        if self.fit != "eam" and (self.file or self.calculator):
+            raise ValueError("the teacher is fitted, or it is a file or a calculator, not both")
+        if self.arguments and self.calculator is None and self.fit == "eam":
             raise ValueError("arguments are those of a calculator, and none is named")
         if self.trust and self.file is None:
             raise ValueError("trust is for a file, and none is named")
@@ -122,6 +126,9 @@ class EvaluationSettings(Settings):
     dimers: bool | PositiveInt = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
     )
+    probes: list[str] = Field(
+        default_factory=list, description="groups of probes of `keel assess`, or of plugins, on each trained network"
+    )
 
 
 class RunSettings(Settings):
@@ -129,6 +136,9 @@ class RunSettings(Settings):
 
     name: str = Field(..., description="name of the system in tables")
     description: str = Field("", description="one sentence for the report")
+    plugins: list[str] = Field(
+        default_factory=list, description="modules, or files such as mine.py, that register something with keel"
+    )
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
@@ -143,12 +153,21 @@ class RunSettings(Settings):
     md: StabilitySettings = Field(default_factory=StabilitySettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
 
+    @field_validator("plugins")
+    @classmethod
+    def _loaded(cls, plugins: list[str]) -> list[str]:
+        # Before anything asks for what they register.
+        load_plugins(plugins)
+        return plugins
+
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
         for k, name in enumerate(self.strategies):
             after = self.strategy(name).after
-            if after is not None and after not in self.strategies[:k]:
-                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
+            new = next((n.label for n in self.networks if n.start is None), None)
+            if after is not None and after not in self.strategies[:k] and (new or after in self.strategies):
+                instead = f", or {new} must start from a trained network (start: FILE)" if new else ""
+                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it{instead}")
             if after is not None and self.strategy(after).base is not None:
                 raise ValueError(
                     f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
@@ -170,7 +189,7 @@ class RunSettings(Settings):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} holds one name twice")
         for name in (*self.fewer_seeds, *self.strategies):
-            if (after := self.strategy(name).after) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
+            if (after := self.before(name)) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
                 raise ValueError(f"strategy {name!r} goes on from {after!r}, which has fewer seeds")
         return self
 
@@ -178,8 +197,15 @@ class RunSettings(Settings):
         """Return the seeds of a strategy."""
         return self.seeds[: self.fewer_seeds.get(strategy)]
 
+    def before(self, name: str) -> str | None:
+        """Return the strategy whose network another goes on from; None where that is new, or that of a file."""
+        after = self.strategy(name).after
+        return after if after in self.strategies else None
+
     def strategy(self, name: str) -> Strategy:
         """Return a strategy by name, own ones first."""
+        if name not in self.custom_strategies and name not in STRATEGIES:
+            discover()
         known = {**STRATEGIES, **self.custom_strategies}
         if name not in known:
             raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
@@ -202,7 +228,9 @@ def read_config(path: str | Path) -> RunSettings:
     ConfigError
         If a file is absent, not YAML, extends itself, or holds an unknown or impossible setting.
     """
-    return parse(RunSettings, _content(Path(path), ()), str(path))
+    content = _content(Path(path), ())
+    load_plugins_of(content, Path(path).parent)
+    return parse(RunSettings, content, str(path))
 
 
 def _content(path: Path, extending: tuple[Path, ...]) -> Any:

@@ -18,7 +18,7 @@ import keel
 from keel.atoms.write import write
 from keel.cli import app, main
 from keel.config import DataSettings, RunSettings
-from keel.errors import ConfigError, KeelError
+from keel.errors import ConfigError
 from keel.evaluation import squeeze
 from keel.identity import of_split
 from keel.records import write_json
@@ -223,17 +223,8 @@ def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_pa
 class Worker:
     """What a worker process does in these tests."""
 
-    def ends(self, code: int) -> None:
-        os._exit(code)
-
     def told_to_stop(self, number: int) -> bool:
         return signal.getsignal(signal.SIGINT) == signal.SIG_DFL
-
-
-def test_a_killed_worker_gives_one_sentence():
-    killed = r"a worker was killed in task ends.*fewer --workers"
-    with Workers(Worker(), 2) as staff, pytest.raises(KeelError, match=killed):
-        list(staff.each("ends", [1, 2]))
 
 
 def test_workers_do_not_go_on_after_an_interruption():

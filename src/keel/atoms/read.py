@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame
+from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
 from keel.atoms.labels import frame_from_record
@@ -18,6 +20,7 @@ from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
+from keel.plugins import discover
 
 Paths = str | Path | Sequence[str | Path]
 BEGINNING = 50_000
@@ -176,9 +179,18 @@ def _file_frames(
 
 def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
     """Return the reader of a file: what it begins with tells more than its name."""
-    form = _by_beginning(path) or format_of(path) or OTHERS
+    form = _format(path)
+    if form is None:
+        discover()
+        form = _format(path) or OTHERS
+    if not form.reader.startswith("keel."):
+        return partial(plugin_frames, form)
     reader: Callable[[Path], Iterator[PendingFrame]] = imported(form.reader)
     return reader
+
+
+def _format(path: Path) -> FrameFormat | None:
+    return _by_beginning(path) or format_of(path)
 
 
 def _by_beginning(path: Path) -> FrameFormat | None:

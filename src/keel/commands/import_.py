@@ -23,7 +23,7 @@ def import_(
     ] = 1.0,
     trust: Trust = False,
 ) -> None:
-    """Turn a trained M3GNet of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
+    """Turn a trained model of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
     looked at (keel dimers). Of matgl's and torchmd-net's files only settings and numbers are read, and nothing is
@@ -33,11 +33,13 @@ def import_(
     """
     from keel.errors import ConfigError
     from keel.potentials import Potential, open_potential
+    from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
     if checkpoint.suffix == ".ckpt":
+        refuse_recognised(checkpoint)
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
 
         chosen = None if elements is None else [e.strip() for e in elements.split(",")]

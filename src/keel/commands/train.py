@@ -28,7 +28,9 @@ def train(
     ] = "pretrain",
     teacher: Annotated[
         str | None,
-        typer.Option(help=f"Labels perturbed structures; default: an EAM fitted to FILES. {WHAT}"),
+        typer.Option(
+            help=f"Labels perturbed structures; default: an EAM fitted to FILES. A plugin's teacher, or: {WHAT}"
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
@@ -64,6 +66,7 @@ def train(
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
+    from keel.fitting.teachers import fitted, is_teacher
     from keel.fitting.worth import doubts
     from keel.launch import is_first
     from keel.progress import bar, console
@@ -84,8 +87,9 @@ def train(
     described = NetworkSettings(start=start, trust=trust) if start else new
     needs_key(by, train_names)
     check_validation(by, validation)
-    chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
-    labels = named[teacher].open() if teacher and chosen.needs_teacher else None
+    of_plugin = teacher is not None and is_teacher(teacher)
+    chosen, named = strategy_of(strategy), openings([start, None if of_plugin else teacher], arguments, trust)
+    labels = named[teacher].open() if teacher in named and chosen.needs_teacher else None
     material = LabelledSet(read(files, keys=keys_of(elements)))
     material.require(("energy", "forces"))
     frames = material.labelled
@@ -98,7 +102,7 @@ def train(
             console.print(f"     note  {note}", soft_wrap=True)
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
-        labels = fit_eam(parts.train).potential
+        labels = fitted(teacher, parts.train) if teacher and of_plugin else fit_eam(parts.train).potential
     if labels is not None and chosen.learns_from_teacher and is_first():
         for note in doubts(
             labels, parts.validation or parts.train, "the validation frames" if parts.validation else "the frames"

@@ -259,6 +259,11 @@ class Potential(Shown, nn.Module, ABC):
                 return tensor.dtype
         return self._precision.dtype
 
+    def modules_needed(self) -> dict[str, str]:
+        """Return the module of each class in this potential that is not keel's own, by the name of the class."""
+        classes = {type(part) for part in self.modules() if isinstance(part, Potential)}
+        return {c.__name__: c.__module__ for c in classes if not c.__module__.startswith("keel.")}
+
     def precisions(self) -> dict[str, torch.dtype]:
         """Return the dtype of each potential in this one by its place, ``""`` for itself: they may differ in a sum."""
         return {place: part.dtype for place, part in self.named_modules() if isinstance(part, Potential)}

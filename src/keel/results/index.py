@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from keel.errors import DataError
 from keel.formats import Format
@@ -60,6 +61,12 @@ class TrialFolders(OfTrial):
     dimers: str | None = None
     squeeze: str | None = None
     contacts: str | None = None
+    probes: Mapping[str, str] = field(default_factory=dict)
+    """By group."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, without probes where there are none, as files were before there could be."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) or f.name != "probes"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ class RunIndex:
 
     def write(self, root: Path) -> None:
         """Leave it in a run folder."""
-        write_json(root / "results.json", {**RUN.stamp, **asdict(self)})
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        content["cells"] = [cell.to_dict() for cell in self.cells]
+        write_json(root / "results.json", {**RUN.stamp, **content})
 
     @classmethod
     def read(cls, root: Path) -> RunIndex:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_json, read_object, read_text, write_json
+from keel.results.assessment import GroupResults
 from keel.results.curves import REMEDY
 from keel.results.index import OfTrial, RunIndex, TrialFolders
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
@@ -83,6 +84,7 @@ class TrialResults(Shown, OfTrial):
     dimers: Dimers | None = None
     squeeze: Squeeze | None = None
     contacts: Contacts | None = None
+    probes: Mapping[str, GroupResults] = field(default_factory=dict)
 
     @property
     def parity(self) -> Mapping[str, Parity]:
@@ -247,4 +249,5 @@ def _trial(root: Path, folders: TrialFolders) -> TrialResults:
         dimers=read(folders.dimers, Dimers.read),
         squeeze=read(folders.squeeze, Squeeze.read),
         contacts=read(folders.contacts, Contacts.read),
+        probes={name: GroupResults.read(root / place) for name, place in folders.probes.items()},
     )

@@ -15,6 +15,7 @@ from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
+from keel.evaluation.battery import groups_of
 from keel.identity import of_file, of_settings, of_split
 from keel.locks import locked
 from keel.potentials import Potential, load
@@ -28,6 +29,7 @@ from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.data import everything, frequent_pairs, read_data
 from keel.workflow.division import divide, group_key
+from keel.workflow.probes import probing
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
@@ -55,6 +57,8 @@ class Pipeline:
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
+        if config.evaluation.probes:
+            groups_of(config.evaluation.probes)
         self.cache = TaskCache(root)
         material = read_data(config.data, base)
         self.division = divide(material, config.data.split)
@@ -105,6 +109,7 @@ class Pipeline:
         """Fit the teacher."""
         settings = self.config.teacher
         inputs: dict[str, Any] = {"data": self.data.name, "teacher": of_settings(settings), "pairs": self.pairs}
+        inputs |= make.code_of(settings)
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
             inputs["content"] = content_of(Path(str(settings.file)))
@@ -134,14 +139,15 @@ class Pipeline:
         """The trials, those that go on from trained networks of others after these."""
         depth: dict[str, int] = {}
         for name in self.config.strategies:
-            after = self.config.strategy(name).after
+            after = self.config.before(name)
             depth[name] = 0 if after is None else depth[after] + 1
         return [[t for t in self.trials if depth[t.strategy] == d] for d in range(max(depth.values()) + 1)]
 
     def train(self, trial: Trial) -> Path:
         """Train a network."""
         config, strategy, network = self.config, self.config.strategy(trial.strategy), self._located(trial.network)
-        before = None if strategy.after is None else self.train(replace(trial, strategy=strategy.after))
+        after = config.before(trial.strategy)
+        before = None if after is None else self.train(replace(trial, strategy=after))
         if before is not None:
             started = {"start": str(before / POTENTIAL), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
@@ -157,17 +163,25 @@ class Pipeline:
         return self.cache.task("train", trial.name, inputs, lambda f: make.train_network(f, order, self.split))
 
     def rung(self, network: NetworkSettings) -> Path:
-        """Choose the temperature at which the strategies are compared: by vanilla, or the first where it is absent."""
-        strategies, md = self.config.strategies, self.config.md
-        reference = BASELINE if BASELINE in strategies else strategies[0]
-        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == reference]
-        starts = self.split.validation or self.split.test
+        """Choose the temperature at which the strategies are compared, see :meth:`_reference`."""
+        md, starts = self.config.md, self.split.validation or self.split.test
+        names, potentials = self._reference(network)
         return self.cache.task(
             "rung",
             network.label,
-            {"networks": [f.name for f in folders], "md": of_settings(md)},
-            lambda f: measure.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
+            {"networks": names, "md": of_settings(md)},
+            lambda f: measure.choose_rung(f, potentials(), starts, md, network.label),
         )
+
+    def _reference(self, network: NetworkSettings) -> tuple[list[Any], Callable[[], list[Potential]]]:
+        """Return what chooses the temperature: vanilla, or the first strategy, or the network that is repaired."""
+        strategies = self.config.strategies
+        name = BASELINE if BASELINE in strategies else strategies[0]
+        if self.config.strategy(name).after is not None:
+            given = self._located(network)
+            return [content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
+        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
+        return [f.name for f in folders], lambda: [potential_of(p) for p in folders]
 
     def evaluate(self, trial: Trial) -> TrialFolders:
         """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
@@ -178,8 +192,8 @@ class Pipeline:
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
-        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> str:
-            return self._relative(self.cache.task(kind, trial.name, inputs, work))
+        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None], more: str = "") -> str:
+            return self._relative(self.cache.task(kind, f"{trial.name}{more}", inputs, work))
 
         return TrialFolders(
             *trial.key,
@@ -208,6 +222,10 @@ class Pipeline:
             if not self.crystals
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
+            probes={
+                group: task("probes", *probing(group, inputs, potential, test, evaluation))
+                for group in evaluation.probes
+            },
         )
 
     def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
@@ -265,6 +283,7 @@ class Pipeline:
         strategy = self.config.strategy(trial.strategy)
         settings: dict[str, Any] = {
             "network": of_settings(trial.network, exclude=("training",)),
+            **make.code_of(trial.network),
             "strategy": of_settings(strategy),
             "training": of_settings(self.config.training_of(trial.network)),
             "seed": trial.seed,

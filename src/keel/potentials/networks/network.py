@@ -14,6 +14,7 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, KeelWarning
+from keel.plugins import HOW, discover
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import agree, compiled
 from keel.potentials.networks import layered
@@ -235,9 +236,14 @@ def network_class(name: str) -> type[Network]:
     ConfigError
         If there is none; names all there are.
     """
+    if name not in Potential.registry:
+        discover()
     known = concrete(Potential.registry, Network)
     if name not in known:
-        raise ConfigError(f"networks: there is no {name!r}; choose from {', '.join(known)}")
+        raise ConfigError(
+            f"networks: there is no {name!r}; choose from {', '.join(known)}, or name the module that defines it: "
+            f"{HOW.format('MODULE')}"
+        )
     found: type[Network] = known[name]
     return found
 
