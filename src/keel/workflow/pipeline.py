@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from keel.atoms.census import take_census
 from keel.atoms.partial import LabelledSet
@@ -30,6 +31,7 @@ from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
 T = TypeVar("T")
+Item = TypeVar("Item", Trial, NetworkSettings)
 
 
 class Pipeline:
@@ -52,7 +54,7 @@ class Pipeline:
         self.trials = self._chosen()
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
-            make.build_network(self._located(network), [1], 0)
+            make.build_network(self.located(network), [1], 0)
         self.cache = TaskCache(root)
         frames = read_data(config.data, base)
         self.notes = LabelledSet(frames).notes
@@ -67,6 +69,13 @@ class Pipeline:
         self.crystals = various_crystals(self.split.test)
         dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
         self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
+
+    def changed(self, config: RunSettings) -> Self:
+        """Return the tasks of another configuration on the same data, divided in the same way."""
+        other = copy.copy(self)
+        other.config = config
+        other.trials = other._chosen()
+        return other
 
     @property
     def networks(self) -> list[NetworkSettings]:
@@ -129,7 +138,7 @@ class Pipeline:
 
     def train(self, trial: Trial) -> Path:
         """Train a network."""
-        config, strategy, network = self.config, self.config.strategy(trial.strategy), self._located(trial.network)
+        config, strategy, network = self.config, self.config.strategy(trial.strategy), self.located(trial.network)
         before = None if strategy.after is None else self.train(replace(trial, strategy=strategy.after))
         if before is not None:
             started = {"start": str(before / POTENTIAL), "name": network.label}
@@ -199,8 +208,8 @@ class Pipeline:
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
         )
 
-    def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
-        """Return what a task of a trial gives, without doing anything for it: None if something is still to be done.
+    def found(self, ask: Callable[[Item], T], trial: Item) -> T | None:
+        """Return what a task of a trial gives, or of a network, without doing anything for it: None if something is still to be done.
 
         For example ``pipeline.found(pipeline.train, trial)``.
         """
@@ -261,7 +270,7 @@ class Pipeline:
         }
         return settings | ({"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {})
 
-    def _located(self, network: NetworkSettings) -> NetworkSettings:
+    def located(self, network: NetworkSettings) -> NetworkSettings:
         """Return the settings with the path of the file that the network starts from, if there is one."""
         if network.start is None:
             return network

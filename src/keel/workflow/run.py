@@ -15,6 +15,7 @@ from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
 from keel.workflow.pipeline import Pipeline
+from keel.workflow.planning.plan import planned
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 
@@ -26,6 +27,8 @@ def run(
     base: str | Path = ".",
     workers: int = 1,
     only: Collection[str] = (),
+    plan: bool = False,
+    budget: float | None = None,
 ) -> Path:
     """Perform all tasks of a run and write its report.
 
@@ -45,6 +48,11 @@ def run(
         Processes that train and evaluate networks side by side, each on one thread if there are several.
     only
         Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
+    plan
+        Say first what will be done and how long it takes, and then with each task how much time is left.
+    budget
+        Seconds that the run may take; training steps are fitted to it, and simulations are shortened where they would
+        take more than half. The same budget for the same configuration has the same result. None: what it takes.
 
     Returns
     -------
@@ -54,7 +62,8 @@ def run(
     Raises
     ------
     ConfigError, DataError
-        If a setting is impossible, the data cannot be used, or a newer keel has worked in this folder.
+        If a setting is impossible, the data cannot be used, the budget is too small, or a newer keel has worked in this
+        folder.
     """
     from keel.reporting import write_report
 
@@ -65,6 +74,10 @@ def run(
     root.mkdir(parents=True, exist_ok=True)
     with shared(root / ".in-use", lambda: _clear(root)):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
+        for note in pipeline.notes:
+            console.print(f"     note  {note}", soft_wrap=True)
+        if plan or budget is not None:
+            pipeline = planned(pipeline, budget, workers)
         with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
             _perform(pipeline, staff)
         with pipeline.alone():
@@ -81,8 +94,6 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(staff.number))
-    for note in pipeline.notes:
-        console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
