@@ -209,7 +209,7 @@ class Pipeline:
         )
 
     def found(self, ask: Callable[[Item], T], trial: Item) -> T | None:
-        """Return what a task of a trial gives, or of a network, without doing anything for it: None if something is still to be done.
+        """Return what a task of a trial or network gives, without doing anything: None if something is to be done.
 
         For example ``pipeline.found(pipeline.train, trial)``.
         """

@@ -10,7 +10,7 @@ from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.locks import shared
-from keel.progress import console
+from keel.progress import console, showing_left
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
@@ -78,7 +78,10 @@ def run(
             console.print(f"     note  {note}", soft_wrap=True)
         if plan or budget is not None:
             pipeline = planned(pipeline, budget, workers)
-        with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
+        with (
+            Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff,
+            showing_left(pipeline.cache.left),
+        ):
             _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)

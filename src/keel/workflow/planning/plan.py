@@ -10,6 +10,7 @@ import torch
 
 from keel.config import NetworkSettings, RunSettings
 from keel.progress import console
+from keel.training.known import BASELINE, subject_of
 from keel.wording import duration, listed
 from keel.workflow.data import describe_split
 from keel.workflow.pipeline import Pipeline
@@ -106,10 +107,11 @@ def _work(pipeline: Pipeline) -> list[str]:
     training = f"{listed(networks)} trained with {listed(strategies)}"
     training += f" from {len(seeds)} seed{'s' * (len(seeds) != 1)}, {_steps(pipeline)} each"
     md = config.md
-    lengths = f"{md.runs} simulations of {md.length_fs / 1000:g} ps with each"
-    ladder = " to ".join(f"{t:g}" for t in sorted({min(md.temperatures), max(md.temperatures)}))
-    where = f"at {ladder} K" + ", the lowest of which plain training fails at" * (len(md.temperatures) > 1)
-    return [training, f"{lengths}, {where}"]
+    simulations = f"MD: {md.runs} runs of {md.length_fs / 1000:g} ps with each network, at"
+    lowest, highest = min(md.temperatures), max(md.temperatures)
+    if lowest == highest:
+        return [training, f"{simulations} {lowest:g} K"]
+    return [training, f"{simulations} the lowest of {lowest:g} to {highest:g} K at which {subject_of(BASELINE)} fails"]
 
 
 def _steps(pipeline: Pipeline) -> str:

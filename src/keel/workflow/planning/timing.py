@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from keel.atoms.frame import Frame
+from keel.atoms.neighbours import graph_of
 from keel.atoms.splits import evenly
 from keel.config import NetworkSettings, RunSettings
 from keel.dynamics import simulate
@@ -44,7 +45,7 @@ class Costs:
     labelled_step, taught_step
         An optimiser step on frames of the data, and on structures that the teacher labels; one gradient.
     preparation
-        Of a frame that trains.
+        Of a frame that trains: its neighbours are found.
     prediction
         Of a frame of average size.
     md_step
@@ -74,7 +75,7 @@ class Stopwatch:
     """
 
     def __init__(self, skipped: int) -> None:
-        self.skipped, self.begun = skipped, time.perf_counter()
+        self.skipped = skipped
         self.seen: dict[str, list[float]] = {}
 
     def __call__(self, row: Row) -> None:
@@ -85,11 +86,6 @@ class Stopwatch:
         """Return the mean seconds of a step of a stage; 0 if there is none."""
         seen = self.seen.get(stage, [0.0, 0.0])[self.skipped - 1 :]
         return (seen[-1] - seen[0]) / (len(seen) - 1)
-
-    @property
-    def until_first(self) -> float:
-        """Seconds until the first step was reported."""
-        return min(seen[0] for seen in self.seen.values()) - self.begun
 
 
 def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
@@ -104,7 +100,7 @@ def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
         return Costs(
             labelled_step=watch.step("train"),
             taught_step=watch.step("pretrain"),
-            preparation=watch.until_first / (STEPS * config.training_of(network).batch_size),
+            preparation=_seconds(lambda: [graph_of(f, potential.cutoff) for f in some]) / len(some),
             prediction=_seconds(lambda: accuracy(potential, some)) / len(some),
             md_step=md_step(potential, split.test, config),
             squeeze=_squeeze(potential, pipeline.crystals),
