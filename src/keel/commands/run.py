@@ -86,5 +86,5 @@ def _configuration(files: Sequence[str], data: Sequence[str], networks: Sequence
     settings = read_config(path)
     if data:
         files = [name if name == "phosphorus" else str(Path(name).resolve()) for name in data]
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": files})})
+        settings = settings.model_copy(update={"data": settings.data.replace(files=files)})
     return settings, path.stem, path.parent

@@ -74,8 +74,7 @@ def run(
     root.mkdir(parents=True, exist_ok=True)
     with shared(root / ".in-use", lambda: _clear(root)):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        for note in pipeline.notes:
-            console.print(f"     note  {note}", soft_wrap=True)
+        _tell_of_data(pipeline)
         if plan or budget is not None:
             pipeline = planned(pipeline, budget, workers)
         with (
@@ -91,6 +90,16 @@ def _clear(root: Path) -> None:
     """Delete what killed runs were writing; nothing refers to it."""
     for unfinished in root.rglob(".writing-*"):
         unfinished.unlink(missing_ok=True)
+
+
+def _tell_of_data(pipeline: Pipeline) -> None:
+    for note in pipeline.notes:
+        console.print(f"     note  {note}", soft_wrap=True)
+    described = pipeline.divided()
+    for part in (described.split["description"], *described.parts):
+        console.print(f"    split  {part}", soft_wrap=True)
+    for leak in described.split.get("leaks", ()):
+        console.print(f"     note  {leak}", soft_wrap=True)
 
 
 def _perform(pipeline: Pipeline, staff: Workers) -> None:

@@ -12,12 +12,12 @@ from keel.config import NetworkSettings, RunSettings
 from keel.progress import console
 from keel.training.known import BASELINE, subject_of
 from keel.wording import duration, listed
-from keel.workflow.data import describe_split
+from keel.workflow.data import everything
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning.budget import fitted, remember, remembered
 from keel.workflow.planning.forecast import Forecast, foreseen
 from keel.workflow.planning.proposal import facts
-from keel.workflow.planning.timing import everything, measure
+from keel.workflow.planning.timing import measure
 
 
 def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -> Pipeline:
@@ -40,7 +40,7 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
         If the budget is too small.
     """
     started = time.perf_counter()
-    _say("plan", *_data(pipeline))
+    _say("plan", *facts(everything(pipeline.split.divided)))
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)
@@ -93,11 +93,6 @@ def _threads_of(workers: int) -> Iterator[None]:
 def _say(kind: str, *sentences: str) -> None:
     for sentence in sentences:
         console.print(f"{kind:>9}  {sentence}", soft_wrap=True)
-
-
-def _data(pipeline: Pipeline) -> list[str]:
-    """Return what the data are and how they are divided."""
-    return [*facts(everything(pipeline)), f"{describe_split(pipeline.config.data.split)} {pipeline.split}"]
 
 
 def _work(pipeline: Pipeline) -> list[str]:

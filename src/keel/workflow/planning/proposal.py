@@ -20,7 +20,7 @@ from keel.potentials.networks.network import network_class
 from keel.settings import parse
 from keel.training.known import BASELINE, METHOD
 from keel.wording import listed
-from keel.workflow.planning.division import proposed_division
+from keel.workflow.planning.proposed_split import proposed_split
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "CGCNN": {"cutoff": 5.0, "features": 48, "convolutions": 3},
@@ -84,11 +84,11 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
     material = LabelledSet(frames)
     material.require(("energy", "forces"))
     labelled = material.labelled
-    division, known = proposed_division(labelled), temperatures(labelled)
+    split, known = proposed_split(labelled), temperatures(labelled)
     evaluation, md = _evaluation(labelled, known), _md(known)
     given: dict[str, Any] = {
         "name": name_of(files[0]),
-        "data": {"files": list(files), "split": division.settings},
+        "data": {"files": list(files), "split": split.settings},
         "networks": [_network(name) for name in networks or ("CGCNN",)],
         "strategies": [BASELINE, METHOD],
         "seeds": [0],
@@ -96,7 +96,7 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
         "md": md,
         **({"evaluation": evaluation} if evaluation else {}),
     }
-    reasons = {"data.split": division.reason, "md.temperatures": _told(known)}
+    reasons = {"data.split": split.reason, "md.temperatures": _told(known)}
     return Proposal(parse(RunSettings, given, "keel run"), given, reasons, facts(labelled))
 
 

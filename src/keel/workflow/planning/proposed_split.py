@@ -13,7 +13,7 @@ from keel.atoms.splits import group_frames
 from keel.atoms.usual_splits import UsualSplit, usual_split
 from keel.config import SplitSettings
 from keel.errors import DataError
-from keel.workflow.data import split_frames
+from keel.workflow.division import divide
 
 GROUPS = (
     "topology", "mptrj_traj_id", "trajectory_id", "traj_id", "trajectory", "traj", "relaxation", "run_id", "run", "src",
@@ -33,14 +33,14 @@ MOST_FRAMES = {"train": 1000, "validation": 50, "test": 200}
 """Of each part: more would take time, to fit the teacher above all, that a comparison does not need."""
 
 
-class Division(NamedTuple):
+class ProposedSplit(NamedTuple):
     """The settings of a split, and in plain words why they are as they are."""
 
     settings: dict[str, Any]
     reason: str
 
 
-def proposed_division(frames: Sequence[Frame]) -> Division:
+def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
     """Return how frames are best divided, judged by what they say of themselves.
 
     A division that the file brings along (``split=train``) counts first. Then groups are kept whole where a usual key
@@ -53,27 +53,29 @@ def proposed_division(frames: Sequence[Frame]) -> Division:
     """
     if len(frames) < 3:
         raise DataError(f"{len(frames)} labelled frames cannot train, validate and test; give at least three")
-    division = _usual(frames) or _by_group(frames) or _in_time(frames) or _at_random(frames)
-    parts = split_frames(frames, SplitSettings(**division.settings))
+    found = _usual(frames) or _by_group(frames) or _in_time(frames) or _at_random(frames)
+    parts = divide({"train": frames}, SplitSettings(**found.settings)).split
     most = {f"{part}_frames": most for part, most in MOST_FRAMES.items() if len(getattr(parts, part)) > most}
-    return Division(division.settings | most, division.reason)
+    return ProposedSplit(found.settings | most, found.reason)
 
 
-def _usual(frames: Sequence[Frame]) -> Division | None:
+def _usual(frames: Sequence[Frame]) -> ProposedSplit | None:
     """As the file itself says."""
     found = usual_split(frames)
     if found is None:
         return None
     names = {part: own[0] if len(own) == 1 else list(own) for part, own in found.parts.items()}
     drawn = {part: share for part, share in (("validation", VALIDATION), ("test", TEST)) if part not in names}
-    return Division({"by": found.by, **names, **drawn}, f"the frames say so themselves, by {found.by}={_first(found)}")
+    return ProposedSplit(
+        {"by": found.by, **names, **drawn}, f"the frames say so themselves, by {found.by}={_first(found)}"
+    )
 
 
 def _first(found: UsualSplit) -> str:
     return ", ".join(own[0] for own in found.parts.values())
 
 
-def _by_group(frames: Sequence[Frame]) -> Division | None:
+def _by_group(frames: Sequence[Frame]) -> ProposedSplit | None:
     """Groups stay whole, so that what is tested resembles nothing that was trained on."""
     keys = _covering(frames)
     sizes = [len(group) for group in group_frames(frames, keys).values()] if keys else []
@@ -82,7 +84,7 @@ def _by_group(frames: Sequence[Frame]) -> Division | None:
     validation, test = (max(1, round(share * len(sizes))) for share in (VALIDATION, TEST))
     counts = {"train": len(sizes) - validation - test, "validation": validation, "test": test}
     what = f"frames of one {' or '.join(keys)} resemble each other, so each stays whole in one part"
-    return Division({"by": keys if len(keys) > 1 else keys[0], **counts}, what)
+    return ProposedSplit({"by": keys if len(keys) > 1 else keys[0], **counts}, what)
 
 
 def _covering(frames: Sequence[Frame]) -> list[str]:
@@ -96,7 +98,7 @@ def _covering(frames: Sequence[Frame]) -> list[str]:
     return [] if left else keys
 
 
-def _in_time(frames: Sequence[Frame]) -> Division | None:
+def _in_time(frames: Sequence[Frame]) -> ProposedSplit | None:
     """The beginning of a run trains, and its end tests."""
     for key, runs in _candidates(frames):
         if all(is_run(run) for run in runs):
@@ -104,7 +106,7 @@ def _in_time(frames: Sequence[Frame]) -> Division | None:
             counts = {"train": round((1 - VALIDATION - TEST) * shortest), "validation": round(VALIDATION * shortest)}
             settings = {"by": "start", **({"group": key} if key else {}), **counts, "gap": round(GAP * shortest)}
             what = f"each {key} is one run" if key else "the frames are those of one run"
-            return Division(settings, f"{what}, whose beginning trains and whose end tests")
+            return ProposedSplit(settings, f"{what}, whose beginning trains and whose end tests")
     return None
 
 
@@ -139,11 +141,11 @@ def displacement(first: Frame, second: Frame) -> float:
     return float(np.sqrt(np.mean(np.sum(steps**2, axis=1))))
 
 
-def _at_random(frames: Sequence[Frame]) -> Division:
+def _at_random(frames: Sequence[Frame]) -> ProposedSplit:
     validation, test = (max(1, round(share * len(frames))) for share in (VALIDATION, TEST))
     counts = {"train": len(frames) - validation - test, "validation": validation, "test": test}
     reason = (
         "nothing says which frames belong together, so they are drawn at random; if some are of one run, say so in "
         "each (run=NAME), or errors on the test look smaller than they are"
     )
-    return Division({"by": "frame", **counts}, reason)
+    return ProposedSplit({"by": "frame", **counts}, reason)
