@@ -71,13 +71,16 @@ def run(
 def _configuration(files: Sequence[str], data: Sequence[str], networks: Sequence[str]) -> tuple[RunSettings, str, Path]:
     """Return the configuration, the name of its run folder, and where its paths start from."""
     from keel.config import read_config
+    from keel.progress import console
     from keel.workflow.planning.proposal import propose, read_files
 
     if not any(Path(name).suffix in CONFIGS for name in files):
         if data:
             raise ConfigError("--data takes the place of a configuration's files; name data files without it")
-        settings = propose(files, read_files(files), networks).config
-        return settings, settings.name, Path()
+        proposal = propose(files, read_files(files), networks)
+        for reason in proposal.reasons.values():
+            console.print(f"     plan  {reason}", soft_wrap=True)
+        return proposal.config, proposal.config.name, Path()
     path = Path(files[0])
     if len(files) > 1:
         raise ConfigError("give one configuration, or data files; --data takes the place of a configuration's files")

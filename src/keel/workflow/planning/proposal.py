@@ -161,9 +161,9 @@ def _md(known: Sequence[float]) -> dict[str, Any]:
 
 def _told(known: Sequence[float]) -> str:
     if not known:
-        return "the files do not say at which temperature they were made"
+        return "the frames do not say of which temperature they are"
     low, high = min(known), max(known)
-    return f"the files are from {low:g} K" if low == high else f"the files are from {low:g} to {high:g} K"
+    return f"MD: the frames are of {low:g}{'' if low == high else f' to {high:g}'} K"
 
 
 def _evaluation(frames: Sequence[Frame], known: Sequence[float]) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keel.atoms.frame import Frame
+from keel.atoms.named_parts import NOUNS
 from keel.atoms.splits import group_frames
-from keel.atoms.usual_splits import UsualSplit, usual_split
+from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
 from keel.errors import DataError
+from keel.wording import listed
 from keel.workflow.division import divide
 
 GROUPS = (
@@ -55,8 +57,10 @@ def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
         raise DataError(f"{len(frames)} labelled frames cannot train, validate and test; give at least three")
     found = _usual(frames) or _by_group(frames) or _in_time(frames) or _at_random(frames)
     parts = divide({"train": frames}, SplitSettings(**found.settings)).split
-    most = {f"{part}_frames": most for part, most in MOST_FRAMES.items() if len(getattr(parts, part)) > most}
-    return ProposedSplit(found.settings | most, found.reason)
+    more = {part: len(own) for part, own in parts.divided.items() if len(own) > MOST_FRAMES[part]}
+    thinned = [f"{MOST_FRAMES[part]:,} of the {number:,} {NOUNS[part]} frames" for part, number in more.items()]
+    told = f"; {listed(thinned)} are taken, drawn evenly" if thinned else ""
+    return ProposedSplit(found.settings | {f"{part}_frames": MOST_FRAMES[part] for part in more}, found.reason + told)
 
 
 def _usual(frames: Sequence[Frame]) -> ProposedSplit | None:
@@ -66,13 +70,7 @@ def _usual(frames: Sequence[Frame]) -> ProposedSplit | None:
         return None
     names = {part: own[0] if len(own) == 1 else list(own) for part, own in found.parts.items()}
     drawn = {part: share for part, share in (("validation", VALIDATION), ("test", TEST)) if part not in names}
-    return ProposedSplit(
-        {"by": found.by, **names, **drawn}, f"the frames say so themselves, by {found.by}={_first(found)}"
-    )
-
-
-def _first(found: UsualSplit) -> str:
-    return ", ".join(own[0] for own in found.parts.values())
+    return ProposedSplit({"by": found.by, **names, **drawn}, f"{found.by} of each frame says what it is for")
 
 
 def _by_group(frames: Sequence[Frame]) -> ProposedSplit | None:
