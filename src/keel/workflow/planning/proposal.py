@@ -16,6 +16,7 @@ from keel.atoms.read import read
 from keel.config import RunSettings
 from keel.datasets import phosphorus
 from keel.dynamics.stability import LADDER
+from keel.kinds import COMPRESSED
 from keel.potentials.networks.network import network_class
 from keel.settings import parse
 from keel.training.known import BASELINE, METHOD
@@ -114,7 +115,7 @@ def name_of(file: str) -> str:
     Files whose names are those of their format, such as OUTCAR, are named with their folder.
     """
     path = Path(file)
-    name = path.name.removesuffix("".join(path.suffixes[-2:])) or path.name
+    name = Path(path.stem).stem if path.suffix in COMPRESSED else path.stem
     folder = path.resolve().parent.name
     return f"{folder}-{name}" if not path.suffix and path.is_file() and folder else name
 

@@ -109,12 +109,13 @@ def _in_time(frames: Sequence[Frame]) -> ProposedSplit | None:
 
 
 def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[str | None, list[list[Frame]]]]:
-    yield None, [list(frames)]
+    """Yield what may be runs, and the key that names them; several first, which in a row look like one."""
     for key in GROUPS:
         if all(key in f.info for f in frames):
             runs = list(group_frames(frames, key).values())
             if 1 < len(runs) < FEWEST_GROUPS:
                 yield key, runs
+    yield None, [list(frames)]
 
 
 def is_run(frames: Sequence[Frame]) -> bool:
