@@ -12,7 +12,8 @@ from keel.errors import ConfigError, DataError
 from keel.records import read_object, write_json
 from keel.wording import duration
 
-TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)(?:min|m)?)?(?:(\d+(?:\.\d+)?)s)?")
+NUMBER = r"(\d+(?:\.\d+)?)"
+TIME = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}(?:min|m)|(?<=h){NUMBER}$)?(?:{NUMBER}s)?")
 FEWEST_STEPS = 100
 """With fewer, no network learns enough to be compared."""
 MOST_STEPS = 200_000
@@ -32,15 +33,11 @@ def seconds_in(text: str) -> float:
     ConfigError
         If it is none, or not positive.
     """
-    compact = "".join(text.lower().split())
-    found = TIME.fullmatch(compact)
-    # A number alone could mean anything.
-    if not found or not any(found.groups()) or compact.replace(".", "").isdigit():
-        raise ConfigError(f"--budget is a time such as 90s, 30min, 2h or 1h30, not {text!r}")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    total = 3600 * hours + 60 * minutes + seconds
+    found = TIME.fullmatch("".join(text.lower().split()))
+    hours, minutes, more, seconds = (float(part or 0) for part in found.groups()) if found else [0.0] * 4
+    total = 3600 * hours + 60 * (minutes + more) + seconds
     if total <= 0:
-        raise ConfigError(f"--budget must be longer than nothing, not {text!r}")
+        raise ConfigError(f"--budget is a time such as 90s, 30min, 2h or 1h30, not {text!r}")
     return total
 
 
@@ -72,6 +69,8 @@ def fitted(config: RunSettings, budget: float, needed: Callable[[RunSettings], f
         )
     simulating = needed(with_steps(config, least)) - time
     config = with_length(config, min(1.0, SIMULATING * (budget - time) / simulating) if simulating > 0 else 1.0)
+    if needed(with_steps(config, most)) <= budget:
+        return with_steps(config, most)
     for _ in range(30):
         middle = 0.5 * (least + most)
         least, most = (middle, most) if needed(with_steps(config, middle)) <= budget else (least, middle)

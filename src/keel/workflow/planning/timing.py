@@ -85,8 +85,8 @@ class Stopwatch:
 
     def step(self, stage: str) -> float:
         """Return the mean seconds of a step of a stage; 0 if there is none."""
-        seen = self.seen.get(stage, [0.0, 0.0])[self.skipped - 1 :]
-        return (seen[-1] - seen[0]) / (len(seen) - 1)
+        seen = self.seen.get(stage, [])[self.skipped - 1 :]
+        return (seen[-1] - seen[0]) / (len(seen) - 1) if seen else 0.0
 
 
 def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
