@@ -52,7 +52,7 @@ def run(
         Say first what will be done and how long it takes, and then with each task how much time is left.
     budget
         Seconds that the run may take; training steps are fitted to it, and simulations are shortened where they would
-        take more than half. The same budget for the same configuration has the same result. None: what it takes.
+        take most of it. The same budget for the same configuration has the same result. None: what it takes.
 
     Returns
     -------

@@ -59,10 +59,10 @@ def test_validation_and_neighbours_have_theirs(tmp_path):
 
 def test_simulations_cost_by_step_and_run(tmp_path):
     found = of(tmp_path)
-    assert found["rung", "CGCNN"] == pytest.approx(rules.RUNG * 2 * 2 * 20 * 0.01)
-    assert found["stability", "CGCNN-pretrain-seed0"] == pytest.approx(2 * 20 * 0.01)
-    assert found["stability", "CGCNN-vanilla-seed0"] == pytest.approx(rules.FAILING * 2 * 20 * 0.01)
-    assert found["rdf", "CGCNN-vanilla-seed0"] == pytest.approx(20 * 0.01)
+    assert found["rung", "CGCNN"] == pytest.approx(rules.HOT * rules.RUNG * 2 * 2 * 20 * 0.01)
+    assert found["stability", "CGCNN-pretrain-seed0"] == pytest.approx(rules.HOT * 2 * 20 * 0.01)
+    assert found["stability", "CGCNN-vanilla-seed0"] == pytest.approx(rules.HOT * rules.FAILING * 2 * 20 * 0.01)
+    assert found["rdf", "CGCNN-vanilla-seed0"] == pytest.approx(rules.HOT * 20 * 0.01)
     assert (found["squeeze", "CGCNN-vanilla-seed0"], found["dimers", "CGCNN-vanilla-seed0"]) == (5.0, 3.0)
     less = of(tmp_path, evaluation={"dimers": False})
     assert not {kind for kind, _ in less} & {"rdf", "dimers"}

@@ -1,4 +1,4 @@
-"""A run that fits a time: fewer or more training steps, and shorter simulations where these would take half of it."""
+"""A run that fits a time: fewer or more training steps, and shorter simulations where these would take most of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FEWEST_STEPS = 100
 MOST_STEPS = 200_000
 SHORTEST_FS = 200.0
 """Of simulations that are shortened."""
-SIMULATING = 0.5
-"""Share of the time that simulations may take before they are shortened."""
+SIMULATING = 0.4
+"""Share of the time that simulations may take before they are shortened: nobody knows when they will fail."""
 FILE = "budget.json"
 """In the run folder: what a budget has come to, so that the same command goes on with the same numbers."""
 
@@ -44,7 +44,7 @@ def seconds_in(text: str) -> float:
 def fitted(config: RunSettings, budget: float, needed: Callable[[RunSettings], float]) -> RunSettings:
     """Return the configuration with as many training steps as a time allows.
 
-    Simulations are shortened if they would take more than half of the time.
+    Simulations are shortened if they would take more than :data:`SIMULATING` of the time.
 
     Parameters
     ----------

@@ -22,9 +22,11 @@ from keel.workflow.trial import Trial
 Task = tuple[str, str]
 """Kind and name, as in the run folder."""
 
-RUNG, FAILING = 0.6, 0.6
+RUNG, FAILING = 0.75, 0.75
 """Share of the longest search for a temperature, and of vanilla's simulations at it, that is done, runs that failed
 being over."""
+HOT = 1.15
+"""Of a step of hot MD, in units of one that begins: atoms come close, and lists of neighbours are made more often."""
 SECOND_GRADIENT = 1.9
 """Of a sharpness-aware step, in units of a plain one."""
 COMPILED = {"train": 0.6, "md": 0.6}
@@ -164,7 +166,7 @@ def _md(pipeline: Pipeline, cost: Costs, runs: int, length_fs: float, compiled_b
     timestep = pipeline.config.md.timestep_of(pipeline.split.test)
     atoms = sum(map(len, pipeline.split.test)) / len(pipeline.split.test)
     work = runs * atoms * (compiled_by or length_fs) / timestep
-    seconds = runs * length_fs / timestep * cost.md_step
+    seconds = HOT * runs * length_fs / timestep * cost.md_step
     return _compiled("md", seconds) if worth_compiling(torch.device("cpu"), work) else seconds
 
 

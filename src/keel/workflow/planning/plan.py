@@ -44,12 +44,13 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)
+        _say("plan", f"{_fit(pipeline, budget)}, as was found before")
     if all(pipeline.found(pipeline.evaluate, trial) is not None for trial in pipeline.trials):
         _say("plan", *_work(pipeline), "all of it is done; the report is written again")
         return pipeline
     forecast, pipeline = _measured(pipeline, budget if earlier is None else None, workers, started)
-    if budget:
-        _say("plan", f"--budget: {_steps(pipeline)} fit {duration(budget)}" + " as before" * (earlier is not None))
+    if budget and earlier is None:
+        _say("plan", _fit(pipeline, budget))
     _say("plan", *_work(pipeline))
     _say("time", _told(forecast))
     pipeline.cache.left = forecast.left
@@ -107,6 +108,10 @@ def _work(pipeline: Pipeline) -> list[str]:
     if lowest == highest:
         return [training, f"{simulations} {lowest:g} K"]
     return [training, f"{simulations} the lowest of {lowest:g} to {highest:g} K at which {subject_of(BASELINE)} fails"]
+
+
+def _fit(pipeline: Pipeline, budget: float | None) -> str:
+    return f"--budget: {_steps(pipeline)} of training fit {duration(budget or 0.0)}"
 
 
 def _steps(pipeline: Pipeline) -> str:
