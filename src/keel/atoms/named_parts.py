@@ -48,7 +48,7 @@ def split_by_name(
     groups = group_frames(frames, by)
     given = {"train": train, "validation": validation, "test": test}
     names = {part: named(value) for part, value in given.items() if isinstance(value, str | Sequence)}
-    _check(names, groups, by)
+    check_names(names, groups, by)
     if train is None and test is None:
         raise ConfigError(f"{_key(by)}: the groups of train or of test must be named; {_there(groups)}")
     rest = [name for name in groups if not any(name in own for own in names.values())]
@@ -70,7 +70,14 @@ def named(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _check(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
+def check_names(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
+    """Refuse names, by the parts that are to have them, of which there is no group, or that stand in two parts.
+
+    Raises
+    ------
+    ConfigError
+        Says which groups there are.
+    """
     for part, own in names.items():
         if unknown := [name for name in own if name not in groups]:
             raise ConfigError(f"{part}: no frame has {_key(by)} {unknown[0]!r}; {_there(groups)}")
@@ -87,25 +94,33 @@ def _there(groups: Mapping[str, Sequence[Frame]]) -> str:
     return f"there are {counted(((name, len(own)) for name, own in groups.items()), 'frame', 20)}"
 
 
-def check_counted(parts: Split, by: Keys) -> None:
-    """Refuse groups called train, val and test that were counted, and drawn for something else than they are called.
+def check_counted(parts: Split, by: Keys) -> list[str]:
+    """Look at groups that are called train, val and test, but were counted and drawn at random.
+
+    Returns
+    -------
+    list
+        A sentence if one is in another part than it is called after, none of them to train.
 
     Raises
     ------
     ConfigError
-        Says how to name them.
+        If one is to train that is not called so, or the other way round; says how to name them.
     """
     groups = {part: group_frames(frames, by) for part, frames in parts.divided.items()}
     usual = sort_names(_key(by), {name for own in groups.values() for name in own})
-    if usual is None:
-        return
-    called = {name: part for part, own in usual.parts.items() for name in own}
-    for part, own in groups.items():
-        if wrong := [name for name in own if called.get(name, part) != part]:
-            raise ConfigError(
-                f"split: {_key(by)} says itself what frames are for, but its groups are counted and drawn at random, "
-                f"so that {wrong[0]!r} stands in the {NOUNS[part]} part; name them: {usual}"
-            )
+    called = {name: part for part, own in usual.parts.items() for name in own} if usual else {}
+    wrong = [(name, part) for part, own in groups.items() for name in own if called.get(name, part) != part]
+    # What is wrongly trained on comes first.
+    for name, part in sorted(wrong, key=lambda found: "train" not in (found[1], called[found[0]])):
+        told = (
+            f"{_key(by)} says itself what frames are for, but its groups are counted and drawn at random, so that "
+            f"{name!r} stands in the {NOUNS[part]} part; name them: {usual}"
+        )
+        if "train" in (part, called[name]):
+            raise ConfigError(f"split: {told}")
+        return [told]
+    return []
 
 
 def whereabouts(parts: Split, name_of: Callable[[Frame], str]) -> list[dict[str, str | int]]:

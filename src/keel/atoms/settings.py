@@ -72,8 +72,6 @@ class SplitSettings(Settings):
     def _one_way(self) -> SplitSettings:
         if self.named and self.by in ("frame", "start"):
             raise ValueError(f"{self.named[0]} names groups, so by must be the key with these names, not {self.by!r}")
-        if self.named == ["validation"]:
-            raise ValueError("validation names groups, so train or test must name theirs too")
         if self.named and not isinstance(self.train, str | list | None):
             raise ValueError(
                 f"{self.named[0]} names groups and train counts them; name those that train too (train_frames says how "

@@ -17,7 +17,7 @@ from keel.atoms.remarks import frames_of
 from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, sample, split, split_in_time
 from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.wording import counted, listed, shortened
 
 SHARE = 0.1
@@ -78,6 +78,8 @@ def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | No
     pool, files = sets["train"].labelled, frozenset(material) if len(material) > 1 else frozenset()
     chosen, notes = (settings, _not_used(pool, settings)) if settings else _suggested(pool, files)
     parts = _taken(pool, chosen, files)
+    if chosen.by not in ("frame", "start") and not chosen.named:
+        notes += check_counted(parts, chosen.by)
     notes += _left_out(pool, parts, chosen)
     for part in files - {"train"}:
         parts = replace(parts, **{part: sets[part].labelled})
@@ -125,25 +127,22 @@ def _sizes(settings: SplitSettings, files: Collection[str]) -> dict[str, Size | 
 def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str]) -> Split:
     """Divide the frames of the files that train among the parts that have no files."""
     sizes, by, seed = _sizes(settings, files), group_key(settings), settings.seed
+    if settings.named == ["validation"] and "test" not in files:
+        raise ConfigError("data.split: validation names groups, so train or test must name theirs too")
     if settings.named:
         names = settings.train if isinstance(settings.train, str | list) else None
         others = {part: sizes[part] for part in ("validation", "test")}
-        return split_by_name(pool, settings.by, train=names, **others, seed=seed)
-    number = len(pool) if by is None else len(group_frames(pool, by))
-    train, validation, test = (_at_least_one(size, number) for size in sizes.values())
+        try:
+            return split_by_name(pool, settings.by, train=names, **others, seed=seed)
+        except ConfigError as error:
+            raise ConfigError(f"data.split: {error}") from None
+    train, validation, test = (size if isinstance(size, int | float) else None for size in sizes.values())
     if settings.by == "start":
         return split_in_time(pool, train or TRAINING_SHARE, validation or 0, by=by, gap=settings.gap)
-    parts = split(pool, train, validation or 0, test, by=by, seed=seed)
-    if by is not None:
-        check_counted(parts, by)
-    return parts
-
-
-def _at_least_one(size: Size | None, number: int) -> int | float | None:
-    """Return the size of a part, and 1 for a share that would be less of so many."""
-    if not isinstance(size, int | float):
-        return None
-    return 1 if isinstance(size, float) and size * number < 0.5 else size
+    # A share is one frame or group at least.
+    least = 0.5 / max(1, len(pool) if by is None else len(group_frames(pool, by)))
+    train, validation, test = (1 if size and size < least else size for size in (train, validation, test))
+    return split(pool, train, validation or 0, test, by=by, seed=seed)
 
 
 def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> list[str]:

@@ -74,7 +74,7 @@ def run(
     root.mkdir(parents=True, exist_ok=True)
     with shared(root / ".in-use", lambda: _clear(root)):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        _tell_of_data(pipeline)
+        tell_data(pipeline)
         if plan or budget is not None:
             pipeline = planned(pipeline, budget, workers)
         with (
@@ -90,16 +90,6 @@ def _clear(root: Path) -> None:
     """Delete what killed runs were writing; nothing refers to it."""
     for unfinished in root.rglob(".writing-*"):
         unfinished.unlink(missing_ok=True)
-
-
-def _tell_of_data(pipeline: Pipeline) -> None:
-    for note in pipeline.notes:
-        console.print(f"     note  {note}", soft_wrap=True)
-    described = pipeline.divided()
-    for part in (described.split["description"], *described.parts):
-        console.print(f"    split  {part}", soft_wrap=True)
-    for leak in described.split.get("leaks", ()):
-        console.print(f"     note  {leak}", soft_wrap=True)
 
 
 def _perform(pipeline: Pipeline, staff: Workers) -> None:
@@ -119,6 +109,16 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
         finished.append(folders)
         with pipeline.alone():
             pipeline.write_results(finished)
+
+
+def tell_data(pipeline: Pipeline) -> None:
+    """Print what of the data is used, which groups are in which part, and what a user should know of it."""
+    described = pipeline.divided()
+    lines = [("note", note) for note in pipeline.notes]
+    lines += [("split", part) for part in described.parts]
+    lines += [("note", leak) for leak in described.split.get("leaks", ())]
+    for what, line in lines:
+        console.print(f"{what:>9}  {line}", soft_wrap=True)
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:

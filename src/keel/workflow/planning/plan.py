@@ -40,7 +40,7 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
         If the budget is too small.
     """
     started = time.perf_counter()
-    _say("plan", *facts(everything(pipeline.split.divided)))
+    _say("plan", *facts(everything(pipeline.split.divided)), pipeline.division.to_dict()["description"])
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)
