@@ -23,5 +23,5 @@ def demo(
     from keel.progress import console
     from keel.workflow import run
 
-    report = run(read_config(CONFIG), out, workers=workers)
+    report = run(read_config(CONFIG), out, workers=workers, plan=True)
     console.print(f"report: {report.resolve()}")
