@@ -40,7 +40,7 @@ def init(
     text = commented(proposal, f"keel run {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    console.print(f"configuration: {path}; keel run {path} does what it says")
+    console.print(f"configuration: {path}; keel run {path} does what it says", soft_wrap=True)
 
 
 def _seen_from(folder: Path, file: str) -> str:

@@ -10,14 +10,21 @@ import yaml
 from pydantic import BaseModel
 
 from keel.config import RunSettings
+from keel.training.known import BASELINE, KNOWN, METHOD
 from keel.workflow.planning.proposal import Proposal
 
 WIDTH = 110
 MEANT = {
     "data": "The DFT data.",
+    "data.files": "Files with labelled structures; paths start from the folder of this file.",
+    "data.split": "Which frames train, which choose the weights and the MD temperature, and which test.",
+    "data.split.by": "What divides them: frame (at random), start (in time), or the key that names a frame's group.",
+    "data.split.train": "What trains: names of groups, or how many groups or frames, or a share.",
+    "data.split.validation": "What chooses the weights and the MD temperature, likewise.",
+    "data.split.test": "What tests, likewise.",
     "networks": "Networks, each trained with every strategy; further ones go on lines of their own.",
     "strategies": "Ways of training to compare: plain, and with pretraining on structures that an EAM labels. Others: "
-    "sam, repair, zbl-delta, eam-delta, pretrain-only.",
+    f"{', '.join(name for name in KNOWN if name not in (BASELINE, METHOD))}.",
     "seeds": "Each seed trains every network anew; three seeds say more than one.",
     "training": "How each network is trained.",
     "training.steps": "Optimiser steps of each training, pretraining included; more make all networks better.",

@@ -39,18 +39,18 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
     ConfigError
         If the budget is too small.
     """
-    started = time.perf_counter()
+    started, asked = time.perf_counter(), pipeline.config
     _say("plan", *facts(everything(pipeline.split.divided)), pipeline.division.to_dict()["description"])
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)
-        _say("plan", f"{_fit(pipeline, budget)}, as was found before")
+        _say("plan", f"{_fit(pipeline, budget, asked)}, as was found before")
     if all(pipeline.found(pipeline.evaluate, trial) is not None for trial in pipeline.trials):
         _say("plan", *_work(pipeline), "all of it is done; the report is written again")
         return pipeline
     forecast, pipeline = _measured(pipeline, budget if earlier is None else None, workers, started)
     if budget and earlier is None:
-        _say("plan", _fit(pipeline, budget))
+        _say("plan", _fit(pipeline, budget, asked))
     _say("plan", *_work(pipeline))
     _say("time", _told(forecast))
     pipeline.cache.left = forecast.left
@@ -110,8 +110,11 @@ def _work(pipeline: Pipeline) -> list[str]:
     return [training, f"{simulations} the lowest of {lowest:g} to {highest:g} K at which {subject_of(BASELINE)} fails"]
 
 
-def _fit(pipeline: Pipeline, budget: float | None) -> str:
-    return f"--budget: {_steps(pipeline)} of training fit {duration(budget or 0.0)}"
+def _fit(pipeline: Pipeline, budget: float | None, asked: RunSettings) -> str:
+    """Return what a budget has made of what was asked for."""
+    length, before = pipeline.config.md.length_fs, asked.md.length_fs
+    shortened = f", simulations shortened from {before / 1000:g} to {length / 1000:g} ps" if length < before else ""
+    return f"--budget: {_steps(pipeline)} of training fit {duration(budget or 0.0)}{shortened}"
 
 
 def _steps(pipeline: Pipeline) -> str:
