@@ -127,8 +127,9 @@ def md_step(potential: Potential, starts: Sequence[Frame], config: RunSettings) 
         compute=ComputeSettings(compile=False),
         callback=lambda done, _: seen.append((done, time.perf_counter())),
     )
-    (first, started), (last, ended) = seen[1], seen[-1]
-    return (ended - started) / (last - first)
+    # The first steps load code. Of runs that end at once there are no others.
+    (first, started), (last, ended) = seen[min(1, len(seen) - 1)], seen[-1]
+    return (ended - started) / (last - first) if last > first else 0.0
 
 
 def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, Potential]:
