@@ -10,6 +10,7 @@ import keel
 from keel.cli import app
 from keel.config import read_config
 from keel.errors import ConfigError, DataError
+from keel.workflow.division import divide
 from keel.workflow.planning import proposal as rules
 from keel.workflow.planning.proposal import name_of, propose, read_files, temperatures
 from tiny_run import FEW
@@ -88,6 +89,20 @@ def test_of_many_elements_some_dimers(phosphorus):
     assert found.config.evaluation.dimers == rules.PAIRS
     assert found.facts[0].endswith("32 elements")
     assert propose(["p.extxyz"], phosphorus).config.evaluation.dimers is True
+
+
+def test_elements_that_would_not_train_are_left_out(phosphorus):
+    """Wherever the frame that holds one stands, the others are divided so that all their elements train."""
+    for k in range(0, len(phosphorus), 3):
+        frames = [f.replace(info={}) for f in phosphorus]
+        frames[k] = frames[k].replace(numbers=np.where(np.arange(32) == 0, 33, 15))
+        found = propose(["p.extxyz"], frames)
+        settings = found.config.data
+        used = [f for f in frames if settings.elements is None or 33 not in f.numbers]
+        parts = divide({"train": used}, settings.split).split
+        trained = {int(z) for f in parts.train for z in f.numbers}
+        assert {int(z) for part in parts.divided.values() for f in part for z in f.numbers} == trained
+        assert (settings.elements == ["P"]) == ("As would be in no frame" in found.reasons.get("data.elements", ""))
 
 
 def test_what_cannot_be_learnt_from_is_refused(phosphorus):

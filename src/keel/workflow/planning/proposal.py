@@ -13,6 +13,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS
 from keel.atoms.partial import LabelledSet
 from keel.atoms.read import read
+from keel.atoms.remarks import frames_of
 from keel.config import RunSettings
 from keel.datasets import phosphorus
 from keel.dynamics.stability import LADDER
@@ -21,7 +22,7 @@ from keel.potentials.networks.network import network_class
 from keel.settings import parse
 from keel.training.known import BASELINE, METHOD
 from keel.wording import listed
-from keel.workflow.planning.proposed_split import proposed_split
+from keel.workflow.planning.proposed_split import learnable, proposed_split
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "CGCNN": {"cutoff": 5.0, "features": 48, "convolutions": 3},
@@ -84,12 +85,13 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
     """
     material = LabelledSet(frames)
     material.require(("energy", "forces"))
-    labelled = material.labelled
+    labelled = learnable(material.labelled)
     split, known = proposed_split(labelled), temperatures(labelled)
+    chosen, why = _elements(material.labelled, labelled)
     evaluation, md = _evaluation(labelled, known), _md(known)
     given: dict[str, Any] = {
         "name": name_of(files[0]),
-        "data": {"files": list(files), "split": split.settings},
+        "data": {"files": list(files), **chosen, "split": split.settings},
         "networks": [_network(name) for name in networks or ("CGCNN",)],
         "strategies": [BASELINE, METHOD],
         "seeds": [0],
@@ -97,7 +99,7 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
         "md": md,
         **({"evaluation": evaluation} if evaluation else {}),
     }
-    reasons = {"data.split": split.reason, "md.temperatures": _told(known)}
+    reasons = {**why, "data.split": split.reason, "md.temperatures": _told(known)}
     return Proposal(parse(RunSettings, given, "keel run"), given, reasons, facts(labelled))
 
 
@@ -143,6 +145,16 @@ def _labels(frames: Sequence[Frame]) -> str:
     words = {0: "none", len(frames): "all frames"}
     counts = sorted(labels.items(), reverse=True)
     return ", ".join(f"{listed(names)} of {words.get(n, f'{n:,} frames')}" for n, names in counts)
+
+
+def _elements(frames: Sequence[Frame], learnt: Sequence[Frame]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the setting of the elements where some are in no frame that trains, and why it is so."""
+    kept, everything = (sorted({int(z) for f in some for z in f.numbers}) for some in (learnt, frames))
+    if len(learnt) == len(frames):
+        return {}, {}
+    rare, number = [symbol(z) for z in everything if z not in kept], len(frames) - len(learnt)
+    told = f"{listed(rare)} would be in no frame that trains, so {frames_of(number)} must be left out"
+    return {"elements": [symbol(z) for z in kept]}, {"data.elements": told}
 
 
 def _network(name: str) -> dict[str, Any]:

@@ -63,6 +63,21 @@ def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
     return ProposedSplit(found.settings | {f"{part}_frames": MOST_FRAMES[part] for part in more}, found.reason + told)
 
 
+def learnable(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames all elements of which train, if they are divided as is proposed.
+
+    Nothing can be said of an element that no training frame holds, and its frames would end all comparisons.
+    """
+    left = list(frames)
+    while True:
+        settings = SplitSettings(**proposed_split(left).settings)
+        known = {int(z) for f in divide({"train": left}, settings).split.train for z in f.numbers}
+        kept = [f for f in left if known.issuperset(f.numbers.tolist())]
+        if len(kept) == len(left):
+            return left
+        left = kept
+
+
 def _usual(frames: Sequence[Frame]) -> ProposedSplit | None:
     """As the file itself says."""
     found = usual_split(frames)
