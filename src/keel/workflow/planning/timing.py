@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from keel.workflow.pipeline import Pipeline
 
 STEPS = 8
-"""Optimiser steps of each kind, and steps of MD; the first of them loads code, and does not count."""
+"""Optimiser steps of each kind, and steps of MD, that are counted."""
+FIRST = 3
+"""Steps before them: these load code and take memory that later ones use again."""
 LENGTHS = 4
 """Of the lengths of a squeezed crystal."""
 
@@ -98,6 +100,7 @@ def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
     with _quiet():
         watch, potential = _trained(pipeline, network)
         some = representative(split.test, STEPS)
+        accuracy(potential, some[:1])  # loads code
         return Costs(
             labelled_step=watch.step("train"),
             taught_step=watch.step("pretrain"),
@@ -117,7 +120,7 @@ def representative(frames: Sequence[Frame], number: int) -> list[Frame]:
 def md_step(potential: Potential, starts: Sequence[Frame], config: RunSettings) -> float:
     """Return the seconds that a step of one simulated structure takes in the batches of a run."""
     starts = evenly(starts, config.md.runs)
-    settings = config.md.md(min(config.md.temperatures), (STEPS + 2) * config.md.timestep_of(starts))
+    settings = config.md.md(min(config.md.temperatures), (FIRST + STEPS) * config.md.timestep_of(starts))
     seen: list[tuple[int, float]] = []
     simulate(
         potential,
@@ -127,8 +130,8 @@ def md_step(potential: Potential, starts: Sequence[Frame], config: RunSettings) 
         compute=ComputeSettings(compile=False),
         callback=lambda done, _: seen.append((done, time.perf_counter())),
     )
-    # The first steps load code. Of runs that end at once there are no others.
-    (first, started), (last, ended) = seen[min(1, len(seen) - 1)], seen[-1]
+    # Of runs that end at once there are no more than the first steps.
+    (first, started), (last, ended) = seen[min(FIRST, len(seen)) - 1], seen[-1]
     return (ended - started) / (last - first) if last > first else 0.0
 
 
@@ -139,11 +142,11 @@ def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, P
     teacher = make.load_teacher(pipeline.teacher(), config.teacher) if learning else None
     model = make.build_network(pipeline.located(network), make.elements_of(everything(pipeline.split.divided)), seed=0)
     base = learning[0].base if learning and not model.trained else None
-    watch = Stopwatch(skipped=1 if training_device(settings).type == "cpu" else READ_EVERY)
-    steps = watch.skipped + STEPS - 1
+    watch = Stopwatch(skipped=FIRST if training_device(settings).type == "cpu" else READ_EVERY)
+    steps = watch.skipped + STEPS
     found = train(
         model,
-        representative(pipeline.split.train, STEPS * settings.batch_size),
+        representative(pipeline.split.train, (FIRST + STEPS) * settings.batch_size),
         strategy=Strategy(pretrain_share=0.5, base=base) if learning else Strategy(),
         teacher=teacher,
         settings=settings.replace(steps=2 * steps if learning else steps, patience=None, compile=False),
