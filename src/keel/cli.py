@@ -18,6 +18,7 @@ from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
 from keel.commands.import_ import import_
+from keel.commands.init import init
 from keel.commands.md import md
 from keel.commands.perturb import perturb
 from keel.commands.plugin_option import Commands
@@ -51,6 +52,7 @@ app.command()(evaluate)
 app.command()(export)
 app.command()(fit)
 app.command("import")(import_)
+app.command()(init)
 app.command()(md)
 app.command()(perturb)
 app.command()(report)

@@ -24,5 +24,5 @@ def demo(
     from keel.config import read_config
     from keel.workflow import run
 
-    report = run(read_config(CONFIG), out, workers=workers)
+    report = run(read_config(CONFIG), out, workers=workers, plan=True)
     end_run(out, report.resolve())

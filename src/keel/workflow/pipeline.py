@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from keel.atoms.census import take_census
 from keel.atoms.leaks import shared_runs, shared_structures
@@ -34,6 +35,7 @@ from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
 T = TypeVar("T")
+Item = TypeVar("Item", Trial, NetworkSettings)
 
 
 class Pipeline:
@@ -56,7 +58,7 @@ class Pipeline:
         self.trials = self._chosen()
         for network in config.networks:
             # An argument that does not fit is told before anything is done.
-            make.build_network(self._located(network), [1], 0)
+            make.build_network(self.located(network), [1], 0)
         if config.evaluation.probes:
             groups_of(config.evaluation.probes)
         self.cache = TaskCache(root)
@@ -74,6 +76,13 @@ class Pipeline:
         self.crystals = various_crystals(self.split.test)
         dimers, used = config.evaluation.dimers, everything(self.split.divided)
         self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
+
+    def changed(self, config: RunSettings) -> Self:
+        """Return the tasks of another configuration on the same data, divided in the same way."""
+        other = copy.copy(self)
+        other.config = config
+        other.trials = other._chosen()
+        return other
 
     @property
     def networks(self) -> list[NetworkSettings]:
@@ -145,7 +154,7 @@ class Pipeline:
 
     def train(self, trial: Trial) -> Path:
         """Train a network."""
-        config, strategy, network = self.config, self.config.strategy(trial.strategy), self._located(trial.network)
+        config, strategy, network = self.config, self.config.strategy(trial.strategy), self.located(trial.network)
         after = config.before(trial.strategy)
         before = None if after is None else self.train(replace(trial, strategy=after))
         if before is not None:
@@ -178,7 +187,7 @@ class Pipeline:
         strategies = self.config.strategies
         name = BASELINE if BASELINE in strategies else strategies[0]
         if self.config.strategy(name).after is not None:
-            given = self._located(network)
+            given = self.located(network)
             return [content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
         folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
         return [f.name for f in folders], lambda: [potential_of(p) for p in folders]
@@ -228,8 +237,8 @@ class Pipeline:
             },
         )
 
-    def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
-        """Return what a task of a trial gives, without doing anything for it: None if something is still to be done.
+    def found(self, ask: Callable[[Item], T], trial: Item) -> T | None:
+        """Return what a task of a trial or network gives, without doing anything: None if something is to be done.
 
         For example ``pipeline.found(pipeline.train, trial)``.
         """
@@ -290,7 +299,7 @@ class Pipeline:
         }
         return settings | ({"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {})
 
-    def _located(self, network: NetworkSettings) -> NetworkSettings:
+    def located(self, network: NetworkSettings) -> NetworkSettings:
         """Return the settings with the path of the file that the network starts from, if there is one."""
         if network.start is None:
             return network

@@ -9,13 +9,14 @@ from typing import Any
 from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
-from keel.progress import console
+from keel.progress import console, showing_left
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
 from keel.results.made import POTENTIAL
 from keel.results.named import give_name
 from keel.workflow.pipeline import Pipeline
+from keel.workflow.planning.plan import planned
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
@@ -28,6 +29,8 @@ def run(
     base: str | Path = ".",
     workers: int = 1,
     only: Collection[str] = (),
+    plan: bool = False,
+    budget: float | None = None,
 ) -> Path:
     """Perform all tasks of a run and write its report.
 
@@ -47,6 +50,11 @@ def run(
         Processes that train and evaluate networks side by side, each on one thread if there are several.
     only
         Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
+    plan
+        Say first what will be done and how long it takes, and then with each task how much time is left.
+    budget
+        Seconds that the run may take; training steps are fitted to it, and simulations are shortened where they would
+        take most of it. The same budget for the same configuration has the same result. None: what it takes.
 
     Returns
     -------
@@ -56,7 +64,8 @@ def run(
     Raises
     ------
     ConfigError, DataError
-        If a setting is impossible, the data cannot be used, or a newer keel has worked in this folder.
+        If a setting is impossible, the data cannot be used, the budget is too small, or a newer keel has worked in this
+        folder.
     """
     from keel.reporting import write_report
 
@@ -64,7 +73,13 @@ def run(
     refuse_newer(root)
     with working_in(root, begun=(root / "stages").is_dir()):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
+        tell_data(pipeline)
+        if plan or budget is not None:
+            pipeline = planned(pipeline, budget, workers)
+        with (
+            Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff,
+            showing_left(pipeline.cache.left),
+        ):
             _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)
@@ -74,7 +89,6 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(staff.number))
-    tell_data(pipeline)
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
