@@ -10,9 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -21,8 +19,10 @@ from keel.dynamics.settings import SimulationSettings
 from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
+from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
-from keel.settings import Settings, parse
+from keel.ranges import Count, CountOrNone, Cutoff, Duration, Seed, Temperature
+from keel.settings import Listed, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -38,21 +38,21 @@ class SplitSettings(Settings):
 
     by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
     group: str | None = Field(None, description="with by: start, the info key that names a run")
-    train: PositiveInt = Field(..., description="frames, or groups, that train")
-    validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
-    test: PositiveInt | None = Field(None, description="frames, or groups, that test; null: all others")
-    seed: NonNegativeInt = Field(0, description="of the random choice")
-    gap: int = Field(0, ge=0, description="with by: start, frames of each run left out before the test part")
-    train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
-    validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
-    test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
+    train: Count = Field(..., description="frames, or groups, that train")
+    validation: CountOrNone = Field(..., description="frames, or groups, that choose the weights and the MD temperature")
+    test: Count | None = Field(None, description="frames, or groups, that test; null: all others")
+    seed: Seed = Field(0, description="of the random choice")
+    gap: CountOrNone = Field(0, description="with by: start, frames of each run left out before the test part")
+    train_frames: Count | None = Field(None, description="at most so many frames train, drawn evenly")
+    validation_frames: Count | None = Field(None, description="at most so many frames validate, drawn evenly")
+    test_frames: Count | None = Field(None, description="at most so many frames test, drawn evenly")
 
 
 class DataSettings(Settings):
     """The DFT data."""
 
-    files: list[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
-    elements: list[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
+    files: Listed[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
+    elements: Listed[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
     split: SplitSettings
 
 
@@ -65,7 +65,7 @@ class TeacherSettings(Settings):
         None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
-    cutoff: PositiveFloat = Field(8.0, description="angstrom")
+    cutoff: Cutoff = Field(8.0, description="of the EAM")
     contacts: bool = Field(
         True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
@@ -109,6 +109,20 @@ class NetworkSettings(Settings):
         """Arguments of the class."""
         return dict(self.model_extra or {})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"architecture": given} if isinstance(given, str) else given
+
+    @field_validator("training")
+    @classmethod
+    def _settings(cls, training: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainingSettings.model_validate(training)
+        except ValidationError as error:
+            raise ValueError("; ".join(mistakes(error, TrainingSettings))) from None
+        return training
+
     @model_validator(mode="after")
     def _one(self) -> NetworkSettings:
         if self.start is not None and (self.arguments or self.architecture):
@@ -121,13 +135,13 @@ class NetworkSettings(Settings):
 class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
-    temperatures: list[PositiveFloat] = Field(list(LADDER), min_length=1, description="ladder in K")
-    runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
-    length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
-    rung_fs: PositiveFloat | None = Field(
+    temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
+    runs: Count = Field(8, description="runs of each network, each from another structure")
+    length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    rung_fs: Duration | None = Field(
         None, description="length of the runs that find the temperature; null: length_fs"
     )
-    longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
+    longest_fs: Duration = Field(5000.0, description="no run is longer than this")
 
     @field_validator("friction_per_fs")
     @classmethod
@@ -140,13 +154,13 @@ class StabilitySettings(SimulationSettings):
 class EvaluationSettings(Settings):
     """What is looked at besides stability."""
 
-    rdf_temperature: PositiveFloat | None = Field(
-        None, description="K; MD at this temperature is compared with the RDF of the test frames; null: not done"
+    rdf_temperature: Temperature | None = Field(
+        None, description="MD at this temperature is compared with the RDF of the test frames; null: not done"
     )
-    rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
-    rdf_runs: PositiveInt = Field(4, description="number of these runs")
+    rdf_length_fs: Duration = Field(1000.0, description="length of these runs; their first third is left out")
+    rdf_runs: Count = Field(4, description="number of these runs")
     rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
-    dimers: bool | PositiveInt = Field(
+    dimers: bool | Count = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
     )
 
@@ -159,11 +173,23 @@ class RunSettings(Settings):
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
-    networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
-    strategies: list[str] = Field(default_factory=lambda: list(COMPARED), min_length=1)
+    networks: Listed[NetworkSettings] = Field(
+        default_factory=lambda: [NetworkSettings()],
+        min_length=1,
+        description="what is trained; of a new network the name is enough, such as CGCNN",
+    )
+    strategies: Listed[str] = Field(
+        default_factory=lambda: list(COMPARED),
+        min_length=1,
+        description=f"what is compared: {', '.join(STRATEGIES)}, or custom ones",
+    )
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
-    seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
-    fewer_seeds: dict[str, PositiveInt] = Field(
+    seeds: Listed[Seed] = Field(
+        default_factory=lambda: [0],
+        min_length=1,
+        description="of weights, batches and perturbations; each is a training of its own",
+    )
+    fewer_seeds: dict[str, Count] = Field(
         default_factory=dict, description="how many of the seeds are done of some strategies, the first ones, by name"
     )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -209,7 +235,7 @@ class RunSettings(Settings):
         """Return a strategy by name, own ones first."""
         known = {**STRATEGIES, **self.custom_strategies}
         if name not in known:
-            raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
+            raise ValueError(f"there is no strategy {name!r}; {instead(name, list(known))}")
         return known[name]
 
     def training_of(self, network: NetworkSettings) -> TrainingSettings:

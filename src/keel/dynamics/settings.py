@@ -7,9 +7,25 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field
 
 from keel.atoms.frame import Frame
+from keel.ranges import (
+    Atoms,
+    Compressibility,
+    Count,
+    Devices,
+    Distance,
+    Duration,
+    DurationOrZero,
+    Friction,
+    Nodes,
+    PressureGPa,
+    Seed,
+    StepsOrNone,
+    TemperatureOrZero,
+    Timestep,
+)
 from keel.settings import Settings
 
 Ensemble = Literal["nvt", "nve", "npt"]
@@ -25,17 +41,17 @@ def _number_or_ramp(given: Any) -> Any:
     return given
 
 
-Pressure = Annotated[float | tuple[float, float], BeforeValidator(_number_or_ramp)]
+Pressure = Annotated[PressureGPa | tuple[PressureGPa, PressureGPa], BeforeValidator(_number_or_ramp)]
 """In GPa: one number, or the first and the last of a straight line along the run."""
 
 
 class SimulationSettings(Settings):
     """What all simulations of a set share."""
 
-    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
-    friction_per_fs: NonNegativeFloat = Field(0.01, description="of the Langevin thermostat")
-    seed: NonNegativeInt = Field(0, description="of velocities and noise")
-    max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+    timestep_fs: Timestep | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
+    friction_per_fs: Friction = Field(0.01, description="of the Langevin thermostat")
+    seed: Seed = Field(0, description="of velocities and noise")
+    max_atoms: Atoms | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
     def timestep_of(self, structures: Iterable[Frame]) -> float:
         """Return the time step in fs: the one that was set, else 0.5 if any structure holds hydrogen, else 1."""
@@ -54,8 +70,8 @@ class SimulationSettings(Settings):
 class BarostatSettings(SimulationSettings):
     """What simulations under pressure share besides."""
 
-    pressure_time_fs: PositiveFloat = Field(500.0, description="npt: relaxation time of the volume")
-    compressibility: PositiveFloat = Field(0.01, description="npt: 1/GPa; need only be about right")
+    pressure_time_fs: Duration = Field(500.0, description="npt: relaxation time of the volume")
+    compressibility: Compressibility = Field(0.01, description="npt: need only be about right")
 
 
 class MDSettings(BarostatSettings):
@@ -69,22 +85,20 @@ class MDSettings(BarostatSettings):
     50,000 on a GPU; a structure that is larger moves alone. In another batch a run is the same but for rounding.
     """
 
-    temperature: NonNegativeFloat = Field(..., description="K")
-    length_fs: NonNegativeFloat = Field(
-        ..., allow_inf_nan=False, description="of each run from its beginning; as many steps as reach it"
-    )
+    temperature: TemperatureOrZero = Field(..., description="of the thermostat and of velocities that are drawn")
+    length_fs: DurationOrZero = Field(..., description="of each run from its beginning; as many steps as reach it")
     ensemble: Ensemble = Field("nvt", description="constant temperature, energy (nve), or temperature and pressure")
-    pressure: Pressure = Field(0.0, description="npt: GPa; two numbers: from the first to the second along the run")
+    pressure: Pressure = Field(0.0, description="npt: two numbers: from the first to the second along the run")
     velocities: Velocities = Field("draw", description="at the beginning: drawn at the temperature, or of the file")
-    record_every: NonNegativeInt = Field(0, description="steps between two recorded states, from the start on; 0: none")
-    recent: PositiveInt = Field(5, description="last states to keep of each run")
-    skin: NonNegativeFloat = Field(1.0, description="angstrom; of the Verlet lists")
+    record_every: StepsOrNone = Field(0, description="steps between two recorded states, from the start on; 0: none")
+    recent: Count = Field(5, description="last states to keep of each run")
+    skin: Distance = Field(1.0, description="of the Verlet lists")
 
 
 class Schedule(MDSettings):
     """The settings of a simulation whose structures, and with them the time step, are known."""
 
-    timestep_fs: PositiveFloat
+    timestep_fs: Timestep
 
     @classmethod
     def of(cls, settings: MDSettings, structures: Iterable[Frame]) -> Self:
@@ -119,8 +133,8 @@ class ComputeSettings(Settings):
 
     precision: Precision = Field("float32", description="of the potential")
     device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
-    devices: PositiveInt | None = Field(1, description="devices of each node that share the runs; null: as started")
-    nodes: PositiveInt = Field(1, description="nodes with so many devices each")
+    devices: Devices | None = Field(1, description="devices of each node that share the runs; null: as started")
+    nodes: Nodes = Field(1, description="nodes with so many devices each")
     compile: bool | None = Field(None, description="run networks compiled; null: where that saves time")
 
     @property
