@@ -8,25 +8,28 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from keel.commands.assess import assess
 from keel.commands.census import census
+from keel.commands.checked import checked
 from keel.commands.demo import demo
 from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
+from keel.commands.help_ import VERSION, help_, tell_version
 from keel.commands.import_ import import_
 from keel.commands.md import md
 from keel.commands.perturb import perturb
 from keel.commands.report import report
 from keel.commands.run import run
+from keel.commands.settings import settings
 from keel.commands.study import study
 from keel.commands.train import train
-from keel.errors import KeelError
+from keel.errors import KeelError, of_command_line
 from keel.files import sentence
 from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
@@ -39,25 +42,34 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(assess)
-app.command()(census)
-app.command()(demo)
-app.command()(dimers)
-app.command()(evaluate)
-app.command()(export)
-app.command()(fit)
-app.command("import")(import_)
-app.command()(md)
-app.command()(perturb)
-app.command()(report)
-app.command()(run)
-app.command()(study)
-app.command()(train)
+# In the order in which one comes to use them; help lists them so.
+app.command()(checked(demo))
+app.command()(checked(census))
+app.command()(checked(fit))
+app.command()(checked(perturb))
+app.command()(checked(train))
+app.command()(checked(md))
+app.command()(checked(evaluate))
+app.command()(checked(dimers))
+app.command()(checked(assess))
+app.command("import")(checked(import_))
+app.command()(checked(export))
+app.command()(checked(run))
+app.command()(checked(study))
+app.command()(checked(report))
+app.command()(settings)
+app.command("help")(help_)
 
 
 @app.callback()
-def prepare() -> None:
+def prepare(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
+    context.with_resource(of_command_line())
+    if context.invoked_subcommand in ("help", "settings"):
+        return
     # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with imported_for_good("torch"):

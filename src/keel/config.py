@@ -39,7 +39,9 @@ class SplitSettings(Settings):
     by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
     group: str | None = Field(None, description="with by: start, the info key that names a run")
     train: Count = Field(..., description="frames, or groups, that train")
-    validation: CountOrNone = Field(..., description="frames, or groups, that choose the weights and the MD temperature")
+    validation: CountOrNone = Field(
+        ..., description="frames, or groups, that choose the weights and the MD temperature"
+    )
     test: Count | None = Field(None, description="frames, or groups, that test; null: all others")
     seed: Seed = Field(0, description="of the random choice")
     gap: CountOrNone = Field(0, description="with by: start, frames of each run left out before the test part")
@@ -51,7 +53,9 @@ class SplitSettings(Settings):
 class DataSettings(Settings):
     """The DFT data."""
 
-    files: Listed[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
+    files: Listed[str] = Field(
+        ..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set"
+    )
     elements: Listed[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
     split: SplitSettings
 
@@ -138,9 +142,7 @@ class StabilitySettings(SimulationSettings):
     temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
     runs: Count = Field(8, description="runs of each network, each from another structure")
     length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
-    rung_fs: Duration | None = Field(
-        None, description="length of the runs that find the temperature; null: length_fs"
-    )
+    rung_fs: Duration | None = Field(None, description="length of the runs that find the temperature; null: length_fs")
     longest_fs: Duration = Field(5000.0, description="no run is longer than this")
 
     @field_validator("friction_per_fs")

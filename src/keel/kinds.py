@@ -11,6 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from keel.files import COMPRESSED as COMPRESSED
+from keel.files import Output
+
 KEEL_SUFFIXES = (".safetensors", ".json")
 """Of keel's own files of potentials."""
 PICKLED_SUFFIXES = (".model", ".pt", ".pth")
@@ -20,9 +23,6 @@ POTENTIALS = (
     "matgl, or the import path of an ASE calculator"
 )
 """What :func:`keel.open_potential` opens."""
-
-COMPRESSED = (".gz", ".xz", ".bz2")
-"""Suffixes of compressed files."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,17 @@ def writable() -> str:
     more = f" (also {', '.join(COMPRESSED)})"
     names = [", ".join(form.suffixes) + more * form.compressed for form in FRAME_FORMATS if form.writer]
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+FRAMES_FILE = Output(
+    tuple(suffix for form in FRAME_FORMATS if form.writer for suffix in form.suffixes),
+    tuple(suffix for form in FRAME_FORMATS if form.writer and form.compressed for suffix in form.suffixes),
+)
+"""Where structures are written."""
+TRAJECTORY_FILE = Output((*XYZ.suffixes, ".h5", ".hdf5", ".traj"), XYZ.suffixes)
+"""Where trajectories are written."""
+POTENTIAL_FILE = Output(KEEL_SUFFIXES[::-1])
+"""Where potentials are written."""
 
 
 def imported(path: str) -> Any:

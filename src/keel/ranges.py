@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 T = TypeVar("T")
+FAR = 1e6
+"""From here on a limit is there for slips of the pen alone."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,11 @@ class Range:
         return f"must be {words} {plain(limit)}{unit}, not {plain(value)}"
 
     def __str__(self) -> str:
-        """Return e.g. ``0 < x <= 20``."""
+        """Return e.g. ``0 < x <= 20``, without an upper limit that nobody comes near."""
+        if self.high >= FAR:
+            return f"x {'>' if self.above else '>='} {plain(self.low)}"
         low = "" if self.low == -inf else f"{plain(self.low)} {'<' if self.above else '<='} "
-        high = "" if self.high == inf else f" {'<' if self.below else '<='} {plain(self.high)}"
-        return f"{low}x{high}"
+        return f"{low}x {'<' if self.below else '<='} {plain(self.high)}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check a setting as an option is checked."""
@@ -122,7 +125,7 @@ def _whole(given: Any) -> int | None:
 
 def plain(value: float) -> str:
     """Return a number as it would be typed."""
-    return str(int(value)) if abs(value) < 1e6 and value == int(value) else f"{value:g}"
+    return str(int(value)) if abs(value) < FAR and value == int(value) else f"{value:g}".replace("e+0", "e")
 
 
 def range_in(kind: Any) -> Range | None:

@@ -62,9 +62,7 @@ class Settings(BaseModel):
         return type(self)(**{**dict(self), **changes})
 
 
-def parse(
-    model: type[Model], content: Any, source: str, options: Mapping[str, str] | None = None
-) -> Model:
+def parse(model: type[Model], content: Any, source: str, options: Mapping[str, str] | None = None) -> Model:
     """Check content against a settings class.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.files import Output
 
 if TYPE_CHECKING:
     from keel.evaluation.clusters.dimers import DimerCurve
@@ -28,7 +29,7 @@ def dimers(
             "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
+    out: Annotated[Path | None, Output(folder=True), typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     arguments: Arguments = "{}",
     trust: Trust = False,

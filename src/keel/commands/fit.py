@@ -10,7 +10,9 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
-from keel.kinds import readable
+from keel.files import Output
+from keel.kinds import POTENTIAL_FILE, readable
+from keel.ranges import Atoms, Cutoff, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +28,14 @@ MOST_ROWS = 40
 
 def fit(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled frames with forces: {readable()}.")],
-    out: Annotated[Path, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")],
+    out: Annotated[
+        Path, POTENTIAL_FILE, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")
+    ],
     test: Annotated[Path | None, typer.Option(help="Other labelled frames, to measure the errors on.")] = None,
     beside: Annotated[
         str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
     ] = None,
-    cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
+    cutoff: Annotated[Cutoff, typer.Option(help="In Å.")] = 8.0,
     contacts: Annotated[
         bool,
         typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)."),
@@ -43,9 +47,9 @@ def fit(
         bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
-    max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
-    skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
+    max_atoms: Annotated[Atoms | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
+    seed: Annotated[Seed, typer.Option(help="Of that choice.")] = 0,
+    skip_bad: Annotated[Path | None, Output(), typer.Option(help="Set bad frames aside into this file.")] = None,
     elements: Elements = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
     arguments: Arguments = "{}",
@@ -66,11 +70,9 @@ def fit(
     from keel.fitting import fit_eam
     from keel.fitting.worth import doubts
     from keel.potentials.accuracy import accuracy
-    from keel.potentials.saving import check_suffix
     from keel.progress import console
     from keel.records import json_text
 
-    check_suffix(out)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
     frames = read(files, index=index, keys=keys_of(elements), skip_bad=skip_bad)

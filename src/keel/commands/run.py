@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
+from keel.files import Output
+from keel.ranges import Workers
+
 
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration (YAML); see examples/.", metavar="CONFIG.yaml")],
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/ and the configuration's name.")] = None,
+    out: Annotated[
+        Path | None, Output(folder=True), typer.Option(help="Run folder; default: runs/ and the configuration's name.")
+    ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    workers: Annotated[Workers, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),

@@ -10,17 +10,21 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
+from keel.files import Output
 from keel.kinds import readable
+from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, ShareBelowOne, Steps
 
 
 def train(
     files: Annotated[list[Path], typer.Argument(help=f"DFT-labelled structures: {readable()}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the potential, its metrics and the checkpoint.")],
+    out: Annotated[
+        Path, Output(folder=True), typer.Option(help="Folder for the potential, its metrics and the checkpoint.")
+    ],
     network: Annotated[
         str, typer.Option(help="Class of the network; a name that there is not is answered with all there are.")
     ] = "CGCNN",
     preset: Annotated[str | None, typer.Option(help="Size of the network, such as small.")] = None,
-    cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
+    cutoff: Annotated[Cutoff | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
     start: Annotated[str | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
     strategy: Annotated[
         str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")
@@ -29,18 +33,20 @@ def train(
         str | None,
         typer.Option(help=f"Labels perturbed structures; default: an EAM fitted to FILES. {WHAT}"),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
-    batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
-    validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
+    steps: Annotated[Steps, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
+    batch_size: Annotated[BatchSize, typer.Option(help="Structures in a batch.")] = 4,
+    learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
+    validation: Annotated[
+        ShareBelowOne, typer.Option(help="Share of the frames that chooses the weights to keep.")
+    ] = 0.1,
     patience: Annotated[
-        int | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
+        Count | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
+    seed: Annotated[Seed, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
     elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Devices of a node that train together.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Nodes that train together.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
@@ -59,7 +65,7 @@ def train(
     from keel.fitting.worth import doubts
     from keel.launch import is_first
     from keel.progress import bar, console
-    from keel.settings import parse
+    from keel.settings import parse_given
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.known import strategy_of
@@ -68,14 +74,12 @@ def train(
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     given |= {"device": device, "devices": devices, "nodes": nodes, "patience": patience}
-    settings = parse(TrainingSettings, given, "keel train")
+    settings = parse_given(TrainingSettings, given, "keel train")
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
     new = NetworkSettings(architecture=network, **size)
     described = NetworkSettings(start=start, trust=trust) if start else new
-    if not 0 <= validation < 1:
-        raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
     chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
     labels = named[teacher].open() if teacher and chosen.needs_teacher else None
     material = LabelledSet(read(files, keys=keys_of(elements)))
