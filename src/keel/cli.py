@@ -64,7 +64,7 @@ app.command("help")(help_)
 @app.callback()
 def prepare(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+    _: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
 ) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
     context.with_resource(of_command_line())

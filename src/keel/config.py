@@ -15,49 +15,18 @@ from pydantic import (
     model_validator,
 )
 
+from keel.atoms.settings import DataSettings as DataSettings
+from keel.atoms.settings import SplitSettings as SplitSettings
 from keel.dynamics.settings import SimulationSettings
 from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
-from keel.ranges import Count, CountOrNone, Cutoff, Duration, Seed, Temperature
+from keel.ranges import Count, Cutoff, Duration, Seed, Temperature
 from keel.settings import Listed, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
-
-
-class SplitSettings(Settings):
-    """Which frames train, choose the weights, and test.
-
-    ``by: topology`` (any key of the frames' info) keeps groups whole and apart: ``train``, ``validation`` and ``test``
-    then count groups. Files that name their groups by different keys take a list of them: the first that a frame has
-    names its group. ``by: frame`` draws frames at random. ``by: start`` takes the first frames of each group named
-    by ``group`` for training and validation, and tests on the rest.
-    """
-
-    by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
-    group: str | None = Field(None, description="with by: start, the info key that names a run")
-    train: Count = Field(..., description="frames, or groups, that train")
-    validation: CountOrNone = Field(
-        ..., description="frames, or groups, that choose the weights and the MD temperature"
-    )
-    test: Count | None = Field(None, description="frames, or groups, that test; null: all others")
-    seed: Seed = Field(0, description="of the random choice")
-    gap: CountOrNone = Field(0, description="with by: start, frames of each run left out before the test part")
-    train_frames: Count | None = Field(None, description="at most so many frames train, drawn evenly")
-    validation_frames: Count | None = Field(None, description="at most so many frames validate, drawn evenly")
-    test_frames: Count | None = Field(None, description="at most so many frames test, drawn evenly")
-
-
-class DataSettings(Settings):
-    """The DFT data."""
-
-    files: Listed[str] = Field(
-        ..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set"
-    )
-    elements: Listed[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
-    split: SplitSettings
 
 
 class TeacherSettings(Settings):
@@ -216,7 +185,7 @@ class RunSettings(Settings):
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
-            if settings.patience is not None and not self.data.split.validation:
+            if settings.patience is not None and self.data.split is not None and self.data.split.validation == 0:
                 raise ValueError(
                     "training.patience counts validations, and data.split.validation is 0; give some frames"
                 )

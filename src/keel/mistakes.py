@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -13,6 +14,8 @@ Place = tuple[int | str, ...]
 
 LONGEST = 60
 """Letters of what was given that a message repeats."""
+ADDED = re.compile(r"^(bool|int|float|str)$|[\[(-]|Files$|Settings$")
+"""How pydantic names kinds, such as ``tuple[float, float]``."""
 PLAIN = {
     "missing": "must be given",
     "string_type": "must be a text",
@@ -97,19 +100,15 @@ def settings_in(annotation: Any) -> type[BaseModel] | None:
 
 def _place(loc: Place, settings: type[BaseModel]) -> Place:
     """Return where a mistake stands in the file, without what pydantic adds for each kind that a value may be."""
-    kept: list[int | str] = []
-    for number, part in enumerate(loc):
-        names = names_at(tuple(kept), settings)
-        named_by_user = not kept or isinstance(loc[number - 1], str) and str(loc[number - 1]) in ("custom_strategies",)
-        known = isinstance(part, int) or part in names or number == len(loc) - 1 and not _added(part)
-        if known or named_by_user:
-            kept.append(part)
-    return tuple(kept)
-
-
-def _added(part: int | str) -> bool:
-    """Whether pydantic has named a kind, such as ``tuple[float, float]`` or ``bool``."""
-    return isinstance(part, str) and (part in ("bool", "int", "float", "str") or any(sign in part for sign in "[(-"))
+    kept: Place = ()
+    named_by_user = False
+    for part in loc:
+        found = settings_at(kept, settings)
+        field = found.model_fields.get(str(part)) if found else None
+        if field is not None or isinstance(part, int) or named_by_user or not ADDED.search(part):
+            kept = (*kept, part)
+        named_by_user = field is not None and "dict[" in str(field.annotation)
+    return kept
 
 
 def _sentence(place: Place, error: ErrorDetails, settings: type[BaseModel], options: Mapping[str, str]) -> str:

@@ -29,7 +29,8 @@ from keel.results.squeezed import summary_of
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
-from keel.workflow.data import frequent_pairs, read_data, split_frames
+from keel.workflow.data import frequent_pairs, read_data
+from keel.workflow.division import divide
 from keel.workflow.workers import Workers
 from tiny_run import FEW, TINY, numbers, tiny
 from undrawn import undrawn
@@ -317,7 +318,7 @@ def test_pairs_that_most_frames_hold():
 
 def test_frames_chosen_by_their_elements():
     data = parse(DataSettings, {**TINY["data"], "files": ["phosphorus"], "elements": ["P", "O"]}, "test")
-    assert len(read_data(data, Path())) == 777
+    assert {part: len(frames) for part, frames in read_data(data, Path()).items()} == {"train": 777}
     with pytest.raises(ConfigError, match="none of 777 frames is made of O, Si"):
         read_data(data.model_copy(update={"elements": ["O", "Si"]}), Path())
 
@@ -359,7 +360,7 @@ def test_split_by_group_and_thinning():
             "split": {"by": "phase", "train": 1, "validation": 0, "test": 1, "train_frames": 5, "test_frames": 7},
         }
     ).data.split
-    parts = split_frames(phosphorus(), settings)
+    parts = divide({"train": phosphorus()}, settings).split
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (5, 0, 7)
     assert {f.info["phase"] for f in parts.train}.isdisjoint({f.info["phase"] for f in parts.test})
 

@@ -111,7 +111,7 @@ def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Censu
         periodic=dict(sorted(Counter(int(f.pbc.sum()) for f in frames).items(), reverse=True)),
         labels={label: sum(getattr(f, label) is not None for f in frames) for label in LABELS},
         ranges=_ranges(frames, closest),
-        groups=_groups(frames),
+        groups=group_keys(frames),
         forces=checks[0],
         stress=checks[1],
         findings=tuple(findings(frames, closest, checks)),
@@ -160,8 +160,8 @@ def _range(unit: str, pairs: Sequence[tuple[float, Frame]]) -> Range:
     )
 
 
-def _groups(frames: Sequence[Frame]) -> dict[str, int]:
-    """Text keys that every frame has, with at least two values and fewer than frames."""
+def group_keys(frames: Sequence[Frame]) -> dict[str, int]:
+    """Return the text keys that every frame has, with at least two values and fewer than frames, and their number."""
     shared = set.intersection(*(set(f.info) for f in frames))
     counts = {}
     for key in sorted(shared):

@@ -18,6 +18,8 @@ from keel.errors import ConfigError, DataError
 
 T = TypeVar("T")
 Keys = str | Sequence[str]
+Size = int | float | str | list[str]
+"""How large a part is: a number or share of frames or groups, or the names of its groups."""
 PARTS = ("train", "validation", "test")
 
 
@@ -43,13 +45,18 @@ class Split:
         """The three parts by name, and the atoms alone where there are any."""
         return {name: part for name, part in vars(self).items() if name in PARTS or part}
 
+    @property
+    def divided(self) -> dict[str, list[Frame]]:
+        """The three parts by name."""
+        return {name: getattr(self, name) for name in PARTS}
+
     def __str__(self) -> str:
         return f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test frames"
 
 
 def split(
     frames: Sequence[Frame],
-    train: float | int,
+    train: float | int | None,
     validation: float | int,
     test: float | int | None = None,
     *,
@@ -63,8 +70,8 @@ def split(
     frames
         All frames.
     train, validation, test
-        Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; ``test`` takes the rest if
-        None. What all three leave over is not used.
+        Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; one of ``train`` and ``test``
+        may be None and takes the rest. What all three leave over is not used.
     by
         Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided. Of several
         keys the first that a frame has names its group.
@@ -94,7 +101,7 @@ def split(
     keys = sorted(groups)
     counts = _counts(len(keys), (train, validation, test), f"groups of {by!r}")
     held = [{keys[i] for i in part} for part in _cut(rng.permutation(len(keys)).tolist(), counts)]
-    return Split(*([f for f in frames if _group(f, by) in names] for names in held))
+    return Split(*([f for f in frames if group_of(f, by) in names] for names in held))
 
 
 def split_in_time(
@@ -152,7 +159,7 @@ def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed
     rng = np.random.default_rng(seed)
     members: dict[str, list[int]] = {}
     for i, frame in enumerate(frames):
-        members.setdefault("" if by is None else _group(frame, by), []).append(i)
+        members.setdefault("" if by is None else group_of(frame, by), []).append(i)
     shuffled = [rng.permutation(members[key]).tolist() for key in sorted(members)]
     # Round by round: the k-th of every group before the (k+1)-th of any.
     queue = sorted((k, g, i) for g, group in enumerate(shuffled) for k, i in enumerate(group))
@@ -169,11 +176,12 @@ def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
     """
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
-        groups.setdefault(_group(frame, by), []).append(frame)
+        groups.setdefault(group_of(frame, by), []).append(frame)
     return groups
 
 
-def _group(frame: Frame, by: Keys) -> str:
+def group_of(frame: Frame, by: Keys) -> str:
+    """Return the group of a frame, as text; DataError if it has no such key."""
     keys = [by] if isinstance(by, str) else by
     for key in keys:
         if key in frame.info:
@@ -186,17 +194,21 @@ def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> lis
     """Whole numbers for sizes that are shares, numbers or None (the rest)."""
     if not total:
         raise DataError("there are no frames to split")
+    if sizes.count(None) > 1:
+        raise ConfigError("the split leaves two parts to take the rest; give the size of one of them")
     counts = [_count(total, size, part) for size, part in zip(sizes, PARTS, strict=True)]
-    if sizes[2] is None:
-        counts[2] = total - sum(counts)
+    if None in sizes:
+        counts[sizes.index(None)] = total - sum(counts)
     # Rounding of shares that add up to one may ask for one too many.
     if sum(counts) == total + 1 and any(isinstance(size, float) for size in sizes):
         counts[int(np.argmax(counts))] -= 1
-    if counts[2] < 0 or sum(counts) > total:
+    if min(counts) < 0 or sum(counts) > total:
         raise ConfigError(f"the split asks for more than the {total} {what} that there are")
     for size, count, part in zip(sizes, counts, PARTS, strict=True):
         if size and not count:
             raise ConfigError(f"the {part} part of the split is empty; {total} {what} are too few for {size:g}")
+    if sizes[0] is None and not counts[0]:
+        raise ConfigError(f"the split leaves none of the {total} {what} to train")
     return counts
 
 

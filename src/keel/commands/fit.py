@@ -10,6 +10,7 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
+from keel.commands.split_options import By, TrainNames, needs_key, not_taken, to_fit, told
 from keel.files import Output
 from keel.kinds import POTENTIAL_FILE, readable
 from keel.ranges import Atoms, Cutoff, Seed
@@ -31,7 +32,11 @@ def fit(
     out: Annotated[
         Path, POTENTIAL_FILE, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")
     ],
-    test: Annotated[Path | None, typer.Option(help="Other labelled frames, to measure the errors on.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Other labelled frames to measure the errors on, or with --by names of groups.")
+    ] = None,
+    by: By = None,
+    train_names: TrainNames = None,
     beside: Annotated[
         str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
     ] = None,
@@ -73,27 +78,37 @@ def fit(
     from keel.progress import console
     from keel.records import json_text
 
+    needs_key(by, train_names)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
     frames = read(files, index=index, keys=keys_of(elements), skip_bad=skip_bad)
     material = LabelledSet(frames)
     material.require(("forces",))
-    parts = [frames] if test is None else [frames, read(test, keys=keys_of(elements))]
+    where: list[str] = []
+    if by is not None:
+        divided = to_fit(material.labelled, by, train_names, test)
+        where = told(material.labelled, divided, by)
+        frames, parts = [*divided.train, *material.atoms], [divided.train, divided.test]
+    else:
+        where = not_taken(frames)
+        parts = [frames] if test is None else [frames, read(Path(test), keys=keys_of(elements))]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         walls: dict[str, bool] = {"contacts": contacts, "zbl": zbl}
         result = fit_eam(frames, cutoff, **walls, three_body=three_body, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []
-    which = "the test frames" if test else "the frames"
+    which = "the test frames" if len(parts) > 1 else "the frames"
     notes = [*result.warnings, *doubts(result.potential, parts[-1], which, errors[-1])]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": material.notes}))
+        typer.echo(
+            json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": [*material.notes, *where]})
+        )
         return
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
-    _show(result, columns, (*material.notes, *notes), out)
+    _show(result, columns, (*material.notes, *where, *notes), out)
 
 
 def _by_part(errors: list[Accuracy]) -> dict[str, object]:

@@ -39,7 +39,7 @@ def run(
     settings = read_config(config)
     if data:
         files = [name if name == "phosphorus" else str(Path(name).resolve()) for name in data]
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": files})})
+        settings = settings.model_copy(update={"data": settings.data.replace(files=files)})
     out = out or Path("runs") / config.stem
     report = perform(settings, out, base=config.parent, workers=workers, only=only or ())
     console.print(f"report: {report}")

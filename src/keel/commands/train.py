@@ -10,9 +10,10 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
+from keel.commands.split_options import By, TrainNames, check_validation, held_out, needs_key, not_taken, to_train, told
 from keel.files import Output
 from keel.kinds import readable
-from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, ShareBelowOne, Steps
+from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
 
 
 def train(
@@ -37,8 +38,14 @@ def train(
     batch_size: Annotated[BatchSize, typer.Option(help="Structures in a batch.")] = 4,
     learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[
-        ShareBelowOne, typer.Option(help="Share of the frames that chooses the weights to keep.")
-    ] = 0.1,
+        str | None,
+        typer.Option(
+            help="What chooses the weights to keep: a share of the frames, a file, or with --by names of groups; "
+            "default 0.1, or the groups called validation."
+        ),
+    ] = None,
+    by: By = None,
+    train_names: TrainNames = None,
     patience: Annotated[
         Count | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
     ] = None,
@@ -58,7 +65,6 @@ def train(
     """
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
-    from keel.atoms.splits import split
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
@@ -80,21 +86,26 @@ def train(
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
     new = NetworkSettings(architecture=network, **size)
     described = NetworkSettings(start=start, trust=trust) if start else new
+    needs_key(by, train_names)
+    check_validation(by, validation)
     chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
     labels = named[teacher].open() if teacher and chosen.needs_teacher else None
     material = LabelledSet(read(files, keys=keys_of(elements)))
     material.require(("energy", "forces"))
     frames = material.labelled
+    if by is not None:
+        parts = to_train(frames, by, train_names, validation, seed)
+    else:
+        parts = held_out(frames, validation, seed, keys_of(elements))
     if is_first():
-        for note in material.notes:
+        for note in (*material.notes, *(told(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
-    parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         labels = fit_eam(parts.train).potential
     if labels is not None and chosen.learns_from_teacher and is_first():
         for note in doubts(
-            labels, parts.validation or parts.train, "the validation frames" if validation else "the frames"
+            labels, parts.validation or parts.train, "the validation frames" if parts.validation else "the frames"
         ):
             console.print(f"     note  {note}", soft_wrap=True)
     model = build_network(described, elements_of(frames), seed)

@@ -11,11 +11,12 @@ from keel.formats import Format
 from keel.records import checked, read_json, read_object, write_json
 from keel.results.curves import REMEDY
 
-RUN = Format("run folder", steps=(dict, dict))
+RUN = Format("run folder", steps=(dict, dict, dict))
 """Covers every file of a run folder; the number stands in ``results.json``.
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
 3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
+4: ``split.json`` has the groups of each part, and what stands in two of them.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""

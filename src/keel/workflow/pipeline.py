@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keel.atoms.census import take_census
+from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
@@ -25,7 +26,8 @@ from keel.results.run import write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
-from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
+from keel.workflow.data import everything, frequent_pairs, read_data
+from keel.workflow.division import divide, group_key
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
@@ -54,9 +56,10 @@ class Pipeline:
             # An argument that does not fit is told before anything is done.
             make.build_network(self._located(network), [1], 0)
         self.cache = TaskCache(root)
-        frames = read_data(config.data, base)
-        self.notes = LabelledSet(frames).notes
-        self.split = split_frames(frames, config.data.split)
+        material = read_data(config.data, base)
+        self.division = divide(material, config.data.split)
+        self.notes = [*LabelledSet(everything(material)).notes, *self.division.notes]
+        self.split = self.division.split
         self.fingerprint = of_split(self.split.parts.values())
         open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
         if config.evaluation.rdf_temperature is not None and open_frame is not None:
@@ -65,8 +68,8 @@ class Pipeline:
                 "leave the setting out"
             )
         self.crystals = various_crystals(self.split.test)
-        dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
-        self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
+        dimers, used = config.evaluation.dimers, everything(self.split.divided)
+        self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
 
     @property
     def networks(self) -> list[NetworkSettings]:
@@ -89,6 +92,14 @@ class Pipeline:
     def data(self) -> Path:
         """Where the data and their division are described."""
         return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, self._describe_data)
+
+    def divided(self) -> DataDescription:
+        """Return the description of the data; the same parts may have been described as another split made them."""
+        found = DataDescription.read(self.data)
+        described = replace(found, split={**found.split, **self.division.to_dict()})
+        if described.split != found.split:
+            described.write(self.data)
+        return described
 
     def teacher(self) -> Path:
         """Fit the teacher."""
@@ -160,7 +171,7 @@ class Pipeline:
 
     def evaluate(self, trial: Trial) -> TrialFolders:
         """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
-        test, by = self.split.test, group_key(self.config.data.split)
+        test, by = self.split.test, group_key(self.division.settings)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
         potential = functools.cache(functools.partial(potential_of, trained))  # loaded if a task asks for it, and once
@@ -243,11 +254,10 @@ class Pipeline:
 
     def _describe_data(self, folder: Path) -> None:
         # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
-        frames = read_data(self.config.data, self.base)
-        settings, parts = self.config.data.split, self.split.parts
-        split: dict[str, Any] = {name: len(part) for name, part in parts.items()}
-        split |= {"by": settings.by, "description": describe_split(settings)}
-        split["sources"] = {name: [f.source for f in part] for name, part in parts.items()}
+        frames = everything(read_data(self.config.data, self.base))
+        split = self.division.to_dict()
+        split["leaks"] = [*shared_structures(self.split), *shared_runs(self.split)]
+        split["sources"] = {name: [f.source for f in part] for name, part in self.split.parts.items()}
         DataDescription(take_census(frames).to_dict(), split).write(folder)
 
     def _settings_of(self, trial: Trial) -> dict[str, Any]:

@@ -81,8 +81,7 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(staff.number))
-    for note in pipeline.notes:
-        console.print(f"     note  {note}", soft_wrap=True)
+    tell_data(pipeline)
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
@@ -96,6 +95,16 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
         finished.append(folders)
         with pipeline.alone():
             pipeline.write_results(finished)
+
+
+def tell_data(pipeline: Pipeline) -> None:
+    """Print what of the data is used, which groups are in which part, and what a user should know of it."""
+    described = pipeline.divided()
+    lines = [("note", note) for note in pipeline.notes]
+    lines += [("split", part) for part in described.parts]
+    lines += [("note", leak) for leak in described.split.get("leaks", ())]
+    for what, line in lines:
+        console.print(f"{what:>9}  {line}", soft_wrap=True)
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:

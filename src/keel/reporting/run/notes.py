@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from keel.reporting.budgets import inequality, steps_text
 from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
+from keel.results.made import parts_told
 from keel.results.run import Record, RunResults
 from keel.training.known import BASELINE, METHOD
 from keel.wording import listed
@@ -61,7 +62,7 @@ def story(results: RunResults) -> list[tuple[str, str]]:
 
 def remarks(results: RunResults) -> list[str]:
     """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
-    notes = []
+    notes = list(results.split.get("leaks", ()))
     for network, rung in results.rungs.items():
         if not rung.reached:
             notes.append(
@@ -114,6 +115,8 @@ def _data(results: RunResults) -> str:
 def _split(results: RunResults) -> str:
     split = results.split
     counts = f"{split['train']} frames train, {split.get('validation', 0)} choose the weights, {split['test']} test"
+    if split.get("groups"):
+        counts = "; ".join(parts_told(split))
     return (
         f"{counts}. {split['description']}" if split.get("description") else f"{counts} (by {split.get('by', 'frame')})"
     )
