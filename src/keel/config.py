@@ -23,7 +23,7 @@ from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
-from keel.ranges import Count, Cutoff, Duration, Seed, Temperature
+from keel.ranges import Count, Cutoff, Duration, Runs, Seed, Temperature
 from keel.settings import Listed, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
@@ -109,7 +109,7 @@ class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
     temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
-    runs: Count = Field(8, description="runs of each network, each from another structure")
+    runs: Runs = Field(8, description="runs of each network, each from another structure")
     length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
     rung_fs: Duration | None = Field(None, description="length of the runs that find the temperature; null: length_fs")
     longest_fs: Duration = Field(5000.0, description="no run is longer than this")
@@ -129,7 +129,7 @@ class EvaluationSettings(Settings):
         None, description="MD at this temperature is compared with the RDF of the test frames; null: not done"
     )
     rdf_length_fs: Duration = Field(1000.0, description="length of these runs; their first third is left out")
-    rdf_runs: Count = Field(4, description="number of these runs")
+    rdf_runs: Runs = Field(4, description="number of these runs")
     rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
     dimers: bool | Count = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"

@@ -164,15 +164,21 @@ def checked(kind: Any, given: T, name: str) -> T:
 
 
 Count = Annotated[int, Range(1, 10**9, whole=True)]
-"""Of structures, runs, rounds: at least one."""
+"""At least one."""
 CountOrNone = Annotated[int, Range(0, 10**9, whole=True)]
-Steps = Annotated[int, Range(1, 10**9, "steps", whole=True)]
+Runs = Annotated[int, Range(1, 10**5, "runs", whole=True)]
+Rounds = Annotated[int, Range(1, 10**4, "rounds", whole=True)]
+Starts = Annotated[int, Range(1, 10**5, "structures", whole=True)]
+Steps = Annotated[int, Range(1, 10**8, "steps", whole=True)]
+"""Of a whole training."""
+Every = Annotated[int, Range(1, 10**9, "steps", whole=True)]
+"""Steps between two of something; more than there are: never."""
 StepsOrNone = Annotated[int, Range(0, 10**9, "steps", whole=True)]
 BatchSize = Annotated[int, Range(1, 10**6, "structures", whole=True)]
-Atoms = Annotated[int, Range(1, 10**10, "atoms", whole=True)]
+AtomCount = Annotated[int, Range(1, 10**10, "atoms", whole=True)]
 Seed = Annotated[int, Range(0, 2**63 - 1, whole=True)]
 """What PyTorch and NumPy take."""
-Workers = Annotated[int, Range(1, 4096, "processes", whole=True)]
+Workers = Annotated[int, Range(1, 1024, "processes", whole=True)]
 Devices = Annotated[int, Range(1, 4096, "devices", whole=True)]
 Nodes = Annotated[int, Range(1, 10**6, "nodes", whole=True)]
 
@@ -180,7 +186,14 @@ Share = Annotated[float, Range(0, 1)]
 ShareBelowOne = Annotated[float, Range(0, 1, below=True)]
 Weight = Annotated[float, Range(0, 1e6)]
 Factor = Annotated[float, Range(0, 1e6, above=True)]
-Rate = Annotated[float, Range(0, 10, above=True)]
+Multiple = Annotated[float, Range(0, 100, above=True)]
+"""Of steps or rates."""
+Radius = Annotated[float, Range(0, 10, above=True)]
+"""Of sharpness-aware steps, relative to the weights."""
+Size = Annotated[int, Range(0, 4096, whole=True)]
+"""Of the layers of a network, and their number."""
+Length = Annotated[float, Range(0, 1e6)]
+Rate = Annotated[float, Range(0, 1, above=True)]
 """A learning rate."""
 
 Timestep = Annotated[float, Range(0, 20, "fs", above=True)]

@@ -9,7 +9,7 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.files import Output
-from keel.ranges import Count, Duration, PressureGPa, Seed, Temperature, Timestep, Workers
+from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep, Workers
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
@@ -49,7 +49,7 @@ def assess(
         "assessment"
     ),
     probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
-    starts: Annotated[Count | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
+    starts: Annotated[Starts | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
     length_fs: Annotated[
         Duration | None, typer.Option("--length-fs", help="Length of each simulation; default 5000 fs.")
     ] = None,

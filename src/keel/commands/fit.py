@@ -13,7 +13,7 @@ from keel.commands.reading_options import Elements, keys_of
 from keel.commands.split_options import By, TrainNames, needs_key, not_taken, to_fit, told
 from keel.files import Output
 from keel.kinds import POTENTIAL_FILE, readable
-from keel.ranges import Atoms, Cutoff, Seed
+from keel.ranges import AtomCount, Cutoff, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def fit(
         bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
-    max_atoms: Annotated[Atoms | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
+    max_atoms: Annotated[AtomCount | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
     seed: Annotated[Seed, typer.Option(help="Of that choice.")] = 0,
     skip_bad: Annotated[Path | None, Output(), typer.Option(help="Set bad frames aside into this file.")] = None,
     elements: Elements = None,

@@ -10,15 +10,15 @@ import typer
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
 from keel.kinds import TRAJECTORY_FILE
 from keel.ranges import (
-    Atoms,
-    Count,
+    AtomCount,
     Devices,
     Duration,
+    Every,
     Friction,
     Nodes,
     PressureGPa,
+    Runs,
     Seed,
-    Steps,
     TemperatureOrZero,
     Timestep,
 )
@@ -31,7 +31,7 @@ def md(
     potential: PotentialName,
     file: Annotated[Path, typer.Argument(help="Structures to start from (labels are not needed).")],
     temperature: Annotated[TemperatureOrZero, typer.Option("--temperature", "-T", help="In K.")],
-    runs: Annotated[Count | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
+    runs: Annotated[Runs | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
     length_fs: Annotated[Duration, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
     timestep_fs: Annotated[
         Timestep | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
@@ -57,13 +57,13 @@ def md(
         TRAJECTORY_FILE,
         typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj."),
     ] = None,
-    record_every: Annotated[Steps, typer.Option(help="Steps between two written frames.")] = 10,
+    record_every: Annotated[Every, typer.Option(help="Steps between two written frames.")] = 10,
     checkpoint_every: Annotated[
-        Steps | None, typer.Option(help="Steps between two checkpoints, with --out; default 1000.")
+        Every | None, typer.Option(help="Steps between two checkpoints, with --out; default 1000.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
     max_atoms: Annotated[
-        Atoms | None, typer.Option(help="Atoms that move in one batch; default: chosen by device.")
+        AtomCount | None, typer.Option(help="Atoms that move in one batch; default: chosen by device.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     devices: Annotated[Devices, typer.Option(help="Devices of this kind that share the runs.")] = 1,

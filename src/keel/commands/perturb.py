@@ -10,7 +10,7 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, opened
 from keel.kinds import FRAMES_FILE, writable
-from keel.ranges import Bonds, Count, Distance, EnergyCap, ForceCap, Seed, Share, Strain
+from keel.ranges import Bonds, Distance, EnergyCap, ForceCap, Rounds, Seed, Share, Strain
 
 if TYPE_CHECKING:
     from keel.atoms.frame import Frame
@@ -21,7 +21,7 @@ def perturb(
     teacher: Annotated[str, typer.Option(help=f"The potential that labels the children. {WHAT}")],
     out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"Where the children go: {writable()}.")],
     index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
-    rounds: Annotated[Count | None, typer.Option(help="Children of each parent, one in each round.")] = None,
+    rounds: Annotated[Rounds | None, typer.Option(help="Children of each parent, one in each round.")] = None,
     displacement: Annotated[
         tuple[Distance, Distance] | None,
         typer.Option(help="Å by which every atom moves in the first and in the last round."),

@@ -65,6 +65,7 @@ def train(
     """
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
+    from keel.atoms.within_reach import check_cutoff
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
@@ -97,6 +98,8 @@ def train(
         parts = to_train(frames, by, train_names, validation, seed)
     else:
         parts = held_out(frames, validation, seed, keys_of(elements))
+    model = build_network(described, elements_of(frames), seed)
+    check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
         for note in (*material.notes, *(told(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
@@ -108,7 +111,6 @@ def train(
             labels, parts.validation or parts.train, "the validation frames" if parts.validation else "the frames"
         ):
             console.print(f"     note  {note}", soft_wrap=True)
-    model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
     with bar(f"train {described.label} ({strategy})", total) as advance:
         result = train_network(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -10,8 +11,9 @@ import torch
 from pydantic import BeforeValidator, Field
 
 from keel.atoms.frame import Frame
+from keel.errors import KeelWarning
 from keel.ranges import (
-    Atoms,
+    AtomCount,
     Compressibility,
     Count,
     Devices,
@@ -45,19 +47,26 @@ Pressure = Annotated[PressureGPa | tuple[PressureGPa, PressureGPa], BeforeValida
 """In GPa: one number, or the first and the last of a straight line along the run."""
 
 
+LONG = 4
+"""Times the usual time step, from which on there is a warning."""
+
+
+def usual_timestep(structures: Iterable[Frame]) -> float:
+    """Return the time step that suits these atoms, in fs: 0.5 if any of them is hydrogen, else 1."""
+    return 0.5 if any((frame.numbers == 1).any() for frame in structures) else 1.0
+
+
 class SimulationSettings(Settings):
     """What all simulations of a set share."""
 
     timestep_fs: Timestep | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
     friction_per_fs: Friction = Field(0.01, description="of the Langevin thermostat")
     seed: Seed = Field(0, description="of velocities and noise")
-    max_atoms: Atoms | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+    max_atoms: AtomCount | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
     def timestep_of(self, structures: Iterable[Frame]) -> float:
         """Return the time step in fs: the one that was set, else 0.5 if any structure holds hydrogen, else 1."""
-        if self.timestep_fs is not None:
-            return self.timestep_fs
-        return 0.5 if any((frame.numbers == 1).any() for frame in structures) else 1.0
+        return self.timestep_fs if self.timestep_fs is not None else usual_timestep(structures)
 
     def md(self, temperature: float, length_fs: float) -> MDSettings:
         """Return the settings of one of the simulations, at this temperature in K and of this length in fs."""
@@ -103,8 +112,17 @@ class Schedule(MDSettings):
     @classmethod
     def of(cls, settings: MDSettings, structures: Iterable[Frame]) -> Self:
         """Return the settings with the time step that these structures need where none was set."""
+        structures = list(structures)
         given = {name: getattr(settings, name) for name in MDSettings.model_fields}
-        return cls(**{**given, "timestep_fs": settings.timestep_of(structures)})
+        timestep, usual = settings.timestep_of(structures), usual_timestep(structures)
+        if timestep > LONG * usual:
+            warnings.warn(
+                f"a time step of {timestep:g} fs is long for these atoms, whose usual one is {usual:g} fs; runs may "
+                "fail for that alone",
+                KeelWarning,
+                stacklevel=2,
+            )
+        return cls(**{**given, "timestep_fs": timestep})
 
     @cached_property
     def steps(self) -> int:

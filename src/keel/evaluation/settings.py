@@ -7,7 +7,7 @@ from pydantic import Field
 
 from keel.dynamics.settings import DTYPES, Precision
 from keel.evaluation.stability.conditions import LadderSettings
-from keel.ranges import Count, PressureGPa, Temperature
+from keel.ranges import PressureGPa, Starts, Temperature
 from keel.settings import Listed
 
 
@@ -15,7 +15,7 @@ class AssessmentSettings(LadderSettings):
     """What is asked of a potential, and how thoroughly; the seed is that of all random choices."""
 
     probes: Listed[str] | None = Field(None, description="groups of probes; null: all")
-    starts: Count = Field(8, description="structures that simulations start from")
+    starts: Starts = Field(8, description="structures that simulations start from")
     temperature: Temperature = Field(300.0, description="at which structure, diffusion and density are looked at")
     pressure: PressureGPa = Field(0.0, description="at which the density is looked at")
     by: str | None = Field(

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from keel.atoms.frame import Array
-from keel.ranges import Bonds, Count, Distance, EnergyCap, ForceCap, LengthShare, Share, Strain
+from keel.ranges import Bonds, Distance, EnergyCap, ForceCap, LengthShare, Rounds, Share, Strain
 from keel.settings import AsList, Settings
 
 
@@ -20,7 +20,7 @@ class PerturbationSettings(Settings):
     the covalent radii of the two atoms of a pair. Partners are found in the parent, before any move.
     """
 
-    rounds: Count = Field(7, description="number of rounds")
+    rounds: Rounds = Field(7, description="number of rounds")
     displacement: tuple[Distance, Distance] = Field(
         (0.0, 0.2), description="step 1 moves every atom by exactly this in the first and in the last round"
     )

@@ -11,6 +11,7 @@ from keel.ranges import (
     BatchSize,
     Count,
     Devices,
+    Every,
     Factor,
     Force,
     Nodes,
@@ -67,12 +68,12 @@ class TrainingSettings(Settings):
         0.2, description="largest norm of the gradient of teacher batches among DFT ones, as a share of what these have"
     )
     ema_decay: ShareBelowOne = Field(0.99, description="decay of the moving average of the weights; 0: none")
-    validate_every: Steps = Field(100, description="between validations")
+    validate_every: Every = Field(100, description="between validations")
     patience: Count | None = Field(
         None,
         description="validations in a row without a lower loss that end the last stage early; null: no number does",
     )
-    checkpoint_every: Steps = Field(50, description="between checkpoints")
+    checkpoint_every: Every = Field(50, description="between checkpoints")
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: Devices = Field(1, description="number of devices of each node (data-parallel)")

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from keel.errors import ConfigError
-from keel.ranges import Factor, ShareBelowOne
+from keel.ranges import Multiple, Radius, ShareBelowOne
 from keel.settings import Settings
 from keel.training.settings import TrainingSettings
 
@@ -27,10 +27,10 @@ class Strategy(Settings):
         description="potential that the network corrects and is used with: the walls of the teacher, felt only where "
         "atoms are closer than in the data; a nuclear repulsion; or all of the teacher",
     )
-    sam_rho: Factor | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
+    sam_rho: Radius | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
-    budget: Factor = Field(1.0, description="optimiser steps, as a share of those of the settings")
-    rate: Factor = Field(1.0, description="highest learning rate, as a share of that of the settings")
+    budget: Multiple = Field(1.0, description="optimiser steps, as a share of those of the settings")
+    rate: Multiple = Field(1.0, description="highest learning rate, as a share of that of the settings")
 
     @property
     def learns_from_teacher(self) -> bool:

@@ -14,6 +14,7 @@ import torch
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
+from keel.atoms.within_reach import check_cutoff
 from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
@@ -22,6 +23,7 @@ from keel.potentials.compiling.compiled import compiling
 from keel.potentials.networks.network import Network
 from keel.potentials.sum import SumPotential
 from keel.process import give_back_freed_memory, keep_freed_memory
+from keel.ranges import Seed, checked
 from keel.records import write_csv
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
@@ -145,9 +147,11 @@ def train(
     network, base = taken_apart(potential)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
+    seed = checked(Seed, seed, "seed")
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
     check_validation(validation, settings)
+    check_cutoff(frames, network.cutoff)
     base = base or base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from keel.atoms.census import take_census
 from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.partial import LabelledSet
+from keel.atoms.within_reach import check_cutoff
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
@@ -52,9 +53,8 @@ class Pipeline:
     def __init__(self, config: RunSettings, root: Path, base: Path, only: tuple[str, ...] = ()) -> None:
         self.config, self.root, self.base, self.only = config, root, base, only
         self.trials = self._chosen()
-        for network in config.networks:
-            # An argument that does not fit is told before anything is done.
-            make.build_network(self._located(network), [1], 0)
+        # An argument that does not fit is told before anything is done.
+        built = [make.build_network(self._located(network), [1], 0) for network in config.networks]
         self.cache = TaskCache(root)
         material = read_data(config.data, base)
         self.division = divide(material, config.data.split)
@@ -67,9 +67,18 @@ class Pipeline:
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
+        self._check_cutoffs([network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
         dimers, used = config.evaluation.dimers, everything(self.split.divided)
         self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
+
+    def _check_cutoffs(self, cutoffs: Sequence[float]) -> None:
+        """Refuse a cutoff of a network or of a fitted teacher that does not go with the training frames."""
+        teacher, frames = self.config.teacher, self.split.train
+        for k, cutoff in enumerate(cutoffs):
+            check_cutoff(frames, cutoff, f"networks.{k}.cutoff")
+        if teacher.file is None and teacher.calculator is None:
+            check_cutoff(frames, teacher.cutoff, "teacher.cutoff")
 
     @property
     def networks(self) -> list[NetworkSettings]:

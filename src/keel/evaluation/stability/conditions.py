@@ -10,7 +10,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.mobility import freed
 from keel.dynamics.settings import BarostatSettings, MDSettings, Pressure
 from keel.errors import DataError
-from keel.ranges import Count, Duration, Temperature, VolumeShare
+from keel.ranges import Duration, Runs, Temperature, VolumeShare
 from keel.settings import Listed
 
 
@@ -59,7 +59,7 @@ class LadderSettings(BarostatSettings):
     compression: Listed[VolumeShare] = Field([], description="shares of the volume, at the lowest temperature")
     must_hold: Temperature = Field(1000.0, description="up to here no simulation may fail")
     length_fs: Duration = Field(5000.0, description="length of each simulation")
-    n_runs: Count | None = Field(None, description="simulations under each condition; null: one from each start")
+    n_runs: Runs | None = Field(None, description="simulations under each condition; null: one from each start")
 
     @property
     def conditions(self) -> list[Condition]:
