@@ -47,12 +47,12 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
     if each > MANY:
         usual = max(float(np.mean([neighbours_at(frame, 5.0) for frame in some])), 1.0)
         said = (
-            f"{name} of {cutoff:g} Å gives each atom some {_rounded(each)} neighbours, {_rounded(each / usual)} times "
-            f"as many as 5 Å, and all work takes as many times longer"
+            f"of {cutoff:g} Å gives each atom some {_rounded(each)} neighbours, {_rounded(each / usual)} times as many "
+            "as 5 Å, and all work takes as many times longer"
         )
         if each > MOST:
-            raise ConfigError(f"{said}; choose a shorter one")
-        warnings.warn(said, KeelWarning, stacklevel=2)
+            raise ConfigError(f"{name} {said}; choose a shorter one")
+        warnings.warn(f"a cutoff {said}", KeelWarning, stacklevel=1)
         return
     alone = float(np.mean(np.concatenate([_alone(frame, cutoff) for frame in some])))
     if alone == 1.0 and all(_alone(frame, cutoff).all() for frame in frames):
@@ -61,11 +61,8 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
             f"{name} of {cutoff:g} Å is too short: no atom has a neighbour, and every force would be zero{near}"
         )
     if alone > ALONE:
-        warnings.warn(
-            f"{name} of {cutoff:g} Å is short: {100 * alone:.0f} % of the atoms have no neighbour and feel no force",
-            KeelWarning,
-            stacklevel=2,
-        )
+        said = f"a cutoff of {cutoff:g} Å is short: {100 * alone:.0f} % of the atoms have no neighbour and feel no force"
+        warnings.warn(said, KeelWarning, stacklevel=1)
 
 
 def neighbours_at(frame: Frame, cutoff: float) -> float:

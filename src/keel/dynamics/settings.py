@@ -120,7 +120,7 @@ class Schedule(MDSettings):
                 f"a time step of {timestep:g} fs is long for these atoms, whose usual one is {usual:g} fs; runs may "
                 "fail for that alone",
                 KeelWarning,
-                stacklevel=2,
+                stacklevel=1,
             )
         return cls(**{**given, "timestep_fs": timestep})
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from keel.atoms.census import take_census
 from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.partial import LabelledSet
-from keel.atoms.within_reach import check_cutoff
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
@@ -27,6 +26,7 @@ from keel.results.run import write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
+from keel.workflow.cutoffs import check_cutoffs
 from keel.workflow.data import everything, frequent_pairs, read_data
 from keel.workflow.division import divide, group_key
 from keel.workflow.summary import record_of
@@ -67,18 +67,10 @@ class Pipeline:
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
-        self._check_cutoffs([network.cutoff for network in built])
+        check_cutoffs(config.teacher, self.split.train, [network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
         dimers, used = config.evaluation.dimers, everything(self.split.divided)
         self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
-
-    def _check_cutoffs(self, cutoffs: Sequence[float]) -> None:
-        """Refuse a cutoff of a network or of a fitted teacher that does not go with the training frames."""
-        teacher, frames = self.config.teacher, self.split.train
-        for k, cutoff in enumerate(cutoffs):
-            check_cutoff(frames, cutoff, f"networks.{k}.cutoff")
-        if teacher.file is None and teacher.calculator is None:
-            check_cutoff(frames, teacher.cutoff, "teacher.cutoff")
 
     @property
     def networks(self) -> list[NetworkSettings]:
