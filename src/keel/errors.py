@@ -54,6 +54,11 @@ def advice(argument: str, option: str) -> str:
     Parameters
     ----------
     argument, option
-        In Python, ``LabelKeys(length_unit='bohr')``, and on the command line, ``--length-unit bohr``.
+        What it is called in Python, ``cutoff``, and on the command line, ``--cutoff``.
     """
     return option if _ON_COMMAND_LINE.get() else argument
+
+
+def in_python(argument: str) -> str:
+    """Return an argument to give in Python, to stand before an option of a command; nothing on the command line."""
+    return advice(f"{argument} or ", "")

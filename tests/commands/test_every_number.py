@@ -64,15 +64,13 @@ def options() -> list[tuple[str, str, str]]:
 def command_line(name: str, option: str, values: list[str]) -> list[str]:
     """Return a command with files that are not there, so that no work is done whatever is accepted."""
     given = [name, option, *values]
+    needed = {"temperature": "300", "out": f"new{_suffix(name)}"}
     for parameter in GROUP.commands[name].params:
         if parameter.param_type_name == "argument" and parameter.required:
             given.append(ABSENT)
-        elif parameter.required and parameter.opts[0] != option and option not in parameter.opts:
-            given += [
-                parameter.opts[0],
-                {"temperature": "300", "out": f"new{_suffix(name)}"}.get(parameter.name, ABSENT),
-            ]
-    return given
+        elif parameter.required and option not in parameter.opts:
+            given += [parameter.opts[0], needed.get(parameter.name, ABSENT)]
+    return [*given, *(["--pressure", "0"] if (name, option) == ("md", "--to-pressure") else [])]
 
 
 def _suffix(name: str) -> str:
@@ -103,7 +101,7 @@ def in_range(value: str, allowed: Range) -> bool:
     return not (allowed.whole and "e" in value)  # on the command line 1e9 is no whole number
 
 
-@pytest.mark.parametrize(("name", "parameter", "option"), options(), ids="-".join)
+@pytest.mark.parametrize(("name", "parameter", "option"), options())
 def test_every_number_of_the_command_line(name, parameter, option, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("keel.workflow.run", lambda *_, **__: pytest.fail("work"))
@@ -210,11 +208,11 @@ def arguments() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(("architecture", "option"), arguments(), ids="-".join)
+@pytest.mark.parametrize(("architecture", "option"), arguments())
 def test_every_argument_of_a_network(architecture, option):
     for value in (0, -1, math.nan, 1e9, "plenty"):
         settings = parse(RunSettings, {**RUN, "networks": {"architecture": architecture, option: value}}, "run.yaml")
-        if value == 0 and option in ("switch_from", "max_l"):
+        if value == 0 and option in ("switch_from", "cutoff_lower"):
             assert isinstance(build_network(settings.networks[0], [1], 0), Network)
             continue
         with pytest.raises(KeelError, match=option) as error:
@@ -230,7 +228,7 @@ OUTPUTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "parameter"), OUTPUTS, ids="-".join)
+@pytest.mark.parametrize(("name", "parameter"), OUTPUTS)
 def test_where_results_go_is_looked_at_before_the_work(name, parameter, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").write_text("")

@@ -61,7 +61,9 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
             f"{name} of {cutoff:g} Å is too short: no atom has a neighbour, and every force would be zero{near}"
         )
     if alone > ALONE:
-        said = f"a cutoff of {cutoff:g} Å is short: {100 * alone:.0f} % of the atoms have no neighbour and feel no force"
+        said = (
+            f"a cutoff of {cutoff:g} Å is short: {100 * alone:.0f} % of the atoms have no neighbour and feel no force"
+        )
         warnings.warn(said, KeelWarning, stacklevel=1)
 
 

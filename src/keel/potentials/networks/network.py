@@ -230,7 +230,7 @@ class Network(Potential):
 
 def _fitting(cls: type[Network], name: str, value: Any, usual: Any) -> Any:
     """Return an option; a number must be one where the preset has one."""
-    if isinstance(usual, bool) or not isinstance(usual, int | float):
+    if name == "cutoff" or isinstance(usual, bool) or not isinstance(usual, int | float):
         return value
     return checked(Size if isinstance(usual, int) else Length, value, f"{cls.__name__}: {name}")
 
