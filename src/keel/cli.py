@@ -28,7 +28,7 @@ from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.settings import settings
 from keel.commands.study import study
-from keel.commands.train import train
+from keel.commands.train import NamingStrategies, train
 from keel.errors import KeelError, of_command_line
 from keel.files import sentence
 from keel.lazy import imported_for_good
@@ -47,7 +47,7 @@ app.command()(checked(demo))
 app.command()(checked(census))
 app.command()(checked(fit))
 app.command()(checked(perturb))
-app.command()(checked(train))
+app.command(cls=NamingStrategies)(checked(train))
 app.command()(checked(md))
 app.command()(checked(evaluate))
 app.command()(checked(dimers))

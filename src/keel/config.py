@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -24,7 +24,7 @@ from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
 from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
 from keel.ranges import Count, Cutoff, Duration, Runs, Seed, Temperature
-from keel.settings import Listed, Settings, parse
+from keel.settings import Listed, OrName, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -81,11 +81,6 @@ class NetworkSettings(Settings):
     def arguments(self) -> dict[str, Any]:
         """Arguments of the class."""
         return dict(self.model_extra or {})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        return {"architecture": given} if isinstance(given, str) else given
 
     @field_validator("training")
     @classmethod
@@ -144,10 +139,10 @@ class RunSettings(Settings):
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
-    networks: Listed[NetworkSettings] = Field(
+    networks: Listed[Annotated[NetworkSettings, OrName("architecture")]] = Field(
         default_factory=lambda: [NetworkSettings()],
         min_length=1,
-        description="what is trained; of a new network the name is enough, such as CGCNN",
+        description="what is trained, with arguments of its class; of a new network the name is enough, such as CGCNN",
     )
     strategies: Listed[str] = Field(
         default_factory=lambda: list(COMPARED),
@@ -240,11 +235,23 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     return _merged(_content(other, (*extending, path.resolve())), content)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which no name stands twice; PyYAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"{twice[0]} is given twice (line {node.start_mark.line + 1} and on)")
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
 

@@ -69,6 +69,8 @@ class Range:
 
     def _beyond(self, value: float) -> str:
         """Return what a number beyond the limits should be."""
+        if isnan(value) and self.low != 0:
+            return f"must be a number{f' ({self.unit})' * bool(self.unit)}, not nan"
         unit = f" {self.unit}" if self.unit and not self.whole else ""
         low = value < self.low or value == self.low or isnan(value)
         if low and self.low == 0:

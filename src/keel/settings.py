@@ -34,6 +34,31 @@ class AsList:
         return {"anyOf": [as_list, as_list["items"]]}
 
 
+@dataclass(frozen=True)
+class OrName:
+    """Settings of which one alone may stand for all: ``CGCNN`` for ``{architecture: CGCNN}``.
+
+    Parameters
+    ----------
+    setting
+        Its name.
+    """
+
+    setting: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Give a text its name."""
+
+        def named(given: Any) -> Any:
+            return {self.setting: given} if isinstance(given, str) else given
+
+        return core_schema.no_info_before_validator_function(named, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Tell editors so."""
+        return {"anyOf": [handler(schema), {"type": "string"}]}
+
+
 Listed = Annotated[list[Item], AsList()]
 
 

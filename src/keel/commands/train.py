@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
@@ -14,6 +15,19 @@ from keel.commands.split_options import By, TrainNames, check_validation, held_o
 from keel.files import Output
 from keel.kinds import readable
 from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
+
+
+class NamingStrategies(TyperCommand):
+    """A command whose help names all strategies there are, without its being read for anything else."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        from keel.training.known import KNOWN
+
+        for parameter in self.params:
+            if parameter.name == "strategy" and isinstance(parameter, TyperOption):
+                parameter.help = f"What is done with the steps: {', '.join(KNOWN)}; repair needs --start."
+        super().format_help(ctx, formatter)
 
 
 def train(
