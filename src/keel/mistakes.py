@@ -24,8 +24,8 @@ PLAIN = {
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "dict_type": "must hold NAME: VALUE lines",
-    "too_short": "must hold more than that",
-    "too_long": "must hold less than that",
+    "too_short": "must hold at least {min_length}",
+    "too_long": "must hold at most {max_length}",
 }
 """The predicate of a sentence by pydantic's name of the mistake."""
 
@@ -139,6 +139,6 @@ def _told(place: Place, error: ErrorDetails, settings: type[BaseModel]) -> str:
         case "value_error":
             return f": {error['msg'].removeprefix('Value error, ')}"
         case kind if kind in PLAIN:
-            return f" {PLAIN[kind]}{'' if kind == 'missing' else f', not {given}'}"
+            return f" {PLAIN[kind].format(**error.get('ctx', {}))}{'' if kind == 'missing' else f', not {given}'}"
     message = error["msg"]
     return f": {message[0].lower()}{message[1:]}"

@@ -180,7 +180,7 @@ BatchSize = Annotated[int, Range(1, 10**6, "structures", whole=True)]
 AtomCount = Annotated[int, Range(1, 10**10, "atoms", whole=True)]
 Seed = Annotated[int, Range(0, 2**63 - 1, whole=True)]
 """What PyTorch and NumPy take."""
-Workers = Annotated[int, Range(1, 1024, "processes", whole=True)]
+Processes = Annotated[int, Range(1, 1024, "processes", whole=True)]
 Devices = Annotated[int, Range(1, 4096, "devices", whole=True)]
 Nodes = Annotated[int, Range(1, 10**6, "nodes", whole=True)]
 

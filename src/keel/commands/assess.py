@@ -9,7 +9,7 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.files import Output
-from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep, Workers
+from keel.ranges import Duration, PressureGPa, Processes, Seed, Starts, Temperature, Timestep
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
@@ -77,7 +77,7 @@ def assess(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     seed: Annotated[Seed | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
-    workers: Annotated[Workers, typer.Option(help="Processes side by side.")] = 1,
+    workers: Annotated[Processes, typer.Option(help="Processes side by side.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keel.files import Output
-from keel.ranges import Workers
+from keel.ranges import Processes
 
 
 def run(
@@ -19,7 +19,7 @@ def run(
     data: Annotated[
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
-    workers: Annotated[Workers, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),

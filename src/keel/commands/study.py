@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keel.files import Output
-from keel.ranges import Workers
+from keel.ranges import Processes
 
 
 def study(
@@ -21,7 +21,7 @@ def study(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data files; default: where the configurations say.")
     ] = None,
-    workers: Annotated[Workers, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
 ) -> None:
     """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.

@@ -16,6 +16,7 @@ from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.base import Potential
 from keel.potentials.classical.along import follows_lists
+from keel.ranges import Seed, checked
 
 
 def perturb(
@@ -49,6 +50,7 @@ def perturb(
     DataError
         If the teacher does not know an element.
     """
+    seed = checked(Seed, seed, "seed")
     settings = settings or PerturbationSettings()
     counts = Counts.zero(settings.rounds) if counts is None else counts
     labeller = Labeller(teacher, torch.float64 if follows_lists(teacher) else torch.float32)
