@@ -20,8 +20,9 @@ demo: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/keel settings --markdown > docs/settings.md
 
+# The many processes that tests start find keel compiled to bytecode, whatever the environment says.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -30,7 +31,7 @@ lint: $(VENV)/.installed
 
 oracles: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable ".[oracles]"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m oracle
+	$(BIN)/pytest -m oracle
 
 clean:
 	rm -rf $(VENV) build dist keel-demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,13 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
-from collections.abc import Iterator
+
+# Threads of a BLAS wait by spinning: where tests run side by side, small matrices would take tens of times as long.
+# Read when NumPy, SciPy and PyTorch are loaded, here and in all processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,17 @@ torch.set_num_threads(1)
 # run tries the same examples: a failure can be repeated anywhere, and is due to the change that is tested.
 settings.register_profile("keel", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keel")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays: no search for garbage, neither now nor later, need go through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def test_sound_sets_are_not_accused(name: str) -> None:
     ],
 )
 def test_lengths_in_foreign_units(name: str, factor: float, level: str, option: str) -> None:
-    finding = found([lengths(factor)(f.replace(stress=None)) for f in rattled(name)])[0]
+    finding = found([lengths(factor)(f.replace(stress=None)) for f in rattled(name, 4)])[0]
     assert finding.level == level
     assert option in finding.message
     assert "frame 0" in finding.message

@@ -12,6 +12,7 @@ from ase.calculators.emt import EMT
 from ase.eos import EquationOfState as ASEEquationOfState
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 import keel
 from keel.atoms.elements import MASSES
@@ -107,6 +108,17 @@ class TestRelaxation:
         found = relaxed(keel.SumPotential([network, LennardJones(epsilon=0.1)]), fcc())
         assert np.abs(found.forces).max() < 1e-4 and found.stress.dtype == np.float64
         assert network.dtype == torch.float32
+
+    def test_no_threads_share_the_matrices_of_a_cell(self):
+        class Watching(LennardJones):
+            def pair_energy(self, r, first, second):
+                threads.append(max(library["num_threads"] for library in libraries.info()))
+                return super().pair_energy(r, first, second)
+
+        libraries, threads = ThreadpoolController().select(user_api="blas"), []
+        with libraries.limit(limits=2):
+            relaxed(Watching(), fcc())
+        assert set(threads[:-1]) == {1} and threads[-1] == 2  # at last what was found is evaluated
 
     def test_what_flies_apart_has_no_rest(self):
         repulsive = keel.ZBL(inner=4.0, outer=8.0, elements=["Ar"])

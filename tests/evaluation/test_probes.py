@@ -65,11 +65,14 @@ TEACHERS = {
 }
 
 
-def failed(potential: keel.Potential, teacher: Teacher, dtype: torch.dtype = torch.float64) -> dict[str, str]:
-    """Return the verdicts of the probes that fail."""
+def failed(
+    potential: keel.Potential, teacher: Teacher, dtype: torch.dtype = torch.float64, length_fs: float = 100.0
+) -> dict[str, str]:
+    """Return the verdicts of the probes that fail; a simulation has a precision of its own and goes with float64."""
     results = {probe.__name__: probe(potential, [teacher.frame], dtype=dtype) for probe in STATIC}
-    settings = NVE.replace(temperature=teacher.temperature, length_fs=200.0)
-    results["nve_drift"] = nve_drift(potential, [teacher.frame], settings)
+    if dtype == torch.float64:
+        settings = NVE.replace(temperature=teacher.temperature, length_fs=length_fs)
+        results["nve_drift"] = nve_drift(potential, [teacher.frame], settings)
     assert all(r.outcome in ("passed", "failed") for r in results.values())
     return {name: r.verdict for name, r in results.items() if r.outcome == "failed"}
 
@@ -133,7 +136,7 @@ def test_forces_that_are_not_conservative_are_found(name):
 def test_float16_noise_is_found(name, dtype):
     """Rounding has no direction in time, so that energy hardly drifts."""
     teacher = TEACHERS[name]
-    verdicts = failed(HalfPrecision(teacher.potential), teacher, dtype)
+    verdicts = failed(HalfPrecision(teacher.potential), teacher, dtype, length_fs=200.0)
     assert set(verdicts) == {"force_consistency", "jacobian_symmetry", "smoothness", "invariance"}
     assert "rotation" in verdicts["invariance"]
 

@@ -27,6 +27,9 @@ from keel.potentials.accuracy import accuracy
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.classical.three_body import three_body_term
 
+# One process makes the fixtures of this file.
+pytestmark = pytest.mark.xdist_group("angular")
+
 
 def bent_salt(frames: list[Frame]) -> keel.Potential:
     """The salt with angles, whose functions of distance rest where these frames' contacts are."""

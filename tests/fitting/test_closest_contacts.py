@@ -22,6 +22,8 @@ from keel.potentials.classical.dimer import core_energy, dimer
 from keel.testing import check_potential
 
 CORNER = np.zeros(3)
+# One process makes the fixtures of this file.
+pytestmark = pytest.mark.xdist_group("closest_contacts")
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +178,7 @@ def test_no_frame_within_reach_has_no_contact():
 contacts = st.lists(st.tuples(st.floats(0.8, 3.5), st.floats(0.0, 30.0)), min_size=3, max_size=3)
 
 
-@settings(max_examples=5)
+@settings(max_examples=2)
 @given(contacts)
 def test_contract(values):
     config = keel.EAM.from_elements(["O", "Si"], 4.0).config()

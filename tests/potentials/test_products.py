@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torch._dynamo.backends.common import aot_autograd
 from torch.nn import functional
 
 from keel.potentials.compiling import products
@@ -11,7 +10,16 @@ from keel.potentials.compiling.products import OneDNNProducts, SeparateSums, ava
 
 LARGE = 5000
 
-pytestmark = pytest.mark.skipif(not available(), reason="this PyTorch is built without oneDNN")
+pytestmark = [
+    pytest.mark.skipif(not available(), reason="this PyTorch is built without oneDNN"),
+    pytest.mark.xdist_group("compiling"),
+]
+
+
+def traced_by(compiler):
+    from torch._dynamo.backends.common import aot_autograd  # takes seconds
+
+    return aot_autograd(fw_compiler=compiler)
 
 
 class Passed:
@@ -20,7 +28,7 @@ class Passed:
     def __init__(self, function):
         self.replaced, self.products = 0, 0
         torch._dynamo.reset()
-        self.function = torch.compile(function, backend=aot_autograd(fw_compiler=self.compiler))
+        self.function = torch.compile(function, backend=traced_by(self.compiler))
 
     def compiler(self, module, _):
         def count():
@@ -99,7 +107,7 @@ def test_sums_are_separate(added):
 
     weight, x, targets = torch.randn(27, 40), torch.randn(3, 27), []
     torch._dynamo.reset()
-    passed = torch.compile(function, backend=aot_autograd(fw_compiler=compiler))
+    passed = torch.compile(function, backend=traced_by(compiler))
     assert torch.allclose(passed(x), function(x), atol=1e-5)
     # With factors it stays as it was.
     assert [targets.count(f) for f in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)] == [1, 1]

@@ -87,6 +87,7 @@ class TestRadial:
         assert float(cosine_cutoff(torch.tensor(r, dtype=torch.float64), 5.0, lower)) == pytest.approx(cosine(r))
 
 
+@pytest.mark.xdist_group("compiling")
 class TestAlgebra:
     @given(seed=st.integers(0, 1000), heads=st.sampled_from([1, 2, 4, 8]))
     @settings(max_examples=10)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import graph_of
@@ -73,10 +74,12 @@ def relaxed(
     atoms = frame.unlabelled().to_ase()
     atoms.calc = KeelCalculator(potential, dtype=torch.float64)
     target = FrechetCellFilter(atoms) if cell else atoms
-    for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
-        converged = False
-        for converged in method(target, logfile=None).irun(fmax=goal, steps=max_steps):  # noqa: B007
-            _refuse_runaway(atoms, frame)
+    # Matrices of a cell are tiny: threads that share them wait for each other, tens of times as long on a busy machine.
+    with threadpool_limits(1, "blas"):
+        for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
+            converged = False
+            for converged in method(target, logfile=None).irun(fmax=goal, steps=max_steps):  # noqa: B007
+                _refuse_runaway(atoms, frame)
     if not converged:
         left = np.linalg.norm(atoms.get_forces(), axis=1).max()
         raise NotRelaxedError(f"after {max_steps} steps it is not at rest, the largest force is {left:.2g} eV/angstrom")
