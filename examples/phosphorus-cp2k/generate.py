@@ -19,12 +19,10 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
+from cp2k import BOHR, HARTREE, functional, structure
 from scipy.spatial.transform import Rotation
 
 import keel
-
-HARTREE = 27.211386245988  # eV, CODATA 2018
-BOHR = 0.529177210903  # angstrom
 
 INPUT = """\
 &GLOBAL
@@ -63,32 +61,9 @@ INPUT = """\
         &END
       &END
     &END
-    &XC
-      &XC_FUNCTIONAL PBE
-      &END
-      &VDW_POTENTIAL
-        POTENTIAL_TYPE PAIR_POTENTIAL
-        &PAIR_POTENTIAL
-          TYPE DFTD3(BJ)
-          PARAMETER_FILE_NAME dftd3.dat
-          REFERENCE_FUNCTIONAL PBE
-          R_CUTOFF 15
-        &END
-      &END
-    &END
+{functional}
   &END
-  &SUBSYS
-    &CELL
-{cell}
-    &END
-    &COORD
-{coordinates}
-    &END
-    &KIND P
-      BASIS_SET DZVP-MOLOPT-SR-GTH
-      POTENTIAL GTH-PBE-q5
-    &END
-  &END
+{structure}
 &END
 &MOTION
   &MD
@@ -123,28 +98,28 @@ INPUT = """\
 """
 
 
-def black_phosphorus() -> Atoms:
-    """2 x 1 x 2 cells of orthorhombic black phosphorus (space group 64), slightly rattled: 32 atoms."""
+def black_phosphorus(cells: tuple[int, int, int] = (2, 1, 2)) -> Atoms:
+    """Cells of orthorhombic black phosphorus (space group 64) of 8 atoms each, slightly rattled."""
     y, z = 0.1017, 0.0806
     quarter = [(0, y, z), (0, 0.5 - y, 0.5 + z), (0, 0.5 + y, 0.5 - z), (0, -y, -z)]
     sites = [(a + shift, b + shift, c) for a, b, c in quarter for shift in (0.0, 0.5)]
     cell = Atoms("P8", scaled_positions=np.mod(sites, 1), cell=[3.314, 10.478, 4.376], pbc=True)
-    cell = cell.repeat((2, 1, 2))
+    cell = cell.repeat(cells)
     cell.rattle(0.02, seed=1)
     return cell
 
 
-def liquid_p4(length: float = 11.6, bond: float = 2.21, seed: int = 3) -> Atoms:
-    """Eight P4 tetrahedra in a cube; of 500 random orientations the one whose molecules stay furthest apart."""
+def liquid_p4(length: float = 11.6, bond: float = 2.21, seed: int = 3, molecules: int = 8) -> Atoms:
+    """P4 tetrahedra in a cube; of 500 random orientations the one whose molecules stay furthest apart."""
     rng = np.random.default_rng(seed)
     tetrahedron = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(8) * bond
-    centres = molecule_centres(rng, length)
+    centres = molecule_centres(rng, length, molecules)
     best, widest = None, 0.0
     for _ in range(500):
         turns = [Rotation.random(random_state=int(rng.integers(1e9))).as_matrix() for _ in centres]
         positions = np.concatenate([c + tetrahedron @ turn.T for c, turn in zip(centres, turns, strict=True)])
-        atoms = Atoms("P32", positions=positions, cell=[length] * 3, pbc=True)
-        molecule = np.arange(32) // 4
+        atoms = Atoms(f"P{4 * molecules}", positions=positions, cell=[length] * 3, pbc=True)
+        molecule = np.arange(4 * molecules) // 4
         gap = atoms.get_all_distances(mic=True)[molecule[:, None] != molecule].min()
         if best is None or gap > widest:
             best, widest = atoms, gap
@@ -152,7 +127,7 @@ def liquid_p4(length: float = 11.6, bond: float = 2.21, seed: int = 3) -> Atoms:
     return best
 
 
-def molecule_centres(rng: np.random.Generator, length: float, number: int = 8, apart: float = 4.9) -> list[np.ndarray]:
+def molecule_centres(rng: np.random.Generator, length: float, number: int, apart: float = 4.9) -> list[np.ndarray]:
     """Points of a periodic cube, each further than ``apart`` from all others, by trial and fresh starts."""
     centres: list[np.ndarray] = []
     while len(centres) < number:
@@ -170,11 +145,10 @@ START = {"black": black_phosphorus, "liquid-P4": liquid_p4}
 def cp2k_input(phase: str, steps: int, timestep: float, temperature: float) -> str:
     """Input of CP2K for a run that begins with PHASE.xyz."""
     atoms = ase.io.read(f"{phase}.xyz")
-    rows = (" ".join(f"{x:.8f}" for x in p) for p in atoms.positions)
     return INPUT.format(
         project=phase,
-        cell="\n".join(f"      {n} " + " ".join(f"{x:f}" for x in v) for n, v in zip("ABC", atoms.cell, strict=True)),
-        coordinates="\n".join(f"      {s} {row}" for s, row in zip(atoms.symbols, rows, strict=True)),
+        functional=functional(dispersion=True),
+        structure=structure(atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, digits=6),
         steps=steps,
         timestep=timestep,
         temperature=temperature,

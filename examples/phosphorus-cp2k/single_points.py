@@ -4,37 +4,23 @@
     for name in silicon/*.inp; do cp2k -i $name -o ${name%.inp}.out; done      # 20 s each on one core
     python single_points.py collect silicon.extxyz --out silicon-pbe.extxyz.xz
 
-Bands are occupied as at 1000 K, so that metals converge too; energies are free energies, whose derivatives the forces
-and the stress are.
+Bands are occupied as at 1000 K or ``--smearing``, so that metals converge too; energies are free energies, whose
+derivatives the forces and the stress are.
 """
 
 import argparse
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from generate import BOHR, HARTREE
+from cp2k import BOHR, HARTREE, functional, structure
 
 import keel
 from keel.atoms.elements import symbol
 
 GPA = 160.21766208  # of an eV/angstrom^3
-VALENCE = {"O": 6, "Si": 4, "P": 5}
-DISPERSION = """
-      &VDW_POTENTIAL
-        POTENTIAL_TYPE PAIR_POTENTIAL
-        &PAIR_POTENTIAL
-          TYPE DFTD3(BJ)
-          PARAMETER_FILE_NAME dftd3.dat
-          REFERENCE_FUNCTIONAL PBE
-          R_CUTOFF 15
-        &END
-      &END"""
-KIND = """
-    &KIND {symbol}
-      BASIS_SET DZVP-MOLOPT-SR-GTH
-      POTENTIAL GTH-PBE-q{valence}
-    &END"""
 INPUT = """\
 &GLOBAL
   PROJECT {project}
@@ -69,7 +55,7 @@ INPUT = """\
       &END
       &SMEAR
         METHOD FERMI_DIRAC
-        ELECTRONIC_TEMPERATURE 1000
+        ELECTRONIC_TEMPERATURE {smearing}
       &END
       &MIXING
         METHOD BROYDEN_MIXING
@@ -82,43 +68,62 @@ INPUT = """\
       &END
     &END
     &KPOINTS
-      SCHEME MONKHORST-PACK {mesh}
+      SCHEME {k_points}
     &END
-    &XC
-      &XC_FUNCTIONAL PBE
-      &END{dispersion}
-    &END
+{functional}
   &END
-  &SUBSYS
-    &CELL
-{cell}
-    &END
-    &COORD
-{coordinates}
-    &END{kinds}
-  &END
+{structure}
 &END
 """
 
 
-def cp2k_input(frame: keel.Frame, project: str, cutoff: float, mesh: float, dispersion: bool) -> str:
-    """Input of CP2K for one structure.
+@dataclass(frozen=True)
+class Settings:
+    """Of all structures of a file.
 
-    The grid's cutoff is in Ry; there are about ``mesh`` (angstrom) / length k-points along each side, at least one.
+    Parameters
+    ----------
+    cutoff, relative_cutoff
+        Of the grid, Ry; the relative one is a quarter of the other where it is not given.
+    mesh
+        k-points times length, angstrom, along each side of a structure; there is at least one.
+    points
+        Numbers of k-points along the sides, Gamma among them, instead of a mesh.
+    smearing
+        Electronic temperature, K.
+    dispersion
+        Whether D3(BJ) is added.
     """
-    rows = (" ".join(f"{x:.8f}" for x in p) for p in frame.positions)
-    symbols = [symbol(z) for z in frame.numbers]
+
+    cutoff: float = 100.0
+    relative_cutoff: float | None = None
+    mesh: float = 0.0
+    points: Sequence[int] | None = None
+    smearing: float = 1000.0
+    dispersion: bool = False
+
+
+def cp2k_input(frame: keel.Frame, project: str, settings: Settings) -> str:
+    """Input of CP2K for one structure."""
     return INPUT.format(
         project=project,
-        cutoff=cutoff,
-        relative_cutoff=cutoff / 4,
+        cutoff=settings.cutoff,
+        relative_cutoff=settings.relative_cutoff or settings.cutoff / 4,
         empty=len(frame),
-        mesh="{} {} {}".format(*np.maximum(1, np.rint(mesh / np.linalg.norm(frame.cell, axis=1))).astype(int)),
-        dispersion=DISPERSION if dispersion else "",
-        cell="\n".join(f"      {n} " + " ".join(f"{x:.8f}" for x in v) for n, v in zip("ABC", frame.cell, strict=True)),
-        coordinates="\n".join(f"      {s} {row}" for s, row in zip(symbols, rows, strict=True)),
-        kinds="".join(KIND.format(symbol=s, valence=VALENCE[s]) for s in sorted(set(symbols))),
+        smearing=settings.smearing,
+        k_points=k_points(frame, settings),
+        functional=functional(settings.dispersion),
+        structure=structure([symbol(z) for z in frame.numbers], frame.positions, frame.cell),
     )
+
+
+def k_points(frame: keel.Frame, settings: Settings) -> str:
+    """Scheme of CP2K and its numbers. An even number of Monkhorst-Pack points misses Gamma by half their distance."""
+    if settings.points is None:
+        mesh = np.maximum(1, np.rint(settings.mesh / np.linalg.norm(frame.cell, axis=1))).astype(int)
+        return "MONKHORST-PACK {} {} {}".format(*mesh)
+    shifts = [0.0 if n % 2 else 0.5 / n for n in settings.points]
+    return "MACDONALD " + " ".join(map(str, [*settings.points, *shifts]))
 
 
 def labelled(frame: keel.Frame, output: str) -> keel.Frame | None:
@@ -143,22 +148,32 @@ def main() -> None:
     gather = steps.add_parser("collect", help="gather CP2K's output into one labelled file")
     for parser_of_step in (make, gather):
         parser_of_step.add_argument("structures", type=Path, help="inputs and outputs lie in a folder of this name")
-    make.add_argument("--cutoff", type=float, default=100.0, help="of the grid, Ry; 180 for O and P")
-    make.add_argument("--mesh", type=float, default=0.0, help="k-points times length, angstrom; 0: Gamma only")
+    make.add_argument("--cutoff", type=float, default=Settings.cutoff, help="of the grid, Ry; 180 for P, 300 for O")
+    make.add_argument("--relative-cutoff", type=float, help="of the grid, Ry; a quarter of the cutoff if not given")
+    make.add_argument("--mesh", type=float, default=Settings.mesh, help="k-points times length, angstrom; 0: Gamma")
+    make.add_argument("--points", type=int, nargs=3, help="k-points along each side, with Gamma; no mesh then")
+    make.add_argument("--smearing", type=float, default=Settings.smearing, help="electronic temperature, K")
     make.add_argument("--dispersion", action="store_true", help="add D3(BJ)")
     gather.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     frames, folder = keel.read(arguments.structures), Path(arguments.structures.stem)
     if arguments.step == "input":
-        folder.mkdir(exist_ok=True)
-        for k, frame in enumerate(frames):
-            text = cp2k_input(frame, f"{folder}-{k:03d}", arguments.cutoff, arguments.mesh, arguments.dispersion)
-            (folder / f"{k:03d}.inp").write_text(text)
-        return
+        write_inputs(frames, folder, Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)}))
+    else:
+        collect(frames, folder, arguments.out)
+
+
+def write_inputs(frames: Sequence[keel.Frame], folder: Path, settings: Settings) -> None:
+    folder.mkdir(exist_ok=True)
+    for k, frame in enumerate(frames):
+        (folder / f"{k:03d}.inp").write_text(cp2k_input(frame, f"{folder}-{k:03d}", settings))
+
+
+def collect(frames: Sequence[keel.Frame], folder: Path, out: Path) -> None:
     outputs = [folder / f"{k:03d}.out" for k in range(len(frames))]
     results = [labelled(f, o.read_text()) for f, o in zip(frames, outputs, strict=True) if o.is_file()]
     found = [frame for frame in results if frame is not None]
-    keel.write(arguments.out, found)
+    keel.write(out, found)
     print(f"{len(found)} of {len(frames)} structures have labels")
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import ase.io
 import numpy as np
 import pytest
 
 import keel
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "phosphorus-cp2k"
+MADE_BLACK = "87fc4c86227327a13042fa840dcb279f1e2c67410e88bd202c22f0372ca4fa76"
+"""SHA-256 of the input of CP2K that black phosphorus was computed with."""
 OUTPUT = """
   *** SCF run converged in    11 steps ***
  ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:               -7.5
@@ -79,6 +83,23 @@ def test_input_and_output_of_a_file_of_structures(
     (frame,) = keel.read("labelled.extxyz")
     assert frame.forces is not None
     assert frame.stress is not None
+
+
+def test_k_points_of_given_number_have_gamma_among_them(single_points: ModuleType, pair: keel.Frame) -> None:
+    """Those of MacDonald are where Monkhorst and Pack have them, moved by the shifts given."""
+    text = single_points.cp2k_input(pair, "pair", single_points.Settings(points=(1, 3, 4), smearing=300))
+    assert "ELECTRONIC_TEMPERATURE 300" in text
+    scheme = text.split("SCHEME MACDONALD")[1].split("\n")[0].split()
+    for number, shift in zip(map(int, scheme[:3]), map(float, scheme[3:]), strict=True):
+        points = (2 * np.arange(1, number + 1) - number - 1) / (2 * number) + shift
+        assert 0.0 in points
+
+
+def test_what_made_the_data_set_of_phosphorus_is_as_it_was(single_points: ModuleType) -> None:
+    generate = importlib.import_module("generate")
+    ase.io.write("black.xyz", generate.START["black"]())
+    text = generate.cp2k_input("black", steps=300, timestep=2.0, temperature=800.0)
+    assert hashlib.sha256(text.encode()).hexdigest() == MADE_BLACK
 
 
 def test_the_set_of_silicon_is_that_of_the_script(single_points: ModuleType) -> None:

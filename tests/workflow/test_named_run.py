@@ -195,6 +195,23 @@ class TestCommands:
         code, words = self.train(own, tmp_path, *options)
         assert code != 0 and message in words
 
+    @pytest.mark.parametrize(
+        ("only", "frames"),
+        [
+            ("Split=test", 5),
+            ("Split=val,test", 8),
+            ("Split=nil", "no frame has Split 'nil'; there are train (8 frames)"),
+        ]
+        + [(text, "--only takes a key and names, such as part=test") for text in ("Split", "=a", "Split=", "Split=,")],
+    )
+    def test_evaluate_only_some_groups(self, own, tmp_path, only, frames):
+        keel.LennardJones(epsilon=0.1, sigma=2.0, cutoff=5.0).save(str(tmp_path / "lj.json"))
+        code, words = self.run("evaluate", tmp_path / "lj.json", own, "--json", "--only", only)
+        if isinstance(frames, int):
+            assert json.loads(words)["frames"] == frames
+        else:
+            assert code != 0 and frames in words
+
     def test_fit_by_names(self, own, tmp_path):
         fit = ("fit", own, "--out", tmp_path / "eam.json", "--cutoff", 4, "--by", "Split", "--json")
         _, words = self.run(*fit)

@@ -48,7 +48,7 @@ def split_by_name(
     groups = group_frames(frames, by)
     given = {"train": train, "validation": validation, "test": test}
     names = {part: named(value) for part, value in given.items() if isinstance(value, str | Sequence)}
-    _check(names, groups, by)
+    check_names(names, groups, by)
     if train is None and test is None:
         raise ConfigError(f"{_key(by)}: the groups of train or of test must be named; {_there(groups)}")
     rest = [name for name in groups if not any(name in own for own in names.values())]
@@ -70,7 +70,14 @@ def named(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _check(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
+def check_names(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
+    """Refuse names, by the parts that are to have them, of which there is no group, or that stand in two parts.
+
+    Raises
+    ------
+    ConfigError
+        Says which groups there are.
+    """
     for part, own in names.items():
         if unknown := [name for name in own if name not in groups]:
             raise ConfigError(f"{part}: no frame has {_key(by)} {unknown[0]!r}; {_there(groups)}")

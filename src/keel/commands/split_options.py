@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from keel.atoms.frame import Frame
     from keel.atoms.record import LabelKeys
@@ -26,6 +26,7 @@ TrainNames = Annotated[
 ]
 
 
+Only = Annotated[str | None, typer.Option(help="Only the frames of these groups, by a key of theirs: part=val,test.")]
 SHARE = 0.1
 """Of the frames, for validation, where nobody says how much."""
 
@@ -41,6 +42,31 @@ def share_in(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def only_those(frames: Iterable[Frame], only: str | None) -> Iterable[Frame]:
+    """Return the frames of the groups that ``part=val,test`` names, or all.
+
+    Raises
+    ------
+    ConfigError
+        If that is not what the text says, or a name is that of no frame (says which there are).
+    DataError
+        If a frame lacks the key.
+    """
+    from keel.atoms.named_parts import check_names
+    from keel.atoms.splits import group_frames
+    from keel.errors import ConfigError
+
+    if only is None:
+        return frames
+    key, sign, text = only.partition("=")
+    names = names_in(text)
+    if not (key and sign and names):
+        raise ConfigError(f"--only takes a key and names, such as part=test, not {only!r}")
+    groups = group_frames(frames, key)
+    check_names({"--only": names}, groups, key)
+    return [frame for name in dict.fromkeys(names) for frame in groups[name]]
 
 
 def needs_key(by: str | None, train: str | None) -> None:
