@@ -8,7 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from keel.commands.assess import assess
 from keel.commands.census import census
@@ -17,6 +19,7 @@ from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
+from keel.commands.help_ import VERSION, help_, tell_version
 from keel.commands.import_ import import_
 from keel.commands.init import init
 from keel.commands.md import md
@@ -24,9 +27,10 @@ from keel.commands.perturb import perturb
 from keel.commands.plugin_option import Commands
 from keel.commands.report import report
 from keel.commands.run import run
+from keel.commands.settings import settings
 from keel.commands.study import study
-from keel.commands.train import train
-from keel.errors import KeelError
+from keel.commands.train import NamingStrategies, train
+from keel.errors import KeelError, of_command_line
 from keel.files import sentence
 from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
@@ -44,26 +48,35 @@ app = Commands(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(assess)
-app.command()(census)
+# In the order in which one comes to use them; help lists them so.
 app.command()(demo)
-app.command()(dimers)
-app.command()(evaluate)
-app.command()(export)
-app.command()(fit)
-app.command("import")(import_)
+app.command()(census)
 app.command()(init)
-app.command()(md)
+app.command()(fit)
 app.command()(perturb)
-app.command()(report)
+app.command(cls=NamingStrategies)(train)
+app.command()(md)
+app.command()(evaluate)
+app.command()(dimers)
+app.command()(assess)
+app.command("import")(import_)
+app.command()(export)
 app.command()(run)
 app.command()(study)
-app.command()(train)
+app.command()(report)
+app.command()(settings)
+app.command("help")(help_)
 
 
 @app.callback()
-def prepare() -> None:
+def prepare(
+    context: typer.Context,
+    _: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
+    context.with_resource(of_command_line())
+    if context.invoked_subcommand in ("help", "settings"):
+        return
     # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with imported_for_good("torch"):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -23,9 +21,11 @@ from keel.dynamics.settings import SimulationSettings
 from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
+from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
 from keel.plugins import discover, load_plugins, load_plugins_of
-from keel.settings import Settings, parse
+from keel.ranges import Count, Cutoff, Duration, Runs, Seed, Temperature
+from keel.settings import Listed, OrName, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -40,7 +40,7 @@ class TeacherSettings(Settings):
         None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator, or of a plugin's teacher")
-    cutoff: PositiveFloat = Field(8.0, description="angstrom")
+    cutoff: Cutoff = Field(8.0, description="of the EAM")
     contacts: bool = Field(
         True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
@@ -86,6 +86,15 @@ class NetworkSettings(Settings):
         """Arguments of the class."""
         return dict(self.model_extra or {})
 
+    @field_validator("training")
+    @classmethod
+    def _settings(cls, training: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainingSettings.model_validate(training)
+        except ValidationError as error:
+            raise ValueError("; ".join(mistakes(error, TrainingSettings))) from None
+        return training
+
     @model_validator(mode="after")
     def _one(self) -> NetworkSettings:
         if self.start is not None and (self.arguments or self.architecture):
@@ -98,13 +107,11 @@ class NetworkSettings(Settings):
 class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
-    temperatures: list[PositiveFloat] = Field(list(LADDER), min_length=1, description="ladder in K")
-    runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
-    length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
-    rung_fs: PositiveFloat | None = Field(
-        None, description="length of the runs that find the temperature; null: length_fs"
-    )
-    longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
+    temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
+    runs: Runs = Field(8, description="runs of each network, each from another structure")
+    length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    rung_fs: Duration | None = Field(None, description="length of the runs that find the temperature; null: length_fs")
+    longest_fs: Duration = Field(5000.0, description="no run is longer than this")
 
     @field_validator("friction_per_fs")
     @classmethod
@@ -117,13 +124,13 @@ class StabilitySettings(SimulationSettings):
 class EvaluationSettings(Settings):
     """What is looked at besides stability."""
 
-    rdf_temperature: PositiveFloat | None = Field(
-        None, description="K; MD at this temperature is compared with the RDF of the test frames; null: not done"
+    rdf_temperature: Temperature | None = Field(
+        None, description="MD at this temperature is compared with the RDF of the test frames; null: not done"
     )
-    rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
-    rdf_runs: PositiveInt = Field(4, description="number of these runs")
+    rdf_length_fs: Duration = Field(1000.0, description="length of these runs; their first third is left out")
+    rdf_runs: Runs = Field(4, description="number of these runs")
     rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
-    dimers: bool | PositiveInt = Field(
+    dimers: bool | Count = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
     )
     probes: list[str] = Field(
@@ -142,11 +149,23 @@ class RunSettings(Settings):
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
-    networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
-    strategies: list[str] = Field(default_factory=lambda: list(COMPARED), min_length=1)
+    networks: Listed[Annotated[NetworkSettings, OrName("architecture")]] = Field(
+        default_factory=lambda: [NetworkSettings()],
+        min_length=1,
+        description="what is trained, with arguments of its class; of a new network the name is enough, such as CGCNN",
+    )
+    strategies: Listed[str] = Field(
+        default_factory=lambda: list(COMPARED),
+        min_length=1,
+        description=f"what is compared: {', '.join(STRATEGIES)}, or custom ones",
+    )
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
-    seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
-    fewer_seeds: dict[str, PositiveInt] = Field(
+    seeds: Listed[Seed] = Field(
+        default_factory=lambda: [0],
+        min_length=1,
+        description="of weights, batches and perturbations; each is a training of its own",
+    )
+    fewer_seeds: dict[str, Count] = Field(
         default_factory=dict, description="how many of the seeds are done of some strategies, the first ones, by name"
     )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -208,7 +227,7 @@ class RunSettings(Settings):
             discover()
         known = {**STRATEGIES, **self.custom_strategies}
         if name not in known:
-            raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
+            raise ValueError(f"there is no strategy {name!r}; {instead(name, list(known))}")
         return known[name]
 
     def training_of(self, network: NetworkSettings) -> TrainingSettings:
@@ -244,11 +263,23 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     return _merged(_content(other, (*extending, path.resolve())), content)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which no name stands twice; PyYAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"{twice[0]} is given twice (line {node.start_mark.line + 1} and on)")
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keel.errors import ConfigError
+from keel.files import COMPRESSED as COMPRESSED
+from keel.files import Output
 from keel.plugins import remember
 
 Reader = TypeVar("Reader", bound=Callable[[Path], Iterable[Any]])
@@ -26,9 +28,6 @@ POTENTIALS = (
     "of matgl, or the import path of an ASE calculator"
 )
 """What :func:`keel.open_potential` opens."""
-
-COMPRESSED = (".gz", ".xz", ".bz2")
-"""Suffixes of compressed files."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +228,17 @@ def writable() -> str:
     more = f" (also {', '.join(COMPRESSED)})"
     names = [", ".join(form.suffixes) + more * form.compressed for form in FRAME_FORMATS if form.writer]
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+FRAMES_FILE = Output(
+    tuple(suffix for form in FRAME_FORMATS if form.writer for suffix in form.suffixes),
+    tuple(suffix for form in FRAME_FORMATS if form.writer and form.compressed for suffix in form.suffixes),
+)
+"""Where structures are written."""
+TRAJECTORY_FILE = Output((*XYZ.suffixes, ".h5", ".hdf5", ".traj"), XYZ.suffixes)
+"""Where trajectories are written."""
+POTENTIAL_FILE = Output(KEEL_SUFFIXES[::-1])
+"""Where potentials are written."""
 
 
 def imported(path: str) -> Any:

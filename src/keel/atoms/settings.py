@@ -6,10 +6,12 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from keel.atoms.splits import PARTS, Size
-from keel.settings import Settings, mistake
+from keel.mistakes import mistakes
+from keel.ranges import Count, CountOrNone, Seed
+from keel.settings import Listed, Settings
 
 SIZE = "a number of frames or groups, a share such as 0.1, or names of groups"
 
@@ -57,11 +59,11 @@ class SplitSettings(Settings):
         None, description=f"what chooses the weights and the MD temperature: {SIZE}; null: a tenth"
     )
     test: PartSize = Field(None, description=f"what tests: {SIZE}; null: all others, or a tenth if train is null too")
-    seed: NonNegativeInt = Field(0, description="of the random choice")
-    gap: int = Field(0, ge=0, description="with by: start, frames of each run left out before the test part")
-    train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
-    validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
-    test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
+    seed: Seed = Field(0, description="of the random choice")
+    gap: CountOrNone = Field(0, description="with by: start, frames of each run left out before the test part")
+    train_frames: Count | None = Field(None, description="at most so many frames train, drawn evenly")
+    validation_frames: Count | None = Field(None, description="at most so many frames validate, drawn evenly")
+    test_frames: Count | None = Field(None, description="at most so many frames test, drawn evenly")
 
     @property
     def named(self) -> list[str]:
@@ -83,9 +85,9 @@ class SplitSettings(Settings):
 class PartFiles(Settings):
     """Files of each part; a part without files is drawn from those that train."""
 
-    train: list[str] = Field(..., min_length=1, description="labelled structures that train")
-    validation: list[str] = Field(default_factory=list, description="those that choose the weights")
-    test: list[str] = Field(default_factory=list, description="those that test")
+    train: Listed[str] = Field(..., min_length=1, description="labelled structures that train")
+    validation: Listed[str] = Field(default_factory=list, description="those that choose the weights")
+    test: Listed[str] = Field(default_factory=list, description="those that test")
 
     @model_validator(mode="before")
     @classmethod
@@ -108,7 +110,7 @@ def _files(given: Any) -> Any:
         try:
             return PartFiles.model_validate(given)
         except ValidationError as error:
-            raise ValueError(mistake(error, PartFiles)) from None
+            raise ValueError("; ".join(mistakes(error, PartFiles))) from None
     names = [given] if isinstance(given, str) else given
     if isinstance(names, PartFiles) or (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
         return names
@@ -118,12 +120,12 @@ def _files(given: Any) -> Any:
 class DataSettings(Settings):
     """The DFT data."""
 
-    files: Annotated[list[str] | PartFiles, BeforeValidator(_files)] = Field(
+    files: Annotated[Listed[str] | PartFiles, BeforeValidator(_files)] = Field(
         ...,
         description="labelled structures, or 'phosphorus' for the embedded set; a list, or train, validation and test "
         "with the files of each",
     )
-    elements: list[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
+    elements: Listed[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
     split: SplitSettings | None = Field(
         None, description="null: as the files say themselves (split=train, val, test), else a tenth each at random"
     )

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from keel.commands.reading_options import Elements, named_elements
 from keel.errors import DataError
-from keel.kinds import readable, writable
+from keel.files import Output
+from keel.kinds import FRAMES_FILE, readable, writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,10 +43,11 @@ def census(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled structures: {readable()}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     skip_bad: Annotated[
-        Path | None, typer.Option(help="Set frames that cannot be used aside into this file and go on.")
+        Path | None, Output(), typer.Option(help="Set frames that cannot be used aside into this file and go on.")
     ] = None,
     write_to: Annotated[
         Path | None,
+        FRAMES_FILE,
         typer.Option("--write", help=f"Write the usable frames, labels under their standard names: {writable()}."),
     ] = None,
     require: Annotated[

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from keel.commands.ending import end_run
+from keel.files import Output
+from keel.ranges import Processes
 
 CONFIG = Path(__file__).parents[1] / "datasets" / "demo.yaml"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("keel-demo"),
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 2,
+    out: Annotated[Path, Output(folder=True), typer.Option(help="Run folder.")] = Path("keel-demo"),
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 2,
 ) -> None:
     """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
 

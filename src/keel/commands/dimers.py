@@ -10,6 +10,7 @@ import typer
 
 from keel.commands.ending import Strict, leave, say
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.files import Output
 
 if TYPE_CHECKING:
     from keel.evaluation.check import CheckResult
@@ -33,7 +34,9 @@ def dimers(
             "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv, dimers.png and dimers.svg.")] = None,
+    out: Annotated[
+        Path | None, Output(folder=True), typer.Option(help="Folder for dimers.csv, dimers.png and dimers.svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     arguments: Arguments = "{}",
     trust: Trust = False,

@@ -11,7 +11,9 @@ import typer
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
 from keel.commands.split_options import By, TrainNames, needs_key, not_taken, to_fit, told
-from keel.kinds import readable
+from keel.files import Output
+from keel.kinds import POTENTIAL_FILE, readable
+from keel.ranges import AtomCount, Cutoff, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +29,9 @@ MOST_ROWS = 40
 
 def fit(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled frames with forces: {readable()}.")],
-    out: Annotated[Path, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")],
+    out: Annotated[
+        Path, POTENTIAL_FILE, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")
+    ],
     test: Annotated[
         str | None, typer.Option(help="Other labelled frames to measure the errors on, or with --by names of groups.")
     ] = None,
@@ -36,7 +40,7 @@ def fit(
     beside: Annotated[
         str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
     ] = None,
-    cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
+    cutoff: Annotated[Cutoff, typer.Option(help="In Å.")] = 8.0,
     contacts: Annotated[
         bool,
         typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)."),
@@ -48,9 +52,9 @@ def fit(
         bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
-    max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
-    skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
+    max_atoms: Annotated[AtomCount | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
+    seed: Annotated[Seed, typer.Option(help="Of that choice.")] = 0,
+    skip_bad: Annotated[Path | None, Output(), typer.Option(help="Set bad frames aside into this file.")] = None,
     elements: Elements = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
     arguments: Arguments = "{}",
@@ -72,11 +76,9 @@ def fit(
     from keel.fitting import fit_eam
     from keel.fitting.worth import doubts
     from keel.potentials.accuracy import accuracy
-    from keel.potentials.saving import check_suffix
     from keel.progress import console
     from keel.records import json_text
 
-    check_suffix(out)
     needs_key(by, train_names)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None

@@ -8,18 +8,20 @@ from typing import Annotated
 import typer
 
 from keel.commands.potential_options import Trust
+from keel.files import Output
+from keel.ranges import EnergyUnit
 
 
 def import_(
     checkpoint: Annotated[
         Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: .ckpt; MACE: .model.")
     ],
-    out: Annotated[Path, typer.Option(help="Where the network goes: .safetensors.")],
+    out: Annotated[Path, Output((".safetensors",)), typer.Option(help="Where the network goes: .safetensors.")],
     elements: Annotated[
         str | None, typer.Option(help="torchmd-net: elements to take over, e.g. Si,O; all that it has if not given.")
     ] = None,
     energy_unit: Annotated[
-        float, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
+        EnergyUnit, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
     ] = 1.0,
     trust: Trust = False,
 ) -> None:
@@ -36,8 +38,6 @@ def import_(
     from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
 
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
     if checkpoint.suffix == ".ckpt":
         refuse_recognised(checkpoint)
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet

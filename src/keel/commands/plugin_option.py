@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from keel.commands.checked import checked
+
 HELP = (
     "Module, or file such as mine.py, with networks, teachers, probes, readers or strategies of your own; repeatable."
 )
@@ -21,12 +23,12 @@ OPTION = inspect.Parameter(
 
 
 class Commands(typer.Typer):
-    """Commands each of which takes ``--plugin``."""
+    """Commands whose options are checked before they begin, and each of which takes ``--plugin``."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """See :class:`typer.Typer`."""
         register = super().command(name, **options)
-        return lambda command: register(with_plugins(command))
+        return lambda command: register(with_plugins(checked(command)))
 
 
 def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:

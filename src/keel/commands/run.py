@@ -10,7 +10,9 @@ import typer
 
 from keel.commands.ending import Strict, end_run
 from keel.errors import ConfigError
+from keel.files import Output
 from keel.kinds import readable
+from keel.ranges import Processes
 
 if TYPE_CHECKING:
     from keel.config import RunSettings
@@ -31,7 +33,11 @@ def run(
             metavar="CONFIG.yaml | FILES...",
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/ and the name of the first file.")] = None,
+    out: Annotated[
+        Path | None,
+        Output(folder=True),
+        typer.Option(help="Run folder; default: runs/ and the name of the first file."),
+    ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
@@ -40,7 +46,7 @@ def run(
         str | None,
         typer.Option(help="Time that the run may take, to which training steps are fitted: 90s, 30min, 1h30."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),

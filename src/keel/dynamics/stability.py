@@ -16,6 +16,7 @@ from keel.dynamics.simulate import CHECKPOINT_EVERY, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
+from keel.ranges import Duration, Runs, checked
 from keel.showing import Facts, Shown, first_rows, table
 
 LADDER = (1000.0, 2000.0, 3000.0, 4000.0)
@@ -136,8 +137,8 @@ def stability(
     ConfigError, DataError
         See :func:`keel.dynamics.simulate`; also if there is to be no run, or one without length.
     """
-    if not settings.length_fs > 0 or (n_runs is not None and n_runs < 1):
-        raise ConfigError("the length of a run must be positive, and there must be at least one run")
+    n_runs = checked(Runs, n_runs, "n_runs")
+    checked(Duration, settings.length_fs, "the length of a run (length_fs)")
     frames = as_frames(starts, labels=False)
     schedule = Schedule.of(settings, frames)
     trajectories = simulate(

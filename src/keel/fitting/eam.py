@@ -17,7 +17,8 @@ from torch import Tensor
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
-from keel.errors import DataError
+from keel.atoms.within_reach import check_cutoff
+from keel.errors import DataError, advice
 from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, pairs_without_data, with_core, with_walls
 from keel.fitting.data import fit_data
@@ -33,6 +34,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.sum import SumPotential, members_of
+from keel.ranges import AtomCount, Cutoff, Seed, checked
 from keel.showing import Facts, Shown, number_of
 
 Cores = Literal["contacts", "all", "soft"]
@@ -136,7 +138,9 @@ def fit_eam(
     Raises
     ------
     DataError
-        If there is no frame with forces, all forces and stresses are zero, or no two atoms are within the cutoff.
+        If there is no frame with forces, or all forces and stresses are zero.
+    ConfigError
+        If a number is beyond its range, or the cutoff reaches no neighbour or far too many.
 
     Examples
     --------
@@ -146,8 +150,11 @@ def fit_eam(
     True
     >>> fit.potential.save("phosphorus-eam.json")  # doctest: +SKIP
     """
+    cutoff, seed = checked(Cutoff, cutoff, "cutoff"), checked(Seed, seed, "seed")
+    max_atoms = checked(AtomCount, max_atoms, "max_atoms")
     labelled = [f for f in as_frames(frames) if len(f) and not (f.forces is None and f.energy is None)]
     labelled, atoms = set_apart(labelled)
+    check_cutoff(labelled, cutoff, advice("the cutoff", "--cutoff"))
     if all(f.forces is None for f in labelled):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
     if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):

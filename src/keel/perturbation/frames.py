@@ -17,6 +17,7 @@ from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.classical.along import follows_lists
 from keel.potentials.external.given import Given, as_potential
+from keel.ranges import Seed, checked
 
 
 def perturb(
@@ -50,7 +51,7 @@ def perturb(
     DataError
         If the teacher does not know an element.
     """
-    frames = each_frame(frames, labels=False)
+    frames, seed = each_frame(frames, labels=False), checked(Seed, seed, "seed")
     settings = settings or PerturbationSettings()
     counts = Counts.zero(settings.rounds) if counts is None else counts
     teacher = as_potential(teacher)

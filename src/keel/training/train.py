@@ -15,6 +15,7 @@ import torch
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
+from keel.atoms.within_reach import check_cutoff
 from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
@@ -23,6 +24,7 @@ from keel.potentials.compiling.compiled import compiling
 from keel.potentials.external.given import Given, as_potential
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
+from keel.ranges import Seed, checked
 from keel.records import write_csv
 from keel.showing import Facts, Shown, line, number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
@@ -171,9 +173,11 @@ def train(
     teacher = None if teacher is None else as_potential(teacher)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
+    seed = checked(Seed, seed, "seed")
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
     check_validation(validation, settings)
+    check_cutoff(frames, network.cutoff)
     base = base or base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),

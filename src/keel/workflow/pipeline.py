@@ -28,6 +28,7 @@ from keel.results.run import write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
+from keel.workflow.cutoffs import check_cutoffs
 from keel.workflow.data import everything, frequent_pairs, read_data
 from keel.workflow.division import divide, group_key
 from keel.workflow.probes import probing
@@ -56,9 +57,8 @@ class Pipeline:
     def __init__(self, config: RunSettings, root: Path, base: Path, only: tuple[str, ...] = ()) -> None:
         self.config, self.root, self.base, self.only = config, root, base, only
         self.trials = self._chosen()
-        for network in config.networks:
-            # An argument that does not fit is told before anything is done.
-            make.build_network(self.located(network), [1], 0)
+        # An argument that does not fit is told before anything is done.
+        built = [make.build_network(self.located(network), [1], 0) for network in config.networks]
         if config.evaluation.probes:
             groups_of(config.evaluation.probes)
         self.cache = TaskCache(root)
@@ -73,6 +73,7 @@ class Pipeline:
                 f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
                 "leave the setting out"
             )
+        check_cutoffs(config.teacher, self.split.train, [network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
         dimers, used = config.evaluation.dimers, everything(self.split.divided)
         self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)

@@ -21,6 +21,7 @@ from keel.launch import end_with_parent
 from keel.plugins import in_use, take_over
 from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
+from keel.ranges import Processes, checked
 from keel.workflow.cache import TakenError, not_waiting
 
 AGAIN = "what was finished is kept when the same command is run again"
@@ -49,6 +50,7 @@ class Workers:
     """
 
     def __init__(self, owner: Any, number: int, device: str | None = None, modules: Sequence[str] = ()) -> None:
+        number = checked(Processes, number, "workers")
         self.owner, self.number, self.device, self.modules = owner, number, device, modules
         self._pool: ProcessPoolExecutor | None = None
 
