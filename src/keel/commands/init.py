@@ -10,13 +10,16 @@ import typer
 
 from keel.commands.run import Networks
 from keel.errors import ConfigError
+from keel.files import Output
 from keel.kinds import readable
 
 
 def init(
     files: Annotated[list[str], typer.Argument(help=f"Labelled structures: {readable()}.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; default: the name of the first file, with .yaml.")
+        Path | None,
+        Output((".yaml", ".yml")),
+        typer.Option(help="File to write; default: the name of the first file, with .yaml."),
     ] = None,
     network: Networks = None,
 ) -> None:

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keel.atoms.census import group_keys
+from keel.atoms.census import group_keys, take_census
 from keel.atoms.frame import Frame
+from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.named_parts import NOUNS, check_counted, named, split_by_name, whereabouts
 from keel.atoms.partial import LabelledSet
 from keel.atoms.remarks import frames_of
@@ -18,6 +19,7 @@ from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, 
 from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
 from keel.errors import ConfigError, DataError
+from keel.results.made import DataDescription
 from keel.wording import counted, listed, shortened
 
 SHARE = 0.1
@@ -54,6 +56,14 @@ class Division:
         name_of = _file_of if self.files else _group_of(self.settings)
         groups = [] if name_of is None else whereabouts(self.split, name_of)
         return {**numbers, "by": how, "description": _description(self.settings, self.files), "groups": groups}
+
+
+def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
+    """Return what a run's folder says of its data: all frames in numbers, and how they were divided."""
+    split = division.to_dict()
+    split["leaks"] = [*shared_structures(division.split), *shared_runs(division.split)]
+    split["sources"] = {name: [f.source for f in part] for name, part in division.split.parts.items()}
+    return DataDescription(take_census(frames).to_dict(), split)
 
 
 def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | None) -> Division:

@@ -23,11 +23,12 @@ from keel.fitting import fit_eam
 from keel.fitting.held_out import ENERGY_WEIGHT
 from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
-from keel.identity import of_text
+from keel.identity import of_file, of_text
 from keel.plugins import source_of
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
+from keel.potentials.external.opening import contents
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.sum import SumPotential
 from keel.progress import bar
@@ -206,3 +207,13 @@ def peak_memory_mb() -> float:
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
     return round(size / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def content_of(path: Path) -> str | list[str]:
+    """Return the hash of a file, or of each file in the folder of another package's network."""
+    return contents(path) if path.is_dir() else of_file(path)
+
+
+def potential_of(folder: Path) -> Potential:
+    """Return the potential of a trained network's folder."""
+    return load(folder / POTENTIAL)

@@ -10,17 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from keel.atoms.census import take_census
-from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
 from keel.evaluation.battery import groups_of
-from keel.identity import of_file, of_settings, of_split
+from keel.identity import of_settings, of_split
 from keel.locks import locked
-from keel.potentials import Potential, load
-from keel.potentials.external.opening import contents
+from keel.potentials import Potential
 from keel.results.index import RunIndex, TrialFolders
 from keel.results.made import POTENTIAL, DataDescription, RungChoice
 from keel.results.measured import Squeeze
@@ -30,7 +27,7 @@ from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.cutoffs import check_cutoffs
 from keel.workflow.data import everything, frequent_pairs, read_data
-from keel.workflow.division import divide, group_key
+from keel.workflow.division import described, divide, group_key
 from keel.workflow.probes import probing
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
@@ -110,10 +107,10 @@ class Pipeline:
     def divided(self) -> DataDescription:
         """Return the description of the data; the same parts may have been described as another split made them."""
         found = DataDescription.read(self.data)
-        described = replace(found, split={**found.split, **self.division.to_dict()})
-        if described.split != found.split:
-            described.write(self.data)
-        return described
+        known = replace(found, split={**found.split, **self.division.to_dict()})
+        if known.split != found.split:
+            known.write(self.data)
+        return known
 
     def teacher(self) -> Path:
         """Fit the teacher."""
@@ -122,7 +119,7 @@ class Pipeline:
         inputs |= make.code_of(settings)
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
-            inputs["content"] = content_of(Path(str(settings.file)))
+            inputs["content"] = make.content_of(Path(str(settings.file)))
         return self.cache.task(
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
@@ -165,7 +162,7 @@ class Pipeline:
         if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
-            inputs["start"] = content_of(Path(network.start))
+            inputs["start"] = make.content_of(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
             inputs["teacher"] = teacher.name
@@ -189,16 +186,18 @@ class Pipeline:
         name = BASELINE if BASELINE in strategies else strategies[0]
         if self.config.strategy(name).after is not None:
             given = self.located(network)
-            return [content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
+            return [make.content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
         folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
-        return [f.name for f in folders], lambda: [potential_of(p) for p in folders]
+        return [f.name for f in folders], lambda: [make.potential_of(p) for p in folders]
 
     def evaluate(self, trial: Trial) -> TrialFolders:
         """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
         test, by = self.split.test, group_key(self.division.settings)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
-        potential = functools.cache(functools.partial(potential_of, trained))  # loaded if a task asks for it, and once
+        potential = functools.cache(
+            functools.partial(make.potential_of, trained)
+        )  # loaded if a task asks for it, and once
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
@@ -282,11 +281,7 @@ class Pipeline:
 
     def _describe_data(self, folder: Path) -> None:
         # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
-        frames = everything(read_data(self.config.data, self.base))
-        split = self.division.to_dict()
-        split["leaks"] = [*shared_structures(self.split), *shared_runs(self.split)]
-        split["sources"] = {name: [f.source for f in part] for name, part in self.split.parts.items()}
-        DataDescription(take_census(frames).to_dict(), split).write(folder)
+        described(self.division, everything(read_data(self.config.data, self.base))).write(folder)
 
     def _settings_of(self, trial: Trial) -> dict[str, Any]:
         """Return the settings that the training of a trial depends on."""
@@ -308,13 +303,3 @@ class Pipeline:
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
-
-
-def content_of(path: Path) -> str | list[str]:
-    """Return the hash of a file, or of each file in the folder of another package's network."""
-    return contents(path) if path.is_dir() else of_file(path)
-
-
-def potential_of(folder: Path) -> Potential:
-    """Return the potential of a trained network's folder."""
-    return load(folder / POTENTIAL)

@@ -139,6 +139,7 @@ def told(monkeypatch, tmp_path, phosphorus):
     (tmp_path / "data").mkdir()
     keel.write(tmp_path / "data" / "p.extxyz", phosphorus)
     found = {}
+    monkeypatch.setattr("keel.commands.run.end_run", lambda *given, **more: None)
     monkeypatch.setattr("keel.workflow.run", lambda config, out, **more: found.update(more, config=config, out=out))
     monkeypatch.chdir(tmp_path)
     return found
