@@ -35,8 +35,6 @@ def init(
     from keel.workflow.planning.proposal import name_of, propose, read_files
 
     path = out or Path(f"{name_of(files[0])}.yaml")
-    if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"--out: a configuration ends in .yaml, as {path}.yaml would")
     if path.exists():
         raise ConfigError(f"{path} is there already; name another with --out, or delete it")
     proposal = propose([_seen_from(path.parent, name) for name in files], read_files(files), network or ())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -102,7 +102,12 @@ class Pipeline:
     @property
     def data(self) -> Path:
         """Where the data and their division are described."""
-        return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, self._describe_data)
+
+        # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
+        def describe(folder: Path) -> None:
+            described(self.division, everything(read_data(self.config.data, self.base))).write(folder)
+
+        return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, describe)
 
     def divided(self) -> DataDescription:
         """Return the description of the data; the same parts may have been described as another split made them."""
@@ -130,9 +135,8 @@ class Pipeline:
 
     def teacher_squeeze(self) -> Path | None:
         """Squeeze the crystals of the test part with the teacher; None if there are none."""
-        if not self.crystals:
-            return None
-        return self._of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, self.crystals))
+        of_teacher, crystals = self._of_teacher, self.crystals
+        return of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, crystals)) if crystals else None
 
     def _of_teacher(self, kind: str, measured: Callable[[Path, Potential], None]) -> Path:
         teacher, settings = self.teacher(), self.config.teacher
@@ -155,11 +159,10 @@ class Pipeline:
         config, strategy, network = self.config, self.config.strategy(trial.strategy), self.located(trial.network)
         after = config.before(trial.strategy)
         before = None if after is None else self.train(replace(trial, strategy=after))
+        inputs = {"data": self.data.name, **self._settings_of(trial)}
         if before is not None:
             started = {"start": str(before / POTENTIAL), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
-        inputs = {"data": self.data.name, **self._settings_of(trial)}
-        if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
             inputs["start"] = make.content_of(Path(network.start))
@@ -195,9 +198,7 @@ class Pipeline:
         test, by = self.split.test, group_key(self.division.settings)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
-        potential = functools.cache(
-            functools.partial(make.potential_of, trained)
-        )  # loaded if a task asks for it, and once
+        potential = cache(lambda: make.potential_of(trained))  # loaded if a task asks for it, and once
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
@@ -279,21 +280,18 @@ class Pipeline:
         found = [own.get(trial.key) or self.found(self.evaluate, trial) for trial in self._all]
         return [folders for folders in found if folders is not None]
 
-    def _describe_data(self, folder: Path) -> None:
-        # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
-        described(self.division, everything(read_data(self.config.data, self.base))).write(folder)
-
     def _settings_of(self, trial: Trial) -> dict[str, Any]:
         """Return the settings that the training of a trial depends on."""
         strategy = self.config.strategy(trial.strategy)
-        settings: dict[str, Any] = {
+        perturbation = {"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {}
+        return {
             "network": of_settings(trial.network, exclude=("training",)),
             **make.code_of(trial.network),
             "strategy": of_settings(strategy),
             "training": of_settings(self.config.training_of(trial.network)),
             "seed": trial.seed,
+            **perturbation,
         }
-        return settings | ({"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {})
 
     def located(self, network: NetworkSettings) -> NetworkSettings:
         """Return the settings with the path of the file that the network starts from, if there is one."""

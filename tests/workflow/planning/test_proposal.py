@@ -184,7 +184,7 @@ def test_nothing_is_overwritten(told):
     with pytest.raises(ConfigError, match=r"p\.yaml is there already; name another with --out"):
         command("init", "data/p.extxyz")
     assert Path("p.yaml").read_text() == "mine"
-    with pytest.raises(ConfigError, match=r"ends in \.yaml"):
+    with pytest.raises(ConfigError, match=r"must end in \.yaml"):
         command("init", "data/p.extxyz", "--out", "p.json")
 
 
