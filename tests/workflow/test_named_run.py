@@ -104,7 +104,9 @@ def test_the_report_has_the_groups_and_what_stands_twice():
     groups = [{"part": "train", "name": f"g{k}", "frames": 5} for k in range(9)]
     split = {"train": 45, "validation": 0, "test": 3, "by": "k", "description": "Divided by k.", "leaks": ["a leak"]}
     split["groups"] = [*groups, {"part": "test", "name": "held", "frames": 3}]
-    nothing = {"census": {}, "teacher": None, "records": [], "networks": [], "rungs": {}, "trials": []}
+    nothing = {"census": {}, "teacher": None, "networks": [], "rungs": {}, "trials": []}
+    steps = {"pretrain_steps": 0, "train_steps": 1}
+    nothing["records"] = [SimpleNamespace(strategy="vanilla", seed=0, time_to_failure_fs=(), **steps)]
     results = SimpleNamespace(split=split, configuration="", **nothing)
     words = dict(story(results))["Split"]
     assert words == (

@@ -236,9 +236,15 @@ def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkey
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "a.yaml").write_text(yaml.safe_dump(TINY))
     told = {}
-    monkeypatch.setattr("keel.workflow.run", lambda config, out, **more: told.update(more, config=config))
+
+    def told_what_to_do(config, out, **more):
+        told.update(more, config=config)
+        raise ConfigError("enough")  # before anything is done, of which the command would tell
+
+    monkeypatch.setattr("keel.workflow.run", told_what_to_do)
     monkeypatch.chdir(tmp_path)
-    app(["run", "configs/a.yaml", "--data", "p.extxyz", "--data", "phosphorus"], standalone_mode=False)
+    with pytest.raises(ConfigError, match="enough"):
+        app(["run", "configs/a.yaml", "--data", "p.extxyz", "--data", "phosphorus"], standalone_mode=False)
     assert told["config"].data.files == [str(tmp_path / "p.extxyz"), "phosphorus"]
     assert told["base"] == Path("configs")
 

@@ -47,6 +47,22 @@ def _chosen(frames: list[Frame], elements: Sequence[str] | None) -> list[Frame]:
     return found
 
 
+def check_periodic(frames: Iterable[Frame]) -> None:
+    """Refuse to look for the g(r) of test frames that have none.
+
+    Raises
+    ------
+    ConfigError
+        If a frame is not periodic in three directions.
+    """
+    open_frame = next((frame for frame in frames if not frame.pbc.all()), None)
+    if open_frame is not None:
+        raise ConfigError(
+            f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
+            "leave the setting out"
+        )
+
+
 def everything(parts: Mapping[str, Sequence[Frame]]) -> list[Frame]:
     """Return the frames of all parts."""
     return [frame for frames in parts.values() for frame in frames]

@@ -66,6 +66,15 @@ def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
     return DataDescription(take_census(frames).to_dict(), split)
 
 
+def described_anew(folder: Path, division: Division) -> DataDescription:
+    """Return the description in a folder; another split may have made the same parts, and described them otherwise."""
+    found = DataDescription.read(folder)
+    known = replace(found, split={**found.split, **division.to_dict()})
+    if known.split != found.split:
+        known.write(folder)
+    return known
+
+
 def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | None) -> Division:
     """Divide labelled frames, and thin out each part to its number of frames; atoms alone are set apart before.
 

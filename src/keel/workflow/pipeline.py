@@ -26,8 +26,8 @@ from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
 from keel.workflow.cutoffs import check_cutoffs
-from keel.workflow.data import everything, frequent_pairs, read_data
-from keel.workflow.division import described, divide, group_key
+from keel.workflow.data import check_periodic, everything, frequent_pairs, read_data
+from keel.workflow.division import described, described_anew, divide, group_key
 from keel.workflow.probes import probing
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
@@ -64,12 +64,8 @@ class Pipeline:
         self.notes = [*LabelledSet(everything(material)).notes, *self.division.notes]
         self.split = self.division.split
         self.fingerprint = of_split(self.split.parts.values())
-        open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
-        if config.evaluation.rdf_temperature is not None and open_frame is not None:
-            raise ConfigError(
-                f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
-                "leave the setting out"
-            )
+        if config.evaluation.rdf_temperature is not None:
+            check_periodic(self.split.test)
         check_cutoffs(config.teacher, self.split.train, [network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
         dimers, used = config.evaluation.dimers, everything(self.split.divided)
@@ -110,12 +106,8 @@ class Pipeline:
         return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, describe)
 
     def divided(self) -> DataDescription:
-        """Return the description of the data; the same parts may have been described as another split made them."""
-        found = DataDescription.read(self.data)
-        known = replace(found, split={**found.split, **self.division.to_dict()})
-        if known.split != found.split:
-            known.write(self.data)
-        return known
+        """Return the description of the data as this run divides them."""
+        return described_anew(self.data, self.division)
 
     def teacher(self) -> Path:
         """Fit the teacher."""
