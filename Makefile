@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint oracles clean
+.PHONY: demo docs test lint oracles clean
 
 # PyTorch first and by itself: asked for as a dependency, pip would fetch gigabytes of CUDA libraries.
 $(VENV)/.installed: pyproject.toml
@@ -15,6 +15,10 @@ $(VENV)/.installed: pyproject.toml
 
 demo: $(VENV)/.installed
 	$(BIN)/keel demo --out keel-demo
+
+# What is made from the code: a test holds it against the classes.
+docs: $(VENV)/.installed
+	$(BIN)/keel settings --markdown > docs/settings.md
 
 # The many processes that tests start find keel compiled to bytecode, whatever the environment says.
 test: $(VENV)/.installed

@@ -46,6 +46,18 @@ def test_examples_of_assessment(tmp_path, monkeypatch):
         exec(compile(block, "assessment.md", "exec"), names)
 
 
+def test_the_notebook(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "notebook.md").read_text()
+    names: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        capsys.readouterr()
+        exec(compile(block, "notebook.md", "exec"), names)
+    (printed,) = re.findall(r"```\n(Frames.*?)```", text, flags=re.DOTALL)
+    assert capsys.readouterr().out == printed
+    assert names["forces"].shape == (128, 3) and len(names["path"]) == 5 and names["verdicts"].page.is_file()
+
+
 def test_public_names_exist_and_are_documented():
     for name in keel.__all__:
         assert getattr(keel, name).__doc__, name

@@ -76,6 +76,44 @@ def test_alone_is_who_shares_with_nobody_that_lives(tmp_path: Path):
     assert alone == ["beside a dead one"]
 
 
+def test_who_is_not_alone_is_told_too(tmp_path: Path):
+    path, told = tmp_path / "in use", []
+    with neighbour(SHARED, path), shared(path, lambda: told.append("alone"), lambda: told.append("not alone")):
+        assert told == ["not alone"]
+
+
+def test_who_leaves_last_takes_the_file_away(tmp_path: Path):
+    path = tmp_path / "in use"
+    with neighbour(SHARED, path) as process:
+        with shared(path, lambda: None):
+            pass
+        assert path.exists(), "the neighbour is still there"
+        process.communicate("\n")
+        assert not path.exists()
+    for passing in (True, False):
+        with locked(path, pytest.fail, passing=passing):
+            assert path.exists()
+        assert path.exists() is not passing
+
+
+def test_a_lock_whose_file_was_taken_away_is_none(tmp_path: Path):
+    """Who waited for it would not be seen by who comes now; so he takes the lock of the new file."""
+    path = tmp_path / "lock"
+    script = LOCKED.replace("with locked(path):", "with locked(path, passing=True):")
+    with neighbour(script, path) as process:
+        with locked(path, lambda _: process.communicate("\n"), passing=True):
+            assert path.read_text().startswith(f"process {os.getpid()} ")
+            refused = []
+            with pytest.raises(LookupError), locked(path, lambda holder: refused.append(holder) or _refuse()):
+                pass
+            assert refused == [path.read_text()]
+        assert not path.exists()
+
+
+def _refuse() -> None:
+    raise LookupError
+
+
 def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refused(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -84,6 +122,7 @@ def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     no_locks = pytest.warns(KeelWarning, match="no locks on this disk; let only one keel")
     with no_locks, locked(tmp_path / "lock", pytest.fail):
         (tmp_path / "locked").touch()
-    with no_locks, shared(tmp_path / "lock", lambda: pytest.fail("it cannot know that")):
+    unknown = [lambda: pytest.fail("it cannot know that")] * 2
+    with no_locks, shared(tmp_path / "lock", *unknown):
         (tmp_path / "shared").touch()
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "locked", "shared"}

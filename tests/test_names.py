@@ -125,6 +125,21 @@ def test_names_are_listed_before_they_are_imported():
     assert {"train", "fit"} <= set(nested) and not {"__main__"} & {*listed, *nested}
 
 
+def test_nothing_is_listed_that_is_not_meant_for_users():
+    places = "keel", "keel.atoms", "keel.potentials", "keel.evaluation", "keel.testing"
+    lists = told(f"print(json.dumps([dir(place) for place in ({', '.join(places)})]))")
+    for name, listed in zip(places, lists, strict=True):
+        hidden = {"torch", "np", "Any", "TYPE_CHECKING", "annotations", "import_module", "find_submodules", "submodule"}
+        assert not hidden & set(listed), name
+    assert {name for name in lists[0] if not name.startswith("__")} == {*keel.__all__, *keel._ROOMS}
+    assert set(lists[0]) - {*keel.__all__, *keel._ROOMS} == {"__all__", "__doc__", "__version__"}
+
+
+def test_every_command_that_gives_something_back_has_its_function():
+    names = ["census", "perturb", "train", "evaluate", "md", "assess"]
+    assert told(f"print(json.dumps([callable(getattr(keel, name)) for name in {names}]))") == [True] * len(names)
+
+
 def test_nothing_heavy_is_imported_before_it_is_used():
     loaded = told("import keel.cli; print(json.dumps(sorted(sys.modules)))")
     assert not {"torch", "numpy", "ase", "scipy", "pydantic", "matplotlib", "keel.potentials"} & set(loaded)

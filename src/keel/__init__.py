@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from keel.lazy import submodule, submodules
+from keel.lazy import submodule
 from keel.version import __version__ as __version__
 
 # Public name -> module that defines it; imported on first use, as every room is, so that `keel --help` answers at once.
@@ -30,7 +30,7 @@ _PUBLIC = {
     "KeelError": "keel.errors",
     "DataError": "keel.errors",
     "ConfigError": "keel.errors",
-    "batch": "keel.atoms.neighbours",
+    "batch": "keel.atoms.batching",
     "read": "keel.atoms.read",
     "write": "keel.atoms.write",
     "load": "keel.potentials.loading",
@@ -40,7 +40,28 @@ _PUBLIC = {
     "Strategy": "keel.training",
     "TrainingSettings": "keel.training",
     "PerturbationSettings": "keel.perturbation",
+    "MDSettings": "keel.dynamics.settings",
+    "AssessmentSettings": "keel.evaluation.settings",
+    "census": "keel.atoms.census",
+    "evaluate": "keel.evaluation.labels.against_labels",
+    "perturb": "keel.perturbation",
+    "md": "keel.dynamics.md",
+    "assess": "keel.workflow.assess_given",
+    "Network": "keel.potentials.networks.network",
+    "load_plugins": "keel.plugins",
+    "register_probe": "keel.evaluation.battery",
+    "register_reader": "keel.kinds",
+    "register_strategy": "keel.training",
+    "register_teacher": "keel.fitting",
 }
+
+_OTHERWISE = {"census": "take_census"}
+"""Names that are others in their modules."""
+_ROOMS = (
+    *("atoms", "comparison", "datasets", "dynamics", "errors", "evaluation", "fitting", "interfaces", "perturbation"),
+    *("potentials", "reporting", "results", "testing", "training", "workflow"),
+)
+"""Those that users call; the other modules are there too when they are named."""
 
 __all__ = sorted([*_PUBLIC, "datasets"])
 
@@ -60,17 +81,27 @@ if TYPE_CHECKING:
     from keel import testing as testing
     from keel import training as training
     from keel import workflow as workflow
+    from keel.atoms.batching import batch as batch
+    from keel.atoms.census import take_census as census  # noqa: F401
     from keel.atoms.frame import Frame as Frame
     from keel.atoms.graph import AtomGraph as AtomGraph
-    from keel.atoms.neighbours import batch as batch
     from keel.atoms.read import read as read
     from keel.atoms.write import write as write
+    from keel.dynamics.md import md as md
+    from keel.dynamics.settings import MDSettings as MDSettings
     from keel.errors import ConfigError as ConfigError
     from keel.errors import DataError as DataError
     from keel.errors import KeelError as KeelError
+    from keel.evaluation.battery import register_probe as register_probe
+    from keel.evaluation.labels.against_labels import evaluate as evaluate
+    from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
     from keel.fitting import fit_eam as fit_eam
+    from keel.fitting import register_teacher as register_teacher
     from keel.interfaces.ase import KeelCalculator as KeelCalculator
+    from keel.kinds import register_reader as register_reader
     from keel.perturbation import PerturbationSettings as PerturbationSettings
+    from keel.perturbation import perturb as perturb
+    from keel.plugins import load_plugins as load_plugins
     from keel.potentials.base import Potential as Potential
     from keel.potentials.base import Prediction as Prediction
     from keel.potentials.classical.contact_repulsion import ContactRepulsion as ContactRepulsion
@@ -82,19 +113,22 @@ if TYPE_CHECKING:
     from keel.potentials.loading import load as load
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
+    from keel.potentials.networks.network import Network as Network
     from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET
     from keel.potentials.sum import SumPotential as SumPotential
     from keel.training import Strategy as Strategy
     from keel.training import TrainingSettings as TrainingSettings
+    from keel.training import register_strategy as register_strategy
     from keel.training import train as train
+    from keel.workflow.assess_given import assess as assess
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         return submodule(__name__, name)
-    globals()[name] = value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value = getattr(import_module(_PUBLIC[name]), _OTHERWISE.get(name, name))
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC, *submodules(__name__)})
+    return sorted([*_PUBLIC, *_ROOMS, "__all__", "__doc__", "__version__"])

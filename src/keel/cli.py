@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,45 +19,64 @@ from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
+from keel.commands.help_ import VERSION, help_, tell_version
 from keel.commands.import_ import import_
+from keel.commands.init import init
 from keel.commands.md import md
 from keel.commands.perturb import perturb
+from keel.commands.plugin_option import Commands
 from keel.commands.report import report
 from keel.commands.run import run
+from keel.commands.settings import settings
 from keel.commands.study import study
-from keel.commands.train import train
-from keel.errors import KeelError
+from keel.commands.train import NamingStrategies, train
+from keel.errors import KeelError, of_command_line
 from keel.files import sentence
 from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
 
 INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 with --strict, a probe failed or nothing was learnt; 2 something must be mended first, one "
+    "sentence says what; 130 interrupted."
+)
 
-app = typer.Typer(
+app = Commands(
     name="keel",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(assess)
-app.command()(census)
+# In the order in which one comes to use them; help lists them so.
 app.command()(demo)
-app.command()(dimers)
-app.command()(evaluate)
-app.command()(export)
+app.command()(census)
+app.command()(init)
 app.command()(fit)
-app.command("import")(import_)
-app.command()(md)
 app.command()(perturb)
-app.command()(report)
+app.command(cls=NamingStrategies)(train)
+app.command()(md)
+app.command()(evaluate)
+app.command()(dimers)
+app.command()(assess)
+app.command("import")(import_)
+app.command()(export)
 app.command()(run)
 app.command()(study)
-app.command()(train)
+app.command()(report)
+app.command()(settings)
+app.command("help")(help_)
 
 
 @app.callback()
-def prepare() -> None:
+def prepare(
+    context: typer.Context,
+    _: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
+    context.with_resource(of_command_line())
+    if context.invoked_subcommand in ("help", "settings"):
+        return
     # Threads that wait by spinning take the cores from each other on a busy machine; read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with imported_for_good("torch"):

@@ -3,69 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
+from keel.atoms.settings import DataSettings as DataSettings
+from keel.atoms.settings import SplitSettings as SplitSettings
 from keel.dynamics.settings import SimulationSettings
 from keel.dynamics.stability import LADDER
 from keel.errors import ConfigError
 from keel.evaluation.settings import AssessmentSettings as AssessmentSettings
+from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
-from keel.settings import Settings, parse
+from keel.plugins import discover, load_plugins, load_plugins_of
+from keel.ranges import Count, Cutoff, Duration, Runs, Seed, Temperature
+from keel.settings import Listed, OrName, Settings, parse
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
 
-class SplitSettings(Settings):
-    """Which frames train, choose the weights, and test.
-
-    ``by: topology`` (any key of the frames' info) keeps groups whole and apart: ``train``, ``validation`` and ``test``
-    then count groups. Files that name their groups by different keys take a list of them: the first that a frame has
-    names its group. ``by: frame`` draws frames at random. ``by: start`` takes the first frames of each group named
-    by ``group`` for training and validation, and tests on the rest.
-    """
-
-    by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
-    group: str | None = Field(None, description="with by: start, the info key that names a run")
-    train: PositiveInt = Field(..., description="frames, or groups, that train")
-    validation: int = Field(..., ge=0, description="frames, or groups, that choose the weights and the MD temperature")
-    test: PositiveInt | None = Field(None, description="frames, or groups, that test; null: all others")
-    seed: NonNegativeInt = Field(0, description="of the random choice")
-    gap: int = Field(0, ge=0, description="with by: start, frames of each run left out before the test part")
-    train_frames: PositiveInt | None = Field(None, description="at most so many frames train, drawn evenly")
-    validation_frames: PositiveInt | None = Field(None, description="at most so many frames validate, drawn evenly")
-    test_frames: PositiveInt | None = Field(None, description="at most so many frames test, drawn evenly")
-
-
-class DataSettings(Settings):
-    """The DFT data."""
-
-    files: list[str] = Field(..., min_length=1, description="labelled structures, or 'phosphorus' for the embedded set")
-    elements: list[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
-    split: SplitSettings
-
-
 class TeacherSettings(Settings):
-    """The EAM teacher, fitted to the training frames; or the potential of a file; or an ASE calculator."""
+    """The EAM or a plugin's teacher, fitted to the training frames; or a potential of a file or an ASE calculator."""
 
+    fit: str = Field("eam", description="what is fitted to the training frames: eam, or the teacher of a plugin")
     file: str | None = Field(None, description="a potential to use instead of fitting, see keel.open_potential")
     trust: bool = Field(False, description="read a file that runs code when it is read, as those of MACE do")
     calculator: str | None = Field(
         None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator")
-    cutoff: PositiveFloat = Field(8.0, description="angstrom")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator, or of a plugin's teacher")
+    cutoff: Cutoff = Field(8.0, description="of the EAM")
     contacts: bool = Field(
         True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
     )
@@ -76,7 +51,9 @@ class TeacherSettings(Settings):
     def _one(self) -> TeacherSettings:
         if self.file is not None and self.calculator is not None:
             raise ValueError("the teacher is a file or a calculator, not both")
-        if self.arguments and self.calculator is None:
+        if self.fit != "eam" and (self.file or self.calculator):
+            raise ValueError("the teacher is fitted, or it is a file or a calculator, not both")
+        if self.arguments and self.calculator is None and self.fit == "eam":
             raise ValueError("arguments are those of a calculator, and none is named")
         if self.trust and self.file is None:
             raise ValueError("trust is for a file, and none is named")
@@ -109,6 +86,15 @@ class NetworkSettings(Settings):
         """Arguments of the class."""
         return dict(self.model_extra or {})
 
+    @field_validator("training")
+    @classmethod
+    def _settings(cls, training: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainingSettings.model_validate(training)
+        except ValidationError as error:
+            raise ValueError("; ".join(mistakes(error, TrainingSettings))) from None
+        return training
+
     @model_validator(mode="after")
     def _one(self) -> NetworkSettings:
         if self.start is not None and (self.arguments or self.architecture):
@@ -121,13 +107,11 @@ class NetworkSettings(Settings):
 class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
-    temperatures: list[PositiveFloat] = Field(list(LADDER), min_length=1, description="ladder in K")
-    runs: PositiveInt = Field(8, description="runs of each network, each from another structure")
-    length_fs: PositiveFloat = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
-    rung_fs: PositiveFloat | None = Field(
-        None, description="length of the runs that find the temperature; null: length_fs"
-    )
-    longest_fs: PositiveFloat = Field(5000.0, description="no run is longer than this")
+    temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
+    runs: Runs = Field(8, description="runs of each network, each from another structure")
+    length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    rung_fs: Duration | None = Field(None, description="length of the runs that find the temperature; null: length_fs")
+    longest_fs: Duration = Field(5000.0, description="no run is longer than this")
 
     @field_validator("friction_per_fs")
     @classmethod
@@ -140,14 +124,17 @@ class StabilitySettings(SimulationSettings):
 class EvaluationSettings(Settings):
     """What is looked at besides stability."""
 
-    rdf_temperature: PositiveFloat | None = Field(
-        None, description="K; MD at this temperature is compared with the RDF of the test frames; null: not done"
+    rdf_temperature: Temperature | None = Field(
+        None, description="MD at this temperature is compared with the RDF of the test frames; null: not done"
     )
-    rdf_length_fs: PositiveFloat = Field(1000.0, description="length of these runs; their first third is left out")
-    rdf_runs: PositiveInt = Field(4, description="number of these runs")
+    rdf_length_fs: Duration = Field(1000.0, description="length of these runs; their first third is left out")
+    rdf_runs: Runs = Field(4, description="number of these runs")
     rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
-    dimers: bool | PositiveInt = Field(
+    dimers: bool | Count = Field(
         True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
+    )
+    probes: list[str] = Field(
+        default_factory=list, description="groups of probes of `keel assess`, or of plugins, on each trained network"
     )
 
 
@@ -156,26 +143,50 @@ class RunSettings(Settings):
 
     name: str = Field(..., description="name of the system in tables")
     description: str = Field("", description="one sentence for the report")
+    plugins: list[str] = Field(
+        default_factory=list, description="modules, or files such as mine.py, that register something with keel"
+    )
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
-    networks: list[NetworkSettings] = Field(default_factory=lambda: [NetworkSettings()], min_length=1)
-    strategies: list[str] = Field(default_factory=lambda: list(COMPARED), min_length=1)
+    networks: Listed[Annotated[NetworkSettings, OrName("architecture")]] = Field(
+        default_factory=lambda: [NetworkSettings()],
+        min_length=1,
+        description="what is trained, with arguments of its class; of a new network the name is enough, such as CGCNN",
+    )
+    strategies: Listed[str] = Field(
+        default_factory=lambda: list(COMPARED),
+        min_length=1,
+        description=f"what is compared: {', '.join(STRATEGIES)}, or custom ones",
+    )
     custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
-    seeds: list[NonNegativeInt] = Field(default_factory=lambda: [0], min_length=1)
-    fewer_seeds: dict[str, PositiveInt] = Field(
+    seeds: Listed[Seed] = Field(
+        default_factory=lambda: [0],
+        min_length=1,
+        description="of weights, batches and perturbations; each is a training of its own",
+    )
+    fewer_seeds: dict[str, Count] = Field(
         default_factory=dict, description="how many of the seeds are done of some strategies, the first ones, by name"
     )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     md: StabilitySettings = Field(default_factory=StabilitySettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
 
+    @field_validator("plugins")
+    @classmethod
+    def _loaded(cls, plugins: list[str]) -> list[str]:
+        # Before anything asks for what they register.
+        load_plugins(plugins)
+        return plugins
+
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
         for k, name in enumerate(self.strategies):
             after = self.strategy(name).after
-            if after is not None and after not in self.strategies[:k]:
-                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it")
+            new = next((n.label for n in self.networks if n.start is None), None)
+            if after is not None and after not in self.strategies[:k] and (new or after in self.strategies):
+                instead = f", or {new} must start from a trained network (start: FILE)" if new else ""
+                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it{instead}")
             if after is not None and self.strategy(after).base is not None:
                 raise ValueError(
                     f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
@@ -188,7 +199,7 @@ class RunSettings(Settings):
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
-            if settings.patience is not None and not self.data.split.validation:
+            if settings.patience is not None and self.data.split is not None and self.data.split.validation == 0:
                 raise ValueError(
                     "training.patience counts validations, and data.split.validation is 0; give some frames"
                 )
@@ -197,7 +208,7 @@ class RunSettings(Settings):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} holds one name twice")
         for name in (*self.fewer_seeds, *self.strategies):
-            if (after := self.strategy(name).after) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
+            if (after := self.before(name)) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
                 raise ValueError(f"strategy {name!r} goes on from {after!r}, which has fewer seeds")
         return self
 
@@ -205,11 +216,18 @@ class RunSettings(Settings):
         """Return the seeds of a strategy."""
         return self.seeds[: self.fewer_seeds.get(strategy)]
 
+    def before(self, name: str) -> str | None:
+        """Return the strategy whose network another goes on from; None where that is new, or that of a file."""
+        after = self.strategy(name).after
+        return after if after in self.strategies else None
+
     def strategy(self, name: str) -> Strategy:
         """Return a strategy by name, own ones first."""
+        if name not in self.custom_strategies and name not in STRATEGIES:
+            discover()
         known = {**STRATEGIES, **self.custom_strategies}
         if name not in known:
-            raise ValueError(f"there is no strategy {name!r}; choose from {', '.join(known)}")
+            raise ValueError(f"there is no strategy {name!r}; {instead(name, list(known))}")
         return known[name]
 
     def training_of(self, network: NetworkSettings) -> TrainingSettings:
@@ -229,7 +247,9 @@ def read_config(path: str | Path) -> RunSettings:
     ConfigError
         If a file is absent, not YAML, extends itself, or holds an unknown or impossible setting.
     """
-    return parse(RunSettings, _content(Path(path), ()), str(path))
+    content = _content(Path(path), ())
+    load_plugins_of(content, Path(path).parent)
+    return parse(RunSettings, content, str(path))
 
 
 def _content(path: Path, extending: tuple[Path, ...]) -> Any:
@@ -243,11 +263,23 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     return _merged(_content(other, (*extending, path.resolve())), content)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which no name stands twice; PyYAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"{twice[0]} is given twice (line {node.start_mark.line + 1} and on)")
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
 

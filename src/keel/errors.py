@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+_ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
 
 
 class KeelError(Exception):
@@ -33,3 +36,29 @@ def naming(source: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
+
+
+@contextmanager
+def of_command_line() -> Iterator[None]:
+    """Let advice name options of commands, not arguments of Python."""
+    before = _ON_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _ON_COMMAND_LINE.reset(before)
+
+
+def advice(argument: str, option: str) -> str:
+    """Return what to do in the interface that is in use.
+
+    Parameters
+    ----------
+    argument, option
+        What it is called in Python, ``cutoff``, and on the command line, ``--cutoff``.
+    """
+    return option if _ON_COMMAND_LINE.get() else argument
+
+
+def in_python(argument: str) -> str:
+    """Return an argument to give in Python, to stand before an option of a command; nothing on the command line."""
+    return advice(f"{argument} or ", "")

@@ -7,9 +7,50 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from keel.errors import ConfigError
+
+COMPRESSED = (".gz", ".xz", ".bz2")
+"""Suffixes of compressed files."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a result goes, so that it can be told before the work whether it can be written there.
+
+    Parameters
+    ----------
+    suffixes
+        That the name of a file must have one of; empty: any.
+    compressible
+        Those of them that ``.gz``, ``.xz`` or ``.bz2`` may follow.
+    folder
+        It is a folder; None: a folder or a file.
+    """
+
+    suffixes: tuple[str, ...] = ()
+    compressible: tuple[str, ...] = ()
+    folder: bool | None = False
+
+    def check(self, path: Path) -> None:
+        """Raise a ValueError, as the predicate of a sentence, if nothing can be written there."""
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if there == path and self.folder is not None and path.is_dir() != self.folder:
+            what = "is a file; name a folder" if self.folder else "is a folder; name a file in it"
+            raise ValueError(f"cannot be {path}, which {what}")
+        if there != path and not there.is_dir():
+            raise ValueError(f"cannot be {path}, because {there} is a file")
+        if not os.access(there, os.W_OK):
+            raise ValueError(f"cannot be {path}, because nothing may be written to {there}")
+        if self.suffixes and not self._known(path):
+            more = f" (also {', '.join(COMPRESSED)})" if self.compressible else ""
+            raise ValueError(f"must end in {', '.join(self.suffixes)}{more}, not {path.name}")
+
+    def _known(self, path: Path) -> bool:
+        last = path.suffix.lower()
+        return last in self.suffixes or (last in COMPRESSED and Path(path.stem).suffix.lower() in self.compressible)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

@@ -5,24 +5,29 @@ Readers and writers stand here by their import paths, so that ``keel --help`` ne
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from keel.errors import ConfigError
+from keel.files import COMPRESSED as COMPRESSED
+from keel.files import Output
+from keel.plugins import remember
+
+Reader = TypeVar("Reader", bound=Callable[[Path], Iterable[Any]])
 
 KEEL_SUFFIXES = (".safetensors", ".json")
 """Of keel's own files of potentials."""
 PICKLED_SUFFIXES = (".model", ".pt", ".pth")
 """Of models of other packages, whose files run code when they are read."""
 POTENTIALS = (
-    f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of an M3GNet of "
-    "matgl, or the import path of an ASE calculator"
+    f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of a model "
+    "of matgl, or the import path of an ASE calculator"
 )
 """What :func:`keel.open_potential` opens."""
-
-COMPRESSED = (".gz", ".xz", ".bz2")
-"""Suffixes of compressed files."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ XYZ = FrameFormat(
     begins=rb"\A(?:\xef\xbb\xbf)?\s*\d+[^\S\n]*\n[^\n]*"
     rb"(?:(?i:properties|lattice)\s*=|\n[^\S\n]*[A-Z][a-z]?(?:[^\S\n]+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?){3}\s)",
 )
-FRAME_FORMATS: tuple[FrameFormat, ...] = (
+FRAME_FORMATS: list[FrameFormat] = [
     XYZ,
     FrameFormat("numpy archives", (".npz",), "keel.atoms.formats.npz.npz_frames", "keel.atoms.formats.npz.write_npz"),
     FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
@@ -152,13 +157,51 @@ FRAME_FORMATS: tuple[FrameFormat, ...] = (
         compressed=True,
         begins=rb"\A\s*ITEM: (?:TIMESTEP|UNITS|TIME)\s",
     ),
-)
-"""Every format that keel knows by its suffix: a new reader or writer is a line here."""
+]
+"""Every format that keel knows by its suffix: a new reader or writer is a line here; plugins add theirs."""
 OTHERS = FrameFormat(
     "whatever else ASE reads",
     (".traj", ".cif", "..."),
     "keel.atoms.formats.ase_files.ase_frames",
 )
+
+
+def register_reader(
+    name: str, suffixes: Sequence[str] = (), *, names: Sequence[str] = (), begins: bytes = b""
+) -> Callable[[Reader], Reader]:
+    """Let a function read a format of files, as ``@keel.register_reader("my code's output", [".mine"])``.
+
+    It takes the path and yields ``ase.Atoms``, labels in a calculator or in ``info`` and ``arrays`` under the usual
+    names, in eV and angstrom; or :class:`~keel.atoms.record.PendingFrame`, as keel's own readers do.
+
+    Parameters
+    ----------
+    name, suffixes, names, begins
+        See :class:`FrameFormat`.
+
+    Raises
+    ------
+    ConfigError
+        If another format has one of the suffixes, or nothing tells such files.
+    """
+
+    def registered(reader: Reader) -> Reader:
+        path = f"{reader.__module__}.{reader.__qualname__}"
+        form = FrameFormat(name, tuple(suffixes), path, names=tuple(names), begins=begins)
+        if not (form.suffixes or form.names or form.begins):
+            raise ConfigError(
+                f"the reader {form.reader}: say by which suffixes, names or beginning its files are known"
+            )
+        # The same may be defined again, by a cell of a notebook that is run twice.
+        FRAME_FORMATS[:] = [other for other in FRAME_FORMATS if other.reader != form.reader]
+        for other in FRAME_FORMATS:
+            if taken := {*other.suffixes} & {*form.suffixes}:
+                raise ConfigError(f"the reader {form.reader}: files {taken.pop()} are {other.name} already")
+        remember(reader.__module__)
+        FRAME_FORMATS.append(form)
+        return reader
+
+    return registered
 
 
 def format_of(path: Path) -> FrameFormat | None:
@@ -187,8 +230,19 @@ def writable() -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+FRAMES_FILE = Output(
+    tuple(suffix for form in FRAME_FORMATS if form.writer for suffix in form.suffixes),
+    tuple(suffix for form in FRAME_FORMATS if form.writer and form.compressed for suffix in form.suffixes),
+)
+"""Where structures are written."""
+TRAJECTORY_FILE = Output((*XYZ.suffixes, ".h5", ".hdf5", ".traj"), XYZ.suffixes)
+"""Where trajectories are written."""
+POTENTIAL_FILE = Output(KEEL_SUFFIXES[::-1])
+"""Where potentials are written."""
+
+
 def imported(path: str) -> Any:
-    """Return what stands at an import path, ``package.module.name``.
+    """Return what stands at an import path, ``package.module.name``, or in a class there.
 
     Raises
     ------
@@ -196,4 +250,9 @@ def imported(path: str) -> Any:
         If nothing does.
     """
     module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module or "." not in module:
+            raise
+        return getattr(imported(module), name)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
+
+OWN = {"annotations", "find_submodules"}
+"""Names in a package that are not meant for those who use it."""
 
 
 def submodule(package: str, name: str) -> ModuleType:
@@ -39,7 +43,13 @@ def find_submodules(package: str) -> None:
     """
     names = vars(sys.modules[package])
     names["__getattr__"] = lambda name: submodule(package, name)
-    names["__dir__"] = lambda: sorted({*names, *submodules(package)})
+    names["__dir__"] = lambda: sorted({*_public(names), *submodules(package)})
+
+
+def _public(names: Mapping[str, Any]) -> Collection[str]:
+    """Return what a package offers: what it says, else whatever of keel it has imported."""
+    said: Collection[str] | None = names.get("__all__")
+    return said or [name for name in names if not name.startswith("_") and name not in OWN]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def locked(path: Path, held: Callable[[str], object] | None = None) -> Iterator[None]:
+def locked(path: Path, held: Callable[[str], object] | None = None, *, passing: bool = False) -> Iterator[None]:
     """Hold a lock while the block runs.
 
     Parameters
@@ -32,32 +32,56 @@ def locked(path: Path, held: Callable[[str], object] | None = None) -> Iterator[
         The file, whose folder is there.
     held
         Called first if another process holds the lock, with the name of that process; what it raises ends the waiting.
+    passing
+        Whether the file is to go with the lock.
     """
-    with path.open("a+") as file:
-        if not _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            file.seek(0)
-            (held or str)(file.read() or "a process that has just begun")
-            _taken(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
-        yield
+    while True:
+        with path.open("a+") as file:
+            if _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB) is False:
+                file.seek(0)
+                (held or str)(file.read() or "a process that has just begun")
+                _taken(file, fcntl.LOCK_EX)
+            if _is_gone(file, path):
+                continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                if passing:
+                    path.unlink(missing_ok=True)
+            return
 
 
 @contextmanager
-def shared(path: Path, if_alone: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock with others while the block runs; call ``if_alone`` first if there is nobody else."""
-    with path.open("a+") as file:
-        try:
-            if _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB, known=False):
-                if_alone()
-        finally:
-            _taken(file, fcntl.LOCK_SH)
-        yield
+def shared(path: Path, if_alone: Callable[[], object], if_not: Callable[[], object] = str) -> Iterator[None]:
+    """Hold a lock with others while the block runs; first call ``if_alone`` if there is nobody else, or ``if_not``.
+
+    Who leaves last takes the file away.
+    """
+    while True:
+        with path.open("a+") as file:
+            alone = _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_gone(file, path):
+                continue
+            try:
+                if alone is not None:
+                    (if_alone if alone else if_not)()
+            finally:
+                _taken(file, fcntl.LOCK_SH)
+            if _is_gone(file, path):
+                continue
+            try:
+                yield
+            finally:
+                if _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    path.unlink(missing_ok=True)
+            return
 
 
-def _taken(file: IO[str], operation: int, *, known: bool = True) -> bool:
-    """Return whether a lock was to be had; ``known`` is what to say where the file system has none."""
+def _taken(file: IO[str], operation: int) -> bool | None:
+    """Return whether a lock was to be had; None where the file system has none."""
     try:
         fcntl.flock(file, operation)
     except BlockingIOError:
@@ -67,5 +91,13 @@ def _taken(file: IO[str], operation: int, *, known: bool = True) -> bool:
             raise
         said = f"{file.name}: there are no locks on this disk; let only one keel at a time work in this folder"
         warnings.warn(said, KeelWarning, stacklevel=3)
-        return known
+        return None
     return True
+
+
+def _is_gone(file: IO[str], path: Path) -> bool:
+    """Return whether who had the lock before has taken the file away: then its lock excludes nobody who comes now."""
+    try:
+        return not os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,15 +12,28 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from keel.errors import KeelWarning
+from keel.wording import duration
 
 console = Console(stderr=True, highlight=False)
 _bars = True
+_left: Callable[[], float] | None = None
 
 
 def without_bars() -> None:
     """Show no bars in this process: several at once would overwrite each other."""
     global _bars
     _bars = False
+
+
+@contextmanager
+def showing_left(left: Callable[[], float] | None) -> Iterator[None]:
+    """Within this block bars show how much time is left of all work; ``left`` gives the seconds, None: not known."""
+    global _left
+    _left = left
+    try:
+        yield
+    finally:
+        _left = None
 
 
 def plain_warnings() -> None:
@@ -61,8 +75,12 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
     # Transient: the line that stays is the one that says how the work ended.
     with Progress(*columns, console=console, transient=True, disable=not (_bars and console.is_terminal)) as progress:
         task = progress.add_task(title, total=total or None, remark="")
+        begun, left = time.monotonic(), None if _left is None or progress.disable else _left()
 
         def advance(done: int, total: int, remark: str = "") -> None:
+            if left is not None:
+                more = duration(max(0.0, left - (time.monotonic() - begun)))
+                remark = f"{remark}; of all {more} left" if remark else f"of all {more} left"
             progress.update(task, completed=done, total=total, remark=remark)
 
         yield advance

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SYMBOLS = {"passed": "✓", "failed": "✗", "noted": "○", "skipped": "–"}
 """Beside the word, so that no outcome is told by colour alone."""
+OUTCOMES = {"passed": "passed", "failed": "failed", "noted": "noted", "skipped": "not tested"}
+"""Outcomes of probes in words."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -38,9 +40,25 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if re.match(r"[a-z]{2}|a ", text) else text
 
 
+def a(noun: str) -> str:
+    """Return ``an int``, ``a dict``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Return ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def shortened(words: Sequence[str], most: int) -> list[str]:
+    """Return the words, or the first of more than ``most`` and how many there are besides."""
+    return list(words) if len(words) <= most else [*words[: most - 1], f"{len(words) - most + 1} more"]
+
+
+def counted(counts: Iterable[tuple[str, int]], noun: str, most: int = 6) -> str:
+    """Return names with their numbers: ``edi (200 frames), sod (1) and 10 more``."""
+    words = [f"{name} ({n:,}{f' {noun}' + 's' * (n != 1) if k == 0 else ''})" for k, (name, n) in enumerate(counts)]
+    return listed(shortened(words, most))
 
 
 def duration(seconds: float) -> str:

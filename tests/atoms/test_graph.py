@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
-from keel.atoms.neighbours import batch, graph_of
+from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keel
+from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
 from keel.atoms.linked import half_list, ordered_pairs
-from keel.atoms.neighbours import batch, graph_of, neighbour_list
+from keel.atoms.neighbours import graph_of, neighbour_list
 from keel.errors import DataError
 
 Edge = tuple[int, int, int, int, int]

@@ -22,7 +22,7 @@ from keel.identity import of_split
 from keel.potentials.accuracy import accuracy
 from keel.training import TrainingSettings
 from keel.training.preparation import prepare
-from keel.workflow.data import split_frames
+from keel.workflow.division import divide
 from tiny_run import TINY
 
 
@@ -104,7 +104,7 @@ class TestLabelledSet:
 
     def test_divisions_of_sets_without_atoms_alone_stay(self):
         settings = SplitSettings(by="start", train=6, validation=3)
-        plain, more = split_frames(CRYSTALS, settings), split_frames([alone(), *CRYSTALS], settings)
+        plain, more = (divide({"train": frames}, settings).split for frames in (CRYSTALS, [alone(), *CRYSTALS]))
         assert of_split(plain.parts.values()) == of_split([plain.train, plain.validation, plain.test])
         assert [more.train, more.validation, more.test] == [plain.train, plain.validation, plain.test]
         assert list(more.parts) == ["train", "validation", "test", "atoms"] and len(more.atoms) == 1

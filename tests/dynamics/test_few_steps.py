@@ -12,8 +12,8 @@ import pytest
 from ase.build import bulk
 
 import keel
+from keel.atoms.conversion import as_frame
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import as_frame
 from keel.dynamics import MDSettings, Moment, Trajectory, simulate
 from keel.kernels import PAYS_FROM, kernels_if_they_pay, kernels_run
 from keel.lazy import imported_for_good

@@ -36,8 +36,8 @@ RUN = {"name": "x", "data": {"files": ["phosphorus"], "split": {"train": 8, "val
     [
         (MDSettings, {"temperature": 80, "length_fs": 3, "timestep": 1}, "timestep: there is no such setting; did you "
          "mean timestep_fs?"),
-        (MDSettings, {"temperature": 80, "lenght_fs": 3}, "lenght_fs: there is no such setting; did you mean length_fs?"
-         " (and 1 more)"),
+        (MDSettings, {"temperature": 80, "lenght_fs": 3}, "lenght_fs: there is no such setting; did you mean "
+         "length_fs?"),
         (MDSettings, {"temperature": 80, "length_fs": 3, "colour": 1}, "colour: there is no such setting; choose from "
          "timestep_fs, friction_per_fs, seed, max_atoms, pressure_time_fs, compressibility, temperature, length_fs, "
          "ensemble, pressure, velocities, record_every, recent, skin"),
@@ -70,7 +70,7 @@ def test_a_mistake_from_python_is_one_sentence(cls, given, message):
         ({"md": {"temperatures": [300, -3]}}, "md.temperatures.1 must be positive, not -3"),
         ({"custom_strategies": {"mine": {"replay_shar": 1}}}, "custom_strategies.mine.replay_shar: there is no such "
          "setting; did you mean replay_share?"),
-        ({"networks": [{"training": {"stepz": 1}}]}, "training of CGCNN: stepz: there is no such setting; did you "
+        ({"networks": [{"training": {"stepz": 1}}]}, "networks.0.training: stepz: there is no such setting; did you "
          "mean steps?"),
     ],
 )  # fmt: skip

@@ -162,7 +162,7 @@ def test_command(tmp_path):
     LJ.save(path)
     shown = CliRunner().invoke(app, ["dimers", str(path), "--elements", "Ar, He", "--out", str(tmp_path / "out")])
     assert shown.exit_code == 0 and "He-Ar" in shown.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"dimers.csv", "dimers.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"dimers.csv", "dimers.png", "dimers.svg"}
     answer = json.loads(CliRunner().invoke(app, ["dimers", str(path), "--elements", "Ar", "--json"]).output)
     assert answer["Ar-Ar"]["full"]["tortuosity"] == pytest.approx(1.0)
     assert answer["Ar-Ar"]["full"]["spearman_repulsion"] is not None
@@ -172,7 +172,7 @@ def test_command_gives_the_numbers_of_leaderboards_for_like_pairs(tmp_path):
     LJ.save(tmp_path / "lj.json")
     run = CliRunner().invoke(app, ["dimers", str(tmp_path / "lj.json"), "--elements", "Ar,He", "--json"])
     answer = json.loads(run.output)
-    assert set(answer["He-Ar"]) == {"full", "window"}
+    assert set(answer["He-Ar"]) == {"full", "window", "judged"}
     for name in ("mlip-arena", "matbench-discovery"):
         expected = leaderboard_metrics(leaderboard_curve(LJ.double(), "Ar", "Ar", name), name)
         assert answer["Ar-Ar"][name] == {k: v if np.isfinite(v) else None for k, v in expected.items()}

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
 import keel
+from keel.atoms.conversion import as_frame
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import as_frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError, DataError, UnavailableError
 from keel.evaluation import (

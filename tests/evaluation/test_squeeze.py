@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import keel
 from broken import Broken
+from keel.atoms.conversion import as_frame
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import as_frame
 from keel.atoms.units import GPA
 from keel.datasets import phosphorus
 from keel.errors import DataError

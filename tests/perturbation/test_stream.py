@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import keel
+from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, Labels, collate
-from keel.atoms.neighbours import batch
 from keel.errors import ConfigError, DataError
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.perturbation.labels import select_structures

@@ -119,7 +119,7 @@ class TestCGCNN:
             ({"mode": "rough"}, "mode must be"),
             ({"features": 0}, "at least 1"),
             ({"gaussians": 1}, "at least 2"),
-            ({"cutoff": -1.0}, "positive length"),
+            ({"cutoff": -1.0}, "the cutoff must be positive, not -1"),
             ({"elements": []}, "at least one element"),
             ({"elements": ["Xx"]}, "not a chemical element"),
             ({"switch_from": 1.0}, "fraction of the cutoff"),

@@ -227,6 +227,27 @@ class TestMatgl:
             # Their graphs hold float32 coordinates, whatever the model.
             assert_equal_to_calculator(p, atoms, dtype, tolerance=1e-5)
 
+    @pytest.mark.parametrize("model", ["TensorNet", "CHGNet"])
+    def test_its_folder_is_opened(self, model, tmp_path):
+        """Only settings and numbers are read; an M3GNet becomes keel's own."""
+        from matgl import models
+        from matgl.apps.pes import Potential
+
+        torch.manual_seed(0)
+        extensive = {} if model == "CHGNet" else {"is_intensive": False}
+        core = getattr(models, model)(element_types=("O", "Si"), cutoff=4.0, **extensive, **self.OPTIONS[model])
+        theirs = Potential(core, data_std=2.5, element_refs=[-431.6, -1029.3])
+        theirs.save(tmp_path / "folder")
+        opened, same = open_potential(tmp_path / "folder"), MatglPotential.from_model(theirs)
+        graph = keel.batch(silica(), 4.0)
+        assert opened.trained and torch.equal(opened(graph).forces, same(graph).forces)
+        assert float(opened(graph).energy) == float(same(graph).energy)
+        description = json.loads((tmp_path / "folder" / "model.json").read_text())
+        description["kwargs"]["calc_repuls"] = True
+        (tmp_path / "folder" / "model.json").write_text(json.dumps(description))
+        with pytest.raises(DataError, match=r"folder: MatglPotential: this model cannot be taken over: .*calc_repuls"):
+            open_potential(tmp_path / "folder")
+
     def test_refusals(self):
         from matgl.apps.pes import Potential
         from matgl.models import TensorNet

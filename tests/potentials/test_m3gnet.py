@@ -193,7 +193,7 @@ class TestM3GNet:
             ({"max_l": 0}, "at least 1"),
             ({"blocks": 0}, "at least 1"),
             ({"activation": "relu"}, "activation must be one of swish"),
-            ({"switch_from": -0.1}, "fraction of the cutoff"),
+            ({"switch_from": -0.1}, "switch_from must not be negative, but is -0.1"),
         ],
     )
     def test_refusals(self, changes, message):
@@ -269,7 +269,9 @@ class TestCheckpoints:
         frame, energy, *_ = stored("bessel")[2][2]
         found = keel.load(out)(keel.batch(frame, 5.0, dtype=torch.float64)).energy
         assert float(found[0]) == pytest.approx(float(energy), rel=1e-10)
-        assert "suffix .safetensors" in str(CliRunner().invoke(app, [*arguments, "net.json"]).exception)
+        assert "--out must end in .safetensors, not net.json" in str(
+            CliRunner().invoke(app, [*arguments, "net.json"]).exception
+        )
         refused = CliRunner().invoke(app, [*arguments, str(out), "--elements", "Si"])
         assert isinstance(refused.exception, keel.ConfigError)
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import keel
 from doors import DOORS, LJ, STARTS, TWO_SIGMA, matgl_folder, pickled_model, silica, write_potentials
-from keel.atoms.neighbours import as_frame
+from keel.atoms.conversion import as_frame
 from keel.cli import app
 from keel.errors import ConfigError, DataError, KeelError, UnavailableError
 from keel.kinds import POTENTIALS

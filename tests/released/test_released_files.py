@@ -182,16 +182,30 @@ class TestRuns:
         assert pictures
 
 
+def judged_now(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result of the first release as it is judged today: a simulation of 10 fs passes no more."""
+    if (result["name"], result["outcome"]) != ("MD stability", "passed"):
+        return result
+    why = "runs of 10 fs are too short to pass: it takes 1000 fs; "
+    return result | {"outcome": "skipped", "verdict": why + result["verdict"]}
+
+
 class TestAssessment:
     def test_every_group_of_probes_is_found_again(self, v1: Path, nothing_is_done: None) -> None:
         stored = told("assessment/assessment.json")
         table = (v1 / "assessment" / "assessment.csv").read_text()
         app(given("assess"), standalone_mode=False)
         assert stages("assessment") == FOLDERS["assessment"]
-        assert (v1 / "assessment" / "assessment.csv").read_text() == table
+        # Numbers stay; that runs of 10 fs are too short to pass is said since.
+        assert (v1 / "assessment" / "assessment.csv").read_text() == table.replace(
+            "stability,passed", "stability,skipped"
+        )
         again = told("assessment/assessment.json")
         for before, after in zip(stored["assessments"], again["assessments"], strict=True):
-            assert before | {"versions": None} == after | {"versions": None}
+            assert after["results"] == [judged_now(result) for result in before["results"]]
+            assert after["verdict"] == before["verdict"].replace("1 of 3", "0 of 2").replace("3 of 3", "2 of 2")
+            changed = {"versions": None, "results": None, "verdict": None}
+            assert before | changed == after | changed
         assert stored["comparisons"] == again["comparisons"]
 
     def test_it_is_read(self) -> None:

@@ -130,9 +130,9 @@ def test_headings_tables_and_language(page):
 
 def test_the_assessment_page_tells_everything(single):
     text = Read(single).text
-    for words in ("1 of 2 probes passed; smoothness failed.", "Without a limit: phonons. Skipped: phonons.",
-                  "✗ failed", "✓ passed", "○ noted", "– skipped", "Phonons (2)", "It jumps by 3 meV", "not found", "∞",
-                  "✗ beyond", "✓ within", "no limit", "6 Å", "2 min 5 s", "height (eV/Å³)", "−1", "40 atoms",
+    for words in ("1 of 2 probes passed; smoothness failed.", "Without a limit: phonons. Not tested: phonons.",
+                  "✗ failed", "✓ passed", "○ noted", "– not tested", "Phonons (2)", "It jumps by 3 meV", "not found",
+                  "∞", "✗ beyond", "✓ within", "no limit", "6 Å", "2 min 5 s", "height (eV/Å³)", "−1", "40 atoms",
                   "Shaded bands reach", "not finite and left open", "logarithmic beyond", "go beyond it",
                   "The curve “nothing” has no points.", "The film “empty” has no frame with atoms."):  # fmt: skip
         assert words in text, words

@@ -62,10 +62,11 @@ def test_every_figure_has_words_and_its_files(page, report):
     names = [a["id"].removeprefix("figure-") for tag, a in page.tags if tag == "figure"]
     assert len(names) == len(drawings)
     folder = report.parent / "figures"
-    assert {path.name for path in folder.iterdir()} == {f"{n}.{s}" for n in names for s in ("png", "pdf", "csv")}
+    assert {path.name for path in folder.iterdir()} == {f"{n}.{s}" for n in names for s in ("png", "pdf", "svg", "csv")}
     for name in names:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert "<svg" in (folder / f"{name}.svg").read_text()
         rows = list(csv.reader((folder / f"{name}.csv").open()))
         assert len(rows) > 1
         assert {len(row) for row in rows} == {len(rows[0])}

@@ -205,6 +205,7 @@ class Run:
 
     def __init__(self, *strategies, reached=True):
         self.records, self.configuration = tuple(record for s in strategies for record in s.records), ""
+        self.split = {}
         self.networks, self.teacher, self.census, self.trials = ("CGCNN",), None, {}, ()
         self.rungs = {"CGCNN": RungChoice(4000.0, 3000.0, reached, {}, None, [4000.0])}
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import keel
 from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
-from keel.atoms.neighbours import as_frame
+from keel.atoms.conversion import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
 from keel.errors import DataError
@@ -203,6 +203,23 @@ class TestCommand:
         forces, energy = found["errors"]
         assert forces["baseline"] == pytest.approx(0, abs=1e-3) and energy["difference"]["value"] > 0
         assert found["verdict"] in (tmp_path / "out/assessment.html").read_text()
+
+    def test_random_weights_have_learnt_nothing(self, tmp_path):
+        keel.CGCNN(elements=["Cu"], features=8, convolutions=1).save(str(tmp_path / "new.safetensors"))
+        probes = ("--probes", "clusters,compression", "--out", tmp_path / "out")
+        assert self.run(tmp_path / "new.safetensors", *probes)[0] == 0
+        code, text = self.run(tmp_path / "new.safetensors", *probes, "--strict")
+        assert code == 1
+        assert "Nothing learnt: two atoms neither repel nor bind each other" in " ".join(text.split())
+        assert "Nothing learnt" in (tmp_path / "out" / "assessment.html").read_text()
+
+    def test_runs_that_are_too_short_are_not_tested(self, files, tmp_path):
+        assess([Opening(str(files[0]))], Material(files[1]), QUICK, tmp_path / "out")
+        (found,) = json.loads((tmp_path / "out" / "assessment.json").read_text())["assessments"]
+        outcomes = {r["name"]: r["outcome"] for r in found["results"]}
+        assert outcomes == {"MD stability": "skipped", "diatomics": "passed", "trimers": "passed"}
+        assert found["verdict"] == "2 of 2 probes passed; none failed."
+        assert '<span aria-hidden="true">–</span> not tested' in (tmp_path / "out" / "assessment.html").read_text()
 
     def test_without_data_crystals_are_probed(self, tmp_path, short_drift):
         code, _ = self.run(

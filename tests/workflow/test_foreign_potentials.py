@@ -11,7 +11,7 @@ from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError
 from keel.settings import parse
 from keel.workflow import run
-from keel.workflow.pipeline import content_of
+from keel.workflow.make import content_of
 
 
 @pytest.fixture

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+import keel
 from keel.errors import ConfigError
 from keel.locks import shared
 from keel.workflow.cache import TakenError, TaskCache, not_waiting
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.run import run
+from keel.workflow.sharing import working_in
 from keel.workflow.workers import Workers
 from test_locks import SHARED, neighbour
 from tiny_run import TINY, tiny
@@ -115,6 +117,7 @@ def test_two_runs_train_each_network_once(tmp_path: Path):
     assert len(done) == len({tuple(task) for task in done}) == len(list(folder.rglob("done.json")))
     cells = json.loads((folder / "results.json").read_text())["cells"]
     assert [cell["seed"] for cell in cells] == [0, 1]
+    assert {path.stem for path in (folder / "potentials").iterdir()} >= set(names)
 
 
 def test_temporary_files_are_deleted_when_nobody_writes_them_any_more(tmp_path: Path):
@@ -133,6 +136,24 @@ def test_temporary_files_are_deleted_when_nobody_writes_them_any_more(tmp_path: 
 def stopped_early(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no trial 'none'"):
         run(tiny(), folder, only=["none"])
+
+
+def test_who_shares_a_folder_says_so_and_who_is_alone_does_not(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with neighbour(SHARED, tmp_path / ".in-use"), working_in(tmp_path, begun=False):
+        assert f"another keel works in {tmp_path}" in " ".join(capfd.readouterr().err.split())
+    with working_in(tmp_path, begun=True):
+        assert capfd.readouterr().err.split() == f"going on in {tmp_path}; finished tasks are kept".split()
+
+
+def test_two_assessments_share_their_groups(tmp_path: Path):
+    keel.EAM.from_elements(["Mo"], cutoff=5.0).save(str(tmp_path / "mo.json"))
+    command = [sys.executable, "-m", "keel", "assess", str(tmp_path / "mo.json"), "--probes", "compression,contacts"]
+    command += ["--out", str(tmp_path / "out")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ends = [process.communicate() for process in both]
+    assert [out.splitlines()[-1] for out, _ in ends] == [f"page: {tmp_path / 'out' / 'assessment.html'}"] * 2, ends
+    done = [line for _, err in ends for line in err.splitlines() if line.endswith(" s") and "probes" in line]
+    assert sorted(line.split()[1] for line in done) == ["compression", "contacts"]
 
 
 def test_a_run_is_seen_by_its_neighbours_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -18,7 +18,7 @@ import keel
 from keel.atoms.write import write
 from keel.cli import app, main
 from keel.config import DataSettings, RunSettings
-from keel.errors import ConfigError, KeelError
+from keel.errors import ConfigError
 from keel.evaluation import squeeze
 from keel.identity import of_split
 from keel.records import write_json
@@ -29,7 +29,8 @@ from keel.results.squeezed import summary_of
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
-from keel.workflow.data import frequent_pairs, read_data, split_frames
+from keel.workflow.data import frequent_pairs, read_data
+from keel.workflow.division import divide
 from keel.workflow.workers import Workers
 from tiny_run import FEW, TINY, numbers, tiny
 from undrawn import undrawn
@@ -222,17 +223,8 @@ def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_pa
 class Worker:
     """What a worker process does in these tests."""
 
-    def ends(self, code: int) -> None:
-        os._exit(code)
-
     def told_to_stop(self, number: int) -> bool:
         return signal.getsignal(signal.SIGINT) == signal.SIG_DFL
-
-
-def test_a_killed_worker_gives_one_sentence():
-    killed = r"a worker was killed in task ends.*fewer --workers"
-    with Workers(Worker(), 2) as staff, pytest.raises(KeelError, match=killed):
-        list(staff.each("ends", [1, 2]))
 
 
 def test_workers_do_not_go_on_after_an_interruption():
@@ -244,9 +236,15 @@ def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkey
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "a.yaml").write_text(yaml.safe_dump(TINY))
     told = {}
-    monkeypatch.setattr("keel.workflow.run", lambda config, out, **more: told.update(more, config=config))
+
+    def told_what_to_do(config, out, **more):
+        told.update(more, config=config)
+        raise ConfigError("enough")  # before anything is done, of which the command would tell
+
+    monkeypatch.setattr("keel.workflow.run", told_what_to_do)
     monkeypatch.chdir(tmp_path)
-    app(["run", "configs/a.yaml", "--data", "p.extxyz", "--data", "phosphorus"], standalone_mode=False)
+    with pytest.raises(ConfigError, match="enough"):
+        app(["run", "configs/a.yaml", "--data", "p.extxyz", "--data", "phosphorus"], standalone_mode=False)
     assert told["config"].data.files == [str(tmp_path / "p.extxyz"), "phosphorus"]
     assert told["base"] == Path("configs")
 
@@ -317,7 +315,7 @@ def test_pairs_that_most_frames_hold():
 
 def test_frames_chosen_by_their_elements():
     data = parse(DataSettings, {**TINY["data"], "files": ["phosphorus"], "elements": ["P", "O"]}, "test")
-    assert len(read_data(data, Path())) == 777
+    assert {part: len(frames) for part, frames in read_data(data, Path()).items()} == {"train": 777}
     with pytest.raises(ConfigError, match="none of 777 frames is made of O, Si"):
         read_data(data.model_copy(update={"elements": ["O", "Si"]}), Path())
 
@@ -359,7 +357,7 @@ def test_split_by_group_and_thinning():
             "split": {"by": "phase", "train": 1, "validation": 0, "test": 1, "train_frames": 5, "test_frames": 7},
         }
     ).data.split
-    parts = split_frames(phosphorus(), settings)
+    parts = divide({"train": phosphorus()}, settings).split
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (5, 0, 7)
     assert {f.info["phase"] for f in parts.train}.isdisjoint({f.info["phase"] for f in parts.test})
 
@@ -381,8 +379,10 @@ class TestCommandLine:
         path.write_text(content)
         code, error = self.run("run", str(path), "--out", str(tmp_path / "out"), capsys=capsys)
         assert code == 2
-        assert error.startswith("keel: ")
-        assert error.count("\n") == 1
+        first, *more = error.splitlines()
+        assert first.startswith("keel: ")
+        # One sentence, or below the first line one for each setting that is wrong.
+        assert len(more) == (int(first.split()[-4]) if "settings are wrong" in first else 0)
 
     def test_absent_data(self, tmp_path, capsys):
         path = tmp_path / "c.yaml"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.elements import symbol
 from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS, UNUSED_COLUMNS
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import Closest, closest_pair, composition
+from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.atoms.units import GPA
 from keel.errors import DataError
+from keel.showing import Facts, Shown, table
+from keel.wording import capitalised, number, typeset
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Range:
     maximum_at: str
 
 
-@dataclass(frozen=True)
-class Census:
+@dataclass(frozen=True, repr=False)
+class Census(Shown):
     """What a set of frames holds.
 
     Parameters
@@ -76,6 +80,28 @@ class Census:
     not_used: tuple[str, ...] = field(default=())
     set_aside: tuple[str, ...] = field(default=())
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        levels = Counter(finding.level for finding in self.findings)
+        return {
+            "frames": f"{self.frames:,}",
+            "atoms": f"{self.atoms:,} ({', '.join(f'{z} {n:,}' for z, n in self.elements.items())})",
+            "labels": ", ".join(f"{label} {n:,}" for label, n in self.labels.items()),
+            "findings": ", ".join(f"{n} to {level}" for level, n in levels.items()) or "none",
+        }
+
+    def _repr_html_(self) -> str:
+        """Show counts, ranges, and what was found."""
+        counts = [(capitalised(term), value) for term, value in self.facts().items()]
+        ranges = [
+            (f"{name.replace('_', ' ')} {typeset(r.unit)}", number(r.minimum), number(r.median), number(r.maximum))
+            for name, r in self.ranges.items()
+        ]
+        said = [(finding.level, finding.message) for finding in self.findings]
+        said += [("not used", sentence) for sentence in self.not_used]
+        header = ("", "smallest", "median", "largest")
+        return table(counts, title="Census") + table(ranges, header=header) + table(said)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything JSON-compatible (no number is NaN: what is not known is None)."""
         content = asdict(self)
@@ -89,15 +115,22 @@ class Census:
         return [f.message for f in self.findings if f.level == "refuse"]
 
 
-def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Census:
-    """Count and check frames.
+def take_census(frames: Structures, set_aside: Sequence[str] = ()) -> Census:
+    """Count and check frames, and say what of them is used.
+
+    Parameters
+    ----------
+    frames
+        Frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
+    set_aside
+        Reasons of frames that were left out before.
 
     Raises
     ------
     DataError
         If there are none.
     """
-    frames = list(frames)
+    frames = without_placeholders(list(each_frame(frames)))
     if not frames:
         raise DataError("there are no frames to count")
     closest = [(frame, pair) for frame in frames if (pair := closest_pair(frame)) is not None]
@@ -111,7 +144,7 @@ def take_census(frames: Iterable[Frame], set_aside: Sequence[str] = ()) -> Censu
         periodic=dict(sorted(Counter(int(f.pbc.sum()) for f in frames).items(), reverse=True)),
         labels={label: sum(getattr(f, label) is not None for f in frames) for label in LABELS},
         ranges=_ranges(frames, closest),
-        groups=_groups(frames),
+        groups=group_keys(frames),
         forces=checks[0],
         stress=checks[1],
         findings=tuple(findings(frames, closest, checks)),
@@ -160,8 +193,8 @@ def _range(unit: str, pairs: Sequence[tuple[float, Frame]]) -> Range:
     )
 
 
-def _groups(frames: Sequence[Frame]) -> dict[str, int]:
-    """Text keys that every frame has, with at least two values and fewer than frames."""
+def group_keys(frames: Sequence[Frame]) -> dict[str, int]:
+    """Return the text keys that every frame has, with at least two values and fewer than frames, and their number."""
     shared = set.intersection(*(set(f.info) for f in frames))
     counts = {}
     for key in sorted(shared):

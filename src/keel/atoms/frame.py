@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keel.atoms.label_names import LABELS
+from keel.showing import Facts, Shown
+
 if TYPE_CHECKING:
     from ase import Atoms
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
+PERIODIC = ("in no direction", "in one direction", "in two directions", "in three directions")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Shown):
     """A structure of N atoms with the labels that are there.
 
     Parameters
@@ -83,6 +89,22 @@ class Frame:
         from ase.formula import Formula
 
         return str(Formula.from_list([chemical_symbols[z] for z in self.numbers]).format("hill"))
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        labels = [label for label in LABELS if getattr(self, label) is not None]
+        return {
+            "atoms": self.formula,
+            "periodic": PERIODIC[int(np.sum(self.pbc))],
+            "labels": ", ".join(labels) or "none",
+            "from": self.source,
+        }
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`."""
+        from keel.atoms.picture import drawing
+
+        return drawing(self.numbers, self.positions, self.cell, self.formula)
 
     def replace(self, **changes: Any) -> Frame:
         """Return a copy with some fields changed."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from keel.errors import DataError
+from keel.showing import Facts, Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Labels:
+@dataclass(frozen=True, eq=False, repr=False)
+class Labels(Shown):
     """Reference energies, forces and stresses of a batch, each with a mask of what carries it.
 
     Parameters
@@ -35,6 +36,11 @@ class Labels:
     stress: Tensor
     stress_mask: Tensor
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        masks = {"energies": self.energy_mask, "forces": self.forces_mask, "stresses": self.stress_mask}
+        return {name: f"{int(mask.sum()):,} of {len(mask):,}" for name, mask in masks.items()}
+
     def to(self, device: torch.device | str | None, dtype: torch.dtype | None) -> Labels:
         """Move to a device; ``dtype`` applies to forces and stress, energies stay float64."""
         return Labels(
@@ -47,8 +53,8 @@ class Labels:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class AtomGraph:
+@dataclass(frozen=True, eq=False, repr=False)
+class AtomGraph(Shown):
     """A batch of B structures with N atoms and E edges.
 
     An edge e says that image ``edge_shift[e]`` of atom ``j = edge_index[1, e]`` lies within the cutoff of atom
@@ -90,6 +96,12 @@ class AtomGraph:
     cutoff: float
     half_list: bool = False
     labels: Labels | None = None
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        pairs = "pairs" if self.half_list else "edges"
+        counts = {"structures": self.n_structures, "atoms": self.n_atoms, pairs: self.n_edges}
+        return {**{name: f"{n:,}" for name, n in counts.items()}, "within": f"{self.cutoff:g} angstrom"}
 
     @property
     def n_structures(self) -> int:

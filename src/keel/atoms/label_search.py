@@ -22,7 +22,7 @@ from keel.atoms.label_names import (
     is_label_name,
 )
 from keel.atoms.record import LabelKeys, Record
-from keel.errors import DataError
+from keel.errors import DataError, in_python
 
 UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
 """Sizes of energies that stand for "unknown"."""
@@ -110,7 +110,8 @@ class _Search:
     def _energy(self) -> float | None:
         if self.keys.energy:
             if self.keys.energy_unit is None and self.keys.energy == "E" and self.record.info.keys() >= CP2K_COMMENT:
-                raise DataError("CP2K writes this E in hartree; add energy_unit='hartree' or `--energy-unit hartree`")
+                keys = in_python("energy_unit='hartree'")
+                raise DataError(f"CP2K writes this E in hartree; add {keys}`--energy-unit hartree`")
             return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
         free = self._number(self._called(FREE_ENERGY, self.record.info))
         plain = self._number(self._called(ENERGY, self.record.info))
@@ -236,8 +237,9 @@ class _Search:
                 if label == "stress" and any(v.key.lower() in VIRIAL for v in values)
                 else ""
             )
+            keys = in_python(f"LabelKeys({label}=...)")
             raise DataError(
-                f"{names} contradict each other{differ}; choose one with LabelKeys({label}=...) or "
+                f"{names} contradict each other{differ}; choose one with {keys}"
                 f"`keel census FILE --{label}-key NAME --write OUT`"
             )
         return min(values, key=lambda v: v.digit).number

@@ -19,7 +19,7 @@ from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record
-from keel.errors import DataError, naming
+from keel.errors import DataError, in_python, naming
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -107,9 +107,10 @@ def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
 def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.int64]:
     types = int(record.numbers.max())
     if elements is None or len(elements) < types:
+        keys = in_python("LabelKeys(elements=...)")
         raise DataError(
             f"{record.source}: it has atoms of {types} type{'s' * (types != 1)} but does not say which elements they "
-            "are; name them in order with LabelKeys(elements=...) or --elements Si,O (`keel census FILE --elements "
+            f"are; name them in order with {keys}--elements Si,O (`keel census FILE --elements "
             "Si,O --write OUT`)"
         )
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
@@ -191,7 +192,7 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
                 raise DataError(f"{source}: the calculator's {key} contradicts the structure's own; remove one of them")
             target[key] = value
     return Record(
-        numbers=np.asarray(atoms.numbers, dtype=np.int64),
+        numbers=np.array(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=np.float64),
         cell=np.array(atoms.cell.array, dtype=np.float64),
         pbc=np.array(atoms.pbc, dtype=bool),

@@ -1,12 +1,11 @@
-"""Neighbour lists (vesin) and batches of frames.
+"""Neighbour lists (vesin) and graphs of frames.
 
 The list is exact for every cell: skewed, far smaller than the cutoff, periodic in some directions only, or absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,9 +16,6 @@ from vesin import NeighborList
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, Labels
 from keel.errors import DataError, naming
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 MOST_CUTOFFS = 20_000
 """Structures that are longer are refused: vesin 0.6 ends the process somewhere between 30,000 and 100,000 cutoffs."""
@@ -81,53 +77,15 @@ def _extent(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> float:
 def graph_of(
     frame: Frame, cutoff: float, *, half_list: bool = False, dtype: torch.dtype | None = None, labels: bool = True
 ) -> AtomGraph:
-    """Return the graph of one frame (see :func:`batch`)."""
+    """Return the graph of one frame (see :func:`keel.batch`)."""
     return _graph([frame], cutoff, half_list, dtype or torch.get_default_dtype(), labels)
 
 
-def batch(
-    frames: Iterable[Frame | Atoms] | Frame | Atoms,
-    cutoff: float,
-    *,
-    half_list: bool = False,
-    dtype: torch.dtype | None = None,
+def graphs_of(
+    frames: Sequence[Frame], cutoff: float, *, half_list: bool = False, dtype: torch.dtype | None = None
 ) -> AtomGraph:
-    """Build the neighbour lists of some frames and join them into one batch.
-
-    Parameters
-    ----------
-    frames
-        Frames or ``ase.Atoms`` (labels are taken from their calculator or ``info``/``arrays``), or one of them.
-    cutoff
-        Radius of the neighbour list in angstrom; at least that of the potential.
-    half_list
-        Each pair once instead of twice.
-    dtype
-        Floating-point dtype of the graph (torch's default dtype if None).
-
-    Raises
-    ------
-    DataError
-        If there is no frame, or a structure cannot have a neighbour list (says which and why).
-
-    Examples
-    --------
-    >>> import keel
-    >>> graph = keel.batch(keel.datasets.phosphorus()[:2], cutoff=5.0)
-    >>> graph.n_structures, graph.n_atoms
-    (2, 64)
-    """
-    members = [frames] if isinstance(frames, Frame) or hasattr(frames, "get_positions") else list(frames)
-    return _graph([as_frame(f) for f in members], cutoff, half_list, dtype or torch.get_default_dtype(), labels=True)
-
-
-def as_frame(structure: Frame | Atoms) -> Frame:
-    """Return a frame as it is, and ``ase.Atoms`` as a frame with their labels."""
-    if isinstance(structure, Frame):
-        return structure
-    from keel.atoms.labels import frame_from_ase
-
-    return frame_from_ase(structure)
+    """Return the graph of some frames as one batch (see :func:`keel.batch`)."""
+    return _graph(frames, cutoff, half_list, dtype or torch.get_default_dtype(), labels=True)
 
 
 def without_edges(frames: Sequence[Frame], cutoff: float, *, half_list: bool, dtype: torch.dtype) -> AtomGraph:

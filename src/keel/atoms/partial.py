@@ -10,7 +10,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.label_names import LABELS
 from keel.atoms.remarks import frames_of, notes
-from keel.atoms.soundness.frames import UNNAMED
+from keel.atoms.soundness.frames import unnamed
 from keel.errors import DataError
 
 
@@ -49,7 +49,7 @@ class LabelledSet:
                 first, name = self.frames[0].source if self.frames else "no frame", "an energy" * (label == "energy")
                 raise DataError(
                     f"{first.rpartition(', ')[0] or first}: none of the {frames_of(len(self.frames))} to learn from "
-                    f"has {name or label}; {UNNAMED.format(label)}"
+                    f"has {name or label}; {unnamed(label)}"
                 )
 
     @cached_property

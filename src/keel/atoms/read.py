@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame
+from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
+from keel.atoms.frames import Frames
 from keel.atoms.labels import frame_from_record
 from keel.atoms.record import LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
+from keel.plugins import discover
 
 Paths = str | Path | Sequence[str | Path]
 BEGINNING = 50_000
@@ -57,7 +61,7 @@ def read(
     require: Iterable[str] = (),
     labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
-) -> list[Frame]:
+) -> Frames:
     """Read frames with the labels that each has, from one file or several.
 
     Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
@@ -98,11 +102,20 @@ def read(
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
     else:
         chosen = list(frames)[wanted]
-    if not labels:
-        return chosen
-    chosen = without_placeholders(chosen)
-    refuse_wrong_labels(chosen)
-    return chosen
+    return believed(chosen) if labels else Frames(chosen)
+
+
+def believed(frames: Sequence[Frame]) -> Frames:
+    """Return frames without labels that many frames together tell to be none.
+
+    Raises
+    ------
+    DataError
+        If forces or stresses contradict the energies.
+    """
+    kept = without_placeholders(frames)
+    refuse_wrong_labels(kept)
+    return Frames(kept)
 
 
 def iter_frames(
@@ -166,9 +179,18 @@ def _file_frames(
 
 def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
     """Return the reader of a file: what it begins with tells more than its name."""
-    form = _by_beginning(path) or format_of(path) or OTHERS
+    form = _format(path)
+    if form is None:
+        discover()
+        form = _format(path) or OTHERS
+    if not form.reader.startswith("keel."):
+        return partial(plugin_frames, form)
     reader: Callable[[Path], Iterator[PendingFrame]] = imported(form.reader)
     return reader
+
+
+def _format(path: Path) -> FrameFormat | None:
+    return _by_beginning(path) or format_of(path)
 
 
 def _by_beginning(path: Path) -> FrameFormat | None:

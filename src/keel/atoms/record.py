@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from keel.atoms import units
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Array
+from keel.errors import ConfigError, advice
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,18 @@ class LabelKeys:
 
     def __post_init__(self) -> None:
         """Check what is named."""
-        if self.stress_convention is not None:
-            units.check_convention(self.stress_convention)
-        for unit, factor in (
-            (self.energy_unit, units.energy_factor),
-            (self.forces_unit, units.force_factor),
-            (self.length_unit, units.length_factor),
-        ):
-            if unit is not None:
-                factor(unit)
+        checks: dict[str, Callable[[str], object]] = {
+            "stress_convention": units.check_convention,
+            "energy_unit": units.energy_factor,
+            "forces_unit": units.force_factor,
+            "length_unit": units.length_factor,
+        }
+        for name, check in checks.items():
+            try:
+                if (given := getattr(self, name)) is not None:
+                    check(given)
+            except ConfigError as error:
+                raise ConfigError(f"{advice(name, '--' + name.replace('_', '-'))}: {error}") from None
         for element in self.elements or ():
             atomic_number(element)
 

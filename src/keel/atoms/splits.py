@@ -6,23 +6,27 @@ trajectory) or later times must be held out; a random split of frames measures m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.errors import ConfigError, DataError
+from keel.showing import Facts, Shown
 
 T = TypeVar("T")
 Keys = str | Sequence[str]
+Size = int | float | str | list[str]
+"""How large a part is: a number or share of frames or groups, or the names of its groups."""
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Shown):
     """Three parts without a common frame, each in the order of the frames given.
 
     Parameters
@@ -38,18 +42,27 @@ class Split:
     test: list[Frame]
     atoms: list[Frame] = field(default_factory=list)
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {name: f"{len(part):,}" for name, part in self.parts.items()}
+
     @property
     def parts(self) -> dict[str, list[Frame]]:
         """The three parts by name, and the atoms alone where there are any."""
         return {name: part for name, part in vars(self).items() if name in PARTS or part}
+
+    @property
+    def divided(self) -> dict[str, list[Frame]]:
+        """The three parts by name."""
+        return {name: getattr(self, name) for name in PARTS}
 
     def __str__(self) -> str:
         return f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test frames"
 
 
 def split(
-    frames: Sequence[Frame],
-    train: float | int,
+    frames: Structures,
+    train: float | int | None,
     validation: float | int,
     test: float | int | None = None,
     *,
@@ -63,8 +76,8 @@ def split(
     frames
         All frames.
     train, validation, test
-        Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; ``test`` takes the rest if
-        None. What all three leave over is not used.
+        Shares (floats in [0, 1]) or numbers (ints) of frames, or of groups with ``by``; one of ``train`` and ``test``
+        may be None and takes the rest. What all three leave over is not used.
     by
         Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided. Of several
         keys the first that a frame has names its group.
@@ -85,6 +98,7 @@ def split(
     >>> print(split(keel.datasets.phosphorus(), 0.8, 0.1, seed=1))
     622 training, 78 validation and 77 test frames
     """
+    frames = as_frames(frames)
     rng = np.random.default_rng(seed)
     if by is None:
         counts = _counts(len(frames), (train, validation, test), "frames")
@@ -94,11 +108,11 @@ def split(
     keys = sorted(groups)
     counts = _counts(len(keys), (train, validation, test), f"groups of {by!r}")
     held = [{keys[i] for i in part} for part in _cut(rng.permutation(len(keys)).tolist(), counts)]
-    return Split(*([f for f in frames if _group(f, by) in names] for names in held))
+    return Split(*([f for f in frames if group_of(f, by) in names] for names in held))
 
 
 def split_in_time(
-    frames: Sequence[Frame], train: float | int, validation: float | int = 0, *, by: Keys | None = None, gap: int = 0
+    frames: Structures, train: float | int, validation: float | int = 0, *, by: Keys | None = None, gap: int = 0
 ) -> Split:
     """Train on the start of each run, validate on what follows, test on the rest.
 
@@ -127,6 +141,7 @@ def split_in_time(
     >>> print(split_in_time(keel.datasets.phosphorus(), 20, 10, by="phase"))
     40 training, 20 validation and 717 test frames
     """
+    frames = as_frames(frames)
     runs = list(group_frames(frames, by).values()) if by is not None else [list(frames)]
     parts = Split([], [], [])
     for run in runs:
@@ -139,7 +154,7 @@ def split_in_time(
     return parts
 
 
-def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
+def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
     """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
 
     Raises
@@ -147,19 +162,20 @@ def sample(frames: Sequence[Frame], number: int, *, by: Keys | None = None, seed
     ConfigError
         If there are fewer.
     """
+    frames = as_frames(frames)
     if not 0 < number <= len(frames):
         raise ConfigError(f"{number} frames cannot be drawn from {len(frames)}")
     rng = np.random.default_rng(seed)
     members: dict[str, list[int]] = {}
     for i, frame in enumerate(frames):
-        members.setdefault("" if by is None else _group(frame, by), []).append(i)
+        members.setdefault("" if by is None else group_of(frame, by), []).append(i)
     shuffled = [rng.permutation(members[key]).tolist() for key in sorted(members)]
     # Round by round: the k-th of every group before the (k+1)-th of any.
     queue = sorted((k, g, i) for g, group in enumerate(shuffled) for k, i in enumerate(group))
     return [frames[i] for i in sorted(i for _, _, i in queue[:number])]
 
 
-def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
+def group_frames(frames: Structures, by: Keys) -> dict[str, list[Frame]]:
     """Return the frames of each value of ``info[by]``, in the order given; of several keys the first there counts.
 
     Raises
@@ -167,13 +183,15 @@ def group_frames(frames: Iterable[Frame], by: Keys) -> dict[str, list[Frame]]:
     DataError
         If a frame has no such key (says which keys it has).
     """
+    frames = as_frames(frames)
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
-        groups.setdefault(_group(frame, by), []).append(frame)
+        groups.setdefault(group_of(frame, by), []).append(frame)
     return groups
 
 
-def _group(frame: Frame, by: Keys) -> str:
+def group_of(frame: Frame, by: Keys) -> str:
+    """Return the group of a frame, as text; DataError if it has no such key."""
     keys = [by] if isinstance(by, str) else by
     for key in keys:
         if key in frame.info:
@@ -186,17 +204,21 @@ def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> lis
     """Whole numbers for sizes that are shares, numbers or None (the rest)."""
     if not total:
         raise DataError("there are no frames to split")
+    if sizes.count(None) > 1:
+        raise ConfigError("the split leaves two parts to take the rest; give the size of one of them")
     counts = [_count(total, size, part) for size, part in zip(sizes, PARTS, strict=True)]
-    if sizes[2] is None:
-        counts[2] = total - sum(counts)
+    if None in sizes:
+        counts[sizes.index(None)] = total - sum(counts)
     # Rounding of shares that add up to one may ask for one too many.
     if sum(counts) == total + 1 and any(isinstance(size, float) for size in sizes):
         counts[int(np.argmax(counts))] -= 1
-    if counts[2] < 0 or sum(counts) > total:
+    if min(counts) < 0 or sum(counts) > total:
         raise ConfigError(f"the split asks for more than the {total} {what} that there are")
     for size, count, part in zip(sizes, counts, PARTS, strict=True):
         if size and not count:
             raise ConfigError(f"the {part} part of the split is empty; {total} {what} are too few for {size:g}")
+    if sizes[0] is None and not counts[0]:
+        raise ConfigError(f"the split leaves none of the {total} {what} to train")
     return counts
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.kinds import COMPRESSED, format_of, imported, writable
 
-if TYPE_CHECKING:
-    from ase import Atoms
 
-
-def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> int:
+def write(path: str | Path, frames: Structures) -> int:
     """Write frames and return their number; :func:`keel.read` brings every digit back.
 
     Parameters
@@ -26,7 +22,7 @@ def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> 
         compressed where the name ends in ``.gz``, ``.xz`` or ``.bz2``. An existing file is replaced once the new one is
         complete.
     frames
-        Frames or ``ase.Atoms``, any iterable of them, or one.
+        Frames, ``ase.Atoms`` or files, one or any iterable of them (:func:`keel.atoms.as_frames`).
 
     Raises
     ------
@@ -41,8 +37,7 @@ def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> 
     100
     """
     path = Path(path)
-    single = isinstance(frames, Frame) or hasattr(frames, "get_positions")
-    members = _as_frames([frames] if single else frames)  # type: ignore[arg-type]
+    members = each_frame(frames)
     writer, count = _writer(path), 0
 
     def write_to(temporary: Path) -> None:
@@ -56,11 +51,6 @@ def write(path: str | Path, frames: Iterable[Frame | Atoms] | Frame | Atoms) -> 
     except OSError as error:
         raise DataError(f"{path}: it cannot be written ({error.strerror or error})") from None
     return count
-
-
-def _as_frames(structures: Iterable[Frame | Atoms]) -> Iterator[Frame]:
-    for structure in structures:
-        yield structure if isinstance(structure, Frame) else frame_from_ase(structure)
 
 
 def _writer(path: Path) -> Callable[[Path, Iterator[Frame]], int]:

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.files import Output
+from keel.ranges import Duration, PressureGPa, Processes, Seed, Starts, Temperature, Timestep
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
@@ -43,14 +46,18 @@ def assess(
         ),
     ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results and the page.")] = Path("assessment"),
+    out: Annotated[Path, Output(folder=True), typer.Option(help="Folder of the results and the page.")] = Path(
+        "assessment"
+    ),
     probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
-    starts: Annotated[int | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
+    starts: Annotated[Starts | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
     length_fs: Annotated[
-        float | None, typer.Option("--length-fs", help="Length of each simulation; default 5000 fs.")
+        Duration | None, typer.Option("--length-fs", help="Length of each simulation; default 5000 fs.")
     ] = None,
     temperatures: Annotated[str | None, typer.Option(help="Ladder of stability in K; default 1000,2000,3000.")] = None,
-    must_hold: Annotated[float | None, typer.Option(help="Up to here no simulation may fail; default 1000 K.")] = None,
+    must_hold: Annotated[
+        Temperature | None, typer.Option(help="Up to here no simulation may fail; default 1000 K.")
+    ] = None,
     to_pressure: Annotated[
         str | None,
         typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5, at the lowest temperature."),
@@ -59,27 +66,29 @@ def assess(
         str | None, typer.Option(help="Also start from cells of these shares of their volume, e.g. 0.9,0.8.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", "-T", help="Of structure and density; default 300 K.")
+        Temperature | None, typer.Option("--temperature", "-T", help="Of structure and density; default 300 K.")
     ] = None,
-    pressure: Annotated[float | None, typer.Option(help="Of the density; default 0 GPa.")] = None,
+    pressure: Annotated[PressureGPa | None, typer.Option(help="Of the density; default 0 GPa.")] = None,
     timestep_fs: Annotated[
-        float | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+        Timestep | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
     ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="In which exact properties are judged; default float64; float32 where a model has no other."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    seed: Annotated[Seed | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
+    workers: Annotated[Processes, typer.Option(help="Processes side by side.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
+    strict: Strict = False,
 ) -> None:
     """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
 
     Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
     symmetries and conservation; equation of state, elastic constants, phonons and vacancies. Run again, it goes on
-    where it was stopped.
+    where it was stopped; a second one in the same folder shares the work. What would pass whatever the potential, such
+    as a simulation shorter than 1000 fs, counts as not tested.
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
@@ -105,7 +114,8 @@ def assess(
         "device": device,
         "seed": seed,
     }
-    settings = parse_given(AssessmentSettings, chosen, "keel assess")
+    differently = {"pressures": "--to-pressure", "compression": "--compress"}
+    settings = parse_given(AssessmentSettings, chosen, "keel assess", differently)
     page = assess(
         [named[name] for name in potentials],
         Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ())),
@@ -114,7 +124,7 @@ def assess(
         beside=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
     )
-    typer.echo(f"page: {page}")
+    end_assessment(page, strict=strict)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -14,14 +14,16 @@ from rich.text import Text
 
 from keel.commands.reading_options import Elements, named_elements
 from keel.errors import DataError
-from keel.kinds import readable, writable
+from keel.files import Output
+from keel.kinds import FRAMES_FILE, readable, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from keel.atoms.census import Census, Range
     from keel.atoms.frame import Frame
     from keel.atoms.read import BadFrames
+    from keel.atoms.usual_splits import UsualSplit
     from keel.fitting.judge import Judgement
 
     Report = tuple[str, Census, Judgement]
@@ -41,10 +43,11 @@ def census(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled structures: {readable()}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     skip_bad: Annotated[
-        Path | None, typer.Option(help="Set frames that cannot be used aside into this file and go on.")
+        Path | None, Output(), typer.Option(help="Set frames that cannot be used aside into this file and go on.")
     ] = None,
     write_to: Annotated[
         Path | None,
+        FRAMES_FILE,
         typer.Option("--write", help=f"Write the usable frames, labels under their standard names: {writable()}."),
     ] = None,
     require: Annotated[
@@ -82,6 +85,7 @@ def census(
     from keel.atoms.census import take_census
     from keel.atoms.read import BadFrames, iter_frames
     from keel.atoms.record import LabelKeys
+    from keel.atoms.usual_splits import usual_split
     from keel.atoms.write import write
     from keel.files import check_not_input
     from keel.fitting.judge import judge
@@ -112,11 +116,15 @@ def census(
             reports.append((str(file), report, judge(frames, (report.forces, report.stress))))
         everything += frames
     shared = _shared_between(everything) if len(files) > 1 else 0
+    usual = usual_split(everything)
     if as_json:
         content = [{"file": name, **report.to_dict(), "judge": asdict(judged)} for name, report, judged in reports]
-        print(json_text({"files": content, "structures_shared_between_files": shared}))
+        own = None if usual is None else asdict(usual)
+        print(json_text({"files": content, "structures_shared_between_files": shared, "split": own}))
     else:
         _print(Console(highlight=False), reports, shared, bad)
+        if usual is not None:
+            print(_own_split(everything, usual))
     problems = [f"{name}: {problem}" for name, report, _ in reports for problem in report.refusals()]
     if problems:
         raise DataError(problems[0])
@@ -136,6 +144,19 @@ def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:
             if number % 100 == 0:
                 advance(number, 0)
     return without_placeholders(found)
+
+
+def _own_split(frames: Sequence[Frame], usual: UsualSplit) -> str:
+    """Return what the frames say of their own division, and what stands in two of its parts."""
+    from keel.atoms.isolated import set_apart
+    from keel.atoms.leaks import shared_runs, shared_structures
+    from keel.atoms.named_parts import split_by_name
+
+    validation, test = list(usual.validation) or 0, list(usual.test) or 0
+    bonded, _ = set_apart(frames)
+    parts = split_by_name(bonded, usual.by, train=usual.train, validation=validation, test=test)
+    of_it = f"{usual.by} divides the frames: split: {usual}, which `keel run` takes where no split is given"
+    return "\n".join([of_it, *shared_structures(parts), *shared_runs(parts)])
 
 
 def _shared_between(frames: list[Frame]) -> int:

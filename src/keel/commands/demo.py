@@ -7,21 +7,24 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.ending import end_run
+from keel.files import Output
+from keel.ranges import Processes
+
 CONFIG = Path(__file__).parents[1] / "datasets" / "demo.yaml"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("keel-demo"),
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 2,
+    out: Annotated[Path, Output(folder=True), typer.Option(help="Run folder.")] = Path("keel-demo"),
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 2,
 ) -> None:
     """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
 
     CGCNN learns from few DFT frames, plainly, with sharpness-aware steps and with pretraining, at equal cost; each
-    is simulated until it fails. The report says whether pretraining helped.
+    is simulated until it fails. The end, and the report, say whether pretraining helped.
     """
     from keel.config import read_config
-    from keel.progress import console
     from keel.workflow import run
 
-    report = run(read_config(CONFIG), out, workers=workers)
-    console.print(f"report: {report.resolve()}")
+    report = run(read_config(CONFIG), out, workers=workers, plan=True)
+    end_run(out, report.resolve())

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keel.commands.ending import Strict, leave, say
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.files import Output
 
 if TYPE_CHECKING:
+    from keel.evaluation.check import CheckResult
     from keel.evaluation.clusters.dimers import DimerCurve
     from keel.evaluation.clusters.landmarks import Marked
     from keel.potentials import Potential
+
+WORST = 8
+"""Pairs whose faults are told."""
 
 
 def dimers(
@@ -28,10 +34,13 @@ def dimers(
             "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for dimers.csv and dimers.png.")] = None,
+    out: Annotated[
+        Path | None, Output(folder=True), typer.Option(help="Folder for dimers.csv, dimers.png and dimers.svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     arguments: Arguments = "{}",
     trust: Trust = False,
+    strict: Strict = False,
 ) -> None:
     """Draw the energy of every pair of elements against distance, and judge the curves.
 
@@ -44,6 +53,7 @@ def dimers(
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
     from keel.atoms.read import read
+    from keel.evaluation.clusters.diatomics import judged_dimer
     from keel.evaluation.clusters.dimers import dimers as all_dimers
     from keel.evaluation.clusters.dimers import write_curves
     from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
@@ -54,19 +64,44 @@ def dimers(
     given = {} if dimer_reference is None else dimer_curves_of(read(dimer_reference, require=("energy",)))
     curves = all_dimers(model, chosen)
     differences, landmarks = _differences(model, curves, given), _landmarks(model, curves, given)
+    judged = {name: judged_dimer(model, *curve.numbers) for name, curve in curves.items()}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
-        _draw(curves, given, landmarks, out / "dimers.png")
+        _draw(curves, given, landmarks, out)
     if as_json:
         metrics = _metrics(model, curves)
+        for name, result in judged.items():
+            metrics[name]["judged"] = {"outcome": result.outcome, "verdict": result.verdict}
         for name, value in differences.items():
             metrics[name]["reference"] = {"rms_difference_ev": value, **landmarks[name].to_dict()}
         typer.echo(json_text(metrics))
     else:
-        _show(curves, differences)
+        _show(curves, differences, judged)
         if given:
             _show_landmarks(landmarks, [name for name in given if name not in curves])
+        _conclude(judged, out)
+    leave(bad=any(result.outcome == "failed" for result in judged.values()), strict=strict)
+
+
+def _conclude(judged: dict[str, CheckResult], out: Path | None) -> None:
+    """Say which pairs are sound, what is wrong with the others, what to do, and where the curves are."""
+    from keel.reporting.assessment.advice import MEND
+    from keel.wording import listed, typeset
+
+    bad = [result for result in judged.values() if result.outcome == "failed"]
+    for result in bad[:WORST]:
+        say(typeset(result.verdict))
+    if bad:
+        more = f" ({len(bad) - WORST} of them not told here; see --json)" if len(bad) > WORST else ""
+        say(
+            f"{len(judged) - len(bad)} of {len(judged)} pairs passed, {len(bad)} failed{more}: atoms that come so "
+            f"close in a simulation may fuse. A network can be repaired: {MEND}."
+        )
+    else:
+        say(f"{len(judged)} of {len(judged)} pairs passed, none failed: {listed(list(judged))}.")
+    if out is not None:
+        typer.echo(f"curves: {out / 'dimers.csv'}, {out / 'dimers.png'}")
 
 
 def _differences(
@@ -115,7 +150,7 @@ def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, d
     return found
 
 
-def _show(curves: dict[str, DimerCurve], differences: dict[str, float]) -> None:
+def _show(curves: dict[str, DimerCurve], differences: dict[str, float], judged: dict[str, CheckResult]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -127,14 +162,20 @@ def _show(curves: dict[str, DimerCurve], differences: dict[str, float]) -> None:
         "10 eV\nat (Å)": "wall_position_angstrom",
         "repulsive\nfrom (Å)": "repulsive_from_angstrom",
     }
-    table = Table("pair", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(
+        "pair", "sound", *columns, "tortuosity\n(window)", "flips\n(window)", box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
     if differences:
         table.add_column("from reference\n(RMS, eV)")
     for name, curve in curves.items():
         full, window = curve.metrics(), curve.window_metrics()
         values = [*(full[key] for key in columns.values()), window["tortuosity"], window["force_flips"]]
         values += [differences.get(name, math.nan)] if differences else []
-        table.add_row(name, *("-" if math.isnan(v) else f"{v:.4g}" for v in values))
+        table.add_row(
+            name,
+            "no" if judged[name].outcome == "failed" else "yes",
+            *("-" if math.isnan(v) else f"{v:.4g}" for v in values),
+        )
     Console(highlight=False).print(table)
 
 
@@ -163,7 +204,7 @@ def _show_landmarks(landmarks: dict[str, Marked], absent: list[str]) -> None:
 
 
 def _draw(
-    curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], landmarks: dict[str, Marked], path: Path
+    curves: dict[str, DimerCurve], reference: dict[str, DimerCurve], landmarks: dict[str, Marked], folder: Path
 ) -> None:
     import matplotlib
 
@@ -190,5 +231,6 @@ def _draw(
         # Walls of 1e4 eV and wells of a few eV on one axis.
         axis.set_yscale("symlog", linthresh=1.0)
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    for kind in ("png", "svg"):
+        figure.savefig(folder / f"dimers.{kind}", dpi=150)
     plt.close(figure)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.commands.split_options import Only, only_those
 from keel.kinds import readable
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def evaluate(
     by: Annotated[
         By | None, typer.Option(help="Also divide errors by how close atoms are; frames of unknown elements stay out.")
     ] = None,
+    only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     arguments: Arguments = "{}",
@@ -61,7 +63,7 @@ def evaluate(
     from keel.potentials.accuracy import accuracy
     from keel.records import json_text
 
-    model, frames = opened(potential, arguments, trust), iter_frames(file)
+    model, frames = opened(potential, arguments, trust), only_those(iter_frames(file), only)
     if by is None:
         result, divided = accuracy(model, frames, device=device), None
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from keel.files import Output
 from keel.kinds import KEEL_SUFFIXES
 
 
@@ -19,7 +20,7 @@ class Format(StrEnum):
 
 def export(
     potential: Annotated[Path, typer.Argument(help="A fitted EAM, e.g. eam.json of keel fit.")],
-    out: Annotated[Path, typer.Option(help="Where it goes, e.g. silica.eam.fs.")],
+    out: Annotated[Path, Output(), typer.Option(help="Where it goes, e.g. silica.eam.fs.")],
     form: Annotated[
         Format, typer.Option("--format", help="setfl: LAMMPS eam/alloy or eam/fs, also read by ASE and matscipy.")
     ] = (Format.SETFL),

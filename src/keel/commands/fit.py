@@ -10,7 +10,10 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
-from keel.kinds import readable
+from keel.commands.split_options import By, TrainNames, needs_key, not_taken, to_fit, told
+from keel.files import Output
+from keel.kinds import POTENTIAL_FILE, readable
+from keel.ranges import AtomCount, Cutoff, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +29,18 @@ MOST_ROWS = 40
 
 def fit(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled frames with forces: {readable()}.")],
-    out: Annotated[Path, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")],
-    test: Annotated[Path | None, typer.Option(help="Other labelled frames, to measure the errors on.")] = None,
+    out: Annotated[
+        Path, POTENTIAL_FILE, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")
+    ],
+    test: Annotated[
+        str | None, typer.Option(help="Other labelled frames to measure the errors on, or with --by names of groups.")
+    ] = None,
+    by: By = None,
+    train_names: TrainNames = None,
     beside: Annotated[
         str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
     ] = None,
-    cutoff: Annotated[float, typer.Option(help="Å.")] = 8.0,
+    cutoff: Annotated[Cutoff, typer.Option(help="In Å.")] = 8.0,
     contacts: Annotated[
         bool,
         typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)."),
@@ -43,9 +52,9 @@ def fit(
         bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
-    max_atoms: Annotated[int | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of that choice.")] = 0,
-    skip_bad: Annotated[Path | None, typer.Option(help="Set bad frames aside into this file.")] = None,
+    max_atoms: Annotated[AtomCount | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
+    seed: Annotated[Seed, typer.Option(help="Of that choice.")] = 0,
+    skip_bad: Annotated[Path | None, Output(), typer.Option(help="Set bad frames aside into this file.")] = None,
     elements: Elements = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
     arguments: Arguments = "{}",
@@ -61,37 +70,46 @@ def fit(
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
     """
+    from keel.atoms.frames import Frames
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.fitting import fit_eam
     from keel.fitting.worth import doubts
     from keel.potentials.accuracy import accuracy
-    from keel.potentials.saving import check_suffix
     from keel.progress import console
     from keel.records import json_text
 
-    check_suffix(out)
+    needs_key(by, train_names)
     named = openings([beside], arguments, trust)
     other = named[beside].open() if beside else None
     frames = read(files, index=index, keys=keys_of(elements), skip_bad=skip_bad)
     material = LabelledSet(frames)
     material.require(("forces",))
-    parts = [frames] if test is None else [frames, read(test, keys=keys_of(elements))]
+    where: list[str] = []
+    if by is not None:
+        divided = to_fit(material.labelled, by, train_names, test)
+        where = told(material.labelled, divided, by)
+        frames, parts = Frames([*divided.train, *material.atoms]), [divided.train, divided.test]
+    else:
+        where = not_taken(frames)
+        parts = [frames] if test is None else [frames, read(Path(test), keys=keys_of(elements))]
     with console.status(f"fitting an EAM to {len(frames)} frames"):
         walls: dict[str, bool] = {"contacts": contacts, "zbl": zbl}
         result = fit_eam(frames, cutoff, **walls, three_body=three_body, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []
-    which = "the test frames" if test else "the frames"
+    which = "the test frames" if len(parts) > 1 else "the frames"
     notes = [*result.warnings, *doubts(result.potential, parts[-1], which, errors[-1])]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
-        typer.echo(json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": material.notes}))
+        typer.echo(
+            json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": [*material.notes, *where]})
+        )
         return
     columns = dict(zip(PARTS, errors, strict=False))
     columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
-    _show(result, columns, (*material.notes, *notes), out)
+    _show(result, columns, (*material.notes, *where, *notes), out)
 
 
 def _by_part(errors: list[Accuracy]) -> dict[str, object]:

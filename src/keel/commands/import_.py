@@ -8,22 +8,24 @@ from typing import Annotated
 import typer
 
 from keel.commands.potential_options import Trust
+from keel.files import Output
+from keel.ranges import EnergyUnit
 
 
 def import_(
     checkpoint: Annotated[
         Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: .ckpt; MACE: .model.")
     ],
-    out: Annotated[Path, typer.Option(help="Where the network goes: .safetensors.")],
+    out: Annotated[Path, Output((".safetensors",)), typer.Option(help="Where the network goes: .safetensors.")],
     elements: Annotated[
         str | None, typer.Option(help="torchmd-net: elements to take over, e.g. Si,O; all that it has if not given.")
     ] = None,
     energy_unit: Annotated[
-        float, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
+        EnergyUnit, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
     ] = 1.0,
     trust: Trust = False,
 ) -> None:
-    """Turn a trained M3GNet of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
+    """Turn a trained model of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
     looked at (keel dimers). Of matgl's and torchmd-net's files only settings and numbers are read, and nothing is
@@ -33,11 +35,11 @@ def import_(
     """
     from keel.errors import ConfigError
     from keel.potentials import Potential, open_potential
+    from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
 
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"{out}: a network is written with the suffix .safetensors")
     if checkpoint.suffix == ".ckpt":
+        refuse_recognised(checkpoint)
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
 
         chosen = None if elements is None else [e.strip() for e in elements.split(",")]

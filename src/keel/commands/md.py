@@ -8,6 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.kinds import TRAJECTORY_FILE
+from keel.ranges import (
+    AtomCount,
+    Devices,
+    Duration,
+    Every,
+    Friction,
+    Nodes,
+    PressureGPa,
+    Runs,
+    Seed,
+    TemperatureOrZero,
+    Timestep,
+)
 
 if TYPE_CHECKING:
     from keel.dynamics import StabilityResult
@@ -16,40 +30,44 @@ if TYPE_CHECKING:
 def md(
     potential: PotentialName,
     file: Annotated[Path, typer.Argument(help="Structures to start from (labels are not needed).")],
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="In K.")],
-    runs: Annotated[int | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
-    length_fs: Annotated[float, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
+    temperature: Annotated[TemperatureOrZero, typer.Option("--temperature", "-T", help="In K.")],
+    runs: Annotated[Runs | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
+    length_fs: Annotated[Duration, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
     timestep_fs: Annotated[
-        float | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+        Timestep | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
     ] = None,
     friction_per_fs: Annotated[
-        float | None,
+        Friction | None,
         typer.Option("--friction-per-fs", "--friction", help="Of the Langevin thermostat; default 0.01/fs."),
     ] = None,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
     pressure: Annotated[
-        float | None, typer.Option(help="In GPa: constant pressure instead of constant volume, isotropic.")
+        PressureGPa | None, typer.Option(help="In GPa: constant pressure instead of constant volume, isotropic.")
     ] = None,
-    to_pressure: Annotated[float | None, typer.Option(help="Raise or lower the pressure to this during a run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes velocities and noise; default 0.")] = None,
+    to_pressure: Annotated[
+        PressureGPa | None, typer.Option(help="Raise or lower the pressure to this during a run.")
+    ] = None,
+    seed: Annotated[Seed | None, typer.Option(help="Fixes velocities and noise; default 0.")] = None,
     velocities: Annotated[
         str | None, typer.Option(help="At the beginning: draw, at the temperature, or file; default draw.")
     ] = None,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj.")
+        Path | None,
+        TRAJECTORY_FILE,
+        typer.Option(help="Write the trajectories of all runs to this file: .extxyz, .h5 or .traj."),
     ] = None,
-    record_every: Annotated[int, typer.Option(help="Steps between two written frames.")] = 10,
+    record_every: Annotated[Every, typer.Option(help="Steps between two written frames.")] = 10,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between two checkpoints, with --out; default 1000.")
+        Every | None, typer.Option(help="Steps between two checkpoints, with --out; default 1000.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
     max_atoms: Annotated[
-        int | None, typer.Option(min=1, help="Atoms that move in one batch; default: chosen by device.")
+        AtomCount | None, typer.Option(help="Atoms that move in one batch; default: chosen by device.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Devices of this kind that share the runs.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes with so many devices each.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Devices of this kind that share the runs.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Nodes with so many devices each.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, opened
-from keel.kinds import writable
+from keel.kinds import FRAMES_FILE, writable
+from keel.ranges import Bonds, Distance, EnergyCap, ForceCap, Rounds, Seed, Share, Strain
 
 if TYPE_CHECKING:
     from keel.atoms.frame import Frame
@@ -18,20 +19,23 @@ if TYPE_CHECKING:
 def perturb(
     files: Annotated[list[Path], typer.Argument(help="Parent structures, labelled or not; use training frames only.")],
     teacher: Annotated[str, typer.Option(help=f"The potential that labels the children. {WHAT}")],
-    out: Annotated[Path, typer.Option(help=f"Where the children go: {writable()}.")],
+    out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"Where the children go: {writable()}.")],
     index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Children of each parent, one in each round.")] = None,
+    rounds: Annotated[Rounds | None, typer.Option(help="Children of each parent, one in each round.")] = None,
     displacement: Annotated[
-        tuple[float, float] | None, typer.Option(help="Å by which every atom moves in the first and in the last round.")
+        tuple[Distance, Distance] | None,
+        typer.Option(help="Å by which every atom moves in the first and in the last round."),
     ] = None,
-    pair_fraction: Annotated[float | None, typer.Option(help="Share of the atoms that get a new distance.")] = None,
+    pair_fraction: Annotated[Share | None, typer.Option(help="Share of the atoms that get a new distance.")] = None,
     pair_range: Annotated[
-        tuple[float, float] | None, typer.Option(help="Range of that distance in sums of the covalent radii.")
+        tuple[Bonds, Bonds] | None, typer.Option(help="Range of that distance in sums of the covalent radii.")
     ] = None,
-    strain: Annotated[float | None, typer.Option(help="Largest principal strain of the cell.")] = None,
-    force_cap: Annotated[float | None, typer.Option(help="eV/Å; children beyond are set aside; inf: none are.")] = None,
-    energy_cap: Annotated[float | None, typer.Option(help="eV/atom above the parent; likewise.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    strain: Annotated[Strain | None, typer.Option(help="Largest principal strain of the cell.")] = None,
+    force_cap: Annotated[
+        ForceCap | None, typer.Option(help="eV/Å; children beyond are set aside; inf: none are.")
+    ] = None,
+    energy_cap: Annotated[EnergyCap | None, typer.Option(help="eV/atom above the parent; likewise.")] = None,
+    seed: Annotated[Seed, typer.Option(help="Of everything random.")] = 0,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from keel.files import Output
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="A folder that `keel run` or `keel study` leaves.", metavar="RUN")],
     out: Annotated[
-        Path | None, typer.Option(help="HTML file, or a folder for it and its figures; default: the run folder.")
+        Path | None,
+        Output(folder=None),
+        typer.Option(help="HTML file, or a folder for it and its figures; default: the run folder."),
     ] = None,
 ) -> None:
     """Write the report of a finished run again: one HTML file, and each figure as PNG, PDF and CSV.

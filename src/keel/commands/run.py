@@ -1,40 +1,102 @@
-"""keel run: the whole job from one configuration."""
+"""keel run: the whole job, from one configuration or from data files alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keel.commands.ending import Strict, end_run
+from keel.errors import ConfigError
+from keel.files import Output
+from keel.kinds import readable
+from keel.ranges import Processes
+
+if TYPE_CHECKING:
+    from keel.config import RunSettings
+
+CONFIGS = (".yaml", ".yml")
+
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--network", help="Class of a network, for data files; default: CGCNN; may be repeated."),
+]
+
 
 def run(
-    config: Annotated[Path, typer.Argument(help="Configuration (YAML); see examples/.", metavar="CONFIG.yaml")],
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/ and the configuration's name.")] = None,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help=f"One configuration, see examples/, or labelled structures: {readable()}.",
+            metavar="CONFIG.yaml | FILES...",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        Output(folder=True),
+        typer.Option(help="Run folder; default: runs/ and the name of the first file."),
+    ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    network: Networks = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time that the run may take, to which training steps are fitted: 90s, 30min, 1h30."),
+    ] = None,
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 
+    Of data files keel makes the configuration itself (keel init writes it to a file). It says first what it will do,
+    and how long that takes.
+
     Every stage is kept in the run folder under a hash of its inputs: run the same command again to go on after an
-    interruption, or change the configuration and only what depends on it is done anew.
+    interruption, or change the configuration and only what depends on it is done anew. A second run in the same folder
+    shares the work. At the end stand a table, the verdict, and how to use the potential that did best, which lies with
+    all others under a plain name in potentials/ of the run folder.
+
+    Example: keel run zeolites-pbe-d3.extxyz --budget 30min
 
     Example: keel run examples/silica.yaml --data zeolites-pbe-d3.extxyz
     """
+    from keel.workflow import run as perform
+    from keel.workflow.planning.budget import seconds_in
+
+    seconds = None if budget is None else seconds_in(budget)
+    settings, name, base = _configuration(files, data or (), network or ())
+    folder = out or Path("runs") / name
+    report = perform(settings, folder, base=base, workers=workers, only=only or (), plan=True, budget=seconds)
+    end_run(folder, report, strict=strict)
+
+
+def _configuration(files: Sequence[str], data: Sequence[str], networks: Sequence[str]) -> tuple[RunSettings, str, Path]:
+    """Return the configuration, the name of its run folder, and where its paths start from."""
     from keel.config import read_config
     from keel.progress import console
-    from keel.workflow import run as perform
+    from keel.workflow.planning.proposal import propose, read_files
 
-    settings = read_config(config)
+    if not any(Path(name).suffix in CONFIGS for name in files):
+        if data:
+            raise ConfigError("--data takes the place of a configuration's files; name data files without it")
+        proposal = propose(files, read_files(files), networks)
+        for reason in proposal.reasons.values():
+            console.print(f"     plan  {reason}", soft_wrap=True)
+        return proposal.config, proposal.config.name, Path()
+    path = Path(files[0])
+    if len(files) > 1:
+        raise ConfigError("give one configuration, or data files; --data takes the place of a configuration's files")
+    if networks:
+        raise ConfigError(f"--network is for data files; the networks of {path} stand in it")
+    settings = read_config(path)
     if data:
         files = [name if name == "phosphorus" else str(Path(name).resolve()) for name in data]
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"files": files})})
-    out = out or Path("runs") / config.stem
-    report = perform(settings, out, base=config.parent, workers=workers, only=only or ())
-    console.print(f"report: {report}")
+        settings = settings.model_copy(update={"data": settings.data.replace(files=files)})
+    return settings, path.stem, path.parent

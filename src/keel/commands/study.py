@@ -7,16 +7,21 @@ from typing import Annotated
 
 import typer
 
+from keel.files import Output
+from keel.ranges import Processes
+
 
 def study(
     folder: Annotated[Path, typer.Argument(help="Folder of configurations (*.yaml).", metavar="DIR")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run folders, tables and figures; default: runs/ and DIR's name.")
+        Path | None,
+        Output(folder=True),
+        typer.Option(help="Folder of the run folders, tables and figures; default: runs/ and DIR's name."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data files; default: where the configurations say.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Networks trained and evaluated side by side.")] = 1,
+    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
     status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
 ) -> None:
     """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.

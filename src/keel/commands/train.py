@@ -7,40 +7,69 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
+from keel.commands.split_options import By, TrainNames, check_validation, held_out, needs_key, not_taken, to_train, told
+from keel.files import Output
 from keel.kinds import readable
+from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
+
+
+class NamingStrategies(TyperCommand):
+    """A command whose help names all strategies there are, without its being read for anything else."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        from keel.training.known import KNOWN
+
+        for parameter in self.params:
+            if parameter.name == "strategy" and isinstance(parameter, TyperOption):
+                parameter.help = f"What is done with the steps: {', '.join(KNOWN)}; repair needs --start."
+        super().format_help(ctx, formatter)
 
 
 def train(
     files: Annotated[list[Path], typer.Argument(help=f"DFT-labelled structures: {readable()}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the potential, its metrics and the checkpoint.")],
+    out: Annotated[
+        Path, Output(folder=True), typer.Option(help="Folder for the potential, its metrics and the checkpoint.")
+    ],
     network: Annotated[
         str, typer.Option(help="Class of the network; a name that there is not is answered with all there are.")
     ] = "CGCNN",
     preset: Annotated[str | None, typer.Option(help="Size of the network, such as small.")] = None,
-    cutoff: Annotated[float | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
+    cutoff: Annotated[Cutoff | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
     start: Annotated[str | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
     strategy: Annotated[
         str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")
     ] = "pretrain",
     teacher: Annotated[
         str | None,
-        typer.Option(help=f"Labels perturbed structures; default: an EAM fitted to FILES. {WHAT}"),
+        typer.Option(
+            help=f"Labels perturbed structures; default: an EAM fitted to FILES. A plugin's teacher, or: {WHAT}"
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
-    batch_size: Annotated[int, typer.Option(help="Structures in a batch.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
-    validation: Annotated[float, typer.Option(help="Share of the frames that chooses the weights to keep.")] = 0.1,
+    steps: Annotated[Steps, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
+    batch_size: Annotated[BatchSize, typer.Option(help="Structures in a batch.")] = 4,
+    learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            help="What chooses the weights to keep: a share of the frames, a file, or with --by names of groups; "
+            "default 0.1, or the groups called validation."
+        ),
+    ] = None,
+    by: By = None,
+    train_names: TrainNames = None,
     patience: Annotated[
-        int | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
+        Count | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches, perturbations and split.")] = 0,
+    seed: Annotated[Seed, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
     elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices of a node that train together.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Devices of a node that train together.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Nodes that train together.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
@@ -52,14 +81,15 @@ def train(
     """
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
-    from keel.atoms.splits import split
+    from keel.atoms.within_reach import check_cutoff
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
+    from keel.fitting.teachers import fitted, is_teacher
     from keel.fitting.worth import doubts
     from keel.launch import is_first
     from keel.progress import bar, console
-    from keel.settings import parse
+    from keel.settings import parse_given
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.known import strategy_of
@@ -68,32 +98,37 @@ def train(
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     given |= {"device": device, "devices": devices, "nodes": nodes, "patience": patience}
-    settings = parse(TrainingSettings, given, "keel train")
+    settings = parse_given(TrainingSettings, given, "keel train")
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
     new = NetworkSettings(architecture=network, **size)
     described = NetworkSettings(start=start, trust=trust) if start else new
-    if not 0 <= validation < 1:
-        raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation:g}")
-    chosen, named = strategy_of(strategy), openings([start, teacher], arguments, trust)
-    labels = named[teacher].open() if teacher and chosen.needs_teacher else None
+    needs_key(by, train_names)
+    check_validation(by, validation)
+    of_plugin = teacher is not None and is_teacher(teacher)
+    chosen, named = strategy_of(strategy), openings([start, None if of_plugin else teacher], arguments, trust)
+    labels = named[teacher].open() if teacher in named and chosen.needs_teacher else None
     material = LabelledSet(read(files, keys=keys_of(elements)))
     material.require(("energy", "forces"))
     frames = material.labelled
+    if by is not None:
+        parts = to_train(frames, by, train_names, validation, seed)
+    else:
+        parts = held_out(frames, validation, seed, keys_of(elements))
+    model = build_network(described, elements_of(frames), seed)
+    check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
-        for note in material.notes:
+        for note in (*material.notes, *(told(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
-    parts = split(frames, train=1.0 - validation, validation=validation, seed=seed)
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
-        labels = fit_eam(parts.train).potential
+        labels = fitted(teacher, parts.train) if teacher and of_plugin else fit_eam(parts.train).potential
     if labels is not None and chosen.learns_from_teacher and is_first():
         for note in doubts(
-            labels, parts.validation or parts.train, "the validation frames" if validation else "the frames"
+            labels, parts.validation or parts.train, "the validation frames" if parts.validation else "the frames"
         ):
             console.print(f"     note  {note}", soft_wrap=True)
-    model = build_network(described, elements_of(frames), seed)
     total = steps_of(chosen, settings)
     with bar(f"train {described.label} ({strategy})", total) as advance:
         result = train_network(

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from keel.atoms.frame import Array
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.errors import DataError
+from keel.showing import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Lifetimes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lifetimes(Shown):
     """Runs of one strategy: row s holds the runs of the network of seed s, column k runs number k of every network.
 
     Statistics take weights of B resamples, shape (B, S, K): how many times each run counts.

@@ -11,14 +11,22 @@ from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.statistics import Interval, Statistic, bootstrap_interval, mean_interval, resampled
 from keel.errors import DataError
+from keel.showing import Shown
 
 Effect = Literal["better", "worse", "unclear", "untested"]
+EFFECTS: dict[Effect, str] = {
+    "better": "more stable",
+    "worse": "less stable",
+    "unclear": "no clear difference",
+    "untested": "not tested",
+}
+"""What a comparison found, as a label."""
 UNCHANGED = 0.05
 """A force error counts as unchanged if its difference is certainly below this share of it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """What a strategy did, compared with a baseline.
 
     Parameters

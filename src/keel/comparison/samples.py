@@ -16,10 +16,11 @@ from keel.comparison.paired import Comparison, compare_lifetimes
 from keel.comparison.statistics import Interval, clustered_mean
 from keel.errors import DataError
 from keel.records import numbers, plain
+from keel.showing import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample(Shown):
     """What was found of each structure, so that two potentials can be compared pair by pair.
 
     Parameters

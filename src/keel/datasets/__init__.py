@@ -12,15 +12,16 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from keel.errors import ConfigError, DataError
+from keel.showing import Shown
 
 if TYPE_CHECKING:
-    from keel.atoms.frame import Frame
+    from keel.atoms.frames import Frames
 
 __all__ = ["DatasetCard", "card", "names", "phosphorus"]
 
 
-@dataclass(frozen=True)
-class DatasetCard:
+@dataclass(frozen=True, repr=False)
+class DatasetCard(Shown):
     """What one has to know of a data set before using it.
 
     Parameters
@@ -86,7 +87,7 @@ def card(name: str) -> DatasetCard:
     return DatasetCard(**{**content, "labels": tuple(content["labels"])})
 
 
-def phosphorus(phase: str | None = None) -> list[Frame]:
+def phosphorus(phase: str | None = None) -> Frames:
     """Return DFT molecular dynamics of black phosphorus and liquid P4 at 800 K, in the order of the runs.
 
     Parameters
@@ -111,7 +112,8 @@ def phosphorus(phase: str | None = None) -> list[Frame]:
     return _load("phosphorus", phase)
 
 
-def _load(name: str, part: str | None) -> list[Frame]:
+def _load(name: str, part: str | None) -> Frames:
+    from keel.atoms.frames import Frames
     from keel.atoms.read import read
 
     about = card(name)
@@ -124,4 +126,4 @@ def _load(name: str, part: str | None) -> list[Frame]:
         raise DataError(f"the data set {name} does not hold what its card says; install keel again")
     # The path in the package would differ from machine to machine.
     named = [f.replace(source=f"{name}, frame {k}") for k, f in enumerate(frames)]
-    return [f for f in named if part in (None, f.info[about.group])]
+    return Frames(f for f in named if part in (None, f.info[about.group]))

@@ -10,6 +10,7 @@ from keel.dynamics.criteria import (
     Overheated,
     default_criteria,
 )
+from keel.dynamics.md import md
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.dynamics.settings import ComputeSettings, MDSettings, SimulationSettings
 from keel.dynamics.simulate import simulate
@@ -37,6 +38,7 @@ __all__ = [
     "default_criteria",
     "find_rung",
     "kaplan_meier",
+    "md",
     "read_trajectories",
     "simulate",
     "stability",

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field
 
 from keel.atoms.frame import Frame
+from keel.errors import KeelWarning
+from keel.ranges import (
+    AtomCount,
+    Compressibility,
+    Count,
+    Devices,
+    Distance,
+    Duration,
+    DurationOrZero,
+    Friction,
+    Nodes,
+    PressureGPa,
+    Seed,
+    StepsOrNone,
+    TemperatureOrZero,
+    Timestep,
+)
 from keel.settings import Settings
 
+LENGTH_FS, RECORD_EVERY = 1000.0, 10
+"""Of ``keel md`` and :func:`keel.md`: length of a run, and steps between two structures that are written."""
 Ensemble = Literal["nvt", "nve", "npt"]
 Velocities = Literal["draw", "file"]
 Precision = Literal["float32", "float64"]
@@ -25,23 +45,30 @@ def _number_or_ramp(given: Any) -> Any:
     return given
 
 
-Pressure = Annotated[float | tuple[float, float], BeforeValidator(_number_or_ramp)]
+Pressure = Annotated[PressureGPa | tuple[PressureGPa, PressureGPa], BeforeValidator(_number_or_ramp)]
 """In GPa: one number, or the first and the last of a straight line along the run."""
+
+
+LONG = 4
+"""Times the usual time step, from which on there is a warning."""
+
+
+def usual_timestep(structures: Iterable[Frame]) -> float:
+    """Return the time step that suits these atoms, in fs: 0.5 if any of them is hydrogen, else 1."""
+    return 0.5 if any((frame.numbers == 1).any() for frame in structures) else 1.0
 
 
 class SimulationSettings(Settings):
     """What all simulations of a set share."""
 
-    timestep_fs: PositiveFloat | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
-    friction_per_fs: NonNegativeFloat = Field(0.01, description="of the Langevin thermostat")
-    seed: NonNegativeInt = Field(0, description="of velocities and noise")
-    max_atoms: PositiveInt | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+    timestep_fs: Timestep | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
+    friction_per_fs: Friction = Field(0.01, description="of the Langevin thermostat")
+    seed: Seed = Field(0, description="of velocities and noise")
+    max_atoms: AtomCount | None = Field(None, description="atoms that move in one batch; null: chosen by device")
 
     def timestep_of(self, structures: Iterable[Frame]) -> float:
         """Return the time step in fs: the one that was set, else 0.5 if any structure holds hydrogen, else 1."""
-        if self.timestep_fs is not None:
-            return self.timestep_fs
-        return 0.5 if any((frame.numbers == 1).any() for frame in structures) else 1.0
+        return self.timestep_fs if self.timestep_fs is not None else usual_timestep(structures)
 
     def md(self, temperature: float, length_fs: float) -> MDSettings:
         """Return the settings of one of the simulations, at this temperature in K and of this length in fs."""
@@ -54,8 +81,8 @@ class SimulationSettings(Settings):
 class BarostatSettings(SimulationSettings):
     """What simulations under pressure share besides."""
 
-    pressure_time_fs: PositiveFloat = Field(500.0, description="npt: relaxation time of the volume")
-    compressibility: PositiveFloat = Field(0.01, description="npt: 1/GPa; need only be about right")
+    pressure_time_fs: Duration = Field(500.0, description="npt: relaxation time of the volume")
+    compressibility: Compressibility = Field(0.01, description="npt: need only be about right")
 
 
 class MDSettings(BarostatSettings):
@@ -69,28 +96,35 @@ class MDSettings(BarostatSettings):
     50,000 on a GPU; a structure that is larger moves alone. In another batch a run is the same but for rounding.
     """
 
-    temperature: NonNegativeFloat = Field(..., description="K")
-    length_fs: NonNegativeFloat = Field(
-        ..., allow_inf_nan=False, description="of each run from its beginning; as many steps as reach it"
-    )
+    temperature: TemperatureOrZero = Field(..., description="of the thermostat and of velocities that are drawn")
+    length_fs: DurationOrZero = Field(..., description="of each run from its beginning; as many steps as reach it")
     ensemble: Ensemble = Field("nvt", description="constant temperature, energy (nve), or temperature and pressure")
-    pressure: Pressure = Field(0.0, description="npt: GPa; two numbers: from the first to the second along the run")
+    pressure: Pressure = Field(0.0, description="npt: two numbers: from the first to the second along the run")
     velocities: Velocities = Field("draw", description="at the beginning: drawn at the temperature, or of the file")
-    record_every: NonNegativeInt = Field(0, description="steps between two recorded states, from the start on; 0: none")
-    recent: PositiveInt = Field(5, description="last states to keep of each run")
-    skin: NonNegativeFloat = Field(1.0, description="angstrom; of the Verlet lists")
+    record_every: StepsOrNone = Field(0, description="steps between two recorded states, from the start on; 0: none")
+    recent: Count = Field(5, description="last states to keep of each run")
+    skin: Distance = Field(1.0, description="of the Verlet lists")
 
 
 class Schedule(MDSettings):
     """The settings of a simulation whose structures, and with them the time step, are known."""
 
-    timestep_fs: PositiveFloat
+    timestep_fs: Timestep
 
     @classmethod
     def of(cls, settings: MDSettings, structures: Iterable[Frame]) -> Self:
         """Return the settings with the time step that these structures need where none was set."""
+        structures = list(structures)
         given = {name: getattr(settings, name) for name in MDSettings.model_fields}
-        return cls(**{**given, "timestep_fs": settings.timestep_of(structures)})
+        timestep, usual = settings.timestep_of(structures), usual_timestep(structures)
+        if timestep > LONG * usual:
+            warnings.warn(
+                f"a time step of {timestep:g} fs is long for these atoms, whose usual one is {usual:g} fs; runs may "
+                "fail for that alone",
+                KeelWarning,
+                stacklevel=1,
+            )
+        return cls(**{**given, "timestep_fs": timestep})
 
     @cached_property
     def steps(self) -> int:
@@ -119,8 +153,8 @@ class ComputeSettings(Settings):
 
     precision: Precision = Field("float32", description="of the potential")
     device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
-    devices: PositiveInt | None = Field(1, description="devices of each node that share the runs; null: as started")
-    nodes: PositiveInt = Field(1, description="nodes with so many devices each")
+    devices: Devices | None = Field(1, description="devices of each node that share the runs; null: as started")
+    nodes: Nodes = Field(1, description="nodes with so many devices each")
     compile: bool | None = Field(None, description="run networks compiled; null: where that saves time")
 
     @property

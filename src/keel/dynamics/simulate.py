@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
+from keel.atoms.conversion import Structures, as_frame, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.mobility import degrees_of_freedom
-from keel.atoms.neighbours import as_frame
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.job import Job
 from keel.dynamics.results import Snapshot, Trajectory
@@ -18,17 +18,13 @@ from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
 from keel.process import give_back_freed_memory, keep_freed_memory
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
-
 CHECKPOINT_EVERY = 1000
 """Steps."""
 
 
 def simulate(
     potential: Potential,
-    starts: Sequence[Frame | Atoms | Snapshot],
+    starts: Structures | Snapshot | Sequence[Snapshot],
     settings: MDSettings,
     *,
     criteria: Sequence[Criterion] | None = None,
@@ -51,7 +47,8 @@ def simulate(
     potential
         Left as it is; a copy is made where precision or device differ.
     starts
-        Structures, or snapshots of earlier runs to continue (with their velocities and their step).
+        Frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), or snapshots of earlier runs to continue (with
+        their velocities and their step).
     settings
         Temperature, length, ensemble and so on; a snapshot after k steps has k steps fewer left.
     criteria
@@ -88,7 +85,7 @@ def simulate(
     error, ends with the cause ``"evaluation error"`` and a warning that quotes it; the others go on.
     """
     keep_freed_memory()
-    states = [start if isinstance(start, Snapshot) else as_frame(start) for start in starts]
+    states = _states(starts)
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)
     _check(states, numbers, settings)
@@ -107,6 +104,14 @@ def simulate(
     give_back_freed_memory()
     by_run = {trajectory.run: trajectory for trajectory in results}
     return [by_run[run] for run in numbers]
+
+
+def _states(starts: Structures | Snapshot | Sequence[Snapshot]) -> list[Frame | Snapshot]:
+    if isinstance(starts, Snapshot):
+        return [starts]
+    if isinstance(starts, list | tuple) and any(isinstance(start, Snapshot) for start in starts):
+        return [s if isinstance(s, Snapshot) else as_frame(s, labels=False) for s in starts]
+    return list(as_frames(cast("Structures", starts), labels=False))
 
 
 def _check(starts: Sequence[Frame | Snapshot], runs: Sequence[int], settings: MDSettings) -> None:

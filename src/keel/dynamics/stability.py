@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from keel.atoms.frame import Frame
-from keel.atoms.neighbours import as_frame
+from keel.atoms.conversion import Structures, as_frames
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
@@ -17,16 +16,15 @@ from keel.dynamics.simulate import CHECKPOINT_EVERY, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from keel.ranges import Duration, Runs, checked
+from keel.showing import Facts, Shown, first_rows, table
 
 LADDER = (1000.0, 2000.0, 3000.0, 4000.0)
 """Temperatures in K at which potentials are compared."""
 
 
-@dataclass(frozen=True, eq=False)
-class StabilityResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class StabilityResult(Shown):
     """Runs of one potential at one temperature.
 
     Parameters
@@ -45,6 +43,26 @@ class StabilityResult:
     friction_per_fs: float
     length_fs: float
     seed: int
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        causes = ", ".join(f"{cause} {round(share * len(self.causes))}" for cause, share in self.cause_shares.items())
+        return {
+            "runs": f"{len(self.times)} at {self.temperature:g} K",
+            "length": f"{self.length_fs:g} fs",
+            "failed": f"{sum(c is not None for c in self.causes)}" + (f" ({causes})" if causes else ""),
+            "median time to failure": f"{self.survival.median_text} fs",
+        }
+
+    def _repr_html_(self) -> str:
+        """Show what became of each run."""
+        title = "; ".join(" ".join(fact) for fact in self.facts().items())
+        runs = (
+            (t.run, t.last.frame.source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "")
+            for t in self.trajectories
+        )
+        rows = first_rows(runs, len(self.times))
+        return table(first_rows(rows, len(self.times)), title=title, header=("run", "start", "lived (fs)", "ended by"))
 
     @property
     def times(self) -> list[float]:
@@ -91,7 +109,7 @@ class StabilityResult:
 
 def stability(
     potential: Potential,
-    starts: Sequence[Frame | Atoms],
+    starts: Structures,
     settings: MDSettings,
     *,
     n_runs: int | None = None,
@@ -119,9 +137,9 @@ def stability(
     ConfigError, DataError
         See :func:`keel.dynamics.simulate`; also if there is to be no run, or one without length.
     """
-    if not settings.length_fs > 0 or (n_runs is not None and n_runs < 1):
-        raise ConfigError("the length of a run must be positive, and there must be at least one run")
-    frames = [as_frame(s) for s in starts]
+    n_runs = checked(Runs, n_runs, "n_runs")
+    checked(Duration, settings.length_fs, "the length of a run (length_fs)")
+    frames = as_frames(starts, labels=False)
     schedule = Schedule.of(settings, frames)
     trajectories = simulate(
         potential,
@@ -174,7 +192,7 @@ class Rung:
 
 def find_rung(
     potentials: Potential | Sequence[Potential],
-    starts: Sequence[Frame | Atoms],
+    starts: Structures,
     settings: MDSettings,
     *,
     ladder: Sequence[float] = LADDER,
@@ -202,6 +220,7 @@ def find_rung(
         See :func:`stability`.
     """
     members = [potentials] if isinstance(potentials, Potential) else list(potentials)
+    starts = as_frames(starts, labels=False)
     if not ladder or not members:
         raise ConfigError("finding a rung needs at least one temperature and one potential")
     tried: list[tuple[float, tuple[StabilityResult, ...]]] = []

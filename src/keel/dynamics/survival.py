@@ -14,10 +14,11 @@ import numpy as np
 
 from keel.atoms.frame import Array
 from keel.errors import DataError
+from keel.showing import Facts, Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Survival:
+@dataclass(frozen=True, eq=False, repr=False)
+class Survival(Shown):
     """S(t), the share of runs that live longer than t: a step function that changes at ``times``.
 
     Parameters
@@ -38,6 +39,11 @@ class Survival:
     upper: Array
     at_risk: np.ndarray
     confidence: float
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        mean = f"{self.restricted_mean():.0f} fs"
+        return {"runs": f"{int(self.at_risk[0])}", "median": f"{self.median_text} fs", "mean up to the end": mean}
 
     @property
     def end(self) -> float:

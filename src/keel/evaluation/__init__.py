@@ -30,7 +30,7 @@ from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
-from keel.evaluation.labels.against_labels import contact_errors
+from keel.evaluation.labels.against_labels import contact_errors, evaluate
 from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.conditions import Condition, LadderSettings
@@ -81,6 +81,7 @@ __all__ = [
     "elastic",
     "equation_of_state",
     "errors_by_contact",
+    "evaluate",
     "extensivity",
     "force_consistency",
     "invariance",

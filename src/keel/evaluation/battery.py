@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import update_wrapper
+from typing import TypeVar
 
 from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
-from keel.errors import UnavailableError
+from keel.errors import ConfigError, UnavailableError
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -33,10 +35,14 @@ from keel.evaluation.structure.angles import bond_angles
 from keel.evaluation.structure.density import density
 from keel.evaluation.structure.diffusion import diffusion
 from keel.evaluation.structure.pair_structure import pair_structure
+from keel.plugins import discover, register, source_of
 from keel.potentials.base import Potential
 
 Progress = Callable[[int, int], None]
 Results = tuple[CheckResult, ...]
+Group = Callable[["Subject", Progress], Results]
+
+Probe = TypeVar("Probe", bound=Callable[..., CheckResult | Sequence[CheckResult]])
 
 RECORDED_FS = 10.0
 """Between two recorded structures."""
@@ -179,7 +185,7 @@ def stability(subject: Subject, progress: Progress) -> Results:
     return (md_stability(subject.potential, subject.starts, subject.settings, callback=progress),)
 
 
-BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
+BATTERY: dict[str, Group] = {
     "stability": stability,
     "accuracy": lambda subject, _: (errors(subject.potential, subject.frames),),
     "contacts": lambda subject, _: (contact_errors(subject.potential, subject.frames),),
@@ -191,3 +197,60 @@ BATTERY: Mapping[str, Callable[[Subject, Progress], Results]] = {
     "equilibrium": equilibrium,
 }
 """Groups of probes by name, in the order of the page."""
+
+
+def register_probe(name: str) -> Callable[[Probe], Probe]:
+    """Let a function be a probe, as ``@keel.register_probe("melting")``.
+
+    It takes a :class:`Subject` and returns a :class:`~keel.evaluation.CheckResult`, or several. `keel assess` puts it
+    to every potential, and `keel run` to every network that it trains if ``evaluation: {probes: [melting]}`` says so.
+
+    Raises
+    ------
+    ConfigError
+        If another group of probes has this name.
+    """
+
+    def registered(probe: Probe) -> Probe:
+        def group(subject: Subject, _: Progress) -> Results:
+            found = probe(subject)
+            return (found,) if isinstance(found, CheckResult) else tuple(found)
+
+        register("probe", name, update_wrapper(group, probe), BATTERY)
+        return probe
+
+    return registered
+
+
+def probed(name: str, subject: Subject, progress: Progress) -> Results:
+    """Put a group of probes to a potential."""
+    return _group(name)(subject, progress)
+
+
+def code_of(name: str) -> str:
+    """Return the code of a plugin's probe; empty of keel's own."""
+    group = _group(name)
+    return source_of(getattr(group, "__wrapped__", group))
+
+
+def _group(name: str) -> Group:
+    if name not in BATTERY:
+        discover()
+    return BATTERY[name]
+
+
+def groups_of(names: Sequence[str] | None) -> list[str]:
+    """Return the names of groups of probes in the order of the page; all where None are named.
+
+    Raises
+    ------
+    ConfigError
+        If there is no group of a name, or none is named.
+    """
+    discover()
+    if unknown := [name for name in names or () if name not in BATTERY]:
+        raise ConfigError(f"there are no probes {', '.join(unknown)}; choose from {', '.join(BATTERY)}")
+    found = [name for name in BATTERY if names is None or name in names]
+    if not found:
+        raise ConfigError(f"no probes are named; choose from {', '.join(BATTERY)}")
+    return found

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from keel.atoms.frame import Array, Frame
 from keel.comparison.samples import Sample
 from keel.records import number, numbers, plain
+from keel.showing import Facts, Shown, first_rows, line, table
+from keel.wording import SYMBOLS, typeset
+from keel.wording import number as rounded
 
 Outcome = Literal["passed", "failed", "noted", "skipped"]
 """``noted``: numbers to look at, for which there is no limit; ``skipped``: the probe does not apply, and says why."""
@@ -41,8 +44,8 @@ class Metric:
         return self.limit is None or bool(abs(self.value) <= self.limit)
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+@dataclass(frozen=True, eq=False, repr=False)
+class Curve(Shown):
     """A curve to draw.
 
     Parameters
@@ -65,9 +68,17 @@ class Curve:
     low: Array | None = None
     high: Array | None = None
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": self.name, "points": f"{len(self.x):,}", "y": self.y_label, "against": self.x_label}
 
-@dataclass(frozen=True, eq=False)
-class Film:
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`."""
+        return line(self.y.tolist(), label=f"{self.name}: {self.y_label} against {self.x_label}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Film(Shown):
     """Structures to play one after the other, or one to look at.
 
     Parameters
@@ -84,9 +95,17 @@ class Film:
     frames: tuple[Frame, ...]
     times: tuple[float, ...] = ()
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": self.name, "frames": f"{len(self.frames):,}"}
 
-@dataclass(frozen=True, eq=False)
-class CheckResult:
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`."""
+        return self.frames[-1].picture() if self.frames else ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckResult(Shown):
     """What a probe found out about a potential.
 
     Parameters
@@ -114,6 +133,19 @@ class CheckResult:
     verdict: str
     films: tuple[Film, ...] = ()
     samples: tuple[Sample, ...] = ()
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"probe": self.name, "outcome": self.outcome, "verdict": self.verdict}
+
+    def _repr_html_(self) -> str:
+        """Show the verdict, and every metric in a row."""
+        rows = [
+            (m.name, f"{rounded(m.value)} {typeset(m.unit)}", "" if m.limit is None else rounded(m.limit))
+            for m in self.metrics
+        ]
+        title = f"{SYMBOLS[self.outcome]} {self.name}: {self.verdict}"
+        return table(first_rows(rows, len(rows)), title=title, header=("metric", "value", "limit"))
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a metric."""

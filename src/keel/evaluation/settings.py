@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from keel.dynamics.settings import DTYPES, Precision
 from keel.evaluation.stability.conditions import LadderSettings
+from keel.ranges import PressureGPa, Starts, Temperature
+from keel.settings import Listed
 
 
 class AssessmentSettings(LadderSettings):
     """What is asked of a potential, and how thoroughly; the seed is that of all random choices."""
 
-    probes: list[str] | None = Field(None, description="groups of probes; null: all")
-    starts: PositiveInt = Field(8, description="structures that simulations start from")
-    temperature: PositiveFloat = Field(300.0, description="K, at which structure, diffusion and density are looked at")
-    pressure: float = Field(0.0, description="GPa, at which the density is looked at")
+    probes: Listed[str] | None = Field(None, description="groups of probes; null: all")
+    starts: Starts = Field(8, description="structures that simulations start from")
+    temperature: Temperature = Field(300.0, description="at which structure, diffusion and density are looked at")
+    pressure: PressureGPa = Field(0.0, description="at which the density is looked at")
     by: str | None = Field(
         None, description="info key that names the structure of a frame; null: all frames are of one"
     )

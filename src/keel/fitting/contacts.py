@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Array, Frame
-from keel.atoms.neighbours import batch
 from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.parallel import plain

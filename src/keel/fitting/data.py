@@ -9,9 +9,10 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
-from keel.atoms.neighbours import batch, labelled_atoms
+from keel.atoms.neighbours import labelled_atoms
 from keel.fitting.angular import angular_columns
 from keel.fitting.chunk import Chunk, Pairs
 from keel.fitting.offsets import compositions

@@ -6,17 +6,19 @@ least squares, the best starts are refined on few frames, and the winner on many
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
-from keel.errors import DataError
+from keel.atoms.within_reach import check_cutoff
+from keel.errors import DataError, advice
 from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, pairs_without_data, with_core, with_walls
 from keel.fitting.data import fit_data
@@ -32,17 +34,16 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import eam_and_cores
 from keel.potentials.classical.eam import EAM
 from keel.potentials.sum import SumPotential, members_of
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from keel.ranges import AtomCount, Cutoff, Seed, checked
+from keel.showing import Facts, Shown, number_of
 
 Cores = Literal["contacts", "all", "soft"]
 """Which walls nuclei stand behind: of pairs with a contact, which are all, or without contacts all or the soft ones."""
 FIRST_ATOMS, ATOMS, ATOMS_PER_ELEMENT = 1_500, 10_000, 500
 
 
-@dataclass(frozen=True, eq=False)
-class EAMFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class EAMFit(Shown):
     """A fitted EAM and what is to be known of it.
 
     Parameters
@@ -69,6 +70,16 @@ class EAMFit:
     pairs_without_data: tuple[str, ...]
     frames_used: int
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        words = {f"warning {k}": text for k, text in enumerate(self.warnings, 1)}
+        return {"potential": repr(self.potential), **self.errors.facts(), **words}
+
+    def __repr__(self) -> str:
+        """Say how good it is; warnings are counted."""
+        errors = "; ".join(" ".join(fact) for fact in self.errors.facts().items())
+        return f"EAMFit({self.potential!r}; {errors}; {number_of(len(self.warnings), 'warning')})"
+
 
 class _Fitted(NamedTuple):
     """A potential, the frames that it saw, and its pairs without data and with walls too soft."""
@@ -80,7 +91,7 @@ class _Fitted(NamedTuple):
 
 
 def fit_eam(
-    frames: Iterable[Frame | Atoms],
+    frames: Structures,
     cutoff: float = 8.0,
     *,
     contacts: bool = True,
@@ -100,7 +111,8 @@ def fit_eam(
     Parameters
     ----------
     frames
-        Labelled frames of any number of elements, each with what labels it has. Where they hold an atom alone
+        Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`) of any number of elements, each with
+        what labels it has. Where they hold an atom alone
         (:mod:`keel.atoms.isolated`), its energy is the offset of its element, and otherwise it takes no part.
     cutoff
         In angstrom.
@@ -126,7 +138,9 @@ def fit_eam(
     Raises
     ------
     DataError
-        If there is no frame with forces, all forces and stresses are zero, or no two atoms are within the cutoff.
+        If there is no frame with forces, or all forces and stresses are zero.
+    ConfigError
+        If a number is beyond its range, or the cutoff reaches no neighbour or far too many.
 
     Examples
     --------
@@ -136,8 +150,11 @@ def fit_eam(
     True
     >>> fit.potential.save("phosphorus-eam.json")  # doctest: +SKIP
     """
-    labelled = [f for f in map(_as_frame, frames) if len(f) and not (f.forces is None and f.energy is None)]
+    cutoff, seed = checked(Cutoff, cutoff, "cutoff"), checked(Seed, seed, "seed")
+    max_atoms = checked(AtomCount, max_atoms, "max_atoms")
+    labelled = [f for f in as_frames(frames) if len(f) and not (f.forces is None and f.energy is None)]
     labelled, atoms = set_apart(labelled)
+    check_cutoff(labelled, cutoff, advice("the cutoff", "--cutoff"))
     if all(f.forces is None for f in labelled):
         raise DataError("an EAM fit needs frames with forces; none of the frames has any")
     if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):
@@ -247,11 +264,3 @@ def _fitted(model: EAM, objective: Objective, values: dict[str, Tensor], without
             for name, value in zip(names, values[key].tolist(), strict=True):
                 config[table][name][key] = value
     return EAM(**config)
-
-
-def _as_frame(structure: Frame | Atoms) -> Frame:
-    if isinstance(structure, Frame):
-        return structure
-    from keel.atoms.labels import frame_from_ase
-
-    return frame_from_ase(structure)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import energies_alone, is_isolated
 from keel.errors import DataError
@@ -15,7 +16,7 @@ ROUNDS, SMALLEST = 50, 1e-5
 """Of reweighting, and the residual in eV below which none is weighted more."""
 
 
-def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[int, float]:
+def fit_offsets(frames: Structures, energies: Array | None = None) -> dict[int, float]:
     """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result belongs into ``Potential.set_offsets``.
 
     Where compositions do not tell the elements apart (silica is always 1:2), the energies of atoms alone decide if
@@ -45,6 +46,7 @@ def fit_offsets(frames: Sequence[Frame], energies: Array | None = None) -> dict[
     DataError
         If no frame has an energy.
     """
+    frames = as_frames(frames)
     labels = [f.energy for f in frames] if energies is None else [float(e) for e in energies]
     known = [(f, e) for f, e in zip(frames, labels, strict=True) if e is not None and len(f)]
     if not known:

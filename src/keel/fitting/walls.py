@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from keel.atoms.batching import batch
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import batch
 from keel.fitting.contacts import CORE_END
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths

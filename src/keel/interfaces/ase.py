@@ -14,18 +14,19 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.verlet import VerletList
 from keel.parallel import plain
-from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
+from keel.potentials.external.given import Given, as_potential
 from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
+from keel.showing import Facts, Shown
 
 VOIGT_PLACES = [0, 4, 8, 5, 2, 1]
 """Of xx yy zz yz xz xy in a matrix row by row."""
 
 
-class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
+class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
     """ASE calculator around a potential.
 
     Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
@@ -34,7 +35,8 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     Parameters
     ----------
     potential
-        A potential, or the name of one, see :func:`keel.open_potential`.
+        A potential, or what has one, such as the result of a training, or the name of one, see
+        :func:`keel.open_potential`.
     device
         ``"cpu"``, ``"cuda"``, ...; None keeps the potential's.
     dtype
@@ -70,7 +72,7 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
 
     def __init__(
         self,
-        potential: Potential | str | Path,
+        potential: Given,
         device: torch.device | str | None = None,
         dtype: torch.dtype | str | None = None,
         *,
@@ -82,9 +84,9 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         super().__init__()
         self.results: dict[str, Any] = {}
         keep_freed_memory()
-        if not isinstance(potential, Potential):
+        if isinstance(potential, str | Path):
             potential = open_potential(potential, arguments, trust=trust)
-        self.potential = converted(potential, dtype, device)
+        self.potential = converted(as_potential(potential), dtype, device)
         self.compile, self.skin = compile, skin
         self._without_graph = follows_lists(self.potential)
         self._kernel: Along | None = None
@@ -93,6 +95,10 @@ class KeelCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         self._list: VerletList | None = None
         self._listed: tuple[np.ndarray, ...] = ()
         self._volume = np.array([np.nan])
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": type(self.potential).__name__, **self.potential.facts()}
 
     def calculate(
         self,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.frame import Frame
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.labels import Counts, Labeller, beyond_caps
 from keel.perturbation.parents import prepare, scaled
 from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
-from keel.potentials.base import Potential
 from keel.potentials.classical.along import follows_lists
+from keel.potentials.external.given import Given, as_potential
+from keel.ranges import Seed, checked
 
 
 def perturb(
-    frames: Iterable[Frame],
-    teacher: Potential,
+    frames: Structures,
+    teacher: Given,
     settings: PerturbationSettings | None = None,
     seed: int = 0,
     counts: Counts | None = None,
@@ -49,8 +51,10 @@ def perturb(
     DataError
         If the teacher does not know an element.
     """
+    frames, seed = each_frame(frames, labels=False), checked(Seed, seed, "seed")
     settings = settings or PerturbationSettings()
     counts = Counts.zero(settings.rounds) if counts is None else counts
+    teacher = as_potential(teacher)
     labeller = Labeller(teacher, torch.float64 if follows_lists(teacher) else torch.float32)
     for number, frame in enumerate(frames):
         check_parents([frame], teacher)

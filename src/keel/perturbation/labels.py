@@ -18,10 +18,11 @@ from keel.perturbation.graphs import half_graph
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import AlongLists, follows_lists
+from keel.showing import Facts, Shown
 
 
-@dataclass
-class Counts:
+@dataclass(repr=False)
+class Counts(Shown):
     """How many children were made and set aside, by round; all shape (rounds,).
 
     Parameters
@@ -37,6 +38,11 @@ class Counts:
     made: NDArray[np.int64]
     force_cap: NDArray[np.int64]
     energy_cap: NDArray[np.int64]
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        counts = {"made": self.made, "beyond the force cap": self.force_cap, "beyond the energy cap": self.energy_cap}
+        return {name: f"{int(number.sum()):,}" for name, number in counts.items()}
 
     @classmethod
     def zero(cls, rounds: int) -> Counts:

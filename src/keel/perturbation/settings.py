@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from keel.atoms.frame import Array
-from keel.settings import Settings
+from keel.ranges import Bonds, Distance, EnergyCap, ForceCap, LengthShare, Rounds, Share, Strain
+from keel.settings import AsList, Settings
 
 
 class PerturbationSettings(Settings):
@@ -18,30 +20,30 @@ class PerturbationSettings(Settings):
     the covalent radii of the two atoms of a pair. Partners are found in the parent, before any move.
     """
 
-    rounds: PositiveInt = Field(7, description="number of rounds")
-    displacement: tuple[float, float] = Field(
-        (0.0, 0.2), description="angstrom; step 1 moves every atom by exactly this in the first and in the last round"
+    rounds: Rounds = Field(7, description="number of rounds")
+    displacement: tuple[Distance, Distance] = Field(
+        (0.0, 0.2), description="step 1 moves every atom by exactly this in the first and in the last round"
     )
-    pair_fraction: float = Field(0.1, ge=0, le=1, description="share of the atoms that choose a partner in step 2")
-    pair_range: tuple[float, float] = Field(
+    pair_fraction: Share = Field(0.1, description="share of the atoms that choose a partner in step 2")
+    pair_range: tuple[Bonds, Bonds] = Field(
         (0.4, 1.6), description="the new distance of a pair is uniform between these times the sum"
     )
-    near: PositiveFloat = Field(1.5, description="partners are chosen among atoms within this times the sum")
-    reach: PositiveFloat = Field(
+    near: Bonds = Field(1.5, description="partners are chosen among atoms within this times the sum")
+    reach: Bonds = Field(
         2.5, description="if no atom of the drawn element is near, the nearest within this times the sum is the partner"
     )
-    strain: float = Field(
-        0.03, ge=0, lt=0.5, description="largest principal strain of the cell (structures periodic in all directions)"
+    strain: Strain = Field(
+        0.03, description="largest principal strain of the cell (structures periodic in all directions)"
     )
-    compressed: float = Field(0.1, ge=0, le=1, description="share of the children of a compressed parent")
-    compressions: tuple[float, ...] = Field(
+    compressed: Share = Field(0.1, description="share of the children of a compressed parent")
+    compressions: Annotated[tuple[LengthShare, ...], AsList()] = Field(
         (0.94, 0.88, 0.82, 0.76), description="lengths of compressed parents as shares of their own (as for strain)"
     )
-    force_cap: PositiveFloat | None = Field(
-        1000.0, description="eV/angstrom; children with a larger force on any atom are set aside; null: none are"
+    force_cap: ForceCap | None = Field(
+        1000.0, description="children with a larger force on any atom are set aside; null: none are"
     )
-    energy_cap: PositiveFloat | None = Field(
-        20.0, description="eV/atom above the parent; children with a higher energy are set aside; null: none are"
+    energy_cap: EnergyCap | None = Field(
+        20.0, description="children with an energy higher than this above the parent's are set aside; null: none are"
     )
 
     @property
@@ -51,12 +53,10 @@ class PerturbationSettings(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> PerturbationSettings:
-        if min(self.displacement) < 0:
-            raise ValueError(f"displacement holds two lengths in angstrom, not {list(self.displacement)}")
-        if not 0 < self.pair_range[0] <= self.pair_range[1]:
-            raise ValueError(f"pair_range goes from a positive factor to a larger one, not {list(self.pair_range)}")
-        if not all(0 < length <= 1 for length in self.compressions) or (self.compressed and not self.compressions):
-            raise ValueError(f"compressions holds shares of a length up to 1, not {list(self.compressions)}")
+        if self.pair_range[0] > self.pair_range[1]:
+            raise ValueError(f"pair_range goes from a factor to a larger one, not {list(self.pair_range)}")
+        if self.compressed and not self.compressions:
+            raise ValueError("compressions holds no length, and compressed asks for some; set compressed to 0")
         if self.reach < self.near:
             raise ValueError(f"reach ({self.reach:g}) must not be smaller than near ({self.near:g})")
         return self

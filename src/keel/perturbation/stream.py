@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.errors import ConfigError, DataError, KeelWarning
@@ -21,6 +22,7 @@ from keel.perturbation.labels import Counts, Labeller, beyond_caps, select_struc
 from keel.perturbation.parents import Parent, ParentCache, prepare, scaled
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
+from keel.potentials.external.given import Given, as_potential
 
 MAX_ATTEMPTS = 20
 
@@ -76,8 +78,8 @@ class PerturbationStream:
 
     def __init__(
         self,
-        parents: Sequence[Frame],
-        teacher: Potential,
+        parents: Structures,
+        teacher: Given,
         settings: PerturbationSettings | None = None,
         *,
         cutoff: float,
@@ -90,6 +92,7 @@ class PerturbationStream:
     ) -> None:
         if (batch_size is None) == (batch_atoms is None) or (batch_size or batch_atoms or 0) < 1:
             raise ConfigError("give either batch_size or batch_atoms, at least 1")
+        parents, teacher = as_frames(parents), as_potential(teacher)
         check_parents(parents, teacher)
         if teacher.cutoff > cutoff:
             warnings.warn(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
@@ -18,16 +19,22 @@ from keel.errors import DataError
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
+from keel.showing import Facts, Shown, number_of, table
+from keel.wording import number
 
 MILLI = 1000.0
 
 
-@dataclass(frozen=True, eq=False)
-class Parity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Parity(Shown):
     """Predictions beside reference labels, in the units of the labels."""
 
     reference: Array
     prediction: Array
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"values": f"{self.reference.size:,}", "MAE": number(self.mae), "RMSE": number(self.rmse)}
 
     @property
     def mae(self) -> float:
@@ -46,8 +53,8 @@ class Parity:
         return float(np.sqrt(error.mean())) if self.reference.size else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
-class Accuracy:
+@dataclass(frozen=True, eq=False, repr=False)
+class Accuracy(Shown):
     """How far a potential is from the labels of some frames; atoms alone are shown beside the rest.
 
     Parameters
@@ -73,6 +80,35 @@ class Accuracy:
     n_frames: int
     n_atoms: int
     alone: Parity
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        told = {
+            name: f"MAE {number(MILLI * p.mae, 3)}, RMSE {number(MILLI * p.rmse, 3)} {unit}"
+            for name, (p, unit) in self._quantities().items()
+            if p.reference.size
+        }
+        return {**told, "of": f"{number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"}
+
+    def _repr_html_(self) -> str:
+        """Show the errors, those of forces also by element, beside the mean label."""
+        by_element = {f"forces on {z}": (p, "meV/Å") for z, p in self.by_element().items()}
+        rows = [
+            (name, number(MILLI * p.mae), number(MILLI * p.rmse), number(MILLI * p.mean_absolute_label), unit)
+            for name, (p, unit) in {**self._quantities(), **by_element}.items()
+            if p.reference.size
+        ]
+        title = f"Errors of {number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"
+        return table(rows, title=title, header=("", "MAE", "RMSE", "mean label", "unit"))
+
+    def _quantities(self) -> dict[str, tuple[Parity, str]]:
+        """Return what is compared by name, with the unit of its errors."""
+        return {
+            "energy": (self.energy, "meV/atom"),
+            "forces": (self.forces, "meV/Å"),
+            "stress": (self.stress, "meV/Å³"),
+            "isolated atoms": (self.alone, "meV"),
+        }
 
     def by_element(self) -> dict[str, Parity]:
         """Return the forces of each element, by its symbol."""
@@ -103,7 +139,7 @@ class Accuracy:
 
 def accuracy(
     potential: Potential,
-    frames: Iterable[Frame],
+    frames: Structures,
     *,
     max_atoms: int | None = None,
     dtype: torch.dtype | None = None,
@@ -127,6 +163,7 @@ def accuracy(
     DataError
         If there is no frame, no label at all, or an element that the potential does not know.
     """
+    frames = each_frame(frames)
     potential = converted(potential, dtype, device)
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0

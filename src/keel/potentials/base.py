@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,16 @@ from keel.atoms.scatter import scatter_gradient
 from keel.errors import DataError
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
+from keel.showing import Facts, Shown
+
+if TYPE_CHECKING:
+    from keel.atoms.conversion import Structures
 
 MAX_ATOMIC_NUMBER = 118
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Shown):
     """What a potential says of a batch of B structures and N atoms.
 
     Parameters
@@ -52,9 +56,23 @@ class Prediction:
     stress: Tensor | None
     atomic_energies: Tensor
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        low, high = map(float, self.energy.detach().aminmax())
+        told = {"structures": f"{len(self.energy):,}", "atoms": f"{len(self.atomic_energies):,}"}
+        told["energy"] = f"{low:.4f} eV" if low == high else f"{low:.4f} to {high:.4f} eV"
+        if self.forces is not None:
+            told["largest force"] = f"{float(self.forces.detach().norm(dim=1).max()):.4g} eV/angstrom"
+        return told
 
-class Potential(nn.Module, ABC):
-    """Base class of every potential.
+    def detached(self) -> Prediction:
+        """Return it without its autograd history."""
+        parts: dict[str, Any] = {name: part if part is None else part.detach() for name, part in vars(self).items()}
+        return Prediction(**parts)
+
+
+class Potential(Shown, nn.Module, ABC):
+    """Base class of every potential: ``potential(structures)`` is a :class:`Prediction`.
 
     Parameters
     ----------
@@ -74,6 +92,10 @@ class Potential(nn.Module, ABC):
     """Whether it runs compiled at present."""
     trained: bool = False
     """Whether its weights come from a training, here or before it was saved: further training goes on from them."""
+    trained_by: str = ""
+    """How it was trained, in words, also where it has been saved since; empty if that is not known."""
+    source: str = ""
+    """The file that it was read from; empty if it is not from one."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
     """Every class that has been defined, by its name; the one list of potentials that all others ask."""
 
@@ -97,6 +119,20 @@ class Potential(nn.Module, ABC):
         self.register_buffer("energy_offsets", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
         # Follows `.to(dtype)`, so that a potential whose parameters are plain numbers has a dtype too.
         self.register_buffer("_precision", torch.zeros(()), persistent=False)
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        parameters = sum(p.numel() for p in self.parameters())
+        trained = any(part.trained for part in self.modules() if isinstance(part, Potential))
+        training = self.trained_by or ("" if trained or self.closed_form or not parameters else "nothing yet")
+        words = {
+            "elements": "all" if self.elements is None else ", ".join(map(symbol, self.elements)),
+            "cutoff": f"{self.cutoff:g} angstrom",
+            "parameters": f"{parameters:,}" if parameters else "",
+            "trained by": training,
+            "from": self.source,
+        }
+        return {term: value for term, value in words.items() if value}
 
     @abstractmethod
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
@@ -137,7 +173,7 @@ class Potential(nn.Module, ABC):
 
     def forward(
         self,
-        graph: AtomGraph,
+        graph: AtomGraph | Structures,
         *,
         derivatives: bool = True,
         differentiable: bool = False,
@@ -148,7 +184,8 @@ class Potential(nn.Module, ABC):
         Parameters
         ----------
         graph
-            The batch; its cutoff must be at least the potential's, longer edges are left out.
+            A batch, whose cutoff must be at least the potential's (longer edges are left out), or the structures
+            themselves: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), all of which make one batch.
         derivatives
             Compute forces and stress.
         differentiable
@@ -161,6 +198,10 @@ class Potential(nn.Module, ABC):
         DataError
             If the graph's cutoff is too small or it holds an element that the potential does not know.
         """
+        if not isinstance(graph, AtomGraph):
+            from keel.atoms.batching import batch
+
+            graph = batch(graph, self.cutoff, half_list=self.half_list, dtype=self.dtype).to(self.device)
         graph = graph.to(dtype=self.dtype)
         forces: Tensor | None = None
         stress: Tensor | None = None
@@ -178,7 +219,7 @@ class Potential(nn.Module, ABC):
             atomic = energies.double() + self.offsets().index_select(0, graph.numbers)
             energy = atomic.new_zeros(graph.n_structures).index_add(0, graph.batch, atomic)
         prediction = Prediction(energy=energy, forces=forces, stress=stress, atomic_energies=atomic)
-        return prediction if differentiable else detached(prediction)
+        return prediction if differentiable else prediction.detached()
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """Return atomic energies without offsets for any graph whose cutoff suffices, shape (N,)."""
@@ -218,6 +259,11 @@ class Potential(nn.Module, ABC):
                 return tensor.dtype
         return self._precision.dtype
 
+    def modules_needed(self) -> dict[str, str]:
+        """Return the module of each class in this potential that is not keel's own, by the name of the class."""
+        classes = {type(part) for part in self.modules() if isinstance(part, Potential)}
+        return {c.__name__: c.__module__ for c in classes if not c.__module__.startswith("keel.")}
+
     def precisions(self) -> dict[str, torch.dtype]:
         """Return the dtype of each potential in this one by its place, ``""`` for itself: they may differ in a sum."""
         return {place: part.dtype for place, part in self.named_modules() if isinstance(part, Potential)}
@@ -252,13 +298,3 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
 def lengths(vectors: Tensor) -> Tensor:
     """Return |r| of vectors (E, 3), shape (E,); unlike ``vector_norm`` fast for either order in memory."""
     return vectors.square().sum(dim=1).sqrt()
-
-
-def detached(prediction: Prediction) -> Prediction:
-    """Return the prediction without its autograd history."""
-    return Prediction(
-        energy=prediction.energy.detach(),
-        forces=None if prediction.forces is None else prediction.forces.detach(),
-        stress=None if prediction.stress is None else prediction.stress.detach(),
-        atomic_energies=prediction.atomic_energies.detach(),
-    )

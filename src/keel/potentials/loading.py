@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from keel.atoms.elements import atomic_number
 from keel.errors import ConfigError, DataError, UnavailableError
+from keel.plugins import HOW, discover
 from keel.potentials.base import Potential
 from keel.potentials.convert import cast, floating
 from keel.potentials.saving import FORMAT
@@ -29,9 +30,15 @@ def build(name: str, config: dict[str, Any]) -> Potential:
     UnavailableError
         If it needs a package that is not installed.
     """
-    cls = Potential.registry.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        raise DataError(f"the potential class {name!r} is not known")
+    if name not in Potential.registry:
+        discover()
+    cls = Potential.registry.get(name)
     if cls is None:
-        raise DataError(f"the potential class {name!r} is not known; import the package that defines it first")
+        raise DataError(
+            f"the potential class {name!r} is not known; name the module that defines it: {HOW.format('MODULE')}"
+        )
     try:
         return cls.from_config(config)
     except UnavailableError:
@@ -52,7 +59,7 @@ def load(path: str | Path) -> Potential:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
-    potential.trained = True
+    potential.trained, potential.source = True, str(path)
     return potential.eval()
 
 
@@ -96,14 +103,36 @@ def _build_described(path: Path, content: Any) -> Potential:
     if not isinstance(content, dict) or not {FORMAT.key, "potential", "config"} <= content.keys():
         raise DataError(f"{path}: this is not a keel potential")
     content = FORMAT.upgraded(content, path)
+    _check_modules(path, content.get("modules", {}))
     try:
         potential = build(content["potential"], content["config"])
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    potential.trained_by = str(content.get("trained_by", ""))
     try:
         return _cast(potential, content.get("precision", {}))
     except (ConfigError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its precision is damaged ({error})") from None
+
+
+def _check_modules(path: Path, modules: Any) -> None:
+    """Raise a DataError if a class of another package is not known, which is never imported for a file's sake."""
+    if not isinstance(modules, dict) or not all(isinstance(m, str) for m in modules.values()):
+        raise DataError(f"{path}: its modules are damaged")
+    if missing := [name for name in modules if name not in Potential.registry]:
+        discover()
+        missing = [name for name in missing if name not in Potential.registry]
+    if not missing:
+        return
+    name, module = missing[0], modules[missing[0]]
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise DataError(f"{path}: its modules are damaged")
+    if module == "__main__":
+        raise DataError(f"{path}: its class {name} was defined in a script or notebook; define it there before loading")
+    raise DataError(
+        f"{path}: its class {name} is of the module {module}, which is not imported for a file's sake; if you trust "
+        f"it, name it: {HOW.format(module)}, or import {module} in Python"
+    )
 
 
 def _cast(potential: Potential, precision: Any) -> Potential:

@@ -27,12 +27,16 @@ class Saved(Protocol):
     """What is asked of a potential to be saved; every :class:`~keel.Potential` has it."""
 
     closed_form: bool
+    trained_by: str
 
     def config(self) -> dict[str, Any]:
         """Return what rebuilds it."""
 
     def offsets(self) -> Tensor:
         """Return the energy of each element alone."""
+
+    def modules_needed(self) -> Mapping[str, str]:
+        """Return the module of each class in it that is not keel's own."""
 
     def precisions(self) -> Mapping[str, torch.dtype]:
         """Return its dtype and that of each potential in it."""
@@ -44,11 +48,14 @@ class Saved(Protocol):
 def description(potential: Saved) -> dict[str, Any]:
     """Return what rebuilds the potential's architecture in its precision, JSON-compatible."""
     found = {place: str(dtype).removeprefix("torch.") for place, dtype in potential.precisions().items()}
+    needed = dict(sorted(potential.modules_needed().items()))
     return {
         **FORMAT.stamp,
         "potential": type(potential).__name__,
+        **({"modules": needed} if needed else {}),
         "precision": found if len(set(found.values())) > 1 else found[""],
         "config": potential.config(),
+        **({"trained_by": potential.trained_by} if potential.trained_by else {}),
     }
 
 

@@ -14,6 +14,7 @@ from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, Found
 from keel.potentials.loading import build
+from keel.showing import Facts
 
 
 class SumPotential(Potential):
@@ -58,6 +59,11 @@ class SumPotential(Potential):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the members from their configurations."""
         return cls([build(m["potential"], m["config"]) for m in config["members"]], config.get("weights"))
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        of = ", ".join(f"{'' if w == 1 else f'{w:g} x '}{type(m).__name__}" for m, w in self._weighted())
+        return {"of": of, **super().facts()}
 
     def offsets(self) -> Tensor:
         """See :class:`Potential`; the members' offsets add up."""

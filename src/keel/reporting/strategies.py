@@ -11,7 +11,7 @@ import numpy as np
 
 from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
-from keel.comparison.paired import Comparison, compare_forces, compare_lifetimes, force_verdict
+from keel.comparison.paired import Comparison, Effect, compare_forces, compare_lifetimes, force_verdict
 from keel.comparison.paired import verdict as in_words
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.results.run import Record
@@ -96,7 +96,7 @@ class Verdict:
 
     network: str
     strategy: str
-    effect: str
+    effect: Effect
     sentence: str
 
 

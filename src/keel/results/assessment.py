@@ -22,7 +22,9 @@ from keel.formats import Format
 from keel.identity import of_file
 from keel.potentials.base import Potential
 from keel.records import plain, read_json, read_object, write_csv, write_json
-from keel.wording import listed
+from keel.results.meaning import nothing_learnt
+from keel.showing import Facts, Shown, table
+from keel.wording import SYMBOLS, listed
 
 ASSESSMENT = Format("assessment")
 """Covers the folders of groups, where the number stands in ``description.json``, and ``assessment.json``."""
@@ -31,8 +33,8 @@ METRICS = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", 
 Texts = Mapping[str, str]
 
 
-@dataclass(frozen=True, eq=False)
-class Assessment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assessment(Shown):
     """What the probes found out about one potential, and all that one must know to judge it.
 
     Parameters
@@ -58,20 +60,41 @@ class Assessment:
     versions: Texts = field(default_factory=lambda: MappingProxyType({}))
     wall_seconds: float | None = None
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": self.potential, "verdict": self.verdict}
+
+    def _repr_html_(self) -> str:
+        """Show the verdict of each probe."""
+        rows = [(f"{SYMBOLS[r.outcome]} {name}", r.outcome, r.verdict) for name, r in self.by_probe.items()]
+        return table(rows, title=f"{self.potential}: {self.verdict}", header=("probe", "outcome", "verdict"))
+
     def named(self, outcome: Outcome) -> list[str]:
         """Return the names of the probes with an outcome."""
         return [result.name for result in self.results if result.outcome == outcome]
 
     @property
     def outcome(self) -> Outcome:
-        """``failed`` if any probe failed, ``passed`` if any passed and none failed, else ``noted``."""
-        if self.named("failed"):
+        """``failed`` if any probe failed or nothing was learnt, ``passed`` if any passed otherwise, else ``noted``."""
+        if self.named("failed") or self.nothing_learnt:
             return "failed"
         return "passed" if self.named("passed") else "noted"
 
     @property
+    def nothing_learnt(self) -> str:
+        """How one knows that the potential has learnt nothing; empty where it has, or that cannot be told."""
+        return nothing_learnt(self.results)
+
+    @property
     def verdict(self) -> str:
-        """One sentence: how many probes passed, and which did not."""
+        """Whether nothing was learnt; how many probes passed, and which did not."""
+        if not (why := self.nothing_learnt):
+            return self._count
+        sound = " What passed asks for sound code only." if self.named("passed") else ""
+        return f"Nothing learnt: {why}. {self._count}{sound}"
+
+    @property
+    def _count(self) -> str:
         passed, failed = self.named("passed"), self.named("failed")
         judged = len(passed) + len(failed)
         if not judged:
@@ -88,7 +111,7 @@ class Assessment:
         if noted := self.named("noted"):
             parts.append(f"Without a limit: {listed(noted)}.")
         if skipped := self.named("skipped"):
-            parts.append(f"Skipped: {listed(skipped)}.")
+            parts.append(f"Not tested: {listed(skipped)}.")
         return " ".join(parts)
 
     @property

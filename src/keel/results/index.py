@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from keel.errors import DataError
 from keel.formats import Format
 from keel.records import checked, read_json, read_object, write_json
 from keel.results.curves import REMEDY
 
-RUN = Format("run folder", steps=(dict, dict))
+RUN = Format("run folder", steps=(dict, dict, dict))
 """Covers every file of a run folder; the number stands in ``results.json``.
 
 2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
 3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
+4: ``split.json`` has the groups of each part, and what stands in two of them; ``potentials/`` has the trained ones and
+the teacher under plain names.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Of a trial, in this order."""
+
+
+def name_of(network: str, strategy: str, seed: int) -> str:
+    """Return the name of a trial: ``CGCNN-pretrain-seed0``."""
+    return f"{network}-{strategy}-seed{seed}"
 
 
 class OfTrial:
@@ -32,6 +40,11 @@ class OfTrial:
     def key(self) -> tuple[str, str, int]:
         """What tells trials apart."""
         return self.network, self.strategy, self.seed
+
+    @property
+    def name(self) -> str:
+        """Name of the trial, also of its folders and of its potential."""
+        return name_of(*self.key)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,12 @@ class TrialFolders(OfTrial):
     dimers: str | None = None
     squeeze: str | None = None
     contacts: str | None = None
+    probes: Mapping[str, str] = field(default_factory=dict)
+    """By group."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, without probes where there are none, as files were before there could be."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) or f.name != "probes"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +84,9 @@ class RunIndex:
 
     def write(self, root: Path) -> None:
         """Leave it in a run folder."""
-        write_json(root / "results.json", {**RUN.stamp, **asdict(self)})
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        content["cells"] = [cell.to_dict() for cell in self.cells]
+        write_json(root / "results.json", {**RUN.stamp, **content})
 
     @classmethod
     def read(cls, root: Path) -> RunIndex:

@@ -12,11 +12,16 @@ import numpy as np
 from keel.atoms.frame import Array
 from keel.records import read_columns, read_object, write_json
 from keel.results.curves import REMEDY, read_curves, write_curves
+from keel.wording import counted
 
 TEACHERS = ("teacher.json", "teacher.safetensors")
 """The potential in the folder of a teacher: in closed form, or with weights."""
 POTENTIAL = "potential.safetensors"
 """The potential in the folder of a trained network."""
+
+
+PURPOSES = {"train": "train", "validation": "choose the weights", "test": "test"}
+"""What the parts of the data are for, as in "80 frames train"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +36,30 @@ class DataDescription:
         write_json(folder / "census.json", self.census)
         write_json(folder / "split.json", self.split)
 
+    @property
+    def parts(self) -> list[str]:
+        """What each part of the data is for, how large it is, and the groups in it, in few words."""
+        return parts_told(self.split)
+
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left; DataError if a file is absent or damaged, also below."""
         census = read_object(folder / "census.json", ("frames",), REMEDY)
         return cls(census, read_object(folder / "split.json", ("train", "test"), REMEDY))
+
+
+def parts_told(split: Mapping[str, Any]) -> list[str]:
+    """Return e.g. ``80 frames train: edi (40 frames) and sod (40)`` for each part of a split that has frames."""
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for group in split.get("groups") or ():
+        groups.setdefault(group["part"], []).append((group["name"], group["frames"]))
+    told = []
+    for part, verb in PURPOSES.items():
+        names = groups.get(part, [])
+        which = names[0][0] if len(names) == 1 else counted(names, "frame")
+        if number := split.get(part):
+            told.append(f"{number:,} frame{'s' * (number != 1)} {verb}{f': {which}' if which else ''}")
+    return told
 
 
 @dataclass(frozen=True, eq=False)

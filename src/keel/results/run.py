@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_json, read_object, read_text, write_json
+from keel.results.assessment import GroupResults
 from keel.results.curves import REMEDY
 from keel.results.index import OfTrial, RunIndex, TrialFolders
 from keel.results.made import DataDescription, RungChoice, Teacher, TrainingCurve
@@ -29,6 +30,7 @@ from keel.results.measured import (
     Squeeze,
     StabilityRuns,
 )
+from keel.showing import Shown
 
 Part = TypeVar("Part")
 
@@ -68,8 +70,8 @@ class Record(OfTrial):
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class TrialResults(OfTrial):
+@dataclass(frozen=True, eq=False, repr=False)
+class TrialResults(Shown, OfTrial):
     """All that is known of one network trained with one strategy from one seed; a task that was not done is None."""
 
     network: str
@@ -82,6 +84,7 @@ class TrialResults(OfTrial):
     dimers: Dimers | None = None
     squeeze: Squeeze | None = None
     contacts: Contacts | None = None
+    probes: Mapping[str, GroupResults] = field(default_factory=dict)
 
     @property
     def parity(self) -> Mapping[str, Parity]:
@@ -119,8 +122,8 @@ class TrialResults(OfTrial):
         return self.stability.failures if self.stability else ()
 
 
-@dataclass(frozen=True, eq=False)
-class RunResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunResults(Shown):
     """Everything that a report tells of a run folder."""
 
     folder: Path
@@ -246,4 +249,5 @@ def _trial(root: Path, folders: TrialFolders) -> TrialResults:
         dimers=read(folders.dimers, Dimers.read),
         squeeze=read(folders.squeeze, Squeeze.read),
         contacts=read(folders.contacts, Contacts.read),
+        probes={name: GroupResults.read(root / place) for name, place in folders.probes.items()},
     )

@@ -81,3 +81,7 @@ def __getattr__(name: str) -> Any:
 
         return PotentialContract
     return submodule(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import batch
 from keel.atoms.verlet import VerletList
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import AlongLists, follows_lists

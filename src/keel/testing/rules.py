@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from keel.atoms.batching import batch
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
-from keel.atoms.neighbours import batch
 from keel.errors import DataError
 from keel.potentials.base import Potential
 from keel.potentials.loading import load

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from keel.atoms.batching import batch
 from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Frame
-from keel.atoms.neighbours import batch
 from keel.potentials.base import lengths
 
 STRUCTURES = ("periodic", "tiny cell", "slab", "molecule", "one atom", "no edge", "two systems")

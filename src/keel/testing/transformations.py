@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from keel.atoms.batching import batch
 from keel.atoms.frame import Array, Frame
-from keel.atoms.neighbours import batch
 from keel.potentials.base import Potential, Prediction
 
 Transformation = Callable[[Potential, Sequence[Frame]], tuple[Prediction, Prediction]]

@@ -1,7 +1,7 @@
 """Training networks: losses, strategies, the loop, checkpoints."""
 
 from keel.lazy import find_submodules
-from keel.training.known import BASELINE, METHOD, STRATEGIES
+from keel.training.known import BASELINE, METHOD, STRATEGIES, register_strategy
 from keel.training.settings import LossSettings, TrainingSettings
 from keel.training.strategies import Strategy
 from keel.training.train import TrainingResult, train
@@ -14,6 +14,7 @@ __all__ = [
     "Strategy",
     "TrainingResult",
     "TrainingSettings",
+    "register_strategy",
     "train",
 ]
 

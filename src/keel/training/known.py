@@ -5,10 +5,11 @@ A strategy that is added here is known to `keel run`, `keel train`, their help, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
 from dataclasses import dataclass
 
 from keel.errors import ConfigError
+from keel.plugins import discover, remember
 from keel.training.strategies import Strategy
 
 BASELINE = "vanilla"
@@ -54,7 +55,7 @@ class KnownStrategy:
 
 
 # Colours of Okabe & Ito (2008), and three more: told apart by colour-blind readers.
-KNOWN: Mapping[str, KnownStrategy] = {
+KNOWN: dict[str, KnownStrategy] = {
     "vanilla": KnownStrategy(
         Strategy(),
         "trains on the DFT labels",
@@ -109,7 +110,9 @@ KNOWN: Mapping[str, KnownStrategy] = {
         Look("#8C6D31", "X", ":"),
     ),
 }
-STRATEGIES: Mapping[str, Strategy] = {name: known.strategy for name, known in KNOWN.items()}
+STRATEGIES: dict[str, Strategy] = {name: known.strategy for name, known in KNOWN.items()}
+OWN = tuple(KNOWN)
+"""Those of keel, whose names no other strategy may have."""
 SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
 """Colours of strategies that have no name here."""
 
@@ -125,13 +128,51 @@ def strategy_of(strategy: str | Strategy) -> Strategy:
     if isinstance(strategy, Strategy):
         return strategy
     if strategy not in STRATEGIES:
+        discover()
+    if strategy not in STRATEGIES:
         raise ConfigError(f"there is no strategy {strategy!r}; choose from {', '.join(STRATEGIES)}")
     return STRATEGIES[strategy]
 
 
+def register_strategy(
+    name: str,
+    strategy: Strategy,
+    *,
+    meaning: str = "",
+    subject: str | None = None,
+    look: Look | None = None,
+    note: str = "",
+) -> None:
+    """Give a strategy a name, by which runs, commands and reports know it.
+
+    Parameters
+    ----------
+    name
+        None of keel's own.
+    strategy, meaning, subject, look, note
+        See :class:`KnownStrategy`; subject and look follow from the name unless they are given.
+
+    Raises
+    ------
+    ConfigError
+        If keel has a strategy of this name.
+    """
+    if name in OWN:
+        raise ConfigError(f"there is a strategy {name!r} already; give yours another name")
+    KNOWN[name] = KnownStrategy(strategy, meaning, subject or f"“{name}”", look or _spare_look(name), note)
+    STRATEGIES[name] = strategy
+    frame = inspect.currentframe()
+    if frame is not None and frame.f_back is not None:
+        remember(frame.f_back.f_globals["__name__"])
+
+
 def look_of(strategy: str) -> Look:
     """Return how a strategy is drawn, the same in every figure, also one that a user has made."""
-    return KNOWN[strategy].look if strategy in KNOWN else Look(SPARE[sum(strategy.encode()) % len(SPARE)])
+    return KNOWN[strategy].look if strategy in KNOWN else _spare_look(strategy)
+
+
+def _spare_look(strategy: str) -> Look:
+    return Look(SPARE[sum(strategy.encode()) % len(SPARE)])
 
 
 def subject_of(strategy: str) -> str:

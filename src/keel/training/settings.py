@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from keel.launch import Precision
+from keel.ranges import (
+    BatchSize,
+    Count,
+    Devices,
+    Every,
+    Factor,
+    Force,
+    Nodes,
+    Rate,
+    Share,
+    ShareBelowOne,
+    Steps,
+    StepsOrNone,
+    Weight,
+)
 from keel.settings import Settings
 
 
@@ -14,12 +29,12 @@ class LossSettings(Settings):
     """Weights and form of the loss (see :func:`keel.training.losses.loss`)."""
 
     kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
-    huber_delta: PositiveFloat = Field(0.1, description="residual where the Huber penalty turns linear")
-    energy: float = Field(1.0, ge=0, description="weight of the energy per atom")
-    forces: float = Field(1.0, ge=0, description="weight of the force components")
-    stress: float = Field(1.0, ge=0, description="weight of the stress components")
-    force_falloff: PositiveFloat | None = Field(
-        4.0, description="eV/angstrom; atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
+    huber_delta: Factor = Field(0.1, description="residual where the Huber penalty turns linear")
+    energy: Weight = Field(1.0, description="weight of the energy per atom")
+    forces: Weight = Field(1.0, description="weight of the force components")
+    stress: Weight = Field(1.0, description="weight of the stress components")
+    force_falloff: Force | None = Field(
+        4.0, description="atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
     )
     stress_scale: Literal["force", "own"] = Field(
         "force", description="what stress is divided by: the number of the force scale, or the RMS of the stresses"
@@ -40,28 +55,28 @@ class TrainingSettings(Settings):
     compared where the same rule stops them.
     """
 
-    steps: PositiveInt = Field(1500, description="optimiser steps of all stages together")
-    batch_size: PositiveInt = Field(4, description="structures in a batch")
-    learning_rate: PositiveFloat = Field(3e-3, description="highest learning rate of AdamW")
-    pretrain_learning_rate: PositiveFloat | None = Field(None, description="the same while pretraining; null: equal")
-    final_learning_rate: float = Field(0.01, ge=0, le=1, description="learning rate at the end / highest")
+    steps: Steps = Field(1500, description="optimiser steps of all stages together")
+    batch_size: BatchSize = Field(4, description="structures in a batch")
+    learning_rate: Rate = Field(3e-3, description="highest learning rate of AdamW")
+    pretrain_learning_rate: Rate | None = Field(None, description="the same while pretraining; null: equal")
+    final_learning_rate: Share = Field(0.01, description="learning rate at the end / highest")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="decay of the learning rate")
-    warmup_steps: int = Field(50, ge=0, description="steps of linear rise of the learning rate, in each stage")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
-    clip_norm: PositiveFloat | None = Field(1.0, description="largest norm of the gradient; null: not clipped")
-    replay_clip: PositiveFloat = Field(
+    warmup_steps: StepsOrNone = Field(50, description="steps of linear rise of the learning rate, in each stage")
+    weight_decay: Weight = Field(0.0, description="decoupled weight decay of AdamW")
+    clip_norm: Factor | None = Field(1.0, description="largest norm of the gradient; null: not clipped")
+    replay_clip: Factor = Field(
         0.2, description="largest norm of the gradient of teacher batches among DFT ones, as a share of what these have"
     )
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
-    validate_every: PositiveInt = Field(100, description="steps between validations")
-    patience: PositiveInt | None = Field(
+    ema_decay: ShareBelowOne = Field(0.99, description="decay of the moving average of the weights; 0: none")
+    validate_every: Every = Field(100, description="between validations")
+    patience: Count | None = Field(
         None,
         description="validations in a row without a lower loss that end the last stage early; null: no number does",
     )
-    checkpoint_every: PositiveInt = Field(50, description="steps between checkpoints")
+    checkpoint_every: Every = Field(50, description="between checkpoints")
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
-    devices: PositiveInt = Field(1, description="number of devices of each node (data-parallel)")
-    nodes: PositiveInt = Field(1, description="number of nodes")
+    devices: Devices = Field(1, description="number of devices of each node (data-parallel)")
+    nodes: Nodes = Field(1, description="number of nodes")
     compile: bool | None = Field(None, description="compile the network (torch.compile); null: where that saves time")
     precision: Precision = Field("32-true", description="of the network")

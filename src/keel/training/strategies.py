@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from keel.errors import ConfigError
+from keel.ranges import Multiple, Radius, ShareBelowOne
 from keel.settings import Settings
 from keel.training.settings import TrainingSettings
 
@@ -18,18 +19,18 @@ class Strategy(Settings):
     Without any choice it is plain training on the DFT labels.
     """
 
-    pretrain_share: float = Field(0.0, ge=0, lt=1, description="share of the steps on teacher-labelled structures")
-    replay_share: float = Field(0.0, ge=0, lt=1, description="share of the fine-tuning steps on teacher-labelled ones")
+    pretrain_share: ShareBelowOne = Field(0.0, description="share of the steps on teacher-labelled structures")
+    replay_share: ShareBelowOne = Field(0.0, description="share of the fine-tuning steps on teacher-labelled ones")
     teacher_energies: bool = Field(True, description="learn the teacher's energies and stress too, not its forces only")
     base: Literal["walls", "zbl", "teacher"] | None = Field(
         None,
         description="potential that the network corrects and is used with: the walls of the teacher, felt only where "
         "atoms are closer than in the data; a nuclear repulsion; or all of the teacher",
     )
-    sam_rho: PositiveFloat | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
+    sam_rho: Radius | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
-    budget: PositiveFloat = Field(1.0, description="optimiser steps, as a share of those of the settings")
-    rate: PositiveFloat = Field(1.0, description="highest learning rate, as a share of that of the settings")
+    budget: Multiple = Field(1.0, description="optimiser steps, as a share of those of the settings")
+    rate: Multiple = Field(1.0, description="highest learning rate, as a share of that of the settings")
 
     @property
     def learns_from_teacher(self) -> bool:

@@ -9,24 +9,29 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from keel.atoms.frame import Frame
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
+from keel.atoms.within_reach import check_cutoff
 from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import compiling
+from keel.potentials.external.given import Given, as_potential
 from keel.potentials.networks.network import Network
-from keel.potentials.sum import SumPotential
 from keel.process import give_back_freed_memory, keep_freed_memory
+from keel.ranges import Seed, checked
 from keel.records import write_csv
+from keel.showing import Facts, Shown, line, number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
-from keel.training.known import BASELINE, strategy_of
+from keel.training.folder import one_at_a_time, say_where
+from keel.training.known import BASELINE, STRATEGIES, strategy_of
 from keel.training.loop import run_stage, validate, validation_batches
 from keel.training.losses import Objective
 from keel.training.metrics import Row
@@ -41,13 +46,14 @@ from keel.training.preparation import (
 )
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Strategy, stages_of
+from keel.wording import duration
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingResult(Shown):
     """A trained network and what it cost.
 
     Parameters
@@ -71,14 +77,31 @@ class TrainingResult:
     gradient_evaluations: int
     seconds: float
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        before = f", {self.pretrain_steps:,} of them pretraining" if self.pretrain_steps else ""
+        errors = [row["validation_force_mae"] for row in self.history if "validation_force_mae" in row]
+        return {
+            "potential": repr(self.potential),
+            "steps": f"{self.pretrain_steps + self.train_steps:,}{before}",
+            **({"last force error in validation": f"{1000 * errors[-1]:.4g} meV/angstrom"} if errors else {}),
+            "took": duration(self.seconds),
+        }
 
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: the loss."""
+        losses = [float(row["total"]) for row in self.history if row.get("total")]
+        return line(np.log10(losses).tolist(), label="loss of each step, logarithmic")
+
+
+@one_at_a_time
 def train(
-    potential: Network | SumPotential,
-    frames: Sequence[Frame],
+    potential: Given,
+    frames: Structures,
     *,
     strategy: str | Strategy = BASELINE,
-    teacher: Potential | None = None,
-    validation: Sequence[Frame] = (),
+    teacher: Given | None = None,
+    validation: Structures = (),
     settings: TrainingSettings | None = None,
     perturbation: PerturbationSettings | None = None,
     seed: int = 0,
@@ -100,7 +123,8 @@ def train(
         is trained already (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by
         element, to the zero of the labels.
     frames
-        Training frames, each learnt from for the labels that it has. With a teacher they are also the parents of the
+        Training frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), each learnt from for the labels that it
+        has. With a teacher they are also the parents of the
         perturbed structures. Atoms alone (:mod:`keel.atoms.isolated`) have a part in the offsets
         (:func:`keel.fitting.fit_offsets`), but are neither trained nor validated on.
     strategy
@@ -116,7 +140,8 @@ def train(
         Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
     folder
         For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
-        called again with the same arguments, and ends with the same numbers.
+        called again with the same arguments, says from which step, and ends with the same numbers. A second process
+        waits until the first has done.
     on_step
         Called with the metrics of each step.
 
@@ -137,17 +162,22 @@ def train(
     >>> keel.train(network, frames, settings=settings).train_steps
     3
     """
+    frames = as_frames(frames)
+    validation = as_frames(validation)
     keep_freed_memory()
     settings = settings or TrainingSettings()
     devices, nodes = size_of_job(settings.devices, settings.nodes)
     settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
-    network, base = taken_apart(potential)
+    network, base = taken_apart(as_potential(potential))
+    teacher = None if teacher is None else as_potential(teacher)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
+    seed = checked(Seed, seed, "seed")
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
     check_elements(network, [*frames, *validation])
     check_validation(validation, settings)
+    check_cutoff(frames, network.cutoff)
     base = base or base_of(strategy, network, teacher)
     frames, validation, teacher = (
         remainder(frames, base),
@@ -173,6 +203,9 @@ def train(
     entries = {}
     if checkpoint and checkpoint.is_file():
         entries = load_state(checkpoint, state, identity, *(named((strategy, settings, m, seed)) for m in earlier))
+        if fabric.is_global_zero:
+            total = sum(stage.steps for stage in stages)
+            say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
     own = Objective(network, settings.loss, stress_scale(frames, settings.loss))
     objective = fabric.setup_module(own)
@@ -197,11 +230,13 @@ def train(
         if checkpoint and fabric.is_global_zero:
             save_state(checkpoint, state, None, identity)
     adopt_best(state)
-    network.trained = True
+    network.trained, network.trained_by = True, _told(network.trained_by, strategy, state, len(frames))
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
     give_back_freed_memory()
-    return _result(on_top_of(base, network.eval()), state)
+    result = on_top_of(base, network.eval())
+    result.trained_by = network.trained_by
+    return _result(result, state)
 
 
 def write_metrics(path: Path, history: Sequence[Row]) -> None:
@@ -217,6 +252,13 @@ def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[Pertu
     moves = given or PerturbationSettings()
     # Once, settings that were not given had no part in the name.
     return [moves, None] if dict(moves) == as_before(moves) else [moves]
+
+
+def _told(before: str, strategy: Strategy, state: TrainingState, frames: int) -> str:
+    """Return how a network was trained, after what was told of it before."""
+    name = next((name for name, known in STRATEGIES.items() if known == strategy), "a strategy of one's own")
+    now = f"{name} ({len(state.history):,} steps, {number_of(frames, 'frame')})"
+    return f"{before}, then {now}" if before else now
 
 
 def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> Any:

@@ -10,25 +10,23 @@ from typing import Any
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.isolated import set_apart
 from keel.atoms.read import read
-from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
-from keel.evaluation.battery import BATTERY, Subject
+from keel.evaluation.battery import Subject, code_of, groups_of
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
-from keel.identity import of_file, of_settings
+from keel.identity import of_file, of_settings, of_text
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.potentials.external.opening import Opening
-from keel.progress import bar
-from keel.results.assessment import Assessment, GroupResults, described, unique
+from keel.results.assessment import Assessment, GroupResults, unique
+from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
+from keel.workflow.probes import measure_probes, subject_of
+from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 
-FEW, SMALL = 3, 64
-"""Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
 MOST_ELEMENTS = 8
 """More elements are not probed as crystals unless they are named."""
 
@@ -73,25 +71,23 @@ class Assessing:
     beside: Opening | None = None
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.settings.probes or () if name not in BATTERY]
-        if unknown:
-            raise ConfigError(f"there are no probes {', '.join(unknown)}; choose from {', '.join(BATTERY)}")
-        if not self.groups:
-            raise ConfigError(f"no probes are named; choose from {', '.join(BATTERY)}")
+        groups_of(self.settings.probes)
 
     @property
     def groups(self) -> list[str]:
         """Names of the groups of probes, in the order of the page."""
-        return [name for name in BATTERY if self.settings.probes is None or name in self.settings.probes]
+        return groups_of(self.settings.probes)
 
     def folder(self, name: str) -> Path:
         """Return the folder of a group of probes, measuring what has not been measured."""
-        inputs = {
+        inputs: dict[str, Any] = {
             "potential": self.opening.identity,
             "material": self.material.identity,
             "teacher": self.beside and self.beside.identity,
             "settings": of_settings(self.settings, exclude=("probes",)),
         }
+        if code := code_of(name):
+            inputs["code"] = of_text(code)
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 
     def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:
@@ -100,9 +96,10 @@ class Assessing:
         Neither the potential nor the data are opened: each group has left their description.
         """
         groups = [GroupResults.read(folder) for folder in folders]
+        by_name = {group: found.results for group, found in zip(self.groups, groups, strict=True)}
         return Assessment(
             potential=name,
-            results=tuple(result for group in groups for result in group.results),
+            results=meaningful(by_name, self.settings.length_fs),
             description=groups[0].potential,
             structures=groups[0].structures,
             versions={key: str(value) for key, value in versions(1).items()},
@@ -113,18 +110,11 @@ class Assessing:
     def subject(self) -> Subject:
         """The potential and its structures."""
         s, potential = self.settings, converted(self.opening.open(), device=self.settings.device)
-        frames = self._frames(potential)
-        # An atom alone is neither a crystal nor a start of anything; its energy is compared all the same.
-        material = set_apart(frames)[0] or frames
-        small = [f for f in material if len(f) <= SMALL] or [min(material, key=len)]
-        return Subject(
-            potential=potential,
-            frames=tuple(frames),
-            starts=tuple(evenly(material, s.starts)),
-            few=tuple(evenly(small, FEW)),
-            crystal=self._crystal(material),
-            elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
-            settings=s,
+        return subject_of(
+            potential,
+            self._frames(potential),
+            s,
+            read(self.material.crystal, labels=False)[0] if self.material.crystal else None,
             reference=tuple(read(self.material.reference, labels=False)) if self.material.reference else (),
             beside=None if self.beside is None else converted(self.beside.open(), device=s.device),
             dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
@@ -141,18 +131,9 @@ class Assessing:
             )
         return crystals(elements)
 
-    def _crystal(self, frames: Sequence[Frame]) -> Frame:
-        if self.material.crystal is not None:
-            return read(self.material.crystal, labels=False)[0]
-        periodic = [f for f in frames if f.pbc.all()] or list(frames)
-        return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
-
     def _measure(self, folder: Path, name: str) -> None:
-        with bar(f"   probes  {name}") as advance:
-            results = BATTERY[name](self.subject, advance)
         path = Path(self.opening.name)
-        words = described(self.subject.potential, path if path.is_file() else None)
-        GroupResults(results, words, self._structures()).write(folder)
+        measure_probes(folder, name, self.subject, path if path.is_file() else None, self._structures())
 
     def _structures(self) -> dict[str, str]:
         """Return what is judged on what, in words."""
@@ -178,7 +159,8 @@ def assess(
 ) -> Path:
     """Put potentials through every group of probes and write the page: of one, or of several side by side.
 
-    Groups that were done before in this folder, with the same inputs, are not done again.
+    Groups that were done before in this folder, with the same inputs, are not done again; several processes that assess
+    in one folder share them.
 
     Parameters
     ----------
@@ -205,14 +187,16 @@ def assess(
 
     root = Path(folder)
     names = unique(opening.label for opening in openings)
+    places = [root / name.replace(" ", "-") for name in names]
     assessments = []
-    for name, opening in zip(names, openings, strict=True):
-        assessing = Assessing(opening, material, settings, root / name.replace(" ", "-"), beside)
-        with Workers(assessing, workers, settings.device) as staff:
-            # Simulations take longest and come first.
-            folders = list(staff.each("folder", assessing.groups))
-        assessments.append(assessing.assessment(name, folders))
-    return write_assessment(assessments, root / "assessment.html")
+    with working_in(root, begun=any((place / "stages").is_dir() for place in places)):
+        for name, opening, place in zip(names, openings, places, strict=True):
+            assessing = Assessing(opening, material, settings, place, beside)
+            with Workers(assessing, workers, settings.device) as staff:
+                # Simulations take longest and come first.
+                folders = list(staff.each("folder", assessing.groups))
+            assessments.append(assessing.assessment(name, folders))
+        return write_assessment(assessments, root / "assessment.html")
 
 
 def crystals(elements: Sequence[str]) -> list[Frame]:
@@ -225,7 +209,7 @@ def crystals(elements: Sequence[str]) -> list[Frame]:
     """
     from ase.build import bulk
 
-    from keel.atoms.neighbours import as_frame
+    from keel.atoms.conversion import as_frame
 
     frames = []
     for element in elements:

@@ -14,6 +14,7 @@ from keel.identity import of_text
 from keel.locks import locked
 from keel.progress import console
 from keel.records import read_object, write_json
+from keel.wording import duration
 
 FORMATS: Mapping[str, int] = {
     "data": 1,
@@ -70,6 +71,8 @@ class TaskCache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.left: Callable[[], float] | None = None
+        """Seconds that are left of the run, where somebody knows."""
         self._looking = False
 
     def task(self, kind: str, name: str, inputs: Mapping[str, Any], work: Callable[[Path], None]) -> Path:
@@ -90,7 +93,8 @@ class TaskCache:
         with locked(lock, lambda holder: _held(f"{kind} {name}", holder)):
             if not done.is_file():  # by whom was waited for
                 self._do(folder, work, json.loads(text))
-                console.print(f"{kind:>9}  {name}  [dim]{seconds_of(folder):.1f} s")
+                left = f", {duration(self.left())} left" if self.left else ""
+                console.print(f"{kind:>9}  {name}  [dim]{seconds_of(folder):.1f} s{left}", soft_wrap=True)
             # Who has opened this file before finds the task done.
             lock.unlink(missing_ok=True)
         return folder

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -12,63 +11,61 @@ import numpy as np
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.partial import LabelledSet
 from keel.atoms.read import read
-from keel.atoms.splits import Keys, Split, sample, split, split_in_time
-from keel.config import DataSettings, SplitSettings
+from keel.config import DataSettings
 from keel.datasets import phosphorus
 from keel.errors import ConfigError
 
 
-def read_data(settings: DataSettings, base: Path) -> list[Frame]:
-    """Return the labelled frames of all files; ``"phosphorus"`` is the embedded set, paths start from ``base``.
+def read_data(settings: DataSettings, base: Path) -> dict[str, list[Frame]]:
+    """Return the labelled frames of the files of each part; those to be divided are under ``train``.
+
+    ``"phosphorus"`` is the embedded set, paths start from ``base``.
 
     Raises
     ------
     ConfigError
-        If no frame is made of the chosen elements.
+        If no frame of a part is made of the chosen elements.
     """
+    return {part: _chosen(_read(names, base), settings.elements) for part, names in settings.files_of.items()}
+
+
+def _read(names: Sequence[str], base: Path) -> list[Frame]:
     frames: list[Frame] = []
-    for name in settings.files:
+    for name in names:
         frames += phosphorus() if name == "phosphorus" else read(base / name)
-    if settings.elements is None:
+    return frames
+
+
+def _chosen(frames: list[Frame], elements: Sequence[str] | None) -> list[Frame]:
+    if elements is None:
         return frames
-    chosen = [atomic_number(element) for element in settings.elements]
+    chosen = [atomic_number(element) for element in elements]
     found = [frame for frame in frames if np.isin(frame.numbers, chosen).all()]
     if not found:
-        raise ConfigError(f"data.elements: none of {len(frames)} frames is made of {', '.join(settings.elements)}")
+        raise ConfigError(f"data.elements: none of {len(frames)} frames is made of {', '.join(elements)}")
     return found
 
 
-def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
-    """Divide the labelled frames, and thin out each part to its number of frames; atoms alone are set apart before.
+def check_periodic(frames: Iterable[Frame]) -> None:
+    """Refuse to look for the g(r) of test frames that have none.
 
     Raises
     ------
-    DataError
-        If no frame has an energy, or none has forces.
+    ConfigError
+        If a frame is not periodic in three directions.
     """
-    material = LabelledSet(frames)
-    material.require(("energy", "forces"))
-    by, frames = group_key(settings), material.labelled
-    if settings.by == "start":
-        parts = split_in_time(frames, settings.train, settings.validation, by=by, gap=settings.gap)
-    else:
-        parts = split(frames, settings.train, settings.validation, settings.test, by=by, seed=settings.seed)
-    thinned = (
-        part if number is None or number >= len(part) else sample(part, number, by=by, seed=settings.seed)
-        for part, number in (
-            (parts.train, settings.train_frames),
-            (parts.validation, settings.validation_frames),
-            (parts.test, settings.test_frames),
+    open_frame = next((frame for frame in frames if not frame.pbc.all()), None)
+    if open_frame is not None:
+        raise ConfigError(
+            f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
+            "leave the setting out"
         )
-    )
-    return replace(Split(*thinned), atoms=material.atoms)
 
 
-def group_key(settings: SplitSettings) -> Keys | None:
-    """Return the keys of the frames' info that name their group, or None."""
-    return settings.group if settings.by == "start" else None if settings.by == "frame" else settings.by
+def everything(parts: Mapping[str, Sequence[Frame]]) -> list[Frame]:
+    """Return the frames of all parts."""
+    return [frame for frames in parts.values() for frame in frames]
 
 
 def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[tuple[int, int]]:
@@ -79,14 +76,3 @@ def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[t
     # Of equal counts the lighter pair.
     ranked = sorted(everything, key=lambda pair: (-counts[pair], pair))
     return sorted(ranked[:number])
-
-
-def describe_split(settings: SplitSettings) -> str:
-    """Return one sentence that says how the data were divided."""
-    if settings.by == "start":
-        of_each = f" of each {settings.group}" if settings.group else ""
-        return f"The first frames{of_each} train, the next choose the weights, the rest test."
-    if settings.by == "frame":
-        return "Frames were drawn at random; neighbouring frames of one run may stand in different parts."
-    keys = settings.by if isinstance(settings.by, str) else " or ".join(settings.by)
-    return f"Divided by {keys}: none of the test was trained on."

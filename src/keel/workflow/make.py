@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +21,14 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation import accuracy, dimer_curve
 from keel.fitting import fit_eam
 from keel.fitting.held_out import ENERGY_WEIGHT
+from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
+from keel.identity import of_file, of_text
+from keel.plugins import source_of
 from keel.potentials import ASEPotential, Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
+from keel.potentials.external.opening import contents
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.sum import SumPotential
 from keel.progress import bar
@@ -40,6 +45,8 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     without_data: Sequence[str] = ()
     if settings.file is not None or settings.calculator is not None:
         teacher = given_teacher(settings)
+    elif settings.fit != EAM:
+        teacher = fitted(settings.fit, split.train, settings.arguments)
     else:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         walls = {"contacts": settings.contacts, "zbl": settings.zbl}
@@ -55,10 +62,25 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     doubtful = doubts(teacher, held_out, "the validation frames") if held_out else []
     parts = {name: known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
-    notes = {"warnings": [*warnings, *doubtful], "pairs_without_data": list(without_data), "seconds": round(seconds, 2)}
+    kind = kind_of(settings)
+    notes: dict[str, Any] = {"kind": kind} if kind else {}  # as before for an EAM
+    notes |= {
+        "warnings": [*warnings, *doubtful],
+        "pairs_without_data": list(without_data),
+        "seconds": round(seconds, 2),
+    }
     known = [pair for pair in pairs if teacher.elements is None or set(pair) <= set(teacher.elements)]
     curves = {pair_name(a, b): decomposed(teacher, a, b) for a, b in known}
     Teacher({**errors, **notes}, curves).write(folder)
+
+
+def kind_of(settings: TeacherSettings) -> str | None:
+    """Return in words what the teacher is; None for the EAM that is fitted."""
+    if settings.calculator is not None:
+        return f"the calculator {settings.calculator}"
+    if settings.file is not None:
+        return f"the potential of {Path(settings.file).name}"
+    return None if settings.fit == EAM else f"“{settings.fit}” fitted to the training frames"
 
 
 def given_teacher(settings: TeacherSettings) -> Potential:
@@ -98,6 +120,16 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
         return cls(elements=elements, **settings.arguments)
     except TypeError as error:
         raise ConfigError(f"networks: {settings.class_name}: {str(error).split(') ')[-1]}") from None
+
+
+def code_of(settings: NetworkSettings | TeacherSettings) -> dict[str, str]:
+    """Return the hash of the code of a plugin's network or teacher, by ``code``; nothing where it is keel's own."""
+    if isinstance(settings, NetworkSettings):
+        code = "" if settings.start is not None else source_of(network_class(settings.class_name))
+    else:
+        fits = settings.file is None and settings.calculator is None and settings.fit != EAM
+        code = source_of(teacher_of(settings.fit)) if fits else ""
+    return {"code": of_text(code)} if code else {}
 
 
 @dataclass(frozen=True)
@@ -175,3 +207,13 @@ def peak_memory_mb() -> float:
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
     return round(size / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def content_of(path: Path) -> str | list[str]:
+    """Return the hash of a file, or of each file in the folder of another package's network."""
+    return contents(path) if path.is_dir() else of_file(path)
+
+
+def potential_of(folder: Path) -> Potential:
+    """Return the potential of a trained network's folder."""
+    return load(folder / POTENTIAL)

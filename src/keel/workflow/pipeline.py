@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from keel.atoms.census import take_census
 from keel.atoms.partial import LabelledSet
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
-from keel.identity import of_file, of_settings, of_split
+from keel.evaluation.battery import groups_of
+from keel.identity import of_settings, of_split
 from keel.locks import locked
-from keel.potentials import Potential, load
-from keel.potentials.external.opening import contents
+from keel.potentials import Potential
 from keel.results.index import RunIndex, TrialFolders
 from keel.results.made import POTENTIAL, DataDescription, RungChoice
 from keel.results.measured import Squeeze
@@ -25,11 +25,15 @@ from keel.results.run import write_records
 from keel.training import BASELINE
 from keel.workflow import make, measure
 from keel.workflow.cache import NotDoneError, TaskCache
-from keel.workflow.data import describe_split, frequent_pairs, group_key, read_data, split_frames
+from keel.workflow.cutoffs import check_cutoffs
+from keel.workflow.data import check_periodic, everything, frequent_pairs, read_data
+from keel.workflow.division import described, described_anew, divide, group_key
+from keel.workflow.probes import probing
 from keel.workflow.summary import record_of
 from keel.workflow.trial import Trial
 
 T = TypeVar("T")
+Item = TypeVar("Item", Trial, NetworkSettings)
 
 
 class Pipeline:
@@ -50,23 +54,29 @@ class Pipeline:
     def __init__(self, config: RunSettings, root: Path, base: Path, only: tuple[str, ...] = ()) -> None:
         self.config, self.root, self.base, self.only = config, root, base, only
         self.trials = self._chosen()
-        for network in config.networks:
-            # An argument that does not fit is told before anything is done.
-            make.build_network(self._located(network), [1], 0)
+        # An argument that does not fit is told before anything is done.
+        built = [make.build_network(self.located(network), [1], 0) for network in config.networks]
+        if config.evaluation.probes:
+            groups_of(config.evaluation.probes)
         self.cache = TaskCache(root)
-        frames = read_data(config.data, base)
-        self.notes = LabelledSet(frames).notes
-        self.split = split_frames(frames, config.data.split)
+        material = read_data(config.data, base)
+        self.division = divide(material, config.data.split)
+        self.notes = [*LabelledSet(everything(material)).notes, *self.division.notes]
+        self.split = self.division.split
         self.fingerprint = of_split(self.split.parts.values())
-        open_frame = next((f for f in self.split.test if not f.pbc.all()), None)
-        if config.evaluation.rdf_temperature is not None and open_frame is not None:
-            raise ConfigError(
-                f"evaluation.rdf_temperature: {open_frame.source} is not periodic in three directions and has no g(r); "
-                "leave the setting out"
-            )
+        if config.evaluation.rdf_temperature is not None:
+            check_periodic(self.split.test)
+        check_cutoffs(config.teacher, self.split.train, [network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
-        dimers, everything = config.evaluation.dimers, [*self.split.train, *self.split.validation, *self.split.test]
-        self.pairs = frequent_pairs(everything, None if isinstance(dimers, bool) else dimers)
+        dimers, used = config.evaluation.dimers, everything(self.split.divided)
+        self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
+
+    def changed(self, config: RunSettings) -> Self:
+        """Return the tasks of another configuration on the same data, divided in the same way."""
+        other = copy.copy(self)
+        other.config = config
+        other.trials = other._chosen()
+        return other
 
     @property
     def networks(self) -> list[NetworkSettings]:
@@ -88,15 +98,25 @@ class Pipeline:
     @property
     def data(self) -> Path:
         """Where the data and their division are described."""
-        return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, self._describe_data)
+
+        # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
+        def describe(folder: Path) -> None:
+            described(self.division, everything(read_data(self.config.data, self.base))).write(folder)
+
+        return self.cache.task("data", self.config.name, {"frames": self.fingerprint}, describe)
+
+    def divided(self) -> DataDescription:
+        """Return the description of the data as this run divides them."""
+        return described_anew(self.data, self.division)
 
     def teacher(self) -> Path:
         """Fit the teacher."""
         settings = self.config.teacher
         inputs: dict[str, Any] = {"data": self.data.name, "teacher": of_settings(settings), "pairs": self.pairs}
+        inputs |= make.code_of(settings)
         if settings.file is not None:
             settings = settings.model_copy(update={"file": str(self.base / settings.file)})
-            inputs["content"] = content_of(Path(str(settings.file)))
+            inputs["content"] = make.content_of(Path(str(settings.file)))
         return self.cache.task(
             "teacher", self.config.name, inputs, lambda f: make.fit_teacher(f, settings, self.split, self.pairs)
         )
@@ -107,9 +127,8 @@ class Pipeline:
 
     def teacher_squeeze(self) -> Path | None:
         """Squeeze the crystals of the test part with the teacher; None if there are none."""
-        if not self.crystals:
-            return None
-        return self._of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, self.crystals))
+        of_teacher, crystals = self._of_teacher, self.crystals
+        return of_teacher("squeeze", lambda f, p: measure.measure_squeeze(f, p, crystals)) if crystals else None
 
     def _of_teacher(self, kind: str, measured: Callable[[Path, Potential], None]) -> Path:
         teacher, settings = self.teacher(), self.config.teacher
@@ -123,22 +142,22 @@ class Pipeline:
         """The trials, those that go on from trained networks of others after these."""
         depth: dict[str, int] = {}
         for name in self.config.strategies:
-            after = self.config.strategy(name).after
+            after = self.config.before(name)
             depth[name] = 0 if after is None else depth[after] + 1
         return [[t for t in self.trials if depth[t.strategy] == d] for d in range(max(depth.values()) + 1)]
 
     def train(self, trial: Trial) -> Path:
         """Train a network."""
-        config, strategy, network = self.config, self.config.strategy(trial.strategy), self._located(trial.network)
-        before = None if strategy.after is None else self.train(replace(trial, strategy=strategy.after))
+        config, strategy, network = self.config, self.config.strategy(trial.strategy), self.located(trial.network)
+        after = config.before(trial.strategy)
+        before = None if after is None else self.train(replace(trial, strategy=after))
+        inputs = {"data": self.data.name, **self._settings_of(trial)}
         if before is not None:
             started = {"start": str(before / POTENTIAL), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
-        inputs = {"data": self.data.name, **self._settings_of(trial)}
-        if before is not None:
             inputs["before"] = before.name
         elif network.start is not None:
-            inputs["start"] = content_of(Path(network.start))
+            inputs["start"] = make.content_of(Path(network.start))
         teacher = self.teacher() if strategy.needs_teacher else None
         if teacher is not None:
             inputs["teacher"] = teacher.name
@@ -146,29 +165,37 @@ class Pipeline:
         return self.cache.task("train", trial.name, inputs, lambda f: make.train_network(f, order, self.split))
 
     def rung(self, network: NetworkSettings) -> Path:
-        """Choose the temperature at which the strategies are compared: by vanilla, or the first where it is absent."""
-        strategies, md = self.config.strategies, self.config.md
-        reference = BASELINE if BASELINE in strategies else strategies[0]
-        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == reference]
-        starts = self.split.validation or self.split.test
+        """Choose the temperature at which the strategies are compared, see :meth:`_reference`."""
+        md, starts = self.config.md, self.split.validation or self.split.test
+        names, potentials = self._reference(network)
         return self.cache.task(
             "rung",
             network.label,
-            {"networks": [f.name for f in folders], "md": of_settings(md)},
-            lambda f: measure.choose_rung(f, [potential_of(p) for p in folders], starts, md, network.label),
+            {"networks": names, "md": of_settings(md)},
+            lambda f: measure.choose_rung(f, potentials(), starts, md, network.label),
         )
+
+    def _reference(self, network: NetworkSettings) -> tuple[list[Any], Callable[[], list[Potential]]]:
+        """Return what chooses the temperature: vanilla, or the first strategy, or the network that is repaired."""
+        strategies = self.config.strategies
+        name = BASELINE if BASELINE in strategies else strategies[0]
+        if self.config.strategy(name).after is not None:
+            given = self.located(network)
+            return [make.content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
+        folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
+        return [f.name for f in folders], lambda: [make.potential_of(p) for p in folders]
 
     def evaluate(self, trial: Trial) -> TrialFolders:
         """Measure accuracy, stability, RDF, dimers and squeeze of a trained network; return where they are."""
-        test, by = self.split.test, group_key(self.config.data.split)
+        test, by = self.split.test, group_key(self.division.settings)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
-        potential = functools.cache(functools.partial(potential_of, trained))  # loaded if a task asks for it, and once
+        potential = cache(lambda: make.potential_of(trained))  # loaded if a task asks for it, and once
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
-        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None]) -> str:
-            return self._relative(self.cache.task(kind, trial.name, inputs, work))
+        def task(kind: str, inputs: dict[str, Any], work: Callable[[Path], None], more: str = "") -> str:
+            return self._relative(self.cache.task(kind, f"{trial.name}{more}", inputs, work))
 
         return TrialFolders(
             *trial.key,
@@ -197,10 +224,14 @@ class Pipeline:
             if not self.crystals
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
+            probes={
+                group: task("probes", *probing(group, inputs, potential, test, evaluation))
+                for group in evaluation.probes
+            },
         )
 
-    def found(self, ask: Callable[[Trial], T], trial: Trial) -> T | None:
-        """Return what a task of a trial gives, without doing anything for it: None if something is still to be done.
+    def found(self, ask: Callable[[Item], T], trial: Item) -> T | None:
+        """Return what a task of a trial or network gives, without doing anything: None if something is to be done.
 
         For example ``pipeline.found(pipeline.train, trial)``.
         """
@@ -241,27 +272,20 @@ class Pipeline:
         found = [own.get(trial.key) or self.found(self.evaluate, trial) for trial in self._all]
         return [folders for folders in found if folders is not None]
 
-    def _describe_data(self, folder: Path) -> None:
-        # Read once more: the frames that no part holds, perhaps most, are not kept in memory for it.
-        frames = read_data(self.config.data, self.base)
-        settings, parts = self.config.data.split, self.split.parts
-        split: dict[str, Any] = {name: len(part) for name, part in parts.items()}
-        split |= {"by": settings.by, "description": describe_split(settings)}
-        split["sources"] = {name: [f.source for f in part] for name, part in parts.items()}
-        DataDescription(take_census(frames).to_dict(), split).write(folder)
-
     def _settings_of(self, trial: Trial) -> dict[str, Any]:
         """Return the settings that the training of a trial depends on."""
         strategy = self.config.strategy(trial.strategy)
-        settings: dict[str, Any] = {
+        perturbation = {"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {}
+        return {
             "network": of_settings(trial.network, exclude=("training",)),
+            **make.code_of(trial.network),
             "strategy": of_settings(strategy),
             "training": of_settings(self.config.training_of(trial.network)),
             "seed": trial.seed,
+            **perturbation,
         }
-        return settings | ({"perturbation": of_settings(self.config.perturbation)} if strategy.needs_teacher else {})
 
-    def _located(self, network: NetworkSettings) -> NetworkSettings:
+    def located(self, network: NetworkSettings) -> NetworkSettings:
         """Return the settings with the path of the file that the network starts from, if there is one."""
         if network.start is None:
             return network
@@ -269,13 +293,3 @@ class Pipeline:
 
     def _relative(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
-
-
-def content_of(path: Path) -> str | list[str]:
-    """Return the hash of a file, or of each file in the folder of another package's network."""
-    return contents(path) if path.is_dir() else of_file(path)
-
-
-def potential_of(folder: Path) -> Potential:
-    """Return the potential of a trained network's folder."""
-    return load(folder / POTENTIAL)

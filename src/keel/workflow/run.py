@@ -9,12 +9,15 @@ from typing import Any
 from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
-from keel.locks import shared
-from keel.progress import console
+from keel.progress import console, showing_left
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
+from keel.results.made import POTENTIAL
+from keel.results.named import give_name
 from keel.workflow.pipeline import Pipeline
+from keel.workflow.planning.plan import planned
+from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 from keel.workflow.workers import Workers
 
@@ -26,6 +29,8 @@ def run(
     base: str | Path = ".",
     workers: int = 1,
     only: Collection[str] = (),
+    plan: bool = False,
+    budget: float | None = None,
 ) -> Path:
     """Perform all tasks of a run and write its report.
 
@@ -45,6 +50,11 @@ def run(
         Processes that train and evaluate networks side by side, each on one thread if there are several.
     only
         Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
+    plan
+        Say first what will be done and how long it takes, and then with each task how much time is left.
+    budget
+        Seconds that the run may take; training steps are fitted to it, and simulations are shortened where they would
+        take most of it. The same budget for the same configuration has the same result. None: what it takes.
 
     Returns
     -------
@@ -54,41 +64,37 @@ def run(
     Raises
     ------
     ConfigError, DataError
-        If a setting is impossible, the data cannot be used, or a newer keel has worked in this folder.
+        If a setting is impossible, the data cannot be used, the budget is too small, or a newer keel has worked in this
+        folder.
     """
     from keel.reporting import write_report
 
     root = Path(folder)
     refuse_newer(root)
-    if (root / "stages").is_dir():
-        console.print(f"going on in {root}; finished tasks are kept")
-    root.mkdir(parents=True, exist_ok=True)
-    with shared(root / ".in-use", lambda: _clear(root)):
+    with working_in(root, begun=(root / "stages").is_dir()):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        with Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff:
+        tell_data(pipeline)
+        if plan or budget is not None:
+            pipeline = planned(pipeline, budget, workers)
+        with (
+            Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff,
+            showing_left(pipeline.cache.left),
+        ):
             _perform(pipeline, staff)
         with pipeline.alone():
             return write_report(root)
-
-
-def _clear(root: Path) -> None:
-    """Delete what killed runs were writing; nothing refers to it."""
-    for unfinished in root.rglob(".writing-*"):
-        unfinished.unlink(missing_ok=True)
 
 
 def _perform(pipeline: Pipeline, staff: Workers) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(staff.number))
-    for note in pipeline.notes:
-        console.print(f"     note  {note}", soft_wrap=True)
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
     for wave in pipeline.waves:
-        for _ in staff.each("train", wave):
-            pass
+        for trial, folder in zip(wave, staff.each("train", wave), strict=True):
+            give_name(root, trial.name, folder / POTENTIAL)
     for _ in staff.each("rung", pipeline.networks):
         pass
     finished = []
@@ -96,6 +102,16 @@ def _perform(pipeline: Pipeline, staff: Workers) -> None:
         finished.append(folders)
         with pipeline.alone():
             pipeline.write_results(finished)
+
+
+def tell_data(pipeline: Pipeline) -> None:
+    """Print what of the data is used, which groups are in which part, and what a user should know of it."""
+    described = pipeline.divided()
+    lines = [("note", note) for note in pipeline.notes]
+    lines += [("split", part) for part in described.parts]
+    lines += [("note", leak) for leak in described.split.get("leaks", ())]
+    for what, line in lines:
+        console.print(f"{what:>9}  {line}", soft_wrap=True)
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:

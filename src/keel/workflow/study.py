@@ -180,11 +180,11 @@ def _on_one_screen(runs: Sequence[Member]) -> Iterator[None]:
 
 
 def _with_data(config: RunSettings, path: Path, data: str | Path | None) -> RunSettings:
-    """Return the configuration with the places of its files; ``"phosphorus"`` is no file."""
+    """Return the configuration with the places of its files."""
     if data is None:
         return config
-    files = [name if name == "phosphorus" else _found(Path(name).name, Path(data), path) for name in config.data.files]
-    return config.model_copy(update={"data": config.data.model_copy(update={"files": files})})
+    located = config.data.located(lambda name: _found(Path(name).name, Path(data), path))
+    return config.model_copy(update={"data": located})
 
 
 def _found(name: str, data: Path, path: Path) -> str:

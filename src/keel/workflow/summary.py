@@ -46,7 +46,7 @@ def record_of(root: Path, system: str, train_frames: int, folders: TrialFolders,
         gradient_evaluations=cost.gradient_evaluations,
         **runs.summary,
         wall_seconds=cost.seconds,
-        cell_seconds=sum(map(seconds_of, places.values())),
+        cell_seconds=sum(map(seconds_of, [*places.values(), *(root / place for place in folders.probes.values())])),
         peak_memory_mb=cost.peak_memory_mb,
         squeeze=summary_of(crystals, teacher.crystals if teacher else ()),
     )

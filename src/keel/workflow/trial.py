@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keel.config import NetworkSettings
+from keel.results.index import name_of
 
 
 @dataclass(frozen=True)
@@ -22,5 +23,5 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Name of the trial, also of its folders."""
-        return f"{self.network.label}-{self.strategy}-seed{self.seed}"
+        """Name of the trial, also of its folders and of its potential."""
+        return name_of(*self.key)

@@ -18,11 +18,17 @@ import torch
 
 from keel.errors import KeelError
 from keel.launch import end_with_parent
+from keel.plugins import in_use, take_over
 from keel.process import prepare_process
 from keel.progress import plain_warnings, without_bars
+from keel.ranges import Processes, checked
 from keel.workflow.cache import TakenError, not_waiting
 
+AGAIN = "what was finished is kept when the same command is run again"
+ENDED_BY_THE_POOL = -signal.SIGTERM
+
 _owner: Any = None
+_failed: Exception | None = None
 
 
 class Workers:
@@ -44,6 +50,7 @@ class Workers:
     """
 
     def __init__(self, owner: Any, number: int, device: str | None = None, modules: Sequence[str] = ()) -> None:
+        number = checked(Processes, number, "workers")
         self.owner, self.number, self.device, self.modules = owner, number, device, modules
         self._pool: ProcessPoolExecutor | None = None
 
@@ -79,12 +86,11 @@ class Workers:
         n = len(items)
         try:
             yield from self._pool.map(_do, [task] * n, items, [wait] * n)
-        except BrokenProcessPool:
+        except BrokenProcessPool as broken:
+            # Asked before the pool ends, which ends the other workers too.
+            what, why = _why_broken(self._pool, broken)
             self._end()
-            raise KeelError(
-                f"a worker was killed in task {task}, perhaps for want of memory; run the same command again, with "
-                "fewer --workers: what was finished is kept"
-            ) from None
+            raise KeelError(f"{what} in task {task}, {why}; {AGAIN}") from None
 
     def _started(self) -> ProcessPoolExecutor:
         # Elsewhere than on Linux, a copy of a process that has loaded the system's libraries may fail.
@@ -94,7 +100,7 @@ class Workers:
         one_for_all = ":" in str(self.device)
         gpus = () if one_for_all else visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
         return ProcessPoolExecutor(
-            self.number, context, _start, (pickle.dumps(self.owner), gpus, context.Value("i", 0))
+            self.number, context, _start, (pickle.dumps(self.owner), in_use(), gpus, context.Value("i", 0))
         )
 
     def _end(self) -> None:
@@ -109,8 +115,26 @@ def visible_gpus(told: str | None, count: int) -> tuple[str, ...]:
     return tuple(names)[:count]
 
 
-def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
-    global _owner
+def _why_broken(pool: ProcessPoolExecutor, broken: BrokenProcessPool) -> tuple[str, str]:
+    """Return what became of the worker that ended first, and why or what to do."""
+    workers = list((getattr(pool, "_processes", None) or {}).values())
+    for worker in workers:
+        worker.join(1.0)
+    code = next((w.exitcode for w in workers if w.exitcode not in (None, 0, ENDED_BY_THE_POOL)), ENDED_BY_THE_POOL)
+    if code == -signal.SIGKILL:
+        return "a worker was killed", "as the system does for want of memory; fewer --workers need less"
+    if code == ENDED_BY_THE_POOL and broken.__cause__ is not None:
+        return "the answer of a worker cannot be read", str(broken.__cause__).strip(" \n'\"").splitlines()[-1]
+    if code < 0:
+        return f"a worker was ended by {signal.Signals(-code).name}", "which is no doing of keel"
+    return (
+        f"a worker ended by itself (exit code {code})",
+        'its last words stand above; a script that starts workers does so under `if __name__ == "__main__":`',
+    )
+
+
+def _start(owner: bytes, plugins: Any, gpus: Sequence[str], counter: Any) -> None:
+    global _owner, _failed
     # A worker that outlived a killed run would write into the folders of the next one.
     end_with_parent()
     gc.freeze()
@@ -125,11 +149,36 @@ def _start(owner: bytes, gpus: Sequence[str], counter: Any) -> None:
     prepare_process()
     without_bars()
     plain_warnings()
-    _owner = pickle.loads(owner)  # only now, for it may compute
+    try:
+        take_over(plugins)
+        _owner = pickle.loads(owner)  # only now, for it may compute
+    except Exception as error:
+        # Raised here it would be lost; the first task tells it.
+        _failed = error if isinstance(error, KeelError) else KeelError(f"a worker cannot start ({_words(error)})")
 
 
 def _do(task: str, item: Any, wait: bool) -> Any:
-    return _done(_owner, task, item, wait)
+    if _failed is not None:
+        raise _failed
+    try:
+        return _done(_owner, task, item, wait)
+    except Exception as error:
+        if _travels(error):
+            raise
+        raise RuntimeError(_words(error)) from error
+
+
+def _travels(error: Exception) -> bool:
+    """Whether an error arrives where it is sent: one whose class takes other arguments would break the pool."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _done(owner: Any, task: str, item: Any, wait: bool) -> Any:

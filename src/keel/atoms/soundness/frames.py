@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import COVALENT_RADII, pair_name
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
-from keel.errors import DataError
+from keel.errors import DataError, in_python
 
 CLOSEST_APPROACH = 0.1
 """Angstrom. Two atoms closer than this stand in one place: a doubled atom or a wrong cell, whatever the physics."""
@@ -26,11 +26,11 @@ SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
-UNNAMED = "if the name is unusual give LabelKeys({0}=...) or `keel census FILE --{0}-key NAME --write OUT`"
-ABSENT = (
-    f"it has no {{0}}; {UNNAMED}, "
-    "or leave such frames out (`keel census FILE --require {0} --skip-bad BAD --write OUT`)"
-)
+
+def unnamed(label: str) -> str:
+    """Return what to do about a label that is not found."""
+    keys = in_python(f"LabelKeys({label}=...)")
+    return f"if the name is unusual give {keys}`keel census FILE --{label}-key NAME --write OUT`"
 
 
 def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
@@ -79,7 +79,8 @@ def _wrong_shape(frame: Frame) -> str | None:
 def _absent(frame: Frame, require: Iterable[str]) -> str | None:
     for label in require:
         if getattr(frame, label) is None:
-            return ABSENT.format(label)
+            skip = f"`keel census FILE --require {label} --skip-bad BAD --write OUT`"
+            return f"it has no {label}; {unnamed(label)}, or leave such frames out ({skip})"
     return None
 
 
@@ -114,9 +115,10 @@ def _bad_volume(frame: Frame) -> str | None:
     # A left-handed cell describes the same crystal as the one with two vectors exchanged.
     volume = frame.volume
     if volume < SMALLEST_VOLUME * len(frame):
+        keys = in_python("LabelKeys(length_unit='nm')")
         return (
             f"its cell has {volume / len(frame):.3g} angstrom^3 per atom; check the Lattice and its unit "
-            "(nanometres: LabelKeys(length_unit='nm') or `keel census FILE --length-unit nm --write OUT`)"
+            f"(nanometres: {keys}`keel census FILE --length-unit nm --write OUT`)"
         )
     stated = frame.info.get("volume", 1.0)
     if isinstance(stated, int | float) and stated <= 0:

@@ -18,6 +18,7 @@ from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.reference import SEARCHED_AGAIN, Reference, reference
 from keel.atoms.units import BOHR, ENERGIES, GPA, LENGTHS, STRESSES
+from keel.errors import in_python
 
 SAMPLE = 48
 """Frames that are looked at, evenly over the set, and as many that follow them."""
@@ -111,19 +112,22 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
         return 1.0, Finding(
             "warn",
             f"no two atoms are within reach of a bond in most frames ({frames[0].source}); check the unit of length "
-            "(LabelKeys(length_unit=...) or `--length-unit pm`)",
+            f"({in_python('LabelKeys(length_unit=...)')}`--length-unit pm`)",
         )
     if low > 1.25 and median > LONGEST:
         unit = BOHR
-        said = "lengths are in bohr: read them with LabelKeys(length_unit='bohr') or `--length-unit bohr`"
+        keys = in_python("LabelKeys(length_unit='bohr')")
+        said = f"lengths are in bohr: read them with {keys}`--length-unit bohr`"
     elif median < 0.2:
         unit = 10.0
-        said = "lengths are in nanometres: read them with LabelKeys(length_unit='nm') or `--length-unit nm`"
+        keys = in_python("LabelKeys(length_unit='nm')")
+        said = f"lengths are in nanometres: read them with {keys}`--length-unit nm`"
     elif high < 0.7 and median < SHORTEST:
         unit = 1.0 / BOHR
+        keys = in_python("LabelKeys(length_unit='angstrom')")
         said = (
             "lengths in angstrom were taken for bohr and divided by 1.89, as ASE does with files of RuNNer: multiply "
-            "them by 1.8897, or read such a file with LabelKeys(length_unit='angstrom') or `--length-unit angstrom`"
+            f"them by 1.8897, or read such a file with {keys}`--length-unit angstrom`"
         )
     else:
         return 1.0, None
@@ -147,10 +151,11 @@ def _forces(frames: Sequence[Frame], references: Sequence[Reference]) -> Iterato
     # A small unit makes large numbers.
     names = _likely(size / 1.4, {name: 1.0 / factor for name, factor in FORCE_UNITS.items()})
     energy = names[0].rpartition("/")[0]
+    keys = in_python(f"LabelKeys(forces_unit={names[0]!r})")
     yield Finding(
         "warn",
         f"forces are about {_times(size)} what atoms at these distances have, whatever the energies say; most likely "
-        f"they are in {' or '.join(names)}: read them with LabelKeys(forces_unit={names[0]!r}) or `--forces-unit "
+        f"they are in {' or '.join(names)}: read them with {keys}`--forces-unit "
         f"{names[0]}`, and energies that agree with them with `--energy-unit {energy}`",
     )
 
@@ -170,12 +175,13 @@ def _stresses(frames: Sequence[Frame], references: Sequence[Reference]) -> Itera
     units = {name: 1.0 / abs(STRESSES[name][0]) for name in ("gpa", "kbar", "bar", "hartree/bohr^3")}
     units["virial"] = float(np.median([f.volume for _, _, f in members]))
     names = _likely(size / (1.4 if changes else 0.3), units)
+    keys = in_python(f"LabelKeys(stress_convention={names[0]!r})")
     typical = float(np.median([_pressure(s) for s, _, _ in members]))
     yield Finding(
         "refuse" if typical > NEVER_TYPICAL else "warn",
         f"stresses are about {_times(size)} what these structures bear (a typical one is {typical:.3g} GPa); most "
-        f"likely they are in the convention {' or '.join(names)}: read them with LabelKeys(stress_convention="
-        f"{names[0]!r}) or `--stress-convention {names[0]}`; for the opposite sign put a minus sign before the name "
+        f"likely they are in the convention {' or '.join(names)}: read them with {keys}"
+        f"`--stress-convention {names[0]}`; for the opposite sign put a minus sign before the name "
         "(VASP's stress in kbar is `vasp-kbar`)",
     )
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import COVALENT_RADII, pair_name
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
@@ -43,7 +44,7 @@ FLOOR = 1.0
 
 def bond_scans(
     potential: Potential,
-    clusters: Sequence[Frame],
+    clusters: Structures,
     bonds: Sequence[tuple[int, int]] | None = None,
     *,
     beside: Potential | None = None,
@@ -76,6 +77,7 @@ def bond_scans(
     DataError
         If there is no cluster, or one without atoms.
     """
+    clusters = as_frames(clusters, labels=False)
     model = prepared(potential, clusters, dtype)
     chosen = _chosen(clusters, bonds)
     if not chosen:

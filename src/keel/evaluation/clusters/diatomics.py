@@ -93,6 +93,13 @@ def diatomics(
     )
 
 
+def judged_dimer(potential: Potential, first: int, second: int, *, dtype: torch.dtype = torch.float64) -> CheckResult:
+    """Judge the dimer of one pair of elements as :func:`diatomics` does."""
+    scan = dimer_scan(in_precision(potential, dtype), first, second)
+    good = f"{scan.name} repels down to {DISTANCES[0]:g} angstrom without hole or jump"
+    return judged_scans(scan.name, [scan], dtype, wall=True, good=good)
+
+
 def known_elements(potential: Potential, elements: Iterable[int | str] | None) -> list[int]:
     """Return atomic numbers, ascending; None: all that the potential knows.
 

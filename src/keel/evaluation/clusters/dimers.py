@@ -18,13 +18,14 @@ from keel.evaluation.clusters import dimer_metrics as metric
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.records import write_csv
+from keel.showing import Shown
 
 DISTANCES: Array = np.linspace(0.1, 8.0, 791)
 """0.1 to 8 angstrom in steps of 0.01."""
 
 
-@dataclass(frozen=True, eq=False)
-class DimerCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class DimerCurve(Shown):
     """Two atoms alone.
 
     Parameters

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError
@@ -35,7 +36,7 @@ class _Point:
     source: str
 
 
-def dimer_curves_of(frames: Iterable[Frame]) -> dict[str, DimerCurve]:
+def dimer_curves_of(frames: Structures) -> dict[str, DimerCurve]:
     """Return the curves of all pairs of elements in some frames of two atoms, by name of the pair (``"O-Si"``).
 
     Energies are zero at the largest distance. The force is (F_j - F_i) . (r_j - r_i) / (2 r); where a frame of the pair
@@ -53,6 +54,7 @@ def dimer_curves_of(frames: Iterable[Frame]) -> dict[str, DimerCurve]:
         :data:`IMAGES`, or than :data:`IMAGES_SHARE` times the distance), or a pair has one distance twice or fewer than
         :data:`FEWEST`.
     """
+    frames = as_frames(frames)
     pairs: dict[tuple[int, int], list[_Point]] = {}
     for frame in frames:
         point = _point(frame)

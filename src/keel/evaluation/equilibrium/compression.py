@@ -8,7 +8,7 @@ from math import log
 
 import numpy as np
 
-from keel.atoms.frame import Frame
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.units import GPA
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.equilibrium.squeeze import Squeezed, compressible, squeeze
@@ -20,7 +20,7 @@ COMPARED_AT = 0.84
 """Of the length, 0.59 of the volume: where the pressure is compared with that of another potential."""
 
 
-def compression(potential: Potential, frames: Sequence[Frame], *, beside: Potential | None = None) -> CheckResult:
+def compression(potential: Potential, frames: Structures, *, beside: Potential | None = None) -> CheckResult:
     """Squeeze crystals to 0.4 of their volume and look whether the pressure rises at every step.
 
     It fails if the pressure of one of them falls (by more than 0.01 GPa) or stops being finite: under that load the
@@ -40,6 +40,7 @@ def compression(potential: Potential, frames: Sequence[Frame], *, beside: Potent
     DataError
         If a potential does not know an element.
     """
+    frames = as_frames(frames, labels=False)
     crystals = compressible(frames)
     if not crystals:
         why = "there is nothing to squeeze: no structure is periodic in three directions"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.frame import Array, Frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError
@@ -73,7 +74,7 @@ class Elasticity:
 
 def elastic(
     potential: Potential,
-    frame: Frame,
+    frame: Structure,
     *,
     beside: Potential | None = None,
     strain: float = 0.005,
@@ -103,6 +104,7 @@ def elastic(
     ConfigError
         If the strain is not between 0 and 0.1.
     """
+    frame = as_frame(frame, labels=False)
     if not 0 < strain < 0.1:
         raise ConfigError(f"the strain of elastic constants must be between 0 and 0.1, not {strain:g}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.frame import Array, Frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError
@@ -98,7 +99,7 @@ class EnergyVolume:
 
 def equation_of_state(
     potential: Potential,
-    frame: Frame,
+    frame: Structure,
     *,
     beside: Potential | None = None,
     volumes: tuple[float, float] = VOLUMES,
@@ -130,6 +131,7 @@ def equation_of_state(
     ConfigError
         If there are fewer than eight volumes, or they lie on one side of the relaxed one.
     """
+    frame = as_frame(frame, labels=False)
     if n_points < 8 or not 0 < volumes[0] < 1 < volumes[1]:
         raise ConfigError("an equation of state needs at least 8 points and volumes on both sides of 1")
 

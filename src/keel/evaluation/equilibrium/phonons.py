@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import masses_of
@@ -66,7 +67,7 @@ class Phonons:
 
 def phonons(
     potential: Potential,
-    frame: Frame,
+    frame: Structure,
     *,
     beside: Potential | None = None,
     min_length: float = 12.0,
@@ -102,6 +103,7 @@ def phonons(
     UnavailableError
         If phonopy is not installed.
     """
+    frame = as_frame(frame, labels=False)
     optional("phonopy", "The phonon probe", "phonopy", "assess")
 
     def measure(model: Potential, crystal: Frame) -> Phonons:

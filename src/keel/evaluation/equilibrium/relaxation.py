@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
@@ -41,7 +42,7 @@ class NotRelaxedError(DataError):
 
 
 def relaxed(
-    potential: Potential, frame: Frame, *, cell: bool = True, fmax: float = FMAX, max_steps: int = MAX_STEPS
+    potential: Potential, frame: Structure, *, cell: bool = True, fmax: float = FMAX, max_steps: int = MAX_STEPS
 ) -> Frame:
     """Return the nearest minimum of the energy with its energy, forces and stress, in float64.
 
@@ -66,6 +67,7 @@ def relaxed(
     DataError
         If the potential does not know the elements.
     """
+    frame = as_frame(frame, labels=False)
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE, LBFGS
 
@@ -105,7 +107,7 @@ def relaxed_once() -> Relax:
     return relax
 
 
-def relaxation(potential: Potential, frame: Frame, *, relax: Relax = relaxed) -> CheckResult:
+def relaxation(potential: Potential, frame: Structure, *, relax: Relax = relaxed) -> CheckResult:
     """Relax a crystal that is near its equilibrium, atoms and cell: it should hardly change.
 
     It passes if the volume changes by no more than :data:`LARGEST_CHANGE`. The film shows the crystal before and after.
@@ -117,6 +119,7 @@ def relaxation(potential: Potential, frame: Frame, *, relax: Relax = relaxed) ->
     relax
         Finds the equilibrium; :func:`relaxed_once` shares it with other probes.
     """
+    frame = as_frame(frame, labels=False)
 
     def judge(found: Frame, _: Frame | None) -> CheckResult:
         change = 100.0 * (found.volume / frame.volume - 1.0)

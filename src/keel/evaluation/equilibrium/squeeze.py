@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
@@ -17,6 +18,7 @@ from keel.evaluation.equilibrium.relaxation import deformed
 from keel.potentials.base import Potential
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
+from keel.showing import Shown
 
 SMALLEST_VOLUME = 0.4
 """Of the crystal's own: 0.737 of its length, where DFT pressures are of some hundreds of GPa."""
@@ -33,8 +35,8 @@ AT_ONCE = 128
 """Atoms in a batch on a CPU: squeezed ones have so many neighbours that networks take twice as long for 1,024."""
 
 
-@dataclass(frozen=True, eq=False)
-class Squeezed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Squeezed(Shown):
     """A crystal under uniform compression in K steps, its fractional coordinates kept.
 
     Parameters
@@ -79,7 +81,7 @@ class Squeezed:
 
 
 def squeeze(
-    potential: Potential, crystals: Sequence[Frame], *, smallest_volume: float = SMALLEST_VOLUME, steps: int = STEPS
+    potential: Potential, crystals: Structures, *, smallest_volume: float = SMALLEST_VOLUME, steps: int = STEPS
 ) -> tuple[Squeezed, ...]:
     """Compress crystals uniformly, at fixed fractional coordinates, and return energy and pressure of each.
 
@@ -105,6 +107,7 @@ def squeeze(
     DataError
         If a structure is not periodic in three directions, or the potential does not know an element.
     """
+    crystals = as_frames(crystals, labels=False)
     for frame in crystals:
         if not frame.pbc.all():
             raise DataError(f"{frame.source}: not periodic in three directions, so it has no pressure; leave it out")
@@ -125,12 +128,13 @@ def compressible(frames: Sequence[Frame]) -> list[Frame]:
     return [frame for frame in set_apart(frames)[0] if frame.pbc.all()]
 
 
-def various_crystals(frames: Sequence[Frame], most: int = MOST) -> list[Frame]:
+def various_crystals(frames: Structures, most: int = MOST) -> list[Frame]:
     """Return some crystals of different composition and density from frames; empty if none can be compressed.
 
     Of those that agree in both (to 0.1 angstrom^3/atom), such as the frames of one simulation, it is the smallest, and
     of equal size that of the lowest energy.
     """
+    frames = as_frames(frames, labels=False)
     crystals = compressible(frames)
     small = [frame for frame in crystals if len(frame) <= SMALL]
     kinds: dict[tuple[str, float], Frame] = {}

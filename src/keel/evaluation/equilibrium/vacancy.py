@@ -8,6 +8,7 @@ from math import gcd
 
 import numpy as np
 
+from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
@@ -51,7 +52,7 @@ class Vacancy:
 
 def vacancy(
     potential: Potential,
-    frame: Frame,
+    frame: Structure,
     *,
     beside: Potential | None = None,
     min_length: float = 10.0,
@@ -78,6 +79,7 @@ def vacancy(
     relax
         Finds the equilibrium; :func:`~keel.evaluation.equilibrium.relaxation.relaxed_once` shares it with other probes.
     """
+    frame = as_frame(frame, labels=False)
 
     def measure(model: Potential, crystal: Frame) -> Vacancy:
         return formation_energy(model, crystal, min_length=min_length)

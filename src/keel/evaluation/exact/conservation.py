@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
-from keel.atoms.frame import Array, Frame
+from keel.atoms.conversion import Structures, as_frames
+from keel.atoms.frame import Array
 from keel.dynamics.criteria import NonFinite
 from keel.dynamics.results import Trajectory
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
@@ -35,7 +34,7 @@ NVE = MDSettings(temperature=300.0, length_fs=1000.0, ensemble="nve")
 
 def force_consistency(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     *,
     n_components: int = 30,
     step: float | None = None,
@@ -63,6 +62,7 @@ def force_consistency(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     model, step = prepared(potential, frames, dtype), step or STEPS[dtype]
     deviations, shares = [], []
     for k, frame in enumerate(all_rattled(frames, seed)):
@@ -88,7 +88,7 @@ def force_consistency(
 
 def nve_drift(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     settings: MDSettings = NVE,
     *,
     compute: ComputeSettings = HERE,
@@ -113,6 +113,7 @@ def nve_drift(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared` and :func:`keel.dynamics.simulate`.
     """
+    frames = as_frames(frames, labels=False)
     model, timestep_fs = prepared(potential, frames, compute.dtype), settings.timestep_of(frames)
     metrics, curves = [], []
     for dt, limit in ((0.5 * timestep_fs, DRIFT), (timestep_fs, None)):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.probing import SMALLEST_FORCE, all_rattled, prepared
@@ -26,7 +27,7 @@ of 50 eV/angstrom^2 make of it 5e-4 and 5e-13 eV/angstrom. What float16 computes
 
 
 def invariance(
-    potential: Potential, frames: Sequence[Frame], *, seed: int = 0, dtype: torch.dtype = torch.float64
+    potential: Potential, frames: Structures, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> CheckResult:
     """Translate, rotate, permute, wrap and batch the structures and compare energies, forces and stresses.
 
@@ -42,6 +43,7 @@ def invariance(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     model = prepared(potential, frames, dtype)
     structures = all_rattled(frames, seed)
     volume = volume_of_an_atom(structures)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.probing import STEPS, all_rattled, energies_and_forces, nearest_images, prepared
@@ -20,7 +19,7 @@ SYMMETRIC = {torch.float32: 1e-3, torch.float64: 1e-5}
 
 def jacobian_symmetry(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     *,
     n_atoms: int = 4,
     n_groups: int = 3,
@@ -52,6 +51,7 @@ def jacobian_symmetry(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     model, step = prepared(potential, frames, dtype), step or STEPS[dtype]
     found = []
     for k, frame in enumerate(all_rattled(frames, seed)):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.exact.invariance import INVARIANT, deviation, volume_of_an_atom
@@ -24,7 +23,7 @@ four layers."""
 
 
 def extensivity(
-    potential: Potential, frames: Sequence[Frame], *, seed: int = 0, dtype: torch.dtype = torch.float64
+    potential: Potential, frames: Structures, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> CheckResult:
     """Double each structure along each periodic direction: energies per atom, forces and stress must stay.
 
@@ -42,6 +41,7 @@ def extensivity(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     model = prepared(potential, frames, dtype)
     structures = all_rattled(frames, seed)
     change = deviation(*supercells(model, structures), volume_of_an_atom(structures))
@@ -56,7 +56,7 @@ def extensivity(
 
 def locality(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     *,
     reach: float | None = None,
     displacement: float = 0.1,
@@ -88,6 +88,7 @@ def locality(
     ConfigError, DataError
         See :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     model, reach = prepared(potential, frames, dtype), CUTOFFS * potential.cutoff if reach is None else reach
     cells = [long for frame in frames if (long := _long_cell(frame, 2.0 * reach)) is not None]
     cell = min(cells, key=len, default=None)

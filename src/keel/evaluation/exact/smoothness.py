@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import ConfigError
@@ -23,7 +23,7 @@ DRAWS = 20
 
 def smoothness(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     *,
     length: float = 0.5,
     n_points: int = 201,
@@ -49,6 +49,7 @@ def smoothness(
     ConfigError, DataError
         If the path has fewer than 5 points; see also :func:`~keel.evaluation.probing.prepared`.
     """
+    frames = as_frames(frames, labels=False)
     if n_points < 5:
         raise ConfigError(f"a path needs at least 5 points to find jumps, not {n_points}")
     model, rng = prepared(potential, frames, dtype), np.random.default_rng(seed)

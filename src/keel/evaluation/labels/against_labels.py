@@ -5,29 +5,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
 from keel.comparison.samples import Sample
 from keel.evaluation.check import CheckResult, Curve, Metric, Outcome
 from keel.evaluation.labels.by_contact import UNITS, ContactErrors, errors_by_contact
+from keel.evaluation.labels.skill import WORTH, left
 from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
 from keel.potentials.base import Potential
+from keel.potentials.external.given import Given, as_potential
 
 FORCES, ENERGY = "MAE of forces", "MAE of energy"
 """Names of metrics, and of the samples behind them."""
+LEFT = "left of forces as errors"
+"""Name of the metric that tells whether anything was learnt."""
 FEWEST = 5
 """Frames in a bin of contacts for its errors to be judged."""
 SMALLEST = 10.0
 """Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is not so sure."""
 
 
-def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+def evaluate(
+    potential: Given, frames: Structures, *, max_atoms: int | None = None, device: torch.device | str | None = None
+) -> Accuracy:
+    """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
+
+    Parameters
+    ----------
+    potential
+        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+    frames
+        Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`); a file is read as a stream.
+    max_atoms, device
+        See :func:`keel.evaluation.accuracy`.
+
+    Raises
+    ------
+    DataError
+        If there is no frame, no label at all, or an element that the potential does not know.
+
+    Examples
+    --------
+    >>> import keel
+    >>> frames = keel.datasets.phosphorus()[::40]
+    >>> round(keel.evaluate(keel.fit_eam(frames[:4]), frames).forces.mae, 1)
+    0.3
+    """
+    return accuracy(as_potential(potential), frames, max_atoms=max_atoms, device=device)
+
+
+def errors(potential: Potential, frames: Structures) -> CheckResult:
     """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
 
-    Nothing is judged: what is small enough depends on what the potential is for. Skipped where there are no labels.
+    It fails only where forces are no better than none (:mod:`keel.evaluation.labels.skill`), as those of random weights
+    are; what is small enough beyond that depends on what the potential is for. Skipped where there are no labels.
     Samples are the mean absolute errors of each frame, of forces and of the energy.
 
     Raises
@@ -35,11 +71,12 @@ def errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
     DataError
         If the potential does not know the elements.
     """
+    frames = as_frames(frames)
     labelled = _labelled(frames)
     return _errors(accuracy(potential, labelled), labelled) if labelled else _without_labels("accuracy")
 
 
-def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult:
+def contact_errors(potential: Potential, frames: Structures) -> CheckResult:
     """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than none.
 
     That is the least that can be asked of a potential at any contact. It fails if in one bin of contacts
@@ -53,6 +90,7 @@ def contact_errors(potential: Potential, frames: Sequence[Frame]) -> CheckResult
     DataError
         If the potential does not know the elements.
     """
+    frames = as_frames(frames)
     labelled = _labelled(frames)
     if not labelled:
         return _without_labels("errors by contact")
@@ -126,7 +164,19 @@ def _errors(found: Accuracy, labelled: Sequence[Frame]) -> CheckResult:
     verdict = f"mean absolute errors of {len(labelled)} frames: {told}"
     members = [f for f in labelled if not is_isolated(f)]
     samples = (*_forces(found, members), *_energies(found, members))
-    return CheckResult("accuracy", tuple(metrics), (), "noted", verdict, samples=samples)
+    nothing = [m for m in _left(found) if not m.passed]
+    if nothing:
+        verdict = f"forces are no better than none ({nothing[0].value:.3g} of the forces is left as errors); {verdict}"
+    outcome: Outcome = "failed" if nothing else "noted"
+    return CheckResult("accuracy", (*metrics, *_left(found)), (), outcome, verdict, samples=samples)
+
+
+def _left(found: Accuracy) -> list[Metric]:
+    """Return whether forces are better than none, where they are large enough to tell."""
+    labels = found.forces.reference
+    if not labels.size or MILLI * float(np.abs(labels).mean()) < SMALLEST:
+        return []
+    return [Metric(LEFT, left(found.forces.prediction - labels, labels), "", WORTH)]
 
 
 def _forces(found: Accuracy, frames: Sequence[Frame]) -> list[Sample]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.closest import closest_contacts
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import is_isolated
@@ -26,6 +27,7 @@ from keel.fitting.offsets import compositions, least_absolute
 from keel.potentials.accuracy import MILLI, Accuracy
 from keel.potentials.base import Potential
 from keel.potentials.batches import known_to
+from keel.showing import Shown
 
 EDGES = (0.5, 0.6, 0.75, 0.9, 1.1)
 """Between bins, in bonds. Below 0.5 atoms count as fused and simulations end; below 0.75 they are too close for a bond;
@@ -40,8 +42,8 @@ NAMED = 10
 """Unknown elements that a sentence names."""
 
 
-@dataclass(frozen=True, eq=False)
-class ContactErrors:
+@dataclass(frozen=True, eq=False, repr=False)
+class ContactErrors(Shown):
     """The errors of one quantity in each bin of contacts, in the units of :data:`UNITS`; columns of shape (bins,).
 
     Parameters
@@ -87,8 +89,8 @@ class ContactErrors:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-@dataclass(frozen=True, eq=False)
-class ErrorsByContact:
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorsByContact(Shown):
     """The errors of each labelled quantity by contact, and the zero of energy that they were found with.
 
     Parameters
@@ -127,7 +129,7 @@ class _Values:
     label: Array
 
 
-def errors_by_contact(found: Accuracy, frames: Sequence[Frame]) -> ErrorsByContact:
+def errors_by_contact(found: Accuracy, frames: Structures) -> ErrorsByContact:
     """Divide errors among bins of contacts, whose ends are :data:`EDGES`. Atoms alone have no contact and are left out.
 
     Errors and labels are means of absolute values: of the components of forces, of energies per atom once each element
@@ -143,6 +145,7 @@ def errors_by_contact(found: Accuracy, frames: Sequence[Frame]) -> ErrorsByConta
     frames
         In the same order.
     """
+    frames = as_frames(frames)
     members = [f for f in frames if not is_isolated(f)]
     contacts = [closest_contacts(f, EDGES[-1]) for f in members]
     closest = np.array([c.min(initial=np.inf) for c in contacts])

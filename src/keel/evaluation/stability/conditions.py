@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field
 
 from keel.atoms.frame import Frame
 from keel.atoms.mobility import freed
 from keel.dynamics.settings import BarostatSettings, MDSettings, Pressure
 from keel.errors import DataError
+from keel.ranges import Duration, Runs, Temperature, VolumeShare
+from keel.settings import Listed
+
+SHORTEST_FS = 1000.0
+"""A simulation that lives says nothing if it is shorter: that is some ten vibrations, and ten times the 100 fs in which
+the usual thermostat (friction 0.01/fs) makes a start forget where it came from."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +58,12 @@ class Condition:
 class LadderSettings(BarostatSettings):
     """Simulations up a ladder of temperatures, and at the lowest of them under pressure and compressed."""
 
-    temperatures: list[PositiveFloat] = Field([1000.0, 2000.0, 3000.0], description="ladder in K")
-    pressures: list[Pressure] = Field([], description="GPa, at the lowest temperature; two numbers: a ramp")
-    compression: list[float] = Field([], description="shares of the volume, at the lowest temperature")
-    must_hold: PositiveFloat = Field(1000.0, description="K; up to here no simulation may fail")
-    length_fs: PositiveFloat = Field(5000.0, description="length of each simulation")
-    n_runs: PositiveInt | None = Field(None, description="simulations under each condition; null: one from each start")
-
-    @field_validator("temperatures")
-    @classmethod
-    def _some(cls, temperatures: list[float]) -> list[float]:
-        if not temperatures:
-            raise ValueError("a ladder needs at least one temperature")
-        return temperatures
-
-    @field_validator("compression")
-    @classmethod
-    def _shares(cls, compression: list[float]) -> list[float]:
-        if not all(volume > 0 for volume in compression):
-            raise ValueError(f"compression is to positive shares of the volume, such as 0.9, not {compression}")
-        return compression
+    temperatures: Listed[Temperature] = Field([1000.0, 2000.0, 3000.0], min_length=1, description="the ladder")
+    pressures: Listed[Pressure] = Field([], description="at the lowest temperature; two numbers: a ramp")
+    compression: Listed[VolumeShare] = Field([], description="shares of the volume, at the lowest temperature")
+    must_hold: Temperature = Field(1000.0, description="up to here no simulation may fail")
+    length_fs: Duration = Field(5000.0, description="length of each simulation")
+    n_runs: Runs | None = Field(None, description="simulations under each condition; null: one from each start")
 
     @property
     def conditions(self) -> list[Condition]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.comparison.samples import Sample
 from keel.dynamics.criteria import Criterion
@@ -30,7 +31,7 @@ FILM = 30
 
 def md_stability(
     potential: Potential,
-    starts: Sequence[Frame],
+    starts: Structures,
     settings: LadderSettings = STANDARD,
     *,
     criteria: Sequence[Criterion] | None = None,
@@ -60,6 +61,7 @@ def md_stability(
     ConfigError, DataError
         See :func:`ladder`.
     """
+    starts = as_frames(starts, labels=False)
     rungs = ladder(potential, starts, settings, criteria=criteria, compute=compute, callback=callback)
     samples = tuple(lifetimes_of(condition, result, starts) for condition, result in rungs.items())
     return replace(judge_ladder(rungs, must_hold=settings.must_hold), samples=samples)
@@ -67,7 +69,7 @@ def md_stability(
 
 def ladder(
     potential: Potential,
-    starts: Sequence[Frame],
+    starts: Structures,
     settings: LadderSettings = STANDARD,
     *,
     criteria: Sequence[Criterion] | None = None,
@@ -86,6 +88,7 @@ def ladder(
     DataError
         If there is no structure, or one that is not periodic shall be compressed or stand a pressure.
     """
+    starts = as_frames(starts, labels=False)
     conditions = settings.conditions
     check_structures(starts)
     moved = {condition: [condition.start(frame) for frame in starts] for condition in conditions}

@@ -46,6 +46,13 @@ class RDFWindow:
     cause: str = "rdf"
     _sums: dict[int, _Histograms] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        """Say all of it, every number of the reference: simulations in files are told apart by it."""
+        g = self.reference
+        reference = f"RDF(r={g.r!r}, g={g.g!r}, n_frames={g.n_frames!r})"
+        rest = (f"{name}={getattr(self, name)!r}" for name in ("delta", "window", "every", "by_pair", "cause"))
+        return f"RDFWindow(reference={reference}, {', '.join(rest)})"
+
     def reach(self, frames: Sequence[Frame]) -> float:
         """See :class:`keel.dynamics.Criterion`."""
         return self.reference.width * len(self.reference.r)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import COVALENT_RADII, atomic_number, symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
@@ -41,7 +42,7 @@ ALL = "all angles"
 
 def bond_angles(
     trajectories: Sequence[Trajectory],
-    reference: Sequence[Frame],
+    reference: Structures,
     *,
     bonds: Mapping[str, float] | None = None,
     n_bins: int = 90,
@@ -75,6 +76,7 @@ def bond_angles(
     ConfigError, DataError
         If there are no bins; if nothing was recorded, or the reference is of other elements, or has no bonds.
     """
+    reference = as_frames(reference, labels=False)
     if n_bins < 1:
         raise ConfigError("the histogram of angles needs at least one bin")
     frames = settled_frames(trajectories, discard)

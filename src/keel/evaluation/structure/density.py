@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import freed, masses_of
 from keel.dynamics.criteria import Criterion
@@ -35,10 +36,10 @@ RECORDS = 400
 
 def density(
     potential: Potential,
-    frames: Sequence[Frame],
+    frames: Structures,
     settings: MDSettings,
     *,
-    reference: Sequence[Frame] | None = None,
+    reference: Structures | None = None,
     by: str | None = None,
     discard: float = DISCARD,
     criteria: Sequence[Criterion] | None = None,
@@ -75,6 +76,8 @@ def density(
         If there is no reference frame of a structure, or one is not periodic in three directions. See also
         :func:`keel.dynamics.simulate`.
     """
+    frames = as_frames(frames, labels=False)
+    reference = None if reference is None else as_frames(reference, labels=False)
     if not settings.length_fs > 0:
         raise ConfigError(f"the length of a run must be positive, not {settings.length_fs:g} fs")
     if not 0 <= discard < 1:

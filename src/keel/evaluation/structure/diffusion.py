@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import masses_of
@@ -54,7 +55,7 @@ class Diffusion:
 def diffusion(
     trajectories: Sequence[Trajectory],
     *,
-    reference: Sequence[Frame] | None = None,
+    reference: Structures | None = None,
     reference_interval_fs: float | None = None,
     discard: float = DISCARD,
     window: tuple[float, float] = (0.1, 0.5),
@@ -85,6 +86,7 @@ def diffusion(
     ConfigError, DataError
         If the window is empty, a reference has no interval, nothing was recorded or not at even intervals.
     """
+    reference = None if reference is None else as_frames(reference, labels=False)
     if not 0 < window[0] < window[1] <= 1:
         raise ConfigError(f"window must be two rising shares of a run's length in (0, 1], not {window}")
     if reference is not None and not (reference_interval_fs or 0) > 0:

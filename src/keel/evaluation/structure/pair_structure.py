@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.dynamics.results import Trajectory
 from keel.errors import ConfigError
@@ -34,7 +35,7 @@ FU_RANGE = 6.0
 
 def pair_structure(
     trajectories: Sequence[Trajectory],
-    reference: Sequence[Frame],
+    reference: Structures,
     *,
     r_max: float = FU_RANGE,
     n_bins: int = 120,
@@ -68,6 +69,7 @@ def pair_structure(
     ConfigError, DataError
         If range or bins are not positive; if nothing was recorded, or the reference is of other elements.
     """
+    reference = as_frames(reference, labels=False)
     if not (r_max > 0 and n_bins > 0):
         raise ConfigError("g(r) needs a positive r_max and at least one bin")
     frames = settled_frames(trajectories, discard)

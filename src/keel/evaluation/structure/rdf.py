@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import pair_name
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError
+from keel.showing import Shown
 
 TOTAL = "total"
 """Name of the g(r) of all atoms, whatever their element."""
 
 
-@dataclass(frozen=True, eq=False)
-class RDF:
+@dataclass(frozen=True, eq=False, repr=False)
+class RDF(Shown):
     """Radial distribution functions averaged over frames.
 
     Parameters
@@ -46,7 +48,7 @@ class RDF:
         return float(2.0 * self.r[0])
 
 
-def rdf(frames: Iterable[Frame], *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
+def rdf(frames: Structures, *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
     """Return g_ab(r) = <n_ab(r)> / (rho_a rho_b V 4 pi r^2 dr) over frames of any periodic cell.
 
     n_ab counts ordered pairs of an atom a and an atom b at distance r, *all* periodic images included, so r may exceed
@@ -65,6 +67,7 @@ def rdf(frames: Iterable[Frame], *, r_max: float = 6.0, n_bins: int = 300) -> RD
     DataError
         If there is no frame, or one is not periodic in all three directions (it has no density).
     """
+    frames = as_frames(frames, labels=False)
     edges = np.linspace(0.0, r_max, n_bins + 1)
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     counts: defaultdict[str, Array] = defaultdict(lambda: np.zeros(n_bins))

@@ -39,6 +39,12 @@ def obstacle(device: torch.device) -> str | None:
     return f"torch.compile does not serve the device {device.type}"
 
 
+def worth_compiling(device: torch.device, atom_steps: float) -> bool:
+    """Return whether there is a compiler for a device, and so much work that it pays to use it."""
+    few = device.type != "cpu" or torch.get_num_threads() <= MOST_THREADS
+    return atom_steps >= PAYS_FROM and few and obstacle(device) is None
+
+
 @contextmanager
 def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> Iterator[None]:
     """Let the networks in a potential run compiled for a while.
@@ -57,8 +63,7 @@ def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> I
     """
     networks = [m for m in potential.modules() if isinstance(m, Potential) and m.compilable and not m.compiled]
     if wanted is None:
-        few = potential.device.type != "cpu" or torch.get_num_threads() <= MOST_THREADS
-        wanted = atom_steps >= PAYS_FROM and few and obstacle(potential.device) is None
+        wanted = worth_compiling(potential.device, atom_steps)
     elif wanted and networks and (reason := obstacle(potential.device)):
         warnings.warn(f"nothing is compiled, which is slower but no less right: {reason}", KeelWarning, stacklevel=3)
         wanted = False

@@ -5,10 +5,11 @@ Importing this package makes them known by name and imports none of the packages
 
 from keel.lazy import find_submodules
 from keel.potentials.external.ase import ASEPotential
+from keel.potentials.external.given import as_potential
 from keel.potentials.external.mace import MACE
 from keel.potentials.external.matgl import MatglPotential
 from keel.potentials.external.torchmdnet import TorchMDNetPotential
 
-__all__ = ["MACE", "ASEPotential", "MatglPotential", "TorchMDNetPotential"]
+__all__ = ["MACE", "ASEPotential", "MatglPotential", "TorchMDNetPotential", "as_potential"]
 
 find_submodules(__name__)

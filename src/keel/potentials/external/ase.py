@@ -79,6 +79,7 @@ class ASEPotential(Potential):
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
         other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
+        other.source = self.source
         return other.to(device=self.device, dtype=self.dtype)
 
     def config(self) -> NoReturn:

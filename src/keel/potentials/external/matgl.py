@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -85,6 +85,40 @@ class MatglPotential(ForeignNetwork):
             network.set_offsets(dict(zip(elements, offsets.tolist(), strict=True)))
         network.trained = True
         return network.eval()
+
+    @classmethod
+    def from_checkpoint(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
+        """Take over what matgl has saved of a trained ``matgl.apps.pes.Potential``: nothing of it is run.
+
+        Parameters
+        ----------
+        arguments
+            ``kwargs`` of its ``model.json``.
+        state
+            Its ``state.pt``.
+
+        Raises
+        ------
+        UnavailableError
+            If matgl is not installed.
+        ConfigError
+            If it is of a kind that cannot be taken over (says why).
+        """
+        model = arguments["model"]
+        classes = optional("matgl.models", "MatglPotential", "matgl", "matgl")
+        core = getattr(classes, model["@class"])(**{k: v for k, v in model["init_args"].items() if k != "dtype"})
+        state = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
+        weights = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+        core.to(next(t.dtype for t in weights.values() if t.is_floating_point())).load_state_dict(weights)
+        offsets = state.get("element_refs.property_offset")
+        potential = SimpleNamespace(
+            model=core,
+            data_mean=state.get("data_mean", 0.0),
+            data_std=state.get("data_std", 1.0),
+            calc_repuls=arguments.get("calc_repuls", False),
+            element_refs=None if offsets is None else SimpleNamespace(property_offset=offsets),
+        )
+        return cls.from_model(potential)
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`.

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from keel.atoms.elements import atomic_number
-from keel.errors import DataError, KeelError, KeelWarning
+from keel.errors import DataError, KeelError, KeelWarning, UnavailableError
+from keel.potentials.external.matgl import MODELS, MatglPotential
 from keel.potentials.networks.m3gnet import M3GNet
 
 MODEL_VERSION = 2
@@ -47,8 +48,10 @@ _OPTIONS: Mapping[str, tuple[str, Any]] = {
 }
 
 
-def from_matgl(path: str | Path) -> M3GNet:
-    """Return the M3GNet of a matgl checkpoint, in reference mode: it gives the same energies, forces and stress.
+def from_matgl(path: str | Path) -> M3GNet | MatglPotential:
+    """Return the network of a matgl checkpoint: it gives the same energies, forces and stress.
+
+    An M3GNet becomes keel's own, in reference mode; TensorNet and CHGNet a :class:`MatglPotential`, which needs matgl.
 
     E = data_std * E_network + sum of element references; the standard deviation becomes ``scale`` and the references
     the energy offsets. The mean that matgl may add to each structure, whatever its size, is left out with a warning;
@@ -68,7 +71,11 @@ def from_matgl(path: str | Path) -> M3GNet:
     path = Path(path)
     description, state = _read_description(path), _read_state(path)
     try:
+        if _class_of(description) in MODELS and _class_of(description) != "M3GNet":
+            return MatglPotential.from_checkpoint(description["kwargs"], state)
         return convert(description, state)
+    except UnavailableError:
+        raise
     except KeelError as error:
         raise DataError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -87,7 +94,7 @@ def convert(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> M3GN
     # A compiled model carries its module's name within each key.
     state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
     wrapped = description["@class"] == "Potential"
-    model = description["kwargs"]["model"] if wrapped else description
+    model = _model_of(description)
     arguments = model["init_args"] if wrapped else model["kwargs"]
     _check_model(model, arguments)
     numbers = [atomic_number(e) for e in arguments["element_types"]]
@@ -102,6 +109,14 @@ def convert(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> M3GN
         _set_scale_and_offsets(network, description["kwargs"], state, numbers)
     network.trained = True
     return network.eval()
+
+
+def _model_of(description: Mapping[str, Any]) -> Any:
+    return description["kwargs"]["model"] if description["@class"] == "Potential" else description
+
+
+def _class_of(description: Mapping[str, Any]) -> str:
+    return str(_model_of(description)["@class"])
 
 
 def network_state(weights: Mapping[str, Tensor], blocks: int, order: list[int]) -> dict[str, Tensor]:
@@ -163,7 +178,7 @@ def _pair(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Te
 
 def _check_model(model: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     if model["@class"] != "M3GNet":
-        raise DataError(f"the model is a {model['@class']} of matgl; only M3GNet can be converted")
+        raise DataError(f"the model is a {model['@class']} of matgl; keel takes over {', '.join(MODELS)}")
     if model.get("@model_version", 0) != MODEL_VERSION:
         warnings.warn(
             f"the checkpoint was written by another version of matgl's M3GNet ({model.get('@model_version')}); "

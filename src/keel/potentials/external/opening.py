@@ -17,6 +17,7 @@ from keel.errors import ConfigError, DataError, KeelError, UnavailableError
 from keel.identity import of_file
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS
 from keel.potentials.base import Potential
+from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_weights_alone, modules_in
 from keel.potentials.loading import load
 
 FILE_SUFFIXES = (*KEEL_SUFFIXES, *PICKLED_SUFFIXES, ".ckpt")
@@ -29,7 +30,7 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     Parameters
     ----------
     name
-        A file of keel (``.safetensors``, ``.json``), a MACE model (``.model``), the folder of an M3GNet of matgl, or
+        A file of keel (``.safetensors``, ``.json``), a MACE model (``.model``), the folder of a model of matgl, or
         the import path of an ASE calculator, such as ``"ase.calculators.emt.EMT"``, or of a function that returns one.
         A ``Path`` is a file or folder, never a calculator.
     arguments
@@ -56,10 +57,13 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     torch.Size([4, 3])
     """
     if is_calculator(name):
-        return _calculator(str(name), arguments)
-    if arguments:
+        potential = _calculator(str(name), arguments)
+    elif arguments:
         raise ConfigError(f"{name}: arguments are those of a calculator, and this is none")
-    return _from_file(Path(name), trust)
+    else:
+        potential = _from_file(Path(name), trust)
+    potential.source = str(name)
+    return potential
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,16 @@ def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
     try:
         return ASEPotential(name, arguments)
     except UnavailableError as error:
-        raise UnavailableError(f"{error}, and there is no file of this name") from None
+        own = f"{name.split('.')[0]}.py"
+        hint = f"; name the program with --plugin {own}" if Path(own).exists() else ""
+        raise UnavailableError(f"{error}, and there is no file of this name{hint}") from None
 
 
 def _from_file(path: Path, trust: bool) -> Potential:
     if path.is_dir():
         return _matgl(path)
+    if path.suffix not in KEEL_SUFFIXES:
+        refuse_recognised(path)
     if path.suffix == ".ckpt":
         raise ConfigError(f"{path}: turn a checkpoint of torchmd-net into a file of keel first, with keel import")
     if path.suffix in PICKLED_SUFFIXES and path.is_file():
@@ -118,25 +126,43 @@ def _from_file(path: Path, trust: bool) -> Potential:
     try:
         return load(path)
     except DataError:
+        refuse_recognised(path)
         if path.suffix in FILE_SUFFIXES:
             raise
         what = "this is no potential" if path.is_file() else "there is no such file"
         raise DataError(f"{path}: {what}; name {POTENTIALS}") from None
 
 
+def refuse_recognised(path: Path) -> None:
+    """Raise a DataError if a model is well known but not opened, with what to do instead."""
+    if told := direction(path):
+        raise DataError(f"{path}: {told}")
+
+
 def _matgl(path: Path) -> Potential:
     from keel.potentials.external.matgl_checkpoint import from_matgl
 
     if not (path / "model.json").exists():
+        refuse_recognised(path)
         inside = sorted(p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1])
         raise DataError(f"{path}: this folder is no model of matgl; name {inside[0] if inside else POTENTIALS}")
     return from_matgl(path)
 
 
 def _pickled(path: Path, trust: bool) -> Potential:
+    if holds_weights_alone(path):
+        raise DataError(
+            f"{path}: it holds weights without the network that they belong to; build that in its own package, load "
+            f"them into it, and {OWN_FUNCTION}"
+        )
     if not trust:
+        what = (
+            "this is a MACE model, and reading it"
+            if any(m.startswith("mace.") for m in modules_in(path))
+            else "reading this file"
+        )
         raise ConfigError(
-            f"{path}: reading this file runs the code in it; say --trust (trust: true in YAML, trust=True in Python) "
+            f"{path}: {what} runs the code in it; say --trust (trust: true in YAML, trust=True in Python) "
             "if you trust where it came from"
         )
     from keel.potentials.external.extras import optional, quiet, trusting

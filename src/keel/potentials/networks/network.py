@@ -14,6 +14,7 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, KeelWarning
+from keel.plugins import HOW, discover
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import agree, compiled
 from keel.potentials.networks import layered
@@ -21,6 +22,7 @@ from keel.potentials.networks.gather import gather
 from keel.potentials.networks.layered import Chain, Tile, atomic_energies
 from keel.potentials.registry import concrete
 from keel.process import give_back_freed_memory
+from keel.ranges import Cutoff, Length, Size, checked
 
 FEWEST_EDGES = 32
 """Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
@@ -90,8 +92,7 @@ class Network(Potential):
         numbers = [atomic_number(e) for e in elements]
         if not numbers:
             raise ConfigError("a network needs at least one element, e.g. elements=['Si', 'O']")
-        if not cutoff > 0:
-            raise ConfigError(f"the cutoff must be a positive length in angstrom, not {cutoff}")
+        cutoff = checked(Cutoff, cutoff, "the cutoff")
         if mode not in get_args(Mode):
             raise ConfigError(f"mode must be 'smooth' or 'reference', not {mode!r}")
         super().__init__(cutoff, numbers)
@@ -224,7 +225,15 @@ class Network(Potential):
         known = {**cls.presets[preset], **cls.same}
         if unknown := [name for name in given if name not in known]:
             raise ConfigError(f"{cls.__name__}: there is no option {unknown[0]!r}; choose from {', '.join(known)}")
-        return {**known, **{name: value for name, value in given.items() if value is not None}}
+        own = {name: value for name, value in given.items() if value is not None}
+        return {**known, **{name: _fitting(cls, name, value, known[name]) for name, value in own.items()}}
+
+
+def _fitting(cls: type[Network], name: str, value: Any, usual: Any) -> Any:
+    """Return an option; a number must be one where the preset has one."""
+    if name == "cutoff" or isinstance(usual, bool) or not isinstance(usual, int | float):
+        return value
+    return checked(Size if isinstance(usual, int) else Length, value, f"{cls.__name__}: {name}")
 
 
 def network_class(name: str) -> type[Network]:
@@ -235,9 +244,14 @@ def network_class(name: str) -> type[Network]:
     ConfigError
         If there is none; names all there are.
     """
+    if name not in Potential.registry:
+        discover()
     known = concrete(Potential.registry, Network)
     if name not in known:
-        raise ConfigError(f"networks: there is no {name!r}; choose from {', '.join(known)}")
+        raise ConfigError(
+            f"networks: there is no {name!r}; choose from {', '.join(known)}, or name the module that defines it: "
+            f"{HOW.format('MODULE')}"
+        )
     found: type[Network] = known[name]
     return found
 

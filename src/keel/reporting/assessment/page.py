@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keel.errors import ConfigError
 from keel.files import replace_file
+from keel.reporting.assessment.advice import next_step
 from keel.reporting.assessment.pairs import Versus, comparisons
 from keel.reporting.assessment.parts import probes
 from keel.reporting.page.template import filled, text
@@ -57,10 +58,11 @@ def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus]
     """Return the page as HTML; its numbers lie beside it in files of this name."""
     from markupsafe import Markup
 
-    from keel.reporting.assessment.pairs import EFFECTS
-    from keel.reporting.page.film import BALL, BOND
+    from keel.atoms.picture import BALL
+    from keel.comparison.paired import EFFECTS
+    from keel.reporting.page.film import BOND
     from keel.reporting.page.plot import DASHES
-    from keel.wording import SYMBOLS, capitalised, duration, number, typeset
+    from keel.wording import OUTCOMES, SYMBOLS, capitalised, duration, number, typeset
 
     program = text("page/plots.js", "page/viewer.js")
     return filled(
@@ -71,7 +73,9 @@ def render(assessments: Sequence[Assessment], stem: str, pairs: Sequence[Versus]
         probes=probes(assessments),
         pairs=pairs,
         effects=EFFECTS,
+        outcomes=OUTCOMES,
         symbols=SYMBOLS,
+        steps=[next_step(assessment) for assessment in assessments],
         dashes=DASHES,
         ball=BALL,
         bond=BOND,

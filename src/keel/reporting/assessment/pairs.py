@@ -28,12 +28,6 @@ from keel.wording import listed, typeset
 
 MANY = 0.5
 """A condition decides where one of the two failed in so many of its runs."""
-EFFECTS: dict[Effect, str] = {
-    "better": "more stable",
-    "worse": "less stable",
-    "unclear": "no clear difference",
-    "untested": "not tested",
-}
 
 
 @dataclass(frozen=True, eq=False)

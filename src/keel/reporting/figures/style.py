@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes PNG, PDF, CSV and a picture inside the page."""
+"""How every figure looks, and how it becomes PNG, PDF, SVG, CSV and a picture inside the page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from keel.files import replace_file
 from keel.records import write_csv
+from keel.showing import Facts, Shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +64,8 @@ Parameters = ParamSpec("Parameters")
 Column: TypeAlias = Sequence[Any] | NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class ReportFigure:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReportFigure(Shown):
     """A figure with what must stand beside it.
 
     Parameters
@@ -90,6 +91,16 @@ class ReportFigure:
     title: str = ""
     caption: str = ""
     on_paper: bool = False
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {"of": self.name, "alt": self.alt}
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`."""
+        with house_style():
+            text = as_svg(self.figure)
+        return text[text.index("<svg") :]
 
 
 @contextmanager
@@ -147,7 +158,7 @@ def joined(names: Sequence[str], parts: Sequence[Sequence[object]]) -> dict[str,
 
 
 def save(picture: ReportFigure, folder: Path) -> str:
-    """Write ``NAME.png``, ``NAME.pdf`` and ``NAME.csv`` into a folder and return the figure as inline SVG."""
+    """Write ``NAME.png``, ``.pdf``, ``.svg`` and ``.csv`` into a folder and return the figure as inline SVG."""
     with house_style():
         # Once arranged, a figure need not be arranged again for every format.
         picture.figure.draw_without_rendering()
@@ -157,14 +168,21 @@ def save(picture: ReportFigure, folder: Path) -> str:
             write = partial(picture.figure.savefig, format=kind, dpi=200, metadata=metadata)
             replace_file(folder / f"{picture.name}.{kind}", write)
         write_csv(folder / f"{picture.name}.csv", tuple(picture.data), zip(*picture.data.values(), strict=True))
-        return inline_svg(picture)
+        text = as_svg(picture.figure)
+        replace_file(folder / f"{picture.name}.svg", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return inline_svg(picture, text)
 
 
-def inline_svg(picture: ReportFigure) -> str:
-    """Return a figure as an SVG element that scales with the page and takes the page's font and ink."""
+def as_svg(figure: Figure) -> str:
+    """Return a figure as SVG, on whatever background it is put."""
     buffer = io.StringIO()
-    picture.figure.savefig(buffer, format="svg", dpi=200, transparent=True, metadata={"Date": None})
-    text = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
+    figure.savefig(buffer, format="svg", dpi=200, transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def inline_svg(picture: ReportFigure, text: str) -> str:
+    """Return the SVG of a figure as an element that scales with the page and takes the page's font and ink."""
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     head, body = text[text.index("<svg") :].split(">", 1)
     # Names of groups repeat from figure to figure; those that are referred to get the figure's name.
     body = re.sub(r'<g id="[^"]*"', "<g", body)

@@ -15,12 +15,11 @@ from scipy.spatial import cKDTree
 
 from keel.atoms.elements import COVALENT_RADII, symbol
 from keel.atoms.frame import Array, Frame
+from keel.atoms.picture import BALL, colour_of, oblique_view, outline
 from keel.evaluation.check import Film
 from keel.reporting.figures.view import ClosestPair, best_view, closest_pair, wrapped_around
 from keel.wording import number
 
-BALL = 0.55
-"""Radius of a ball over the covalent radius."""
 BOND = 1.15
 """Atoms are joined where they are closer than this times the sum of their covalent radii."""
 CLOSE = 0.75
@@ -132,7 +131,7 @@ def _scene(frames: Sequence[Frame], pair: ClosestPair | None, most_atoms: int) -
     last = frames[-1]
     middle = _middle(last) if pair is None else last.positions[pair.i] + 0.5 * pair.vector
     positions = np.stack([wrapped_around(f, _follow(middle, last, f)) for f in frames])
-    view = _default_view() if pair is None else best_view(positions[-1], last, pair)
+    view = oblique_view() if pair is None else best_view(positions[-1], last, pair)
     distance = np.nan_to_num(np.linalg.norm(positions[-1], axis=1), nan=np.inf)
     near = np.sort(np.argsort(distance, kind="stable")[:most_atoms])
     ends = None if pair is None or pair.ratio > CLOSE else (pair.i, pair.j)
@@ -166,14 +165,6 @@ def _reach(frames: Sequence[Frame]) -> float:
     return 3 * max(10.0, *sizes)
 
 
-def _default_view() -> Array:
-    turn, tilt = np.radians((-25, 15))
-    about_up = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
-    about_right = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    view: Array = about_right @ about_up
-    return view
-
-
 def encoded(scene: Scene, times: Sequence[float]) -> str:
     """Return a scene as JSON: positions as 16-bit integers (little-endian, base64) times ``step``, frame by frame."""
     largest = float(np.nanmax(np.abs(scene.positions), initial=0.0))
@@ -198,13 +189,6 @@ def encoded(scene: Scene, times: Sequence[float]) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
-def colour_of(number: int) -> str:
-    """Return the colour of an element in Jmol's scheme (Jmol, "Colors", jmol.sourceforge.net/jscolors) as #rrggbb."""
-    from ase.data.colors import jmol_colors
-
-    return "#" + "".join(f"{round(255 * float(share)):02x}" for share in jmol_colors[number])
-
-
 def picture(scene: Scene, name: str, alt: str) -> str:
     """Return the last frame as SVG: the cell, bonds and balls, far ones first."""
     seen, radii = scene.positions[-1] @ scene.view.T, BALL * COVALENT_RADII[scene.numbers]
@@ -212,7 +196,7 @@ def picture(scene: Scene, name: str, alt: str) -> str:
     corners = np.array(list(product((-0.5, 0.5), repeat=3))) @ scene.cells[-1] @ scene.view.T
     points = np.concatenate([seen[drawn], corners])[:, :2]
     low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
-    parts = [(float("-inf"), _edges(corners))]
+    parts = [(float("-inf"), outline(corners))]
     parts += [(float(seen[[i, j], 2].mean()), _bond(seen[i], seen[j])) for i, j in bonds(scene, drawn)]
     parts += [(float(seen[k, 2]), _ball(seen[k], radii[k], f"{name}-{symbol(int(scene.numbers[k]))}")) for k in drawn]
     parts += [(float("inf"), _ring(seen[k], radii[k])) for k in scene.pair or ()]
@@ -232,15 +216,6 @@ def bonds(scene: Scene, drawn: NDArray[np.int64]) -> list[tuple[int, int]]:
     distance = np.linalg.norm(np.subtract(*scene.positions[-1][pairs.T]), axis=1)
     near = pairs[distance < BOND * radii[pairs].sum(axis=1)]
     return [(int(i), int(j)) for i, j in near]
-
-
-def _edges(corners: Array) -> str:
-    lines = (
-        f"M{corners[a, 0]:.2f} {-corners[a, 1]:.2f}L{corners[b, 0]:.2f} {-corners[b, 1]:.2f}"
-        for a, b in product(range(8), repeat=2)
-        if a < b and (a ^ b).bit_count() == 1
-    )
-    return f'<path class="cell" d="{"".join(lines)}"/>'
 
 
 def _bond(a: Array, b: Array) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from keel.reporting.budgets import inequality, steps_text
 from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
+from keel.results.made import parts_told
 from keel.results.run import Record, RunResults
-from keel.training.known import BASELINE, METHOD
+from keel.training.known import BASELINE, METHOD, STRATEGIES
 from keel.wording import listed
 
 
@@ -44,7 +45,9 @@ def story(results: RunResults) -> list[tuple[str, str]]:
     if results.teacher:
         train = results.teacher.fit.get("train") or {}
         force = number(train.get("force_mae_mev_per_angstrom"))
-        lines.append(("Teacher", f"an EAM fitted to the training frames, {force} meV/Å force error on them"))
+        kind = results.teacher.fit.get("kind") or "an EAM fitted to the training frames"
+        frames = "them" if kind.endswith("the training frames") else "the training frames"
+        lines.append(("Teacher", f"{kind}, {force} meV/Å force error on {frames}"))
     strategies = list(dict.fromkeys(r.strategy for r in results.records))
     seeds = list(dict.fromkeys(r.seed for r in results.records))
     lines.append(
@@ -61,12 +64,12 @@ def story(results: RunResults) -> list[tuple[str, str]]:
 
 def remarks(results: RunResults) -> list[str]:
     """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
-    notes = []
+    notes, reference = list(results.split.get("leaks", ())), _reference(results.records)
     for network, rung in results.rungs.items():
         if not rung.reached:
             notes.append(
-                f"{network}: at none of the temperatures tried did {BASELINE} fail in half of its validation runs; the "
-                f"comparison stands at the last, {rung.temperature_k:g} K."
+                f"{network}: at none of the temperatures tried did {reference} fail in half of its validation runs; "
+                f"the comparison stands at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
         if caving := caving_in([t for t in results.trials if t.network == network]):
@@ -114,6 +117,8 @@ def _data(results: RunResults) -> str:
 def _split(results: RunResults) -> str:
     split = results.split
     counts = f"{split['train']} frames train, {split.get('validation', 0)} choose the weights, {split['test']} test"
+    if split.get("groups"):
+        counts = "; ".join(parts_told(split))
     return (
         f"{counts}. {split['description']}" if split.get("description") else f"{counts} (by {split.get('by', 'frame')})"
     )
@@ -133,7 +138,8 @@ def _dynamics(results: RunResults) -> str | None:
         return None
     first = tested[0]
     ladder = (
-        "; the temperature was chosen on validation structures, as the lowest at which half of the vanilla runs fail"
+        "; the temperature was chosen on validation structures, as the lowest at which half of the runs of "
+        f"{_reference(results.records)} fail"
     )
     chosen = ladder if any(rung.reached for rung in results.rungs.values()) else ""
     return (
@@ -142,6 +148,15 @@ def _dynamics(results: RunResults) -> str | None:
         f"{number(first.md_timestep_fs)} fs, friction "
         f"{number(first.md_friction_per_fs)}/fs{chosen}"
     )
+
+
+def _reference(records: Sequence[Record]) -> str:
+    """Return in words whose failures chose the temperature."""
+    first = records[0].strategy
+    if first == BASELINE or any(record.strategy == BASELINE for record in records):
+        return BASELINE
+    goes_on = first in STRATEGIES and STRATEGIES[first].after is not None
+    return "the network as it was given" if goes_on else first
 
 
 def _count(n: int, noun: str) -> str:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from keel.files import replace_file
 from keel.reporting.page.template import filled, text
+from keel.reporting.run.judgement import judgements
 from keel.reporting.run.notes import remarks, story, tiles
 from keel.reporting.run.sections import Album, sections
-from keel.reporting.run.skill import skills
 from keel.reporting.run.tables import versions_table
-from keel.reporting.strategies import Verdict, compare, verdicts
+from keel.reporting.run.winner import RULE, exportable, uses, winners
+from keel.results.index import RunIndex
+from keel.results.named import name_all
 from keel.results.run import RunResults, load_results
-
-
-@dataclass(frozen=True)
-class NetworkPart:
-    """The verdicts on one network and its key numbers, and what stands above them if it has learnt nothing."""
-
-    name: str
-    verdicts: tuple[Verdict, ...]
-    tiles: tuple[tuple[str, str, str], ...]
-    warning: str | None
 
 
 def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write the report of a run folder: ``report.html`` and ``figures/NAME.{png,pdf,csv}``.
+
+    Potentials that have no plain name yet (:mod:`keel.results.named`) are given theirs.
 
     Parameters
     ----------
@@ -62,13 +55,18 @@ def places(folder: Path, out: Path | None) -> tuple[Path, Path]:
 
 def render(results: RunResults, album: Album) -> str:
     """Return the page as HTML, saving its figures on the way."""
-    warnings = {skill.network: skill.sentence for skill in skills(results.trials) if skill.is_none}
-    compared = {network: compare(results.records, network) for network in results.networks}
+    found, files = judgements(results), name_all(results.folder, RunIndex.read(results.folder))
+    chosen = [winner for winner in winners(found) if winner.name in files]
+    compared = {judgement.network: judgement.strategies for judgement in found}
     return filled(
         "run/report.html",
         text("page/page.css"),
         results=results,
-        parts=[NetworkPart(n, verdicts(s), tiles(s), warnings.get(n)) for n, s in compared.items()],
+        parts=[(judgement, tiles(judgement.strategies)) for judgement in found],
+        winners=chosen,
+        rule=RULE,
+        uses=uses(files[chosen[0].name], exportable(results.folder, files)) if chosen else [],
+        files=files,
         story=story(results),
         remarks=remarks(results),
         sections=[section for section in sections(results, compared, album) if section],

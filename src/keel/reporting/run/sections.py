@@ -12,6 +12,7 @@ from keel.atoms.frame import Frame
 from keel.reporting import figures
 from keel.reporting.figures import ReportFigure
 from keel.reporting.run.contacts import contact_table
+from keel.reporting.run.probes import probe_table
 from keel.reporting.run.squeeze import crystal_names, fall_rows, squeeze_table
 from keel.reporting.run.tables import (
     Table,
@@ -84,6 +85,7 @@ def sections(
         yield _squeeze(network, trials, results, suffix, album)
         yield _rdfs(network, trials, results, suffix, album)
         yield _dimers(network, trials, results, suffix, album)
+        yield _probes(trials, suffix)
     yield _teacher(results, album)
     for network in compared:
         suffix = f", {network}" if several else ""
@@ -174,14 +176,26 @@ def _dimers(network: str, trials: Trials, results: RunResults, suffix: str, albu
     return Section(f"Dimer curves{suffix}", tuple(text), shown, (table,) if table else ())
 
 
+def _probes(trials: Trials, suffix: str) -> Section | None:
+    table = probe_table(trials)
+    return (
+        Section(f"Probes{suffix}", ("On the test frames, as `keel assess` does them.",), tables=(table,))
+        if table
+        else None
+    )
+
+
 def _teacher(results: RunResults, album: Album) -> Section | None:
     if results.teacher is None:
         return None
     fit, curves = results.teacher.fit, results.teacher.decomposition
     pairs = important_pairs(curves, results)[:MOST_PAIRS]
     drawings = tuple(album.draw(figures.decomposition_figure(p, curves[p])) for p in pairs)
+    kind = fit.get("kind")
     text = [
-        "The embedded-atom potential that labels the structures of pretraining, fitted to the training frames. "
+        f"What labels the structures of pretraining: {kind}."
+        if kind
+        else "The embedded-atom potential that labels the structures of pretraining, fitted to the training frames. "
         "The total energy of a dimer is the sum of its Morse, embedding and core parts; below, the electron density "
         "that each of the two atoms feels (1 is the mean of the training data)."
     ]
@@ -189,7 +203,9 @@ def _teacher(results: RunResults, album: Album) -> Section | None:
         text.append(f"Pairs without data, given a nuclear wall only: {', '.join(map(str, fit['pairs_without_data']))}.")
     table = teacher_table(fit)
     warnings = tuple(str(w) for w in fit.get("warnings") or ())
-    return Section("The EAM teacher", tuple(text), drawings, (table,) if table else (), warnings)
+    return Section(
+        "The teacher" if kind else "The EAM teacher", tuple(text), drawings, (table,) if table else (), warnings
+    )
 
 
 def _training(network: str, trials: Trials, suffix: str, album: Album) -> Section | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keel.atoms.frame import Array
+from keel.evaluation.labels.skill import WORTH, left_of_means, typical
 from keel.reporting.strategies import number
 from keel.results.run import TrialResults
 from keel.training.known import BASELINE
 
-WORTH = 0.95
-"""In units of the typical force, and of the mean one: a network that has learnt something errs less in either."""
+REMEDY = "More data, more steps, a larger network or squared errors (training: loss: kind: l2) come first."
+"""Where nothing was learnt."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class Skill:
         return (
             f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is as large as "
             f"the typical force ({number(self.force)} meV/Å), or nearly, and so is the mean one (by MAE or RMSE). Such "
-            "a network has not learnt these structures, and how long its simulations last says little; more data, more "
-            "steps, a larger network or squared errors (training: loss: kind: l2) come first."
+            "a network has not learnt these structures, and how long its simulations last says little."
         )
 
 
@@ -76,12 +75,6 @@ def skills(trials: Sequence[TrialResults]) -> list[Skill]:
         if parities and sum(len(p.reference) for p in parities):
             labels = np.concatenate([p.reference for p in parities])
             errors = np.concatenate([p.prediction for p in parities]) - labels
-            error, force = (1e3 * float(np.median(np.abs(v))) for v in (errors, labels))
-            found.append(Skill(network, error, force, _left(errors, labels)))
+            error, force = 1e3 * typical(errors), 1e3 * typical(labels)
+            found.append(Skill(network, error, force, left_of_means(errors, labels)))
     return found
-
-
-def _left(errors: Array, labels: Array) -> float:
-    """Return MAE or RMSE over that of predicting zero, the larger of the two."""
-    sizes = ((np.abs(v).mean(), np.sqrt(np.square(v).mean())) for v in (errors, labels))
-    return max(float(error / label) if label else 1.0 for error, label in zip(*sizes, strict=True))

@@ -124,7 +124,8 @@ def teacher_table(fit: Mapping[str, Any]) -> Table | None:
         if any(fit[part].get(key) is not None for part in parts)
     )
     names = {"train": "training frames", "test": "test frames"}
-    return Table("The EAM against the DFT labels", ("", *(names[p] for p in parts)), rows) if rows else None
+    caption = f"The {'teacher' if fit.get('kind') else 'EAM'} against the DFT labels"
+    return Table(caption, ("", *(names[p] for p in parts)), rows) if rows else None
 
 
 def element_table(trials: Sequence[TrialResults]) -> Table | None:

@@ -105,7 +105,8 @@ def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
 def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any]:
     """Return what ``runs.json`` tells of a run, which may not have finished a trial yet."""
     text = run.configuration if run else _text(folder / "config.yaml")
-    split = {key: value for key, value in (run.split if run else {}).items() if key != "sources"}
+    one_by_one = ("sources", "groups", "leaks")
+    split = {key: value for key, value in (run.split if run else {}).items() if key not in one_by_one}
     fit = run.teacher.fit if run and run.teacher else {}
     keys = ("frames", "atoms", "elements")
     return {

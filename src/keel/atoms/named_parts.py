@@ -1,0 +1,133 @@
+"""Parts of data by the names of their groups: which groups are where, and which names are wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from keel.atoms.conversion import Structures, as_frames
+from keel.atoms.frame import Frame
+from keel.atoms.splits import Keys, Size, Split, group_frames, group_of, split
+from keel.atoms.usual_splits import sort_names
+from keel.errors import ConfigError
+from keel.wording import counted
+
+NOUNS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def split_by_name(
+    frames: Structures,
+    by: Keys,
+    *,
+    train: str | Sequence[str] | None = None,
+    validation: Size | None = None,
+    test: Size | None = None,
+    seed: int = 0,
+) -> Split:
+    """Divide frames by the names of their groups.
+
+    Parameters
+    ----------
+    frames
+        All frames.
+    by
+        Key in ``Frame.info`` that names the group; of several the first that a frame has.
+    train, validation, test
+        The names of each part's groups. ``validation`` and ``test`` may also be a share (float) or number (int) of
+        frames to be drawn from those that train. Of ``train`` and ``test`` one may be None and takes the groups that
+        are not named; there is no ``validation`` if it is None.
+    seed
+        Same seed, same split.
+
+    Raises
+    ------
+    ConfigError
+        If a name is that of no group (says which there are) or of two parts, or a part is left empty.
+    DataError
+        If a frame lacks the key.
+    """
+    frames = as_frames(frames)
+    groups = group_frames(frames, by)
+    given = {"train": train, "validation": validation, "test": test}
+    names = {part: named(value) for part, value in given.items() if isinstance(value, str | Sequence)}
+    check_names(names, groups, by)
+    if train is None and test is None:
+        raise ConfigError(f"{_key(by)}: the groups of train or of test must be named; {_there(groups)}")
+    rest = [name for name in groups if not any(name in own for own in names.values())]
+    for part in ("train", "test"):
+        if given[part] is None:
+            names[part] = rest
+            if not rest:
+                raise ConfigError(f"{_key(by)}: no group is left for the {NOUNS[part]} part; {_there(groups)}")
+    held = {part: [f for f in frames if group_of(f, by) in own] for part, own in names.items()}
+    drawn = [size if isinstance(size, int | float) else 0 for size in (validation, test)]
+    parts = split(held["train"], None, *drawn, seed=seed).divided | {
+        part: held[part] for part in ("validation", "test") if part in held
+    }
+    return Split(**parts)
+
+
+def named(names: str | Sequence[str]) -> list[str]:
+    """Return a name or several as a list."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def check_names(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
+    """Refuse names, by the parts that are to have them, of which there is no group, or that stand in two parts.
+
+    Raises
+    ------
+    ConfigError
+        Says which groups there are.
+    """
+    for part, own in names.items():
+        if unknown := [name for name in own if name not in groups]:
+            raise ConfigError(f"{part}: no frame has {_key(by)} {unknown[0]!r}; {_there(groups)}")
+    counts = Counter(name for own in names.values() for name in set(own))
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ConfigError(f"the group {twice[0]!r} of {_key(by)} stands in two parts of the split; leave it in one")
+
+
+def _key(by: Keys) -> str:
+    return " or ".join(named(by))
+
+
+def _there(groups: Mapping[str, Sequence[Frame]]) -> str:
+    return f"there are {counted(((name, len(own)) for name, own in groups.items()), 'frame', 20)}"
+
+
+def check_counted(parts: Split, by: Keys) -> list[str]:
+    """Look at groups that are called train, val and test, but were counted and drawn at random.
+
+    Returns
+    -------
+    list
+        A sentence if one is in another part than it is called after, none of them to train.
+
+    Raises
+    ------
+    ConfigError
+        If one is to train that is not called so, or the other way round; says how to name them.
+    """
+    groups = {part: group_frames(frames, by) for part, frames in parts.divided.items()}
+    usual = sort_names(_key(by), {name for own in groups.values() for name in own})
+    called = {name: part for part, own in usual.parts.items() for name in own} if usual else {}
+    wrong = [(name, part) for part, own in groups.items() for name in own if called.get(name, part) != part]
+    # What is wrongly trained on comes first.
+    for name, part in sorted(wrong, key=lambda found: "train" not in (found[1], called[found[0]])):
+        told = (
+            f"{_key(by)} says itself what frames are for, but its groups are counted and drawn at random, so that "
+            f"{name!r} stands in the {NOUNS[part]} part; name them: {usual}"
+        )
+        if "train" in (part, called[name]):
+            raise ConfigError(f"split: {told}")
+        return [told]
+    return []
+
+
+def whereabouts(parts: Split, name_of: Callable[[Frame], str]) -> list[dict[str, str | int]]:
+    """Return part, name and number of frames of each group, in the order in which they come."""
+    counts = {part: Counter(map(name_of, frames)) for part, frames in parts.divided.items()}
+    return [
+        {"part": part, "name": name, "frames": number} for part, own in counts.items() for name, number in own.items()
+    ]

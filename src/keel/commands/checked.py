@@ -1,0 +1,83 @@
+"""Options are checked before a command begins: numbers by their ranges, places of results by what can be written there.
+
+A command says what an option is by its type, ``temperature: Annotated[Temperature, typer.Option(...)]`` as settings do,
+or ``out: Annotated[Path, Output(...), typer.Option(...)]``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from functools import wraps
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import typer
+from typer.models import ParameterInfo
+
+from keel.errors import ConfigError
+from keel.files import Output
+from keel.ranges import Range
+
+
+def checked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command whose options are refused, by their names, if they cannot be meant."""
+
+    @wraps(command)
+    def begun(*given: Any, **options: Any) -> Any:
+        return command(*given, **options)
+
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [p.replace(annotation=_for_typer(p.annotation)) for p in signature.parameters.values()]
+    begun.__annotations__ = {p.name: p.annotation for p in parameters}
+    begun.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return begun
+
+
+def mark_of(annotation: Any) -> Range | Output | None:
+    """Return what a type such as ``Annotated[Temperature | None, ...]`` says of its values."""
+    for part in (*getattr(annotation, "__metadata__", ()), *get_args(annotation)):
+        found = part if isinstance(part, Range | Output) else mark_of(part) if get_args(part) else None
+        if found is not None:
+            return found
+    return None
+
+
+def _for_typer(annotation: Any) -> Any:
+    """Return an annotation as typer understands it, with what checks the values."""
+    mark = mark_of(annotation)
+    infos = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, ParameterInfo)]
+    if mark is None or not infos:
+        return annotation
+    info = copy(infos[0])
+    info.callback = _callback(mark)
+    return Annotated[_plain(annotation), info]
+
+
+def _callback(mark: Range | Output) -> Callable[..., Any]:
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if one is not None:
+                _check(mark, one, max(param.opts, key=len) if param.param_type_name == "option" else str(param.name))
+        return value
+
+    return check
+
+
+def _check(mark: Range | Output, value: float | Path, name: str) -> None:
+    try:
+        mark.number(value) if isinstance(mark, Range) else mark.check(Path(str(value)))
+    except ValueError as error:
+        raise ConfigError(f"{name} {error}") from None
+
+
+def _plain(kind: Any) -> Any:
+    """Return a type without what stands beside it."""
+    if get_origin(kind) is Annotated:
+        return _plain(get_args(kind)[0])
+    inner = tuple(_plain(part) for part in get_args(kind))
+    if not inner:
+        return kind
+    return Union[inner] if get_origin(kind) in (Union, UnionType) else get_origin(kind)[inner]  # noqa: UP007

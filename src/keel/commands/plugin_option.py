@@ -1,0 +1,48 @@
+"""``--plugin``, which every command takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from keel.commands.checked import checked
+
+HELP = (
+    "Module, or file such as mine.py, with networks, teachers, probes, readers or strategies of your own; repeatable."
+)
+OPTION = inspect.Parameter(
+    "plugin",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[list[str] | None, typer.Option("--plugin", metavar="MODULE", help=HELP)],
+)
+
+
+class Commands(typer.Typer):
+    """Commands whose options are checked before they begin, and each of which takes ``--plugin``."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """See :class:`typer.Typer`."""
+        register = super().command(name, **options)
+        return lambda command: register(with_plugins(checked(command)))
+
+
+def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that imports what is named with ``--plugin`` before it begins."""
+
+    @wraps(command)
+    def begun(*given: Any, plugin: list[str] | None, **options: Any) -> Any:
+        from keel.plugins import load_plugins
+
+        load_plugins(plugin or (), ".")
+        return command(*given, **options)
+
+    signature = inspect.signature(command, eval_str=True)
+    parameters = {**signature.parameters, OPTION.name: OPTION}
+    begun.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    begun.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    return begun

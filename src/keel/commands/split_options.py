@@ -1,0 +1,183 @@
+"""Options of commands that divide structures by the names of their groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from keel.atoms.frame import Frame
+    from keel.atoms.record import LabelKeys
+    from keel.atoms.splits import Size, Split
+    from keel.atoms.usual_splits import UsualSplit
+
+By = Annotated[
+    str | None, typer.Option(help="Key of the frames whose values name what they are for, or their groups: part.")
+]
+TrainNames = Annotated[
+    str | None,
+    typer.Option("--train", help="With --by, groups to train on: finetune,extra; default: those called train, or all."),
+]
+
+
+Only = Annotated[str | None, typer.Option(help="Only the frames of these groups, by a key of theirs: part=val,test.")]
+SHARE = 0.1
+"""Of the frames, for validation, where nobody says how much."""
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """Return the names in ``val_id,val_ood``."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def share_in(text: str) -> float | None:
+    """Return the number in a text, or None if it holds none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def only_those(frames: Iterable[Frame], only: str | None) -> Iterable[Frame]:
+    """Return the frames of the groups that ``part=val,test`` names, or all.
+
+    Raises
+    ------
+    ConfigError
+        If that is not what the text says, or a name is that of no frame (says which there are).
+    DataError
+        If a frame lacks the key.
+    """
+    from keel.atoms.named_parts import check_names
+    from keel.atoms.splits import group_frames
+    from keel.errors import ConfigError
+
+    if only is None:
+        return frames
+    key, sign, text = only.partition("=")
+    names = names_in(text)
+    if not (key and sign and names):
+        raise ConfigError(f"--only takes a key and names, such as part=test, not {only!r}")
+    groups = group_frames(frames, key)
+    check_names({"--only": names}, groups, key)
+    return [frame for name in dict.fromkeys(names) for frame in groups[name]]
+
+
+def needs_key(by: str | None, train: str | None) -> None:
+    """Refuse names without a key; ConfigError."""
+    from keel.errors import ConfigError
+
+    if by is None and train is not None:
+        raise ConfigError("--train names groups of frames; --by says which key of the frames has these names")
+
+
+def check_validation(by: str | None, validation: str | None) -> None:
+    """Refuse a ``--validation`` that is neither a share in [0, 1) nor a file nor names of groups; ConfigError."""
+    from keel.errors import ConfigError
+
+    share = None if validation is None else share_in(validation)
+    if share is not None and not 0 <= share < 1:
+        raise ConfigError(f"--validation is a share of the frames in [0, 1), such as 0.1, not {validation}")
+    if validation is not None and share is None and by is None and not Path(validation).exists():
+        raise ConfigError(f"--validation {validation} is neither a share nor a file; names of groups need --by KEY")
+
+
+def held_out(frames: Sequence[Frame], validation: str | None, seed: int, keys: LabelKeys) -> Split:
+    """Return what trains and what validates: a share of the frames, drawn at random, or the frames of a file."""
+    from keel.atoms.partial import LabelledSet
+    from keel.atoms.read import read
+    from keel.atoms.splits import Split, split
+
+    share = SHARE if validation is None else share_in(validation)
+    if share is None:
+        return Split(list(frames), LabelledSet(read([Path(str(validation))], keys=keys)).labelled, [])
+    return split(frames, 1.0 - share, share, seed=seed)
+
+
+def usual_names(frames: Sequence[Frame], by: str, train: str | None) -> UsualSplit | None:
+    """Return the names by which the frames divide themselves, unless the user names those that train."""
+    from keel.atoms.splits import group_frames
+    from keel.atoms.usual_splits import sort_names
+
+    return sort_names(by, group_frames(frames, by)) if train is None else None
+
+
+def to_train(frames: Sequence[Frame], by: str, train: str | None, validation: str | None, seed: int) -> Split:
+    """Return what trains and what validates, by names; what is called test stays out.
+
+    Parameters
+    ----------
+    frames
+        All frames.
+    by
+        Key in ``Frame.info``.
+    train, validation
+        Names, divided by commas, or for ``validation`` a share; None: as the frames are called.
+    seed
+        Of what is drawn.
+
+    Raises
+    ------
+    ConfigError
+        If a name is that of no group, or no frame is left.
+    """
+    from keel.atoms.named_parts import split_by_name
+    from keel.atoms.splits import split
+
+    usual = usual_names(frames, by, train)
+    share = SHARE if validation is None else share_in(validation)
+    chosen: Size | None = names_in(validation) if share is None else share
+    if usual is None and train is None and share is not None:
+        return split(frames, 1.0 - share, share, by=by, seed=seed)
+    if usual is not None and usual.validation and validation is None:
+        chosen = list(usual.validation)
+    trained = names_in(train) if usual is None else list(usual.train)
+    return split_by_name(frames, by, train=trained, validation=chosen, test=0, seed=seed)
+
+
+def to_fit(frames: Sequence[Frame], by: str, train: str | None, test: str | None) -> Split:
+    """Return what is fitted and what tests, by names; ``test`` None: all others, or those called test.
+
+    Raises
+    ------
+    ConfigError
+        If a name is that of no group, or no frame is left.
+    """
+    from keel.atoms.named_parts import split_by_name
+
+    usual = usual_names(frames, by, train)
+    if usual is None:
+        return split_by_name(frames, by, train=names_in(train), test=names_in(test))
+    return split_by_name(
+        frames, by, train=list(usual.train), test=names_in(test) or list(usual.test or usual.validation)
+    )
+
+
+def not_taken(frames: Sequence[Frame]) -> list[str]:
+    """Return a sentence if the frames divide themselves and nobody asked for it."""
+    from keel.atoms.usual_splits import usual_split
+
+    usual = usual_split(frames)
+    return (
+        [] if usual is None else [f"all frames are used; they divide themselves, and --by {usual.by} follows: {usual}"]
+    )
+
+
+def told(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
+    """Return sentences that say which groups are where, and which nowhere."""
+    from keel.atoms.leaks import shared_runs, shared_structures
+    from keel.atoms.named_parts import NOUNS
+    from keel.atoms.splits import PARTS, group_of
+    from keel.wording import counted
+
+    name_of, held = partial(group_of, by=by), {id(f) for own in parts.divided.values() for f in own}
+    where = {NOUNS[part]: getattr(parts, part) for part in PARTS}
+    where["not used"] = [f for f in frames if id(f) not in held]
+    groups = [f"{what}: {counted(Counter(map(name_of, own)).items(), 'frame')}" for what, own in where.items() if own]
+    return [*groups, *shared_structures(parts), *shared_runs(parts)]

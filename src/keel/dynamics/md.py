@@ -1,0 +1,68 @@
+"""Molecular dynamics as ``keel md`` runs it: what holds structures and a potential in, the fate of each run out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from keel.atoms.conversion import Structures
+from keel.dynamics.settings import HERE, LENGTH_FS, RECORD_EVERY, ComputeSettings, MDSettings
+from keel.dynamics.stability import StabilityResult, stability
+from keel.potentials.external.given import Given, as_potential
+
+
+def md(
+    potential: Given,
+    starts: Structures,
+    temperature: float | None = None,
+    length_fs: float | None = None,
+    *,
+    runs: int | None = None,
+    settings: MDSettings | None = None,
+    record_every: int | None = None,
+    out: str | Path | None = None,
+    compute: ComputeSettings = HERE,
+    callback: Callable[[int, int], None] | None = None,
+) -> StabilityResult:
+    """Simulate until each run fails or ends, and say how long it lived and what ended it.
+
+    Parameters
+    ----------
+    potential
+        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+    starts
+        Structures to start from: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
+    temperature, length_fs
+        In K, and of each run in fs (1000 unless it or ``settings`` says otherwise).
+    runs
+        Number of runs; None: one from each structure.
+    settings
+        Everything else, such as ensemble, pressure, time step and seed; what is given beside it counts.
+    record_every
+        Steps between two structures that are kept, in ``trajectories`` or in ``out``; None: 10 with ``out``, without it
+        none.
+    out
+        File for the trajectories: ``.extxyz``, ``.h5`` or ``.traj``.
+    compute, callback
+        See :func:`keel.dynamics.simulate`.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If there is no temperature, or as :func:`keel.dynamics.stability`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> import keel
+    >>> keel.md(keel.LennardJones(), bulk("Ar", cubic=True).repeat(2), temperature=20, length_fs=10)
+    StabilityResult(runs 1 at 20 K; length 10 fs; failed 0; median time to failure > 10 fs)
+    """
+    asked = {"temperature": temperature, "length_fs": length_fs, "record_every": record_every}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if settings is None:
+        usual = {"length_fs": LENGTH_FS, "record_every": RECORD_EVERY if out is not None else 0}
+        chosen = MDSettings(**{**usual, **given})
+    else:
+        chosen = settings.replace(**given)
+    return stability(as_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, callback=callback)

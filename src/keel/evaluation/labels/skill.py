@@ -1,0 +1,37 @@
+"""Are predicted forces any better than none?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keel.atoms.frame import Array
+
+WORTH = 0.95
+"""In units of the typical force, and of the mean one: a potential that has learnt something errs less in either."""
+
+
+def typical(values: Array) -> float:
+    """Return the median size of some numbers: a few forces of tens of eV/angstrom make most of a mean."""
+    return float(np.median(np.abs(values)))
+
+
+def left_of_means(errors: Array, labels: Array) -> float:
+    """Return MAE or RMSE over that of predicting zero, the larger of the two; 1 where all labels are zero."""
+    sizes = ((np.abs(v).mean(), np.sqrt(np.square(v).mean())) for v in (errors, labels))
+    return max(float(error / label) if label else 1.0 for error, label in zip(*sizes, strict=True))
+
+
+def left(errors: Array, labels: Array) -> float:
+    """Return what is left of forces as errors, typical or mean, the smaller: nothing is known from :data:`WORTH` on.
+
+    Where most atoms are at rest, as in crystals of high symmetry among hot ones, a typical error may well be above a
+    typical force: then means decide.
+
+    Parameters
+    ----------
+    errors, labels
+        Components, any shape, in one unit.
+    """
+    force = typical(labels)
+    of_typical = typical(errors) / force if force else np.inf
+    return float(np.minimum(of_typical, left_of_means(errors, labels)))

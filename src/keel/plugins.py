@@ -1,0 +1,171 @@
+"""Packages of others that add networks, teachers, probes, readers and strategies: their modules are imported.
+
+Importing a module runs it. So keel imports what is installed for it (entry points of the group ``keel.plugins``) and
+what the user names (``--plugin``, ``plugins:`` in the configuration of a run, the variable ``KEEL_PLUGINS``), and never
+what a potential file or a run folder names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from keel.errors import ConfigError, KeelError, KeelWarning
+
+GROUP = "keel.plugins"
+"""Of the entry points whose modules are imported."""
+VARIABLE = "KEEL_PLUGINS"
+"""Of the environment: names of modules, with commas between them."""
+HOW = "--plugin {0} (plugins: [{0}] in YAML, or the environment variable " + VARIABLE + ")"
+"""How a user names a module, on the command line and elsewhere."""
+
+_named: dict[str, str] = {}
+_registering: dict[str, None] = {}
+_looked = False
+
+
+def load_plugins(names: Iterable[str], folder: str | Path | None = None) -> None:
+    """Import modules that register something with keel; one that is imported already makes no difference.
+
+    Parameters
+    ----------
+    names
+        Modules, such as ``"mypackage"`` or ``"mypackage.networks"``, or files, such as ``"mine.py"``.
+    folder
+        Where modules that are not installed, and files, are looked for; None: those that have not been loaded from
+        anywhere in the working folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such module, or it cannot be imported.
+    """
+    for name in names:
+        if folder is None and name in _named:
+            continue
+        module, place = _module_and_place(name, Path(folder or "."))
+        if str(place) not in sys.path:
+            sys.path.append(str(place))
+        _import(module, name)
+        if name.endswith(".py") and not _is_from(module, place):
+            raise ConfigError(f"the plugin {name}: Python has another module {module}; give the file another name")
+        _named[name] = module
+
+
+def load_plugins_of(configuration: Any, folder: Path) -> None:
+    """Import the plugins that a configuration names, before it is checked; what are no names is told by the check."""
+    names = configuration.get("plugins") if isinstance(configuration, dict) else None
+    names = [names] if isinstance(names, str) else names
+    load_plugins((n for n in names if isinstance(n, str)) if isinstance(names, list) else (), folder)
+
+
+def discover() -> None:
+    """Import what is installed for keel and what ``KEEL_PLUGINS`` names, once; whoever misses a name calls it."""
+    global _looked
+    if _looked:
+        return
+    from importlib.metadata import entry_points  # late: it takes a while
+
+    _looked = True  # first of all: what is imported may miss something itself
+    for entry in entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:
+            package = entry.dist.name if entry.dist else entry.value
+            message = (
+                f"the plugin {entry.value} of {package} cannot be imported ({_reason(error)}); going on without it"
+            )
+            warnings.warn(message, KeelWarning, stacklevel=2)
+    load_plugins(filter(None, (name.strip() for name in os.environ.get(VARIABLE, "").split(","))))
+    for module in _registering.copy():
+        # Another process has them; what this one misses, if it is not there, is told by who misses it.
+        with suppress(Exception):
+            import_module(module)
+
+
+def register(kind: str, name: str, value: Any, among: dict[str, Any]) -> None:
+    """Put a function or class among others under a name.
+
+    The same may be defined again, as it is by a cell of a notebook that is run twice.
+
+    Raises
+    ------
+    ConfigError
+        If another one has this name.
+    """
+    other = among.get(name, value)
+    if _place(other) != _place(value):
+        raise ConfigError(
+            f"there is a {kind} {name} already, in {other.__module__}, so give the one in {value.__module__} another "
+            "name"
+        )
+    remember(value.__module__)
+    among[name] = value
+
+
+def remember(module: str) -> None:
+    """Note that a module registers something, so that processes which this one starts can have it too."""
+    if module.split(".")[0] not in ("keel", "__main__", "__mp_main__"):
+        _registering[module] = None
+
+
+def source_of(value: Any) -> str:
+    """Return the code of a class or function of a plugin, on which results depend; empty of keel's own."""
+    if value.__module__.split(".")[0] == "keel":
+        return ""
+    with suppress(OSError, TypeError):  # of what was typed in
+        return inspect.getsource(value)
+    return ""
+
+
+def in_use() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the modules that the user has named, and others that have registered something, for :func:`take_over`."""
+    return tuple(_named.values()), tuple(_registering)
+
+
+def take_over(modules: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    """Have the plugins that another process has, see :func:`in_use`."""
+    load_plugins(modules[0])
+    _registering.update(dict.fromkeys(modules[1]))
+
+
+def _module_and_place(name: str, folder: Path) -> tuple[str, Path]:
+    if name.endswith(".py"):
+        return Path(name).stem, (folder / name).parent.resolve()
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"the plugin {name!r} is neither a module, such as mypackage, nor a file, such as mine.py")
+    return name, folder.resolve()
+
+
+def _import(module: str, name: str) -> None:
+    try:
+        import_module(module)
+    except KeelError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"the plugin {name}: there is no module {error.name}; install its package, or run keel in the folder "
+                "that holds it"
+            ) from None
+        raise ConfigError(f"the plugin {name} cannot be imported ({_reason(error)})") from None
+
+
+def _is_from(module: str, place: Path) -> bool:
+    file = getattr(sys.modules[module], "__file__", None)
+    return file is not None and Path(file).resolve().parent == place
+
+
+def _place(value: Any) -> tuple[str, str]:
+    return value.__module__, value.__qualname__
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

@@ -1,0 +1,137 @@
+"""What a run says of each network, and what to do next: the words of the report and of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keel.comparison.paired import EFFECTS
+from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.reporting.run.skill import REMEDY, skills
+from keel.reporting.run.tables import Table
+from keel.reporting.strategies import StrategyResult, Verdict, compare, number, verdicts
+from keel.results.run import RunResults
+from keel.training.known import BASELINE, subject_of
+from keel.wording import capitalised
+
+NO_BASELINE = f"There is no {BASELINE} twin in this run, so nothing can be compared; each strategy has its numbers."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence under its label; ``effect`` is that of a :class:`~keel.reporting.strategies.Verdict`."""
+
+    effect: str
+    label: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a run says of one network.
+
+    Parameters
+    ----------
+    network
+        Its name.
+    strategies
+        How it was trained.
+    warning
+        What stands above all else if it has learnt nothing, else None.
+    verdicts
+        Each strategy compared with plain training, the method first; empty where there is none.
+    """
+
+    network: str
+    strategies: tuple[StrategyResult, ...]
+    warning: str | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The verdict in sentences, the weightiest first."""
+        found = [Finding("worse", "Nothing learnt", self.warning)] if self.warning else []
+        found += [Finding(v.effect, EFFECTS[v.effect].capitalize(), v.sentence) for v in self.verdicts]
+        return found if self.verdicts else [*found, Finding("untested", "Not compared", NO_BASELINE)]
+
+    @property
+    def next_step(self) -> str:
+        """What to do next, in one sentence."""
+        if self.warning:
+            return REMEDY
+        if not self.verdicts:
+            return f"Add {BASELINE} to strategies to see what the others are worth."
+        by_name = {s.strategy: s for s in self.strategies}
+        return _next_step(self.verdicts[0], by_name[BASELINE], by_name[self.verdicts[0].strategy])
+
+
+def judgements(results: RunResults) -> list[Judgement]:
+    """Return what a run says of each of its networks."""
+    warnings = {skill.network: skill.sentence for skill in skills(results.trials) if skill.is_none}
+    compared = {network: compare(results.records, network) for network in results.networks}
+    return [Judgement(n, strategies, warnings.get(n), verdicts(strategies)) for n, strategies in compared.items()]
+
+
+def _next_step(verdict: Verdict, base: StrategyResult, other: StrategyResult) -> str:
+    if verdict.effect == "untested":
+        return _untested(base, other)
+    if verdict.effect == "unclear":
+        return "More runs (md: runs) and more seeds (seeds) would tell, if there is something to tell."
+    if verdict.effect == "worse":
+        return (
+            f"Keep {BASELINE} training; how good the teacher is stands in the report under “The EAM teacher”, and "
+            "other strategies may do better."
+        )
+    if other.failures:
+        return (
+            f"Still {other.failures} of {other.runs} runs failed: see in the report what they had in common, under "
+            "“The frame before failure”, and simulate no hotter than you need."
+        )
+    if len(other.records) == 1:
+        return "Train it from more seeds (seeds: [0, 1, 2]) before you rely on the difference."
+    return "Put the potential that you take through keel assess before you rely on it."
+
+
+def _untested(base: StrategyResult, other: StrategyResult) -> str:
+    """Say what to do where stability could not be compared."""
+    if not (base.runs and other.runs):
+        return "Give both the same seeds, and MD runs, to compare how stable they are."
+    temperature, length = base.mean("md_temperature_k"), min(base.length_fs, other.length_fs)
+    if length < SHORTEST_FS:
+        return f"Runs of {length:g} fs are too short to tell anything: simulate longer (md: length_fs, longest_fs)."
+    return (
+        f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so that there was "
+        "nothing to mend: for a difference simulate hotter or longer (md: temperatures, longest_fs)."
+    )
+
+
+COLUMNS = {
+    "Forces\n(meV/Å)": "force_mae_mev_per_angstrom",
+    "Energy\n(meV/atom)": "energy_mae_mev_per_atom",
+    "Contacts\nper 1000": "close_contacts_per_1000_atoms",
+}
+"""Errors on the test frames, and pairs of atoms that came too close in the runs for each thousand atoms."""
+
+
+def short_table(found: Sequence[Judgement]) -> Table:
+    """Return a row for each network and strategy: what failed, how long runs lived, and errors on the test frames."""
+    rows = [(judgement, s) for judgement in found for s in judgement.strategies]
+    known = {title: name for title, name in COLUMNS.items() if any(s.mean(name) is not None for _, s in rows)}
+    head = ("Network", "Strategy", "Failed\nruns", "Median\nlife (fs)", *known, f"Stability\nbeside {BASELINE}")
+    cells = tuple(
+        (
+            judgement.network,
+            s.strategy,
+            f"{s.failures} of {s.runs}" if s.runs else "–",
+            s.survival.median_text if s.runs else "–",
+            *(number(s.mean(name)) for name in known.values()),
+            next((EFFECTS[v.effect] for v in judgement.verdicts if v.strategy == s.strategy), "–"),
+        )
+        for judgement, s in rows
+    )
+    return Table("Mean absolute errors on the test frames, mean over seeds; runs of all seeds together", head, cells)
+
+
+def nothing_learnt(found: Sequence[Judgement]) -> list[str]:
+    """Return the networks that have learnt nothing."""
+    return [judgement.network for judgement in found if judgement.warning]

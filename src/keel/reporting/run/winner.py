@@ -1,0 +1,94 @@
+"""Which of the potentials of a run to take, by a rule that is stated, and how to use it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keel.reporting.run.judgement import Judgement
+from keel.reporting.strategies import StrategyResult, number
+from keel.results.named import TEACHER
+from keel.results.run import Record
+
+RULE = (
+    "Of each network the strategy with the fewest failed runs, of equals that with the lowest force error on the test "
+    "frames; of its seeds likewise."
+)
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The potential to take of a network: that of a trial, and of how it was trained."""
+
+    record: Record
+    strategy: StrategyResult
+
+    @property
+    def name(self) -> str:
+        """Of the trial."""
+        return self.record.name
+
+    @property
+    def sentence(self) -> str:
+        """Why it is this one: by the numbers of the rule."""
+        failed = f"{self.strategy.failures} of {self.strategy.runs} runs failed" if self.strategy.runs else "no MD runs"
+        error = number(self.record.force_mae_mev_per_angstrom)
+        return f"{self.name} (with {self.record.strategy} {failed}; its force error is {error} meV/Å)"
+
+
+def winners(found: Sequence[Judgement]) -> list[Winner]:
+    """Return the potential to take of each network that has learnt something, those with smaller force errors first.
+
+    Networks are simulated at different temperatures, so that their failed runs do not tell which of them to take.
+    """
+    best = [_winner(judgement.strategies) for judgement in found if not judgement.warning]
+    return sorted(best, key=lambda winner: _known(winner.record.force_mae_mev_per_angstrom))
+
+
+def _winner(strategies: Sequence[StrategyResult]) -> Winner:
+    strategy = min(strategies, key=_rank)
+    (seed,) = min(strategy.seeds(), key=_rank).records
+    return Winner(seed, strategy)
+
+
+def _rank(result: StrategyResult) -> tuple[float, float]:
+    failed = result.failures / result.runs if result.runs else math.inf
+    return failed, _known(result.mean("force_mae_mev_per_angstrom"))
+
+
+def _known(error: float | None) -> float:
+    return math.inf if error is None or math.isnan(error) else error
+
+
+def uses(winner: Path, teacher: Path | None = None) -> list[tuple[str, str]]:
+    """Return (what for, line) of how to use a trained potential, and how to export the teacher.
+
+    Parameters
+    ----------
+    winner
+        File of the potential, as it is written in the lines.
+    teacher
+        File of an EAM; None where it cannot be exported. Networks have no export.
+    """
+    name = shlex.quote(str(winner))
+    lines = [
+        ("simulate", f"keel md {name} START.extxyz -T 300 --length-fs 10000 --out md.extxyz"),
+        ("judge", f"keel assess {name} --data FRAMES.extxyz"),
+        ("in Python, with ASE", f"atoms.calc = keel.KeelCalculator({json.dumps(str(winner))})"),
+    ]
+    if teacher is None:
+        return lines
+    return [*lines, ("the EAM teacher in LAMMPS", f"keel export {shlex.quote(str(teacher))} --out teacher.setfl")]
+
+
+def exportable(root: Path, files: Mapping[str, Path]) -> Path | None:
+    """Return the file of the teacher, from the run folder, if `keel export` takes it: an EAM without angles."""
+    teacher = files.get(TEACHER)
+    if teacher is None or teacher.suffix != ".json":
+        return None
+    text = (root / teacher).read_text(encoding="utf-8")
+    return teacher if '"EAM"' in text and '"ThreeBody"' not in text else None

@@ -1,0 +1,47 @@
+"""The JSON schema of configuration files, from which editors complete and check them as they are typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EXTENDS = {"type": "string", "description": "another file; this one says only what it has other than that"}
+
+
+def schema_of_files(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of files that hold settings of a class.
+
+    What must be given in a file alone may be left out in one that extends another, in every section.
+
+    Parameters
+    ----------
+    model
+        Of the whole file.
+    """
+    schema = model.model_json_schema()
+    inside = schema.get("$defs", {})
+    needed = _needed(schema, inside)
+    for part in (schema, *inside.values()):
+        part.pop("required", None)
+        part.pop("title", None)
+        for field in part.get("properties", {}).values():
+            field.pop("title", None)
+    schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
+    alone = {"if": {"not": {"required": ["extends"]}}, "then": needed}
+    return {"$schema": DIALECT, "title": "configuration of keel run", **schema, **alone}
+
+
+def _needed(part: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be given, section by section."""
+    below = {name: _needed(_section(field, inside), inside) for name, field in part.get("properties", {}).items()}
+    found: dict[str, Any] = {"required": part["required"]} if "required" in part else {}
+    if deeper := {name: needed for name, needed in below.items() if needed}:
+        found["properties"] = deeper
+    return found
+
+
+def _section(field: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
+    """Return the section that a field is; empty if it is none."""
+    return dict(inside.get(field.get("$ref", "").rpartition("/")[2], {}))

@@ -1,0 +1,44 @@
+"""A training with a folder: one process at a time, which says where it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from keel.launch import is_first
+from keel.locks import locked
+from keel.progress import console
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one_at_a_time(work: Callable[P, T]) -> Callable[P, T]:
+    """Let ``work(..., folder=...)`` wait while another process does it in the same folder; without a folder it is free.
+
+    Of the processes of one job the first waits for all: the others meet it when it has begun.
+    """
+
+    @wraps(work)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> T:
+        folder = kwargs.get("folder")
+        if folder is None or not is_first():
+            return work(*args, **kwargs)
+        place = Path(str(folder))
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place / ".in-use", lambda holder: _say_that_waiting(place, holder), passing=True):
+            return work(*args, **kwargs)
+
+    return alone
+
+
+def say_where(folder: Path, taken: int, total: int, *, ended: bool) -> None:
+    """Say from which step a training goes on that was stopped, or that it has come to its end."""
+    said = f"trained already, for {taken} steps" if ended else f"going on from step {taken} of {total}"
+    console.print(f"     note  {folder}: {said}", soft_wrap=True)
+
+
+def _say_that_waiting(folder: Path, holder: str) -> None:
+    console.print(f"     note  waiting for another keel that trains in {folder} ({holder})", soft_wrap=True)

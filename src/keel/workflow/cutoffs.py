@@ -1,0 +1,32 @@
+"""Whether the cutoffs of a run go with its structures, before anything is fitted or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keel.atoms.frame import Frame
+from keel.atoms.within_reach import check_cutoff
+from keel.config import TeacherSettings
+
+
+def check_cutoffs(teacher: TeacherSettings, frames: Sequence[Frame], networks: Sequence[float]) -> None:
+    """Refuse a cutoff that does not go with the training frames, see :func:`keel.atoms.within_reach.check_cutoff`.
+
+    Parameters
+    ----------
+    teacher
+        Whose cutoff counts if it is fitted.
+    frames
+        That train.
+    networks
+        The cutoff of each network.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting.
+    """
+    for k, cutoff in enumerate(networks):
+        check_cutoff(frames, cutoff, f"networks.{k}.cutoff")
+    if teacher.file is None and teacher.calculator is None:
+        check_cutoff(frames, teacher.cutoff, "teacher.cutoff")

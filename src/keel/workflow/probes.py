@@ -1,0 +1,82 @@
+"""Groups of probes as tasks: what they look at, and what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keel.atoms.frame import Frame
+from keel.atoms.isolated import set_apart
+from keel.atoms.splits import evenly
+from keel.config import AssessmentSettings, EvaluationSettings
+from keel.evaluation.battery import Subject, code_of, probed
+from keel.identity import of_settings, of_text
+from keel.potentials.base import Potential
+from keel.progress import bar
+from keel.results.assessment import GroupResults, described
+
+FEW, SMALL = 3, 64
+"""Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
+
+
+def subject_of(
+    potential: Potential,
+    frames: Sequence[Frame],
+    settings: AssessmentSettings,
+    crystal: Frame | None = None,
+    **more: Any,
+) -> Subject:
+    """Return a potential with the structures that it is probed on; ``more`` as :class:`Subject` has it."""
+    # An atom alone is neither a crystal nor a start of anything; its energy is compared all the same.
+    material = set_apart(frames)[0] or list(frames)
+    small = [f for f in material if len(f) <= SMALL] or [min(material, key=len)]
+    return Subject(
+        potential=potential,
+        frames=tuple(frames),
+        starts=tuple(evenly(material, settings.starts)),
+        few=tuple(evenly(small, FEW)),
+        crystal=crystal or crystal_of(material),
+        elements=tuple(sorted({int(z) for f in frames for z in f.numbers})),
+        settings=settings,
+        **more,
+    )
+
+
+def crystal_of(frames: Sequence[Frame]) -> Frame:
+    """Return the smallest periodic structure, of several the one with the lowest energy."""
+    periodic = [f for f in frames if f.pbc.all()] or list(frames)
+    return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
+
+
+def settings_of(evaluation: EvaluationSettings) -> AssessmentSettings:
+    """Return how the networks of a run are probed: structure at the temperature of the data, if that is known."""
+    return AssessmentSettings(temperature=evaluation.rdf_temperature or AssessmentSettings().temperature)
+
+
+def probing(
+    group: str,
+    inputs: Mapping[str, Any],
+    potential: Callable[[], Potential],
+    frames: Sequence[Frame],
+    evaluation: EvaluationSettings,
+) -> tuple[dict[str, Any], Callable[[Path], None], str]:
+    """Return the inputs of a task that puts a group of probes to a network of a run, the work, and its name's end."""
+    settings = settings_of(evaluation)
+    reference = tuple(frames) if evaluation.rdf_temperature is not None and evaluation.rdf_reference else ()
+
+    def measured(folder: Path) -> None:
+        subject = subject_of(potential(), frames, settings, reference=reference)
+        measure_probes(folder, group, subject, None, {"Structures": "the test frames"})
+
+    depends = {**inputs, "group": group, "reference": bool(reference), "settings": of_settings(settings)}
+    if code := code_of(group):
+        depends["code"] = of_text(code)
+    return depends, measured, f"-{group.replace(' ', '-')}"
+
+
+def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None, structures: dict[str, str]) -> None:
+    """Put a group of probes to a potential and leave what it finds, with words on what was judged and on what."""
+    with bar(f"   probes  {group}") as advance:
+        results = probed(group, subject, advance)
+    GroupResults(results, described(subject.potential, file), structures).write(folder)

@@ -1,0 +1,40 @@
+"""Folders of tasks, in which one keel goes on after another, or several share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keel.locks import shared
+from keel.progress import console
+
+
+@contextmanager
+def working_in(root: Path, *, begun: bool) -> Iterator[None]:
+    """Work in a folder while the block runs; say whether one goes on there, and whether one is alone.
+
+    Parameters
+    ----------
+    root
+        The folder, which is made.
+    begun
+        Whether tasks have been done there before.
+    """
+    if begun:
+        console.print(f"going on in {root}; finished tasks are kept", soft_wrap=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with shared(root / ".in-use", lambda: _clear(root), lambda: _say_that_shared(root)):
+        yield
+
+
+def _clear(root: Path) -> None:
+    """Delete what killed processes were writing; nothing refers to it."""
+    for unfinished in root.rglob(".writing-*"):
+        unfinished.unlink(missing_ok=True)
+
+
+def _say_that_shared(root: Path) -> None:
+    console.print(
+        f"     note  another keel works in {root}: the two share the tasks, and none is done twice", soft_wrap=True
+    )
