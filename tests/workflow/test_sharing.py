@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -110,7 +111,7 @@ def test_two_runs_train_each_network_once(tmp_path: Path):
     both = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True) for name in names]
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    done = [line.split()[:2] for line in "".join(said).splitlines() if line.endswith(" s")]
+    done = [line.split()[:2] for line in "".join(said).splitlines() if re.search(r" \d+\.\d s(, .* left)?$", line)]
     assert sorted(name for task, name in done if task == "train") == [
         *names, "CGCNN-vanilla-seed0", "CGCNN-vanilla-seed1",
     ]  # fmt: skip
