@@ -41,9 +41,9 @@ class Output:
             what = "is a file; name a folder" if self.folder else "is a folder; name a file in it"
             raise ValueError(f"cannot be {path}, which {what}")
         if there != path and not there.is_dir():
-            raise ValueError(f"cannot be {path}, because {there} is a file")
+            raise ValueError(f"cannot be {path}, because {there} is a file; choose another place")
         if not os.access(there, os.W_OK):
-            raise ValueError(f"cannot be {path}, because nothing may be written to {there}")
+            raise ValueError(f"cannot be {path}, because nothing may be written to {there}; choose another place")
         if self.suffixes and not self._known(path):
             more = f" (also {', '.join(COMPRESSED)})" if self.compressible else ""
             raise ValueError(f"must end in {', '.join(self.suffixes)}{more}, not {path.name}")

@@ -67,6 +67,7 @@ def test_importing_the_data_sets_imports_nothing_heavy() -> None:
 def generator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The example that made the data, run in an empty folder."""
     path = Path(__file__).parents[2] / "examples" / "phosphorus-cp2k" / "generate.py"
+    monkeypatch.syspath_prepend(str(path.parent))
     spec = importlib.util.spec_from_file_location("generate", path)
     assert spec is not None
     assert spec.loader is not None

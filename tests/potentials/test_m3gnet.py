@@ -315,8 +315,8 @@ class TestCheckpoints:
         assert str(tmp_path) in str(error.value)
 
     def test_other_classes(self, tmp_path):
-        with pytest.raises(keel.DataError, match="CHGNet"):
-            from_matgl(checkpoint(tmp_path, {"@class": "CHGNet"}))
+        with pytest.raises(keel.DataError, match="SO3Net of matgl; keel takes over"):
+            from_matgl(checkpoint(tmp_path, {"@class": "SO3Net"}))
 
     def test_a_core_of_nuclei_is_refused(self):
         description, state, _ = stored("bessel")

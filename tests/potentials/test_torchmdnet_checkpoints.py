@@ -154,7 +154,7 @@ class TestRefused:
             ({"num_layers": 1}, "weights that an equivariant transformer does not have"),
             ({"num_layers": 4}, "no weights 'representation_model.attention_layers.3"),
             ({"num_rbf": 7}, "do not fit its arguments"),
-            ({"num_rbf": "many"}, "the settings in it are damaged"),
+            ({"num_rbf": "many"}, "num_rbf must be a whole number, not 'many'"),
         ],
         ids=lambda x: str(x) if isinstance(x, dict) else "",
     )

@@ -4,7 +4,7 @@ import pytest
 from ase.build import bulk
 
 import keel
-from keel.atoms.neighbours import as_frame
+from keel.atoms.conversion import as_frame
 from keel.evaluation.battery import Subject, exact
 from keel.evaluation.check import CheckResult, Metric
 from keel.evaluation.labels.against_labels import LEFT
