@@ -1,0 +1,121 @@
+"""DFT as the judge of networks where data end: errors of a study's networks as atoms come close, and their squeeze.
+
+    python benchmarks/judges.py runs/study --far ../shared/data/far --out docs/results/judges
+
+Reads the finished potentials of each run (``RUN/potentials``) and judges them on structures that nobody trained on or
+chose by: silica and phosphorus on single points of squeezed crystals (tests/files/README.md), the others on hot and
+compressed frames of many materials (``--far``). Writes ``judges.csv`` and ``judges.md``. Of several seeds the median
+counts; the number of frames is that of the bin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keel
+from keel.atoms.frame import Frame
+from keel.evaluation.labels.by_contact import bin_name, errors_by_contact, known_frames
+from keel.potentials.accuracy import accuracy
+from keel.training.known import STRATEGIES
+
+SQUEEZED = Path(__file__).parents[1] / "tests" / "files"
+OWN = ("silica", "phosphorus")
+FAR = ("mpf-tp", "mpf-alkali-tp", "random-tp")
+BINS = ((0.5, 0.6), (0.6, 0.75), (0.75, 0.9), (0.9, 1.1))
+QUANTITIES = ("forces", "pressure")
+COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
+
+
+def judges(system: str, far: Path | None) -> list[Frame]:
+    """Return the labelled structures that judge a system; none if they are not there."""
+    if system in OWN:
+        return keel.read(SQUEEZED / f"squeezed-{system}.extxyz.xz")
+    if far is None:
+        return []
+    return [frame for name in FAR for frame in keel.read(far / f"{name}.extxyz")]
+
+
+def subjects(run: Path) -> Iterator[tuple[str, str, int | None, Path]]:
+    """Yield network, strategy, seed and file of each potential of a run, the teacher's first."""
+    folder = run / "potentials"
+    teacher = next(iter(run.glob("stages/teacher/*/teacher.json")), folder / "teacher.json")
+    if teacher.is_file():
+        yield "", "teacher", None, teacher
+    for path in sorted(folder.glob("*-seed*.safetensors")):
+        name, _, seed = path.stem.rpartition("-seed")
+        strategy = max((s for s in STRATEGIES if name.endswith(f"-{s}")), key=len)
+        yield name.removesuffix(f"-{strategy}"), strategy, int(seed), path
+
+
+def rows(run: Path, frames: Sequence[Frame], done: set[tuple[str, ...]]) -> Iterator[dict[str, object]]:
+    """Yield a row for each potential, quantity and bin that has frames, of potentials that are not done."""
+    for network, strategy, seed, path in subjects(run):
+        key = (run.name, network, strategy, "" if seed is None else str(seed))
+        if key in done:
+            continue
+        potential = keel.load(path)
+        known, _ = known_frames(potential, frames)
+        found = errors_by_contact(accuracy(potential, known), known)
+        for quantity in QUANTITIES:
+            errors = found.quantities.get(quantity)
+            for lower, upper, count, error, label in (
+                zip(*(getattr(errors, column) for column in COLUMNS[5:]), strict=True) if errors is not None else ()
+            ):
+                if count:
+                    values = (quantity, lower, upper, int(count), f"{error:.5g}", f"{label:.5g}")
+                    yield dict(zip(COLUMNS, (*key, *values), strict=True))
+        print(f"{run.name:12} {network:10} {strategy:14} {'' if seed is None else seed}", flush=True)
+
+
+def table(found: Sequence[dict[str, str]], quantity: str) -> list[str]:
+    """Return a table of errors over labels, medians over seeds, by system, network and strategy."""
+    ratios: dict[tuple[str, str, str], dict[tuple[float, float], list[float]]] = defaultdict(lambda: defaultdict(list))
+    frames: dict[tuple[str, tuple[float, float]], int] = {}
+    for row in found:
+        place = (float(row["lower"]), float(row["upper"]))
+        if row["quantity"] == quantity and place in BINS:
+            ratios[row["system"], row["network"], row["strategy"]][place].append(
+                float(row["error"]) / float(row["label"])
+            )
+            frames[row["system"], place] = int(row["frames"])
+    order = ["teacher", *STRATEGIES]
+    lines = [f"| system | network | strategy | {' | '.join(bin_name(*b) for b in BINS)} |"]
+    lines.append(f"| --- | --- | --- | {' | '.join('---:' for _ in BINS)} |")
+    for key in sorted(ratios, key=lambda k: (k[0], k[1], order.index(k[2]))):
+        cells = (f"{statistics.median(ratios[key][b]):.2f}" if b in ratios[key] else "" for b in BINS)
+        lines.append(f"| {key[0]} | {key[1]} | {key[2]} | {' | '.join(cells)} |")
+    for system in sorted({s for s, _ in frames}):
+        counts = (str(frames.get((system, b), "")) for b in BINS)
+        lines.append(f"| {system} | | frames | {' | '.join(counts)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--far", type=Path, help="folder of hot and compressed DFT frames; without it only --own")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "judges.csv"
+    found = list(csv.DictReader(path.open())) if path.is_file() else []
+    for run in sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir()):
+        frames = judges(run.name, arguments.far)
+        done = {tuple(row[c] for c in COLUMNS[:4]) for row in found}
+        for row in rows(run, frames, done) if frames else ():
+            found.append({k: str(v) for k, v in row.items()})
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(found)
+    parts = [f"## {quantity.capitalize()}\n\n" + "\n".join(table(found, quantity)) for quantity in QUANTITIES]
+    (arguments.out / "judges.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
