@@ -27,8 +27,9 @@ class ZBL(PairPotential):
 
     s is the quintic C2 switch from 1 at ``inner`` to 0 at ``outer``, both in units of the sum of the covalent radii.
 
-    Source: Ziegler, Biersack, Littmark, The Stopping and Range of Ions in Solids (1985), constants as LAMMPS
-    ``pair_style zbl``.
+    Source: Ziegler, Biersack, Littmark, The Stopping and Range of Ions in Solids (1985). The constants are those of
+    ``pair_style zbl`` of LAMMPS, the switch is not: LAMMPS adds A/3 (r - r1)^3 + B/4 (r - r1)^4 + C between two radii
+    that the user gives, and C below them; s multiplies, so that the energy below ``inner`` is that of phi itself.
 
     Parameters
     ----------
