@@ -72,15 +72,25 @@ class ASEPotential(Potential):
         elements: Iterable[int | str] | None = None,
     ) -> None:
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
-        self.calculator = _new(calculator, arguments or {}) if isinstance(calculator, str) else calculator
+        self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
+        self.calculator = _new(*self._made_by) if self._made_by else calculator
         self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
         other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
-        other.source = self.source
+        other.source, other._made_by = self.source, self._made_by
         return other.to(device=self.device, dtype=self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle of what has a name makes it again: many calculators, also ASE's EMT, cannot be pickled once used.
+        return vars(self) | ({"calculator": None} if self._made_by else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self._made_by:
+            self.calculator = _new(*self._made_by)
 
     def config(self) -> NoReturn:
         """Refuse: a calculator is not a matter of numbers."""
