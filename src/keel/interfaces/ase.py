@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
 from keel.atoms.verlet import VerletList
 from keel.errors import ConfigError
 from keel.parallel import plain
@@ -34,7 +35,9 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     """ASE calculator around a potential.
 
     Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
-    (eV/angstrom^3, Voigt order; only where the cell is periodic in three directions). Copies and pickles hold potential
+    (eV/angstrom^3, Voigt order). Slabs and two-dimensional crystals, periodic in two directions, have ASE's stress: per
+    volume of the cell, vacuum included, so that cell filters relax them in their plane (``mask=[1, 1, 0, 0, 0, 1]``).
+    Copies and pickles hold potential
     and results, but no neighbour list: they are small, and independent of the original.
 
     Parameters
@@ -63,7 +66,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     ConfigError
         If dtype or device cannot be used, dtype and default_dtype differ, or what is named cannot be opened so.
     PropertyNotImplementedError
-        If the stress is asked for and the cell is not periodic in three directions, or the potential has none.
+        If the stress is asked for and the cell is periodic in fewer than two directions or has no volume, or the
+        potential has none.
 
     Examples
     --------
@@ -129,13 +133,12 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         """Compute all properties at once; called by ASE."""
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
-        periodic = bool(np.all(self.atoms.pbc))
-        if "stress" in (properties or ()) and not periodic:
-            raise PropertyNotImplementedError("a stress needs a cell that is periodic in three directions")
+        if "stress" in (properties or ()):
+            check_stress(self.atoms)
         energy, stress = self._along(self.atoms) if self._without_graph else self._by_graph(self.atoms)
         self.results |= {"energy": energy, "free_energy": energy}
         # A calculator of ASE may have none; a number that is none beside a good energy says so.
-        if periodic and not (np.isnan(stress).all() and np.isfinite(energy)):
+        if np.isfinite(self._volume[0]) and not (np.isnan(stress).all() and np.isfinite(energy)):
             self.results["stress"] = stress.ravel()[VOIGT_PLACES]
         elif "stress" in (properties or ()):
             raise PropertyNotImplementedError("this potential has no stress")
@@ -183,10 +186,23 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
                 device=self.potential.device,
             )
             self._listed = system
-            self._volume = np.array([abs(np.linalg.det(frame.cell)) if frame.pbc.all() else np.nan])
+            self._volume = stress_volumes(frame.cell[None], frame.pbc[None])
             # Refuses elements that the potential does not know.
             self.potential.prepare(self._list.update(torch.from_numpy(frame.positions).to(self.potential.device))[0])
         return self._list
+
+
+def check_stress(atoms: Atoms) -> None:
+    """Raise a PropertyNotImplementedError that says why, where atoms have no stress (:mod:`keel.atoms.stressed`)."""
+    if np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
+        return
+    if atoms.pbc.sum() < FEWEST_DIRECTIONS:
+        raise PropertyNotImplementedError("a stress needs a cell that is periodic in two or three directions")
+    axis = int(np.argmin(atoms.cell.lengths()))
+    raise PropertyNotImplementedError(
+        f"the cell has no volume that a stress could refer to; give lattice vector {axis} a length, for example with "
+        f"atoms.center(vacuum=10, axis={axis})"
+    )
 
 
 def _precision(dtype: torch.dtype | str | None, default_dtype: torch.dtype | str | None) -> torch.dtype | None:

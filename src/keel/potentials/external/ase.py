@@ -13,6 +13,7 @@ from torch import Tensor
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
+from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
@@ -141,17 +142,27 @@ class ASEPotential(Potential):
         name = type(self.calculator).__name__
         try:
             energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-            stress = forces and atoms.pbc.all() and _has(self.calculator, "stress")
-            return (
-                float(energy),
-                atoms.get_forces() if forces else nothing[1],
-                atoms.get_stress(voigt=False) if stress else nothing[2],
-            )
+            found = atoms.get_forces() if forces else nothing[1]
+            return float(energy), found, self._stress(atoms) if forces else nothing[2]
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
         except Exception as error:
             raise DataError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
+
+    def _stress(self, atoms: Atoms) -> Array:
+        """Return the stress, NaN where the calculator or the structure has none."""
+        from ase.calculators.calculator import PropertyNotImplementedError
+
+        stress: Array = np.full((3, 3), np.nan)
+        if _has(self.calculator, "stress") and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
+            try:
+                stress = atoms.get_stress(voigt=False)
+            except PropertyNotImplementedError:
+                # Of slabs many calculators have none.
+                if atoms.pbc.all():
+                    raise
+        return stress
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
