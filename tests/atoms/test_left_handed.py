@@ -1,5 +1,6 @@
 """A left-handed cell is the same crystal: nothing that is read, computed or moved asks for the order of its vectors."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,11 @@ from keel.atoms.neighbours import graph_of
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.work import check_stress
 from keel.dynamics import ComputeSettings, simulate
+from keel.dynamics.motion import Motion
+from keel.dynamics.settings import Schedule
+from keel.interfaces.ase import KeelCalculator
+from keel.potentials.batches import predictions
+from keel.potentials.external import ASEPotential
 from simulated import of_steps
 
 POTENTIAL = keel.LennardJones(epsilon=0.1, sigma=2.3, cutoff=5.0)
@@ -69,6 +75,33 @@ def test_a_potential_says_the_same() -> None:
         one, other = (POTENTIAL.double()(graph_of(f, 5.0, dtype=torch.float64)) for f in (frame, left(frame)))
         for label in ("energy", "forces", "stress"):
             torch.testing.assert_close(getattr(one, label), getattr(other, label), rtol=0.0, atol=1e-10)
+
+
+def network() -> keel.Potential:
+    torch.manual_seed(0)
+    return keel.CGCNN(elements=[29], cutoff=4.0, features=8, convolutions=1).double()
+
+
+@pytest.mark.parametrize("make", [lambda: POTENTIAL, network, lambda: ASEPotential(EMT())], ids=["pair", "net", "EMT"])
+def test_the_stress_keeps_its_sign_in_every_door(make: Callable[[], keel.Potential]) -> None:
+    """That of compressed copper is negative, whether a calculator, a batch, MD or an evaluation asks for it."""
+    squeezed = RIGHT[0].replace(cell=0.9 * RIGHT[0].cell, positions=0.9 * RIGHT[0].positions)
+    potential, found = make(), {}
+    for hand, frame in {"right": squeezed, "left": left(squeezed)}.items():
+        atoms = frame.unlabelled().to_ase()
+        atoms.calc = KeelCalculator(potential, dtype="float64")
+        doors = {"calculator": atoms.get_stress(voigt=False)}
+        doors["batch"] = next(iter(predictions([frame, frame], potential)))[1].stress[1].numpy()
+        doors["call"] = potential([frame]).stress[0].numpy()
+        motion = Motion(potential, [0], [frame], Schedule.of(of_steps(1, 1.0, temperature=300.0), [frame]), ())
+        doors["MD"] = motion.first_state([frame]).stress[0].numpy()
+        labelled = frame.replace(stress=doors["calculator"], forces=atoms.get_forces(), energy=0.0)
+        doors["evaluate"] = doors["calculator"] + keel.evaluation.accuracy(potential, [labelled]).stress.mae
+        found[hand] = doors
+    for door, stress in found["left"].items():
+        np.testing.assert_allclose(stress, found["right"]["calculator"], atol=1e-6, err_msg=door)
+        if not isinstance(potential, keel.CGCNN):
+            assert np.trace(stress) < 0
 
 
 def test_a_supercell_is_left_handed_too() -> None:

@@ -159,15 +159,15 @@ def test_against_ase():
     np.testing.assert_allclose(forces, cluster.get_forces(), atol=1e-9)
 
 
-def test_molecules_and_slabs_have_no_stress():
+def test_molecules_and_wires_have_no_stress():
     cluster = Atoms("Ar2", positions=[[0, 0, 0], [3.8, 0, 0]])
-    for pbc in (False, [True, True, False]):
+    for pbc in (False, [True, False, False]):
         atoms = cluster.copy()
         atoms.set_cell([20, 20, 20])
         atoms.pbc = pbc
         atoms.calc = KeelCalculator(LennardJones())
         assert atoms.get_forces().shape == (2, 3)
-        with pytest.raises(PropertyNotImplementedError, match="periodic in three directions"):
+        with pytest.raises(PropertyNotImplementedError, match="periodic in two or three directions"):
             atoms.get_stress()
 
 
@@ -210,8 +210,8 @@ def test_without_a_graph_nothing_is_different(potential, pbc):
     truth = potential(keel.batch(frame, potential.cutoff, dtype=torch.float64))
     np.testing.assert_allclose(atoms.get_potential_energies(), truth.atomic_energies, atol=1e-8)
     np.testing.assert_allclose(atoms.get_forces(), truth.forces, atol=1e-6)
-    assert ("stress" in calculator.results) is bool(np.all(pbc))
-    if np.all(pbc):
+    assert ("stress" in calculator.results) is bool(np.any(pbc))
+    if np.any(pbc):
         np.testing.assert_allclose(atoms.get_stress(voigt=False), truth.stress[0], atol=1e-8)
 
 

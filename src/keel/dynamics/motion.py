@@ -14,6 +14,7 @@ from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.mobility import degrees_of_freedom, masses_of
+from keel.atoms.stressed import stress_volumes
 from keel.atoms.units import GPA
 from keel.atoms.verlet import VerletList
 from keel.dynamics import barostat
@@ -190,7 +191,7 @@ class Motion:
         found = along(self.lists.pairs(positions, moving_cell), plain(positions))
         self.graph, self.nearest, self.met = None, found.nearest, torch.from_numpy(found.met)
         if cell is not self.cell:
-            self.cell, self.volume = cell, np.where(self.periodic, np.abs(np.linalg.det(plain(cell))), np.nan)
+            self.cell, self.volume = cell, stress_volumes(plain(cell), self.periodic)
         energy = np.add.reduceat(found.energies, self.bounds[:-1]) + self.energies_apart
         return torch.from_numpy(energy), torch.from_numpy(found.forces), torch.from_numpy(found.stress(self.volume))
 
@@ -221,7 +222,7 @@ class Motion:
         self.masses = self._tensor(np.concatenate([masses_of(f) for f in self.frames]))[:, None]
         if self.along is not None:
             self.cell = None
-            self.periodic = np.array([f.pbc.all() for f in self.frames])
+            self.periodic = np.stack([f.pbc for f in self.frames])
             self.energies_apart = np.add.reduceat(plain(self.potential.offsets())[numbers], self.bounds[:-1])
         self.inertia = self._inertia()
         self.spread = flow.thermal_spread(self.inertia, self.settings.temperature)

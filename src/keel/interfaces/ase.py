@@ -12,11 +12,13 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
 from keel.atoms.verlet import VerletList
+from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
-from keel.potentials.convert import converted
+from keel.potentials.convert import converted, floating
 from keel.potentials.external.given import Given, as_potential
 from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
@@ -25,12 +27,18 @@ from keel.showing import Facts, Shown
 VOIGT_PLACES = [0, 4, 8, 5, 2, 1]
 """Of xx yy zz yz xz xy in a matrix row by row."""
 
+MADE_ON_USE = {"_kernel", "_tensors", "_state", "_list", "_listed", "_volume"}
+"""Attributes of a calculator that a copy does without."""
+
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
     """ASE calculator around a potential.
 
     Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
-    (eV/angstrom^3, Voigt order; only where the cell is periodic in three directions).
+    (eV/angstrom^3, Voigt order). Slabs and two-dimensional crystals, periodic in two directions, have ASE's stress: per
+    volume of the cell, vacuum included, so that cell filters relax them in their plane (``mask=[1, 1, 0, 0, 0, 1]``).
+    Copies and pickles hold potential
+    and results, but no neighbour list: they are small, and independent of the original.
 
     Parameters
     ----------
@@ -42,6 +50,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     dtype
         ``"float32"``, ``"float64"`` or a torch dtype; None keeps the potential's. float64 suits phonons and tight
         relaxations, float32 is faster in MD.
+    default_dtype
+        The same under the name that MACE's calculator has for it; ``""`` keeps the potential's, too.
     compile
         Run networks compiled: worth it from about 500,000 atoms times steps.
     skin
@@ -54,9 +64,10 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     DataError
         If the file is no potential, or the atoms hold an element that the potential does not know.
     ConfigError
-        If dtype or device cannot be used, or what is named cannot be opened so.
+        If dtype or device cannot be used, dtype and default_dtype differ, or what is named cannot be opened so.
     PropertyNotImplementedError
-        If the stress is asked for and the cell is not periodic in three directions, or the potential has none.
+        If the stress is asked for and the cell is periodic in fewer than two directions or has no volume, or the
+        potential has none.
 
     Examples
     --------
@@ -76,6 +87,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         device: torch.device | str | None = None,
         dtype: torch.dtype | str | None = None,
         *,
+        default_dtype: torch.dtype | str | None = None,
         compile: bool = False,
         skin: float = 0.5,
         arguments: Mapping[str, Any] | None = None,
@@ -86,15 +98,27 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         keep_freed_memory()
         if isinstance(potential, str | Path):
             potential = open_potential(potential, arguments, trust=trust)
-        self.potential = converted(as_potential(potential), dtype, device)
+        self.potential = converted(as_potential(potential), _precision(dtype, default_dtype), device)
         self.compile, self.skin = compile, skin
         self._without_graph = follows_lists(self.potential)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Have no kernel and no list."""
         self._kernel: Along | None = None
         self._tensors = [*self.potential.parameters(), *self.potential.buffers()]
         self._state: list[tuple[int, int]] = []
         self._list: VerletList | None = None
         self._listed: tuple[np.ndarray, ...] = ()
         self._volume = np.array([np.nan])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Kernels and lists are found again where the copy is used; they are large, and cannot be pickled.
+        return {name: value for name, value in vars(self).items() if name not in MADE_ON_USE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
@@ -109,13 +133,12 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         """Compute all properties at once; called by ASE."""
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
-        periodic = bool(np.all(self.atoms.pbc))
-        if "stress" in (properties or ()) and not periodic:
-            raise PropertyNotImplementedError("a stress needs a cell that is periodic in three directions")
+        if "stress" in (properties or ()):
+            check_stress(self.atoms)
         energy, stress = self._along(self.atoms) if self._without_graph else self._by_graph(self.atoms)
         self.results |= {"energy": energy, "free_energy": energy}
         # A calculator of ASE may have none; a number that is none beside a good energy says so.
-        if periodic and not (np.isnan(stress).all() and np.isfinite(energy)):
+        if np.isfinite(self._volume[0]) and not (np.isnan(stress).all() and np.isfinite(energy)):
             self.results["stress"] = stress.ravel()[VOIGT_PLACES]
         elif "stress" in (properties or ()):
             raise PropertyNotImplementedError("this potential has no stress")
@@ -163,7 +186,28 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
                 device=self.potential.device,
             )
             self._listed = system
-            self._volume = np.array([abs(np.linalg.det(frame.cell)) if frame.pbc.all() else np.nan])
+            self._volume = stress_volumes(frame.cell[None], frame.pbc[None])
             # Refuses elements that the potential does not know.
             self.potential.prepare(self._list.update(torch.from_numpy(frame.positions).to(self.potential.device))[0])
         return self._list
+
+
+def check_stress(atoms: Atoms) -> None:
+    """Raise a PropertyNotImplementedError that says why, where atoms have no stress (:mod:`keel.atoms.stressed`)."""
+    if np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
+        return
+    if atoms.pbc.sum() < FEWEST_DIRECTIONS:
+        raise PropertyNotImplementedError("a stress needs a cell that is periodic in two or three directions")
+    axis = int(np.argmin(atoms.cell.lengths()))
+    raise PropertyNotImplementedError(
+        f"the cell has no volume that a stress could refer to; give lattice vector {axis} a length, for example with "
+        f"atoms.center(vacuum=10, axis={axis})"
+    )
+
+
+def _precision(dtype: torch.dtype | str | None, default_dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """Return the one precision that both names of the argument ask for."""
+    asked = {floating(given) for given in (dtype, default_dtype) if given not in (None, "")}
+    if len(asked) > 1:
+        raise ConfigError(f"dtype {dtype} and default_dtype {default_dtype} are two names of one argument; give one")
+    return asked.pop() if asked else None

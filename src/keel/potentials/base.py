@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
+from keel.atoms.stressed import have_stress
 from keel.errors import DataError
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
@@ -45,8 +46,9 @@ class Prediction(Shown):
     forces
         Forces in eV/angstrom, shape (N, 3), or None if not asked for.
     stress
-        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3); NaN for structures that are not periodic in three
-        directions; None if not asked for.
+        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs per volume of the cell; NaN for structures that
+        are periodic in fewer than two directions or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
+        asked for.
     atomic_energies
         Share of each atom in the total energy in eV, float64, shape (N,).
     """
@@ -209,10 +211,10 @@ class Potential(Shown, nn.Module, ABC):
             if derivatives:
                 vectors = None if vectors is None else vectors.detach().to(self.dtype)
                 energies, forces, virial = self.derivatives(graph, differentiable=differentiable, vectors=vectors)
-                periodic = graph.periodic
-                volume = torch.where(periodic, graph.volume, 1.0)[:, None, None]
+                stressed = have_stress(graph.cell, graph.pbc)
+                volume = torch.where(stressed, graph.volume, 1.0)[:, None, None]
                 stress = 0.5 * (virial + virial.transpose(1, 2)) / volume
-                stress = torch.where(periodic[:, None, None], stress, torch.nan)
+                stress = torch.where(stressed[:, None, None], stress, torch.nan)
             else:
                 energies = self.energies(graph)
             # Summed in float64: offsets of 1e4 eV would leave float32 no digits for the interaction.

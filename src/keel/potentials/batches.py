@@ -13,6 +13,7 @@ from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import half_list
 from keel.atoms.neighbours import graph_of, without_edges
+from keel.atoms.stressed import stress_volumes
 from keel.errors import naming
 from keel.parallel import plain
 from keel.potentials.base import Potential, Prediction
@@ -80,7 +81,7 @@ def _along_lists(along: Along, potential: Potential, frames: list[Frame], graph:
     found = along(pairs, plain(graph.positions))
     atomic = found.energies + plain(potential.offsets()).take(pairs.numbers)
     starts = np.cumsum([0, *map(len, frames[:-1])])
-    volume = np.where(plain(graph.periodic), np.abs(np.linalg.det(plain(graph.cell))), np.nan)
+    volume = stress_volumes(plain(graph.cell), plain(graph.pbc))
     of_structures = np.add.reduceat(atomic, starts), found.forces, found.stress(volume), atomic
     return Prediction(*map(torch.from_numpy, of_structures))
 

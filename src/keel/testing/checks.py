@@ -73,7 +73,7 @@ def assert_same(a: Prediction, b: Prediction, what: str, tolerance: float | None
 def result(potential: Potential, frames: Sequence[Frame]) -> None:
     """Shapes and dtypes are right, all is finite, forces add up to zero, stress is symmetric or NaN."""
     p = predict(potential, frames)
-    n, periodic = sum(map(len, frames)), torch.tensor([bool(f.pbc.all()) for f in frames])
+    n, directions = sum(map(len, frames)), torch.tensor([int(f.pbc.sum()) for f in frames])
     assert p.forces is not None, "there are no forces"
     assert p.stress is not None, "there is no stress"
     assert p.energy.shape == (len(frames),), f"energy has shape {tuple(p.energy.shape)}"
@@ -84,7 +84,8 @@ def result(potential: Potential, frames: Sequence[Frame]) -> None:
     assert p.forces.dtype == p.stress.dtype == potential.dtype, "forces or stress are not in the potential's dtype"
     assert bool(p.energy.isfinite().all() and p.forces.isfinite().all()), "energy or forces are not finite"
     defined = p.stress.isfinite().all(dim=2).all(dim=1)
-    assert bool((defined == periodic).all()), "stress must be finite where pbc is True in three directions, else NaN"
+    assert bool(defined[directions == 3].all()), "stress must be finite where pbc is True in three directions"
+    assert not defined[directions < 2].any(), "stress must be NaN where pbc is True in fewer than two directions"
     assert not p.energy.requires_grad, "the energy holds on to an autograd graph"
     assert not p.forces.requires_grad, "the forces hold on to an autograd graph"
     tolerance = _rounding(potential.dtype)
@@ -168,10 +169,12 @@ def forces(potential: Potential, frames: Sequence[Frame]) -> None:
 
 def stress(potential: Potential, frames: Sequence[Frame]) -> None:
     """Stress is (1/V) dE/d strain, by central differences (float64)."""
-    for frame in (f for f in frames if f.pbc.all()):
+    for frame in (f for f in frames if f.pbc.sum() > 1):
         difference = slopes(energies(potential, strained(frame, STEP)), STEP).reshape(3, 3) / frame.volume
         found = predict(potential, [frame]).stress
         assert found is not None, "there is no stress"
+        if not frame.pbc.all() and bool(found.isnan().all()):
+            continue
         assert_equal("stress and dE/d strain / V", found[0], difference, _largest(found), 1e-5)
 
 

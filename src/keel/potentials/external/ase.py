@@ -13,6 +13,7 @@ from torch import Tensor
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
+from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
@@ -72,15 +73,25 @@ class ASEPotential(Potential):
         elements: Iterable[int | str] | None = None,
     ) -> None:
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
-        self.calculator = _new(calculator, arguments or {}) if isinstance(calculator, str) else calculator
+        self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
+        self.calculator = _new(*self._made_by) if self._made_by else calculator
         self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
         other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
-        other.source = self.source
+        other.source, other._made_by = self.source, self._made_by
         return other.to(device=self.device, dtype=self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle of what has a name makes it again: many calculators, also ASE's EMT, cannot be pickled once used.
+        return vars(self) | ({"calculator": None} if self._made_by else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self._made_by:
+            self.calculator = _new(*self._made_by)
 
     def config(self) -> NoReturn:
         """Refuse: a calculator is not a matter of numbers."""
@@ -131,17 +142,27 @@ class ASEPotential(Potential):
         name = type(self.calculator).__name__
         try:
             energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-            stress = forces and atoms.pbc.all() and _has(self.calculator, "stress")
-            return (
-                float(energy),
-                atoms.get_forces() if forces else nothing[1],
-                atoms.get_stress(voigt=False) if stress else nothing[2],
-            )
+            found = atoms.get_forces() if forces else nothing[1]
+            return float(energy), found, self._stress(atoms) if forces else nothing[2]
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
         except Exception as error:
             raise DataError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
+
+    def _stress(self, atoms: Atoms) -> Array:
+        """Return the stress, NaN where the calculator or the structure has none."""
+        from ase.calculators.calculator import PropertyNotImplementedError
+
+        stress: Array = np.full((3, 3), np.nan)
+        if _has(self.calculator, "stress") and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
+            try:
+                stress = atoms.get_stress(voigt=False)
+            except PropertyNotImplementedError:
+                # Of slabs many calculators have none.
+                if atoms.pbc.all():
+                    raise
+        return stress
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)

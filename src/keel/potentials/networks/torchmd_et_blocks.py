@@ -25,10 +25,15 @@ from keel.potentials.networks.radial import cosine_cutoff
 # log 2 in float32, as the reference has it in every precision.
 _LOG_2 = 0.6931471824645996
 
+
+def _shifted_softplus(x: Tensor) -> Tensor:
+    return functional.softplus(x) - _LOG_2
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "swish": functional.silu,
-    "ssp": lambda x: functional.softplus(x) - _LOG_2,
+    "ssp": _shifted_softplus,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "mish": functional.mish,
