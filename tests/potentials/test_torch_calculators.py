@@ -62,7 +62,7 @@ def test_the_dtype_that_it_sets_for_the_whole_process_holds_within_it_only():
     potential.calculator.calculate = lambda *_: seen.append(torch.get_default_dtype())
     with pytest.raises(RefusedError):
         potential(copper())
-    assert seen == [torch.float64] and torch.get_default_dtype() == torch.float32
+    assert set(seen) == {torch.float64} and torch.get_default_dtype() == torch.float32
 
 
 class TestBoxes:

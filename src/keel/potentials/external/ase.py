@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -176,13 +176,19 @@ class ASEPotential(Potential):
             return found
 
     def _asked(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
-        atoms.calc = self.calculator
-        energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-        return (
-            float(energy),
-            np.array(atoms.get_forces(), dtype=np.float64) if forces else None,
-            np.array(atoms.get_stress(voigt=False), dtype=np.float64) if stress else None,
-        )
+        from ase.calculators.calculator import PropertyNotImplementedError
+
+        atoms.calc, found = self.calculator, None
+        # Some calculators name properties that they then do not have.
+        try:
+            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
+        except PropertyNotImplementedError:
+            energy = atoms.get_potential_energy()
+        force = np.array(atoms.get_forces(), dtype=np.float64) if forces else None
+        if stress:
+            with suppress(PropertyNotImplementedError):
+                found = np.array(atoms.get_stress(voigt=False), dtype=np.float64)
+        return float(energy), force, found
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
