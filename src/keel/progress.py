@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from keel.counting import counted
 from keel.errors import KeelWarning
 from keel.wording import duration
 
 console = Console(stderr=True, highlight=False)
 _bars = True
 _left: Callable[[], float] | None = None
+OFTEN = 0.2
+"""Seconds between two counts that a bar shows."""
 
 
 def without_bars() -> None:
@@ -63,6 +66,8 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
         What is being done.
     total
         Number of steps; 0 while it is not known.
+
+    Beside it stands how many structures potentials have evaluated, where nothing else is remarked: some steps are long.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -77,10 +82,25 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
         task = progress.add_task(title, total=total or None, remark="")
         begun, left = time.monotonic(), None if _left is None or progress.disable else _left()
 
-        def advance(done: int, total: int, remark: str = "") -> None:
-            if left is not None:
-                more = duration(max(0.0, left - (time.monotonic() - begun)))
-                remark = f"{remark}; of all {more} left" if remark else f"of all {more} left"
-            progress.update(task, completed=done, total=total, remark=remark)
+        evaluated, shown, known = 0, begun, ""
 
-        yield advance
+        def show(done: int | None = None, total: int | None = None) -> None:
+            parts = [known or (f"{evaluated:,} structures" if evaluated else "")]
+            if left is not None:
+                parts.append(f"of all {duration(max(0.0, left - (time.monotonic() - begun)))} left")
+            progress.update(task, completed=done, total=total, remark="; ".join(filter(None, parts)))
+
+        def advance(done: int, total: int, remark: str = "") -> None:
+            nonlocal known
+            known = remark
+            show(done, total)
+
+        def count(structures: int) -> None:
+            nonlocal evaluated, shown
+            evaluated += structures
+            if (now := time.monotonic()) - shown > OFTEN:
+                shown = now
+                show()
+
+        with nullcontext() if progress.disable else counted(count):
+            yield advance

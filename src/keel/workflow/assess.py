@@ -100,7 +100,8 @@ class Assessing:
         return Assessment(
             potential=name,
             results=meaningful(by_name, self.settings.length_fs),
-            description=groups[0].potential,
+            # Whether molecules needed boxes is known only to groups that have some.
+            description={term: word for group in groups for term, word in group.potential.items()},
             structures=groups[0].structures,
             versions={key: str(value) for key, value in versions(1).items()},
             wall_seconds=sum(map(seconds_of, folders)),

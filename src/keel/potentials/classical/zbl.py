@@ -86,15 +86,13 @@ class ZBL(PairPotential):
 
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""
-        phi, slope = torch.zeros_like(r), torch.zeros_like(r)
         bond = self.radii.index_select(0, first) + self.radii.index_select(0, second)
         bond = bond * self.reach.index_select(0, first * (MAX_ATOMIC_NUMBER + 1) + second)
         # Nearly all pairs lie beyond the switch; only the rest is computed.
         near = (r < self.outer * bond).nonzero()[:, 0]
-        if len(near):
-            energy, derivative = self._core(r[near], first[near], second[near], bond[near])
-            phi, slope = phi.index_copy(0, near, energy), slope.index_copy(0, near, derivative)
-        return phi, slope
+        energy, derivative = self._core(r[near], first[near], second[near], bond[near])
+        zero = torch.zeros_like(r)
+        return zero.index_copy(0, near, energy), zero.index_copy(0, near, derivative)
 
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""
