@@ -100,9 +100,7 @@ class Cluster:
         while left:
             try:
                 client = self._client or self._start()
-                places = {
-                    self._submit(client, cast(MethodType, task), item, wait): place for place, item in left.items()
-                }
+                places = self._submit(client, cast(MethodType, task), left, wait)
                 for future in as_completed(places, loop=client.loop):
                     result = future.result()
                     del left[places[future]]
@@ -114,12 +112,15 @@ class Cluster:
                     raise
                 self._end()
 
-    def _submit(self, client: Client, task: MethodType, item: Any, wait: bool) -> Future:
+    def _submit(self, client: Client, task: MethodType, items: dict[int, Any], wait: bool) -> dict[Future, int]:
         from keel.workflow.engine import resources_of
         from keel.workflow.worker import do
 
         owner, resources = self._known(client, task.__self__), resources_of(client)
-        return client.submit(do, owner, task.__name__, item, wait, resources=resources, pure=False)
+        return {
+            client.submit(do, owner, task.__name__, item, wait, resources=resources, pure=False): place
+            for place, item in items.items()
+        }
 
     def _known(self, client: Client, owner: object) -> str:
         """Return the name under which the workers know the owner of tasks, after making it known."""
