@@ -63,7 +63,6 @@ def assess(
     dimers: Structures | None = None,
     beside: Given | Opening | None = None,
     workers: int = 1,
-    scheduler: str | None = None,
 ) -> Assessments:
     """Put a potential through every probe: can it be trusted in MD? Of several, the first is the baseline.
 
@@ -86,8 +85,6 @@ def assess(
         See :class:`keel.evaluation.battery.Subject`.
     workers
         Processes side by side.
-    scheduler
-        Of Dask, whose workers do it instead; see :class:`~keel.workflow.cluster.Cluster`.
 
     Raises
     ------
@@ -110,7 +107,6 @@ def assess(
         root,
         beside=None if beside is None else _opened([beside], root / "beside")[0],
         workers=workers,
-        scheduler=scheduler,
     )
     return Assessments(tuple(read_assessments(page.with_suffix(".json"))), page)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from keel.errors import KeelError
 from keel.ranges import Processes, checked
-from keel.workflow.cache import TakenError, not_waiting
+from keel.workflow.cache import TakenError, done
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -149,14 +149,3 @@ class Cluster:
         self._open.close()
         self._client = None
         self._owners.clear()
-
-
-def done(task: Callable[[Item], Result], item: Item, wait: bool) -> Result | TakenError:
-    """Return ``task(item)``; unless one waits, the error that another keel does it now."""
-    if wait:
-        return task(item)
-    try:
-        with not_waiting():
-            return task(item)
-    except TakenError as taken:
-        return taken

@@ -22,7 +22,7 @@ from keel.launch import end_with_parent
 from keel.plugins import in_use, take_over
 from keel.process import prepare_process
 from keel.progress import console, plain_warnings, without_bars
-from keel.workflow.cluster import done
+from keel.workflow.cache import done
 
 _owners: dict[str, Any] = {}
 """The owners of tasks that this process knows, pickled until the first task asks."""
@@ -80,7 +80,7 @@ def prepared(name: str, owner: Any, local: bool, gpus: Sequence[str] = ()) -> Pr
 
 
 def do(name: str, task: str, item: Any, wait: bool) -> Any:
-    """Do a task of an owner in this process, on one thread; see :func:`keel.workflow.cluster.done`."""
+    """Do a task of an owner in this process, on one thread; see :func:`~keel.workflow.cache.done`."""
     # Of each thread by itself, and a scheduler chooses the thread.
     torch.set_num_threads(1)
     prepare_process()
