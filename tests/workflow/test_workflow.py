@@ -29,9 +29,9 @@ from keel.results.squeezed import summary_of
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
+from keel.workflow.cluster import Cluster
 from keel.workflow.data import frequent_pairs, read_data
 from keel.workflow.division import divide
-from keel.workflow.workers import Workers
 from tiny_run import FEW, TINY, numbers, tiny
 from undrawn import undrawn
 from waiting import wait_for
@@ -228,8 +228,8 @@ class Worker:
 
 
 def test_workers_do_not_go_on_after_an_interruption():
-    with Workers(Worker(), 2) as staff:
-        assert list(staff.each("told_to_stop", [1, 2])) == [True, True]
+    with Cluster(2) as cluster:
+        assert list(cluster.each(Worker().told_to_stop, [1, 2])) == [True, True]
 
 
 def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):
