@@ -45,7 +45,7 @@ STRESS_CHANGE_TOO_LARGE, STRESS_CHANGE_TOO_SMALL = 15.0, 0.04
 """The same for stresses. Sound sets have 0.1 to 1.4, with a median of at most 0.9 (12 and 1.9 at up to 1200 GPa), and
 changes of 0.4 to 4.7."""
 EXPLAINED = 3.0
-"""Angstrom: the median of |stress| V / (N |force|), root mean squares, of a set whose forces are as large as its stresses.
+"""Angstrom: less, and forces are as large as the stresses: the median over frames of |stress| V / (N |force|).
 
 Sound sets have 0.1 to 1.2, squeezed crystals 0.2; in GPa they would have 15 and more, as a virial 6.
 """
@@ -212,7 +212,7 @@ def _ratio(sizes: Sequence[tuple[float, float]]) -> float:
 
 
 def _lever(members: Sequence[tuple[Array, Frame]]) -> float:
-    """Return the length in angstrom over which the forces of a typical frame would make its stress; NaN without forces."""
+    """Return over how many angstrom the forces of a typical frame would make its stress; NaN without forces."""
     pairs = [(_rms(s) * f.volume, len(f) * _rms(f.forces)) for s, f in members if f.forces is not None]
     levers = [work / force for work, force in pairs if force > 0.0]
     return float(np.median(levers)) if levers else float("nan")
