@@ -16,6 +16,8 @@ from keel.errors import KeelWarning
 from keel.wording import duration
 
 console = Console(stderr=True, highlight=False)
+JUDGED, LONG = 10.0, 3600.0
+"""Seconds after which the length of some work is judged by its pace, and beyond which it is said."""
 _bars = True
 _left: Callable[[], float] | None = None
 OFTEN = 0.2
@@ -60,6 +62,8 @@ class Advance(Protocol):
 def bar(title: str, total: int = 0) -> Iterator[Advance]:
     """Show a bar while the block runs; call what it yields with (done, total, remark).
 
+    Work that takes more than an hour by its pace says so once, in a log too; not in a run, which has its plan.
+
     Parameters
     ----------
     title
@@ -81,6 +85,7 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True, disable=not (_bars and console.is_terminal)) as progress:
         task = progress.add_task(title, total=total or None, remark="")
         begun, left = time.monotonic(), None if _left is None or progress.disable else _left()
+        pace = _Pace(title.strip()) if _left is None else None
 
         evaluated, shown, known = 0, begun, ""
 
@@ -93,6 +98,8 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
         def advance(done: int, total: int, remark: str = "") -> None:
             nonlocal known
             known = remark
+            if pace is not None:
+                pace.judge(done, total)
             show(done, total)
 
         def count(structures: int) -> None:
@@ -104,3 +111,25 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
 
         with nullcontext() if progress.disable else counted(count):
             yield advance
+
+
+class _Pace:
+    """Says once how long some work takes, if that is long."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.first, self.judged = title, (0, 0.0), False
+
+    def judge(self, done: int, total: int) -> None:
+        # From the first report on: before it code is loaded and compiled, or done long ago.
+        now, (before, begun) = time.monotonic(), self.first
+        if not begun:
+            self.first = (done, now)
+        elif not self.judged and now - begun > JUDGED and done > before:
+            self.judged = True
+            whole = (now - begun) / (done - before) * (total - before)
+            if whole > LONG:
+                console.print(
+                    f"     note  {self.title}: at this pace the {total - before:,} steps take {duration(whole)}; "
+                    "Ctrl-C ends them",
+                    soft_wrap=True,
+                )

@@ -12,6 +12,7 @@ import torch
 import keel
 from keel.config import RunSettings
 from keel.errors import ConfigError
+from keel.reporting.run.judgement import judgements, short_table
 from keel.results.run import load_results
 from keel.settings import parse
 from keel.workflow import run
@@ -96,6 +97,16 @@ class TestRun:
             potentials()[0].readout[0].weight, keel.load(folder / "mine.safetensors").readout[0].weight
         )
         assert "the network as it was given" in page(repaired) and "vanilla fail" not in page(repaired)
+
+    def test_the_verdict_is_beside_the_network_as_given(self, repaired):
+        (found,) = judgements(load_results(repaired))
+        share = 100 * max(found.given.failing_share.values())
+        assert found.findings[-1].sentence.startswith("As it was given, the network failed in ")
+        assert "with repair " in found.findings[-1].sentence and "keel assess" in found.next_step
+        first, second = short_table([found]).rows
+        assert first[1] == "as given" and float(first[2].split()[0]) <= share + 0.5
+        assert second[1] == "repair" and len(first) == len(second)
+        assert "as given" in page(repaired) and "Not compared" not in page(repaired)
 
     def test_the_report_says_what_probes_found(self, repaired):
         (trial,) = load_results(repaired).trials

@@ -96,8 +96,8 @@ class PerturbationStream:
         check_parents(parents, teacher)
         if teacher.cutoff > cutoff:
             warnings.warn(
-                f"the teacher sees atoms up to {teacher.cutoff:g} angstrom, the student up to {cutoff:g} only: "
-                "what lies between it can learn on average at best",
+                f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces of "
+                "atoms between the two can be learnt on average only",
                 KeelWarning,
                 stacklevel=2,
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keel.atoms.census import group_keys, take_census
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.named_parts import NOUNS, check_counted, named, split_by_name, whereabouts
@@ -175,8 +176,12 @@ def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> l
 
 
 def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tuple[Split, list[str]]:
-    """Return the parts with at most so many frames as the settings say, and sentences on parts that have fewer."""
-    found, notes = {}, []
+    """Return the parts with at most so many frames as the settings say, and sentences on what is not as asked for.
+
+    Of what is left, frames with elements that no training frame holds are set aside.
+    """
+    found: dict[str, list[Frame]] = {}
+    notes: list[str] = []
     for part, frames in parts.divided.items():
         most = getattr(settings, f"{part}_frames")
         if most is None or most >= len(frames):
@@ -184,12 +189,36 @@ def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tu
         else:
             by = None if part in files - {"train"} else group_key(settings)
             found[part] = sample(frames, most, by=by, seed=settings.seed)
+        if part != "train":
+            found[part], told = _learnable(part, found[part], found["train"])
+            notes += told
         if most is not None and most > len(frames):
             notes.append(
                 f"data.split.{part}_frames asks for {most:,} frames, and the {NOUNS[part]} part has {len(frames):,}: "
                 "all are taken"
             )
     return Split(**found), notes
+
+
+def _learnable(part: str, frames: list[Frame], training: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
+    """Return the frames of a part all elements of which train, and a sentence on the others.
+
+    Nothing is learnt of an element that no training frame holds, and the teacher does not know it.
+    """
+    known = {int(z) for frame in training for z in frame.numbers}
+    kept = [frame for frame in frames if known.issuperset(frame.numbers.tolist())]
+    if len(kept) == len(frames):
+        return frames, []
+    unknown = [symbol(z) for z in sorted({int(z) for frame in frames for z in frame.numbers} - known)]
+    left_out, noun = frames_of(len(frames) - len(kept)), NOUNS[part]
+    if not kept and part == "test":
+        raise DataError(
+            f"data: each of the {frames_of(len(frames))} of the {noun} part holds an element that no training frame "
+            f"holds ({listed(unknown)}), and cannot be tested on; divide the data otherwise"
+        )
+    return kept, [
+        f"{left_out} of the {noun} part set aside: no training frame holds {' or '.join(shortened(unknown, 6))}"
+    ]
 
 
 def _description(settings: SplitSettings, files: Collection[str]) -> str:
