@@ -57,10 +57,7 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrame
     >>> keel.atoms.as_frames([bulk("Cu"), bulk("Si")])
     Frames(2; atoms 2 Si, 1 Cu; labels none; from in memory)
     """
-    stored = given if isinstance(given, StoredFrames) else None
-    if isinstance(given, str | PathLike):
-        stored = stored_frames(Path(given))
-    if stored is not None:
+    if (stored := as_stored(given)) is not None:
         return stored if labels else stored.unlabelled()
     members = list(_members(given))
     if all(isinstance(member, Frame) for _, member in members):
@@ -72,6 +69,13 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrame
                 check_frame(frame)
             frames.append(frame)
     return believed(frames) if labels else frames
+
+
+def as_stored(given: Structures) -> StoredFrames | None:
+    """Return the frames of a store if that is what is given, or its path."""
+    if isinstance(given, str | PathLike):
+        return stored_frames(Path(given))
+    return given if isinstance(given, StoredFrames) else None
 
 
 def each_frame(given: Structures, *, labels: bool = True) -> Iterator[Frame]:

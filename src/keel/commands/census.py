@@ -81,8 +81,10 @@ def census(
     `keel census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
-    from keel.atoms.read import BadFrames, iter_frames
+    from keel.atoms.read import BadFrames, iter_frames, stored_frames
     from keel.atoms.record import LabelKeys
+    from keel.atoms.store.frames import is_store
+    from keel.atoms.store.stretches import stretches
     from keel.atoms.usual_splits import usual_split
     from keel.atoms.write import write
     from keel.files import check_not_input
@@ -108,8 +110,11 @@ def census(
     reports: list[Report] = []
     for file in files:
         before = len(bad.reasons) if bad else 0
-        frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
-        report = take_census(frames, bad.reasons[before:] if bad else ())
+        if (stored := stored_frames(file)) is not None:
+            report, frames = take_census(stored), stretches(stored)
+        else:
+            frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
+            report = take_census(frames, bad.reasons[before:] if bad else ())
         with console.status(f"checking the labels of {file}"):
             reports.append((str(file), report, judge(frames, (report.forces, report.stress))))
         everything += frames
@@ -127,7 +132,7 @@ def census(
     if problems:
         raise DataError(problems[0])
     if write_to is not None:
-        write(write_to, everything)
+        write(write_to, files if any(map(is_store, files)) else everything)
 
 
 def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:

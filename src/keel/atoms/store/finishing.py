@@ -15,20 +15,10 @@ from keel.atoms.in_files import BadFrames
 from keel.atoms.label_names import LABELS
 from keel.atoms.store.frames import CONTENTS, FORMAT, Store, StoredFrames
 from keel.atoms.store.shards import open_shard
+from keel.atoms.store.stretches import stretches
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.identity import of_file
-
-STRETCHES, STRETCH = 20, 500
-"""How many frames that follow each other are looked at together, and in how many places."""
-
-
-def stretches(frames: Sequence[Frame]) -> list[Frame]:
-    """Return all of few frames; of many, stretches of frames that follow each other, evenly spread."""
-    if len(frames) <= STRETCHES * STRETCH:
-        return list(frames)
-    begins = np.linspace(0, len(frames) - STRETCH, STRETCHES).astype(int).tolist()
-    return [frame for begin in begins for frame in frames[begin : begin + STRETCH]]
 
 
 def judged_together(folder: Path, shards: Sequence[Path], judge: Callable[[Sequence[Frame]], object]) -> None:

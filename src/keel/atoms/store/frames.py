@@ -232,6 +232,13 @@ class StoredFrames(Shown, Sequence[Frame]):
             found[own] = shard.present(name, 0, shard.frames)[there]
         return found
 
+    def periodic_in(self) -> NDArray[np.bool_]:
+        """Return along which lattice vectors each frame is periodic, shape (F, 3)."""
+        found = np.zeros((len(self), 3), dtype=bool)
+        for shard, own, there in self._by_shard():
+            found[own] = shard.table(0, shard.frames, ("pbc",)).columns["pbc"].rows[there]
+        return found
+
     def elements_of_each(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
         """Yield frames by their numbers, (K,), with the atomic numbers that are in each, (K, 119), shard by shard."""
         for shard, own, there in self._by_shard():
@@ -239,6 +246,14 @@ class StoredFrames(Shown, Sequence[Frame]):
             found = np.zeros((shard.frames, 119), dtype=bool)
             found[np.repeat(np.arange(shard.frames), table.counts), table.columns["numbers"].rows] = True
             yield own, found[there]
+
+    def atoms_of_each_element(self) -> Iterator[NDArray[np.int64]]:
+        """Yield how many atoms of each element there are, shape (119,), shard by shard."""
+        for shard, _, there in self._by_shard():
+            table = shard.table(0, shard.frames, ("numbers",))
+            times = np.bincount(there, minlength=shard.frames)
+            weights = np.repeat(times, table.counts)
+            yield np.bincount(table.columns["numbers"].rows, weights, minlength=119).astype(np.int64)
 
     @cached_property
     def elements(self) -> tuple[int, ...]:
@@ -250,6 +265,11 @@ class StoredFrames(Shown, Sequence[Frame]):
 
     def infos(self) -> Iterator[Mapping[str, Any]]:
         """Yield the ``info`` of each frame; nothing else is read."""
+        if (np.diff(self.places) > 0).all():
+            for shard, _, there in self._by_shard():
+                texts = shard.table(0, shard.frames, ("info",)).columns.get("info", [[None] * shard.frames])[0]
+                yield from (from_text(texts[k]) if texts[k] else {} for k in there.tolist())
+            return
         for place in self.places:
             which = self.store.shard_of(int(place))
             text = self.store.shards[which].row(int(place) - int(self.store.starts[which]), ("info",)).get("info")
