@@ -12,7 +12,7 @@ from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_record
-from keel.atoms.record import LabelKeys, PendingFrame
+from keel.atoms.record import USUAL, LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.store.frames import StoredFrames, is_store, open_store
 from keel.errors import DataError
@@ -98,6 +98,8 @@ def _makers(file: Path, keys: LabelKeys | None, require: tuple[str, ...], labels
 def _made(
     pending: PendingFrame, keys: LabelKeys | None, require: tuple[str, ...], labels: bool, bad: BadFrames | None
 ) -> Frame | None:
+    if pending.usual is not None and labels and keys in (None, USUAL) and (frame := pending.usual()) is not None:
+        return _checked(frame, require, bad)
     frame = None
     try:
         frame = frame_from_record(pending.record(), keys, labels=labels)
