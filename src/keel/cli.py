@@ -23,6 +23,7 @@ from keel.commands.help_ import VERSION, help_, tell_version
 from keel.commands.import_ import import_
 from keel.commands.init import init
 from keel.commands.md import md
+from keel.commands.pack import pack
 from keel.commands.perturb import perturb
 from keel.commands.plugin_option import Commands, Plugins, loaded
 from keel.commands.report import report
@@ -51,6 +52,7 @@ app = Commands(
 # In the order in which one comes to use them; help lists them so.
 app.command()(demo)
 app.command()(census)
+app.command()(pack)
 app.command()(init)
 app.command()(fit)
 app.command()(perturb)

@@ -121,7 +121,7 @@ class Assessing:
             dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
         )
 
-    def _frames(self, potential: Potential) -> list[Frame]:
+    def _frames(self, potential: Potential) -> Sequence[Frame]:
         if self.material.data is not None:
             return read(self.material.data)
         elements = self.material.elements or [symbol(z) for z in potential.elements or ()]
