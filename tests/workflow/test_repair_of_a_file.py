@@ -116,7 +116,7 @@ class TestRun:
         for name in names:
             assert f"{name}: repair</th>" in page(repaired)
 
-    def test_a_second_run_does_nothing_again(self, repaired, folder, no_drawing):
+    def test_a_second_run_does_nothing_again(self, repaired, folder):
         before = {p: p.stat().st_mtime_ns for p in repaired.rglob("done.json")}
         run(tiny(**REPAIR, evaluation={"dimers": False, "probes": ["accuracy", "clusters"]}), repaired, base=folder)
         assert {p: p.stat().st_mtime_ns for p in repaired.rglob("done.json")} == before
