@@ -41,18 +41,15 @@ def main() -> None:
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     try:
-        found = measured(options)
+        measure(options)
     finally:
         shutil.rmtree(options.folder)
-    if options.out:
-        from interleaved import machine
-
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({**found, "machine": machine()}, indent=1) + "\n")
 
 
-def measured(options: argparse.Namespace) -> dict[str, Any]:
-    """Return all figures, each told as soon as it is known."""
+def measure(options: argparse.Namespace) -> None:
+    """Measure one thing after the other, and tell and write each as soon as it is known."""
+    from interleaved import machine
+
     small, large = options.folder / "small.keel", options.folder / "large.keel"
     found: dict[str, Any] = {"frames": options.frames, "atoms": ATOMS}
     pieces: list[tuple[str, Callable[[], dict[str, Any]]]] = [
@@ -62,12 +59,16 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         ("steps", lambda: alone("steps", small, options.rounds)),
         ("training", lambda: training(small, large, options)),
         ("killed_packing", lambda: killed_packing(options.folder, options.kills)),
-        ("killed_training", lambda: killed_training(small, options.folder, options.kills)),
+        ("killed_training", lambda: killed_training(small, options.folder, options.kills, options.steps)),
     ]
     for name, piece in pieces:
         found[name] = piece()
         print(name, json.dumps(found[name]), flush=True)
-    return found
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(
+                json.dumps({**found, "machine": machine(), "cores": os.cpu_count()}, indent=1) + "\n"
+            )
 
 
 def table(frames: int, rng: np.random.Generator) -> Any:
@@ -230,12 +231,12 @@ def peak(command: list[str]) -> float:
     return float(done.stdout)
 
 
-def killed_packing(folder: Path, kills: int) -> dict[str, int]:
+def killed_packing(folder: Path, kills: int, frames: int = 20_000) -> dict[str, int]:
     """Kill packing at random moments, and compare the bytes with those of packing in one go."""
     import keel
 
     file = folder / "packed.xyz"
-    keel.write(file, table(40_000, np.random.default_rng(2)).frames(map(str, range(40_000))))
+    keel.write(file, table(frames, np.random.default_rng(2)).frames(map(str, range(frames))))
 
     def command(out: Path) -> list[str]:
         return [sys.executable, "-m", "keel", "pack", str(file), "--out", str(out), "--workers", "2"]
@@ -251,15 +252,15 @@ def killed_packing(folder: Path, kills: int) -> dict[str, int]:
     return {"kills": kills, "unfinished_after": unfinished, "same_bytes": contents[0] == contents[1]}
 
 
-def killed_training(store: Path, folder: Path, kills: int) -> dict[str, int]:
+def killed_training(store: Path, folder: Path, kills: int, steps: int) -> dict[str, int]:
     """Kill training at random moments, and compare the weights with those of training in one go."""
     started = time.perf_counter()
-    subprocess.run(train_command(store, folder / "whole", 300), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(train_command(store, folder / "whole", steps), check=True, stdout=subprocess.DEVNULL)
     seconds, unfinished = time.perf_counter() - started, 0
     for _ in range(kills):
-        kill_after(random.uniform(0.2, 1.0) * seconds, train_command(store, folder / "killed", 300))
+        kill_after(random.uniform(0.2, 1.0) * seconds, train_command(store, folder / "killed", steps))
         unfinished += not (folder / "killed" / "potential.safetensors").exists()
-    subprocess.run(train_command(store, folder / "killed", 300), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(train_command(store, folder / "killed", steps), check=True, stdout=subprocess.DEVNULL)
     weights = [(folder / name / "potential.safetensors").read_bytes() for name in ("whole", "killed")]
     return {"kills": kills, "unfinished_after": unfinished, "same_weights": weights[0] == weights[1]}
 

@@ -37,7 +37,8 @@ class LabelledSet:
     def labelled(self) -> Sequence[Frame]:
         """Frames with neighbours and at least one label: the material to learn from, to be divided."""
         bonded = self._apart[0]
-        return select(bonded, np.flatnonzero(np.any([have(bonded, label) for label in LABELS], axis=0)))
+        known = np.any([have(bonded, label) for label in LABELS], axis=0)
+        return bonded if known.all() else select(bonded, np.flatnonzero(known))
 
     @cached_property
     def atoms(self) -> Sequence[Frame]:

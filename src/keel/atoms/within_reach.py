@@ -41,8 +41,8 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
     ConfigError
         If no atom of any frame has a neighbour, or atoms have more than :data:`MOST`.
     """
-    there = np.flatnonzero(sizes(frames))
-    some = evenly(select(frames, there), LOOKED_AT)
+    there = sizes(frames) > 0
+    some = evenly(frames if there.all() else select(frames, np.flatnonzero(there)), LOOKED_AT)
     if not some:
         return
     each = float(np.mean([neighbours_at(frame, cutoff) for frame in some]))

@@ -126,8 +126,8 @@ class FrameBatches:
     def _ordered(self, epoch: int) -> NDArray[np.int32]:
         """Return the numbers of the frames in the order of an epoch."""
         if self._order is None or self._order[0] != epoch:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.frames))
-            self._order = epoch, order.astype(np.int32)
+            numbers = np.arange(len(self.frames), dtype=np.int32)
+            self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(numbers)
         return self._order[1]
 
 

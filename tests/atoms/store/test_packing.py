@@ -71,6 +71,12 @@ def test_shares_of_workers_make_the_same_bytes(file, small, tmp_path):
     assert made == {name: text for name, text in contents(tmp_path / "a.keel").items() if name.startswith("shard")}
 
 
+def test_progress_is_told(file, small, tmp_path):
+    told: list[int] = []
+    pack([file], tmp_path / "a.keel", advance=lambda done, total, remark: told.append(done))
+    assert told == list(range(7, 64, 7))
+
+
 def test_small_files_share_a_shard(tmp_path):
     files = [tmp_path / f"{k}.extxyz" for k in range(5)]
     for k, own in enumerate(files):
@@ -82,7 +88,8 @@ def test_small_files_share_a_shard(tmp_path):
 def test_what_is_finished_is_not_done_again(file, tmp_path, monkeypatch):
     pack([file], tmp_path / "p.keel")
     before = contents(tmp_path / "p.keel")
-    monkeypatch.setattr(packing, "_done", None)
+    monkeypatch.setattr(packing, "_do", None)
+    (tmp_path / "p.keel" / "plan.json").touch()
     pack([file], tmp_path / "p.keel")
     assert contents(tmp_path / "p.keel") == before
 

@@ -16,20 +16,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.atoms.formats.columns import fields_of
-from keel.atoms.formats.comment import RESERVED, typed
+from keel.atoms.formats.comment import typed
 from keel.atoms.formats.extxyz import RawFrame, raw_frames
+from keel.atoms.formats.xyz_template import Template, template_of
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import (
-    ENERGY,
-    FORCES,
-    FREE_ENERGY,
-    STRESS,
     UNUSED_COLUMNS,
-    VIRIAL,
-    is_label_name,
 )
-from keel.atoms.label_search import CP2K_COMMENT, SMALLEST_FILLER, UNKNOWN_ENERGIES
+from keel.atoms.label_search import UNKNOWN_ENERGIES
 from keel.atoms.record import PendingFrame, Record
 from keel.atoms.units import stress_of
 from keel.errors import DataError
@@ -37,43 +31,6 @@ from keel.errors import DataError
 BLOCK = 1 << 20
 """Bytes that are looked at together."""
 LARGEST_BLOCK = 1 << 26
-_PLAIN = re.compile(r'([^\s="\'\[\]{},\\]+)=(?:"([^"\\]*)"|([^\s="\'\[\]{},\\]+))(?:\s+|$)')
-_WITH_A_MEANING = frozenset(
-    {
-        "z",
-        "forces_mask",
-        "move_mask",
-        "momenta",
-        "masses",
-        "mass",
-        "velocities",
-        "occupancy",
-        "volume",
-        "cell",
-        "stress",
-    }
-)
-"""Names of columns and keys that are more than notes, or are called almost so."""
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What the columns of a frame are: their kinds, where among the reals positions and forces begin, other names."""
-
-    kinds: NDArray[np.int64]
-    reals: int
-    positions: int
-    forces: int | None
-    unused: str
-
-
-@dataclass(frozen=True)
-class _Labels:
-    """Keys of the energy and of the stress in a comment line, and what the stress is."""
-
-    energy: str | None
-    stress: str | None
-    convention: str
 
 
 def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
@@ -81,6 +38,7 @@ def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
     from keel.atoms.kernels import xyz
 
     kept, number, last = b"", 0, False
+    known: list[Template] = []
     while not last:
         read = stream.read(max(BLOCK, len(kept)))
         last = not read
@@ -94,7 +52,7 @@ def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
         if frames and not last and not odd and line >= len(ends):
             # What follows the last one is not known yet.
             frames, line = frames - 1, int(found[frames - 1, 0])
-        block = _Block(name, number, text, ends, found[:frames])
+        block = _Block(name, number, text, ends, found[:frames], known)
         yield from (block.pending(k) for k in range(frames))
         number += frames
         kept = text[int(ends[line - 1]) + 1 if line else 0 :]
@@ -131,6 +89,8 @@ class _Block:
         What was read, and where its lines end.
     found
         First line and number of atoms of each frame.
+    known
+        The template of the last comment line, if there is one.
     """
 
     name: str
@@ -138,6 +98,7 @@ class _Block:
     text: bytes
     ends: NDArray[np.int64]
     found: NDArray[np.int64]
+    known: list[Template]
 
     def pending(self, k: int) -> PendingFrame:
         """Return a frame that nobody has looked at yet."""
@@ -149,74 +110,62 @@ class _Block:
 
     def frame(self, k: int, source: str) -> Frame | None:
         """Return a frame if it is usual in every way, and sound for sure."""
-        line, atoms = self.found[k].tolist()
-        info = plain_comment(self.text[int(self.ends[line]) + 1 : int(self.ends[line + 1])])
-        if info is None or "Properties" not in info:
-            return None
-        layout, labels = layout_of(info.pop("Properties")), None
-        cell, pbc = _cell_and_pbc(info)
-        if layout is not None and cell is not None:
-            labels = labels_of(tuple(info))
-        if layout is None or labels is None or cell is None or pbc is None:
-            return None
-        return self._usual(line, atoms, info, layout, labels, (cell, pbc), source)
-
-    def _usual(
-        self, line: int, atoms: int, info: dict[str, Any], layout: _Layout, labels: _Labels, box: Any, source: str
-    ) -> Frame | None:
         from keel.atoms.kernels import xyz
 
-        cell, pbc = box
-        numbers, reals = np.empty(atoms, np.int64), np.empty((atoms, layout.reals), np.uint64)
+        line, atoms = self.found[k].tolist()
+        start = int(self.ends[line]) + 1
+        match = self.matched(self.text[start : int(self.ends[line + 1])])
+        if match is None:
+            return None
+        template: Template = self.known[-1]
+        values = match.groups()
+        pbc = _pbc(values[template.pbc - 1]) if template.pbc else (2,)
+        if pbc is None:
+            return None
+        labels = template.cell, template.stress, template.energy
+        spans = (match.span(group) if group else (-start, -start) for group in labels)
+        places = np.array([start + at for span in spans for at in span] + [pbc[0]])
+        numbers, positions, box = np.empty(atoms, np.int64), np.empty((atoms, 3)), np.zeros(19)
+        forces = np.empty((atoms if template.forces else 0, 3))
         starts = self.ends[line + 1 : line + 2 + atoms] + 1
-        if not xyz.read_rows(self._array, starts, layout.kinds, _elements(), numbers, reals):
+        columns = template.kinds, _elements(), numbers, positions, forces, box
+        size, energy = xyz.read_frame(self.array, starts, places, *columns), float(box[18])
+        if size < 0 or (template.energy and not (abs(energy) < 1e20 and abs(energy) not in UNKNOWN_ENERGIES)):
             return None
-        values = reals.view(np.float64)
-        positions = values[:, layout.positions : layout.positions + 3].copy()
-        forces = None if layout.forces is None else values[:, layout.forces : layout.forces + 3].copy()
-        if not xyz.surely_sound(positions, positions if forces is None else forces, cell, bool(pbc[0])):
+        cell = box[:9].reshape(3, 3).copy()
+        periodic = np.full(3, bool(cell.any()) if pbc[0] == 2 else bool(pbc[0]))
+        stress = _stress(box[9 : 9 + size], template.virial, cell) if size else None
+        if size and stress is None:
             return None
-        if forces is not None and abs(forces[0, 0]) >= SMALLEST_FILLER and (forces == forces[0, 0]).all():
+        info = {key: _value(values[group - 1]) for key, group in template.notes}
+        if template.unused:
+            info[UNUSED_COLUMNS] = template.unused
+        found = energy if template.energy else None, forces if template.forces else None, stress
+        return Frame(numbers, positions, cell, periodic, *found, info, source)
+
+    def matched(self, comment: bytes) -> re.Match[str] | None:
+        """Return the values of a comment line by the last template, which is that of the line then."""
+        try:
+            text = str(comment, "ascii")
+        except UnicodeDecodeError:
             return None
-        energy, stress = None, None
-        if labels.energy is not None and (energy := _energy(info.pop(labels.energy))) is None:
+        if self.known and (match := self.known[-1].pattern.fullmatch(text)):
+            return match
+        template = template_of(text)
+        if template is None:
             return None
-        if labels.stress is not None and (stress := _stress(info.pop(labels.stress), labels, cell, pbc)) is None:
-            return None
-        if stress is not None and not stress.any():
-            return None
-        if layout.unused:
-            info[UNUSED_COLUMNS] = layout.unused
-        return Frame(numbers, positions, cell, pbc, energy, forces, stress, info, source)
+        self.known[:] = [template]
+        return template.pattern.fullmatch(text)
 
     @cached_property
-    def _array(self) -> NDArray[np.uint8]:
+    def array(self) -> NDArray[np.uint8]:
+        """The text as numbers."""
         return np.frombuffer(self.text, np.uint8)
 
 
 def _carefully(source: str, text: bytes) -> Record:
     lines = [line + b"\n" for line in text.split(b"\n")[:-1]]
     return RawFrame(source, lines, [line.split() for line in lines[2:]]).record()
-
-
-def plain_comment(comment: bytes) -> dict[str, Any] | None:
-    """Return the pairs of a comment line as :func:`keel.atoms.formats.comment.parse_comment` does, if all are plain."""
-    if not comment.isascii():
-        return None
-    text = comment.decode().strip()
-    info: dict[str, Any] = {}
-    at = 0
-    while at < len(text):
-        pair = _PLAIN.match(text, at)
-        if pair is None:
-            return None
-        key, quoted, word = pair.groups()
-        key = RESERVED.get(key.lower(), key)
-        if key in info:
-            return None
-        info[key] = _value(word if quoted is None else quoted)
-        at = pair.end()
-    return info
 
 
 def _value(text: str) -> Any:
@@ -232,78 +181,20 @@ _remembered = lru_cache(1024)(typed)
 
 
 @lru_cache
-def layout_of(properties: Any) -> _Layout | None:
-    """Return what the columns are, if they are elements and numbers, with the forces at most once."""
+def _pbc(text: str) -> tuple[int] | None:
+    """Return whether a frame is periodic in all directions (1) or in none (0)."""
+    found = typed(text)
+    if not isinstance(found, np.ndarray) or found.shape != (3,) or found.dtype != bool or len({*found.tolist()}) > 1:
+        return None
+    return (int(found[0]),)
+
+
+def _stress(numbers: NDArray[np.float64], virial: bool, cell: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    if numbers.size == 9 and not virial:
+        # It is in keel's convention, and its symmetry has been looked at.
+        return numbers.reshape(3, 3).copy()
     try:
-        fields = fields_of(properties) if isinstance(properties, str) else ()
-    except DataError:
-        return None
-    kinds: list[int] = []
-    at: dict[str, int] = {}
-    for name, kind, width in fields:
-        if kind not in "SRI" or (kind == "S") != ((name, width) == ("species", 1)):
-            return None
-        if kind == "R":
-            at[name] = kinds.count(1)
-        kinds += [{"S": 0, "R": 1, "I": 2}[kind]] * width
-    names = [name for name, _, _ in fields]
-    forces = [name for name in names if name.lower() in FORCES]
-    three = {name for name, kind, width in fields if (kind, width) == ("R", 3)}
-    others = sorted({*names} - {"species", "pos", *forces})
-    strange = any(is_label_name(name) or name.lower() in _WITH_A_MEANING for name in others)
-    if "species" not in names or len(forces) > 1 or not {"pos", *forces} <= three or strange:
-        return None
-    place = at[forces[0]] if forces else None
-    return _Layout(np.array(kinds), kinds.count(1), at["pos"], place, " ".join(others))
-
-
-@lru_cache
-def labels_of(keys: tuple[str, ...]) -> _Labels | None:
-    """Return which keys are labels, if there is one at most of each and none that means something else too."""
-    lower = [key.lower() for key in keys]
-    energies, stresses = ([k for k in keys if k.lower() in names] for names in (ENERGY, STRESS | VIRIAL))
-    strange = _WITH_A_MEANING.union(FREE_ENERGY, FORCES) - {"stress"}
-    if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or "Stress" in keys:
-        return None
-    if {*keys} >= CP2K_COMMENT or UNUSED_COLUMNS in keys:
-        return None
-    stress = stresses[0] if stresses else None
-    convention = "virial" if stress is not None and "virial" in stress.lower() else "ase"
-    return _Labels(energies[0] if energies else None, stress, convention)
-
-
-def _cell_and_pbc(info: dict[str, Any]) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
-    """Take the cell and where it is periodic, in all directions or in none, out of the pairs of a comment line."""
-    lattice = info.pop("Lattice", None)
-    cell = np.zeros((3, 3))
-    if lattice is not None:
-        if not isinstance(lattice, np.ndarray) or lattice.shape != (9,) or lattice.dtype.kind not in "if":
-            return None, None
-        cell = lattice.reshape(3, 3).astype(np.float64)
-    given = info.pop("pbc", None)
-    if given is None:
-        return cell, np.full(3, bool(cell.any()))
-    if not isinstance(given, np.ndarray) or given.shape != (3,) or given.dtype != bool:
-        return None, None
-    return (cell, given) if given[0] == given[1] == given[2] else (None, None)
-
-
-def _energy(value: Any) -> float | None:
-    if type(value) not in (int, float) or not abs(value) < 1e20 or abs(value) in UNKNOWN_ENERGIES:
-        return None
-    return float(value)
-
-
-def _stress(
-    value: Any, labels: _Labels, cell: NDArray[np.float64], pbc: NDArray[np.bool_]
-) -> NDArray[np.float64] | None:
-    if not pbc[0] or not isinstance(value, np.ndarray) or value.dtype.kind not in "if" or value.size not in (6, 9):
-        return None
-    numbers = value.astype(np.float64)
-    if not np.isfinite(numbers).all() or (numbers == numbers[0]).all():
-        return None
-    try:
-        return stress_of(numbers, labels.convention, float(abs(np.linalg.det(cell))))
+        return stress_of(numbers.copy(), "virial" if virial else "ase", float(abs(np.linalg.det(cell))))
     except DataError:
         return None
 

@@ -1,11 +1,12 @@
 """Decimal numbers in text, read to the nearest float as machine code.
 
-Source: D. Lemire, Number parsing at a gigabyte per second, Softw. Pract. Exp. 51, 1700 (2021), after Eisel: the product
-of up to 19 digits with a power of five in 128 bits decides the nearest float, or says that it cannot.
+Source: D. Lemire, Number parsing at a gigabyte per second, Softw. Pract. Exp. 51, 1700 (2021), after Clinger and Eisel:
+the product of up to 19 digits with a power of five in 128 bits decides the nearest float, or says that it cannot.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba as nb
@@ -38,6 +39,7 @@ def _powers() -> Any:
 
 
 POWERS = _powers()
+EXACT = np.array([10.0**k for k in range(23)])
 
 
 @exact_kernel
@@ -52,15 +54,17 @@ def high_product(a: Any, b: Any) -> Any:
 
 @exact_kernel
 def nearest(digits: Any, power: Any) -> Any:
-    """Return the bits of the float next to ``digits`` x 10^``power`` (without sign), and whether they are sure."""
-    if digits == U(0):
-        return U(0), True
-    if power < LEAST or power > MOST:
-        return U(0), False
+    """Return the float next to ``digits`` x 10^``power``, and whether it is sure."""
+    if digits <= U(1 << 53) and -22 <= power <= 22:
+        # Both are floats themselves, so that the result is rounded once.
+        return (float(digits) * EXACT[power] if power >= 0 else float(digits) / EXACT[-power]), True
+    if digits == U(0) or power < LEAST or power > MOST:
+        return 0.0, digits == U(0)
     zeros, scaled = I(0), digits
-    while scaled < U(0x8000000000000000):
-        scaled = scaled << U(1)
-        zeros += 1
+    for shift in (32, 16, 8, 4, 2, 1):
+        if scaled >> U(64 - shift) == U(0):
+            scaled = scaled << U(shift)
+            zeros += shift
     high, low = high_product(scaled, POWERS[power - LEAST, 0])
     if high & U(0x1FF) == U(0x1FF):
         more, _ = high_product(scaled, POWERS[power - LEAST, 1])
@@ -68,30 +72,25 @@ def nearest(digits: Any, power: Any) -> Any:
         if low < more:
             high = high + U(1)
     if low == U(0xFFFFFFFFFFFFFFFF) and (power < -27 or power > 55):
-        return U(0), False
+        return 0.0, False
     upper = high >> U(63)
     mantissa = high >> (upper + U(9))
-    exponent = ((I(217706) * power) >> 16) + I(63) + I(upper) - zeros + I(1023)
-    if exponent <= 0:
-        return U(0), False
+    exponent = ((I(217706) * power) >> 16) + I(63) + I(upper) - zeros
+    if exponent < -1000 or exponent > 1000:
+        return 0.0, False
     halfway = low <= U(1) and -4 <= power <= 23 and mantissa & U(3) == U(1)
     if halfway and mantissa << (upper + U(9)) == high:
         mantissa = mantissa - U(1)
     mantissa = (mantissa + (mantissa & U(1))) >> U(1)
-    if mantissa >= U(1) << U(53):
-        mantissa = U(1) << U(52)
-        exponent += 1
-    if exponent >= 2047:
-        return U(0), False
-    return (mantissa & U(0xFFFFFFFFFFFFF)) | (U(exponent) << U(52)), True
+    return math.ldexp(float(mantissa), exponent - 52), True
 
 
 @exact_kernel
 def real(text: Any, start: Any, end: Any) -> Any:
-    """Return the bits of the float that stands between two places of a text, and whether one does for sure."""
-    at, sign = start, U(0)
+    """Return the float that stands between two places of a text, and whether one does for sure."""
+    at = start
+    negative = at < end and text[at] == 45
     if at < end and (text[at] == 45 or text[at] == 43):
-        sign = U(0x8000000000000000) if text[at] == 45 else U(0)
         at += 1
     digits, seen, used, power = U(0), False, 0, I(0)
     after = False
@@ -102,7 +101,7 @@ def real(text: Any, start: Any, end: Any) -> Any:
             if used > 0 or c != 48:
                 used += 1
             if used > 19:
-                return U(0), False
+                return 0.0, False
             digits = digits * U(10) + U(c - 48)
             if after:
                 power -= 1
@@ -112,22 +111,22 @@ def real(text: Any, start: Any, end: Any) -> Any:
             break
         at += 1
     if not seen:
-        return U(0), False
+        return 0.0, False
     if at < end:
         if text[at] != 101 and text[at] != 69:
-            return U(0), False
+            return 0.0, False
         at += 1
         down = at < end and text[at] == 45
         if at < end and (text[at] == 45 or text[at] == 43):
             at += 1
         if at == end or end - at > 4:
-            return U(0), False
+            return 0.0, False
         more = I(0)
         while at < end:
             if text[at] < 48 or text[at] > 57:
-                return U(0), False
+                return 0.0, False
             more = more * 10 + I(text[at] - 48)
             at += 1
         power += -more if down else more
-    bits, sure = nearest(digits, power)
-    return bits | sign, sure
+    value, sure = nearest(digits, power)
+    return (-value if negative else value), sure

@@ -9,8 +9,8 @@ import numpy as np
 from keel.atoms.kernels.decimals import real
 from keel.jit import exact_kernel
 
-SPECIES, REAL, WHOLE = 0, 1, 2
-"""Kinds of columns."""
+SPECIES, POSITION, FORCE, REAL, WHOLE = 0, 1, 4, 7, 8
+"""Kinds of columns; the three of positions and of forces follow each other."""
 
 
 @exact_kernel
@@ -81,15 +81,13 @@ def split_frames(text: Any, ends: Any, last: bool, found: Any) -> Any:
 
 
 @exact_kernel
-def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, reals: Any) -> bool:
-    """Read the rows of one frame, each from its start to the next: elements into ``numbers`` (N,), reals as bits.
+def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, positions: Any, forces: Any) -> Any:
+    """Read the rows of one frame, each from its start to the next; returns whether all is as it should be for sure.
 
-    ``kinds`` says what stands in each column, ``elements`` the atomic number of a symbol by its two bytes; ``reals`` is
-    (N, columns of reals). Returns whether all is as it should be for sure.
+    ``kinds`` says what stands in each column, ``elements`` the atomic number of a symbol by its two bytes.
     """
     for atom in range(len(numbers)):
         at, end, column = starts[atom], starts[atom + 1], 0
-        to = 0
         while True:
             while at < end and blank(text[at]):
                 at += 1
@@ -100,32 +98,63 @@ def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, r
                 at += 1
             if column == len(kinds):
                 return False
-            if kinds[column] == REAL:
-                bits, sure = real(text, first, at)
-                if not sure:
-                    return False
-                reals[atom, to] = bits
-                to += 1
-            elif kinds[column] == SPECIES:
+            kind = kinds[column]
+            if kind == SPECIES:
                 if at - first > 2:
                     return False
-                key = int(text[first]) + (256 * int(text[first + 1]) if at - first == 2 else 0)
-                numbers[atom] = elements[key]
+                numbers[atom] = elements[int(text[first]) + (256 * int(text[first + 1]) if at - first == 2 else 0)]
                 if numbers[atom] == 0:
                     return False
-            else:
+            elif kind == WHOLE:
                 begin = first + 1 if text[first] == 45 or text[first] == 43 else first
                 if begin == at or at - begin > 18:
                     return False
                 for k in range(begin, at):
                     if text[k] < 48 or text[k] > 57:
                         return False
+            else:
+                value, sure = real(text, first, at)
+                if not sure:
+                    return False
+                if kind < FORCE:
+                    positions[atom, kind - POSITION] = value
+                elif kind < REAL:
+                    forces[atom, kind - FORCE] = value
             column += 1
         if column != len(kinds):
             return False
     return True
 
 
+@exact_kernel
+def reals_between(text: Any, start: Any, end: Any, found: Any) -> Any:
+    """Write the numbers between two places of a text; returns how many there are, -1 if that is not sure."""
+    at, count = start, 0
+    while True:
+        while at < end and blank(text[at]):
+            at += 1
+        if at == end:
+            return count
+        first = at
+        while at < end and not blank(text[at]):
+            at += 1
+        value, sure = real(text, first, at)
+        if not sure or count == len(found):
+            return -1
+        found[count] = value
+        count += 1
+
+
+@exact_kernel
+def all_alike(values: Any) -> Any:
+    """Return whether all numbers are one and the same."""
+    return not np.any(values != values.flat[0])
+
+
+ASYMMETRIC = 5e-3
+"""Of the largest component; see :func:`keel.atoms.units.matrix_from_voigt`."""
+FILLER = 99.0
+"""See :data:`keel.atoms.label_search.SMALLEST_FILLER`."""
 LONGEST, FLATTEST, LEAST_VOLUME, NEAREST = 1e4, 0.3, 0.5, 0.11
 """Angstrom, angstrom^3 per atom: what lies within needs no closer look; see :mod:`keel.atoms.soundness.frames`."""
 MOST_ATOMS = 300
@@ -133,8 +162,8 @@ MOST_ATOMS = 300
 
 
 @exact_kernel
-def surely_sound(positions: Any, forces: Any, cell: Any, periodic: bool) -> bool:
-    """Return whether a structure, periodic in all directions or in none, and its forces are sound for sure.
+def surely_sound(positions: Any, cell: Any, periodic: Any) -> Any:
+    """Return whether a structure, periodic in all directions or in none, is sound for sure.
 
     Where faces are 0.3 angstrom apart, two atoms that are closer than 0.11 differ by less than half a lattice vector in
     each direction, so that rounding finds the nearest image.
@@ -144,7 +173,7 @@ def surely_sound(positions: Any, forces: Any, cell: Any, periodic: bool) -> bool
         return False
     for i in range(n):
         for d in range(3):
-            if not (abs(positions[i, d]) <= LONGEST) or not np.isfinite(forces[i, d]):
+            if not (abs(positions[i, d]) <= LONGEST):
                 return False
     for a in range(3):
         for d in range(3):
@@ -182,3 +211,35 @@ def surely_sound(positions: Any, forces: Any, cell: Any, periodic: bool) -> bool
             if not (x * x + y * y + z * z > NEAREST**2):
                 return False
     return True
+
+
+@exact_kernel
+def read_frame(
+    text: Any, starts: Any, places: Any, kinds: Any, elements: Any, numbers: Any, positions: Any, forces: Any, box: Any
+) -> Any:
+    """Read a frame; returns -1 if something calls for a closer look, else how many numbers its stress has.
+
+    ``places`` (7,) says where cell, stress and energy stand in the text (first and last; equal: nowhere), and whether
+    the frame is periodic in all directions (1), in none (0), or as it has a cell (2). ``box`` (19,) takes them.
+    ``forces`` is empty where there are none.
+    """
+    cell, stress = box[:9], box[9:18]
+    if places[5] > places[4] and reals_between(text, places[4], places[5], box[18:]) != 1:
+        return -1
+    size = 0
+    if places[1] > places[0] and reals_between(text, places[0], places[1], cell) != 9:
+        return -1
+    periodic = places[6] == 1 or (places[6] == 2 and np.any(cell != 0.0))
+    if places[3] > places[2]:
+        size = reals_between(text, places[2], places[3], stress)
+        if not periodic or (size != 6 and size != 9) or all_alike(stress[:size]):
+            return -1
+        if size == 9:
+            square = stress.reshape((3, 3))
+            if np.abs(square - square.T).max() > ASYMMETRIC * np.abs(stress).max():
+                return -1
+    if not read_rows(text, starts, kinds, elements, numbers, positions, forces):
+        return -1
+    if len(forces) and abs(forces[0, 0]) >= FILLER and all_alike(forces):
+        return -1
+    return size if surely_sound(positions, cell.reshape((3, 3)), periodic) else -1

@@ -13,8 +13,8 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.in_files import BadFrames
 from keel.atoms.label_names import LABELS
-from keel.atoms.store.frames import CONTENTS, FORMAT, Store, StoredFrames
-from keel.atoms.store.shards import open_shard
+from keel.atoms.store.frames import CONTENTS, FORMAT, StoredFrames
+from keel.atoms.store.shards import Store, open_shard
 from keel.atoms.store.stretches import stretches
 from keel.errors import DataError
 from keel.files import replace_file
@@ -30,7 +30,7 @@ def judged_together(folder: Path, shards: Sequence[Path], judge: Callable[[Seque
 
 
 def finish(folder: Path, shards: Sequence[Path], plan: Mapping[str, Any], bad: BadFrames | None) -> None:
-    """Write what is in a store, and take away what only packing needed.
+    """Write what is in a store; what only packing needed goes.
 
     Raises
     ------
@@ -62,6 +62,11 @@ def finish(folder: Path, shards: Sequence[Path], plan: Mapping[str, Any], bad: B
     }
     text = json.dumps(content, indent=1)
     replace_file(folder / CONTENTS, lambda temporary: temporary.write_text(text))
+    tidy(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Take away what only packing needed."""
     for pattern in ("plan.json", "part-*.json", "shard-*.aside", "shard-*.reasons"):
         for path in folder.glob(pattern):
             path.unlink()

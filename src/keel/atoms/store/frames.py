@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, SupportsIndex, overload
@@ -17,7 +16,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS
 from keel.atoms.store.columns import BY_NAME, frame_of, from_text
-from keel.atoms.store.shards import Shard, open_shard
+from keel.atoms.store.shards import Shard, Store, open_shard
 from keel.errors import DataError
 from keel.formats import Format
 from keel.showing import Facts, Shown
@@ -30,40 +29,6 @@ AT_ONCE, SPARSEST = 64, 4
 """Frames that are read together where they follow each other, or where at least every fourth is wanted."""
 Change = Callable[[Frame], Frame]
 Places = range | NDArray[np.int64] | NDArray[np.int32]
-
-
-@dataclass(frozen=True, eq=False)
-class Store:
-    """The shards of one store or of several, one after the other.
-
-    Parameters
-    ----------
-    paths, firsts
-        Each store, and the number of its first frame among all.
-    shards, starts
-        Each shard, and the number of its first frame; ``starts`` ends with the number of frames in all.
-    checksum
-        Of everything in them.
-    """
-
-    paths: tuple[Path, ...]
-    firsts: NDArray[np.int64]
-    shards: tuple[Shard, ...]
-    starts: NDArray[np.int64]
-    checksum: str
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return int(self.starts[-1])
-
-    def shard_of(self, place: int) -> int:
-        """Return the number of the shard in which a frame stands."""
-        return int(np.searchsorted(self.starts, place, side="right")) - 1
-
-    def source(self, place: int) -> str:
-        """Return what a frame is called."""
-        which = int(np.searchsorted(self.firsts, place, side="right")) - 1
-        return f"{self.paths[which]}, frame {place - int(self.firsts[which])}"
 
 
 def is_store(path: Path) -> bool:
@@ -215,8 +180,10 @@ class StoredFrames(Shown, Sequence[Frame]):
     @property
     def fingerprint(self) -> str:
         """What tells these frames from others, without reading them."""
-        places = np.asarray(self.places, dtype=np.int64).tobytes()
-        return f"{self.store.checksum} {' '.join(self.names)} {hashlib.sha256(places).hexdigest()}"
+        digest = hashlib.sha256()
+        for first in range(0, len(self), 1 << 16):
+            digest.update(np.asarray(self.places[first : first + (1 << 16)], dtype=np.int64).tobytes())
+        return f"{self.store.checksum} {' '.join(self.names)} {digest.hexdigest()}"
 
     def counts(self) -> NDArray[np.int32]:
         """Return the number of atoms of each frame."""
@@ -265,7 +232,8 @@ class StoredFrames(Shown, Sequence[Frame]):
 
     def infos(self) -> Iterator[Mapping[str, Any]]:
         """Yield the ``info`` of each frame; nothing else is read."""
-        if (np.diff(self.places) > 0).all():
+        rising = self.places.step > 0 if isinstance(self.places, range) else bool((np.diff(self.places) > 0).all())
+        if rising:
             for shard, _, there in self._by_shard():
                 texts = shard.table(0, shard.frames, ("info",)).columns.get("info", [[None] * shard.frames])[0]
                 yield from (from_text(texts[k]) if texts[k] else {} for k in there.tolist())
@@ -277,11 +245,22 @@ class StoredFrames(Shown, Sequence[Frame]):
 
     def _by_shard(self) -> Iterator[tuple[Shard, NDArray[np.int64], NDArray[np.int64]]]:
         """Yield each shard with the numbers of its frames among these, and their places in it."""
-        places = np.asarray(self.places)
         for shard, start in zip(self.store.shards, self.store.starts.tolist(), strict=False):
-            own = np.flatnonzero((places >= start) & (places < start + shard.frames))
+            own = self._between(start, start + shard.frames)
             if len(own):
-                yield shard, own, places[own] - start
+                # Of a range no array is made: there may be millions.
+                places = np.asarray(self.places[own[0] : own[-1] + 1])
+                yield shard, own, places[own - own[0]] - start
+
+    def _between(self, first: int, last: int) -> NDArray[np.int64]:
+        """Return the numbers of the frames that stand between two places of the store."""
+        if not isinstance(self.places, range):
+            return np.flatnonzero((self.places >= first) & (self.places < last))
+        # Those from which on a rising range lies beyond a place.
+        rising = self.places if self.places.step > 0 else self.places[::-1]
+        low, high = (max(0, min(len(rising), -((rising.start - at) // rising.step))) for at in (first, last))
+        found = np.arange(low, high)
+        return found if rising is self.places else len(rising) - 1 - found[::-1]
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""

@@ -18,7 +18,7 @@ from keel.atoms.in_files import BadFrames, Make, frames_in
 from keel.atoms.record import LabelKeys
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.columns import Table
-from keel.atoms.store.finishing import finish, judged_together
+from keel.atoms.store.finishing import finish, judged_together, tidy
 from keel.atoms.store.frames import CONTENTS, StoredFrames, contents_of, open_store
 from keel.atoms.store.shards import SHARD_FRAMES, write_shard
 from keel.errors import ConfigError, DataError, KeelError
@@ -60,7 +60,7 @@ class Packer:
     require: tuple[str, ...]
     skip: bool
 
-    def __call__(self, work: Work) -> int:
+    def __call__(self, work: Work, tick: Callable[[], None] | None = None) -> int:
         """Do the work, but for shards that are there, and return the number of frames in the files."""
         done = self.folder / f"part-{work.number:05d}-{work.first}-{work.of}.json"
         if done.is_file():
@@ -71,6 +71,7 @@ class Packer:
             path = self.folder / f"shard-{work.number:05d}-{number:05d}.arrow"
             if number % work.of == work.first and not path.is_file():
                 self._write(path, pending)
+                (tick or bool)()
             number, found = number + 1, found + len(pending)
         said = json.dumps({"found": found})
         replace_file(done, lambda temporary: temporary.write_text(said))
@@ -142,12 +143,17 @@ def pack(
         if (folder / CONTENTS).is_file():
             if contents_of(folder).get("plan") != plan:
                 raise ConfigError(f"{folder}: it holds a store made of other files; remove it or choose another name")
+            tidy(folder)
             return open_store(folder)
         _begin(folder, plan)
         shares = [share for work in _works(paths) for share in _shares(work, workers)]
-        for number, what in enumerate(_done(packer, shares, workers), 1):
+
+        def tick() -> None:
             if advance is not None:
-                advance(number, len(shares), what.files[0].name)
+                number = sum(1 for _ in folder.glob("shard-*.arrow"))
+                advance(number * SHARD_FRAMES, 0, "frames")
+
+        _do(packer, shares, workers, tick)
         shards = sorted(folder.glob("shard-*.arrow"))
         judged_together(folder, shards, refuse_wrong_labels)
         finish(folder, shards, plan, bad)
@@ -212,21 +218,21 @@ def _shares(work: Work, workers: int) -> list[Work]:
     return [replace(work, first=first, of=of) for first in range(of)]
 
 
-def _done(packer: Packer, shares: Sequence[Work], workers: int) -> Iterator[Work]:
-    """Yield pieces of work when they are done."""
+def _do(packer: Packer, shares: Sequence[Work], workers: int, tick: Callable[[], None]) -> None:
+    """Do all work, and call ``tick`` now and then."""
     if workers == 1 or len(shares) == 1:
         for share in shares:
-            packer(share)
-            yield share
+            packer(share, tick)
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(shares)), context, _start, (in_use(),)) as pool:
-        running: dict[Future[int], Work] = {pool.submit(packer, share): share for share in shares}
+        running: set[Future[int]] = {pool.submit(packer, share) for share in shares}
         try:
             while running:
-                for future in wait(running, return_when="FIRST_COMPLETED").done:
+                done, running = wait(running, timeout=0.5, return_when="FIRST_COMPLETED")
+                for future in done:
                     future.result()
-                    yield running.pop(future)
+                tick()
         except BrokenProcessPool:
             raise KeelError(
                 "a worker was killed, as the system does for want of memory; fewer --workers need less, and what was "

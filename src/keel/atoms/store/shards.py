@@ -128,6 +128,40 @@ class Shard:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Store:
+    """The shards of one store or of several, one after the other.
+
+    Parameters
+    ----------
+    paths, firsts
+        Each store, and the number of its first frame among all.
+    shards, starts
+        Each shard, and the number of its first frame; ``starts`` ends with the number of frames in all.
+    checksum
+        Of everything in them.
+    """
+
+    paths: tuple[Path, ...]
+    firsts: NDArray[np.int64]
+    shards: tuple[Shard, ...]
+    starts: NDArray[np.int64]
+    checksum: str
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return int(self.starts[-1])
+
+    def shard_of(self, place: int) -> int:
+        """Return the number of the shard in which a frame stands."""
+        return int(np.searchsorted(self.starts, place, side="right")) - 1
+
+    def source(self, place: int) -> str:
+        """Return what a frame is called."""
+        which = int(np.searchsorted(self.firsts, place, side="right")) - 1
+        return f"{self.paths[which]}, frame {place - int(self.firsts[which])}"
+
+
 @lru_cache(OPEN_FILES)
 def _opened(path: Path) -> FileIO:
     """Return an open file; who reads from it holds it, so that it is not closed meanwhile."""
