@@ -16,7 +16,7 @@ from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.named_parts import NOUNS, check_counted, named, split_by_name, whereabouts
 from keel.atoms.partial import LabelledSet
 from keel.atoms.remarks import frames_of
-from keel.atoms.selecting import joined, left_out
+from keel.atoms.selecting import elements_in, joined, left_out
 from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, sample, split, split_in_time
 from keel.atoms.store.frames import StoredFrames
 from keel.atoms.usual_splits import usual_split
@@ -189,7 +189,7 @@ def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tu
 
     Of what is left, frames with elements that no training frame holds are set aside.
     """
-    found: dict[str, list[Frame]] = {}
+    found: dict[str, Sequence[Frame]] = {}
     notes: list[str] = []
     for part, frames in parts.divided.items():
         most = getattr(settings, f"{part}_frames")
@@ -213,16 +213,16 @@ def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tu
     return Split(**{part: own if part == "train" else list(own) for part, own in found.items()}), notes
 
 
-def _learnable(part: str, frames: list[Frame], training: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
+def _learnable(part: str, frames: Sequence[Frame], training: Sequence[Frame]) -> tuple[Sequence[Frame], list[str]]:
     """Return the frames of a part all elements of which train, and a sentence on the others.
 
     Nothing is learnt of an element that no training frame holds, and the teacher does not know it.
     """
-    known = {int(z) for frame in training for z in frame.numbers}
-    kept = [frame for frame in frames if known.issuperset(frame.numbers.tolist())]
-    if len(kept) == len(frames):
+    known = set(elements_in(training))
+    if known.issuperset(elements_in(frames)):
         return frames, []
-    unknown = [symbol(z) for z in sorted({int(z) for frame in frames for z in frame.numbers} - known)]
+    kept = [frame for frame in frames if known.issuperset(frame.numbers.tolist())]
+    unknown = [symbol(z) for z in elements_in(frames) if z not in known]
     left_out, noun = frames_of(len(frames) - len(kept)), NOUNS[part]
     if not kept and part == "test":
         raise DataError(
