@@ -44,7 +44,7 @@ def _setting(place: str, name: str, kind: str, usual: Any, meaning: str) -> Sett
 def _meanings(cls: type[Network]) -> dict[str, str]:
     """Return the first sentence on each parameter in the docstring of a class."""
     text = inspect.cleandoc(cls.__doc__ or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
-    found = {}
+    found: dict[str, str] = {}
     for names, meaning in re.findall(r"^(\w[\w, ]*)\n((?:    .*\n?)+)", text, re.MULTILINE):
         sentence = re.split(r"\.\s", " ".join(meaning.split()) + " ")[0]
         plain = re.sub(r":\w+:|`", "", sentence).strip().replace('"', "")

@@ -96,8 +96,8 @@ def _beside_given(given: RungChoice, strategies: Sequence[StrategyResult]) -> st
     temperature, share = given.temperature_k, _share(given)
     after = " and ".join(f"with {s.strategy} {s.failures} of {s.runs} runs failed" for s in strategies if s.runs)
     return (
-        f"As it was given, the network failed in {share} of its simulations at {number(temperature)} K, from validation "
-        f"structures; {after or 'nothing was simulated afterwards'}, from test structures."
+        f"As it was given, the network failed in {share} of its simulations at {number(temperature)} K, from "
+        f"validation structures; {after or 'nothing was simulated afterwards'}, from test structures."
     )
 
 
