@@ -10,6 +10,7 @@ import typer
 from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.where import Scheduler, Workers
+from keel.commands.split_options import Only, check_only
 from keel.files import Output
 from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep
 
@@ -25,6 +26,7 @@ def assess(
     data: Annotated[
         Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
     ] = None,
+    only: Only = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -99,6 +101,7 @@ def assess(
     from keel.settings import parse_given
     from keel.workflow.assess import Material, assess
 
+    check_only(only, data)
     named = openings(potentials, arguments, trust)
     chosen = {
         "probes": _names(probes),
@@ -120,7 +123,7 @@ def assess(
     settings = parse_given(AssessmentSettings, chosen, "keel assess", differently)
     page = assess(
         [named[name] for name in potentials],
-        Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ())),
+        Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ()), only),
         settings,
         out,
         beside=None if beside is None else Opening(beside, trust=trust),
