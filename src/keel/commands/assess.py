@@ -9,8 +9,8 @@ import typer
 
 from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
-from keel.commands.where import Scheduler, Workers
 from keel.commands.split_options import Only, check_only
+from keel.commands.where import Scheduler, Workers
 from keel.files import Output
 from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep
 
