@@ -68,3 +68,8 @@ def duration(seconds: float) -> str:
         return f"{number(seconds, 2)} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_text(size: float) -> str:
+    """Return a number of bytes for readers: ``"2.2 GB"``, ``"430 MB"``."""
+    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"

@@ -39,4 +39,5 @@ def stress_volumes(cells: Array, pbc: NDArray[np.bool_]) -> Array:
 def have_stress(cells: Tensor, pbc: Tensor) -> Tensor:
     """Return which structures have a stress, bool, shape (B,), from tensors; see :func:`stress_volumes`."""
     solid = torch.linalg.det(cells).abs() > FLAT * torch.linalg.vector_norm(cells, dim=2).prod(dim=1)
-    return (pbc.sum(dim=1) >= FEWEST_DIRECTIONS) & solid
+    there: Tensor = (pbc.sum(dim=1) >= FEWEST_DIRECTIONS) & solid
+    return there

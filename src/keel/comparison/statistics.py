@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from keel.atoms.frame import Array
+from keel.comparison.series import Estimate, series_mean
 from keel.errors import ConfigError, DataError
 
 Statistic = Callable[[Array], Array]
@@ -159,7 +160,12 @@ def mean_interval(values: Array, *, confidence: float = 0.95, n_resamples: int =
 
 
 def clustered_mean(
-    values: Array, clusters: NDArray[np.int64], weights: Array | None = None, confidence: float = 0.95
+    values: Array,
+    clusters: NDArray[np.int64],
+    weights: Array | None = None,
+    confidence: float = 0.95,
+    *,
+    in_order: bool = False,
 ) -> Interval:
     """Return a weighted mean with an interval for values of which those of one cluster are not independent.
 
@@ -169,7 +175,8 @@ def clustered_mean(
         V = n / (n - 1) sum_c (sum_(k in c) w_k (x_k - R))^2 / (sum_k w_k)^2,   R +- t_(n-1) sqrt(V)
 
     for equal weights and clusters of one the standard error of the mean. Open for one cluster, or where a value is not
-    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11.
+    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11. Clusters in order may be successive frames of a run:
+    by how much they resemble each other V is larger (:func:`~keel.comparison.series.series_mean`).
 
     Parameters
     ----------
@@ -179,6 +186,8 @@ def clustered_mean(
         Number of the cluster of each, shape (K,).
     weights
         Shape (K,); None: all the same.
+    in_order
+        The numbers of the clusters are their order in time, or may be.
     """
     weights = np.ones(len(values)) if weights is None else weights
     mean = float(np.average(values, weights=weights))
@@ -187,8 +196,8 @@ def clustered_mean(
     if n == 1 or not np.isfinite(mean):
         return Interval(mean, -np.inf, np.inf, confidence)
     parts = np.bincount(numbered, weights * (values - mean)) / weights.sum()
-    error = np.sqrt(n / (n - 1) * np.square(parts).sum())
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
+    sums = series_mean(n * parts) if in_order else Estimate(0.0, n / (n - 1) * float(np.square(parts).sum()), n - 1)
+    half = float(stdtrit(sums.freedom, 0.5 + confidence / 2) * np.sqrt(sums.variance))
     return Interval(mean, mean - half, mean + half, confidence)
 
 
