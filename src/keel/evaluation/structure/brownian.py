@@ -164,13 +164,13 @@ def straight(msd: Array, lag: int, n_frames: int, n_paths: int) -> bool:
 def diffusive_lag(msd: Array, n_paths: int) -> int:
     """Return from which lag on, in frames, an MSD (T,) over a number of paths is diffusion.
 
-    Twice the shortest of 1, 2, 4, ... from which on it is :func:`straight`: what correlation is left there and cannot
-    be seen has decayed further. Where it never is, the longest lag that leaves six of its kind in the run.
+    Three times the shortest of 1, 2, 4, ... from which on it is :func:`straight`: what correlation is left there and
+    cannot be seen has decayed further. Where it never is, the longest lag that leaves six of its kind in the run.
     """
     n_frames = len(msd)
     rungs = [1 << k for k in range(n_frames.bit_length()) if 1 << k <= max(1, n_frames // 6)]
     found = [straight(msd, m, n_frames, n_paths) for m in rungs]
     for k, m in enumerate(rungs[:-1]):
         if found[k] and found[k + 1]:
-            return 2 * m
+            return 3 * m
     return rungs[-1]
