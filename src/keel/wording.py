@@ -70,3 +70,8 @@ def duration(seconds: float) -> str:
     if minutes >= 72 * 60:
         return f"{round(minutes / 1440):,} days"
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_text(size: float) -> str:
+    """Return a number of bytes for readers: ``"2.2 GB"``, ``"430 MB"``."""
+    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"

@@ -23,7 +23,7 @@ from keel.evaluation.structure.angles import (
     pairs_of_a_kind,
     usual_bonds,
 )
-from keel.evaluation.structure.density import GRAMS_PER_CM3, block_error, reference_volumes
+from keel.evaluation.structure.density import GRAMS_PER_CM3, reference_volumes
 from keel.evaluation.structure.diffusion import mean_squared_displacement, unwrapped
 from simulated import IdealGas, argon, frame_of, molecule, of_steps
 
@@ -387,18 +387,6 @@ NPT = MDSettings(
     timestep_fs=4.0,
     friction_per_fs=0.02,
 )
-
-
-def test_error_of_a_correlated_series():
-    """x' = phi x + noise: the variance of the mean is (1 + phi) / (1 - phi) times that of independent numbers."""
-    phi, n, rng = 0.8, 4096, np.random.default_rng(0)
-    series = np.zeros((100, n))
-    for k in range(1, n):
-        series[:, k] = phi * series[:, k - 1] + rng.normal(size=100)
-    expected = 1 / (1 - phi) / np.sqrt(n)
-    assert series.mean(axis=1).std() == pytest.approx(expected, rel=0.2)
-    assert np.median([block_error(s) for s in series]) == pytest.approx(expected, rel=0.2)
-    assert np.isnan(block_error(np.ones(7)))
 
 
 def test_density_of_an_ideal_gas():

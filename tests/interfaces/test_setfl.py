@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.interfaces.setfl import Functions, _errors, choose_grid, write_setfl
+from keel.interfaces.setfl import Functions, choose_grid, write_setfl
+from keel.interfaces.setfl_grid import interpolation_errors
 from lammps_reference import with_setfl
 
 ENERGY, FORCE = 1e-5, 1e-4
@@ -91,13 +92,17 @@ def test_what_is_tabulated(exported):
 
 
 def test_a_cubic_is_interpolated_without_error_and_a_steeper_function_with_one():
-    x, value, error, slope_error = _errors(lambda r: 2.0 * r**3 - r, 4.0, 50)
+    """But for the two cells at either end, which have other slopes."""
+    x, value, error, slope_error = interpolation_errors(lambda r: 2.0 * r**3 - r, 4.9, 50)
     torch.testing.assert_close(value, 2.0 * x**3 - x)
-    assert float(error.max()) < 1e-11
-    assert float(slope_error.max()) < 1e-9
-    steep = [_errors(lambda r: torch.exp(-5.0 * r), 4.0, n) for n in (101, 201)]
-    coarse, fine = (float((error / value).max()) for _, value, error, _ in steep)
+    inside = (x > 0.2) & (x < 4.7)
+    assert float(error[inside].max()) < 1e-11 and float(error[~inside].max()) > 1e-6
+    assert float(slope_error[inside].max()) < 1e-9
+    steep = [interpolation_errors(lambda r: torch.exp(-5.0 * r), 4.0, n) for n in (101, 201)]
+    coarse, fine = (float((error / value)[(x > 0.5) & (x < 3.5)].max()) for x, value, error, _ in steep)
     assert coarse / fine == pytest.approx(16.0, rel=0.1)
+    first = [float(error[x < 0.04].max()) for x, _, error, _ in steep]
+    assert 3.0 < first[0] / first[1] < 5.0
 
 
 def test_a_steeper_potential_gets_a_finer_grid():

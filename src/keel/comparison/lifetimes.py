@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
+from keel.comparison.statistics import Interval, bootstrap_interval, resampled
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.errors import DataError
 from keel.showing import Shown
@@ -94,6 +95,30 @@ class Lifetimes(Shown):
         below = self._survival(weights) <= 0.5 + 1e-9
         medians = self.times.ravel()[self._order][below.argmax(axis=1)]
         return np.where(below.any(axis=1), medians, np.inf)
+
+    def median_interval(self, n_resamples: int = 2000, seed: int = 0) -> Interval:
+        """Return the median of all runs with its 95 % interval, in fs; a median that is censored is infinite.
+
+        Of one seed with a structure for each run that of Brookmeyer & Crowley (:class:`keel.dynamics.Survival`). Where
+        runs share seeds or structures they are no independent runs: then both are drawn again
+        (:func:`~keel.comparison.statistics.bootstrap_interval`), on the logarithm, an end beyond the runs being open.
+        """
+        median, end = self.survival.median, float(self.times.max())
+        if self.shape[0] == 1 and (self.structures is None or len(np.unique(self.structures)) == self.shape[1]):
+            low, high = self.survival.median_interval
+            return Interval(median or np.inf, end if low is None else low, np.inf if high is None else high)
+        drawn = resampled(self.medians, self.shape, self.structures, n_resamples, seed).both
+        if median is None:
+            return Interval(np.inf, min(float(np.quantile(drawn, 0.025, method="lower")), end), np.inf)
+        least = 0.5 * float(self.times[self.times > 0].min(initial=end or 1.0))
+
+        def within(weights: Array) -> Array:
+            return np.clip(self.medians(weights), least, max(end, least))
+
+        found = bootstrap_interval(
+            within, self.shape, structures=self.structures, log=True, n_resamples=n_resamples, seed=seed
+        )
+        return replace(found, high=np.inf if np.isinf(drawn).mean() > 0.025 else found.high)
 
     def means(self, weights: Array) -> Array:
         """Return the area under the survival curve of each resample up to the longest time in fs, shape (B,)."""

@@ -105,12 +105,13 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
     difference = other.values - base.values
     if not np.isfinite(difference).all():
         raise DataError(f"{base.name}: values that are not finite cannot be compared")
-    return clustered_mean(difference, _numbered(base.structures), base.weights, confidence)
+    return clustered_mean(difference, _numbered(base.structures), base.weights, confidence, in_order=True)
 
 
 def _numbered(structures: Sequence[str]) -> NDArray[np.int64]:
-    """Return a number for each structure, the same for the same."""
-    return np.asarray(np.unique(structures, return_inverse=True)[1], dtype=np.int64)
+    """Return a number for each structure, the same for the same, in the order in which they come."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(s, len(numbers)) for s in structures], dtype=np.int64)
 
 
 def _check(base: Sample, other: Sample) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from keel.atoms.frame import Array
+from keel.comparison.series import Estimate, series_mean
 from keel.errors import ConfigError, DataError
 
 Statistic = Callable[[Array], Array]
@@ -76,16 +77,27 @@ class Resamples:
 
     @property
     def variance(self) -> float:
-        """V = V_s + V_k - V_sk, at least the larger of the first two: what both share is not counted twice."""
-        v_s, v_k, v_sk = self.variances
-        return max(v_s + v_k - v_sk, v_s, v_k)
+        """V = V_s + V_k - V_sk, where neither of the first counts as less than V_sk, which both contain."""
+        v_s, v_k, v_sk = self._at_least_shared
+        return v_s + v_k - v_sk
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Those of V: V^2 / sum_i (V_i^2 / nu_i) (Satterthwaite, Biometrics Bull. 2, 110 (1946))."""
-        nu_s, nu_k = self.n_seeds - 1, self.n_structures - 1
-        parts = [v**2 / nu for v, nu in zip(self.variances, (nu_s, nu_k, nu_s * nu_k), strict=True) if nu > 0]
+        """Those of V: V^2 / [(V_s^2 - V_sk^2) / nu_s + (V_k^2 - V_sk^2) / nu_k + V_sk^2 / nu_sk].
+
+        After Satterthwaite, Biometrics Bull. 2, 110 (1946), but that what seeds and structures share, the noise of
+        single runs, is known from all of them: where seeds and structures do not matter there are as many degrees of
+        freedom as the interaction has, where one of them is all, its own.
+        """
+        (v_s, v_k, v_sk), nu_s, nu_k = self._at_least_shared, self.n_seeds - 1, self.n_structures - 1
+        squares = v_s**2 - v_sk**2, v_k**2 - v_sk**2, v_sk**2
+        parts = [v / nu for v, nu in zip(squares, (nu_s, nu_k, nu_s * nu_k), strict=True) if nu > 0]
         return self.variance**2 / sum(parts) if sum(parts) > 0 else float(max(nu_s, nu_k))
+
+    @property
+    def _at_least_shared(self) -> tuple[float, float, float]:
+        v_s, v_k, v_sk = self.variances
+        return max(v_s, v_sk), max(v_k, v_sk), v_sk
 
 
 def bootstrap_interval(
@@ -159,7 +171,12 @@ def mean_interval(values: Array, *, confidence: float = 0.95, n_resamples: int =
 
 
 def clustered_mean(
-    values: Array, clusters: NDArray[np.int64], weights: Array | None = None, confidence: float = 0.95
+    values: Array,
+    clusters: NDArray[np.int64],
+    weights: Array | None = None,
+    confidence: float = 0.95,
+    *,
+    in_order: bool = False,
 ) -> Interval:
     """Return a weighted mean with an interval for values of which those of one cluster are not independent.
 
@@ -169,7 +186,8 @@ def clustered_mean(
         V = n / (n - 1) sum_c (sum_(k in c) w_k (x_k - R))^2 / (sum_k w_k)^2,   R +- t_(n-1) sqrt(V)
 
     for equal weights and clusters of one the standard error of the mean. Open for one cluster, or where a value is not
-    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11.
+    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11. Clusters in order may be successive frames of a run:
+    by how much they resemble each other V is larger (:func:`~keel.comparison.series.series_mean`).
 
     Parameters
     ----------
@@ -179,6 +197,8 @@ def clustered_mean(
         Number of the cluster of each, shape (K,).
     weights
         Shape (K,); None: all the same.
+    in_order
+        The numbers of the clusters are their order in time, or may be.
     """
     weights = np.ones(len(values)) if weights is None else weights
     mean = float(np.average(values, weights=weights))
@@ -187,8 +207,8 @@ def clustered_mean(
     if n == 1 or not np.isfinite(mean):
         return Interval(mean, -np.inf, np.inf, confidence)
     parts = np.bincount(numbered, weights * (values - mean)) / weights.sum()
-    error = np.sqrt(n / (n - 1) * np.square(parts).sum())
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
+    sums = series_mean(n * parts) if in_order else Estimate(0.0, n / (n - 1) * float(np.square(parts).sum()), n - 1)
+    half = float(stdtrit(sums.freedom, 0.5 + confidence / 2) * np.sqrt(sums.variance))
     return Interval(mean, mean - half, mean + half, confidence)
 
 

@@ -290,8 +290,9 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
     """Return d(sum of energies)/d vectors, zero where the energies do not depend on them."""
     if vectors.shape[0] == 0 or not energies.requires_grad:
         return torch.zeros_like(vectors)
-    options = {"create_graph": differentiable, "allow_unused": True, "materialize_grads": True}
-    return torch.autograd.grad(energies.sum(), vectors, **options)[0]
+    return torch.autograd.grad(
+        energies.sum(), vectors, create_graph=differentiable, allow_unused=True, materialize_grads=True
+    )[0]
 
 
 def lengths(vectors: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from keel.atoms.frame import Array
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, Effect, compare_forces, compare_lifetimes, force_verdict
 from keel.comparison.paired import verdict as in_words
+from keel.comparison.statistics import Interval
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.results.run import Record
 from keel.training.known import BASELINE, METHOD, subject_of
@@ -145,14 +146,24 @@ def paired(base: StrategyResult, other: StrategyResult) -> Comparison | None:
     first, second = counterparts(base, other)
     if not first.runs:
         return None
-    starts = {r.sources for s in (first, second) for r in s.records}
-    # Runs from the same structure belong together, if all seeds started from the same.
-    sources = starts.pop() if len(starts) == 1 else ()
-    structures = [sources.index(source) for source in sources] or None
+    structures = _structures((*first.records, *second.records))
     forces = _forces(first, second) or (None, None)
     return compare_lifetimes(
         first.lifetimes(structures), second.lifetimes(structures), base_force=forces[0], other_force=forces[1]
     )
+
+
+def median_interval(result: StrategyResult) -> Interval:
+    """Return the 95 % interval of the median time to failure in fs, as :class:`~keel.evaluation.Lifetimes` has it."""
+    alike, _ = counterparts(result, result)
+    return alike.lifetimes(_structures(alike.records)).median_interval()
+
+
+def _structures(records: Sequence[Record]) -> list[int] | None:
+    """Return the number of the structure of each run, the same for the same, if all seeds started from the same."""
+    starts = {record.sources for record in records}
+    sources = starts.pop() if len(starts) == 1 else ()
+    return [sources.index(source) for source in sources] or None
 
 
 def conditions(base: StrategyResult, other: StrategyResult) -> str:

@@ -136,7 +136,8 @@ def errors_by_contact(found: Accuracy, frames: Structures) -> ErrorsByContact:
     has the offset that suits the potential, or the labels, best, and of pressures -tr(stress) / 3.
 
     Intervals know that atoms of one structure are not independent, nor are structures of one formula, which are often
-    snapshots of one run or relaxation. Where all have one formula, structures count as independent.
+    snapshots of one run or relaxation. Where all have one formula, structures count by how much successive ones
+    resemble each other.
 
     Parameters
     ----------
@@ -256,8 +257,8 @@ def _bin(values: _Values, chosen: NDArray[np.bool_], formulas: NDArray[np.int64]
         return np.nan, 0, 0, 0, *[np.nan] * 6
     structure, error, label = values.structure[chosen], values.error[chosen], values.label[chosen]
     formula = formulas[structure]
-    together = formula if formulas.any() else structure
-    mean, excess = clustered_mean(error, together), clustered_mean(error - label, together)
+    together, in_order = (formula, False) if formulas.any() else (structure, True)
+    mean, excess = (clustered_mean(x, together, in_order=in_order) for x in (error, error - label))
     contact = float(np.quantile(values.contact[chosen], 0.5, method="lower"))
     counts = (len(np.unique(structure)), len(np.unique(formula)), len(error))
     found = (mean.value, max(mean.low, 0.0), mean.high, float(label.mean()))

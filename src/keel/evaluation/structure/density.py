@@ -10,6 +10,7 @@ import numpy as np
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import freed, masses_of
+from keel.comparison.series import Estimate, mean_of, series_mean
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.results import Trajectory
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
@@ -33,6 +34,11 @@ SAME = 1e-6
 RECORDS = 400
 """Volumes recorded in each run."""
 
+FEWEST = 8
+"""Volumes of a run that tell how sure their mean is."""
+
+UNKNOWN = Estimate(float("nan"), float("nan"), 1.0)
+
 
 def density(
     potential: Potential,
@@ -49,7 +55,8 @@ def density(
     """Simulate each structure at constant pressure, and compare its mean volume with that of the reference.
 
     It passes if no run fails and no mean volume is off by more than :data:`LARGEST_CHANGE`. The density is the mass
-    over the mean volume, averaged over runs; errors are standard errors by block averaging (:func:`block_error`).
+    over the mean volume, averaged over runs; 1.96 errors to either side are 95 % intervals, which know how much
+    successive volumes of a run resemble each other (:func:`~keel.comparison.series.series_mean`).
 
     Parameters
     ----------
@@ -135,21 +142,6 @@ def _moves(frames: Sequence[Frame]) -> bool:
     return bool(changes.size) and float(np.median(changes)) > SAME * _volume(frames[0])
 
 
-def block_error(values: Array) -> float:
-    """Return the standard error of the mean of a correlated series, shape (K,).
-
-    Neighbours are averaged into blocks of 2, 4, 8, ... as long as there are at least 8 blocks; the naive error
-    sqrt(var / (K' - 1)) of each level rises until blocks are independent, and the largest is returned (Flyvbjerg &
-    Petersen, J. Chem. Phys. 91, 461 (1989)). NaN for fewer than 8 values.
-    """
-    errors = []
-    while len(values) >= 8:
-        errors.append(float(np.sqrt(values.var() / (len(values) - 1))))
-        even = len(values) // 2 * 2
-        values = values[:even].reshape(-1, 2).mean(axis=1)
-    return max(errors, default=float("nan"))
-
-
 def _volume(frame: Frame) -> float:
     return frame.volume / len(frame)
 
@@ -159,11 +151,13 @@ def _judge(runs: Sequence[Trajectory], expected: Array, discard: float, whose: s
     series = [_series(run) for run in runs]
     kept = [v[int(discard * len(v)) :] for v in series]
     means = np.array([v.mean() if len(v) else np.nan for v in kept])
-    errors = np.array([block_error(v) for v in kept])
+    volumes = mean_of(
+        [series_mean(v).over(m) if len(v) >= FEWEST else UNKNOWN for v, m in zip(kept, means, strict=True)]
+    )
     changes, weights = 100.0 * (means / expected - 1.0), np.array([_mass_per_atom(run) for run in runs])
     worst = int(np.argmax(np.where(np.isnan(changes), np.inf, np.abs(changes))))
     grams, causes = GRAMS_PER_CM3 * weights / means, [run.cause for run in runs if run.cause is not None]
-    error = float(np.sqrt(np.square(errors / means).sum()) / len(runs))
+    error = volumes.error
     metrics = (
         Metric(f"volume from the {whose}'s", float(changes[worst]), "%", LARGEST_CHANGE),
         Metric("runs that failed", len(causes), "", 0),

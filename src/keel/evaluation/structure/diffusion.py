@@ -11,9 +11,11 @@ from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import masses_of
+from keel.comparison.series import mean_of
 from keel.dynamics.results import Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.structure.brownian import Lags, diffusive_lag, slope
 from keel.evaluation.structure.recorded import DISCARD, failed_runs, settled
 
 NAME = "diffusion"
@@ -22,10 +24,12 @@ CM2_PER_S = 0.1
 """1 angstrom^2/fs in cm^2/s."""
 
 SHORTEST = 20
-"""A run needs so many frames to have a middle of its lags."""
+"""A run needs so many frames to tell diffusion from what comes before it."""
 
-PIECES = 4
-"""A single run is cut into so many pieces, to tell how sure its diffusion coefficient is."""
+LONGEST = 3
+"""No lag is longer than this part of a run, but for the first two."""
+MOST_LAGS = 8
+"""Lags of a window that a line is laid through."""
 
 FACTOR = 0.5
 """Share by which a diffusion coefficient may differ from the reference's, ..."""
@@ -40,7 +44,7 @@ class Diffusion:
     Parameters
     ----------
     coefficient, error
-        D and its standard error in angstrom^2/fs; the error of a single number is NaN.
+        D and its standard error in angstrom^2/fs: 1.96 errors to either side are the 95 % interval.
     exponent
         Of the lag: 1 for diffusion, 2 for free flight, 0 for atoms bound to their sites.
     """
@@ -58,13 +62,20 @@ def diffusion(
     reference: Structures | None = None,
     reference_interval_fs: float | None = None,
     discard: float = DISCARD,
-    window: tuple[float, float] = (0.1, 0.5),
+    window: tuple[float, float] | None = None,
 ) -> CheckResult:
     """Measure the mean-squared displacement <|r(t0 + t) - r(t0)|^2>, and D = MSD / (6 t) (Einstein relation).
 
     The average is over the atoms of an element, all time origins t0, and runs; the drift of the centre of mass is
-    taken off. D is the slope of a straight line through the middle of the lags: there ballistic motion is over, and
-    enough origins are left. Its standard error is from the spread of the runs, or of four pieces of a single one.
+    taken off. D is the slope of the straight line through the MSD from the lag on at which displacements that follow
+    each other, but for the next, are no more correlated than noise allows
+    (:func:`~keel.evaluation.structure.brownian.diffusive_lag`): ballistic motion and vibration are over. That lag does
+    not grow with the run, so that errors fall as 1/sqrt(length). Line and error allow for the correlation of the MSD
+    with itself (:func:`~keel.evaluation.structure.brownian.slope`), and for atoms that hop together. What differs
+    between runs beyond this, such as their structures, is not in the error. Runs count by atoms times length.
+    Displacements are those from the centre of mass: of n atoms alike that know nothing of each other D
+    is smaller by 1/n than that of one.
+
     Only with a reference trajectory it is judged: D must not differ by more than half of the reference's, nor three
     standard errors, nor 0.5 angstrom^2 over the longest lag, whichever is largest.
 
@@ -79,7 +90,7 @@ def diffusion(
     discard
         Share of each run (not of the reference) that is left out at its beginning.
     window
-        The middle of the lags, as shares of the length of a run.
+        Lags to lay the line through, as shares of the length of a run; None: chosen by correlation.
 
     Raises
     ------
@@ -87,8 +98,8 @@ def diffusion(
         If the window is empty, a reference has no interval, nothing was recorded or not at even intervals.
     """
     reference = None if reference is None else as_frames(reference, labels=False)
-    if not 0 < window[0] < window[1] <= 1:
-        raise ConfigError(f"window must be two rising shares of a run's length in (0, 1], not {window}")
+    if window is not None and not 0 < window[0] < window[1] < 1:
+        raise ConfigError(f"window must be two rising shares of a run's length in (0, 1), not {window}")
     if reference is not None and not (reference_interval_fs or 0) > 0:
         raise ConfigError("give the time between the reference's frames in fs as reference_interval_fs")
     if not trajectories:
@@ -112,10 +123,19 @@ class Paths:
     positions: Array
     interval_fs: float
 
-    def pieces(self, number: int) -> list[Paths]:
-        """Return consecutive parts of equal length."""
-        size = len(self.positions) // number
-        return [Paths(self.numbers, self.positions[k * size : (k + 1) * size], self.interval_fs) for k in range(number)]
+    @property
+    def work(self) -> float:
+        """Atoms times time: how much a run tells."""
+        return float(self.positions.shape[0] * self.positions.shape[1] * self.interval_fs)
+
+    def of(self, number: int) -> Paths:
+        """Return those of one element."""
+        chosen = self.numbers == number
+        return Paths(self.numbers[chosen], self.positions[:, chosen], self.interval_fs)
+
+    def is_like(self, other: Paths) -> bool:
+        """Whether both have the same lags."""
+        return len(self.positions) == len(other.positions) and bool(np.isclose(self.interval_fs, other.interval_fs))
 
 
 def paths_of(frames: Sequence[Frame], interval_fs: float) -> Paths:
@@ -170,43 +190,47 @@ def mean_squared_displacement(positions: Array) -> Array:
     return msd
 
 
-def diffusion_by_element(runs: Sequence[Paths], window: tuple[float, float]) -> dict[str, Diffusion]:
-    """Return the diffusion of each element, averaged over runs."""
+def diffusion_by_element(runs: Sequence[Paths], window: tuple[float, float] | None = None) -> dict[str, Diffusion]:
+    """Return the diffusion of each element, averaged over runs; see :func:`diffusion`."""
     elements = {int(z) for run in runs for z in run.numbers}
-    return {symbol(z): _diffusion(z, [r for r in runs if (r.numbers == z).any()], window) for z in sorted(elements)}
+    return {symbol(z): _diffusion([r.of(z) for r in runs if (r.numbers == z).any()], window) for z in sorted(elements)}
 
 
-def _diffusion(z: int, runs: Sequence[Paths], window: tuple[float, float]) -> Diffusion:
-    def of(run: Paths) -> tuple[Array, Array]:
-        msd = mean_squared_displacement(run.positions[:, run.numbers == z]).mean(axis=1)
-        lags: Array = run.interval_fs * np.arange(len(msd), dtype=np.float64)
-        return lags, msd
-
-    curves = [of(run) for run in runs]
-    pieces = runs if len(runs) > 1 else [p for p in runs[0].pieces(PIECES) if len(p.positions) >= SHORTEST]
-    spread = [_slope(*of(piece), window) for piece in pieces]
-    error = float(np.std(spread, ddof=1) / np.sqrt(len(spread))) if len(spread) > 1 else float("nan")
-    slopes = [_slope(lags, msd, window) for lags, msd in curves]
-    longest, _ = max(curves, key=lambda curve: len(curve[0]))
-    alike = [msd for lags, msd in curves if len(lags) == len(longest)]
-    mean = np.mean(alike, axis=0)
-    exponents = [_exponent(lags, msd, window) for lags, msd in curves]
-    return Diffusion(longest, mean, float(np.mean(slopes)) / 6.0, error / 6.0, float(np.mean(exponents)))
-
-
-def _middle(lags: Array, window: tuple[float, float]) -> np.ndarray:
-    shares = lags / lags[-1]
-    return np.asarray((shares >= window[0]) & (shares <= window[1]) & (lags > 0))
+def _diffusion(runs: Sequence[Paths], window: tuple[float, float] | None) -> Diffusion:
+    msds = [mean_squared_displacement(run.positions).mean(axis=1) for run in runs]
+    longest = max(runs, key=lambda run: len(run.positions))
+    alike = [k for k, run in enumerate(runs) if run.is_like(longest)]
+    msd = np.mean([msds[k] for k in alike], axis=0)
+    first = diffusive_lag(msd, sum(runs[k].positions.shape[1] for k in alike)) * longest.interval_fs
+    chosen = [_lags(run, first, window) for run in runs]
+    slopes = [
+        slope(run.positions, m, lags, round(first / run.interval_fs))
+        for run, m, lags in zip(runs, msds, chosen, strict=True)
+    ]
+    mean = mean_of([s.over(6.0 * r.interval_fs) for s, r in zip(slopes, runs, strict=True)], [r.work for r in runs])
+    exponent = np.average(
+        [_exponent(m, lags) for m, lags in zip(msds, chosen, strict=True)], weights=[r.work for r in runs]
+    )
+    lags = longest.interval_fs * np.arange(len(msd), dtype=np.float64)
+    return Diffusion(lags, msd, mean.value, mean.error, float(exponent))
 
 
-def _slope(lags: Array, msd: Array, window: tuple[float, float]) -> float:
-    chosen = _middle(lags, window)
-    return float(np.polyfit(lags[chosen], msd[chosen], 1)[0])
+def _lags(run: Paths, first: float, window: tuple[float, float] | None) -> Lags:
+    """Return the lags in frames that a line is laid through: one, twice it, four times ..., or some of a window."""
+    last = len(run.positions) - 1
+    if window is None:
+        lag = min(max(1, round(first / run.interval_fs)), last // 2)
+        return np.array([lag * 2**k for k in range(20) if k < 2 or lag * 2**k <= last // LONGEST], dtype=np.int64)
+    low, high = max(1, np.ceil(window[0] * last)), np.floor(window[1] * last)
+    lags = np.unique(np.linspace(low, high, MOST_LAGS).round().astype(np.int64))
+    if high <= low:
+        raise ConfigError(f"the window {window} holds fewer than two lags of a run of {last + 1} frames")
+    return lags
 
 
-def _exponent(lags: Array, msd: Array, window: tuple[float, float]) -> float:
-    chosen = _middle(lags, window) & (msd > 0)
-    return float(np.polyfit(np.log(lags[chosen]), np.log(msd[chosen]), 1)[0]) if chosen.sum() > 1 else 0.0
+def _exponent(msd: Array, lags: Lags) -> float:
+    ends = msd[lags[:2]]
+    return float(np.log(ends[1] / ends[0]) / np.log(lags[1] / lags[0])) if (ends > 0).all() else 0.0
 
 
 def _paths(trajectory: Trajectory, discard: float) -> Paths:

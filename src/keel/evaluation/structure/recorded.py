@@ -8,22 +8,28 @@ of m samples is expected to differ from the whole by
 
 A sample is an atom in a frame. The simulation's own halves are not asked: one that changes on its way would excuse
 itself. Frames should be recorded about as far apart in time as the reference's; those that resemble each other count
-for more than they tell.
+for more than they tell. Bands are 95 % intervals of the reference, from the scatter of successive blocks of its frames
+(:func:`keel.comparison.series.series_mean`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.splits import group_frames
+from keel.comparison.series import FEWEST_BLOCKS, NORMAL, mean_of, series_mean
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
+
+MOST_BLOCKS = 40
+"""A reference is divided into so many blocks of successive frames, a shorter one into its frames."""
 
 Distributions = Mapping[str, Array]
 """Values on a common grid by name, shape (K,) each."""
@@ -88,6 +94,8 @@ class AgainstReference:
 
     Parameters
     ----------
+    blocks
+        Of each structure of the reference, its distributions in successive blocks of frames.
     scale
         sqrt(1 + n/m) / 2 for n samples of the reference and m of the simulation.
     """
@@ -95,6 +103,7 @@ class AgainstReference:
     simulated: Distributions
     reference: Distributions
     halves: tuple[Distributions, Distributions] | None
+    blocks: Sequence[Sequence[Distributions]]
     scale: float
 
     def errors(self, distance: Callable[[Distributions, Distributions], dict[str, float]]) -> dict[str, float]:
@@ -107,17 +116,25 @@ class AgainstReference:
         return {name: self.scale * value for name, value in found.items()}
 
     def curves(self, names: Sequence[str], x: Array, x_label: str, y_label: str) -> list[Curve]:
-        """Return each distribution of the simulation and of the reference, with a band between its halves."""
+        """Return each distribution of the simulation and of the reference, with the 95 % interval of that."""
         found = []
         for name in names:
             zero = np.zeros_like(x)
             found.append(Curve(f"{name} simulated", x, self.simulated.get(name, zero), x_label, y_label))
             curve = Curve(f"{name} reference", x, self.reference.get(name, zero), x_label, y_label)
-            if self.halves is not None:
-                both = np.stack([half.get(name, zero) for half in self.halves])
-                curve = replace(curve, low=both.min(axis=0), high=both.max(axis=0))
+            if min(map(len, self.blocks)) >= FEWEST_BLOCKS:
+                half = self._half_interval(name, zero)
+                curve = replace(curve, low=np.maximum(curve.y - half, 0.0), high=curve.y + half)
             found.append(curve)
         return found
+
+    def _half_interval(self, name: str, zero: Array) -> Array:
+        """Return half of the 95 % interval of a distribution of the reference at each point."""
+        tables = [
+            np.stack([b.get(name, zero) for b in blocks]) for blocks in self.blocks if any(name in b for b in blocks)
+        ]
+        errors = [mean_of([series_mean(table[:, k]) for table in tables]).error for k in range(len(zero))]
+        return NORMAL * np.array(errors)
 
 
 def compared(
@@ -150,15 +167,14 @@ def compared(
         if elements != expected:
             raise DataError(f"{what} holds {elements}, but its reference {expected}; they cannot be compared")
     groups = [references[name] for name in runs]
+    blocks = [[measure(part) for part in _parts(g)] for g in groups]
     halves = None
     if min(map(len, groups)) > 1:
-        first = _mean([measure(g[: len(g) // 2]) for g in groups])
-        second = _mean([measure(g[len(g) // 2 :]) for g in groups])
-        halves = (first, second)
-    whole = _mean(list(halves)) if halves else _mean([measure(g) for g in groups])
+        halves = _mean([_mean(b[: len(b) // 2]) for b in blocks]), _mean([_mean(b[len(b) // 2 :]) for b in blocks])
+    whole = _mean(list(halves)) if halves else _mean([_mean(b) for b in blocks])
     n, m = (sum(len(f) for group in part for f in group) for part in (groups, runs.values()))
     scale = 0.5 * float(np.sqrt(1.0 + n / m))
-    return AgainstReference(_mean([measure(frames) for frames in runs.values()]), whole, halves, scale)
+    return AgainstReference(_mean([measure(frames) for frames in runs.values()]), whole, halves, blocks, scale)
 
 
 def noise_limit(floor: float, noise: float | None, largest: float) -> float | None:
@@ -190,6 +206,12 @@ def grouped(frames: Sequence[Frame], by: str | None) -> Mapping[str, Sequence[Fr
         If a frame has no such key.
     """
     return {"": list(frames)} if by is None else group_frames(frames, by)
+
+
+def _parts(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
+    """Return successive blocks of frames, as equal as can be."""
+    ends = np.linspace(0, len(frames), min(len(frames), MOST_BLOCKS) + 1).round().astype(int).tolist()
+    return [frames[a:b] for a, b in pairwise(ends)]
 
 
 def _elements(frames: Sequence[Frame]) -> str:

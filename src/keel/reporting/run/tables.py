@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keel.comparison.paired import Comparison, points_text, times_text
-from keel.reporting.strategies import StrategyResult, number, paired
+from keel.reporting.strategies import StrategyResult, median_interval, number, paired
 from keel.results.run import Record, RunResults, TrialResults, by_strategy
 from keel.training.known import BASELINE
 
@@ -193,12 +193,13 @@ def _median(result: StrategyResult) -> str:
 def _median_interval(result: StrategyResult) -> str:
     if not result.runs:
         return "–"
-    lower, upper = result.survival.median_interval
-    return f"{_edge(lower, result)} to {_edge(upper, result)}" if lower is not None else _edge(lower, result)
+    found = median_interval(result)
+    low, high = (_edge(value, result) for value in (found.low, found.high))
+    return low if low == high else f"{low} to {high}"
 
 
-def _edge(value: float | None, result: StrategyResult) -> str:
-    return f">{NBSP}{number(result.length_fs)}" if value is None else number(value)
+def _edge(value: float, result: StrategyResult) -> str:
+    return number(value) if value < result.length_fs else f">{NBSP}{number(result.length_fs)}"
 
 
 def _share_at_end(result: StrategyResult) -> str:
