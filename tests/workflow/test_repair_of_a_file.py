@@ -69,11 +69,8 @@ class TestConfiguration:
 
 @pytest.fixture(scope="module")
 def repaired(folder) -> Path:
-    from undrawn import undrawn
-
     config = tiny(**REPAIR, evaluation={"dimers": False, "probes": ["accuracy", "clusters"]})
-    with undrawn():
-        run(config, folder / "run", base=folder)
+    run(config, folder / "run", base=folder)
     return folder / "run"
 
 

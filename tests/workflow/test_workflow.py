@@ -33,7 +33,6 @@ from keel.workflow.cluster import Cluster
 from keel.workflow.data import frequent_pairs, read_data
 from keel.workflow.division import divide
 from tiny_run import FEW, TINY, numbers, tiny
-from undrawn import undrawn
 from waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -167,8 +166,7 @@ def test_killed_and_run_again(finished, tmp_path):
 def repaired(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("repaired")
     strategies = {"repair": {"after": "vanilla", "budget": 0.5, "replay_share": 0.5}}
-    with undrawn():
-        run(tiny(strategies=["vanilla", "repair"], custom_strategies=strategies), folder)
+    run(tiny(strategies=["vanilla", "repair"], custom_strategies=strategies), folder)
     return folder
 
 
