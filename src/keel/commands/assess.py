@@ -16,8 +16,8 @@ from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timest
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
-    "Which of stability, accuracy, contacts, structure, density, clusters, exact, compression, equilibrium; "
-    "default: all."
+    "Which of stability, accuracy, contacts, structure, density, clusters, exact, elsewhere, compression, "
+    "equilibrium; default: all."
 )
 
 
@@ -90,9 +90,9 @@ def assess(
     """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
 
     Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
-    symmetries and conservation; equation of state, elastic constants, phonons and vacancies. Run again, it goes on
-    where it was stopped; a second one in the same folder shares the work. What would pass whatever the potential, such
-    as a simulation shorter than 1000 fs, counts as not tested.
+    symmetries and conservation; the same numbers in other programs; equation of state, elastic constants, phonons and
+    vacancies. Run again, it goes on where it was stopped; a second one in the same folder shares the work. What would
+    pass whatever the potential, such as a simulation shorter than 1000 fs, counts as not tested.
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
