@@ -15,7 +15,7 @@ from keel.atoms.labels import frame_from_record
 from keel.atoms.record import USUAL, LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.store.frames import StoredFrames, is_store, open_store
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
 from keel.plugins import discover
 
@@ -53,6 +53,23 @@ class BadFrames:
         if reasons:
             self.add(text, reasons[0])
             self.reasons += reasons[1:]
+
+
+def set_aside_into(given: str | Path | BadFrames | None, files: Iterable[Path]) -> BadFrames | None:
+    """Return where bad frames of some files go; ConfigError if it is one of these."""
+    bad = BadFrames(given) if isinstance(given, str | Path) else given
+    if bad is not None and any(bad.path.absolute() == file.absolute() for file in files):
+        raise ConfigError(f"{bad.path}: bad frames cannot be written to the file that is being read")
+    return bad
+
+
+def required_labels(require: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of labels; ConfigError if one is none."""
+    labels = (require,) if isinstance(require, str) else tuple(require)
+    unknown = set(labels) - {"energy", "forces", "stress"}
+    if unknown:
+        raise ConfigError(f"{sorted(unknown)[0]!r} is not a label; require energy, forces or stress")
+    return labels
 
 
 Make = Callable[[BadFrames | None], Frame | None]

@@ -9,7 +9,7 @@ from pathlib import Path
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
-from keel.atoms.in_files import BadFrames, Make, frames_in, with_labels
+from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into, with_labels
 from keel.atoms.record import LabelKeys
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.frames import StoredFrames, is_store, open_store
@@ -67,7 +67,7 @@ def read(
     """
     wanted = _slice(index)
     if (stored := stored_frames(paths)) is not None:
-        return with_labels(stored, _required(require), labels)[wanted]
+        return with_labels(stored, required_labels(require), labels)[wanted]
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
     if all(n is None or n >= 0 for n in (wanted.start, wanted.stop, wanted.step)):
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
@@ -109,12 +109,10 @@ def iter_frames(
     belong to the energies, and forces of constrained atoms.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
-    bad = BadFrames(skip_bad) if isinstance(skip_bad, str | Path) else skip_bad
-    if bad is not None and any(bad.path.absolute() == file.absolute() for file in files):
-        raise ConfigError(f"{bad.path}: bad frames cannot be written to the file that is being read")
+    bad = set_aside_into(skip_bad, files)
     if not files:
         raise DataError("no file was given to read")
-    required = _required(require)
+    required = required_labels(require)
 
     return (frame for file in files for frame in _file_frames(frames_in([file], keys, required, labels), bad))
 
@@ -129,14 +127,6 @@ def _file_frames(makers: Iterator[Make], bad: BadFrames | None) -> Iterator[Fram
             yield frame
     if not good and bad is not None:
         raise DataError(f"none of the {found} frames can be used; the first one: {bad.reasons[-found]}")
-
-
-def _required(require: Iterable[str]) -> tuple[str, ...]:
-    labels = (require,) if isinstance(require, str) else tuple(require)
-    unknown = set(labels) - {"energy", "forces", "stress"}
-    if unknown:
-        raise ConfigError(f"{sorted(unknown)[0]!r} is not a label; require energy, forces or stress")
-    return labels
 
 
 def _slice(index: slice | str | None) -> slice:

@@ -155,6 +155,12 @@ def test_mistakes_are_told_in_one_sentence(file, tmp_path):
         pack([tmp_path / "nowhere.xyz"], tmp_path / "a.keel")
     with pytest.raises(DataError, match="no file was given to pack"):
         pack([], tmp_path / "a.keel")
+    with pytest.raises(ConfigError, match="'force' is not a label; require energy, forces or stress"):
+        pack([file], tmp_path / "a.keel", require=["force"])
+    with pytest.raises(ConfigError, match="cannot be written to the file that is being read"):
+        pack([file], tmp_path / "a.keel", skip_bad=file)
+    with pytest.raises(ConfigError, match="workers must be at least 1"):
+        pack([file], tmp_path / "a.keel", workers=0)
     (tmp_path / "empty.extxyz").touch()
     with pytest.raises(DataError, match="the file is empty"):
         pack([tmp_path / "empty.extxyz"], tmp_path / "b.keel")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keel.atoms.findings import refuse_wrong_labels
-from keel.atoms.in_files import BadFrames, Make, frames_in
+from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into
 from keel.atoms.record import LabelKeys
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.columns import Table
@@ -26,6 +26,7 @@ from keel.files import replace_file
 from keel.launch import end_with_parent
 from keel.locks import locked
 from keel.plugins import in_use, take_over
+from keel.ranges import Processes, checked
 
 PLAN = "plan.json"
 """Name of the file in an unfinished store that says what it is made of."""
@@ -135,8 +136,8 @@ def pack(
     paths, folder = [Path(file) for file in files], Path(out)
     if not paths:
         raise DataError("no file was given to pack")
-    bad = BadFrames(skip_bad) if isinstance(skip_bad, str | Path) else skip_bad
-    packer = Packer(folder, keys or LabelKeys(), tuple(require), bad is not None)
+    bad, workers = set_aside_into(skip_bad, paths), checked(Processes, workers, "workers")
+    packer = Packer(folder, keys or LabelKeys(), required_labels(require), bad is not None)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(f".{folder.name}.lock"), partial(_refuse, folder), passing=True):
         plan = _plan(paths, packer)
