@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo docs test lint oracles clean
+.PHONY: demo docs test lint oracles package clean
 
 # PyTorch first and by itself: asked for as a dependency, pip would fetch gigabytes of CUDA libraries.
 $(VENV)/.installed: pyproject.toml
@@ -32,6 +32,13 @@ lint: $(VENV)/.installed
 oracles: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable ".[oracles]"
 	$(BIN)/pytest -m oracle
+
+# What a release uploads: a source archive and a wheel, made from what git holds, and checked.
+package: $(VENV)/.installed
+	$(BIN)/pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) build dist keel-demo .pytest_cache .mypy_cache .ruff_cache

@@ -37,7 +37,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.verlet import VerletList
 from keel.dynamics import MDSettings, simulate
 from keel.interfaces.ase import KeelCalculator
-from keel.interfaces.lammps import write_setfl
+from keel.interfaces.setfl import write_setfl
 
 STEPS = 100
 SIZES = {36: (3, 3, 1), 108: (3, 3, 3), 864: (6, 6, 6)}

@@ -42,9 +42,9 @@ def _denormals() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
-@pytest.fixture
-def no_drawing() -> Iterator[None]:
-    """Leave the figures of pages empty."""
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn() -> Iterator[None]:
+    """Leave the figures of pages empty, but where a test has them drawn."""
     with undrawn():
         yield
 

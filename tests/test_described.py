@@ -13,11 +13,13 @@ from keel.cli import app
 from keel.config import RunSettings, read_config
 from keel.described import described, page, within
 from keel.errors import ConfigError
+from keel.potentials.networks.arguments import arguments_described
+from keel.potentials.networks.network import Network, network_class
 from keel.schema import schema_of_files
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
-ALL = list(described(RunSettings))
+ALL = [*described(RunSettings), *arguments_described()]
 
 
 def places(section: str | None) -> list[str]:
@@ -45,6 +47,16 @@ def test_facts_come_from_the_fields():
     )
     (seeds,) = within(ALL, "seeds")
     assert (seeds.kind, seeds.default, seeds.limits) == ("list of whole numbers", "[0]", "x >= 0")
+
+
+@pytest.mark.parametrize("name", ["CGCNN", "M3GNet", "TorchMDET", "MACE"])
+def test_arguments_of_each_network_are_there(name: str):
+    cls: type[Network] = network_class(name)
+    section = f"networks[architecture: {name}]"
+    found = {one.name: one for one in ALL if one.section == section and one.kind != "settings"}
+    assert set(found) == {"preset", *cls.presets["default"], *cls.same} | ({"mode"} & set(found))
+    assert (found["cutoff"].default, found["cutoff"].unit) == (str(cls.presets["default"]["cutoff"]), "Å")
+    assert {one.place for one in within(ALL, "networks")} >= {one.place for one in found.values()}
 
 
 def test_a_section_is_found_by_its_name():

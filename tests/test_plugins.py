@@ -121,7 +121,7 @@ class TestARun:
             assert words in page, words
         assert "The EAM teacher" not in page
 
-    def test_is_reported_again_without_the_package(self, run, tmp_path, no_drawing):
+    def test_is_reported_again_without_the_package(self, run, tmp_path):
         assert "CoordinationNet" not in keel.Potential.registry
         assert "alone, an atom has" in write_report(run, tmp_path).read_text()
 

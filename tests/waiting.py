@@ -10,8 +10,8 @@ HANG = 600
 """Seconds after which something is taken to hang, many times what it needs on a busy machine."""
 
 
-def wait_for(state: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
-    """Return once a state is there, or the process has ended.
+def wait_for(state: Callable[[], object], process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return once a state is there, or the process, if one is given, has ended.
 
     Raises
     ------
@@ -19,8 +19,9 @@ def wait_for(state: Callable[[], object], process: subprocess.Popen[bytes]) -> N
         If neither comes.
     """
     end = time.monotonic() + HANG
-    while not state() and process.poll() is None:
+    while not state() and (process is None or process.poll() is None):
         if time.monotonic() > end:
-            process.kill()
-            raise TimeoutError(f"after {HANG} s the process still works on it")
+            if process is not None:
+                process.kill()
+            raise TimeoutError(f"after {HANG} s it is still not there")
         time.sleep(0.01)

@@ -23,8 +23,9 @@ from keel.commands.help_ import VERSION, help_, tell_version
 from keel.commands.import_ import import_
 from keel.commands.init import init
 from keel.commands.md import md
+from keel.commands.pack import pack
 from keel.commands.perturb import perturb
-from keel.commands.plugin_option import Commands
+from keel.commands.plugin_option import Commands, Plugins, loaded
 from keel.commands.report import report
 from keel.commands.run import run
 from keel.commands.settings import settings
@@ -51,6 +52,7 @@ app = Commands(
 # In the order in which one comes to use them; help lists them so.
 app.command()(demo)
 app.command()(census)
+app.command()(pack)
 app.command()(init)
 app.command()(fit)
 app.command()(perturb)
@@ -72,6 +74,7 @@ app.command("help")(help_)
 def prepare(
     context: typer.Context,
     _: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""
     context.with_resource(of_command_line())
@@ -84,6 +87,7 @@ def prepare(
 
     prepare_process()
     plain_warnings()
+    loaded(plugin)
 
 
 def main() -> Any:

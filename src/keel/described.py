@@ -42,7 +42,7 @@ class Setting:
     ----------
     place
         Its name after those of its sections: ``training.loss.energy``; ``[]`` marks lists, ``NAME`` a name of the
-        user's.
+        user's, ``[architecture: CGCNN]`` what belongs to one class of networks.
     kind
         What it may be, in words.
     default
@@ -169,12 +169,12 @@ def within(settings: Sequence[Setting], section: str | None) -> list[Setting]:
 def page(settings: Sequence[Setting]) -> str:
     """Return a page in Markdown with a table of each section."""
     parts = [HEAD]
-    for top in dict.fromkeys(s.place.partition(".")[0].removesuffix("[]") for s in settings):
+    for top in dict.fromkeys(_plainly(s.place).partition(".")[0] for s in settings):
         rows = [s for s in settings if _plainly(s.place).partition(".")[0] == top]
         if len(rows) == 1:
             continue
         parts += [f"\n## {top}\n\n{_capital(rows[0].meaning)}.\n\n{_table(rows[1:])}"]
-    alone = [s for s in settings if "." not in s.place]
+    alone = [s for s in settings if "." not in s.place and "[" not in s.place]
     parts.insert(1, f"\n## All together\n\n{_table(alone)}")
     return "".join(parts)
 
@@ -192,8 +192,8 @@ def _row(one: Setting) -> str:
 
 
 def _plainly(place: str) -> str:
-    """Return a place without the marks of lists and names."""
-    return place.replace("[]", "").replace(".NAME", "")
+    """Return a place without the marks of lists, architectures and names."""
+    return re.sub(r"\[[^]]*\]", "", place).replace(".NAME", "")
 
 
 def _capital(text: str) -> str:

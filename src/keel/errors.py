@@ -21,6 +21,10 @@ class DataError(KeelError, ValueError):
     """A file, frame or graph cannot be used as it is."""
 
 
+class RefusedError(DataError):
+    """A model of somebody else refuses a structure, or fails on it."""
+
+
 class ConfigError(KeelError, ValueError):
     """A setting is unknown, impossible, or contradicts another."""
 
@@ -35,7 +39,8 @@ def naming(source: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"{source}: {error}") from None
+        kind = RefusedError if isinstance(error, RefusedError) else DataError
+        raise kind(f"{source}: {error}") from None
 
 
 @contextmanager

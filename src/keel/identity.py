@@ -119,11 +119,18 @@ def of_split(parts: Iterable[Sequence[Structure]]) -> str:
     digest = Digest()
     for part in parts:
         digest.add(b"part")
-        for f in part:
+        for f in () if _stays(digest, part) else part:
             digest.add(f.numbers, f.positions, f.cell, repr(f.energy), f.forces, f.stress)
             if not f.pbc.all():
                 digest.add(f.pbc)
     return digest.hex()
+
+
+def _stays(digest: Digest, frames: object) -> bool:
+    """Add what tells frames of a store from others, and return whether they are such."""
+    known = getattr(frames, "fingerprint", None)
+    digest.add(known)
+    return known is not None
 
 
 def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> str:
@@ -159,7 +166,7 @@ def of_potential(name: str, config: Mapping[str, Any] | None, weights: Mapping[s
 def of_training(
     network: tuple[str, Mapping[str, Any]],
     potentials: Iterable[tuple[str, Mapping[str, Any] | None, Mapping[str, Tensor]]],
-    frames: Iterable[Structure],
+    frames: Iterable[Iterable[Structure]],
     settings: Iterable[BaseModel | int | None],
 ) -> str:
     """Return the hash of all that determines the course of training.
@@ -171,7 +178,7 @@ def of_training(
     potentials
         Class, configuration and weights of every potential that has a part in it.
     frames
-        With their labels, in order.
+        Those of each kind, with their labels, in order; of a store its ``fingerprint`` stands for them.
     settings
         Of the training, in order; numbers such as the seed among them.
     """
@@ -180,9 +187,10 @@ def of_training(
     for name, config, weights in potentials:
         digest.add(json.dumps([name, config], default=str))
         _add_weights(digest, weights)
-    for f in frames:
-        digest.add(f.numbers, f.positions, f.cell, f.pbc, repr(f.energy))
-        digest.add(f.forces, f.stress, absent=b"-")
+    for kind in frames:
+        for f in () if _stays(digest, kind) else kind:
+            digest.add(f.numbers, f.positions, f.cell, f.pbc, repr(f.energy))
+            digest.add(f.forces, f.stress, absent=b"-")
     for part in settings:
         digest.add(part.model_dump_json(exclude=later(part)) if isinstance(part, BaseModel) else repr(part))
     return digest.hex()

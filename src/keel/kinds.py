@@ -97,6 +97,7 @@ FRAME_FORMATS: list[FrameFormat] = [
         begins=rb"(?s)\A.{16}\xde\xc0\xef\xbe",
         folder="**/*.aselmdb",
     ),
+    FrameFormat("stores of `keel pack`", (".keel",), "keel.atoms.store.frames.open_store", folder="store.json"),
     FrameFormat(
         "parquet",
         (".parquet",),

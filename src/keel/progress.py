@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from keel.counting import counted
 from keel.errors import KeelWarning
 from keel.wording import duration
 
 console = Console(stderr=True, highlight=False)
+JUDGED, LONG = 10.0, 3600.0
+"""Seconds after which the length of some work is judged by its pace, and beyond which it is said."""
 _bars = True
 _left: Callable[[], float] | None = None
+OFTEN = 0.2
+"""Seconds between two counts that a bar shows."""
 
 
 def without_bars() -> None:
@@ -57,12 +62,16 @@ class Advance(Protocol):
 def bar(title: str, total: int = 0) -> Iterator[Advance]:
     """Show a bar while the block runs; call what it yields with (done, total, remark).
 
+    Work that takes more than an hour by its pace says so once, in a log too; not in a run, which has its plan.
+
     Parameters
     ----------
     title
         What is being done.
     total
         Number of steps; 0 while it is not known.
+
+    Beside it stands how many structures potentials have evaluated, where nothing else is remarked: some steps are long.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -76,11 +85,51 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True, disable=not (_bars and console.is_terminal)) as progress:
         task = progress.add_task(title, total=total or None, remark="")
         begun, left = time.monotonic(), None if _left is None or progress.disable else _left()
+        pace = _Pace(title.strip()) if _left is None else None
+
+        evaluated, shown, known = 0, begun, ""
+
+        def show(done: int | None = None, total: int | None = None) -> None:
+            parts = [known or (f"{evaluated:,} structures" if evaluated else "")]
+            if left is not None:
+                parts.append(f"of all {duration(max(0.0, left - (time.monotonic() - begun)))} left")
+            progress.update(task, completed=done, total=total, remark="; ".join(filter(None, parts)))
 
         def advance(done: int, total: int, remark: str = "") -> None:
-            if left is not None:
-                more = duration(max(0.0, left - (time.monotonic() - begun)))
-                remark = f"{remark}; of all {more} left" if remark else f"of all {more} left"
-            progress.update(task, completed=done, total=total, remark=remark)
+            nonlocal known
+            known = remark
+            if pace is not None:
+                pace.judge(done, total)
+            show(done, total)
 
-        yield advance
+        def count(structures: int) -> None:
+            nonlocal evaluated, shown
+            evaluated += structures
+            if (now := time.monotonic()) - shown > OFTEN:
+                shown = now
+                show()
+
+        with nullcontext() if progress.disable else counted(count):
+            yield advance
+
+
+class _Pace:
+    """Says once how long some work takes, if that is long."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.first, self.judged = title, (0, 0.0), False
+
+    def judge(self, done: int, total: int) -> None:
+        # From the first report on: before it code is loaded and compiled, or done long ago.
+        now, (before, begun) = time.monotonic(), self.first
+        if not begun:
+            self.first = (done, now)
+        elif not self.judged and now - begun > JUDGED and done > before:
+            self.judged = True
+            whole = (now - begun) / (done - before) * (total - before)
+            if whole > LONG:
+                console.print(
+                    f"     note  {self.title}: at this pace the {total - before:,} steps take {duration(whole)}; "
+                    "Ctrl-C ends them",
+                    soft_wrap=True,
+                )

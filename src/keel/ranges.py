@@ -212,6 +212,8 @@ Compressibility = Annotated[float, Range(0, 100, "1/GPa", above=True)]
 Cutoff = Annotated[float, Range(0, 100, "Å", above=True)]
 """What a cutoff costs, and whether atoms are so near, depends on the structures (:mod:`keel.atoms.within_reach`)."""
 Distance = Annotated[float, Range(0, 10, "Å")]
+Reach = Annotated[float, Range(0, 1000, "Å", above=True)]
+"""How far the energy of an atom feels others, through all layers of a network."""
 Bonds = Annotated[float, Range(0, 20, "sums of covalent radii", above=True)]
 Strain = Annotated[float, Range(0, 0.5, below=True)]
 LengthShare = Annotated[float, Range(0, 1, above=True)]

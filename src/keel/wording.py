@@ -62,11 +62,13 @@ def counted(counts: Iterable[tuple[str, int]], noun: str, most: int = 6) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time that a reader can grasp: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Return a time that a reader can grasp: ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``12 days``."""
     whole = round(seconds)
     if whole < 60:
         return f"{number(seconds, 2)} s"
     minutes, rest = divmod(whole, 60)
+    if minutes >= 72 * 60:
+        return f"{round(minutes / 1440):,} days"
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 

@@ -197,7 +197,7 @@ class TestCommands:
         shown = CliRunner().invoke(app, ["evaluate", out, str(path)])
         assert "isolated atoms" in shown.output and "13 frames" in shown.output
 
-    def test_run(self, path, tmp_path, no_drawing):
+    def test_run(self, path, tmp_path):
         data = {"files": [str(path)], "split": {"by": "start", "train": 6, "validation": 3}}
         md = {"temperatures": [300], "runs": 1, "length_fs": 2, "longest_fs": 2}
         settings = {**TINY, "data": data, "md": md, "evaluation": {"dimers": False}, "strategies": ["vanilla"]}

@@ -20,6 +20,7 @@ from keel.atoms.soundness.size import _likely, findings
 from keel.atoms.units import BOHR, GPA, HARTREE, KCAL_PER_MOL
 from keel.potentials import LennardJones
 
+FILES = Path(__file__).parents[1] / "files"
 METALS = ("Al", "Cu", "Ni", "Pt", "Au")
 
 
@@ -174,3 +175,16 @@ def test_units_that_explain_a_ratio() -> None:
 )
 def test_real_sets_are_not_accused(name: str, data_dir: Path) -> None:
     assert found(list(iter_frames(data_dir / f"{name}.extxyz"))) == []
+
+
+@pytest.mark.parametrize("name", ["squeezed-silica", "squeezed-phosphorus"])
+def test_squeezed_crystals_have_large_stresses_and_large_forces(name: str) -> None:
+    frames = list(iter_frames(FILES / f"{name}.extxyz.xz"))
+    # One of silica is under 2930 GPa, of which another check warns.
+    assert [f for f in found(frames) if "stresses are" in f.message] == []
+    assert found([stresses(1.0 / GPA)(f) for f in frames])[0].level == "refuse"
+
+
+def test_large_stresses_without_forces_are_doubtful() -> None:
+    frames = [f.replace(forces=None) for f in iter_frames(FILES / "squeezed-silica.extxyz.xz")]
+    assert "stresses are about" in found(frames)[0].message

@@ -17,7 +17,7 @@ from keel.atoms.labels import frame_from_ase
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress
 from keel.atoms.soundness.stiffness import doubtful_forces, doubtful_stress
-from keel.atoms.soundness.work import check_forces, check_stress
+from keel.atoms.soundness.work import _error, check_forces, check_stress
 from keel.atoms.units import BOHR, GPA, HARTREE
 
 
@@ -227,3 +227,17 @@ def test_symmetry_tells_the_order_of_atoms_and_of_stresses() -> None:
     rolled = [f.replace(forces=np.roll(f.forces, 2, axis=0)) for f in frames]
     assert "act on atoms on which symmetry allows none" in str(forces_against_symmetry(rolled))
     assert "another order" in str(stress_against_symmetry([f.replace(stress=reordered(f.stress)) for f in sheared]))
+
+
+def test_few_pairs_refuse_no_stress(strained: list[Frame]) -> None:
+    foreign = [f.replace(stress=f.stress / GPA) for f in strained]
+    assert check_stress(foreign).contradiction
+    few = check_stress(foreign[:6])
+    assert few.contradiction is few.warning is None
+    assert "cannot be checked: too few" in str(few)
+
+
+def test_the_interval_of_few_pairs_is_that_of_student() -> None:
+    given, true = np.ones(5), np.array([0.9, 1.1, 1.0, 0.8, 1.2])
+    spread = true.std(ddof=0) * 5 / 4 / np.sqrt(5)  # residuals of HC3 are larger by 1 / (1 - 1/5)
+    assert _error(given, true, 1.0) == pytest.approx(2.776 * spread, rel=1e-3)

@@ -111,11 +111,11 @@ def test_the_list_is_reused_between_small_moves():
     for _ in range(5):
         atoms.positions[0, 0] += 0.01
         atoms.get_forces()
-    first = calculator._list
+    first = calculator.moving._list
     assert first is not None and first.rebuilds == 0
     atoms.positions[0, 0] += 0.3
     atoms.get_forces()
-    assert calculator._list is first and first.rebuilds == 1
+    assert calculator.moving._list is first and first.rebuilds == 1
 
 
 def test_the_cell_relaxes_to_the_minimum():

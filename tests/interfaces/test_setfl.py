@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.interfaces.lammps import Functions, choose_grid, write_setfl
+from keel.interfaces.setfl import Functions, choose_grid, write_setfl
 from keel.interfaces.setfl_grid import interpolation_errors
 from lammps_reference import with_setfl
 

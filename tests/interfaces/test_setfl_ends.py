@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.interfaces.lammps import Functions, choose_grid, lammps_memory, setfl_size, write_setfl
+from keel.interfaces.setfl import Functions, choose_grid, lammps_memory, setfl_size, write_setfl
 from keel.interfaces.setfl_grid import SetflGrid
 from keel.wording import bytes_text
 from lammps_reference import with_setfl

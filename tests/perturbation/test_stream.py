@@ -271,7 +271,7 @@ def test_mistakes_are_refused() -> None:
 
 
 def test_a_teacher_that_sees_further_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match="sees atoms up to 6 angstrom, the student up to 4 only"):
+    with pytest.warns(UserWarning, match="cutoff of the teacher is 6 angstrom, that of the network 4: forces"):
         PerturbationStream(PARENTS, eam(6.0), cutoff=4.0, batch_size=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -238,7 +238,7 @@ class TestStart:
             build_network(NetworkSettings(start=str(tmp_path / "lj.json")), [29], 0)
 
 
-def test_keel_run_with_a_calculator_that_teaches_a_trained_network(tmp_path, no_drawing):
+def test_keel_run_with_a_calculator_that_teaches_a_trained_network(tmp_path):
     keel.CGCNN(["P"], cutoff=4.0, features=4, convolutions=1, gaussians=8, hidden=4).save(
         str(tmp_path / "own.safetensors")
     )

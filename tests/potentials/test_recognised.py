@@ -19,7 +19,7 @@ import keel
 from doors import matgl_folder, silica
 from keel.cli import app
 from keel.errors import ConfigError, DataError, KeelError
-from keel.interfaces.lammps import write_setfl
+from keel.interfaces.setfl import write_setfl
 from keel.potentials.external.opening import open_potential
 from keel.potentials.external.recognised import MODELS, direction, modules_in
 

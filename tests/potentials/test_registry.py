@@ -71,7 +71,7 @@ class TestANetworkOfYourOwn:
         again, graph = keel.load(tmp_path / "toy.safetensors"), keel.batch(frames, 4.0)
         assert type(again) is Toy and torch.equal(again(graph).forces, result.potential(graph).forces)
 
-    def test_is_named_in_a_configuration(self, tmp_path, no_drawing):
+    def test_is_named_in_a_configuration(self, tmp_path):
         settings = {
             "name": "tiny",
             "data": {"files": [str(FEW)], "split": {"train": 4, "validation": 2, "test": 2}},

@@ -15,7 +15,7 @@ from keel.atoms.elements import COVALENT_RADII, pair_name
 from keel.atoms.frame import Frame
 from keel.errors import ConfigError
 from keel.evaluation import squeeze
-from keel.interfaces.lammps import write_setfl
+from keel.interfaces.setfl import write_setfl
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.classical.three_body import three_body_term
 from small_potentials import eam, three_body

@@ -62,7 +62,7 @@ def test_unequal_steps_are_told_and_why(records):
     )
 
 
-def test_the_report_and_the_study_say_so(tmp_path, no_drawing):
+def test_the_report_and_the_study_say_so(tmp_path):
     folder = build_run_folder(tmp_path / "patient", phosphorus(), TWO)
     (folder / "config.yaml").write_text((folder / "config.yaml").read_text() + PATIENT)
     path = folder / "summary.json"

@@ -52,7 +52,7 @@ def test_the_table_has_every_strategy_and_the_teacher(folder):
     assert rows["Pressure (GPa), 0.9 to 1.1"][-1] == "–"
 
 
-def test_the_report_shows_them(folder, tmp_path, no_drawing):
+def test_the_report_shows_them(folder, tmp_path):
     report = write_report(folder, tmp_path)
     page = Page(report.read_text(encoding="utf-8"))
     assert "Errors as atoms come close" in page.text and "Force error by contact" in page.text

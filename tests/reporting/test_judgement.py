@@ -145,7 +145,7 @@ class TestWinner:
         assert exportable(tmp_path, {}) is None
 
 
-def test_the_page_tells_how_to_use_the_potential_to_take(tmp_path, no_drawing):
+def test_the_page_tells_how_to_use_the_potential_to_take(tmp_path):
     from html_page import Page
     from keel.reporting import write_report
 

@@ -16,6 +16,7 @@ from keel.errors import DataError
 from keel.reporting import load_results, write_report
 from keel.reporting.figures.style import slug
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
+from undrawn import drawn
 
 pytestmark = pytest.mark.xdist_group("report")
 NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers", "squeeze")
@@ -25,7 +26,8 @@ NUMBERS_ONLY = ("data", "teacher", "train", "accuracy", "rdf", "dimers", "squeez
 def report(tmp_path_factory) -> Path:
     """A report of two elements with everything in it."""
     two = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
-    return write_report(build_run_folder(tmp_path_factory.mktemp("silica"), silica(), two, seeds=2))
+    with drawn():
+        return write_report(build_run_folder(tmp_path_factory.mktemp("silica"), silica(), two, seeds=2))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def small(tmp_path) -> Path:
     return build_run_folder(tmp_path / "run", phosphorus(), scenario, seeds=1, without=NUMBERS_ONLY)
 
 
-def test_stages_that_are_absent_are_left_out_with_a_remark(small, no_drawing):
+def test_stages_that_are_absent_are_left_out_with_a_remark(small):
     text = Page(write_report(small).read_text()).text
     absent = "Not part of this run: the teacher, the census of the data, training curves, parity, crystals"
     assert absent in text
@@ -150,7 +152,7 @@ def test_stages_that_are_absent_are_left_out_with_a_remark(small, no_drawing):
     assert "one seed only" in text
 
 
-def test_where_crystals_cave_in_is_told(tmp_path, no_drawing):
+def test_where_crystals_cave_in_is_told(tmp_path):
     without = tuple(stage for stage in NUMBERS_ONLY if stage not in ("squeeze", "teacher"))
     folder = build_run_folder(tmp_path / "run", phosphorus(), seeds=2, without=without)
     text = Page(write_report(folder).read_text()).text
@@ -165,7 +167,7 @@ def test_where_crystals_cave_in_is_told(tmp_path, no_drawing):
     assert "Pressure of P32 at 18.9 Å³/atom under uniform compression: teacher, vanilla, sam, pretrain." in text
 
 
-def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path, no_drawing):
+def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path):
     without = tuple(stage for stage in NUMBERS_ONLY if stage != "accuracy")
     folder = build_run_folder(tmp_path / "run", phosphorus(), seeds=1, without=without)
     assert "Nothing learnt" not in write_report(folder).read_text()
@@ -177,7 +179,7 @@ def test_a_network_that_has_learnt_nothing_is_told_first(tmp_path, no_drawing):
     assert text.index("Nothing learnt") < text.index("The typical force error of CGCNN") < text.index("What was done")
 
 
-def test_nothing_failed_and_no_runs_at_all(tmp_path, no_drawing):
+def test_nothing_failed_and_no_runs_at_all(tmp_path):
     calm = Scenario({}, HELPS.force_mae)
     text = Page(write_report(build_run_folder(tmp_path / "calm", scenario=calm, without=NUMBERS_ONLY)).read_text()).text
     assert "none of 16 runs failed" in text
@@ -188,13 +190,14 @@ def test_nothing_failed_and_no_runs_at_all(tmp_path, no_drawing):
 
 
 def test_the_same_results_give_the_same_files(small, tmp_path):
-    first, second = write_report(small), write_report(small, tmp_path / "again" / "other.html")
+    with drawn(pdf_fonts=42):
+        first, second = write_report(small), write_report(small, tmp_path / "again" / "other.html")
     assert second.read_text().replace("other-figures/", "figures/") == first.read_text()
     for path in (small / "figures").iterdir():
         assert (tmp_path / "again" / "other-figures" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_command_prints_where_the_report_is(small, tmp_path, no_drawing):
+def test_the_command_prints_where_the_report_is(small, tmp_path):
     run = CliRunner().invoke(app, ["report", str(small), "--out", str(tmp_path)])
     assert run.exit_code == 0, run.output
     assert Path(run.stdout.strip()) == tmp_path / "report.html"
@@ -206,7 +209,8 @@ def test_hostile_names_stay_text(tmp_path):
     scenario = Scenario({"vanilla": [(100.0, "<b>boom</b>")]}, {"vanilla": 78.0, strategy: 80.0})
     folder = build_run_folder(tmp_path / "run", scenario=scenario, seeds=1, networks=(network,), without=NUMBERS_ONLY,
                               name="</title><script>")  # fmt: skip
-    page = Page(write_report(folder).read_text())
+    with drawn():
+        page = Page(write_report(folder).read_text())
     assert not {"script", "img", "b"} & {tag for tag, _ in page.tags}
     assert "<b>boom</b>" in page.text
     assert strategy in page.text

@@ -23,6 +23,7 @@ from keel.reporting.study.markdown import rdf_table
 from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE, simulated_pairs
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
+from undrawn import drawn
 
 pytestmark = pytest.mark.xdist_group("study")
 TWO = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
@@ -53,7 +54,8 @@ def study(tmp_path_factory, coarse) -> Path:
         scenario = replace(TWO, force_mae={s: mae * (40 / frames) ** 0.3 for s, mae in TWO.force_mae.items()})
         build_run_folder(out / f"silica-CGCNN-{frames}", silica(), scenario, train_frames=frames)
     build_run_folder(out / "oxides", crystal(), REPAIRED, seeds=1)
-    write_study(out)
+    with drawn():
+        write_study(out)
     return out
 
 
@@ -199,7 +201,7 @@ def test_a_band_of_survival_reaches_over_the_seeds_and_those_without_failure_are
         assert np.isclose(drawn, single[0]).any() and np.isclose(drawn, single[-1]).any()
 
 
-def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path, no_drawing):
+def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path):
     # Reference forces of the made-up cells have a width of 1 eV/A, errors one of 0.09.
     found = re.search(r"smaller than (\d+) meV/Å; half of plain training's errors than ([\d.]+) \(CGCNN\)", page)
     assert 0.9 * 674 < float(found[1]) < 1.1 * 674
@@ -282,13 +284,14 @@ def written_again(study: Path, folder: Path, *parts: str) -> list[Path]:
     return names
 
 
-def test_tables_alone_give_the_same_again(study, tmp_path, no_drawing):
+def test_tables_alone_give_the_same_again(study, tmp_path):
     assert len(written_again(study, tmp_path, "tables/*", "study.md")) > 8
 
 
 def test_and_the_same_figures(tmp_path, coarse):
-    write_study(build_run_folder(tmp_path / "study" / "a", phosphorus(), TWO).parent)
-    assert len(written_again(tmp_path / "study", tmp_path, "figures/*")) > 8
+    with drawn(pdf_fonts=42):
+        write_study(build_run_folder(tmp_path / "study" / "a", phosphorus(), TWO).parent)
+        assert len(written_again(tmp_path / "study", tmp_path, "figures/*")) > 8
 
 
 def unfinished(folder: Path, cells: int) -> None:
@@ -299,7 +302,7 @@ def unfinished(folder: Path, cells: int) -> None:
         (folder / name).write_text(json.dumps(part))
 
 
-def test_an_unfinished_study_shows_what_is_there(tmp_path, no_drawing):
+def test_an_unfinished_study_shows_what_is_there(tmp_path):
     unfinished(build_run_folder(tmp_path / "b", phosphorus(), TWO), cells=1)
     begun = build_run_folder(tmp_path / "a", phosphorus(), TWO, networks=("M3GNet",))
     (begun / "results.json").unlink()
@@ -310,7 +313,7 @@ def test_an_unfinished_study_shows_what_is_there(tmp_path, no_drawing):
     assert [row[1] for row in table_under(page, "### Accuracy and stability")] == ["the teacher", "vanilla"]
 
 
-def test_stages_that_did_not_run_are_left_out(tmp_path, no_drawing):
+def test_stages_that_did_not_run_are_left_out(tmp_path):
     build_run_folder(tmp_path / "a", phosphorus(), TWO, without=("rdf", "dimers", "teacher", "data", "stability"))
     page = write_study(tmp_path).read_text(encoding="utf-8")
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"workflow.png", "workflow.pdf"}
@@ -319,7 +322,7 @@ def test_stages_that_did_not_run_are_left_out(tmp_path, no_drawing):
 
 
 @pytest.mark.parametrize(("folder", "system"), [("second", "second"), ("phosphorus", "phosphorus (phosphorus)")])
-def test_a_second_run_of_the_same_cells_is_a_system_of_its_own(tmp_path, no_drawing, folder, system):
+def test_a_second_run_of_the_same_cells_is_a_system_of_its_own(tmp_path, folder, system):
     few = ("rdf", "dimers", "teacher")
     for name in ("first", folder):
         build_run_folder(tmp_path / name, phosphorus(), TWO, seeds=1, without=few)

@@ -56,7 +56,7 @@ def test_what_was_hashed_by_the_first_release_has_the_same_hash():
     parts = (Strategy(sam_rho=0.005), pinned(TrainingSettings(steps=7)), None, 3)
     known = ("LennardJones", lj.config(), lj.state_dict())
     found = of_training(
-        ("CGCNN", {"elements": [8]}), [known, ("ASEPotential", None, {})], [frame(), frame(stress=None)], parts
+        ("CGCNN", {"elements": [8]}), [known, ("ASEPotential", None, {})], [[frame()], [frame(stress=None)]], parts
     )
     assert found.startswith(TRAINING)
 

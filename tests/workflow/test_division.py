@@ -260,3 +260,26 @@ class TestSettings:
         with pytest.raises(ConfigError) as error:
             parse(DataSettings, data, "x")
         assert message in str(error.value)
+
+
+class TestUnlearnt:
+    """Of an element that no training frame holds nothing can be said."""
+
+    def with_gold(self, *parts: str) -> list[Frame]:
+        return [*OWN, *(frame.replace(numbers=np.array([29, 79])) for frame in frames(*parts))]
+
+    def test_its_frames_are_set_aside_and_counted(self):
+        division = divide({"train": self.with_gold("test", "val", "test")}, SplitSettings(**NAMED))
+        assert sizes(division) == [30, 5, 5]
+        assert division.notes == (
+            "1 frame of the validation part set aside: no training frame holds Au",
+            "2 frames of the test part set aside: no training frame holds Au",
+        )
+
+    def test_what_trains_is_tested(self):
+        assert sizes(divide({"train": self.with_gold("finetune", "test")}, SplitSettings(**NAMED))) == [31, 5, 6]
+
+    def test_a_test_of_nothing_else_is_refused(self):
+        gold = [frame.replace(numbers=np.array([79, 79])) for frame in frames("test", "test")]
+        with pytest.raises(DataError, match=r"each of the 2 frames of the test part holds .*\(Au\).* divide the data"):
+            divide({"train": OWN, "test": gold}, None)

@@ -38,7 +38,7 @@ def test_trust_is_no_argument_of_a_network():
     assert parse(NetworkSettings, {"start": "a.model", "trust": True}, "test").arguments == {}
 
 
-def test_a_run_with_foreign_teacher_and_network(folder, monkeypatch, no_drawing):
+def test_a_run_with_foreign_teacher_and_network(folder, monkeypatch):
     """The teacher is kept as a file of keel, and read back from there."""
     model = pickled_model(folder / "my.model", monkeypatch)
     matgl_folder(folder / "matgl")

@@ -14,7 +14,7 @@ from tiny_run import TINY, tiny
 PATIENT = {"validate_every": 2, "patience": 1, "learning_rate": 0.2, "schedule": "constant", "ema_decay": 0.0}
 
 
-def test_the_summary_has_the_steps_that_were_taken(tmp_path, no_drawing):
+def test_the_summary_has_the_steps_that_were_taken(tmp_path):
     training = {**TINY["training"], **PATIENT, "steps": 60}
     config = tiny(strategies=["vanilla", "pretrain-only"], training=training, evaluation={"dimers": False})
     run(config, tmp_path)

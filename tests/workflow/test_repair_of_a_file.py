@@ -12,6 +12,7 @@ import torch
 import keel
 from keel.config import RunSettings
 from keel.errors import ConfigError
+from keel.reporting.run.judgement import judgements, short_table
 from keel.results.run import load_results
 from keel.settings import parse
 from keel.workflow import run
@@ -97,6 +98,16 @@ class TestRun:
         )
         assert "the network as it was given" in page(repaired) and "vanilla fail" not in page(repaired)
 
+    def test_the_verdict_is_beside_the_network_as_given(self, repaired):
+        (found,) = judgements(load_results(repaired))
+        share = 100 * max(found.given.failing_share.values())
+        assert found.findings[-1].sentence.startswith("As it was given, the network failed in ")
+        assert "with repair " in found.findings[-1].sentence and "keel assess" in found.next_step
+        first, second = short_table([found]).rows
+        assert first[1] == "as given" and float(first[2].split()[0]) <= share + 0.5
+        assert second[1] == "repair" and len(first) == len(second)
+        assert "as given" in page(repaired) and "Not compared" not in page(repaired)
+
     def test_the_report_says_what_probes_found(self, repaired):
         (trial,) = load_results(repaired).trials
         assert list(trial.probes) == ["accuracy", "clusters"]
@@ -105,7 +116,7 @@ class TestRun:
         for name in names:
             assert f"{name}: repair</th>" in page(repaired)
 
-    def test_a_second_run_does_nothing_again(self, repaired, folder, no_drawing):
+    def test_a_second_run_does_nothing_again(self, repaired, folder):
         before = {p: p.stat().st_mtime_ns for p in repaired.rglob("done.json")}
         run(tiny(**REPAIR, evaluation={"dimers": False, "probes": ["accuracy", "clusters"]}), repaired, base=folder)
         assert {p: p.stat().st_mtime_ns for p in repaired.rglob("done.json")} == before

@@ -18,10 +18,10 @@ import keel
 from keel.errors import ConfigError
 from keel.locks import shared
 from keel.workflow.cache import TakenError, TaskCache, not_waiting
+from keel.workflow.cluster import Cluster
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.run import run
 from keel.workflow.sharing import working_in
-from keel.workflow.workers import Workers
 from test_locks import SHARED, neighbour
 from tiny_run import TINY, tiny
 from waiting import HANG
@@ -59,8 +59,8 @@ def made(root: Path) -> list[str]:
 
 SHARE = """
 import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])
-from test_sharing import Maker; from keel.workflow.workers import Workers
-with Workers(Maker(Path(sys.argv[1]), 2), 1) as staff: print(len(list(staff.each("make", range(4)))))
+from test_sharing import Maker; from keel.workflow.cluster import Cluster
+with Cluster() as cluster: print(len(list(cluster.each(Maker(Path(sys.argv[1]), 2).make, range(4)))))
 """
 
 
@@ -85,8 +85,8 @@ def test_what_is_taken_comes_last_but_in_its_place():
                 raise TakenError("train 1")
             return 2 * number
 
-    with Workers(Owner(), 1) as staff:
-        assert list(staff.each("double", [0, 1, 2])) == [0, 2, 4]
+    with Cluster() as cluster:
+        assert list(cluster.each(Owner().double, [0, 1, 2])) == [0, 2, 4]
     assert order == [0, 1, 2, 1]
 
 
@@ -160,9 +160,9 @@ def test_two_assessments_share_their_groups(tmp_path: Path):
 def test_a_run_is_seen_by_its_neighbours_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     looked = []
 
-    def look(pipeline: Pipeline, staff: Workers) -> None:
+    def look(pipeline: Pipeline, cluster: Cluster) -> None:
         with shared(pipeline.root / ".in-use", lambda: pytest.fail("there is a run beside")):
-            looked.append(staff.number)
+            looked.append(cluster.workers)
 
     monkeypatch.setattr(sys.modules["keel.workflow.run"], "_perform", look)
     monkeypatch.setattr("keel.reporting.write_report", lambda root: root)
@@ -171,8 +171,8 @@ def test_a_run_is_seen_by_its_neighbours_while_it_works(tmp_path: Path, monkeypa
 
 
 def test_workers_stay_for_all_tasks(tmp_path: Path):
-    with Workers(Maker(tmp_path, 1), 2) as staff:
-        first, second = (set(staff.each("process", range(6))) for _ in range(2))
+    with Cluster(2) as cluster:
+        first, second = (set(cluster.each(Maker(tmp_path, 1).process, range(6))) for _ in range(2))
     assert len(first | second) == 2
     assert os.getpid() not in first
 
@@ -181,9 +181,10 @@ def test_workers_stay_for_all_tasks(tmp_path: Path):
 def test_what_all_workers_need_is_imported_once_for_all():
     """Workers are copies of a process that has it, so that it is there before anything is done."""
     script = (
-        "from keel.workflow.workers import Workers; from test_sharing import Maker; from pathlib import Path\n"
-        "with Workers(Maker(Path(), 1), 2, modules=['colorsys']) as staff:\n"
-        "    print(list(staff.each('loaded', ['colorsys', 'keel.workflow.pipeline', 'numba', 'sndhdr'])))"
+        "from keel.workflow.cluster import Cluster; from test_sharing import Maker; from pathlib import Path\n"
+        "with Cluster(2, modules=['colorsys']) as cluster:\n"
+        "    modules = ['colorsys', 'keel.workflow.pipeline', 'numba', 'sndhdr']\n"
+        "    print(list(cluster.each(Maker(Path(), 1).loaded, modules)))"
     )
     paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

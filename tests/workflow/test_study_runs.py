@@ -83,7 +83,7 @@ def test_other_settings_are_not_done(done):
     assert after(data={"split": split}) == (0, 0)
 
 
-def test_goes_on_where_it_stopped(done, no_drawing):
+def test_goes_on_where_it_stopped(done):
     configs, out = done
     before = {p: p.stat().st_mtime_ns for p in out.rglob("done.json")}
     with pytest.raises(KeelError, match="nowhere"):
@@ -91,7 +91,7 @@ def test_goes_on_where_it_stopped(done, no_drawing):
     assert {p: p.stat().st_mtime_ns for p in out.rglob("done.json")} == before
 
 
-def test_commands_that_only_look(done, no_drawing):
+def test_commands_that_only_look(done):
     configs, out = done
     result = CliRunner().invoke(app, ["study", str(configs), "--out", str(out), "--status"])
     assert result.exit_code == 0

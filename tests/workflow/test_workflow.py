@@ -29,9 +29,9 @@ from keel.results.squeezed import summary_of
 from keel.settings import parse
 from keel.workflow import run
 from keel.workflow.cache import TaskCache, seconds_of
+from keel.workflow.cluster import Cluster
 from keel.workflow.data import frequent_pairs, read_data
 from keel.workflow.division import divide
-from keel.workflow.workers import Workers
 from tiny_run import FEW, TINY, numbers, tiny
 from undrawn import undrawn
 from waiting import wait_for
@@ -109,7 +109,7 @@ def test_configuration_is_written_out_and_reads_back(finished):
     assert parse(RunSettings, yaml.safe_load((finished / "config.yaml").read_text()), "x") == tiny()
 
 
-def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_drawing):
+def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path):
     run(tiny(strategies=["vanilla"], md={**TINY["md"], "rung_fs": 5, "length_fs": 40}), tmp_path)
     (rung,) = tmp_path.glob("stages/rung/*/rung.json")
     assert json.loads(rung.read_text())["length_fs"] == 40
@@ -118,7 +118,7 @@ def test_the_temperature_can_be_found_by_shorter_runs(finished, tmp_path, no_dra
     assert (json.loads(rung.read_text())["median_fs"] or 0) <= 5
 
 
-def test_second_run_does_nothing_again(finished, no_drawing):
+def test_second_run_does_nothing_again(finished):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("done.json")}
     expected = numbers(finished)
     run(tiny(), finished)
@@ -126,7 +126,7 @@ def test_second_run_does_nothing_again(finished, no_drawing):
     assert numbers(finished) == expected
 
 
-def test_versions_of_earlier_stages_are_kept(finished, no_drawing):
+def test_versions_of_earlier_stages_are_kept(finished):
     path = finished / "versions.json"
     now = json.loads(path.read_text())
     assert now["keel"] == keel.__version__
@@ -141,7 +141,7 @@ def test_versions_of_earlier_stages_are_kept(finished, no_drawing):
     assert "before" not in json.loads(path.read_text())
 
 
-def test_only_what_depends_on_a_change_is_done_anew(finished, no_drawing):
+def test_only_what_depends_on_a_change_is_done_anew(finished):
     before = set(finished.rglob("done.json"))
     run(tiny(md={**TINY["md"], "runs": 1}), finished)
     new = {p.parent.parent.name for p in set(finished.rglob("done.json")) - before}
@@ -149,7 +149,7 @@ def test_only_what_depends_on_a_change_is_done_anew(finished, no_drawing):
     run(tiny(), finished)
 
 
-def test_killed_and_run_again(finished, tmp_path, no_drawing):
+def test_killed_and_run_again(finished, tmp_path):
     """Killed in the midst of training, and of judging what came of it; ends with the numbers of an undisturbed run."""
     config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(TINY))
@@ -184,21 +184,21 @@ def test_repair_goes_on_from_vanilla(repaired, finished):
     assert first.scale == second.scale  # the scale is set once, from the DFT forces
 
 
-def test_workers_give_the_same_numbers(finished, repaired, tmp_path, no_drawing):
+def test_workers_give_the_same_numbers(finished, repaired, tmp_path):
     """Two at a time, and one that waits for the network from which it goes on."""
     config = parse(RunSettings, yaml.safe_load((repaired / "config.yaml").read_text()), "test")
     run(config.model_copy(update={"strategies": ["vanilla", "pretrain", "repair"]}), tmp_path, workers=2)
     assert numbers(tmp_path) == [*numbers(finished), numbers(repaired)[1]]
 
 
-def test_one_trial_alone_has_the_same_numbers(finished, tmp_path, no_drawing):
+def test_one_trial_alone_has_the_same_numbers(finished, tmp_path):
     run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
     assert numbers(tmp_path) == numbers(finished)[1:]
     with pytest.raises(ConfigError, match=r"no trial 'MACE'.*CGCNN-vanilla-seed0"):
         run(tiny(), tmp_path, only=["MACE"])
 
 
-def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_drawing):
+def test_one_cell_done_again_leaves_the_others(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     run(tiny(), tmp_path, only=["CGCNN-pretrain-seed0"])
     assert numbers(tmp_path) == numbers(finished)
@@ -214,7 +214,7 @@ def test_one_cell_done_again_leaves_the_others(finished, tmp_path, no_drawing):
         ({"teacher": {"cutoff": 4.5}}, "CGCNN-pretrain-seed0", ["vanilla"]),
     ],
 )
-def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_path, no_drawing, change, cell, kept):
+def test_trials_of_other_settings_do_not_stand_beside_a_new_one(finished, tmp_path, change, cell, kept):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     run(tiny(**change), tmp_path, only=[cell])
     assert [row["strategy"] for row in numbers(tmp_path)] == [*kept, cell.split("-")[1]]
@@ -228,8 +228,8 @@ class Worker:
 
 
 def test_workers_do_not_go_on_after_an_interruption():
-    with Workers(Worker(), 2) as staff:
-        assert list(staff.each("told_to_stop", [1, 2])) == [True, True]
+    with Cluster(2) as cluster:
+        assert list(cluster.each(Worker().told_to_stop, [1, 2])) == [True, True]
 
 
 def test_data_named_on_the_command_line_do_not_move_other_files(tmp_path, monkeypatch):
@@ -256,7 +256,7 @@ def test_frames_differ_where_their_boundaries_do():
     assert both[0] != both[1]
 
 
-def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
+def test_an_element_that_only_the_test_has(tmp_path):
     """The teacher, which no strategy asks for here, is judged by the frames that it knows."""
     *known, last = keel.read(FEW)[:8]
     last = last.replace(numbers=np.where(np.arange(len(last)) == 0, atomic_numbers["As"], last.numbers))
@@ -273,7 +273,7 @@ def test_an_element_that_only_the_test_has(tmp_path, no_drawing):
     assert (fit["train"]["frames"], fit["test"]["frames"]) == (parts["train"], parts["test"] - 1)
 
 
-def test_without_crystals_nothing_is_squeezed(tmp_path, no_drawing):
+def test_without_crystals_nothing_is_squeezed(tmp_path):
     frames = [f.replace(pbc=np.array([True, True, False]), stress=None) for f in keel.read(FEW)[:8]]
     write(tmp_path / "p.extxyz", frames)
     data = {"files": [str(tmp_path / "p.extxyz")], "split": {"train": 4, "validation": 2}}
@@ -293,7 +293,7 @@ def test_g_of_r_is_refused_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "run" / "stages" / "train").exists()
 
 
-def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path, no_drawing):
+def test_rdf_has_a_floor_only_with_a_reference(finished, tmp_path):
     found = next(finished.glob("stages/rdf/CGCNN-vanilla-*/rdf.json"))
     assert set(json.loads(found.read_text())["floor"]) == {"P-P"}
     run(tiny(strategies=["vanilla"], evaluation={**TINY["evaluation"], "rdf_reference": False}), tmp_path)

@@ -15,6 +15,8 @@ from keel.atoms.neighbours import neighbour_list
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.splits import Split, group_frames, sample, split, split_in_time
+from keel.atoms.store.frames import StoredFrames
+from keel.atoms.store.packing import pack
 from keel.atoms.usual_splits import usual_split
 from keel.lazy import find_submodules
 
@@ -27,6 +29,7 @@ __all__ = [
     "LabelKeys",
     "Labels",
     "Split",
+    "StoredFrames",
     "as_frame",
     "as_frames",
     "batch",
@@ -35,6 +38,7 @@ __all__ = [
     "group_frames",
     "iter_frames",
     "neighbour_list",
+    "pack",
     "sample",
     "split",
     "split_by_name",

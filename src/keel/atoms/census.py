@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from keel.atoms.conversion import Structures, each_frame
+from keel.atoms.conversion import Structures, as_stored, each_frame
 from keel.atoms.elements import symbol
 from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
@@ -18,6 +18,8 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import Closest, closest_pair, composition
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
+from keel.atoms.store.frames import StoredFrames
+from keel.atoms.store.stretches import STRETCHES, stretches
 from keel.atoms.units import GPA
 from keel.errors import DataError
 from keel.showing import Facts, Shown, table
@@ -130,6 +132,8 @@ def take_census(frames: Structures, set_aside: Sequence[str] = ()) -> Census:
     DataError
         If there are none.
     """
+    if (stored := as_stored(frames)) is not None:
+        return _of_store(stored, set_aside)
     frames = without_placeholders(list(each_frame(frames)))
     if not frames:
         raise DataError("there are no frames to count")
@@ -150,6 +154,26 @@ def take_census(frames: Structures, set_aside: Sequence[str] = ()) -> Census:
         findings=tuple(findings(frames, closest, checks)),
         not_used=tuple(not_used(frames)),
         set_aside=tuple(set_aside),
+    )
+
+
+def _of_store(frames: StoredFrames, set_aside: Sequence[str]) -> Census:
+    """Count all frames of a store, and look closer at stretches of it."""
+    some = stretches(frames)
+    closer, n = take_census(some, set_aside), len(frames)
+    said = f"ranges, compositions and findings are those of {len(some):,} of {n:,} frames: {STRETCHES} stretches"
+    numbers = np.zeros(119, dtype=np.int64)
+    for counts in frames.atoms_of_each_element():
+        numbers += counts
+    periodic = Counter(frames.periodic_in().sum(axis=1).tolist())
+    return replace(
+        closer,
+        frames=n,
+        atoms=int(numbers.sum()),
+        elements={symbol(z): int(numbers[z]) for z in np.flatnonzero(numbers).tolist()},
+        periodic=dict(sorted(periodic.items(), reverse=True)),
+        labels={label: int(frames.present(label).sum()) for label in LABELS},
+        findings=(*closer.findings, *([Finding("note", said)] if len(some) < n else [])),
     )
 
 
@@ -195,6 +219,7 @@ def _range(unit: str, pairs: Sequence[tuple[float, Frame]]) -> Range:
 
 def group_keys(frames: Sequence[Frame]) -> dict[str, int]:
     """Return the text keys that every frame has, with at least two values and fewer than frames, and their number."""
+    frames = stretches(frames)
     shared = set.intersection(*(set(f.info) for f in frames))
     counts = {}
     for key in sorted(shared):

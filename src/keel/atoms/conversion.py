@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.read import believed, iter_frames
+from keel.atoms.read import believed, iter_frames, stored_frames
 from keel.atoms.soundness.frames import check_frame
+from keel.atoms.store.frames import StoredFrames
 from keel.errors import DataError
 from keel.wording import a
 
@@ -27,11 +28,13 @@ FOREIGN = ("to_ase_atoms", "toatoms")
 """Methods that make ``ase.Atoms`` of structures of pymatgen and of rows of ASE's databases."""
 
 
-def as_frames(given: Structures, *, labels: bool = True) -> Frames:
+def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrames:
     """Return the frames of whatever holds structures; every function of keel that takes frames takes these.
 
     Labels of ``ase.Atoms`` are found as those of files are: by the usual names, in the results of its calculator, in
     ``info`` and in ``arrays``. A calculator is never asked to compute, and results for other positions are not taken.
+
+    Frames of a store (:func:`keel.atoms.pack`) stay there.
 
     Parameters
     ----------
@@ -54,6 +57,8 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames:
     >>> keel.atoms.as_frames([bulk("Cu"), bulk("Si")])
     Frames(2; atoms 2 Si, 1 Cu; labels none; from in memory)
     """
+    if (stored := as_stored(given)) is not None:
+        return stored if labels else stored.unlabelled()
     members = list(_members(given))
     if all(isinstance(member, Frame) for _, member in members):
         return Frames(member for _, member in members)
@@ -64,6 +69,13 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames:
                 check_frame(frame)
             frames.append(frame)
     return believed(frames) if labels else frames
+
+
+def as_stored(given: Structures) -> StoredFrames | None:
+    """Return the frames of a store if that is what is given, or its path."""
+    if isinstance(given, str | PathLike):
+        return stored_frames(Path(given))
+    return given if isinstance(given, StoredFrames) else None
 
 
 def each_frame(given: Structures, *, labels: bool = True) -> Iterator[Frame]:

@@ -183,11 +183,9 @@ class AtomGraph(Shown):
         i, j = self.edge_index
         keep: Tensor = i < j
         images = (i == j).nonzero()[:, 0]
-        if len(images):
-            # Integer shifts in lexicographic order: (j, i, -S) is kept exactly where (i, j, S) is not.
-            order = torch.tensor([1e8, 1e4, 1.0], dtype=torch.float64, device=keep.device)
-            keep[images] = self.edge_shift[images].double() @ order > 0
-        return keep
+        # Integer shifts in lexicographic order: (j, i, -S) is kept exactly where (i, j, S) is not.
+        a, b, c = self.edge_shift.index_select(0, images).double().unbind(dim=1)
+        return keep.index_put((images,), 1e8 * a + 1e4 * b + c > 0)
 
     def to_half_list(self) -> AtomGraph:
         """Return the graph with each pair once."""

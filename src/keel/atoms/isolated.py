@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from keel.atoms.frame import Frame
 from keel.atoms.soundness.frames import pairs_within
+from keel.atoms.store.frames import StoredFrames
 
 REACH = 6.0
 """Angstrom. An atom whose images are all beyond is alone: hardly any bond or overlap of electrons reaches so far."""
@@ -23,8 +26,14 @@ def is_isolated(frame: Frame) -> bool:
     return str(frame.info.get("config_type", "")).lower() == MARK or not len(pairs_within(frame, REACH)[0])
 
 
-def set_apart(frames: Iterable[Frame]) -> tuple[list[Frame], list[Frame]]:
-    """Return the frames with neighbours, and the atoms alone, each in the order given."""
+def set_apart(frames: Iterable[Frame]) -> tuple[Sequence[Frame], Sequence[Frame]]:
+    """Return the frames with neighbours, and the atoms alone, each in the order given; those of a store stay there."""
+    if isinstance(frames, StoredFrames):
+        alone = np.zeros(len(frames), dtype=bool)
+        single = np.flatnonzero(frames.counts() == 1)
+        alone[single] = [is_isolated(frames[k]) for k in single.tolist()]
+        bonded = frames.take(np.flatnonzero(~alone)) if alone.any() else frames
+        return bonded, frames.take(np.flatnonzero(alone))
     parts: tuple[list[Frame], list[Frame]] = ([], [])
     for frame in frames:
         parts[is_isolated(frame)].append(frame)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from keel.atoms.frame import Frame
 from keel.atoms.named_parts import NOUNS
 from keel.atoms.remarks import frames_of
+from keel.atoms.selecting import any_stay
 from keel.atoms.soundness.repeats import repeats
 from keel.atoms.splits import Split, group_frames
 
@@ -19,6 +20,9 @@ RUN = re.compile(r"(^|_)(traj|trajectory|run|relaxation)(_?(id|name))?$", re.IGN
 
 def shared_structures(parts: Split) -> Iterator[str]:
     """Yield a sentence for each two parts in which the same structures stand (:mod:`keel.atoms.soundness.repeats`)."""
+    if any_stay(parts.divided.values()):
+        yield "the data stay in a store: whether a structure or a run stands in two parts is not looked for"
+        return
     where = {id(frame): part for part, frames in parts.divided.items() for frame in frames}
     twins: dict[int, list[Frame]] = defaultdict(list)
     for first, again in repeats([frame for frames in parts.divided.values() for frame in frames]):
@@ -35,6 +39,8 @@ def shared_structures(parts: Split) -> Iterator[str]:
 
 def shared_runs(parts: Split) -> Iterator[str]:
     """Yield a sentence for each two parts with frames of the same run, by the keys that usually name one."""
+    if any_stay(parts.divided.values()):
+        return
     everything = [frame for frames in parts.divided.values() for frame in frames]
     keys = set.intersection(*(set(frame.info) for frame in everything)) if everything else set()
     for key in sorted(filter(RUN.search, keys)):

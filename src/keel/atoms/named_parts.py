@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
-from keel.atoms.splits import Keys, Size, Split, group_frames, group_of, split
+from keel.atoms.selecting import select
+from keel.atoms.splits import Keys, Size, Split, group_frames, group_members, split
 from keel.atoms.usual_splits import sort_names
 from keel.errors import ConfigError
 from keel.wording import counted
@@ -59,7 +60,8 @@ def split_by_name(
             names[part] = rest
             if not rest:
                 raise ConfigError(f"{_key(by)}: no group is left for the {NOUNS[part]} part; {_there(groups)}")
-    held = {part: [f for f in frames if group_of(f, by) in own] for part, own in names.items()}
+    members = group_members(frames, by)
+    held = {part: select(frames, sorted(i for name in {*own} for i in members[name])) for part, own in names.items()}
     drawn = [size if isinstance(size, int | float) else 0 for size in (validation, test)]
     parts = split(held["train"], None, *drawn, seed=seed).divided | {
         part: held[part] for part in ("validation", "test") if part in held

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.label_names import LABELS
 from keel.atoms.remarks import frames_of, notes
+from keel.atoms.selecting import have, select
 from keel.atoms.soundness.frames import unnamed
 from keel.errors import DataError
 
@@ -27,14 +30,20 @@ class LabelledSet:
     frames: Sequence[Frame]
 
     @cached_property
-    def labelled(self) -> list[Frame]:
-        """Frames with neighbours and at least one label: the material to learn from, to be divided."""
-        return [f for f in set_apart(self.frames)[0] if any(getattr(f, label) is not None for label in LABELS)]
+    def _apart(self) -> tuple[Sequence[Frame], Sequence[Frame]]:
+        return set_apart(self.frames)
 
     @cached_property
-    def atoms(self) -> list[Frame]:
+    def labelled(self) -> Sequence[Frame]:
+        """Frames with neighbours and at least one label: the material to learn from, to be divided."""
+        bonded = self._apart[0]
+        known = np.any([have(bonded, label) for label in LABELS], axis=0)
+        return bonded if known.all() else select(bonded, np.flatnonzero(known))
+
+    @cached_property
+    def atoms(self) -> Sequence[Frame]:
         """Atoms alone that have an energy, which is the zero of energy of their element."""
-        return [f for f in set_apart(self.frames)[1] if f.energy is not None]
+        return select(self._apart[1], np.flatnonzero(have(self._apart[1], "energy")))
 
     def require(self, labels: Iterable[str]) -> None:
         """Refuse a set in which no frame has one of the labels.
@@ -45,7 +54,7 @@ class LabelledSet:
             Says which label, and what to do.
         """
         for label in labels:
-            if all(getattr(frame, label) is None for frame in self.labelled):
+            if not have(self.labelled, label).any():
                 first, name = self.frames[0].source if self.frames else "no frame", "an energy" * (label == "energy")
                 raise DataError(
                     f"{first.rpartition(', ')[0] or first}: none of the {frames_of(len(self.frames))} to learn from "
@@ -56,13 +65,13 @@ class LabelledSet:
     def notes(self) -> list[str]:
         """What of the frames is not used and what is used otherwise, in sentences with counts."""
         found = notes(self.frames)
-        lacking = {label: sum(getattr(f, label) is None for f in self.labelled) for label in ("energy", "forces")}
+        lacking = {label: int((~have(self.labelled, label)).sum()) for label in ("energy", "forces")}
         found += [
             f"{frames_of(number)} without {label}: learnt from for what else is there"
             for label, number in lacking.items()
             if number
         ]
-        alone = len(set_apart(self.frames)[1])
+        alone = len(self._apart[1])
         if alone:
             found.append(f"{alone:,} isolated atom{'s' * (alone != 1)}: the zero of energy, not trained or tested on")
         bare = len(self.frames) - len(self.labelled) - alone

@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from keel.atoms.findings import refuse_wrong_labels
-from keel.atoms.formats.compression import opened
-from keel.atoms.formats.extxyz import format_frame
-from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
-from keel.atoms.labels import frame_from_record
-from keel.atoms.record import LabelKeys, PendingFrame
-from keel.atoms.soundness.frames import check_frame
+from keel.atoms.in_files import BadFrames, Make, frames_in, with_labels
+from keel.atoms.record import LabelKeys
 from keel.atoms.soundness.unknown import without_placeholders
+from keel.atoms.store.frames import StoredFrames, is_store, open_store
 from keel.errors import ConfigError, DataError
-from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, imported
-from keel.plugins import discover
 
+__all__ = ["BadFrames", "believed", "iter_frames", "read", "stored_frames"]
 Paths = str | Path | Sequence[str | Path]
-BEGINNING = 50_000
-"""Bytes of a file by which its format is told: as many as ASE looks at, so that no format is told by ASE alone."""
-
-
-class BadFrames:
-    """Frames that were set aside: written to a file as they stood, counted, with the reason of each.
-
-    Parameters
-    ----------
-    path
-        Where they go; the file is made when the first one is met.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.reasons: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self.reasons)
-
-    def add(self, text: bytes, reason: str) -> None:
-        """Set one frame aside."""
-        try:
-            with open(self.path, "ab" if self.reasons else "wb") as file:
-                file.write(text if text.endswith(b"\n") else text + b"\n")
-        except OSError as error:
-            raise DataError(f"{self.path}: bad frames cannot be written there ({error.strerror})") from None
-        self.reasons.append(reason)
 
 
 def read(
@@ -61,8 +27,11 @@ def read(
     require: Iterable[str] = (),
     labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
-) -> Frames:
+) -> Frames | StoredFrames:
     """Read frames with the labels that each has, from one file or several.
+
+    Stores (folders ``.keel``, made by :func:`keel.atoms.pack`) are not read: their frames are, one by one, when they
+    are asked for. They were checked when they were packed.
 
     Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
     atoms) are no labels; each such frame says so in its ``remarks``.
@@ -97,6 +66,8 @@ def read(
     (-118.8286361694336, (36, 3))
     """
     wanted = _slice(index)
+    if (stored := stored_frames(paths)) is not None:
+        return with_labels(stored, _required(require), labels)[wanted]
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
     if all(n is None or n >= 0 for n in (wanted.start, wanted.stop, wanted.step)):
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
@@ -116,6 +87,12 @@ def believed(frames: Sequence[Frame]) -> Frames:
     kept = without_placeholders(frames)
     refuse_wrong_labels(kept)
     return Frames(kept)
+
+
+def stored_frames(paths: Paths) -> StoredFrames | None:
+    """Return the frames of stores without reading them; None if one of the files is no store."""
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+    return open_store(*files) if files and all(map(is_store, files)) else None
 
 
 def iter_frames(
@@ -139,90 +116,19 @@ def iter_frames(
         raise DataError("no file was given to read")
     required = _required(require)
 
-    def made(pending: PendingFrame) -> Frame:
-        return frame_from_record(pending.record(), keys, labels=labels)
-
-    return (frame for file in files for frame in _file_frames(file, made, required, bad))
+    return (frame for file in files for frame in _file_frames(frames_in([file], keys, required, labels), bad))
 
 
-def _file_frames(
-    path: Path, made: Callable[[PendingFrame], Frame], require: tuple[str, ...], bad: BadFrames | None
-) -> Iterator[Frame]:
+def _file_frames(makers: Iterator[Make], bad: BadFrames | None) -> Iterator[Frame]:
     found, good = 0, 0
-    _check_is_there(path)
-    waiting = _reader(path)(path)
-    while True:
-        pending = frame = None
-        try:
-            pending = next(waiting, None)
-            if pending is None:
-                break
-            found += 1
-            frame = made(pending)
-            check_frame(frame, require)
-        except DataError as error:
-            if bad is None or not found:
-                raise
-            text = pending.text if pending else None
-            bad.add(text or _as_text(frame, error), str(error))
-            # Where the reader itself cannot go on, nothing comes after it.
-            if pending is None:
-                break
-            continue
-        good += 1
-        yield frame
-    if not found:
-        raise DataError(f"{path}: it holds no frames")
+    for make in makers:
+        found += 1
+        frame = make(bad)
+        if frame is not None:
+            good += 1
+            yield frame
     if not good and bad is not None:
         raise DataError(f"none of the {found} frames can be used; the first one: {bad.reasons[-found]}")
-
-
-def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
-    """Return the reader of a file: what it begins with tells more than its name."""
-    form = _format(path)
-    if form is None:
-        discover()
-        form = _format(path) or OTHERS
-    if not form.reader.startswith("keel."):
-        return partial(plugin_frames, form)
-    reader: Callable[[Path], Iterator[PendingFrame]] = imported(form.reader)
-    return reader
-
-
-def _format(path: Path) -> FrameFormat | None:
-    return _by_beginning(path) or format_of(path)
-
-
-def _by_beginning(path: Path) -> FrameFormat | None:
-    if path.is_dir():
-        return next((form for form in FRAME_FORMATS if form.holds(path)), None)
-    with opened(path) as stream:
-        start = stream.read(BEGINNING)
-    return next((form for form in FRAME_FORMATS if form.begins and re.search(form.begins, start)), None)
-
-
-def _as_text(frame: Frame | None, error: DataError) -> bytes:
-    return (f"# {error}\n" if frame is None else format_frame(frame)).encode()
-
-
-def _check_is_there(path: Path) -> None:
-    try:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file")
-        if path.is_dir():
-            held = [form.name for form in FRAME_FORMATS if form.holds(path)]
-            if len(held) == 1:
-                return
-            if held:
-                raise DataError(f"{path}: this folder holds {' and '.join(held)}; name those of one kind")
-            raise DataError(f"{path}: this folder holds no {folders()}; name the files in it that are to be read")
-        if not path.is_file():
-            raise DataError(f"{path}: it is not a regular file")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
-        path.open("rb").close()
-    except OSError as error:
-        raise DataError(f"{path}: it cannot be read ({error.strerror})") from None
 
 
 def _required(require: Iterable[str]) -> tuple[str, ...]:

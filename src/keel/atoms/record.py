@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keel.atoms import units
 from keel.atoms.elements import atomic_number
-from keel.atoms.frame import Array
+from keel.atoms.frame import Array, Frame
 from keel.errors import ConfigError, advice
 
 
@@ -137,8 +137,11 @@ class PendingFrame:
         Returns what the file says of it; raises DataError where it is damaged.
     text
         How it stands in the file, if the file is text.
+    usual
+        Returns the frame with its labels if nothing in it calls for a closer look, else None.
     """
 
     source: str
     record: Callable[[], Record]
     text: bytes | None = None
+    usual: Callable[[], Frame | None] | None = None

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from keel.atoms.frame import Frame
+from keel.atoms.store.frames import StoredFrames
 
 
 def notes(frames: Iterable[Frame]) -> list[str]:
     """Return one sentence for each kind of remark, with the number of frames and the first of them."""
+    if isinstance(frames, StoredFrames):
+        frames = frames.take(np.flatnonzero(frames.present("remarks")))
     sources: dict[str, list[str]] = {}
     for frame in frames:
         for remark in dict.fromkeys(frame.remarks):

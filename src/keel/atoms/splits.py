@@ -12,9 +12,11 @@ from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
+from keel.atoms.selecting import infos, select
 from keel.errors import ConfigError, DataError
 from keel.showing import Facts, Shown
 
@@ -37,22 +39,22 @@ class Split(Shown):
         Atoms alone, which belong to none of them (:mod:`keel.atoms.isolated`).
     """
 
-    train: list[Frame]
-    validation: list[Frame]
-    test: list[Frame]
-    atoms: list[Frame] = field(default_factory=list)
+    train: Sequence[Frame]
+    validation: Sequence[Frame]
+    test: Sequence[Frame]
+    atoms: Sequence[Frame] = field(default_factory=list)
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         return {name: f"{len(part):,}" for name, part in self.parts.items()}
 
     @property
-    def parts(self) -> dict[str, list[Frame]]:
+    def parts(self) -> dict[str, Sequence[Frame]]:
         """The three parts by name, and the atoms alone where there are any."""
-        return {name: part for name, part in vars(self).items() if name in PARTS or part}
+        return {name: part for name, part in vars(self).items() if name in PARTS or len(part)}
 
     @property
-    def divided(self) -> dict[str, list[Frame]]:
+    def divided(self) -> dict[str, Sequence[Frame]]:
         """The three parts by name."""
         return {name: getattr(self, name) for name in PARTS}
 
@@ -102,13 +104,12 @@ def split(
     rng = np.random.default_rng(seed)
     if by is None:
         counts = _counts(len(frames), (train, validation, test), "frames")
-        parts = _cut(rng.permutation(len(frames)).tolist(), counts)
-        return Split(*([frames[i] for i in sorted(part)] for part in parts))
-    groups = group_frames(frames, by)
+        return Split(*(select(frames, np.sort(part)) for part in _cut(rng.permutation(len(frames)), counts)))
+    groups = group_members(frames, by)
     keys = sorted(groups)
     counts = _counts(len(keys), (train, validation, test), f"groups of {by!r}")
-    held = [{keys[i] for i in part} for part in _cut(rng.permutation(len(keys)).tolist(), counts)]
-    return Split(*([f for f in frames if group_of(f, by) in names] for names in held))
+    held = [[keys[i] for i in part] for part in _cut(rng.permutation(len(keys)), counts)]
+    return Split(*(select(frames, sorted(i for name in names for i in groups[name])) for names in held))
 
 
 def split_in_time(
@@ -142,19 +143,19 @@ def split_in_time(
     40 training, 20 validation and 717 test frames
     """
     frames = as_frames(frames)
-    runs = list(group_frames(frames, by).values()) if by is not None else [list(frames)]
-    parts = Split([], [], [])
+    runs = list(group_members(frames, by).values()) if by is not None else [range(len(frames))]
+    train_, validation_, test_ = list[int](), list[int](), list[int]()
     for run in runs:
         n_train, n_validation, n_test = _counts(len(run), (train, validation, None), "frames of a run")
         if gap < 0 or n_test <= gap:
             raise ConfigError(f"a run of {len(run)} frames has none left for the test; take fewer for training")
-        parts.train.extend(run[:n_train])
-        parts.validation.extend(run[n_train : n_train + n_validation])
-        parts.test.extend(run[n_train + n_validation + gap :])
-    return parts
+        train_.extend(run[:n_train])
+        validation_.extend(run[n_train : n_train + n_validation])
+        test_.extend(run[n_train + n_validation + gap :])
+    return Split(*(select(frames, own) for own in (train_, validation_, test_)))
 
 
-def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int = 0) -> list[Frame]:
+def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int = 0) -> Sequence[Frame]:
     """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
 
     Raises
@@ -166,16 +167,16 @@ def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int
     if not 0 < number <= len(frames):
         raise ConfigError(f"{number} frames cannot be drawn from {len(frames)}")
     rng = np.random.default_rng(seed)
-    members: dict[str, list[int]] = {}
-    for i, frame in enumerate(frames):
-        members.setdefault("" if by is None else group_of(frame, by), []).append(i)
+    if by is None:
+        return select(frames, np.sort(rng.permutation(len(frames))[:number]))
+    members = group_members(frames, by)
     shuffled = [rng.permutation(members[key]).tolist() for key in sorted(members)]
     # Round by round: the k-th of every group before the (k+1)-th of any.
     queue = sorted((k, g, i) for g, group in enumerate(shuffled) for k, i in enumerate(group))
-    return [frames[i] for i in sorted(i for _, _, i in queue[:number])]
+    return select(frames, sorted(i for _, _, i in queue[:number]))
 
 
-def group_frames(frames: Structures, by: Keys) -> dict[str, list[Frame]]:
+def group_frames(frames: Structures, by: Keys) -> dict[str, Sequence[Frame]]:
     """Return the frames of each value of ``info[by]``, in the order given; of several keys the first there counts.
 
     Raises
@@ -184,9 +185,16 @@ def group_frames(frames: Structures, by: Keys) -> dict[str, list[Frame]]:
         If a frame has no such key (says which keys it has).
     """
     frames = as_frames(frames)
-    groups: dict[str, list[Frame]] = {}
-    for frame in frames:
-        groups.setdefault(group_of(frame, by), []).append(frame)
+    return {name: select(frames, own) for name, own in group_members(frames, by).items()}
+
+
+def group_members(frames: Sequence[Frame], by: Keys) -> dict[str, list[int]]:
+    """Return the numbers of the frames of each group, in the order given; of a store nothing else is read."""
+    keys = [by] if isinstance(by, str) else by
+    groups: dict[str, list[int]] = {}
+    for i, info in enumerate(infos(frames)):
+        name = next((str(info[key]) for key in keys if key in info), None)
+        groups.setdefault(group_of(frames[i], by) if name is None else name, []).append(i)
     return groups
 
 
@@ -230,7 +238,7 @@ def _count(total: int, size: float | int | None, part: str) -> int:
     return int(total * size + 0.5) if isinstance(size, float) else int(size)
 
 
-def _cut(members: list[T], counts: Sequence[int]) -> list[list[T]]:
+def _cut(members: NDArray[np.int64], counts: Sequence[int]) -> list[NDArray[np.int64]]:
     return [members[end - n : end] for n, end in zip(counts, accumulate(counts), strict=True)]
 
 

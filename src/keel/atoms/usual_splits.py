@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.isolated import set_apart
+from keel.atoms.selecting import infos
 
 KEYS = ("split", "part", "subset", "set", "partition", "data_split", "dataset_split", "split_name")
 """What a key is called whose values say what frames are for, the usual ones first; in any case, with - for _."""
@@ -58,9 +59,14 @@ def usual_split(frames: Structures) -> UsualSplit | None:
     some validation or test frames.
     """
     bonded, _ = set_apart(as_frames(frames))
-    shared = set.intersection(*(set(f.info) for f in bonded)) if bonded else set()
-    keys = {key.lower().replace("-", "_"): key for key in sorted(shared)}
-    candidates = (sort_names(keys[key], {str(f.info[keys[key]]) for f in bonded}) for key in KEYS if key in keys)
+    values: dict[str, set[str]] | None = None
+    for info in infos(bonded):
+        own = [key for key in info if key.lower().replace("-", "_") in KEYS] if values is None else values.keys() & info
+        if not own:
+            return None
+        values = {key: {*(values or {}).get(key, ()), str(info[key])} for key in own}
+    keys = {key.lower().replace("-", "_"): key for key in sorted(values or {})}
+    candidates = (sort_names(keys[key], (values or {})[keys[key]]) for key in KEYS if key in keys)
     return next(filter(None, candidates), None)
 
 

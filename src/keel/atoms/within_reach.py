@@ -10,6 +10,7 @@ import numpy as np
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
+from keel.atoms.selecting import select, sizes
 from keel.atoms.splits import evenly
 from keel.errors import ConfigError, KeelWarning, naming
 
@@ -40,7 +41,8 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
     ConfigError
         If no atom of any frame has a neighbour, or atoms have more than :data:`MOST`.
     """
-    some = evenly([frame for frame in frames if len(frame) > 0], LOOKED_AT)
+    there = sizes(frames) > 0
+    some = evenly(frames if there.all() else select(frames, np.flatnonzero(there)), LOOKED_AT)
     if not some:
         return
     each = float(np.mean([neighbours_at(frame, cutoff) for frame in some]))

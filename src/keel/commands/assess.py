@@ -9,8 +9,9 @@ import typer
 
 from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.commands.where import Scheduler, Workers
 from keel.files import Output
-from keel.ranges import Duration, PressureGPa, Processes, Seed, Starts, Temperature, Timestep
+from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
@@ -78,7 +79,8 @@ def assess(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     seed: Annotated[Seed | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
-    workers: Annotated[Processes, typer.Option(help="Processes side by side.")] = 1,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     arguments: Arguments = "{}",
     trust: Trust = False,
     strict: Strict = False,
@@ -123,6 +125,7 @@ def assess(
         out,
         beside=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
+        scheduler=scheduler,
     )
     end_assessment(page, strict=strict)
 

@@ -12,7 +12,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keel.commands.reading_options import Elements, named_elements
+from keel.commands.reading_options import (
+    Elements,
+    EnergyKey,
+    EnergyUnit,
+    ForcesKey,
+    ForcesUnit,
+    LengthUnit,
+    Require,
+    StressConvention,
+    StressKey,
+    Unconverged,
+    named_elements,
+)
 from keel.errors import DataError
 from keel.files import Output
 from keel.kinds import FRAMES_FILE, readable, writable
@@ -50,30 +62,16 @@ def census(
         FRAMES_FILE,
         typer.Option("--write", help=f"Write the usable frames, labels under their standard names: {writable()}."),
     ] = None,
-    require: Annotated[
-        list[str] | None, typer.Option(help="A label that every frame must have: energy, forces or stress; repeatable.")
-    ] = None,
-    energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
-    forces_key: Annotated[str | None, typer.Option(help="Name of the forces in the files.")] = None,
-    stress_key: Annotated[str | None, typer.Option(help="Name of the stress or virial in the files.")] = None,
-    stress_convention: Annotated[
-        str | None,
-        typer.Option(
-            help="What the stress is: ase (eV/Å³), gpa, kbar, vasp-kbar, bar (LAMMPS), virial (eV), hartree/bohr^3, "
-            "with a minus sign before it where the sign is the opposite."
-        ),
-    ] = None,
-    energy_unit: Annotated[
-        str | None, typer.Option(help="Of the energy: hartree, rydberg, kcal/mol, kJ/mol, or eV/atom and its like.")
-    ] = None,
-    forces_unit: Annotated[
-        str | None, typer.Option(help="Of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
-    ] = None,
-    length_unit: Annotated[str | None, typer.Option(help="Of positions and cell: bohr, nm or pm.")] = None,
+    require: Require = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    stress_convention: StressConvention = None,
+    energy_unit: EnergyUnit = None,
+    forces_unit: ForcesUnit = None,
+    length_unit: LengthUnit = None,
     elements: Elements = None,
-    unconverged: Annotated[
-        bool, typer.Option("--unconverged", help="Take labels of calculations that did not converge too.")
-    ] = False,
+    unconverged: Unconverged = False,
 ) -> None:
     """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, signs and units.
 
@@ -83,8 +81,10 @@ def census(
     `keel census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
-    from keel.atoms.read import BadFrames, iter_frames
+    from keel.atoms.read import BadFrames, iter_frames, stored_frames
     from keel.atoms.record import LabelKeys
+    from keel.atoms.store.frames import is_store
+    from keel.atoms.store.stretches import stretches
     from keel.atoms.usual_splits import usual_split
     from keel.atoms.write import write
     from keel.files import check_not_input
@@ -110,8 +110,11 @@ def census(
     reports: list[Report] = []
     for file in files:
         before = len(bad.reasons) if bad else 0
-        frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
-        report = take_census(frames, bad.reasons[before:] if bad else ())
+        if (stored := stored_frames(file)) is not None:
+            report, frames = take_census(stored), stretches(stored)
+        else:
+            frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))
+            report = take_census(frames, bad.reasons[before:] if bad else ())
         with console.status(f"checking the labels of {file}"):
             reports.append((str(file), report, judge(frames, (report.forces, report.stress))))
         everything += frames
@@ -129,7 +132,7 @@ def census(
     if problems:
         raise DataError(problems[0])
     if write_to is not None:
-        write(write_to, everything)
+        write(write_to, files if any(map(is_store, files)) else everything)
 
 
 def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from keel.commands.ending import end_run
+from keel.commands.where import Workers
 from keel.files import Output
-from keel.ranges import Processes
 
 CONFIG = Path(__file__).parents[1] / "datasets" / "demo.yaml"
 
 
 def demo(
     out: Annotated[Path, Output(folder=True), typer.Option(help="Run folder.")] = Path("keel-demo"),
-    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 2,
+    workers: Workers = 2,
 ) -> None:
     """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from keel.atoms.frame import Frame
     from keel.fitting import EAMFit
     from keel.potentials.accuracy import Accuracy
 
@@ -86,6 +87,7 @@ def fit(
     material = LabelledSet(frames)
     material.require(("forces",))
     where: list[str] = []
+    parts: list[Sequence[Frame]]
     if by is not None:
         divided = to_fit(material.labelled, by, train_names, test)
         where = told(material.labelled, divided, by)

@@ -1,4 +1,4 @@
-"""``--plugin``, which every command takes."""
+"""``--plugin``, which every command takes, and keel itself before the command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ from keel.commands.checked import checked
 HELP = (
     "Module, or file such as mine.py, with networks, teachers, probes, readers or strategies of your own; repeatable."
 )
-OPTION = inspect.Parameter(
-    "plugin",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[list[str] | None, typer.Option("--plugin", metavar="MODULE", help=HELP)],
-)
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", metavar="MODULE", help=HELP)]
+OPTION = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins)
 
 
 class Commands(typer.Typer):
@@ -36,9 +32,7 @@ def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def begun(*given: Any, plugin: list[str] | None, **options: Any) -> Any:
-        from keel.plugins import load_plugins
-
-        load_plugins(plugin or (), ".")
+        loaded(plugin)
         return command(*given, **options)
 
     signature = inspect.signature(command, eval_str=True)
@@ -46,3 +40,11 @@ def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
     begun.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     begun.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
     return begun
+
+
+def loaded(plugins: list[str] | None) -> None:
+    """Import what is named with ``--plugin``."""
+    if plugins:
+        from keel.plugins import load_plugins
+
+        load_plugins(plugins, ".")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.ending import Strict, end_run
+from keel.commands.where import Scheduler, Workers
 from keel.errors import ConfigError
 from keel.files import Output
 from keel.kinds import readable
-from keel.ranges import Processes
 
 if TYPE_CHECKING:
     from keel.config import RunSettings
@@ -46,7 +46,8 @@ def run(
         str | None,
         typer.Option(help="Time that the run may take, to which training steps are fitted: 90s, 30min, 1h30."),
     ] = None,
-    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
@@ -73,7 +74,9 @@ def run(
     seconds = None if budget is None else seconds_in(budget)
     settings, name, base = _configuration(files, data or (), network or ())
     folder = out or Path("runs") / name
-    report = perform(settings, folder, base=base, workers=workers, only=only or (), plan=True, budget=seconds)
+    report = perform(
+        settings, folder, base=base, workers=workers, scheduler=scheduler, only=only or (), plan=True, budget=seconds
+    )
     end_run(folder, report, strict=strict)
 
 

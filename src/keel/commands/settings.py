@@ -31,6 +31,7 @@ def settings(
     """
     from keel.config import RunSettings
     from keel.described import described, within
+    from keel.potentials.networks.arguments import arguments_described
     from keel.records import json_text
 
     if schema:
@@ -38,7 +39,7 @@ def settings(
 
         typer.echo(json_text(schema_of_files(RunSettings)))
         return
-    chosen = within(list(described(RunSettings)), section)
+    chosen = within([*described(RunSettings), *arguments_described()], section)
     if markdown:
         from keel.described import page
 

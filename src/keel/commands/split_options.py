@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +94,7 @@ def held_out(frames: Sequence[Frame], validation: str | None, seed: int, keys: L
 
     share = SHARE if validation is None else share_in(validation)
     if share is None:
-        return Split(list(frames), LabelledSet(read([Path(str(validation))], keys=keys)).labelled, [])
+        return Split(frames, LabelledSet(read([Path(str(validation))], keys=keys)).labelled, [])
     return split(frames, 1.0 - share, share, seed=seed)
 
 
@@ -173,11 +171,12 @@ def told(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
     """Return sentences that say which groups are where, and which nowhere."""
     from keel.atoms.leaks import shared_runs, shared_structures
     from keel.atoms.named_parts import NOUNS
-    from keel.atoms.splits import PARTS, group_of
+    from keel.atoms.selecting import left_out
+    from keel.atoms.splits import PARTS, group_members
     from keel.wording import counted
 
-    name_of, held = partial(group_of, by=by), {id(f) for own in parts.divided.values() for f in own}
     where = {NOUNS[part]: getattr(parts, part) for part in PARTS}
-    where["not used"] = [f for f in frames if id(f) not in held]
-    groups = [f"{what}: {counted(Counter(map(name_of, own)).items(), 'frame')}" for what, own in where.items() if own]
+    where["not used"] = left_out(frames, list(parts.divided.values()))
+    numbers = {what: {name: len(k) for name, k in group_members(own, by).items()} for what, own in where.items()}
+    groups = [f"{what}: {counted(own.items(), 'frame')}" for what, own in numbers.items() if own]
     return [*groups, *shared_structures(parts), *shared_runs(parts)]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.where import Scheduler, Workers
 from keel.files import Output
-from keel.ranges import Processes
 
 
 def study(
@@ -21,7 +21,8 @@ def study(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data files; default: where the configurations say.")
     ] = None,
-    workers: Annotated[Processes, typer.Option(help="Networks trained and evaluated side by side.")] = 1,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
 ) -> None:
     """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.
@@ -39,4 +40,4 @@ def study(
     if status:
         console.print(progress_table(runs))
         return
-    typer.echo(f"page: {perform(runs, workers=workers)}")
+    typer.echo(f"page: {perform(runs, workers=workers, scheduler=scheduler)}")

@@ -14,7 +14,7 @@ from keel.commands.reading_options import Elements, keys_of
 from keel.commands.split_options import By, TrainNames, check_validation, held_out, needs_key, not_taken, to_train, told
 from keel.files import Output
 from keel.kinds import readable
-from keel.ranges import BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
+from keel.ranges import AtomCount, BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
 
 
 class NamingStrategies(TyperCommand):
@@ -52,6 +52,9 @@ def train(
     ] = None,
     steps: Annotated[Steps, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[BatchSize, typer.Option(help="Structures in a batch.")] = 4,
+    batch_atoms: Annotated[
+        AtomCount | None, typer.Option(help="Atoms in a batch at most, instead of a number of structures.")
+    ] = None,
     learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[
         str | None,
@@ -81,6 +84,7 @@ def train(
     """
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
+    from keel.atoms.selecting import elements_in, joined
     from keel.atoms.within_reach import check_cutoff
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
@@ -94,10 +98,10 @@ def train(
     from keel.training import train as train_network
     from keel.training.known import strategy_of
     from keel.training.strategies import steps_of
-    from keel.workflow.make import build_network, elements_of
+    from keel.workflow.make import build_network
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    given |= {"device": device, "devices": devices, "nodes": nodes, "patience": patience}
+    given |= {"batch_atoms": batch_atoms, "device": device, "devices": devices, "nodes": nodes, "patience": patience}
     settings = parse_given(TrainingSettings, given, "keel train")
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
@@ -116,7 +120,7 @@ def train(
         parts = to_train(frames, by, train_names, validation, seed)
     else:
         parts = held_out(frames, validation, seed, keys_of(elements))
-    model = build_network(described, elements_of(frames), seed)
+    model = build_network(described, elements_in(frames), seed)
     check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
         for note in (*material.notes, *(told(frames, parts, by) if by else not_taken(frames))):
@@ -126,14 +130,16 @@ def train(
         labels = fitted(teacher, parts.train) if teacher and of_plugin else fit_eam(parts.train).potential
     if labels is not None and chosen.learns_from_teacher and is_first():
         for note in doubts(
-            labels, parts.validation or parts.train, "the validation frames" if parts.validation else "the frames"
+            labels,
+            parts.validation if len(parts.validation) else parts.train,
+            "the validation frames" if len(parts.validation) else "the frames",
         ):
             console.print(f"     note  {note}", soft_wrap=True)
     total = steps_of(chosen, settings)
     with bar(f"train {described.label} ({strategy})", total) as advance:
         result = train_network(
             model,
-            [*parts.train, *material.atoms],
+            joined(parts.train, material.atoms),
             strategy=chosen,
             teacher=labels,
             validation=parts.validation,

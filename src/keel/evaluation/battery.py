@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TypeVar
 
 from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
-from keel.errors import ConfigError, UnavailableError
+from keel.errors import ConfigError, RefusedError, UnavailableError
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -44,10 +44,12 @@ Group = Callable[["Subject", Progress], Results]
 
 Probe = TypeVar("Probe", bound=Callable[..., CheckResult | Sequence[CheckResult]])
 
-RECORDED_FS = 10.0
-"""Between two recorded structures."""
 STRUCTURE = ("pair structure", "bond angles", "diffusion")
 """What is judged in the simulations that are recorded."""
+TITLES = {"stability": ("MD stability",), "contacts": ("errors by contact",), "structure": STRUCTURE}
+"""Names of probes where they are not those of their group."""
+RECORDED_FS = 10.0
+"""Between two recorded structures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,34 +98,49 @@ class Subject:
         return self.settings.md(self.settings.temperature, self.settings.length_fs)
 
 
+def in_turn(probes: Mapping[str, Callable[[], CheckResult]], progress: Progress) -> Results:
+    """Return what each of some probes finds, by its name; that the potential refuses one is a verdict like others.
+
+    A probe for which a package is not installed is skipped.
+    """
+    results = []
+    for k, (name, probe) in enumerate(probes.items()):
+        try:
+            results.append(probe())
+        except UnavailableError as error:
+            results.append(CheckResult(name, (), (), "skipped", str(error)))
+        except RefusedError as error:
+            results.append(CheckResult(name, (), (), "failed", str(error)))
+        progress(k + 1, len(probes))
+    return tuple(results)
+
+
 def exact(subject: Subject, progress: Progress) -> Results:
     """What holds of every potential, whatever the material: derivatives, symmetries, conservation."""
-    probes: tuple[Callable[..., CheckResult], ...] = (
-        force_consistency,
-        jacobian_symmetry,
-        smoothness,
-        invariance,
-        extensivity,
-        locality,
-    )
-    results, settings = [], subject.settings
-    for k, probe in enumerate(probes):
-        results.append(probe(subject.potential, subject.few, seed=settings.seed, dtype=settings.dtype))
-        progress(k + 1, len(probes) + 1)
-    drift = nve_drift(subject.potential, subject.few, settings.md(NVE.temperature, NVE.length_fs))
-    return (*results, drift)
+    potential, few, settings = subject.potential, subject.few, subject.settings
+    probes: dict[str, Callable[..., CheckResult]] = {
+        "force consistency": force_consistency,
+        "Jacobian symmetry": jacobian_symmetry,
+        "smoothness": smoothness,
+        "invariance": invariance,
+        "extensivity": extensivity,
+        "locality": locality,
+    }
+    judged = {name: partial(p, potential, few, seed=settings.seed, dtype=settings.dtype) for name, p in probes.items()}
+    drift = partial(nve_drift, potential, few, settings.md(NVE.temperature, NVE.length_fs))
+    return in_turn({**judged, "NVE drift": drift}, progress)
 
 
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of what is no crystal."""
     potential, beside, dtype = subject.potential, subject.beside, subject.settings.dtype
-    results = [diatomics(potential, subject.elements, beside=beside, dft=subject.dimers, dtype=dtype)]
-    progress(1, 3)
-    results.append(trimers(potential, elements=subject.elements, dtype=dtype))
-    molecules = [f for f in subject.few if not f.pbc.any()]
-    if molecules:
-        results.append(bond_scans(potential, molecules, beside=beside, dtype=dtype))
-    return tuple(results)
+    probes: dict[str, Callable[[], CheckResult]] = {
+        "diatomics": partial(diatomics, potential, subject.elements, beside=beside, dft=subject.dimers, dtype=dtype),
+        "trimers": partial(trimers, potential, elements=subject.elements, dtype=dtype),
+    }
+    if molecules := [f for f in subject.few if not f.pbc.any()]:
+        probes["bond scans"] = partial(bond_scans, potential, molecules, beside=beside, dtype=dtype)
+    return in_turn(probes, progress)
 
 
 def squeezed(subject: Subject, _: Progress) -> Results:
@@ -134,18 +151,20 @@ def squeezed(subject: Subject, _: Progress) -> Results:
 
 def equilibrium(subject: Subject, progress: Progress) -> Results:
     """Properties of the crystal at rest."""
-    probes: tuple[Callable[..., CheckResult], ...] = (equation_of_state, elastic, phonons, vacancy)
+    probes: dict[str, Callable[..., CheckResult]] = {
+        "equation of state": equation_of_state,
+        "elastic constants": elastic,
+        "phonons": phonons,
+        "vacancy": vacancy,
+    }
     relax = relaxed_once()
-    results = [relaxation(subject.potential, subject.crystal, relax=relax)]
+    rest = in_turn({"relaxation": partial(relaxation, subject.potential, subject.crystal, relax=relax)}, progress)
     # So that each probe starts from its end, where there is one.
-    crystal = results[0].films[-1].frames[-1] if results[0].films else subject.crystal
-    for k, probe in enumerate(probes):
-        try:
-            results.append(probe(subject.potential, crystal, beside=subject.beside, relax=relax))
-        except UnavailableError as error:
-            results.append(CheckResult(probe.__name__, (), (), "skipped", str(error)))
-        progress(k + 1, len(probes))
-    return tuple(results)
+    crystal = rest[0].films[-1].frames[-1] if rest[0].films else subject.crystal
+    others = {
+        name: partial(p, subject.potential, crystal, beside=subject.beside, relax=relax) for name, p in probes.items()
+    }
+    return (*rest, *in_turn(others, progress))
 
 
 def structure(subject: Subject, progress: Progress) -> Results:
@@ -223,8 +242,11 @@ def register_probe(name: str) -> Callable[[Probe], Probe]:
 
 
 def probed(name: str, subject: Subject, progress: Progress) -> Results:
-    """Put a group of probes to a potential."""
-    return _group(name)(subject, progress)
+    """Put a group of probes to a potential; if it refuses what the whole group needs, that is the verdict."""
+    try:
+        return _group(name)(subject, progress)
+    except RefusedError as error:
+        return tuple(CheckResult(title, (), (), "failed", str(error)) for title in TITLES.get(name, (name,)))
 
 
 def code_of(name: str) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
+from keel.atoms.selecting import in_memory
 from keel.atoms.within_reach import check_cutoff
 from keel.errors import DataError, advice
 from keel.fitting.angular import fitted, unfitted
@@ -152,7 +153,8 @@ def fit_eam(
     """
     cutoff, seed = checked(Cutoff, cutoff, "cutoff"), checked(Seed, seed, "seed")
     max_atoms = checked(AtomCount, max_atoms, "max_atoms")
-    labelled = [f for f in as_frames(frames) if len(f) and not (f.forces is None and f.energy is None)]
+    given = in_memory(as_frames(frames), "the EAM is fitted to, and judged by,", seed=seed)
+    labelled: Sequence[Frame] = [f for f in given if len(f) and not (f.forces is None and f.energy is None)]
     labelled, atoms = set_apart(labelled)
     check_cutoff(labelled, cutoff, advice("the cutoff", "--cutoff"))
     if all(f.forces is None for f in labelled):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import energies_alone, is_isolated
+from keel.atoms.selecting import in_memory
 from keel.errors import DataError
 
 ROUNDS, SMALLEST = 50, 1e-5
@@ -47,6 +48,8 @@ def fit_offsets(frames: Structures, energies: Array | None = None) -> dict[int, 
         If no frame has an energy.
     """
     frames = as_frames(frames)
+    if energies is None:
+        frames = in_memory(frames, "offsets are fitted to")
     labels = [f.energy for f in frames] if energies is None else [float(e) for e in energies]
     known = [(f, e) for f, e in zip(frames, labels, strict=True) if e is not None and len(f)]
     if not known:

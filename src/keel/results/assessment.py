@@ -21,6 +21,7 @@ from keel.evaluation.check import CheckResult, Film, Outcome
 from keel.formats import Format
 from keel.identity import of_file
 from keel.potentials.base import Potential
+from keel.potentials.external.ase import VACUUM, ASEPotential
 from keel.records import plain, read_json, read_object, write_csv, write_json
 from keel.results.meaning import nothing_learnt
 from keel.showing import Facts, Shown, table
@@ -141,6 +142,10 @@ def described(potential: Potential, file: str | Path | None = None) -> dict[str,
         "Parameters": f"{parameters:,}",
         "Precision": str(potential.dtype).removeprefix("torch."),
     }
+    if any(isinstance(part, ASEPotential) and part.boxed for part in potential.modules()):
+        words["Molecules"] = (
+            f"in periodic boxes, {2 * VACUUM:g} angstrom from image to image: the calculator wants a cell"
+        )
     if file is not None:
         words["File"] = Path(file).name
         words["SHA-256"] = of_file(Path(file))

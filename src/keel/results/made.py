@@ -76,6 +76,11 @@ class Decomposition:
     density: Array
     core: Array
 
+    @property
+    def name(self) -> str:
+        """What the teacher is called in figures: an EAM has parts, others have not."""
+        return "EAM" if np.isfinite(self.morse).any() else "teacher"
+
 
 @dataclass(frozen=True, eq=False)
 class Teacher:

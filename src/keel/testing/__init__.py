@@ -1,7 +1,7 @@
 """The property contract that every potential must pass, usable for potentials from elsewhere.
 
 ``check_potential(potential)`` raises an AssertionError that says what does not hold; :class:`PotentialContract` is the
-same as a pytest class (it needs pytest).
+same as a pytest class (it needs pytest). ``check_engine("LAMMPS", potential)`` compares another program's numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from keel.lazy import submodule
 from keel.potentials.base import Potential
 from keel.progress import bar
 from keel.testing.checks import DERIVATIVES, INVARIANCES
+from keel.testing.engines import ENGINES, check_engine
 from keel.testing.modes import MODES, in_each_mode
 from keel.testing.rules import RULES
 from keel.testing.structures import STRUCTURES, trial_frames
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DERIVATIVES",
+    "ENGINES",
     "INVARIANCES",
     "MODES",
     "RULES",
     "STRUCTURES",
     "PotentialContract",
+    "check_engine",
     "check_potential",
     "trial_frames",
 ]

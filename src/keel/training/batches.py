@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
+from keel.atoms.label_names import LABELS
 from keel.atoms.neighbours import graph_of
+from keel.atoms.selecting import have, sizes
+from keel.atoms.store.frames import StoredFrames
 from keel.errors import DataError
 from keel.parallel import ahead
 from keel.training.strategies import Stage
@@ -60,7 +64,7 @@ class FrameBatches:
     Parameters
     ----------
     frames
-        Labelled frames; their neighbour lists are built once.
+        Labelled frames; their neighbour lists are built once, those of frames of a store whenever they are needed.
     cutoff
         Of the network, in angstrom.
     batch_size
@@ -70,6 +74,9 @@ class FrameBatches:
         Of the order.
     ranks
         Number of data-parallel ranks that share an epoch.
+    batch_atoms
+        Instead of ``batch_size``: a batch has as many of the structures that come next as have at most so many atoms
+        together, at least one; it ends with the epoch.
 
     Raises
     ------
@@ -77,25 +84,87 @@ class FrameBatches:
         If there is no frame, or none has a label.
     """
 
-    def __init__(self, frames: Sequence[Frame], cutoff: float, batch_size: int, seed: int, ranks: int = 1) -> None:
-        if not frames:
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        cutoff: float,
+        batch_size: int | None,
+        seed: int,
+        ranks: int = 1,
+        *,
+        batch_atoms: int | None = None,
+    ) -> None:
+        if not len(frames):
             raise DataError("there are no frames to train on")
-        if all(f.energy is None and f.forces is None and f.stress is None for f in frames):
+        if not any(have(frames, label).any() for label in LABELS):
             raise DataError(f"{frames[0].source}: none of the {len(frames)} frames carries a label to train on")
-        self.graphs = [graph_of(f, cutoff, dtype=torch.float32) for f in frames]
-        self.step_size = min(batch_size * ranks, max(len(frames), ranks))
-        self.seed = seed
-        self.ranks = ranks
-        self._order: tuple[int, NDArray[np.int64]] | None = None
+        self.frames, self.cutoff, self.seed, self.ranks = frames, cutoff, seed, ranks
+        stays = isinstance(frames, StoredFrames)
+        self._graphs = None if stays else [graph_of(f, cutoff, dtype=torch.float32) for f in frames]
+        self._order: tuple[int, NDArray[np.int32]] | None = None
+        self.step_size = min((batch_size or 1) * ranks, max(len(frames), ranks))
+        self._epochs = None if batch_atoms is None else Epochs(sizes(frames), batch_atoms, self._ordered)
 
     def batch(self, step: int, rank: int = 0, stage: str = "train") -> AtomGraph:
         """See :class:`BatchSource`; the order is that of the epochs, in every stage."""
         del stage
+        if self._epochs is not None:
+            epoch, first, last = self._epochs.batch(step * self.ranks + rank)
+            return collate([self._graph(k) for k in self._ordered(epoch)[first:last].tolist()])
         first, last = (k * self.step_size // self.ranks for k in (rank, rank + 1))
-        return collate([self.graphs[self._pick(step * self.step_size + k)] for k in range(first, last)])
+        return collate([self._graph(self._pick(step * self.step_size + k)) for k in range(first, last)])
+
+    def _graph(self, number: int) -> AtomGraph:
+        if self._graphs is not None:
+            return self._graphs[number]
+        return graph_of(self.frames[number], self.cutoff, dtype=torch.float32)
 
     def _pick(self, index: int) -> int:
-        epoch, place = divmod(index, len(self.graphs))
+        epoch, place = divmod(index, len(self.frames))
+        return int(self._ordered(epoch)[place])
+
+    def _ordered(self, epoch: int) -> NDArray[np.int32]:
+        """Return the numbers of the frames in the order of an epoch."""
         if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.graphs)))
-        return int(self._order[1][place])
+            numbers = np.arange(len(self.frames), dtype=np.int32)
+            self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(numbers)
+        return self._order[1]
+
+
+class Epochs:
+    """Where batches of a bounded number of atoms begin and end in the order of each epoch.
+
+    Parameters
+    ----------
+    sizes
+        Atoms of each frame.
+    most
+        Atoms in a batch.
+    ordered
+        Gives the order of an epoch.
+    """
+
+    def __init__(self, sizes: NDArray[Any], most: int, ordered: Callable[[int], NDArray[np.int32]]) -> None:
+        self.sizes, self.most, self.ordered = sizes, most, ordered
+        self._begun = [0]
+        self._bounds: tuple[int, NDArray[np.int64]] | None = None
+
+    def batch(self, number: int) -> tuple[int, int, int]:
+        """Return the epoch of a batch (from 0), and the first of its frames and that after the last in its order."""
+        while number >= self._begun[-1]:
+            epoch = len(self._begun) - 1
+            self._begun.append(self._begun[-1] + len(self._of(epoch)) - 1)
+        epoch = bisect_right(self._begun, number) - 1
+        first, last = self._of(epoch)[number - self._begun[epoch] :][:2].tolist()
+        return epoch, first, last
+
+    def _of(self, epoch: int) -> NDArray[np.int64]:
+        """Return where the batches of an epoch begin, and where the last ends."""
+        if self._bounds is None or self._bounds[0] != epoch:
+            ends = np.cumsum(self.sizes[self.ordered(epoch)], dtype=np.int64)
+            bounds = [0]
+            while (at := bounds[-1]) < len(ends):
+                before = int(ends[at - 1]) if at else 0
+                bounds.append(max(at + 1, int(np.searchsorted(ends, before + self.most, side="right"))))
+            self._bounds = epoch, np.array(bounds)
+        return self._bounds[1]

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 from keel.atoms.frame import Frame
+from keel.atoms.store.frames import StoredFrames
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
@@ -59,20 +60,24 @@ def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
     return network, together([m for m in members if m is not network])
 
 
-def remainder(frames: Sequence[Frame], base: Potential | None) -> list[Frame]:
-    """Return the frames with labels from which those of the base are taken off, in float64."""
+def remainder(frames: Sequence[Frame], base: Potential | None) -> Sequence[Frame]:
+    """Return the frames with labels from which those of the base are taken off, in float64.
+
+    From frames of a store they are taken off whenever one is read.
+    """
     if base is None:
-        return list(frames)
+        return frames
     model = copy.deepcopy(base).double()
-    predictions = [model(graph) for frame in frames for graph in batches([frame], model)]
-    return [
-        frame.replace(
+
+    def less(frame: Frame) -> Frame:
+        (found,) = (model(graph) for graph in batches([frame], model))
+        return frame.replace(
             energy=None if frame.energy is None else frame.energy - float(found.energy),
             forces=None if frame.forces is None else frame.forces - found.forces.cpu().numpy(),
             stress=None if frame.stress is None else frame.stress - found.stress[0].cpu().numpy(),
         )
-        for frame, found in zip(frames, predictions, strict=True)
-    ]
+
+    return frames.changed(less) if isinstance(frames, StoredFrames) else [less(frame) for frame in frames]
 
 
 def on_top_of(base: Potential | None, network: Network) -> Network | SumPotential:

@@ -10,6 +10,7 @@ import numpy as np
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import labelled_atoms
+from keel.atoms.selecting import elements_in, have
 from keel.errors import ConfigError, DataError
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
@@ -38,8 +39,11 @@ def check_strategy(strategy: Strategy, network: Network, teacher: Potential | No
 
 def check_elements(network: Network, frames: Sequence[Frame]) -> None:
     """Raise a DataError if a frame holds an element that the network does not know."""
+    known = set(network.elements or ())
+    if known.issuperset(elements_in(frames)):
+        return
     for frame in frames:
-        unknown = sorted(set(frame.numbers.tolist()) - set(network.elements or ()))
+        unknown = sorted(set(frame.numbers.tolist()) - known)
         if unknown:
             raise DataError(
                 f"{frame.source}: the network does not know {', '.join(map(symbol, unknown))}; "
@@ -49,14 +53,14 @@ def check_elements(network: Network, frames: Sequence[Frame]) -> None:
 
 def check_validation(validation: Sequence[Frame], settings: TrainingSettings) -> None:
     """Raise a DataError if no validation frame has a label that counts, a ConfigError if patience has none to count."""
-    if settings.patience is not None and not validation:
+    if settings.patience is not None and not len(validation):
         raise ConfigError(
             f"patience ({settings.patience}) counts validations, and there are no validation frames; give some, or "
             "leave patience out"
         )
     weights = settings.loss
     used = [name for name in ("energy", "forces", "stress") if getattr(weights, name)]
-    if validation and all(getattr(frame, name) is None for frame in validation for name in used):
+    if len(validation) and not any(have(validation, name).any() for name in used):
         raise DataError(
             f"none of the {len(validation)} validation frames has {' or '.join(used)} to choose the weights by; "
             "give labelled ones, or none"
@@ -121,6 +125,7 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
 def sources_of(
     network: Network,
     frames: Sequence[Frame],
+    some: Sequence[Frame],
     strategy: Strategy,
     teacher: Potential | None,
     settings: TrainingSettings,
@@ -128,18 +133,23 @@ def sources_of(
     seed: int,
     ranks: int,
 ) -> Sources:
-    """Return the batches of a strategy: of the labelled frames and, with a teacher to learn from, of their children."""
-    labelled = FrameBatches(frames, network.cutoff, settings.batch_size, seed, ranks)
+    """Return the batches of a strategy: of the labelled frames and, with a teacher to learn from, of their children.
+
+    The zero of energy of the teacher is found by ``some`` of the frames.
+    """
+    size = settings.batch_size if settings.batch_atoms is None else None
+    labelled = FrameBatches(frames, network.cutoff, size, seed, ranks, batch_atoms=settings.batch_atoms)
     if not strategy.learns_from_teacher:
         return Sources(labelled)
     assert teacher is not None
-    with_energy = [f for f in frames if f.energy is not None]
+    with_energy = [f for f in some if f.energy is not None]
     stream = PerturbationStream(
         frames,
         aligned(teacher, with_energy, fit_offsets(with_energy)),
         perturbation or PerturbationSettings(),
         cutoff=network.cutoff,
-        batch_size=settings.batch_size,
+        batch_size=size,
+        batch_atoms=settings.batch_atoms,
         forces_only=not strategy.teacher_energies,
         seed=seed,
         ranks=ranks,

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from keel.launch import Precision
 from keel.ranges import (
+    AtomCount,
     BatchSize,
     Count,
     Devices,
@@ -57,6 +58,9 @@ class TrainingSettings(Settings):
 
     steps: Steps = Field(1500, description="optimiser steps of all stages together")
     batch_size: BatchSize = Field(4, description="structures in a batch")
+    batch_atoms: AtomCount | None = Field(
+        None, description="instead of batch_size: as many structures as have at most so many atoms, at least one"
+    )
     learning_rate: Rate = Field(3e-3, description="highest learning rate of AdamW")
     pretrain_learning_rate: Rate | None = Field(None, description="the same while pretraining; null: equal")
     final_learning_rate: Share = Field(0.01, description="learning rate at the end / highest")

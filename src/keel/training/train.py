@@ -15,6 +15,7 @@ import torch
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.isolated import set_apart
 from keel.atoms.neighbours import graph_of
+from keel.atoms.selecting import in_memory, sizes
 from keel.atoms.within_reach import check_cutoff
 from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
@@ -50,6 +51,9 @@ from keel.wording import duration
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+MOST_VALIDATED = 1000
+"""Frames of a store that choose the weights: more would take longer than the training between two validations."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -175,7 +179,9 @@ def train(
     stages = stages_of(strategy, settings)
     seed = checked(Seed, seed, "seed")
     (frames, atoms), (validation, _) = set_apart(frames), set_apart(validation)
-    check_elements(network, [*frames, *validation])
+    validation = in_memory(validation, "the weights are chosen by", MOST_VALIDATED, seed)
+    check_elements(network, frames)
+    check_elements(network, validation)
     check_validation(validation, settings)
     check_cutoff(frames, network.cutoff)
     base = base or base_of(strategy, network, teacher)
@@ -185,9 +191,10 @@ def train(
         taught_remainder(teacher, base),
     )
     atoms = remainder(known_atoms(network, atoms), base)
-    prepare(network, frames, atoms)
+    some = in_memory(frames, "offsets and scales are those of", seed=seed)
+    prepare(network, some, atoms)
     fabric = launched(settings.device, devices, nodes, settings.precision)
-    sources = sources_of(network, frames, strategy, teacher, settings, perturbation, seed, fabric.world_size)
+    sources = sources_of(network, frames, some, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
     # Weights to go on from are an input; those of a new network follow from its seed.
@@ -196,7 +203,7 @@ def train(
         of_training,
         (type(network).__name__, network.config()),
         [stated(potential) for potential in used if potential is not None],
-        [*atoms, *frames, *validation],
+        [atoms, frames, validation],
     )
     moves, *earlier = _moves(perturbation, strategy)
     identity = named((strategy, settings, moves, seed))
@@ -207,9 +214,11 @@ def train(
             total = sum(stage.steps for stage in stages)
             say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
     graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
-    own = Objective(network, settings.loss, stress_scale(frames, settings.loss))
+    own = Objective(network, settings.loss, stress_scale(some, settings.loss))
+    del some
     objective = fabric.setup_module(own)
-    work = sum(stage.steps for stage in stages) * settings.batch_size * sum(map(len, frames)) / len(frames)
+    each = settings.batch_atoms or settings.batch_size * float(sizes(frames).mean())
+    work = sum(stage.steps for stage in stages) * each
     judged = partial(validate, state, graphs, own) if graphs else None
     report: Callable[[Row], object] = on_step or dict
     while state.stage < len(stages):

@@ -22,10 +22,10 @@ from keel.potentials.external.opening import Opening
 from keel.results.assessment import Assessment, GroupResults, unique
 from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
+from keel.workflow.cluster import Cluster
 from keel.workflow.probes import measure_probes, subject_of
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
-from keel.workflow.workers import Workers
 
 MOST_ELEMENTS = 8
 """More elements are not probed as crystals unless they are named."""
@@ -100,7 +100,8 @@ class Assessing:
         return Assessment(
             potential=name,
             results=meaningful(by_name, self.settings.length_fs),
-            description=groups[0].potential,
+            # Whether molecules needed boxes is known only to groups that have some.
+            description={term: word for group in groups for term, word in group.potential.items()},
             structures=groups[0].structures,
             versions={key: str(value) for key, value in versions(1).items()},
             wall_seconds=sum(map(seconds_of, folders)),
@@ -120,7 +121,7 @@ class Assessing:
             dimers=dimer_curves_of(read(self.material.dimers, require=("energy",))) if self.material.dimers else {},
         )
 
-    def _frames(self, potential: Potential) -> list[Frame]:
+    def _frames(self, potential: Potential) -> Sequence[Frame]:
         if self.material.data is not None:
             return read(self.material.data)
         elements = self.material.elements or [symbol(z) for z in potential.elements or ()]
@@ -156,6 +157,7 @@ def assess(
     *,
     beside: Opening | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
 ) -> Path:
     """Put potentials through every group of probes and write the page: of one, or of several side by side.
 
@@ -172,6 +174,8 @@ def assess(
         Where results and pages go.
     workers
         Processes that work on groups side by side, each on one thread if there are several.
+    scheduler
+        Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
 
     Returns
     -------
@@ -189,12 +193,14 @@ def assess(
     names = unique(opening.label for opening in openings)
     places = [root / name.replace(" ", "-") for name in names]
     assessments = []
-    with working_in(root, begun=any((place / "stages").is_dir() for place in places)):
+    with (
+        working_in(root, begun=any((place / "stages").is_dir() for place in places)),
+        Cluster(workers, scheduler=scheduler, device=settings.device) as cluster,
+    ):
         for name, opening, place in zip(names, openings, places, strict=True):
             assessing = Assessing(opening, material, settings, place, beside)
-            with Workers(assessing, workers, settings.device) as staff:
-                # Simulations take longest and come first.
-                folders = list(staff.each("folder", assessing.groups))
+            # Simulations take longest and come first.
+            folders = list(cluster.each(assessing.folder, assessing.groups))
             assessments.append(assessing.assessment(name, folders))
         return write_assessment(assessments, root / "assessment.html")
 

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keel.identity import of_text
 from keel.locks import locked
 from keel.progress import console
 from keel.records import read_object, write_json
 from keel.wording import duration
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 FORMATS: Mapping[str, int] = {
     "data": 1,
@@ -54,6 +57,17 @@ def not_waiting() -> Iterator[None]:
         yield
     finally:
         _wait.reset(token)
+
+
+def done(task: Callable[[Item], Result], item: Item, wait: bool) -> Result | TakenError:
+    """Return ``task(item)``; unless one waits, the error that another keel does it now."""
+    if wait:
+        return task(item)
+    try:
+        with not_waiting():
+            return task(item)
+    except TakenError as taken:
+        return taken
 
 
 class TaskCache:

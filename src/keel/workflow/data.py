@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations_with_replacement
 from pathlib import Path
 
-import numpy as np
-
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.read import read
+from keel.atoms.read import read, stored_frames
+from keel.atoms.selecting import joined, made_of
 from keel.config import DataSettings
 from keel.datasets import phosphorus
 from keel.errors import ConfigError
 
 
-def read_data(settings: DataSettings, base: Path) -> dict[str, list[Frame]]:
+def read_data(settings: DataSettings, base: Path) -> dict[str, Sequence[Frame]]:
     """Return the labelled frames of the files of each part; those to be divided are under ``train``.
 
     ``"phosphorus"`` is the embedded set, paths start from ``base``.
@@ -30,19 +30,20 @@ def read_data(settings: DataSettings, base: Path) -> dict[str, list[Frame]]:
     return {part: _chosen(_read(names, base), settings.elements) for part, names in settings.files_of.items()}
 
 
-def _read(names: Sequence[str], base: Path) -> list[Frame]:
+def _read(names: Sequence[str], base: Path) -> Sequence[Frame]:
+    if (stored := stored_frames([base / name for name in names])) is not None:
+        return stored
     frames: list[Frame] = []
     for name in names:
         frames += phosphorus() if name == "phosphorus" else read(base / name)
     return frames
 
 
-def _chosen(frames: list[Frame], elements: Sequence[str] | None) -> list[Frame]:
+def _chosen(frames: Sequence[Frame], elements: Sequence[str] | None) -> Sequence[Frame]:
     if elements is None:
         return frames
-    chosen = [atomic_number(element) for element in elements]
-    found = [frame for frame in frames if np.isin(frame.numbers, chosen).all()]
-    if not found:
+    found = made_of(frames, [atomic_number(element) for element in elements])
+    if not len(found):
         raise ConfigError(f"data.elements: none of {len(frames)} frames is made of {', '.join(elements)}")
     return found
 
@@ -63,9 +64,9 @@ def check_periodic(frames: Iterable[Frame]) -> None:
         )
 
 
-def everything(parts: Mapping[str, Sequence[Frame]]) -> list[Frame]:
-    """Return the frames of all parts."""
-    return [frame for frames in parts.values() for frame in frames]
+def everything(parts: Mapping[str, Sequence[Frame]]) -> Sequence[Frame]:
+    """Return the frames of all parts; those of one store stay there."""
+    return reduce(joined, parts.values())
 
 
 def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[tuple[int, int]]:

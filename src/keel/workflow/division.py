@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from keel.atoms.census import group_keys, take_census
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.named_parts import NOUNS, check_counted, named, split_by_name, whereabouts
 from keel.atoms.partial import LabelledSet
 from keel.atoms.remarks import frames_of
+from keel.atoms.selecting import elements_in, joined, left_out
 from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, sample, split, split_in_time
+from keel.atoms.store.frames import StoredFrames
 from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
 from keel.errors import ConfigError, DataError
@@ -26,6 +29,9 @@ SHARE = 0.1
 """Of what there is, for validation and for the test, where nobody says how much."""
 TRAINING_SHARE = 0.8
 """Of each run, where its start trains."""
+
+JUDGING = 1000
+"""Frames of a store that validate, and that test, where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,13 @@ def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
     """Return what a run's folder says of its data: all frames in numbers, and how they were divided."""
     split = division.to_dict()
     split["leaks"] = [*shared_structures(division.split), *shared_runs(division.split)]
-    split["sources"] = {name: [f.source for f in part] for name, part in division.split.parts.items()}
+    split["sources"] = {name: _sources(part) for name, part in division.split.parts.items()}
     return DataDescription(take_census(frames).to_dict(), split)
+
+
+def _sources(frames: Sequence[Frame]) -> list[str]:
+    """Return what frames are called; those of a store, which may be millions, by its name."""
+    return [*map(str, frames.store.paths)] if isinstance(frames, StoredFrames) else [f.source for f in frames]
 
 
 def described_anew(folder: Path, division: Division) -> DataDescription:
@@ -103,10 +114,10 @@ def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | No
     for part in files - {"train"}:
         parts = replace(parts, **{part: sets[part].labelled})
     for part, frames in parts.divided.items():
-        if not frames and part != "validation":
+        if not len(frames) and part != "validation":
             raise DataError(f"data: no labelled frames are left for the {NOUNS[part]} part of the split")
     thinned, more = _thinned(parts, chosen, files)
-    atoms = [frame for own in sets.values() for frame in own.atoms]
+    atoms = reduce(joined, (own.atoms for own in sets.values()))
     return Division(replace(thinned, atoms=atoms), chosen, files, (*notes, *more))
 
 
@@ -166,30 +177,61 @@ def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str
 
 def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> list[str]:
     """Tell of frames that are in no part; those of a gap in time are what was asked for."""
-    held = {id(frame) for part in parts.divided.values() for frame in part}
-    rest = [frame for frame in pool if id(frame) not in held]
-    if not rest or settings.by == "start":
+    rest = left_out(pool, list(parts.divided.values()))
+    if not len(rest) or settings.by == "start":
         return []
     told, name_of = f"{frames_of(len(rest))} of {len(pool):,} in no part of the split", _group_of(settings)
     return [told if name_of is None else f"{told}: {counted(Counter(map(name_of, rest)).items(), 'frame')}"]
 
 
 def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tuple[Split, list[str]]:
-    """Return the parts with at most so many frames as the settings say, and sentences on parts that have fewer."""
-    found, notes = {}, []
+    """Return the parts with at most so many frames as the settings say, and sentences on what is not as asked for.
+
+    Of what is left, frames with elements that no training frame holds are set aside.
+    """
+    found: dict[str, Sequence[Frame]] = {}
+    notes: list[str] = []
     for part, frames in parts.divided.items():
         most = getattr(settings, f"{part}_frames")
+        if most is None and part != "train" and isinstance(frames, StoredFrames) and len(frames) > JUDGING:
+            most = JUDGING
+            notes.append(f"{JUDGING:,} of the {len(frames):,} {NOUNS[part]} frames are used; {part}_frames takes more")
         if most is None or most >= len(frames):
             found[part] = frames
         else:
             by = None if part in files - {"train"} else group_key(settings)
             found[part] = sample(frames, most, by=by, seed=settings.seed)
+        if part != "train":
+            found[part], told = _learnable(part, found[part], found["train"])
+            notes += told
         if most is not None and most > len(frames):
             notes.append(
                 f"data.split.{part}_frames asks for {most:,} frames, and the {NOUNS[part]} part has {len(frames):,}: "
                 "all are taken"
             )
-    return Split(**found), notes
+    # What judges is read again and again.
+    return Split(**{part: own if part == "train" else list(own) for part, own in found.items()}), notes
+
+
+def _learnable(part: str, frames: Sequence[Frame], training: Sequence[Frame]) -> tuple[Sequence[Frame], list[str]]:
+    """Return the frames of a part all elements of which train, and a sentence on the others.
+
+    Nothing is learnt of an element that no training frame holds, and the teacher does not know it.
+    """
+    known = set(elements_in(training))
+    if known.issuperset(elements_in(frames)):
+        return frames, []
+    kept = [frame for frame in frames if known.issuperset(frame.numbers.tolist())]
+    unknown = [symbol(z) for z in elements_in(frames) if z not in known]
+    left_out, noun = frames_of(len(frames) - len(kept)), NOUNS[part]
+    if not kept and part == "test":
+        raise DataError(
+            f"data: each of the {frames_of(len(frames))} of the {noun} part holds an element that no training frame "
+            f"holds ({listed(unknown)}), and cannot be tested on; divide the data otherwise"
+        )
+    return kept, [
+        f"{left_out} of the {noun} part set aside: no training frame holds {' or '.join(shortened(unknown, 6))}"
+    ]
 
 
 def _description(settings: SplitSettings, files: Collection[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from keel.atoms.elements import pair_name
-from keel.atoms.frame import Frame
+from keel.atoms.selecting import elements_in, in_memory, joined
 from keel.atoms.splits import Split
 from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.errors import ConfigError, DataError
@@ -60,7 +60,8 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
         teacher.save(str(folder / (closed_form if teacher.closed_form else weights)))
     held_out = known_to(teacher, split.validation)
     doubtful = doubts(teacher, held_out, "the validation frames") if held_out else []
-    parts = {name: known_to(teacher, frames) for name, frames in (("train", split.train), ("test", split.test))}
+    train_frames = in_memory(split.train, "errors of the teacher are those of")
+    parts = {name: known_to(teacher, frames) for name, frames in (("train", train_frames), ("test", split.test))}
     errors = {name: accuracy(teacher, frames).to_dict() for name, frames in parts.items() if frames}
     kind = kind_of(settings)
     notes: dict[str, Any] = {"kind": kind} if kind else {}  # as before for an EAM
@@ -161,13 +162,13 @@ class TrainingOrder:
 def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
     """Train one network with one strategy; goes on from a checkpoint."""
     config, network, seed = order.config, order.network, order.seed
-    model = build_network(network, elements_of([*split.train, *split.validation, *split.test]), seed)
+    model = build_network(network, elements_of(split), seed)
     strategy, settings = config.strategy(order.strategy), config.training_of(network)
     steps = steps_of(strategy, settings)
     with bar(f"    train  {network.label}-{order.strategy}-seed{seed}", steps) as advance:
         result = train(
             model,
-            [*split.train, *split.atoms],
+            joined(split.train, split.atoms),
             strategy=strategy,
             teacher=None if order.teacher is None else load_teacher(order.teacher, config.teacher),
             validation=split.validation,
@@ -197,9 +198,9 @@ def decomposed(teacher: Potential, a: int, b: int) -> Decomposition:
     return Decomposition(*(column.detach().numpy() for column in columns))
 
 
-def elements_of(frames: Iterable[Frame]) -> list[int]:
-    """Return the atomic numbers that occur, ascending."""
-    return sorted({int(z) for f in frames for z in set(f.numbers.tolist())})
+def elements_of(split: Split) -> list[int]:
+    """Return the atomic numbers that occur in what trains, validates or tests, ascending."""
+    return sorted({z for part in split.divided.values() for z in elements_in(part)})
 
 
 def peak_memory_mb() -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from keel.atoms.partial import LabelledSet
+from keel.atoms.selecting import any_stay, in_memory
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError
 from keel.evaluation import various_crystals
@@ -61,14 +62,16 @@ class Pipeline:
         self.cache = TaskCache(root)
         material = read_data(config.data, base)
         self.division = divide(material, config.data.split)
-        self.notes = [*LabelledSet(everything(material)).notes, *self.division.notes]
+        told = [everything(material)] if len(material) == 1 or not any_stay(material.values()) else material.values()
+        self.notes = [*(note for frames in told for note in LabelledSet(frames).notes), *self.division.notes]
         self.split = self.division.split
         self.fingerprint = of_split(self.split.parts.values())
         if config.evaluation.rdf_temperature is not None:
             check_periodic(self.split.test)
         check_cutoffs(config.teacher, self.split.train, [network.cutoff for network in built])
         self.crystals = various_crystals(self.split.test)
-        dimers, used = config.evaluation.dimers, everything(self.split.divided)
+        dimers, what = config.evaluation.dimers, "pairs of elements are those of"
+        used = everything({part: in_memory(frames, what) for part, frames in self.split.divided.items()})
         self.pairs = frequent_pairs(used, None if isinstance(dimers, bool) else dimers)
 
     def changed(self, config: RunSettings) -> Self:

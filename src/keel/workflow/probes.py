@@ -72,7 +72,12 @@ def probing(
     depends = {**inputs, "group": group, "reference": bool(reference), "settings": of_settings(settings)}
     if code := code_of(group):
         depends["code"] = of_text(code)
-    return depends, measured, f"-{group.replace(' ', '-')}"
+    return depends, measured, probes_end(group)
+
+
+def probes_end(group: str) -> str:
+    """Return the end of the name of a task that puts a group of probes to a network."""
+    return f"-{group.replace(' ', '-')}"
 
 
 def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None, structures: dict[str, str]) -> None:

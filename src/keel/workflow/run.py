@@ -15,11 +15,11 @@ from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
 from keel.results.made import POTENTIAL
 from keel.results.named import give_name
+from keel.workflow.cluster import Cluster
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning.plan import planned
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
-from keel.workflow.workers import Workers
 
 
 def run(
@@ -28,6 +28,7 @@ def run(
     *,
     base: str | Path = ".",
     workers: int = 1,
+    scheduler: str | None = None,
     only: Collection[str] = (),
     plan: bool = False,
     budget: float | None = None,
@@ -48,6 +49,8 @@ def run(
         Folder that relative paths in the configuration start from.
     workers
         Processes that train and evaluate networks side by side, each on one thread if there are several.
+    scheduler
+        Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
     only
         Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
     plan
@@ -71,34 +74,34 @@ def run(
 
     root = Path(folder)
     refuse_newer(root)
-    with working_in(root, begun=(root / "stages").is_dir()):
+    with (
+        working_in(root, begun=(root / "stages").is_dir()),
+        Cluster(workers, scheduler=scheduler, modules=["lightning.fabric", "keel.jit"]) as cluster,
+    ):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
         tell_data(pipeline)
         if plan or budget is not None:
-            pipeline = planned(pipeline, budget, workers)
-        with (
-            Workers(pipeline, workers, modules=["lightning.fabric", "keel.jit"]) as staff,
-            showing_left(pipeline.cache.left),
-        ):
-            _perform(pipeline, staff)
+            pipeline = planned(pipeline, budget, cluster.workers)
+        with showing_left(pipeline.cache.left):
+            _perform(pipeline, cluster)
         with pipeline.alone():
             return write_report(root)
 
 
-def _perform(pipeline: Pipeline, staff: Workers) -> None:
+def _perform(pipeline: Pipeline, cluster: Cluster) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
-    _keep_versions(root / "versions.json", versions(staff.number))
+    _keep_versions(root / "versions.json", versions(cluster.workers))
     pipeline.teacher()
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
     for wave in pipeline.waves:
-        for trial, folder in zip(wave, staff.each("train", wave), strict=True):
+        for trial, folder in zip(wave, cluster.each(pipeline.train, wave), strict=True):
             give_name(root, trial.name, folder / POTENTIAL)
-    for _ in staff.each("rung", pipeline.networks):
+    for _ in cluster.each(pipeline.rung, pipeline.networks):
         pass
     finished = []
-    for folders in staff.each("evaluate", pipeline.trials):
+    for folders in cluster.each(pipeline.evaluate, pipeline.trials):
         finished.append(folders)
         with pipeline.alone():
             pipeline.write_results(finished)

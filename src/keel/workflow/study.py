@@ -87,7 +87,7 @@ def members(folder: str | Path, out: str | Path, data: str | Path | None = None)
     return [Member(p, _with_data(read_config(p), p, data), Path(out) / p.stem) for p in paths]
 
 
-def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
+def study(runs: Sequence[Member], *, workers: int = 1, scheduler: str | None = None) -> Path:
     """Perform every run of a study, then write its tables, figures and page.
 
     Runs that were interrupted go on where they stopped; what is finished costs nothing. A run that cannot be done, for
@@ -97,7 +97,7 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
     ----------
     runs
         See :func:`members`.
-    workers
+    workers, scheduler
         See :func:`keel.workflow.run`.
 
     Returns
@@ -116,7 +116,7 @@ def study(runs: Sequence[Member], *, workers: int = 1) -> Path:
     with _on_one_screen(runs):
         for member in runs:
             try:
-                run(member.config, member.folder, base=member.path.parent, workers=workers)
+                run(member.config, member.folder, base=member.path.parent, workers=workers, scheduler=scheduler)
             except KeelError as error:
                 problems[member.path.name] = error
     try:

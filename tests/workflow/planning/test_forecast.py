@@ -68,6 +68,18 @@ def test_simulations_cost_by_step_and_run(tmp_path):
     assert not {kind for kind, _ in less} & {"rdf", "dimers"}
 
 
+def test_probes_are_foreseen(tmp_path):
+    found = of(tmp_path, evaluation={"probes": ["stability", "density", "clusters", "exact"]})
+    times = {name.removeprefix("CGCNN-vanilla-seed0-"): s for (kind, name), s in found.items() if kind == "probes"}
+    assert times["density"] == pytest.approx(rules.COMPILED["md"] * rules.HOT * 8 * 5000 * 0.01 + rules.COMPILING["md"])
+    assert times["stability"] == pytest.approx(3 * times["density"])
+    assert times["clusters"] == 3.0
+
+
+def test_each_network_has_its_part_of_the_report(tmp_path):
+    assert Forecast(tmp_path, {}, networks=3).total == 3 * REPORT
+
+
 def test_much_work_is_compiled(tmp_path, monkeypatch):
     training = {**TINY["training"], "steps": 10_000}
     eager = of(tmp_path, training={**training, "compile": False})["train", "CGCNN-vanilla-seed0"]

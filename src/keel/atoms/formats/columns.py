@@ -28,7 +28,7 @@ def parse_columns(properties: str, rows: Rows) -> dict[str, Any]:
     DataError
         If the promise cannot be understood or is not kept; names the atom.
     """
-    fields = _fields(properties)
+    fields = fields_of(properties)
     total = sum(width for _, _, width in fields)
     if set(map(len, rows)) != {total}:
         atom, row = next((i, r) for i, r in enumerate(rows) if len(r) != total)
@@ -41,7 +41,8 @@ def parse_columns(properties: str, rows: Rows) -> dict[str, Any]:
 
 
 @lru_cache
-def _fields(properties: str) -> tuple[tuple[str, str, int], ...]:
+def fields_of(properties: str) -> tuple[tuple[str, str, int], ...]:
+    """Return name, kind and number of columns of each property; DataError if that cannot be understood."""
     found = list(_TRIPLET.finditer(properties))
     names = [triplet[1] for triplet in found]
     if "".join(triplet[0] for triplet in found) != properties or not found or len(set(names)) < len(names):

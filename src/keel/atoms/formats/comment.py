@@ -52,7 +52,7 @@ def parse_comment(comment: str) -> tuple[dict[str, Any], dict[str, str]]:
         key = RESERVED.get(key.lower(), key)
         if text[:1] in ('"', "'", "{", "[") and text == _unquoted(text):
             raise DataError(f"the value of {key!r} in its comment line opens with {text[0]} and is not closed")
-        value = _array(text) if text[:1] == "[" else _typed(_unquoted(text)) if equals else True
+        value = _array(text) if text[:1] == "[" else typed(_unquoted(text)) if equals else True
         if key in info and not (printed[key] == text or np.array_equal(info[key], value)):
             raise DataError(f"the key {key!r} stands twice in its comment line with different values; remove one")
         info[key], printed[key] = value, text
@@ -67,7 +67,8 @@ def _unquoted(word: str) -> str:
     return re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] == "n" else escaped[1], word[1:-1])
 
 
-def _typed(text: str) -> Any:
+def typed(text: str) -> Any:
+    """Return the value that a text without its quotation marks stands for: numbers, truth values, or itself."""
     if text.startswith("_JSON "):
         try:
             return json.loads(text[6:])
@@ -81,7 +82,7 @@ def _typed(text: str) -> Any:
 
 def _values(text: str) -> list[Any] | None:
     """Return whole numbers, numbers or truth values, whichever all words are; None if they are text."""
-    if _INTEGERS.fullmatch(text):
+    if "." not in text and _INTEGERS.fullmatch(text):
         return list(map(int, text.split()))
     if _NUMBERS.fullmatch(text):
         return list(map(float, text.lower().replace("d", "e").split()))
@@ -123,6 +124,6 @@ def value_text(value: Any) -> str:
         return repr(value)
     if isinstance(value, list) and len(value) > 1 and {type(v) for v in value} in ({float}, {int}):
         return '"' + " ".join(map(repr, value)) + '"'
-    if isinstance(value, str) and value and _typed(value) is value and "\n" not in value:
+    if isinstance(value, str) and value and typed(value) is value and "\n" not in value:
         return quoted(value)
     return quoted("_JSON " + json.dumps(value, default=str))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,10 +56,17 @@ class RawFrame:
             return xyz_record(self.lines[1], self.rows, self.source)
 
 
+class Lines(Protocol):
+    """What has lines."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """Return the next line, or as many bytes of it as the limit says."""
+
+
 class _Lines:
     """Lines of a binary stream with a way to put some back."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Lines) -> None:
         self.stream, self.waiting = stream, list[bytes]()
 
     def next(self) -> bytes:
@@ -92,12 +99,14 @@ class _Lines:
         return not first or (_atom_count(first) is not None and (b"=" in second or not second.strip()))
 
 
-def raw_frames(stream: IO[bytes], name: str) -> Iterator[RawFrame]:
-    """Split a binary stream into frames; damaged ones come out with their damage named."""
+def raw_frames(stream: Lines, name: str, index: int = 0) -> Iterator[RawFrame]:
+    """Split a binary stream into frames; damaged ones come out with their damage named.
+
+    ``index`` is the number of the first of them in the file ``name``.
+    """
     lines = _Lines(stream)
     first = lines.next()
-    lines.back(first.removeprefix(b"\xef\xbb\xbf"))
-    index = 0
+    lines.back(first if index else first.removeprefix(b"\xef\xbb\xbf"))
     while header := lines.next():
         if header.strip():
             yield _raw_frame(header, lines, f"{name}, frame {index}")

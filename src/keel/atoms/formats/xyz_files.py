@@ -9,11 +9,20 @@ from keel.atoms.formats.compression import created, opened
 from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.frame import Frame
 from keel.atoms.record import PendingFrame
+from keel.kernels import kernels_run
+
+PAYS_FROM = 4 << 20
+"""Bytes of a file; to load machine code takes about as long as to read such a file without it."""
 
 
 def xyz_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of a file."""
+    """Yield the frames of a file; of a large one usual frames are read by machine code."""
     with opened(path) as stream:
+        if path.stat().st_size >= PAYS_FROM and kernels_run():
+            from keel.atoms.formats.xyz_quick import quick_frames
+
+            yield from quick_frames(stream, str(path))
+            return
         for raw in raw_frames(stream, str(path)):
             yield PendingFrame(raw.source, raw.record, raw.text)
 

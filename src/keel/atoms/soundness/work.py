@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import stdtrit
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.soundness.readings import likely_forces, likely_stress
@@ -19,7 +20,7 @@ from keel.atoms.soundness.steps import Step, neighbours, step_beside_strain, ste
 
 Checked = Literal["forces", "stress"]
 
-FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 5}
+FEWEST_PAIRS: Mapping[Checked, int] = {"forces": 10, "stress": 10}
 LEAST_CORRELATION: Mapping[Checked, float] = {"forces": 0.9, "stress": 0.8}
 SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": (0.5, 2.0)}
 """Slopes outside contradict the energies: a unit or a sign is wrong. Inside, the scatter decides."""
@@ -55,7 +56,7 @@ class LabelCheck:
         Means over the frames that were compared, volume in angstrom^3; NaN where there are none.
     error
         Half width of the 95 % interval of the slope, whatever the scatter of single pairs (HC3; MacKinnon and White,
-        J. Econometrics 29, 305 (1985)).
+        J. Econometrics 29, 305 (1985)), with Student's t for few pairs.
     scatter
         Root mean square of change minus work, over that of the work.
     astray
@@ -211,7 +212,8 @@ def _error(given: Array, true: Array, slope: float) -> float:
     """Half the 95 % interval; residuals of pairs that draw the line to themselves count for more (HC3)."""
     scale = float(given @ given)
     residuals = (true - slope * given) / np.maximum(1.0 - given**2 / scale, 1e-6)
-    return float(1.96 * np.sqrt(np.sum((given * residuals) ** 2)) / scale)
+    width = stdtrit(max(1, len(given) - 1), 0.975)
+    return float(width * np.sqrt(np.sum((given * residuals) ** 2)) / scale)
 
 
 def _astray(work: Array, change: Array, tolerance: Array) -> list[int]:

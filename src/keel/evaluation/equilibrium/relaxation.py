@@ -63,7 +63,8 @@ def relaxed(
     Raises
     ------
     NotRelaxedError
-        If energy or forces stop being finite, the volume changes by a factor of three, or the steps do not suffice.
+        If energy or forces stop being finite, the volume or a length of the cell changes by a factor of three, or the
+        steps do not suffice.
     DataError
         If the potential does not know the elements.
     """
@@ -223,3 +224,9 @@ def _refuse_runaway(atoms: Atoms, start: Frame) -> None:
     change = atoms.get_volume() / start.volume
     if start.pbc.all() and not 1.0 / RUNAWAY < change < RUNAWAY:
         raise NotRelaxedError(f"while it relaxes its volume changes by a factor of {change:.2g}")
+    if start.pbc.all():
+        # A cell drawn out a hundredfold at constant volume has a logarithm of few digits, which the filter takes.
+        stretches = np.linalg.svd(np.linalg.solve(start.cell, atoms.cell.array), compute_uv=False)
+        most = max(stretches[0], 1.0 / stretches[-1])
+        if not most < RUNAWAY:
+            raise NotRelaxedError(f"while it relaxes a length of its cell changes by a factor of {most:.2g}")

@@ -197,7 +197,7 @@ def judged_if_possible(
     return judged(name, [*errors, *others], curves, f"{good}; {note}" if note else good, bad)
 
 
-def grouped(frames: Sequence[Frame], by: str | None) -> dict[str, list[Frame]]:
+def grouped(frames: Sequence[Frame], by: str | None) -> Mapping[str, Sequence[Frame]]:
     """Return the frames of each structure, by the key in ``Frame.info`` that names it; None: all are of one.
 
     Raises

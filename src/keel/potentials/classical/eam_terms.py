@@ -66,7 +66,7 @@ class EAMTerms:
         phi, phi_slope = self.pair(at, pair)
         to_i, to_i_slope = self.density(at, second)
         to_j, to_j_slope = (to_i, to_i_slope) if self.n_elements == 1 else self.density(at, first)
-        rho = r.new_zeros(len(species)).index_add(0, i, to_i).index_add(0, j, to_j)
+        rho = r.new_zeros(species.shape[0]).index_add(0, i, to_i).index_add(0, j, to_j)
         energies, embedding_slope = self.embed(rho, species)
         slope = (
             phi_slope

@@ -27,8 +27,9 @@ class ZBL(PairPotential):
 
     s is the quintic C2 switch from 1 at ``inner`` to 0 at ``outer``, both in units of the sum of the covalent radii.
 
-    Source: Ziegler, Biersack, Littmark, The Stopping and Range of Ions in Solids (1985), constants as LAMMPS
-    ``pair_style zbl``.
+    Source: Ziegler, Biersack, Littmark, The Stopping and Range of Ions in Solids (1985). The constants are those of
+    ``pair_style zbl`` of LAMMPS, the switch is not: LAMMPS adds A/3 (r - r1)^3 + B/4 (r - r1)^4 + C between two radii
+    that the user gives, and C below them; s multiplies, so that the energy below ``inner`` is that of phi itself.
 
     Parameters
     ----------
@@ -85,15 +86,13 @@ class ZBL(PairPotential):
 
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""
-        phi, slope = torch.zeros_like(r), torch.zeros_like(r)
         bond = self.radii.index_select(0, first) + self.radii.index_select(0, second)
         bond = bond * self.reach.index_select(0, first * (MAX_ATOMIC_NUMBER + 1) + second)
         # Nearly all pairs lie beyond the switch; only the rest is computed.
         near = (r < self.outer * bond).nonzero()[:, 0]
-        if len(near):
-            energy, derivative = self._core(r[near], first[near], second[near], bond[near])
-            phi, slope = phi.index_copy(0, near, energy), slope.index_copy(0, near, derivative)
-        return phi, slope
+        energy, derivative = self._core(r[near], first[near], second[near], bond[near])
+        zero = torch.zeros_like(r)
+        return zero.index_copy(0, near, energy), zero.index_copy(0, near, derivative)
 
     def along_lists(self) -> Along:
         """See :class:`keel.potentials.classical.along.AlongLists`."""

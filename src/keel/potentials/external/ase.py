@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.atoms.stressed import stress_volumes
-from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError
+from keel.errors import ConfigError, KeelWarning, RefusedError, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+VACUUM = 10.0
+"""Angstrom on either side of a molecule in the box of a calculator that wants a cell: 20 between two images."""
+
 
 class ASEPotential(Potential):
     """Energy, forces and stress of an ASE calculator: a semi-empirical method, DFT, a potential from elsewhere.
@@ -32,6 +36,9 @@ class ASEPotential(Potential):
     each has an equal share. The stress is NaN where the calculator has none. A structure on which the calculation
     fails (``ase``'s ``CalculationFailed``, such as a density that does not converge) has NaN for all of them, with a
     warning; perturbed structures without finite labels are set aside and counted.
+
+    Calculators may differentiate with torch. Where one refuses a structure that is not periodic in three directions but
+    takes it in a large periodic box (20 angstrom from image to image), all such structures go into boxes (``boxed``).
 
     Parameters
     ----------
@@ -51,7 +58,7 @@ class ASEPotential(Potential):
         If there is nothing to import there.
     ConfigError
         If it cannot be called with the arguments.
-    DataError
+    RefusedError
         When it is used: if the calculator refuses a structure.
 
     Examples
@@ -74,14 +81,19 @@ class ASEPotential(Potential):
     ) -> None:
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
         self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
-        self.calculator = _new(*self._made_by) if self._made_by else calculator
+        with _default_dtype(torch.get_default_dtype()):
+            self.calculator = _new(*self._made_by) if self._made_by else calculator
+            # Some calculators set it for the whole process, and rely on it.
+            self._default_dtype = torch.get_default_dtype()
+        self._in_boxes: list[bool] = []
         self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
         other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
-        other.source, other._made_by = self.source, self._made_by
+        other.source, other._made_by, other._default_dtype = self.source, self._made_by, self._default_dtype
+        other._in_boxes = self._in_boxes  # shared: what a copy finds out holds of all
         return other.to(device=self.device, dtype=self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,7 +103,13 @@ class ASEPotential(Potential):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self._made_by:
-            self.calculator = _new(*self._made_by)
+            with _default_dtype(self._default_dtype):
+                self.calculator = _new(*self._made_by)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether structures that are not periodic in three directions go into boxes, because it refuses them else."""
+        return bool(self._in_boxes)
 
     def config(self) -> NoReturn:
         """Refuse: a calculator is not a matter of numbers."""
@@ -138,31 +156,53 @@ class ASEPotential(Potential):
         nothing = float("nan"), np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)
         if not np.isfinite(atoms.positions).all():
             return nothing
-        atoms.calc = self.calculator
         name = type(self.calculator).__name__
         try:
-            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-            found = atoms.get_forces() if forces else nothing[1]
-            return float(energy), found, self._stress(atoms) if forces else nothing[2]
+            # Gradients are off where nothing is trained, but the calculator may need its own.
+            with torch.enable_grad(), _default_dtype(self._default_dtype):
+                energy, force, stress = self._in_a_box_if_need_be(atoms, forces)
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
         except Exception as error:
-            raise DataError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
+            raise RefusedError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
+        return energy, nothing[1] if force is None else force, nothing[2] if stress is None else stress
 
-    def _stress(self, atoms: Atoms) -> Array:
-        """Return the stress, NaN where the calculator or the structure has none."""
+    def _in_a_box_if_need_be(self, atoms: Atoms, forces: bool) -> tuple[float, Array | None, Array | None]:
+        from ase.calculators.calculator import CalculationFailed
+
+        stressed = forces and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None])[0])
+        stress = bool(stressed) and _has(self.calculator, "stress")
+        if atoms.pbc.all():
+            return self._asked(atoms, forces, stress=stress)
+        if self.boxed:
+            return self._asked(in_a_box(atoms), forces, stress=False)
+        try:
+            return self._asked(atoms, forces, stress=stress)
+        except CalculationFailed:
+            raise
+        except Exception as error:
+            try:
+                found = self._asked(in_a_box(atoms), forces, stress=False)
+            except Exception:
+                raise error from None
+            self._in_boxes.append(True)
+            return found
+
+    def _asked(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import PropertyNotImplementedError
 
-        stress: Array = np.full((3, 3), np.nan)
-        if _has(self.calculator, "stress") and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
-            try:
-                stress = atoms.get_stress(voigt=False)
-            except PropertyNotImplementedError:
-                # Of slabs many calculators have none.
-                if atoms.pbc.all():
-                    raise
-        return stress
+        atoms.calc, found = self.calculator, None
+        # Some calculators name properties that they then do not have.
+        try:
+            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
+        except PropertyNotImplementedError:
+            energy = atoms.get_potential_energy()
+        force = np.array(atoms.get_forces(), dtype=np.float64) if forces else None
+        if stress:
+            with suppress(PropertyNotImplementedError):
+                found = np.array(atoms.get_stress(voigt=False), dtype=np.float64)
+        return float(energy), force, found
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
@@ -178,6 +218,24 @@ def structures(graph: AtomGraph) -> list[Atoms]:
     ends = np.cumsum(graph.atoms_per_structure.cpu().numpy())[:-1]
     parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, strict=True)
     return [Atoms(z, positions=x, cell=cell, pbc=periodic) for z, x, cell, periodic in parts]
+
+
+def in_a_box(atoms: Atoms) -> Atoms:
+    """Return a structure with :data:`VACUUM` on either side where it is not periodic, in a cell that is periodic."""
+    boxed = atoms.copy()
+    boxed.center(vacuum=VACUUM, axis=np.flatnonzero(~atoms.pbc))
+    boxed.pbc = True
+    return boxed
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:

@@ -60,6 +60,11 @@ def _calculator(path: str, argument: str, package: str, more: str = "") -> str:
 
 MODELS: tuple[Recognised, ...] = (
     Recognised(
+        "a model of metatomic, as keel export writes them",
+        _calculator("metatomic_ase.MetatomicCalculator", "model", "metatomic-ase"),
+        holds=rb"member \S*extra/metatomic-version",
+    ),
+    Recognised(
         "a MACE model compiled for LAMMPS",
         "give the .model file that it was made from",
         holds=rb"member \S*code/__torch__/mace/",

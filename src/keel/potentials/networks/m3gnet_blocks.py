@@ -151,7 +151,7 @@ class ThreeBody(nn.Module):
         """Return the new edge vectors (E, edges)."""
         weights = torch.sigmoid(self.neighbour(v)) @ t.sum_over_m.T
         own = geometry.sources * gather(weights, t.j)
-        others = gather(scatter(own, t.i, len(v)), t.i) - own
+        others = gather(scatter(own, t.i, v.shape[0]), t.i) - own
         return e.index_add(0, t.near, self.update((others * geometry.readers) @ t.sum_over_m))
 
 
@@ -185,4 +185,4 @@ class Block(nn.Module):
         e = self.three_body(v, changed[0] if changed else geometry.e, geometry, Triples(*triples))
         e = e + self.edge_update.pairs(v, e, i, j) * self.edge_weight(geometry.h)
         message = self.node_update.pairs(v, e, i, j) * self.node_weight(geometry.h)
-        return v + scatter(message, i, len(v)), e
+        return v + scatter(message, i, v.shape[0]), e

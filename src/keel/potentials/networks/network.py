@@ -14,6 +14,7 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, KeelWarning
+from keel.mistakes import instead
 from keel.plugins import HOW, discover
 from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import agree, compiled
@@ -224,7 +225,7 @@ class Network(Potential):
         # In this order, which the hash of a training depends on.
         known = {**cls.presets[preset], **cls.same}
         if unknown := [name for name in given if name not in known]:
-            raise ConfigError(f"{cls.__name__}: there is no option {unknown[0]!r}; choose from {', '.join(known)}")
+            raise ConfigError(f"{cls.__name__}: there is no option {unknown[0]!r}; {instead(unknown[0], list(known))}")
         own = {name: value for name, value in given.items() if value is not None}
         return {**known, **{name: _fitting(cls, name, value, known[name]) for name, value in own.items()}}
 

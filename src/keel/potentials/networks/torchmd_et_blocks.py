@@ -108,7 +108,7 @@ class NeighbourEmbedding(nn.Module):
         """Return the scalars (N, C) that follow from the embeddings x and y, both (N, C)."""
         x, y = state
         w = self.distance(geometry.basis[:-1]) * geometry.cutoff[:-1]
-        total = scatter(w * gather(y, j), i, len(y)) + scatter(w * gather(y, i), j, len(y))
+        total = scatter(w * gather(y, j), i, y.shape[0]) + scatter(w * gather(y, i), j, y.shape[0])
         return (self.combine(torch.cat([x, total], dim=1)),)
 
 
@@ -181,7 +181,7 @@ class Attention(nn.Module):
         q, k, s0, s1, s2 = self.qkv(x).chunk(5, dim=1)
         key, (f0, own0), (f1, own1), (f2, _) = self.filters(geometry)
         a_ij, a_ji, a_own = self.attention(q, k, key, geometry.cutoff, i, j)
-        y = scatter(f0 * gather(s0, j) * a_ij, i, len(x)) + scatter(f0 * gather(s0, i) * a_ji, j, len(x))
+        y = scatter(f0 * gather(s0, j) * a_ij, i, x.shape[0]) + scatter(f0 * gather(s0, i) * a_ji, j, x.shape[0])
         y = y + own0 * s0 * a_own
         if self.last:
             return y, None
@@ -193,7 +193,7 @@ class Attention(nn.Module):
             if v_n is not None:
                 s1v = s1 * v_n
                 w_ij, w_ji = w_ij + f1 * gather(s1v, j), w_ji + f1 * gather(s1v, i)
-            total = scatter(w_ij, i, len(x)) + scatter(w_ji, j, len(x))
+            total = scatter(w_ij, i, x.shape[0]) + scatter(w_ji, j, x.shape[0])
             w.append(total if v_n is None else total + own1 * s1v)
         return y, torch.stack(w)
 
@@ -213,7 +213,7 @@ class Attention(nn.Module):
         if key is not None:
             parts = [part * rows for part, rows in zip(parts, (key[:-1], key[:-1], key[-1:]), strict=True)]
         attention = self.attn_act(functional.linear(torch.cat(parts), self.spread)) @ self.spread
-        a_ij, a_ji, a_own = attention.split([len(i), len(i), len(q)])
+        a_ij, a_ji, a_own = attention.split([i.shape[0], i.shape[0], q.shape[0]])
         if self.vector_cutoff:
             return a_ij, a_ji, a_own
         return a_ij * cutoff[:-1], a_ji * cutoff[:-1], a_own * cutoff[-1:]

@@ -51,14 +51,14 @@ def rdf_figure(network: str, pair: str, trials: Trials, temperature: float | Non
 
 @styled
 def dimer_figure(network: str, pair: str, trials: Trials, teacher: Decomposition | None) -> ReportFigure:
-    """Energy of two atoms alone against their distance: networks beside the EAM."""
+    """Energy of two atoms alone against their distance: networks beside the teacher."""
     figure, axes = new_figure(height=2.9)
     mark_contact(axes, pair)
     parts: list[tuple[Column | object, ...]] = []
     energies = []
     if teacher is not None:
-        axes.plot(teacher.r, clipped(teacher.total), color=QUIET, linewidth=3, alpha=0.6, label="EAM")
-        parts.append(("EAM", "", teacher.r, teacher.total, -np.gradient(teacher.total, teacher.r)))
+        axes.plot(teacher.r, clipped(teacher.total), color=QUIET, linewidth=3, alpha=0.6, label=teacher.name)
+        parts.append((teacher.name, "", teacher.r, teacher.total, -np.gradient(teacher.total, teacher.r)))
         energies.append(teacher.total)
     for strategy, members in by_strategy(trials).items():
         style: dict[str, Any] = {"color": look_of(strategy).colour, "linestyle": look_of(strategy).line}
@@ -82,7 +82,9 @@ def dimer_figure(network: str, pair: str, trials: Trials, teacher: Decomposition
 
 @styled
 def decomposition_figure(pair: str, parts: Decomposition) -> ReportFigure:
-    """The teacher's dimer energy and what it is made of, above the electron density that each atom feels."""
+    """The teacher's dimer energy; of an EAM what it is made of, above the electron density that each atom feels."""
+    if parts.name != "EAM":
+        return _undivided_figure(pair, parts)
     figure, (axes, lower) = new_figure(height=3.5, panels=(3, 1))
     mark_contact(axes, pair)
     axes.plot(parts.r, clipped(parts.total), color=INK, linewidth=2.2, label="total")
@@ -105,4 +107,18 @@ def decomposition_figure(pair: str, parts: Decomposition) -> ReportFigure:
         alt=f"EAM dimer energy of {pair} with its Morse, embedding and core parts, and the electron density.",
         figure=figure,
         data={name: getattr(parts, name) for name in names},
+    )
+
+
+def _undivided_figure(pair: str, teacher: Decomposition) -> ReportFigure:
+    figure, axes = new_figure()
+    mark_contact(axes, pair)
+    axes.plot(teacher.r, clipped(teacher.total), color=INK, linewidth=2.2)
+    energy_axis(axes, [teacher.total])
+    axes.set_title(pair)
+    return ReportFigure(
+        name=slug("teacher", pair),
+        alt=f"Dimer energy of {pair} as the teacher has it.",
+        figure=figure,
+        data={"r": teacher.r, "total": teacher.total},
     )

@@ -10,8 +10,9 @@ from keel.evaluation.stability.conditions import SHORTEST_FS
 from keel.reporting.run.skill import REMEDY, skills
 from keel.reporting.run.tables import Table
 from keel.reporting.strategies import StrategyResult, Verdict, compare, number, verdicts
+from keel.results.made import RungChoice
 from keel.results.run import RunResults
-from keel.training.known import BASELINE, subject_of
+from keel.training.known import BASELINE, STRATEGIES, subject_of
 from keel.wording import capitalised
 
 NO_BASELINE = f"There is no {BASELINE} twin in this run, so nothing can be compared; each strategy has its numbers."
@@ -40,25 +41,34 @@ class Judgement:
         What stands above all else if it has learnt nothing, else None.
     verdicts
         Each strategy compared with plain training, the method first; empty where there is none.
+    given
+        How the network failed before it was repaired, where nothing else was trained in this run.
     """
 
     network: str
     strategies: tuple[StrategyResult, ...]
     warning: str | None
     verdicts: tuple[Verdict, ...]
+    given: RungChoice | None = None
 
     @property
     def findings(self) -> list[Finding]:
         """The verdict in sentences, the weightiest first."""
         found = [Finding("worse", "Nothing learnt", self.warning)] if self.warning else []
         found += [Finding(v.effect, EFFECTS[v.effect].capitalize(), v.sentence) for v in self.verdicts]
-        return found if self.verdicts else [*found, Finding("untested", "Not compared", NO_BASELINE)]
+        if self.verdicts:
+            return found
+        if self.given is None:
+            return [*found, Finding("untested", "Not compared", NO_BASELINE)]
+        return [*found, Finding("untested", "Beside the network as given", _beside_given(self.given, self.strategies))]
 
     @property
     def next_step(self) -> str:
         """What to do next, in one sentence."""
         if self.warning:
             return REMEDY
+        if self.given is not None:
+            return "`keel assess GIVEN REPAIRED --data FRAMES` puts both to the same probes, on the same structures."
         if not self.verdicts:
             return f"Add {BASELINE} to strategies to see what the others are worth."
         by_name = {s.strategy: s for s in self.strategies}
@@ -69,7 +79,31 @@ def judgements(results: RunResults) -> list[Judgement]:
     """Return what a run says of each of its networks."""
     warnings = {skill.network: skill.sentence for skill in skills(results.trials) if skill.is_none}
     compared = {network: compare(results.records, network) for network in results.networks}
-    return [Judgement(n, strategies, warnings.get(n), verdicts(strategies)) for n, strategies in compared.items()]
+    return [
+        Judgement(n, strategies, warnings.get(n), verdicts(strategies), _given(results, n, strategies))
+        for n, strategies in compared.items()
+    ]
+
+
+def _given(results: RunResults, network: str, strategies: Sequence[StrategyResult]) -> RungChoice | None:
+    """Return how the network of a file failed that this run goes on from; None where plain training did."""
+    names = [s.strategy for s in strategies]
+    repaired = BASELINE not in names and names and names[0] in STRATEGIES and STRATEGIES[names[0]].after is not None
+    return results.rungs.get(network) if repaired else None
+
+
+def _beside_given(given: RungChoice, strategies: Sequence[StrategyResult]) -> str:
+    temperature, share = given.temperature_k, _share(given)
+    after = " and ".join(f"with {s.strategy} {s.failures} of {s.runs} runs failed" for s in strategies if s.runs)
+    return (
+        f"As it was given, the network failed in {share} of its simulations at {number(temperature)} K, from "
+        f"validation structures; {after or 'nothing was simulated afterwards'}, from test structures."
+    )
+
+
+def _share(given: RungChoice) -> str:
+    share = given.failing_share.get(f"{given.temperature_k:g}")
+    return "an unknown share" if share is None else f"{100 * share:.0f} %"
 
 
 def _next_step(verdict: Verdict, base: StrategyResult, other: StrategyResult) -> str:
@@ -129,6 +163,13 @@ def short_table(found: Sequence[Judgement]) -> Table:
         )
         for judgement, s in rows
     )
+    given = tuple(
+        (judgement.network, "as given", _share(judgement.given), number(judgement.given.median_fs))
+        + ("–",) * (len(known) + 1)
+        for judgement in found
+        if judgement.given
+    )
+    cells = given + cells
     return Table("Mean absolute errors on the test frames, mean over seeds; runs of all seeds together", head, cells)
 
 

@@ -72,13 +72,14 @@ def uses(winner: Path, teacher: Path | None = None) -> list[tuple[str, str]]:
     winner
         File of the potential, as it is written in the lines.
     teacher
-        File of an EAM; None where it cannot be exported. Networks have no export.
+        File of an EAM; None where it cannot be exported.
     """
     name = shlex.quote(str(winner))
     lines = [
         ("simulate", f"keel md {name} START.extxyz -T 300 --length-fs 10000 --out md.extxyz"),
         ("judge", f"keel assess {name} --data FRAMES.extxyz"),
         ("in Python, with ASE", f"atoms.calc = keel.KeelCalculator({json.dumps(str(winner))})"),
+        ("in LAMMPS and others", f"keel export {name} --to metatomic --out {shlex.quote(winner.stem)}.pt"),
     ]
     if teacher is None:
         return lines

@@ -17,6 +17,7 @@ from keel.training.strategies import stages_of
 from keel.workflow.cache import seconds_of
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning.timing import Costs, training_device
+from keel.workflow.probes import probes_end, settings_of
 from keel.workflow.trial import Trial
 
 Task = tuple[str, str]
@@ -32,9 +33,9 @@ SECOND_GRADIENT = 1.9
 COMPILED = {"train": 0.6, "md": 0.6}
 """Time of compiled steps in units of others."""
 COMPILING = {"train": 50.0, "md": 12.0}
-"""Seconds, once for each network."""
+"""Seconds in each task; code that lies on the disk already takes less."""
 REPORT = 10.0
-"""Seconds; for the figures above all."""
+"""Seconds for each network; for the figures above all."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ class Forecast:
         Processes that share them.
     begun
         When it was made, as :func:`time.time`.
+    networks
+        That the report is about.
     """
 
     root: Path
     seconds: Mapping[Task, float]
     workers: int = 1
     begun: float = field(default_factory=time.time)
+    networks: int = 1
 
     @property
     def total(self) -> float:
@@ -71,14 +75,18 @@ class Forecast:
 
     def by_kind(self) -> dict[str, float]:
         """Return the seconds of training, of simulations and of the rest."""
-        found = {"training": 0.0, "MD": 0.0, "all else": REPORT}
+        found = {"training": 0.0, "MD": 0.0, "all else": self._report}
         for (kind, _), seconds in self.seconds.items():
             found[{"train": "training", "rung": "MD", "stability": "MD", "rdf": "MD"}.get(kind, "all else")] += seconds
         return found
 
+    @property
+    def _report(self) -> float:
+        return REPORT * self.networks
+
     def _shared(self, seconds: Mapping[Task, float]) -> float:
         """Return how long the processes take together; a task is done by one."""
-        total = REPORT
+        total = self._report
         for training in (True, False):
             parts = [s for (kind, _), s in seconds.items() if (kind == "train") == training]
             total += max([sum(parts) / self.workers, *parts])
@@ -123,7 +131,9 @@ def foreseen(pipeline: Pipeline, costs: Mapping[str, Costs], workers: int = 1) -
         if pipeline.found(pipeline.train, trial) is None:
             seconds["train", trial.name] = _training(pipeline, trial, cost)
         seconds |= {(kind, trial.name): s for kind, s in _evaluation(pipeline, trial, cost).items()}
-    return Forecast(pipeline.root, seconds, workers)
+        for group in pipeline.config.evaluation.probes:
+            seconds["probes", f"{trial.name}{probes_end(group)}"] = _probing(pipeline, group, cost)
+    return Forecast(pipeline.root, seconds, workers, networks=len(pipeline.networks))
 
 
 def _training(pipeline: Pipeline, trial: Trial, cost: Costs) -> float:
@@ -159,6 +169,23 @@ def _evaluation(pipeline: Pipeline, trial: Trial, cost: Costs) -> dict[str, floa
     if evaluation.dimers:
         found["dimers"] = len(pipeline.pairs) * cost.dimer
     return found | ({"squeeze": cost.squeeze} if pipeline.crystals else {})
+
+
+def _probing(pipeline: Pipeline, group: str, cost: Costs) -> float:
+    """Return the seconds of a group of probes; of one that is not known here, such as a plugin's, none are foreseen."""
+    settings, judged = settings_of(pipeline.config.evaluation), len(pipeline.split.test) * cost.prediction
+    simulated = _md(pipeline, cost, settings.starts, settings.length_fs)
+    known = {
+        "stability": len(settings.temperatures) * simulated,
+        "structure": simulated,
+        "density": simulated,
+        "accuracy": judged,
+        "contacts": judged,
+        "clusters": len(pipeline.pairs) * cost.dimer,
+        "compression": cost.squeeze,
+        "equilibrium": cost.squeeze,
+    }
+    return known.get(group, 0.0)
 
 
 def _md(pipeline: Pipeline, cost: Costs, runs: int, length_fs: float, compiled_by: float | None = None) -> float:

@@ -40,7 +40,8 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
         If the budget is too small.
     """
     started, asked = time.perf_counter(), pipeline.config
-    _say("plan", *facts(everything(pipeline.split.divided)), pipeline.division.to_dict()["description"])
+    divided = pipeline.division.to_dict()["description"]
+    _say("plan", *facts(everything(pipeline.split.divided)), f"{divided[0].lower()}{divided[1:].rstrip('.')}")
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)

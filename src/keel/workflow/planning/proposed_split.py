@@ -123,7 +123,7 @@ def _in_time(frames: Sequence[Frame]) -> ProposedSplit | None:
     return None
 
 
-def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[str | None, list[list[Frame]]]]:
+def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[str | None, Sequence[Sequence[Frame]]]]:
     """Yield what may be runs, and the key that names them; several first, which in a row look like one."""
     for key in GROUPS:
         if all(key in f.info for f in frames):

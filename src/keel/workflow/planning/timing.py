@@ -23,7 +23,6 @@ from keel.potentials import Potential
 from keel.training import Strategy, TrainingSettings, train
 from keel.training.metrics import READ_EVERY
 from keel.workflow import make
-from keel.workflow.data import everything
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +139,7 @@ def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, P
     config, strategies = pipeline.config, [pipeline.config.strategy(name) for name in pipeline.config.strategies]
     settings, learning = config.training_of(network), [s for s in strategies if s.learns_from_teacher]
     teacher = make.load_teacher(pipeline.teacher(), config.teacher) if learning else None
-    model = make.build_network(pipeline.located(network), make.elements_of(everything(pipeline.split.divided)), seed=0)
+    model = make.build_network(pipeline.located(network), make.elements_of(pipeline.split), seed=0)
     base = learning[0].base if learning and not model.trained else None
     watch = Stopwatch(skipped=FIRST if training_device(settings).type == "cpu" else READ_EVERY)
     steps = watch.skipped + STEPS

@@ -13,7 +13,8 @@ import pytest
 
 from keel import plugins
 from keel.errors import ConfigError, KeelError
-from keel.workflow.workers import Workers
+from keel.workflow.cache import TaskCache
+from keel.workflow.cluster import Cluster
 
 
 class NeedyError(Exception):
@@ -58,8 +59,8 @@ def _mistake() -> None:
 
 
 def results(owner: object, task: str, items: list) -> list:
-    with Workers(owner, 2) as staff:
-        return list(staff.each(task, items))
+    with Cluster(2) as cluster:
+        return list(cluster.each(getattr(owner, task), items))
 
 
 def test_what_cannot_be_received_is_told():
@@ -74,15 +75,18 @@ def test_a_mistake_of_the_user_keeps_its_words():
 
 
 def test_errors_that_cannot_be_sent_arrive_in_words():
-    with pytest.raises(RuntimeError, match=r"^NeedyError: nothing for task 1$"):
+    with pytest.raises(RuntimeError, match=r"^NeedyError: nothing for task [12]$"):
         results(Worker(), "fails", [1, 2])
 
 
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
-        (signal.SIGSEGV, r"a worker was ended by SIGSEGV in task ends, .*kept when the same command"),
-        (signal.SIGKILL, r"a worker was killed in task ends, as the system does for want of memory; fewer --workers"),
+        (signal.SIGSEGV, r"a worker was ended by SIGSEGV, .* in task ends; .*kept when the same command"),
+        (
+            signal.SIGKILL,
+            r"a worker was killed, as the system does for want of memory \(fewer --workers .* in task ends",
+        ),
     ],
 )
 def test_a_signal_is_named(number, sentence):
@@ -99,7 +103,7 @@ def test_plugins_are_those_of_the_process_that_starts_them(tmp_path, monkeypatch
 
 
 SCRIPT = """
-from test_workers import results, Worker
+from test_cluster import results, Worker
 results(Worker(), "knows", ["os", "sys"])
 """
 
@@ -116,5 +120,27 @@ def test_a_script_without_a_guard_is_told_about_it(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     (said,) = (line for line in done.stderr.splitlines() if line.startswith("keel.errors.KeelError"))
-    assert "a worker ended by itself (exit code 1) in task knows, its last words stand above" in said
+    assert "a worker ended by itself (exit code 1; its last words stand above" in said
     assert 'under `if __name__ == "__main__":`' in said and "memory" not in said
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """Dies once in the third task, and counts how often the work of each is done."""
+
+    root: Path
+
+    def do(self, number: int) -> int:
+        def work(folder: Path) -> None:
+            with (folder / "times").open("a") as log:
+                log.write(f"{os.getpid()}\n")
+            if number == 3 and not (self.root / "died").exists():
+                (self.root / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return len((TaskCache(self.root).task("train", f"thing{number}", {}, work) / "times").read_text().splitlines())
+
+
+def test_a_worker_that_is_killed_costs_only_its_task(tmp_path: Path):
+    with Cluster(2) as cluster:
+        assert list(cluster.each(Mortal(tmp_path).do, range(8))) == [1, 1, 1, 2, 1, 1, 1, 1]

@@ -1,0 +1,24 @@
+"""How many structures have been evaluated, for bars of work whose length is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_counters: list[Callable[[int], None]] = []
+
+
+def count(structures: int) -> None:
+    """Say that so many structures are being evaluated; potentials do so."""
+    for counter in _counters:
+        counter(structures)
+
+
+@contextmanager
+def counted(counter: Callable[[int], None]) -> Iterator[None]:
+    """Call ``counter`` with the number of structures of every evaluation within the block."""
+    _counters.append(counter)
+    try:
+        yield
+    finally:
+        _counters.remove(counter)
