@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import yaml
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 import keel
 from keel import plugins
+from keel.cli import app
 from keel.config import NetworkSettings, TeacherSettings
 from keel.errors import ConfigError, DataError, KeelWarning
 from keel.evaluation import battery
@@ -330,3 +332,10 @@ class TestCode:
     def test_stands_in_what_names_the_tasks(self, run):
         inputs = {path.parents[1].name: json.loads(path.read_text())["inputs"] for path in run.rglob("done.json")}
         assert {kind for kind, found in inputs.items() if "code" in found} == {"train", "teacher", "probes"}
+
+
+def test_a_plugin_may_be_named_before_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "named_first.py").write_text("raise ZeroDivisionError\n")
+    done = CliRunner().invoke(app, ["--plugin", "named_first", "md", "a.json", "b.xyz", "-T", "300"])
+    assert "the plugin named_first cannot be imported (ZeroDivisionError" in str(done.exception)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from keel.errors import ConfigError
 
+WRITING = ".writing-"
+"""What the name of a file begins with that is being written."""
 COMPRESSED = (".gz", ".xz", ".bz2")
 """Suffixes of compressed files."""
 
@@ -60,7 +62,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, because writers choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix="".join(path.suffixes[-2:]))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=WRITING, suffix="".join(path.suffixes[-2:]))
     os.close(handle)
     temporary = Path(name)
     try:
@@ -98,7 +100,9 @@ def by_number(name: str) -> list[tuple[int, str]]:
 
 def sentence(error: OSError) -> str:
     """Say in one sentence what the system refused, and what to do."""
-    place = error.filename or "a file"
+    # What is being written has a name that nobody knows.
+    place = str(error.filename or "a file")
+    place = str(Path(place).parent) if Path(place).name.startswith(WRITING) else place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({place}); free some space and run the same command again: what was finished is kept"
     return f"{place}: {error.strerror or error}; mend this, or choose another place"

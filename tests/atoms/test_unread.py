@@ -29,6 +29,17 @@ BEGINNINGS = {
 }
 
 
+def test_what_keel_wrote_for_other_ends_is_named(tmp_path):
+    (tmp_path / "run.yaml").write_text("name: silica\n")
+    with pytest.raises(
+        DataError, match=r"run\.yaml: a configuration holds no structures; `keel run` does what it says"
+    ):
+        keel.read(tmp_path / "run.yaml")
+    keel.EAM.from_elements(["Mo"], cutoff=5.0).save(str(tmp_path / "eam.json"))
+    with pytest.raises(DataError, match="this is a potential of keel, which holds no structures; perhaps two arg"):
+        keel.read(tmp_path / "eam.json")
+
+
 @pytest.mark.parametrize("name", ["run.out", "run.log", "run.data", "run"])
 @pytest.mark.parametrize("kind", BEGINNINGS)
 def test_files_that_are_not_read_are_named_with_the_way_out(tmp_path, kind, name):

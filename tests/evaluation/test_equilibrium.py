@@ -9,6 +9,7 @@ import pytest
 import torch
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones as ASELennardJones
 from ase.eos import EquationOfState as ASEEquationOfState
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ from keel.evaluation import (
 )
 from keel.evaluation.equilibrium.equation_of_state import BirchMurnaghan, fit_birch_murnaghan
 from keel.evaluation.equilibrium.phonons import harmonic_phonons
-from keel.evaluation.equilibrium.relaxation import relaxed_once, repetitions
+from keel.evaluation.equilibrium.relaxation import _refuse_runaway, relaxed_once, repetitions
 from keel.potentials import LennardJones
 from keel.potentials.external import ASEPotential
 
@@ -126,6 +127,13 @@ class TestRelaxation:
             relaxed(repulsive, fcc(4.0))
         result = equation_of_state(repulsive, fcc(4.0))
         assert result.outcome == "failed" and "Ar4 has no equilibrium" in result.verdict
+
+    def test_a_cell_that_is_drawn_out_at_its_volume_has_no_rest(self):
+        atoms = fcc().to_ase()
+        atoms.calc = ASELennardJones()
+        atoms.set_cell(atoms.cell.array @ np.diag([4.0, 0.5, 0.5]), scale_atoms=True)
+        with pytest.raises(NotRelaxedError, match="a length of its cell changes by a factor of 4"):
+            _refuse_runaway(atoms, fcc())
 
     def test_steps_that_do_not_suffice(self):
         with pytest.raises(NotRelaxedError, match="after 2 steps"):

@@ -1,6 +1,7 @@
 """Outside programs give the numbers of our potentials: LAMMPS, metatomic's engine, torch-sim, OpenMM and i-PI."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -56,6 +57,19 @@ def test_the_same_numbers_on_a_crystal_a_slab_a_molecule_and_an_atom(engine, nam
 
 def test_all_engines_are_here():
     assert engines_for().keys() == ENGINES.keys()
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    keel.SumPotential([keel.CGCNN(["Si"], preset="small"), keel.ZBL(elements=["Si"])]).save("network.safetensors")
+    names: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", EXAMPLE.read_text(), flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, "engines.md", "exec"), names)
+    assert len(blocks) == 4 and names["lmp"].extract_global("ntimestep") == 20
+    state = names["context"].getState(energy=True)
+    assert np.isfinite([state.getPotentialEnergy()._value, *names["energies"]]).all()
 
 
 def silica(n: int = 2) -> Atoms:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -291,6 +292,12 @@ class TestExtras:
         (tmp_path / "broken_package.py").write_text("from math import nothing")
         with pytest.raises(UnavailableError, match="cannot be imported here"):
             optional("broken_package", "This", "broken", "broken")
+
+    def test_warp_speaks_of_errors_only(self, monkeypatch):
+        warp = SimpleNamespace(LOG_ERROR=40, config=SimpleNamespace(log_level=20))
+        monkeypatch.setitem(sys.modules, "warp", warp)
+        optional("json", "This", "json", "json")
+        assert warp.config.log_level == 40
 
     def test_only_what_can_be_built_is_offered(self):
         with pytest.raises(ConfigError, match="choose from CGCNN, M3GNet, MACE, MatglPotential") as error:

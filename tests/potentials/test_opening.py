@@ -87,6 +87,7 @@ class TestOpening:
         monkeypatch.chdir(folder)
         (folder / "model").mkdir()
         cgcnn().save(str(folder / "model" / "potential.safetensors"))
+        (folder / "model" / "checkpoint.safetensors").touch()  # of keel train
         with pytest.raises(KeelError, match=sentence) as error:
             open_potential(name)
         assert "\n" not in str(error.value)

@@ -5,15 +5,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from keel.potentials.compiling import products
-from keel.potentials.compiling.products import OneDNNProducts, SeparateSums, available, pays
+from keel.potentials import compiling  # whose products import torch's compiler, which takes seconds
 
 LARGE = 5000
 
-pytestmark = [
-    pytest.mark.skipif(not available(), reason="this PyTorch is built without oneDNN"),
-    pytest.mark.xdist_group("compiling"),
-]
+pytestmark = pytest.mark.xdist_group("compiling")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _onednn():
+    if not compiling.products.available():
+        pytest.skip("this PyTorch is built without oneDNN")
 
 
 def traced_by(compiler):
@@ -36,7 +38,7 @@ class Passed:
             return sum("keel.product" in n for n in names), sum("aten.mm" in n or "aten.addmm" in n for n in names)
 
         before = count()[1]
-        OneDNNProducts()(module.graph)
+        compiling.products.OneDNNProducts()(module.graph)
         module.recompile()
         self.replaced, left = count()
         self.products = before
@@ -100,7 +102,7 @@ def test_sums_are_separate(added):
         return torch.addmm(added, x, weight) + torch.addmm(added, x, weight, beta=0.5)
 
     def compiler(module, _):
-        SeparateSums()(module.graph)
+        compiling.products.SeparateSums()(module.graph)
         module.recompile()
         targets.extend(n.target for n in module.graph.nodes)
         return module
@@ -114,12 +116,17 @@ def test_sums_are_separate(added):
 
 
 def test_compiled_code_is_told_apart():
-    names = {OneDNNProducts().uuid(), OneDNNProducts().uuid(), SeparateSums().uuid(), SeparateSums().uuid()}
+    names = {
+        compiling.products.OneDNNProducts().uuid(),
+        compiling.products.OneDNNProducts().uuid(),
+        compiling.products.SeparateSums().uuid(),
+        compiling.products.SeparateSums().uuid(),
+    }
     assert len(names) == 2
 
 
 @pytest.mark.parametrize(("mkl", "intel", "wanted"), [(True, True, False), (True, False, True), (False, True, True)])
 def test_it_is_not_used_where_the_default_is_faster(mkl, intel, wanted, monkeypatch):
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
-    monkeypatch.setattr(products, "_made_by_intel", lambda: intel)
-    assert pays.__wrapped__() is wanted
+    monkeypatch.setattr(compiling.products, "_made_by_intel", lambda: intel)
+    assert compiling.products.pays.__wrapped__() is wanted

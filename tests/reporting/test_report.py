@@ -190,7 +190,7 @@ def test_nothing_failed_and_no_runs_at_all(tmp_path):
 
 
 def test_the_same_results_give_the_same_files(small, tmp_path):
-    with drawn(pdf_fonts=42):
+    with drawn(pdf_fonts=42):  # as outside tests
         first, second = write_report(small), write_report(small, tmp_path / "again" / "other.html")
     assert second.read_text().replace("other-figures/", "figures/") == first.read_text()
     for path in (small / "figures").iterdir():

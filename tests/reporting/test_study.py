@@ -289,7 +289,7 @@ def test_tables_alone_give_the_same_again(study, tmp_path):
 
 
 def test_and_the_same_figures(tmp_path, coarse):
-    with drawn(pdf_fonts=42):
+    with drawn():
         write_study(build_run_folder(tmp_path / "study" / "a", phosphorus(), TWO).parent)
         assert len(written_again(tmp_path / "study", tmp_path, "figures/*")) > 8
 

@@ -25,7 +25,10 @@ from stored import same, stored
 
 
 def equal(first: keel.AtomGraph, second: keel.AtomGraph) -> bool:
-    names = ("numbers", "positions", "cell", "batch", "edge_index", "edge_shift")
+    names = ("numbers", "positions", "cell", "pbc", "batch", "edge_index", "edge_shift")
+    labels = ("energy", "energy_mask", "forces", "forces_mask", "stress", "stress_mask")
+    pairs = [(getattr(first.labels, name), getattr(second.labels, name)) for name in labels]
+    assert all(torch.equal(*pair) and pair[0].dtype == pair[1].dtype for pair in pairs)
     return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
 
 
@@ -39,8 +42,8 @@ def test_batches_are_those_from_memory(size, tmp_path):
 
 def test_no_graph_is_built_before_it_is_needed(tmp_path, monkeypatch):
     built = []
-    graph_of = batches_of.graph_of
-    monkeypatch.setattr(batches_of, "graph_of", lambda f, *a, **k: built.append(f.source) or graph_of(f, *a, **k))
+    graphs_of = batches_of.graphs_of
+    monkeypatch.setattr(batches_of, "graphs_of", lambda f, *a, **k: built.extend(f) or graphs_of(f, *a, **k))
     source = FrameBatches(stored(argon(10), tmp_path / "a.keel"), 5.0, 2, seed=0)
     assert not built
     source.batch(0)

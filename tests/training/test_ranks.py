@@ -28,7 +28,7 @@ def curves(ranks):
         torch.manual_seed(0)
         network = keel.CGCNN(["P"], 3.5, features=8, convolutions=1, gaussians=8, hidden=8)
         settings = TrainingSettings(
-            steps=50, batch_size=size * 2 // ranks, devices=ranks, device="cpu", warmup_steps=5, compile=False
+            steps=20, batch_size=size * 2 // ranks, devices=ranks, device="cpu", warmup_steps=5, compile=False
         )
         teacher = keel.EAM.from_elements(["P"], 3.5) if "pretrain_share" in options else None
         result = keel.train(network, frames, strategy=Strategy(**options), teacher=teacher, settings=settings)

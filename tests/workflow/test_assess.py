@@ -19,7 +19,7 @@ from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.conversion import as_frame
 from keel.cli import app
 from keel.config import AssessmentSettings
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.evaluation import CheckResult, Curve, Film, Metric, Sample, relaxed
 from keel.evaluation.battery import BATTERY, Subject
 from keel.evaluation.exact.conservation import NVE
@@ -73,7 +73,8 @@ QUICK = AssessmentSettings(probes=["clusters", "stability"], length_fs=20.0, tem
 
 class TestBattery:
     def test_a_sound_teacher_passes_every_probe(self):
-        groups = [name for name in BATTERY if name != "equilibrium"]
+        # Which programs are installed is another matter.
+        groups = [name for name in BATTERY if name not in ("equilibrium", "elsewhere")]
         found = outcomes(replace(SUBJECT, reference=(CUBE,)), groups)
         assert found.pop("accuracy") == found.pop("errors by contact") == "skipped"
         assert found.pop("diffusion") == "noted"
@@ -124,7 +125,7 @@ class TestBattery:
 
         settings = SUBJECT.settings.replace(length_fs=50.0)
         hopeless = replace(SUBJECT, potential=Hopeless(EAM), reference=(CUBE,), settings=settings)
-        found = outcomes(hopeless, [name for name in BATTERY if name not in ("accuracy", "contacts")])
+        found = outcomes(hopeless, [name for name in BATTERY if name not in ("accuracy", "contacts", "elsewhere")])
         if find_spec("phonopy") is None:
             assert found.pop("phonons") in ("failed", "skipped")
         assert set(found.values()) == {"failed"} and len(found) >= 18
@@ -238,6 +239,7 @@ class TestCommand:
             (["x.json", "--temperatures", "hot"], "temperatures"),
             (["ase.calculators.emt.EMT", "--elements", "Cu", "--device", "no"], "the device 'no' cannot be used here"),
             (["x.json", "--arguments", "["], "not JSON"),
+            (["x.json", "--only", "part=test"], "--only chooses among the frames of --data, which is not given"),
             (["x.json", "--arguments", "[1]"], "name each argument"),
         ],
     )
@@ -275,6 +277,18 @@ class TestMaterial:
         given = Material(files[1], crystal=tmp_path / "own.extxyz")
         keel.write(tmp_path / "own.extxyz", [CUBE])
         assert len(Assessing(opening, given, settings, tmp_path).subject.crystal) == len(CUBE)
+
+    def test_groups_of_the_data_are_chosen(self, files, tmp_path):
+        frames = [f.replace(info={"part": name}) for f, name in ((CRYSTAL, "train"), (CUBE, "test"))]
+        keel.write(tmp_path / "parts.extxyz", frames)
+        one, both = (Material(tmp_path / "parts.extxyz", only=only) for only in ("part=test", None))
+        chosen = Assessing(Opening(str(files[0])), one, AssessmentSettings(), tmp_path)
+        assert [len(f) for f in chosen.subject.frames] == [len(CUBE)]
+        assert chosen._structures()["Structures"].endswith("parts.extxyz, part=test")
+        assert one.identity != both.identity and "only" not in both.identity
+        unknown = replace(chosen, material=replace(one, only="part=val"))
+        with pytest.raises(ConfigError, match="--only: no frame has part 'val'"):
+            unknown.subject  # noqa: B018
 
     def test_an_atom_alone_is_no_crystal_and_no_start(self, files, tmp_path):
         alone = keel.Frame(CUBE.numbers[:1], np.zeros((1, 3)), np.eye(3) * 20, np.ones(3, bool), energy=0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,8 @@ class TestConfiguration:
 
 @pytest.fixture(scope="module")
 def repaired(folder) -> Path:
-    from undrawn import undrawn
-
     config = tiny(**REPAIR, evaluation={"dimers": False, "probes": ["accuracy", "clusters"]})
-    with undrawn():
-        run(config, folder / "run", base=folder)
+    run(config, folder / "run", base=folder)
     return folder / "run"
 
 
@@ -102,7 +100,8 @@ class TestRun:
         (found,) = judgements(load_results(repaired))
         share = 100 * max(found.given.failing_share.values())
         assert found.findings[-1].sentence.startswith("As it was given, the network failed in ")
-        assert "with repair " in found.findings[-1].sentence and "keel assess" in found.next_step
+        assert "with repair " in found.findings[-1].sentence
+        assert "keel assess" in replace(found, warning=None).next_step  # of one that has learnt something
         first, second = short_table([found]).rows
         assert first[1] == "as given" and float(first[2].split()[0]) <= share + 0.5
         assert second[1] == "repair" and len(first) == len(second)

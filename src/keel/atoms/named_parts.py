@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Frame
@@ -133,3 +133,24 @@ def whereabouts(parts: Split, name_of: Callable[[Frame], str]) -> list[dict[str,
     return [
         {"part": part, "name": name, "frames": number} for part, own in counts.items() for name, number in own.items()
     ]
+
+
+def only_those(frames: Iterable[Frame], only: str | None) -> Iterable[Frame]:
+    """Return the frames of the groups that ``part=val,test`` names, or all.
+
+    Raises
+    ------
+    ConfigError
+        If that is not what the text says, or a name is that of no frame (says which there are).
+    DataError
+        If a frame lacks the key.
+    """
+    if only is None:
+        return frames
+    key, _, text = only.partition("=")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not (key and names):
+        raise ConfigError(f"--only takes a key and names, such as part=test, not {only!r}")
+    groups = group_frames(list(frames), key)
+    check_names({"--only": names}, groups, key)
+    return [frame for name in dict.fromkeys(names) for frame in groups[name]]

@@ -9,14 +9,15 @@ import typer
 
 from keel.commands.ending import Strict, end_assessment
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
+from keel.commands.split_options import Only, check_only
 from keel.commands.where import Scheduler, Workers
 from keel.files import Output
 from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep
 
 SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
 PROBES = (
-    "Which of stability, accuracy, contacts, structure, density, clusters, exact, compression, equilibrium; "
-    "default: all."
+    "Which of stability, accuracy, contacts, structure, density, clusters, exact, elsewhere, compression, "
+    "equilibrium; default: all."
 )
 
 
@@ -25,6 +26,7 @@ def assess(
     data: Annotated[
         Path | None, typer.Option(help="Structures of the material; default: crystals of the elements.")
     ] = None,
+    only: Only = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -88,9 +90,9 @@ def assess(
     """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
 
     Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
-    symmetries and conservation; equation of state, elastic constants, phonons and vacancies. Run again, it goes on
-    where it was stopped; a second one in the same folder shares the work. What would pass whatever the potential, such
-    as a simulation shorter than 1000 fs, counts as not tested.
+    symmetries and conservation; the same numbers in other programs; equation of state, elastic constants, phonons and
+    vacancies. Run again, it goes on where it was stopped; a second one in the same folder shares the work. What would
+    pass whatever the potential, such as a simulation shorter than 1000 fs, counts as not tested.
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """
@@ -99,6 +101,7 @@ def assess(
     from keel.settings import parse_given
     from keel.workflow.assess import Material, assess
 
+    check_only(only, data)
     named = openings(potentials, arguments, trust)
     chosen = {
         "probes": _names(probes),
@@ -120,7 +123,7 @@ def assess(
     settings = parse_given(AssessmentSettings, chosen, "keel assess", differently)
     page = assess(
         [named[name] for name in potentials],
-        Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ())),
+        Material(data, reference, crystal, dimer_reference, tuple(_names(elements) or ()), only),
         settings,
         out,
         beside=None if beside is None else Opening(beside, trust=trust),

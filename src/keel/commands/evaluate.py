@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
-from keel.commands.split_options import Only, only_those
+from keel.commands.split_options import Only
 from keel.kinds import readable
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from keel.atoms.named_parts import only_those
     from keel.atoms.read import iter_frames
     from keel.potentials.accuracy import accuracy
     from keel.records import json_text

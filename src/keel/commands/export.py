@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,8 @@ from keel.files import Output
 from keel.kinds import KEEL_SUFFIXES
 from keel.ranges import Reach
 
-if TYPE_CHECKING:
-    from keel.interfaces.setfl import Functions, SetflGrid
-
 LARGE, MANY = 50_000_000, 3
-"""A table of so many bytes is announced before it is written; of so many elements a part can be had."""
+"""A file of so many bytes is announced before it is written; of so many elements a part can be had."""
 
 
 class Format(StrEnum):
@@ -46,11 +43,10 @@ def export(
     precision: Annotated[
         str | None, typer.Option(help="metatomic: float32 or float64 inside; default: that of the potential.")
     ] = None,
-    elements: Annotated[
-        str | None,
-        typer.Option(help="setfl: only these elements of the EAM, e.g. O,Si; the table grows with their square."),
-    ] = None,
     trust: Trust = False,
+    elements: Annotated[
+        str | None, typer.Option(help="setfl: only these elements, e.g. O,Si; the table grows with their square.")
+    ] = None,
 ) -> None:
     """Write a potential for other programs: any network for those that run metatomic, an EAM for LAMMPS.
 
@@ -64,21 +60,20 @@ def export(
     if form is None:
         form = Format.METATOMIC if out.suffix == ".pt" else Format.SETFL
     if form is Format.METATOMIC:
-        _metatomic(potential, out, reach, precision, elements, trust)
+        if elements is not None:
+            from keel.errors import ConfigError
+
+            raise ConfigError("--elements is for --to setfl; a network is exported whole")
+        _metatomic(potential, out, reach, precision, trust)
     else:
-        _setfl(Path(potential), out, reach, precision, elements)
+        _setfl(Path(potential), out, elements, reach, precision)
 
 
-def _metatomic(
-    name: str, out: Path, reach: float | None, precision: str | None, elements: str | None, trust: bool
-) -> None:
-    from keel.errors import ConfigError
+def _metatomic(name: str, out: Path, reach: float | None, precision: str | None, trust: bool) -> None:
     from keel.files import check_not_input
     from keel.interfaces.metatomic import write_metatomic
     from keel.potentials.external.opening import open_potential
 
-    if elements is not None:
-        raise ConfigError("--elements is for --to setfl")
     check_not_input(out, [Path(name)])
     loaded = open_potential(name, trust=trust)
     found = write_metatomic(loaded, out, interaction_range=reach, dtype=precision)
@@ -91,12 +86,13 @@ def _metatomic(
     )
 
 
-def _setfl(path: Path, out: Path, reach: float | None, precision: str | None, elements: str | None) -> None:
+def _setfl(path: Path, out: Path, elements: str | None, reach: float | None, precision: str | None) -> None:
     from keel.errors import ConfigError
     from keel.files import check_not_input
-    from keel.interfaces.setfl import Functions, check_suffix, choose_grid, write_tables
+    from keel.interfaces.setfl import Functions, check_suffix, choose_grid, lammps_memory, setfl_size, write_tables
     from keel.potentials.loading import load
-    from keel.progress import bar
+    from keel.progress import bar, console
+    from keel.wording import bytes_text
 
     if reach is not None or precision is not None:
         raise ConfigError("--range and --precision are for --to metatomic")
@@ -111,29 +107,20 @@ def _setfl(path: Path, out: Path, reach: float | None, precision: str | None, el
     check_suffix(out, functions)
     with bar("choosing the grid") as advance:
         grid = choose_grid(functions, advance)
-    _announce(out, functions, grid)
+    size, memory = setfl_size(functions, grid), lammps_memory(functions, grid)
+    if size > LARGE:
+        n = len(functions.elements)
+        part = "" if n < MANY else "; --elements writes a part"
+        console.print(
+            f"{out}: about {bytes_text(size)} for {n} element{'s' if n > 1 else ''}, and LAMMPS needs about "
+            f"{bytes_text(memory)} of memory to read it{part}",
+            soft_wrap=True,
+        )
     with bar("writing tables") as advance:
         write_tables(out, functions, grid, advance)
     names = " ".join(_symbols(functions.elements))
     typer.echo(f"{out}: {grid.n_rho} densities up to {grid.rho[-1]:.4g}, {grid.n_r} distances up to {grid.r[-1]:g} Å")
     typer.echo(f"in LAMMPS:\n  units metal\n  pair_style {grid.style}\n  pair_coeff * * {out.name} {names}")
-
-
-def _announce(out: Path, functions: Functions, grid: SetflGrid) -> None:
-    """Say how large a large table will be, before it is written."""
-    from keel.interfaces.setfl import lammps_memory, setfl_size
-    from keel.progress import console
-    from keel.wording import bytes_text
-
-    size, n = setfl_size(functions, grid), len(functions.elements)
-    if size > LARGE:
-        memory = bytes_text(lammps_memory(functions, grid))
-        many, part = "s" if n > 1 else "", "" if n < MANY else "; --elements writes a part"
-        console.print(
-            f"{out}: about {bytes_text(size)} for {n} element{many}, and LAMMPS needs about {memory} of memory to read "
-            f"it{part}",
-            soft_wrap=True,
-        )
 
 
 def _symbols(numbers: tuple[int, ...]) -> list[str]:

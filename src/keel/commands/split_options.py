@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from keel.atoms.frame import Frame
     from keel.atoms.record import LabelKeys
@@ -42,29 +42,12 @@ def share_in(text: str) -> float | None:
         return None
 
 
-def only_those(frames: Iterable[Frame], only: str | None) -> Iterable[Frame]:
-    """Return the frames of the groups that ``part=val,test`` names, or all.
-
-    Raises
-    ------
-    ConfigError
-        If that is not what the text says, or a name is that of no frame (says which there are).
-    DataError
-        If a frame lacks the key.
-    """
-    from keel.atoms.named_parts import check_names
-    from keel.atoms.splits import group_frames
+def check_only(only: str | None, data: Path | None) -> None:
+    """Refuse a choice of frames where there are no frames; ConfigError."""
     from keel.errors import ConfigError
 
-    if only is None:
-        return frames
-    key, sign, text = only.partition("=")
-    names = names_in(text)
-    if not (key and sign and names):
-        raise ConfigError(f"--only takes a key and names, such as part=test, not {only!r}")
-    groups = group_frames(frames, key)
-    check_names({"--only": names}, groups, key)
-    return [frame for name in dict.fromkeys(names) for frame in groups[name]]
+    if only is not None and data is None:
+        raise ConfigError("--only chooses among the frames of --data, which is not given")
 
 
 def needs_key(by: str | None, train: str | None) -> None:

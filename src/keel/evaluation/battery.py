@@ -24,6 +24,8 @@ from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
 from keel.evaluation.equilibrium.squeeze import various_crystals
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import NVE, force_consistency, nve_drift
+from keel.evaluation.exact.elsewhere import NAME as THE_SAME
+from keel.evaluation.exact.elsewhere import elsewhere
 from keel.evaluation.exact.invariance import invariance
 from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
@@ -46,7 +48,12 @@ Probe = TypeVar("Probe", bound=Callable[..., CheckResult | Sequence[CheckResult]
 
 STRUCTURE = ("pair structure", "bond angles", "diffusion")
 """What is judged in the simulations that are recorded."""
-TITLES = {"stability": ("MD stability",), "contacts": ("errors by contact",), "structure": STRUCTURE}
+TITLES = {
+    "stability": ("MD stability",),
+    "contacts": ("errors by contact",),
+    "structure": STRUCTURE,
+    "elsewhere": (THE_SAME,),
+}
 """Names of probes where they are not those of their group."""
 RECORDED_FS = 10.0
 """Between two recorded structures."""
@@ -143,6 +150,11 @@ def clusters(subject: Subject, progress: Progress) -> Results:
     return in_turn(probes, progress)
 
 
+def programs(subject: Subject, progress: Progress) -> Results:
+    """Other programs that run the potential."""
+    return (elsewhere(subject.potential, subject.few, seed=subject.settings.seed, callback=progress),)
+
+
 def squeezed(subject: Subject, _: Progress) -> Results:
     """Crystals under compression, that of the subject among them."""
     others = [frame for frame in various_crystals(subject.frames) if frame is not subject.crystal]
@@ -212,6 +224,7 @@ BATTERY: dict[str, Group] = {
     "density": volume,
     "clusters": clusters,
     "exact": exact,
+    "elsewhere": programs,
     "compression": squeezed,
     "equilibrium": equilibrium,
 }

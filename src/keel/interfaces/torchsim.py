@@ -4,7 +4,7 @@
     from keel.interfaces.torchsim import torch_sim_model
 
     model = torch_sim_model("network.safetensors")
-    final = ts.optimize(structures, model, optimizer=ts.fire)
+    final = ts.optimize(structures, model, optimizer=ts.optimizers.fire)
 
 Structures are whatever torch-sim takes, such as a list of ``ase.Atoms``.
 """

@@ -206,8 +206,7 @@ class Potential(Shown, nn.Module, ABC):
             graph = batch(graph, self.cutoff, half_list=self.half_list, dtype=self.dtype).to(self.device)
         graph = graph.to(dtype=self.dtype)
         count(graph.n_structures)
-        forces: Tensor | None = None
-        stress: Tensor | None = None
+        forces, stress = None, None
         with torch.set_grad_enabled(differentiable):
             if derivatives:
                 vectors = None if vectors is None else vectors.detach().to(self.dtype)
@@ -220,7 +219,7 @@ class Potential(Shown, nn.Module, ABC):
             # Summed in float64: offsets of 1e4 eV would leave float32 no digits for the interaction.
             atomic = energies.double() + self.offsets().index_select(0, graph.numbers)
             energy = atomic.new_zeros(graph.n_structures).index_add(0, graph.batch, atomic)
-        prediction = Prediction(energy=energy, forces=forces, stress=stress, atomic_energies=atomic)
+        prediction = Prediction(energy, forces, stress, atomic)
         return prediction if differentiable else prediction.detached()
 
     def energies(self, graph: AtomGraph) -> Tensor:
@@ -291,10 +290,9 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
     """Return d(sum of energies)/d vectors, zero where the energies do not depend on them."""
     if vectors.shape[0] == 0 or not energies.requires_grad:
         return torch.zeros_like(vectors)
-    (gradient,) = torch.autograd.grad(
+    return torch.autograd.grad(
         energies.sum(), vectors, create_graph=differentiable, allow_unused=True, materialize_grads=True
-    )
-    return gradient
+    )[0]
 
 
 def lengths(vectors: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from keel.evaluation.stability.conditions import SHORTEST_FS
 
 SIMULATED = ("stability", "structure", "density")
 """Groups of probes whose simulations have the length of the settings."""
-OF_CODE = ("exact",)
+OF_CODE = ("exact", "elsewhere")
 """Groups that ask for sound code only: random weights pass them too."""
 FLAT = 1.0
 """eV: bonds are stronger, and no two atoms come as close as 0.1 angstrom for so little. Random weights of CGCNN,

@@ -294,6 +294,7 @@ ENGINES: Mapping[str, Engine] = {
 """Programs by name: the calculator, the exported file in metatomic's calculator, ``fix external``, the adapters."""
 
 
-def engines_for(names: Sequence[str] = ()) -> dict[str, Engine]:
+def engines_for(names: Sequence[str] | None = None) -> dict[str, Engine]:
     """Return the engines of these names, or all, that are installed."""
-    return {name: engine for name, engine in ENGINES.items() if engine.installed and (not names or name in names)}
+    known = ENGINES if names is None else {name: ENGINES[name] for name in names}
+    return {name: engine for name, engine in known.items() if engine.installed}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.label_names import LABELS
-from keel.atoms.neighbours import graph_of
+from keel.atoms.neighbours import graph_of, graphs_of
 from keel.atoms.selecting import have, sizes
 from keel.atoms.store.frames import StoredFrames
 from keel.errors import DataError
@@ -110,14 +110,14 @@ class FrameBatches:
         del stage
         if self._epochs is not None:
             epoch, first, last = self._epochs.batch(step * self.ranks + rank)
-            return collate([self._graph(k) for k in self._ordered(epoch)[first:last].tolist()])
+            return self._joined(self._ordered(epoch)[first:last].tolist())
         first, last = (k * self.step_size // self.ranks for k in (rank, rank + 1))
-        return collate([self._graph(self._pick(step * self.step_size + k)) for k in range(first, last)])
+        return self._joined([self._pick(step * self.step_size + k) for k in range(first, last)])
 
-    def _graph(self, number: int) -> AtomGraph:
+    def _joined(self, numbers: Sequence[int]) -> AtomGraph:
         if self._graphs is not None:
-            return self._graphs[number]
-        return graph_of(self.frames[number], self.cutoff, dtype=torch.float32)
+            return collate([self._graphs[k] for k in numbers])
+        return graphs_of([self.frames[k] for k in numbers], self.cutoff, dtype=torch.float32)
 
     def _pick(self, index: int) -> int:
         epoch, place = divmod(index, len(self.frames))

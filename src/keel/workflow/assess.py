@@ -10,6 +10,7 @@ from typing import Any
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
+from keel.atoms.named_parts import only_those
 from keel.atoms.read import read
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
@@ -33,19 +34,29 @@ MOST_ELEMENTS = 8
 
 @dataclass(frozen=True)
 class Material:
-    """Files with structures; see :class:`~keel.evaluation.battery.Subject` for what they are for."""
+    """Files with structures; see :class:`~keel.evaluation.battery.Subject` for what they are for.
+
+    Of the frames of ``data`` those that ``only`` names, such as ``"part=test"``; None: all.
+    """
 
     data: Path | None = None
     reference: Path | None = None
     crystal: Path | None = None
     dimers: Path | None = None
     elements: tuple[str, ...] = ()
+    only: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on, JSON-compatible."""
         files = {"data": self.data, "reference": self.reference, "crystal": self.crystal, "dimers": self.dimers}
-        return {**{k: p and of_file(p) for k, p in files.items()}, "elements": self.elements}
+        chosen = {"only": self.only} if self.only else {}
+        return {**{k: p and of_file(p) for k, p in files.items()}, "elements": self.elements, **chosen}
+
+    @property
+    def said(self) -> str:
+        """The data in words; empty without."""
+        return "" if self.data is None else f"{self.data}{f', {self.only}' if self.only else ''}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ class Assessing:
 
     def _frames(self, potential: Potential) -> Sequence[Frame]:
         if self.material.data is not None:
-            return read(self.material.data)
+            return list(only_those(read(self.material.data), self.material.only))
         elements = self.material.elements or [symbol(z) for z in potential.elements or ()]
         if not 0 < len(elements) <= MOST_ELEMENTS:
             raise ConfigError(
@@ -140,7 +151,7 @@ class Assessing:
         """Return what is judged on what, in words."""
         s = self.subject
         return {
-            "Structures": str(self.material.data or ", ".join(f.source for f in s.frames)),
+            "Structures": self.material.said or ", ".join(f.source for f in s.frames),
             "Starts of simulations": ", ".join(sorted({f"{f.formula}" for f in s.starts})),
             "Crystal": f"{s.crystal.formula} ({s.crystal.source})",
             "Reference": str(self.material.reference or "none"),

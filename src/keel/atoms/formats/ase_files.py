@@ -76,6 +76,9 @@ def guarded(call: Callable[[], Any], source: Path | str) -> Any:
     except DataError:
         raise
     except Exception as error:
+        if Path(source).suffix in (".yaml", ".yml"):
+            said = "a configuration holds no structures; `keel run` does what it says"
+            raise DataError(f"{source}: {said}") from None
         if type(error).__name__ == "UnknownFileTypeError":
             raise DataError(f"{source}: its format is not known; these are read: {readable()}") from None
         reason = (str(error).strip().splitlines() or [""])[0][:100]

@@ -59,6 +59,8 @@ def is_row(columns: Iterable[str]) -> bool:
 
 def unknown_layout(columns: Iterable[str]) -> str:
     """Say that rows with these columns are not understood."""
+    if {"keel_format", "potential"} <= set(columns):
+        return "this is a potential of keel, which holds no structures; perhaps two arguments stand in the wrong order"
     return (
         f"its columns are {', '.join(sorted(columns))}, in which keel finds no structure: it looks for 'structure' "
         f"(pymatgen), or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}; rename them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -37,12 +38,21 @@ def optional(module: str, user: str, package: str, extra: str) -> Any:
     command = f"pip install 'mlip-keel[{extra}]'"
     try:
         with _unchanged_process(), quiet():
-            return import_module(module)
+            found = import_module(module)
+            _hush_warp()
+            return found
     except ModuleNotFoundError as error:
         why = "" if error.name == module.split(".")[0] else f" ({error})"
         raise UnavailableError(f"{user} needs {package}; install it with: {command}{why}") from None
     except ImportError as error:
         raise UnavailableError(f"{user} needs {package}, which cannot be imported here ({error}): {command}") from None
+
+
+def _hush_warp() -> None:
+    """Let Warp, on which models of matgl run, speak of errors only: it names each kernel that it compiles or loads."""
+    warp = sys.modules.get("warp")
+    if warp is not None and hasattr(warp, "LOG_ERROR"):
+        warp.config.log_level = warp.LOG_ERROR
 
 
 @contextmanager

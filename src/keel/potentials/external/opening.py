@@ -144,7 +144,10 @@ def _matgl(path: Path) -> Potential:
 
     if not (path / "model.json").exists():
         refuse_recognised(path)
-        inside = sorted(p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1])
+        # A folder of `keel train` holds a checkpoint too.
+        inside = sorted(
+            (p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1]), key=lambda p: (p.stem != "potential", p.name)
+        )
         raise DataError(f"{path}: this folder is no model of matgl; name {inside[0] if inside else POTENTIALS}")
     return from_matgl(path)
 
