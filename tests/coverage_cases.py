@@ -31,11 +31,12 @@ RESAMPLES, LENGTH = 400, 3000.0
 
 @dataclass(frozen=True)
 class Case:
-    """An interval that keel states, the data it is asked of, and one repeat."""
+    """An interval that keel states, the data it is asked of, and one repeat; cheap ones are asked more often."""
 
     interval: str
     data: str
     repeat: Callable[[Rng], list[bool]]
+    cheap: bool = False
 
 
 def diffusion_case(kind: str, frames: int, atoms: int, runs: int, rng: Rng) -> list[bool]:
@@ -178,14 +179,14 @@ def cases() -> Iterator[Case]:
     )
     for records, memory, runs in ((320, 1.0, 1), (320, 10.0, 1), (320, 10.0, 8), (80, 3.0, 4)):
         text = f"volumes that remember for {memory:g} of {records} records, {runs} run{'s' if runs > 1 else ''}"
-        yield Case("density, volume", text, partial(density_case, records, memory, runs))
+        yield Case("density, volume", text, partial(density_case, records, memory, runs), cheap=True)
     for frames, memory in ((40, 0.2), (80, 2.0), (120, 3.0)):
         text = f"vibrations that remember for {memory:g} of {frames} frames"
         yield Case("g(r) of the reference, by bin", text, partial(rdf_case, frames, memory))
     for frames, memory in ((40, 0.05), (100, 3.0), (300, 8.0)):
         text = f"errors that last for {memory:g} of {frames} frames"
-        yield Case("force error, by contact", f"{text}, 20 atoms each", partial(error_case, frames, memory, 20))
-        yield Case("difference of errors of two potentials", text, partial(difference_case, frames, memory))
+        yield Case("force error, by contact", f"{text}, 20 atoms each", partial(error_case, frames, memory, 20), True)
+        yield Case("difference of errors of two potentials", text, partial(difference_case, frames, memory), True)
     for seeds in (3, 6):
         yield Case("difference of force errors of strategies", f"{seeds} seeds", partial(seeds_case, seeds))
     for seeds, structures in ((1, 8), (1, 24), (3, 8), (4, 24)):

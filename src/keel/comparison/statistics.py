@@ -77,27 +77,23 @@ class Resamples:
 
     @property
     def variance(self) -> float:
-        """V = V_s + V_k - V_sk, where neither of the first counts as less than V_sk, which both contain."""
-        v_s, v_k, v_sk = self._at_least_shared
-        return v_s + v_k - v_sk
+        """V = V_s + V_k - V_sk, at least the larger of the first two: what both share is not counted twice."""
+        v_s, v_k, v_sk = self.variances
+        return max(v_s + v_k - v_sk, v_s, v_k)
 
     @property
     def degrees_of_freedom(self) -> float:
         """Those of V: V^2 / [(V_s^2 - V_sk^2) / nu_s + (V_k^2 - V_sk^2) / nu_k + V_sk^2 / nu_sk].
 
         After Satterthwaite, Biometrics Bull. 2, 110 (1946), but that what seeds and structures share, the noise of
-        single runs, is known from all of them: where seeds and structures do not matter there are as many degrees of
-        freedom as the interaction has, where one of them is all, its own.
+        single runs, is known from all of them: where neither matters there are as many degrees of freedom as the
+        interaction has, where one is all, its own. Differences are not less than zero, V_sk no more than V: of
+        medians, which jump, resampling finds too much of it.
         """
-        (v_s, v_k, v_sk), nu_s, nu_k = self._at_least_shared, self.n_seeds - 1, self.n_structures - 1
-        squares = v_s**2 - v_sk**2, v_k**2 - v_sk**2, v_sk**2
+        (v_s, v_k, v_sk), nu_s, nu_k = self.variances, self.n_seeds - 1, self.n_structures - 1
+        squares = max(v_s, v_sk) ** 2 - v_sk**2, max(v_k, v_sk) ** 2 - v_sk**2, min(v_sk, self.variance) ** 2
         parts = [v / nu for v, nu in zip(squares, (nu_s, nu_k, nu_s * nu_k), strict=True) if nu > 0]
         return self.variance**2 / sum(parts) if sum(parts) > 0 else float(max(nu_s, nu_k))
-
-    @property
-    def _at_least_shared(self) -> tuple[float, float, float]:
-        v_s, v_k, v_sk = self.variances
-        return max(v_s, v_sk), max(v_k, v_sk), v_sk
 
 
 def bootstrap_interval(
