@@ -1,5 +1,6 @@
 """Outside programs give the numbers of our potentials: LAMMPS, metatomic's engine, torch-sim, OpenMM and i-PI."""
 
+import copy
 import os
 import re
 import socket
@@ -259,6 +260,37 @@ class TestTorchSim:
         fresh = torch_sim_model(potential("CGCNN"), dtype="float64")(final)
         for name, value in model(final).items():
             torch.testing.assert_close(value, fresh[name])
+
+
+def model_of_torch_sim():
+    """Return one, for those who name this function."""
+    from keel.interfaces.torchsim import torch_sim_model
+
+    return torch_sim_model(potential("CGCNN").double())
+
+
+class TestModelsOfTorchSim:
+    def test_one_that_is_named_labels_whole_batches(self, monkeypatch):
+        from keel.potentials.external import TorchSimPotential
+
+        model = keel.open_potential("test_engines.model_of_torch_sim")
+        assert isinstance(model, TorchSimPotential)
+        calls = []
+        forward = type(model.calculator).forward
+        monkeypatch.setattr(type(model.calculator), "forward", lambda *a: calls.append(a) or forward(*a))
+        structures = [silica(1), silica(2), Atoms("Si2", positions=[[0, 0, 0], [2.2, 0, 0]])]
+        found = model(structures)
+        assert len(calls) == 1 and model.boxed
+        truth = potential("CGCNN").double()(structures)
+        torch.testing.assert_close(found.energy, truth.energy)
+        torch.testing.assert_close(found.forces, truth.forces)
+        torch.testing.assert_close(found.stress, truth.stress, equal_nan=True)
+
+    def test_it_stays_as_it_was_made(self):
+        model = keel.open_potential("test_engines.model_of_torch_sim")
+        assert sum(p.numel() for p in model.parameters()) == 0
+        assert model.float().calculator.dtype == torch.float64
+        assert copy.deepcopy(model).calculator is model.calculator
 
 
 def test_openmm_runs_it_beside_other_forces():

@@ -47,6 +47,7 @@ FILES: dict[str, tuple[bytes | dict[str, bytes], str]] = {
     "frozen.pth": ({"m/code/__torch__/deepmd/pt/model.py": b""}, "deepmd.calculator.DP"),
     "oam.nequip.zip": ({"oam/nequip/model.py": b""}, "nequip-compile --target ase, then name its ASE calculator"),
     "oam.nequip.pth": ({"oam/code/x.py": b""}, '{"compile_path": "oam.nequip.pth"}'),
+    "exported.pt": ({"e/extra/metatomic-version": b"0.1.19"}, "metatomic_ase.MetatomicCalculator"),
     "deployed.pth": ({"d/extra/nequip_version": b"0.6"}, "nequip.ase.NequIPCalculator.from_deployed_model"),
     "last.ckpt": ({"last/data.pkl": pickled("nequip.train.lightning")}, "nequip-compile"),
     "checkpoint_best.pth": ({"c/data.pkl": pickle.dumps({"model_type": "E3_equivariant_model"})}, "SevenNetCalculator"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def _traced(potential: Potential) -> tuple[Any, list[str]]:
     ConfigError
         If it cannot be traced, or the trace gives other numbers.
     """
-    core, trials = _Core(potential), list(_trials(potential))
+    # A trace keeps in mind which tensors had gradients, and would go on to differentiate by the weights.
+    core, trials = _Core(deepcopy(potential)).requires_grad_(False), list(_trials(potential))
     name = type(potential).__name__
     try:
         # Without gradients of edge vectors a closed form would run machine code, which no trace follows.

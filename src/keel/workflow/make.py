@@ -25,10 +25,11 @@ from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
 from keel.identity import of_file, of_text
 from keel.plugins import source_of
-from keel.potentials import ASEPotential, Potential, load, open_potential
+from keel.potentials import Potential, load, open_potential
 from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.external.opening import contents
+from keel.potentials.external.torchsim import around
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.sum import SumPotential
 from keel.progress import bar
@@ -87,7 +88,7 @@ def kind_of(settings: TeacherSettings) -> str | None:
 def given_teacher(settings: TeacherSettings) -> Potential:
     """Return the potential that the settings name by its file or calculator."""
     if settings.calculator is not None:
-        return ASEPotential(settings.calculator, settings.arguments)
+        return around(settings.calculator, settings.arguments)
     return open_potential(Path(str(settings.file)), trust=settings.trust)
 
 

@@ -9,7 +9,8 @@ from keel.potentials.external.given import as_potential
 from keel.potentials.external.mace import MACE
 from keel.potentials.external.matgl import MatglPotential
 from keel.potentials.external.torchmdnet import TorchMDNetPotential
+from keel.potentials.external.torchsim import TorchSimPotential
 
-__all__ = ["MACE", "ASEPotential", "MatglPotential", "TorchMDNetPotential", "as_potential"]
+__all__ = ["MACE", "ASEPotential", "MatglPotential", "TorchMDNetPotential", "TorchSimPotential", "as_potential"]
 
 find_submodules(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -71,6 +71,8 @@ class ASEPotential(Potential):
     torch.Size([4, 3])
     """
 
+    calculator: Any
+
     def __init__(
         self,
         calculator: Calculator | str,
@@ -82,9 +84,11 @@ class ASEPotential(Potential):
         super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
         self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
         with _default_dtype(torch.get_default_dtype()):
-            self.calculator = _new(*self._made_by) if self._made_by else calculator
+            made = _new(*self._made_by) if self._made_by else calculator
             # Some calculators set it for the whole process, and rely on it.
             self._default_dtype = torch.get_default_dtype()
+        # No part of this module, even where it is one: it keeps its precision and its device.
+        object.__setattr__(self, "calculator", made)
         self._in_boxes: list[bool] = []
         self._precision = self._precision.double()
 
@@ -104,7 +108,7 @@ class ASEPotential(Potential):
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self._made_by:
             with _default_dtype(self._default_dtype):
-                self.calculator = _new(*self._made_by)
+                object.__setattr__(self, "calculator", _new(*self._made_by))
 
     @property
     def boxed(self) -> bool:
@@ -159,7 +163,7 @@ class ASEPotential(Potential):
         name = type(self.calculator).__name__
         try:
             # Gradients are off where nothing is trained, but the calculator may need its own.
-            with torch.enable_grad(), _default_dtype(self._default_dtype):
+            with torch.enable_grad(), self._as_made():
                 energy, force, stress = self._in_a_box_if_need_be(atoms, forces)
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
@@ -167,6 +171,10 @@ class ASEPotential(Potential):
         except Exception as error:
             raise RefusedError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
         return energy, nothing[1] if force is None else force, nothing[2] if stress is None else stress
+
+    def _as_made(self) -> AbstractContextManager[None]:
+        """Have torch's default dtype be that which the calculator set when it was made."""
+        return _default_dtype(self._default_dtype)
 
     def _in_a_box_if_need_be(self, atoms: Atoms, forces: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import CalculationFailed

@@ -104,10 +104,10 @@ def is_calculator(name: str | Path) -> bool:
 
 
 def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
-    from keel.potentials.external.ase import ASEPotential
+    from keel.potentials.external.torchsim import around
 
     try:
-        return ASEPotential(name, arguments)
+        return around(name, arguments)
     except UnavailableError as error:
         own = f"{name.split('.')[0]}.py"
         hint = f"; name the program with --plugin {own}" if Path(own).exists() else ""
