@@ -7,6 +7,9 @@ vacancies.
 :mod:`keel.evaluation.battery` puts them all to a potential.
 """
 
+import sys
+from importlib import import_module
+
 from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, compare_lifetimes, verdict
 from keel.comparison.samples import Sample
@@ -111,5 +114,8 @@ __all__ = [
     "verdict",
     "write_curves",
 ]
+
+# Where it was before it moved; a module of that name would hide the function.
+sys.modules[f"{__name__}.diffusion"] = import_module("keel.evaluation.structure.diffusion")
 
 find_submodules(__name__)

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.soundness.readings import likely_forces, likely_stress
@@ -210,6 +209,8 @@ def _regressed(
 
 def _error(given: Array, true: Array, slope: float) -> float:
     """Half the 95 % interval; residuals of pairs that draw the line to themselves count for more (HC3)."""
+    from scipy.special import stdtrit  # loaded where it is needed: commands that only simulate start sooner
+
     scale = float(given @ given)
     residuals = (true - slope * given) / np.maximum(1.0 - given**2 / scale, 1e-6)
     width = stdtrit(max(1, len(given) - 1), 0.975)
