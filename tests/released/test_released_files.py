@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -190,6 +191,15 @@ def judged_now(result: dict[str, Any]) -> dict[str, Any]:
     return result | {"outcome": "skipped", "verdict": why + result["verdict"]}
 
 
+def without_intervals(found: Any) -> Any:
+    """Return results without the ends of intervals, in numbers and in words."""
+    if isinstance(found, dict):
+        return {key: without_intervals(value) for key, value in found.items() if key not in ("low", "high")}
+    if isinstance(found, list):
+        return [without_intervals(value) for value in found]
+    return re.sub(r"\[[^]]*\]", "[]", found) if isinstance(found, str) else found
+
+
 class TestAssessment:
     def test_every_group_of_probes_is_found_again(self, v1: Path, nothing_is_done: None) -> None:
         stored = told("assessment/assessment.json")
@@ -206,7 +216,8 @@ class TestAssessment:
             assert after["verdict"] == before["verdict"].replace("1 of 3", "0 of 2").replace("3 of 3", "2 of 2")
             changed = {"versions": None, "results": None, "verdict": None}
             assert before | changed == after | changed
-        assert stored["comparisons"] == again["comparisons"]
+        # How wide intervals are was made right since.
+        assert without_intervals(stored["comparisons"]) == without_intervals(again["comparisons"])
 
     def test_it_is_read(self) -> None:
         stored = told(V1 / "assessment" / "assessment.json")["assessments"]
