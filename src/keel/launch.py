@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -65,7 +66,15 @@ def launched(device: str = "auto", devices: int | None = 1, nodes: int = 1, prec
     for name in ("lightning.fabric", "lightning.pytorch"):  # they announce every process
         logging.getLogger(name).setLevel(logging.WARNING)
     fabric.launch()
+    # Threads of the group that still run when the process ends would abort it.
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def size_of_job(devices: int | None, nodes: int = 1) -> tuple[int, int]:
