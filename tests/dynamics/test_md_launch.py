@@ -27,7 +27,7 @@ from keel.identity import of_settings
 from keel.launch import is_first, launched, size_of_job
 from keel.potentials import LennardJones
 from keel.training import TrainingSettings
-from keel.workflow.engine import visible_gpus
+from keel.workflow.scheduling import visible_gpus
 from simulated import argon, molecule, of_steps
 from waiting import HANG
 

@@ -107,6 +107,6 @@ def test_workers_of_several_tasks_in_one_process_are_refused(tmp_path):
     ],
 )
 def test_a_scheduler_that_is_not_there(where, sentence, monkeypatch):
-    monkeypatch.setattr("keel.workflow.engine.WAITED", 0.0)
+    monkeypatch.setattr("keel.workflow.scheduling.WAITED", 0.0)
     with pytest.raises(ConfigError, match=f"^{sentence}"), Cluster(scheduler=where):
         pass

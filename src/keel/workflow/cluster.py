@@ -95,7 +95,7 @@ class Cluster:
             return
         from distributed import KilledWorker, as_completed
 
-        from keel.workflow.engine import LOST, why_ended
+        from keel.workflow.scheduling import LOST, why_ended
 
         while left:
             try:
@@ -113,7 +113,7 @@ class Cluster:
                 self._end()
 
     def _submit(self, client: Client, task: MethodType, items: dict[int, Any], wait: bool) -> dict[Future, int]:
-        from keel.workflow.engine import resources_of
+        from keel.workflow.scheduling import resources_of
         from keel.workflow.worker import do
 
         owner, resources = self._known(client, task.__self__), resources_of(client)
@@ -124,7 +124,7 @@ class Cluster:
 
     def _known(self, client: Client, owner: object) -> str:
         """Return the name under which the workers know the owner of tasks, after making it known."""
-        from keel.workflow.engine import forget, gpus_for
+        from keel.workflow.scheduling import forget, gpus_for
         from keel.workflow.worker import prepared
 
         if id(owner) not in self._owners:
@@ -135,7 +135,7 @@ class Cluster:
         return self._owners[id(owner)][1]
 
     def _start(self) -> Client:
-        from keel.workflow.engine import connected, of_this_machine
+        from keel.workflow.scheduling import connected, of_this_machine
 
         if self.scheduler is None:
             client = self._open.enter_context(of_this_machine(self.workers, self.modules, self._endings))
