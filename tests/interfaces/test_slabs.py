@@ -15,6 +15,7 @@ from keel.atoms.labels import frame_from_ase
 from keel.interfaces.ase import KeelCalculator
 from keel.potentials.batches import predictions
 from keel.potentials.external import ASEPotential
+from strains import work_of_strain
 
 PAIR = keel.LennardJones(epsilon=0.1, sigma=2.3, cutoff=5.0)
 
@@ -30,20 +31,6 @@ def slab(vacuum: float = 8.0, tilted: bool = False) -> Atoms:
     if tilted:
         atoms.cell[2] += [0.7, -0.4, 0.0]
     return atoms
-
-
-def work_of_strain(atoms: Atoms, calculator: KeelCalculator, a: int, b: int, step: float = 1e-4) -> float:
-    """Return dE/d strain by central differences."""
-    energies = []
-    for sign in (1, -1):
-        strain = np.eye(3)
-        strain[a, b] += 0.5 * sign * step
-        strain[b, a] += 0.5 * sign * step
-        strained = atoms.copy()
-        strained.set_cell(atoms.cell.array @ strain, scale_atoms=False)
-        strained.positions = atoms.positions @ strain
-        energies.append(calculator.get_potential_energy(strained))
-    return (energies[0] - energies[1]) / (2 * step)
 
 
 @pytest.mark.parametrize("tilted", [False, True])

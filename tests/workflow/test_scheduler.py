@@ -110,3 +110,17 @@ def test_a_scheduler_that_is_not_there(where, sentence, monkeypatch):
     monkeypatch.setattr("keel.workflow.scheduling.WAITED", 0.0)
     with pytest.raises(ConfigError, match=f"^{sentence}"), Cluster(scheduler=where):
         pass
+
+
+def test_runs_from_two_folders_share_a_scheduler(tmp_path, monkeypatch):
+    """Each task is done from the folder of who asks, also after one of the other's."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    places = []
+    with scheduler(tmp_path) as file, Cluster(scheduler=str(file)) as cluster:
+        for folder, visitor in zip(folders, visitors := [Visitor(), Visitor()], strict=True):
+            monkeypatch.chdir(folder)
+            places += [place for place, _ in cluster.each(visitor.where, [0])]
+        places += [place for place, _ in cluster.each(visitors[0].where, [1])]
+    assert places == list(map(str, [*folders, folders[0]]))

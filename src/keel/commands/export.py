@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from keel.commands.potential_options import Trust
+from keel.errors import ConfigError
 from keel.files import Output
 from keel.kinds import KEEL_SUFFIXES
 from keel.ranges import Reach
@@ -61,12 +62,12 @@ def export(
         form = Format.METATOMIC if out.suffix == ".pt" else Format.SETFL
     if form is Format.METATOMIC:
         if elements is not None:
-            from keel.errors import ConfigError
-
             raise ConfigError("--elements is for --to setfl; a network is exported whole")
         _metatomic(potential, out, reach, precision, trust)
     else:
-        _setfl(Path(potential), out, elements, reach, precision)
+        if reach is not None or precision is not None:
+            raise ConfigError("--range and --precision are for --to metatomic")
+        _setfl(Path(potential), out, elements)
 
 
 def _metatomic(name: str, out: Path, reach: float | None, precision: str | None, trust: bool) -> None:
@@ -86,16 +87,13 @@ def _metatomic(name: str, out: Path, reach: float | None, precision: str | None,
     )
 
 
-def _setfl(path: Path, out: Path, elements: str | None, reach: float | None, precision: str | None) -> None:
-    from keel.errors import ConfigError
+def _setfl(path: Path, out: Path, elements: str | None) -> None:
     from keel.files import check_not_input
     from keel.interfaces.setfl import Functions, check_suffix, choose_grid, lammps_memory, setfl_size, write_tables
     from keel.potentials.loading import load
     from keel.progress import bar, console
     from keel.wording import bytes_text
 
-    if reach is not None or precision is not None:
-        raise ConfigError("--range and --precision are for --to metatomic")
     if path.suffix not in KEEL_SUFFIXES:
         raise ConfigError(
             f"{path}: export takes an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)}); for networks there is "

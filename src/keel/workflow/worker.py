@@ -24,8 +24,10 @@ from keel.process import prepare_process
 from keel.progress import console, plain_warnings, without_bars
 from keel.workflow.cache import done
 
+_known: dict[str, Prepared] = {}
+"""What this process was made ready with, by the names of the owners of tasks."""
 _owners: dict[str, Any] = {}
-"""The owners of tasks that this process knows, pickled until the first task asks."""
+"""The owners themselves, from their first task on."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,18 @@ class Prepared(WorkerPlugin):  # type: ignore[misc]
 
     def setup(self, worker: Worker) -> None:
         """Prepare the process; the owner is unpickled by the first task, whose error is seen."""
-        _owners[self.name] = self
+        first = not _known
+        _known[self.name] = self
+        if not first:
+            return
         if not self.local:
             console.file = _ToClient()  # type: ignore[assignment]
             return
         # A worker that outlived a killed run would write into the folders of the next one.
         end_with_parent()
-        gc.enable()  # it began as a copy of a process that only imports
+        # It began as a copy of a process that only imports: nothing of that is garbage.
+        gc.freeze()
+        gc.enable()
         # Python's own answer to Ctrl-C would end the task at hand only, and the worker would take the next.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if self.gpus:
@@ -71,6 +78,7 @@ class Prepared(WorkerPlugin):  # type: ignore[misc]
 
     def teardown(self, worker: Worker) -> None:
         """Forget the owner: workers of a scheduler outlive the run."""
+        _known.pop(self.name, None)
         _owners.pop(self.name, None)
 
 
@@ -95,17 +103,17 @@ def do(name: str, task: str, item: Any, wait: bool) -> Any:
 
 
 def _owner(name: str) -> Any:
-    known = _owners[name]
-    if isinstance(known, Prepared):
+    known = _known[name]
+    _enter(known.place)  # for each task: runs from several folders may share a scheduler
+    if name not in _owners:
         try:
-            _enter(known.place)
             take_over(known.plugins)
-            known = _owners[name] = pickle.loads(known.owner)
+            _owners[name] = pickle.loads(known.owner)
         except KeelError:
             raise
         except Exception as error:
             raise KeelError(f"a worker cannot start ({_words(error)})") from error
-    return known
+    return _owners[name]
 
 
 def _enter(place: str) -> None:
