@@ -33,6 +33,7 @@ WRONG_ENERGIES: dict[str, Energies] = {
     "rotation": lambda e, graph, v: e + per_atom(graph, v[:, 0] ** 2),
     "permutation": lambda e, graph, v: e + torch.arange(graph.n_atoms, dtype=v.dtype),
     "wrapping": lambda e, graph, v: e + per_atom(graph, graph.edge_shift.abs().sum(dim=1).to(v.dtype)),
+    "hand": lambda e, graph, v: e + 0.01 * torch.linalg.det(graph.cell).sign()[graph.batch],
     "batching": lambda e, graph, v: e + e.mean(),
     "extensivity": lambda e, graph, v: e / graph.atoms_per_structure[graph.batch],
     "forces": lambda e, graph, v: e + 0.01 * e.detach(),

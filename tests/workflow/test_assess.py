@@ -81,7 +81,7 @@ class TestBattery:
         # A crystal that does not move has no spread to compare with.
         assert found.pop("pair structure") != "skipped" and found.pop("bond angles") != "skipped"
         assert set(found.values()) == {"passed"}
-        assert len(found) == 12
+        assert len(found) == 13
 
     def test_and_its_equilibrium(self):
         found = outcomes(replace(SUBJECT, beside=EAM), ["equilibrium"])

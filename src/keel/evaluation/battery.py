@@ -22,6 +22,7 @@ from keel.evaluation.equilibrium.equation_of_state import equation_of_state
 from keel.evaluation.equilibrium.phonons import phonons
 from keel.evaluation.equilibrium.relaxation import relaxation, relaxed_once
 from keel.evaluation.equilibrium.squeeze import various_crystals
+from keel.evaluation.equilibrium.stretching import stretching
 from keel.evaluation.equilibrium.vacancy import vacancy
 from keel.evaluation.exact.conservation import NVE, force_consistency, nve_drift
 from keel.evaluation.exact.elsewhere import NAME as THE_SAME
@@ -53,6 +54,7 @@ TITLES = {
     "contacts": ("errors by contact",),
     "structure": STRUCTURE,
     "elsewhere": (THE_SAME,),
+    "compression": ("compression", "stretching"),
 }
 """Names of probes where they are not those of their group."""
 RECORDED_FS = 10.0
@@ -155,10 +157,15 @@ def programs(subject: Subject, progress: Progress) -> Results:
     return (elsewhere(subject.potential, subject.few, seed=subject.settings.seed, callback=progress),)
 
 
-def squeezed(subject: Subject, _: Progress) -> Results:
-    """Crystals under compression, that of the subject among them."""
+def deformed(subject: Subject, progress: Progress) -> Results:
+    """Crystals squeezed and pulled apart, that of the subject among them."""
     others = [frame for frame in various_crystals(subject.frames) if frame is not subject.crystal]
-    return (compression(subject.potential, [subject.crystal, *others], beside=subject.beside),)
+    crystals = [subject.crystal, *others]
+    probes = {
+        "compression": partial(compression, subject.potential, crystals, beside=subject.beside),
+        "stretching": partial(stretching, subject.potential, crystals),
+    }
+    return in_turn(probes, progress)
 
 
 def equilibrium(subject: Subject, progress: Progress) -> Results:
@@ -225,7 +232,7 @@ BATTERY: dict[str, Group] = {
     "clusters": clusters,
     "exact": exact,
     "elsewhere": programs,
-    "compression": squeezed,
+    "compression": deformed,
     "equilibrium": equilibrium,
 }
 """Groups of probes by name, in the order of the page."""

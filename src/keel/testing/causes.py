@@ -13,6 +13,7 @@ CAUSES: Mapping[str, str] = {
     "rotation": "components of `vectors` are used as if they were numbers that do not turn",
     "permutation": "something depends on the index of an atom or on the order of the edges",
     "wrapping": _POSITIONS,
+    "hand": "a volume is the determinant of the cell, which is negative for a left-handed one, not its absolute value",
     "batching": "a mean, norm or maximum over the whole batch instead of over the neighbours of an atom",
     "extensivity": "a mean over atoms instead of a sum, or edges to an atom's own images that are left out",
     "list_kinds": f"{_OVERRIDDEN}, or it ignores `vectors` or takes their order in memory for granted",

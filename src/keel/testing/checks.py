@@ -22,6 +22,7 @@ from keel.testing.differences import displaced, slopes, strained
 from keel.testing.transformations import (
     batched,
     energies,
+    left_handed,
     permuted,
     predict,
     rotated,
@@ -118,6 +119,11 @@ def wrapping(potential: Potential, frames: Sequence[Frame]) -> None:
     assert_same(*wrapped(potential, frames), "structures with atoms in other images")
 
 
+def hand(potential: Potential, frames: Sequence[Frame]) -> None:
+    """The vectors of a cell may be given in any order, which turns it from right- to left-handed."""
+    assert_same(*left_handed(potential, frames), "structures with a left-handed cell")
+
+
 def batching(potential: Potential, frames: Sequence[Frame]) -> None:
     """A batch equals its members."""
     assert_same(*batched(potential, frames), "members of a batch")
@@ -180,7 +186,7 @@ def stress(potential: Potential, frames: Sequence[Frame]) -> None:
 
 INVARIANCES: dict[str, Check] = {
     check.__name__: check
-    for check in (result, translation, rotation, permutation, wrapping, batching, extensivity, list_kinds)
+    for check in (result, translation, rotation, permutation, wrapping, hand, batching, extensivity, list_kinds)
 }
 """Checks in either dtype."""
 

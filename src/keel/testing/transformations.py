@@ -65,14 +65,18 @@ def permuted(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction,
 
 
 def wrapped(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
-    """Put atoms into other images, and name the first two vectors of the cell in the other order (left-handed)."""
-    rng, order = np.random.default_rng(3), [1, 0, 2]
+    """Put atoms into other images."""
+    rng = np.random.default_rng(3)
     shifts = [rng.integers(-2, 3, (len(f), 3)) * f.pbc for f in frames]
-    moved = [
-        f.replace(positions=f.positions + s @ f.cell, cell=f.cell[order], pbc=f.pbc[order])
-        for f, s in zip(frames, shifts, strict=True)
-    ]
+    moved = [f.replace(positions=f.positions + s @ f.cell) for f, s in zip(frames, shifts, strict=True)]
     return predict(potential, moved), predict(potential, frames)
+
+
+def left_handed(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
+    """Swap the first two vectors of the cell: a left-handed cell describes the same crystal."""
+    order = [1, 0, 2]
+    named = [f.replace(cell=f.cell[order], pbc=f.pbc[order]) for f in frames]
+    return predict(potential, named), predict(potential, frames)
 
 
 def batched(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:

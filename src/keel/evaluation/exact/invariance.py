@@ -1,4 +1,4 @@
-"""Does a result depend on what has no meaning: origin, orientation, order, images, company in a batch?"""
+"""Does a result depend on what has no meaning: origin, orientation, order, images, hand of the cell, batch?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from keel.atoms.frame import Frame
 from keel.evaluation.check import CheckResult, Metric, judged
 from keel.evaluation.probing import SMALLEST_FORCE, all_rattled, prepared
 from keel.potentials.base import Potential, Prediction
-from keel.testing.transformations import Transformation, batched, permuted, rotated, translated, wrapped
+from keel.testing.transformations import (
+    Transformation,
+    batched,
+    left_handed,
+    permuted,
+    rotated,
+    translated,
+    wrapped,
+)
 
 TRANSFORMATIONS: dict[str, Transformation] = {
     "translation": translated,
     "rotation": rotated,
     "permutation": permuted,
     "wrapping": wrapped,
+    "left-handed cell": left_handed,
     "batching": batched,
 }
 
@@ -29,7 +38,9 @@ of 50 eV/angstrom^2 make of it 5e-4 and 5e-13 eV/angstrom. What float16 computes
 def invariance(
     potential: Potential, frames: Structures, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> CheckResult:
-    """Translate, rotate, permute, wrap and batch the structures and compare energies, forces and stresses.
+    """Translate, rotate, permute, wrap, batch the structures and turn the hand of their cells: do results change?
+
+    Energies, forces and stresses are compared.
 
     Parameters
     ----------
@@ -56,7 +67,8 @@ def invariance(
         "invariance",
         metrics,
         (),
-        f"results do not depend on origin, orientation, order, images or batch ({largest.value:.1e} in {largest.name})",
+        "results do not depend on origin, orientation, order, images, hand of the cell or batch "
+        f"({largest.value:.1e} in {largest.name})",
         "results depend on what has no meaning",
     )
 
