@@ -81,6 +81,10 @@ def assess(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     seed: Annotated[Seed | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time that it may take, to which length and number of simulations are fitted: 15min, 1h30."),
+    ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,
     arguments: Arguments = "{}",
@@ -100,6 +104,7 @@ def assess(
     from keel.potentials import Opening
     from keel.settings import parse_given
     from keel.workflow.assess import Material, assess
+    from keel.workflow.planning.budget import seconds_in
 
     check_only(only, data)
     named = openings(potentials, arguments, trust)
@@ -129,6 +134,7 @@ def assess(
         beside=None if beside is None else Opening(beside, trust=trust),
         workers=workers,
         scheduler=scheduler,
+        budget=None if budget is None else seconds_in(budget),
     )
     end_assessment(page, strict=strict)
 

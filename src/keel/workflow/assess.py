@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from keel.results.assessment import Assessment, GroupResults, unique
 from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.cluster import Cluster
+from keel.workflow.planning.thoroughness import within
 from keel.workflow.probes import measure_probes, subject_of
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
@@ -169,6 +170,7 @@ def assess(
     beside: Opening | None = None,
     workers: int = 1,
     scheduler: str | None = None,
+    budget: float | None = None,
 ) -> Path:
     """Put potentials through every group of probes and write the page: of one, or of several side by side.
 
@@ -187,6 +189,9 @@ def assess(
         Processes that work on groups side by side, each on one thread if there are several.
     scheduler
         Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
+    budget
+        Seconds that it may take, to which length and number of simulations are fitted
+        (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it.
 
     Returns
     -------
@@ -196,7 +201,7 @@ def assess(
     Raises
     ------
     ConfigError, DataError
-        If a potential or a structure cannot be read, or a setting is impossible.
+        If a potential or a structure cannot be read, a setting is impossible, or the budget is too small.
     """
     from keel.reporting.assessment.page import write_assessment
 
@@ -208,8 +213,11 @@ def assess(
         working_in(root, begun=any((place / "stages").is_dir() for place in places)),
         Cluster(workers, scheduler=scheduler, device=settings.device) as cluster,
     ):
-        for name, opening, place in zip(names, openings, places, strict=True):
-            assessing = Assessing(opening, material, settings, place, beside)
+        every = [Assessing(o, material, settings, place, beside) for o, place in zip(openings, places, strict=True)]
+        if budget is not None:
+            settings = within(budget, root, settings, lambda: [a.subject for a in every], cluster.workers)
+            every = [replace(assessing, settings=settings) for assessing in every]
+        for name, assessing in zip(names, every, strict=True):
             # Simulations take longest and come first.
             folders = list(cluster.each(assessing.folder, assessing.groups))
             assessments.append(assessing.assessment(name, folders))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keel.config import NetworkSettings, RunSettings
 from keel.errors import ConfigError, DataError
 from keel.records import read_object, write_json
+from keel.settings import Settings
 from keel.wording import duration
+
+Chosen = TypeVar("Chosen", bound=Settings)
 
 NUMBER = r"(\d+(?:\.\d+)?)"
 TIME = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}(?:min|m)|(?<=h){NUMBER}$)?(?:{NUMBER}s)?")
@@ -22,7 +25,7 @@ SHORTEST_FS = 200.0
 SIMULATING = 0.4
 """Share of the time that simulations may take before they are shortened: nobody knows when they will fail."""
 FILE = "budget.json"
-"""In the run folder: what a budget has come to, so that the same command goes on with the same numbers."""
+"""In the folder: what a budget has come to, so that the same command goes on with the same numbers."""
 
 
 def seconds_in(text: str) -> float:
@@ -105,20 +108,20 @@ def with_length(config: RunSettings, factor: float) -> RunSettings:
     return config.replace(md=md, evaluation=evaluation)
 
 
-def remembered(root: Path, config: RunSettings, budget: float) -> RunSettings | None:
+def remembered(root: Path, config: Chosen, budget: float) -> Chosen | None:
     """Return what the same budget has come to before for the same configuration; None if it has not."""
     try:
         kept = read_object(root / FILE, ("seconds", "of", "fitted"), "delete it to fit the budget anew")
     except DataError:
         return None
     same = kept["seconds"] == budget and kept["of"] == _content(config)
-    return RunSettings.model_validate(kept["fitted"]) if same else None
+    return type(config).model_validate(kept["fitted"]) if same else None
 
 
-def remember(root: Path, config: RunSettings, budget: float, found: RunSettings) -> None:
+def remember(root: Path, config: Settings, budget: float, found: Settings) -> None:
     """Keep what a budget has come to."""
     write_json(root / FILE, {"seconds": budget, "of": _content(config), "fitted": _content(found)})
 
 
-def _content(config: RunSettings) -> dict[str, Any]:
+def _content(config: Settings) -> dict[str, Any]:
     return config.model_dump(mode="json")

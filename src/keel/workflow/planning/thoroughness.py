@@ -1,0 +1,109 @@
+"""An assessment that fits a time: shorter simulations from fewer starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from math import floor
+from pathlib import Path
+
+from keel.config import AssessmentSettings
+from keel.dynamics.settings import MDSettings
+from keel.dynamics.simulate import simulate
+from keel.errors import ConfigError
+from keel.evaluation.battery import Subject, groups_of
+from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.progress import console
+from keel.wording import duration
+from keel.workflow.planning.budget import remember, remembered
+
+SIMULATING = 0.6
+"""Share of the time that simulations may take: nobody knows what the other probes need before they are done."""
+FEWEST_STARTS = 2
+STEPS, FIRST = 5, 2
+"""Steps of MD that are timed, and steps before them, which load code."""
+
+
+def within(
+    budget: float, root: Path, settings: AssessmentSettings, subjects: Callable[[], Sequence[Subject]], workers: int
+) -> AssessmentSettings:
+    """Return the settings that fit a time in seconds, the same as before in the same folder, and print what they are.
+
+    ``subjects`` opens the potentials, which is done only where nothing was found before.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`fitted_assessment`.
+    """
+    found = remembered(root, settings, budget)
+    before = ", as was found before" if found else ""
+    if found is None:
+        found = fitted_assessment(settings, subjects(), budget, workers)
+        remember(root, settings, budget, found)
+    each = f"simulations of {found.length_fs / 1000:g} ps from up to {found.starts} starts"
+    console.print(f"     plan  --budget: {each} fit {duration(budget)}{before}", soft_wrap=True)
+    return found
+
+
+def fitted_assessment(
+    settings: AssessmentSettings, subjects: Sequence[Subject], budget: float, workers: int = 1
+) -> AssessmentSettings:
+    """Return the settings with simulations of a length, and from a number of starts, that a time allows.
+
+    Simulations become shorter first, down to the 1000 fs below which they prove nothing, then fewer.
+
+    Parameters
+    ----------
+    settings
+        What would be done if time did not matter.
+    subjects
+        The potentials with their starts: a few steps of MD of each are timed.
+    budget
+        Seconds for all of them together.
+    workers
+        Processes side by side.
+
+    Raises
+    ------
+    ConfigError
+        If not even two starts and 1000 fs fit.
+    """
+    kinds = simulations(settings)
+    if not kinds:
+        return settings
+    steps_per_fs = 1.0 / settings.md(settings.temperature, SHORTEST_FS).timestep_of(subjects[0].starts)
+    a_femtosecond = sum(map(seconds_of_a_step, subjects)) * steps_per_fs * kinds / min(workers, kinds)
+    starts, allowed = min(settings.starts, len(subjects[0].starts)), SIMULATING * budget / a_femtosecond
+    shortest = min(SHORTEST_FS, settings.length_fs)
+    if starts * shortest <= allowed:
+        length = min(settings.length_fs, floor(allowed / starts / 100) * 100.0)
+        return settings.replace(length_fs=max(length, shortest))
+    fewest = min(FEWEST_STARTS, starts)
+    if fewest * shortest > allowed:
+        least = duration(fewest * shortest * a_femtosecond / SIMULATING)
+        raise ConfigError(
+            f"--budget: {duration(budget)} is too short: {fewest} starts of {shortest:g} fs under each condition take "
+            f"about {least} with all other probes; give more time, or fewer conditions or --probes"
+        )
+    return settings.replace(starts=floor(allowed / shortest), length_fs=shortest)
+
+
+def simulations(settings: AssessmentSettings) -> int:
+    """Return how many simulations the chosen probes run from each start."""
+    groups = groups_of(settings.probes)
+    return len(settings.conditions) * ("stability" in groups) + ("structure" in groups) + ("density" in groups)
+
+
+def seconds_of_a_step(subject: Subject) -> float:
+    """Return what a step of one simulation takes in the batch of all starts, measured."""
+    starts = subject.starts
+
+    def run(steps: int) -> float:
+        md = MDSettings(temperature=subject.settings.temperature, length_fs=steps, timestep_fs=1.0)
+        begun = time.perf_counter()
+        simulate(subject.potential, starts, md)
+        return time.perf_counter() - begun
+
+    run(FIRST)
+    return run(STEPS) / STEPS / len(starts)

@@ -1,0 +1,112 @@
+"""An assessment that fits a time."""
+
+from __future__ import annotations
+
+import pytest
+from ase.build import bulk
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keel
+from keel.atoms.conversion import as_frame
+from keel.config import AssessmentSettings
+from keel.errors import ConfigError
+from keel.evaluation.battery import Subject
+from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.potentials import LennardJones
+from keel.workflow.assess import Assessing, Material, assess
+from keel.workflow.planning import thoroughness as rules
+from keel.workflow.planning.thoroughness import SIMULATING, fitted_assessment, seconds_of_a_step, simulations, within
+
+ARGON = as_frame(bulk("Ar", a=5.3, cubic=True))
+
+
+def subject(starts: int = 8) -> Subject:
+    return Subject(LennardJones(), (ARGON,), (ARGON,) * starts, (ARGON,), ARGON, (18,))
+
+
+@pytest.fixture
+def a_step(monkeypatch):
+    """Let a step of MD of each potential take 10 ms."""
+    monkeypatch.setattr(rules, "seconds_of_a_step", lambda subject: 0.01)
+
+
+def needed(settings: AssessmentSettings, workers: int = 1) -> float:
+    kinds = simulations(settings)
+    return kinds * settings.starts * settings.length_fs * 0.01 / min(workers, kinds)
+
+
+def test_simulations_of_the_default_are_three_temperatures_structure_and_density():
+    assert simulations(AssessmentSettings()) == 5
+    assert simulations(AssessmentSettings(probes=["structure"])) == 1
+    more = AssessmentSettings(compression=[0.9, 0.8], pressures=[(0.0, 10.0)], probes=["stability", "exact"])
+    assert simulations(more) == 6
+
+
+@pytest.mark.usefixtures("a_step")
+class TestFitted:
+    @given(minutes=st.floats(3.0, 1000.0), workers=st.integers(1, 8))
+    def test_fits_and_is_never_too_short_to_count(self, minutes, workers):
+        usual = AssessmentSettings()
+        found = fitted_assessment(usual, [subject()], 60 * minutes, workers)
+        assert found.length_fs >= SHORTEST_FS and 2 <= found.starts <= usual.starts
+        assert needed(found, workers) <= SIMULATING * 60 * minutes
+        assert found.length_fs == usual.length_fs or needed(found, workers) > 0.6 * SIMULATING * 60 * minutes
+        others = ("starts", "length_fs")
+        assert found.model_dump(exclude=others) == usual.model_dump(exclude=others)
+
+    def test_simulations_become_shorter_before_they_become_fewer(self):
+        found = [fitted_assessment(AssessmentSettings(), [subject()], 60 * m, 1) for m in (1000, 30, 12, 8, 4)]
+        starts, lengths = [s.starts for s in found], [s.length_fs for s in found]
+        assert starts == sorted(starts, reverse=True) and lengths == sorted(lengths, reverse=True)
+        assert all(n == 8 for n, length in zip(starts, lengths, strict=True) if length > SHORTEST_FS)
+        assert starts[-1] < 8
+
+    def test_several_potentials_share_it(self):
+        one = fitted_assessment(AssessmentSettings(), [subject()], 600, 1)
+        assert fitted_assessment(AssessmentSettings(), [subject()] * 2, 1200, 1) == one
+
+    def test_what_cannot_fit_is_refused_with_what_would(self):
+        with pytest.raises(
+            ConfigError, match=r"--budget: 1 min 0 s is too short: 2 starts of 1000 fs .* about 2 min 47 s"
+        ):
+            fitted_assessment(AssessmentSettings(), [subject()], 60, 1)
+
+    def test_shorter_ones_that_were_asked_for_stay(self):
+        short = AssessmentSettings(length_fs=20.0, starts=2)
+        assert fitted_assessment(short, [subject()], 60, 1) == short
+
+    def test_without_simulations_nothing_is_fitted(self):
+        exact = AssessmentSettings(probes=["exact"])
+        assert fitted_assessment(exact, [], 1.0, 1) is exact
+
+    def test_the_same_budget_has_the_same_result(self, tmp_path, monkeypatch, capsys):
+        usual = AssessmentSettings()
+        found = within(600.0, tmp_path, usual, lambda: [subject()], 1)
+        assert "--budget: simulations of 1 ps from up to 7 starts fit 10 min" in capsys.readouterr().err
+        monkeypatch.setattr(rules, "seconds_of_a_step", lambda _: 1.0)
+        assert within(600.0, tmp_path, usual, list, 1) == found
+        assert "as was found before" in capsys.readouterr().err
+        with pytest.raises(ConfigError, match="too short"):
+            within(601.0, tmp_path, usual, lambda: [subject()], 1)
+
+
+def test_a_step_takes_time():
+    assert 0.0 < seconds_of_a_step(subject(2)) < 60.0
+
+
+def test_assess_uses_what_fits(tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "seconds_of_a_step", lambda subject: 0.001)
+    lengths = []
+
+    def folder(self: Assessing, name: str):
+        lengths.append((self.settings.length_fs, self.settings.starts))
+        raise InterruptedError
+
+    monkeypatch.setattr(Assessing, "folder", folder)
+    keel.write(tmp_path / "data.extxyz", [ARGON] * 4)
+    LennardJones().save(str(tmp_path / "lj.json"))
+    opening = keel.potentials.external.opening.Opening(str(tmp_path / "lj.json"))
+    with pytest.raises(InterruptedError):
+        assess([opening], Material(tmp_path / "data.extxyz"), AssessmentSettings(), tmp_path / "out", budget=60.0)
+    assert lengths[0][0] == 1800.0
