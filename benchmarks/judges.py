@@ -19,7 +19,7 @@ from pathlib import Path
 
 import keel
 from keel.atoms.frame import Frame
-from keel.evaluation.labels.by_contact import bin_name, errors_by_contact, known_frames
+from keel.evaluation.labels.by_contact import bin_name, errors_by_contact
 from keel.potentials.accuracy import accuracy
 from keel.training.known import STRATEGIES
 
@@ -52,6 +52,12 @@ def subjects(run: Path) -> Iterator[tuple[str, str, int | None, Path]]:
         yield name.removesuffix(f"-{strategy}"), strategy, int(seed), path
 
 
+def known_to(potential: keel.Potential, frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames whose elements the potential knows, which may be none."""
+    elements = set(potential.elements or ())
+    return [frame for frame in frames if elements.issuperset(frame.numbers.tolist())]
+
+
 def rows(run: Path, frames: Sequence[Frame], done: set[tuple[str, ...]]) -> Iterator[dict[str, object]]:
     """Yield a row for each potential, quantity and bin that has frames, of potentials that are not done."""
     for network, strategy, seed, path in subjects(run):
@@ -59,7 +65,8 @@ def rows(run: Path, frames: Sequence[Frame], done: set[tuple[str, ...]]) -> Iter
         if key in done:
             continue
         potential = keel.load(path)
-        known, _ = known_frames(potential, frames)
+        if not (known := known_to(potential, frames)):
+            continue
         found = errors_by_contact(accuracy(potential, known), known)
         for quantity in QUANTITIES:
             errors = found.quantities.get(quantity)
