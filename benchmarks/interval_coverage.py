@@ -1,6 +1,6 @@
 """How often does each 95 % interval that keel states hold the truth? Of data whose truth is known.
 
-    OMP_NUM_THREADS=1 python benchmarks/coverage.py --repeats 200 --out docs/results/coverage
+    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py --repeats 200 --out docs/results/coverage
 
 The cases are those of ``tests/coverage_cases.py``; every repeat has random numbers of its own. Written are a table
 (``.md``) and its numbers (``.json``), after each case, so that a long run can be looked at.
@@ -28,7 +28,7 @@ CHEAP = 5
 
 ABOUT = """# Do stated intervals hold the truth?
 
-`python benchmarks/coverage.py --repeats 200`
+`python benchmarks/interval_coverage.py --repeats 200`
 
 Each interval that keel states was asked of many sets of synthetic data whose truth is known. They are correlated as
 those of simulations are: frames resemble the next, atoms of a frame each other, runs from one structure and networks
