@@ -61,6 +61,7 @@ def evaluate(
 
     from keel.atoms.named_parts import only_those
     from keel.atoms.read import iter_frames
+    from keel.commands.ending import WIDTH
     from keel.potentials.accuracy import accuracy
     from keel.records import json_text
 
@@ -78,6 +79,7 @@ def evaluate(
         typer.echo(json_text(result.to_dict() | more))
         return
     console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else WIDTH
     _show(console, result, Path(potential).name)
     if divided is not None:
         _show_by_contact(console, divided)
@@ -97,7 +99,7 @@ def _show(console: Console, result: Accuracy, name: str) -> None:
     rows += [("stress", result.stress, "meV/Å³")]
     rows += [("isolated atoms", result.alone, "meV")] if result.alone.reference.size else []
     for row_name, parity, unit in rows:
-        values = [f"{MILLI * x:.4g}" if parity.reference.size else "no labels" for x in (parity.mae, parity.rmse)]
+        values = [_plain(MILLI * x) if parity.reference.size else "no labels" for x in (parity.mae, parity.rmse)]
         table.add_row(row_name, *values, unit, str(parity.reference.size))
     console.print(table)
 
@@ -110,7 +112,8 @@ def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
     from keel.wording import typeset
 
     for name, errors in divided.quantities.items():
-        table = Table(f"{name} ({typeset(UNITS[name])})", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column(f"{name} ({typeset(UNITS[name])})", no_wrap=True)
         for column in ("frames", "formulas", "values", "MAE", "95 %", "label", "MAE/label"):
             table.add_column(column, justify="right")
         for row in _rows(errors):
@@ -121,15 +124,20 @@ def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
         console.print(words)
 
 
+def _plain(value: float) -> str:
+    """Return a number without powers of ten, which a narrow terminal would cut off."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _rows(errors: ContactErrors) -> list[tuple[str, ...]]:
     """Return the cells of each bin that is not empty."""
     rows = []
     for name, row in zip(errors.names, errors.rows, strict=True):
         if not row["values"]:
             continue
-        interval = f"{row['low']:.4g}-{row['high']:.4g}" if math.isfinite(row["high"]) else "unknown"
+        interval = f"{_plain(row['low'])}-{_plain(row['high'])}" if math.isfinite(row["high"]) else "unknown"
         ratio = f"{row['error'] / row['label']:.2f}" if row["label"] > 0 else "-"
         mark = WORSE if row["excess_low"] > 0 else " "
         counts = (str(row[key]) for key in ("frames", "formulas", "values"))
-        rows.append((name, *counts, f"{row['error']:.4g}", interval, f"{row['label']:.4g}", f"{ratio}{mark}"))
+        rows.append((name, *counts, _plain(row["error"]), interval, _plain(row["label"]), f"{ratio}{mark}"))
     return rows
