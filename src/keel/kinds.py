@@ -21,6 +21,8 @@ Reader = TypeVar("Reader", bound=Callable[[Path], Iterable[Any]])
 
 KEEL_SUFFIXES = (".safetensors", ".json")
 """Of keel's own files of potentials."""
+TRAINED = "potential.safetensors"
+"""In the folder of a training: what was trained."""
 PICKLED_SUFFIXES = (".model", ".pt", ".pth")
 """Of models of other packages, whose files run code when they are read."""
 POTENTIALS = (

@@ -124,7 +124,14 @@ class TestIdentity:
         assert Opening(LJ, {"sigma": 2.0}).identity == calculator
 
     @pytest.mark.parametrize(
-        ("name", "label"), [("a/b/mo.json", "mo"), ("/nowhere/mo.json", "mo"), ("folder", "folder"), (LJ, LJ)]
+        ("name", "label"),
+        [
+            ("a/b/mo.json", "mo"),
+            ("/nowhere/mo.json", "mo"),
+            ("folder", "folder"),
+            (LJ, LJ),
+            ("/runs/repaired/potential.safetensors", "repaired"),
+        ],
     )
     def test_of_names(self, name, label):
         assert Opening(name).label == label

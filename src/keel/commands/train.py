@@ -13,7 +13,7 @@ from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
 from keel.commands.split_options import By, TrainNames, check_validation, held_out, needs_key, not_taken, to_train, told
 from keel.files import Output
-from keel.kinds import readable
+from keel.kinds import TRAINED, readable
 from keel.ranges import AtomCount, BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
 
 
@@ -150,7 +150,7 @@ def train(
         )
     if not is_first():
         return
-    result.potential.save(str(out / "potential.safetensors"))
+    result.potential.save(str(out / TRAINED))
     if len(result.history) < total:
         console.print(f"stopped after {len(result.history)} of {total} steps: the validation loss had ceased to fall")
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
@@ -158,4 +158,4 @@ def train(
         energy, forces = 1e3 * last["validation_energy_mae"], 1e3 * last["validation_force_mae"]
         errors = {f"energy {energy:.1f} meV/atom": energy, f"forces {forces:.0f} meV/angstrom": forces}
         console.print("validation: " + ", ".join(text for text, error in errors.items() if isfinite(error)))
-    console.print(f"potential: {out / 'potential.safetensors'}")
+    console.print(f"potential: {out / TRAINED}")

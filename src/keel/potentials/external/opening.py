@@ -15,7 +15,7 @@ import torch
 
 from keel.errors import ConfigError, DataError, KeelError, UnavailableError
 from keel.identity import of_file
-from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS
+from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS, TRAINED
 from keel.potentials.base import Potential
 from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_weights_alone, modules_in
 from keel.potentials.loading import load
@@ -80,8 +80,11 @@ class Opening:
 
     @property
     def label(self) -> str:
-        """What it is called in tables, and where its results lie."""
-        return self.name if is_calculator(self.name) else Path(self.name).stem
+        """What it is called in tables, and where its results lie; by its folder if a training named the file."""
+        if is_calculator(self.name):
+            return self.name
+        path = Path(self.name)
+        return path.resolve().parent.name if path.name == TRAINED else path.stem
 
     @property
     def identity(self) -> dict[str, Any]:
