@@ -1,4 +1,4 @@
-"""Stated intervals hold the truth, a few repeats of each case; benchmarks/interval_coverage.py asks a hundred times and more."""
+"""Stated intervals hold the truth, a few repeats of each case; benchmarks/interval_coverage.py asks a hundred times."""
 
 import numpy as np
 import pytest
