@@ -58,7 +58,7 @@ def to_torchmdnet(network: TorchMDET | TorchMDNetPotential, *, energy_unit: floa
     """Return a network as a checkpoint that torchmd-net's ``load_model`` reads, in its precision; lengths in angstrom.
 
     torchmd-net has no place for the elements that a network knows. Of all others the energy in the ``Atomref`` prior is
-    NaN, and with it that of any structure that holds one; by that :func:`from_torchmdnet` tells them.
+    NaN, and with it that of any structure that holds one; by that ``from_torchmdnet`` tells them.
 
     Parameters
     ----------
