@@ -38,7 +38,7 @@ class TestRefusals:
         for under in (keel.ZBL(elements=["Si", "O"]), keel.EAM.from_elements(["Si", "O"], 4.0)):
             keel.SumPotential([network, under]).save(str(tmp_path / "a.safetensors"))
             sentence = told("export", tmp_path / "a.safetensors", "--to", form, "--out", tmp_path / "b")
-            assert f"stands on {type(under).__name__}, for which a file of {PACKAGES[form]} has no place" in sentence
+            assert f"stands on {type(under).__name__}, which a file of {PACKAGES[form]} cannot store" in sentence
             assert "--to metatomic" in sentence and "repair-only" in sentence
         assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 

@@ -191,8 +191,8 @@ def _network(
     if isinstance(found, SumPotential):
         under = " and ".join(type(m).__name__ for m in found.members if not isinstance(m, Network))
         raise ConfigError(
-            f"this network stands on {under or 'another'}, for which a file of {package} has no place; {INSTEAD}, and "
-            "the strategy repair-only mends a network without walls under it"
+            f"this network stands on {under or 'another'}, which a file of {package} cannot store; {INSTEAD}, and the "
+            "strategy repair-only repairs a network without walls"
         )
     if not isinstance(found, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)

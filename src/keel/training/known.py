@@ -99,8 +99,8 @@ KNOWN: dict[str, KnownStrategy] = {
     ),
     "repair-only": KnownStrategy(
         Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1),
-        "`repair` without walls under the network, for which files of other packages have no place: it learns them "
-        "from the EAM's labels",
+        "`repair` without walls under the network, as files of other packages cannot store them: it learns them from "
+        "the EAM's labels",
         "repair without walls",
         Look("#0B6E4F", "P", ":"),
         "`repair-only` goes on from vanilla as `repair` does; its steps and its training time include vanilla's.",
