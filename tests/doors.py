@@ -46,7 +46,7 @@ def matgl_folder(folder: Path) -> Path:
 def pickled_model(path: Path, monkeypatch) -> Path:
     """Write a file that runs code when it is read, and let what is in it stand for a MACE model."""
     monkeypatch.setattr("keel.potentials.external.extras.optional", lambda *_: None)
-    monkeypatch.setattr("keel.potentials.external.mace.MACE.from_model", lambda model: model.eval())
+    monkeypatch.setattr("keel.potentials.external.mace.MACE.from_model", lambda model, head: model.eval())
     network = cgcnn()
     network.trained = True
     torch.save(network, path)

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
-from ase.build import bulk
 
 import keel
 from keel.config import RunSettings
@@ -22,6 +20,7 @@ from keel.potentials.external.opening import open_potential
 from keel.settings import parse
 from keel.testing import DERIVATIVES, INVARIANCES, RULES, check_potential, trial_frames
 from keel.workflow import run
+from peer_models import MATGL_OPTIONS, mace_model, matgl_potential, silica, torchmdnet_model
 
 pytestmark = pytest.mark.oracle
 
@@ -34,12 +33,6 @@ def _installed(request):
     # Found, not imported: importing mace would change the process.
     if find_spec(module) is None and os.environ.get("CI") != "true":
         pytest.skip(f"{module} is not installed")
-
-
-def silica(n: int = 1) -> Atoms:
-    atoms = bulk("SiO", "rocksalt", a=4.2, cubic=True).repeat(n)
-    atoms.rattle(0.15, seed=0)
-    return atoms
 
 
 def assert_equal_to_calculator(potential, atoms, dtype, stress=True, tolerance=None):
@@ -60,45 +53,6 @@ def assert_equal_to_calculator(potential, atoms, dtype, stress=True, tolerance=N
 class TestMACE:
     module = "mace"
 
-    @staticmethod
-    def theirs(dtype, **changes):
-        """Return a ScaleShiftMACE with everything that keel has in places of its own."""
-        from mace import modules
-
-        # e3nn alone cannot be imported: mace lets it read its constants.
-        irreps = modules.blocks.o3.Irreps
-        n = len(changes.get("heads", ["Default"]))
-        arguments = {
-            "atomic_inter_scale": [0.8, 1.3][:n] if n > 1 else 0.8,
-            "atomic_inter_shift": [0.1, -0.2][:n] if n > 1 else 0.1,
-            "atomic_energies": np.array([[-431.6, -1029.3], [-430.0, -1000.0]][:n]),
-            "r_max": 4.0,
-            "num_bessel": 6,
-            "num_polynomial_cutoff": 5,
-            "max_ell": 2,
-            "interaction_cls": modules.interaction_classes["RealAgnosticDensityResidualInteractionBlock"],
-            "interaction_cls_first": modules.interaction_classes["RealAgnosticDensityInteractionBlock"],
-            "num_interactions": 2,
-            "num_elements": 2,
-            "atomic_numbers": [8, 14],
-            "hidden_irreps": irreps("8x0e+8x1o"),
-            "MLP_irreps": irreps("8x0e"),
-            "avg_num_neighbors": 24.5,
-            "correlation": 2,
-            "gate": torch.nn.functional.silu,
-            "radial_MLP": [16],
-            "use_reduced_cg": False,
-            "pair_repulsion": True,
-            "distance_transform": "Agnesi",
-        }
-        torch.manual_seed(1)
-        torch.set_default_dtype(dtype)
-        try:
-            with quiet():
-                return modules.ScaleShiftMACE(**{**arguments, **changes})
-        finally:
-            torch.set_default_dtype(torch.float32)
-
     def test_contract(self):
         torch.manual_seed(0)
         with built_in_float64():
@@ -112,7 +66,7 @@ class TestMACE:
     def test_equals_the_calculator_of_mace(self, dtype, heads, tmp_path):
         from mace.calculators import MACECalculator
 
-        model, atoms = self.theirs(dtype, heads=heads), silica()
+        model, atoms = mace_model(dtype, heads=heads), silica()
         before = copy.deepcopy(model.state_dict())
         potential = MACE.from_model(model, head=heads[0])
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -124,7 +78,7 @@ class TestMACE:
             assert_equal_to_calculator(p, atoms, dtype)
 
     def test_a_trusted_file_is_opened(self, tmp_path):
-        model, before = self.theirs(torch.float64), os.environ.get(UNSAFE_LOAD)
+        model, before = mace_model(torch.float64), os.environ.get(UNSAFE_LOAD)
         torch.save(model, tmp_path / "a.model")
         with pytest.raises(ConfigError, match="say --trust"):
             open_potential(str(tmp_path / "a.model"))
@@ -136,10 +90,10 @@ class TestMACE:
         with pytest.raises(ConfigError, match="must be a ScaleShiftMACE, not a Linear"):
             MACE.from_model(torch.nn.Linear(1, 1))
         with pytest.raises(ConfigError, match="no head 'third'; choose from Default"):
-            MACE.from_model(self.theirs(torch.float32), head="third")
+            MACE.from_model(mace_model(torch.float32), head="third")
         with pytest.raises(ConfigError, match="cannot be rebuilt"):
-            MACE.from_model(self.theirs(torch.float32, keep_last_layer_irreps=True))
-        changed = self.theirs(torch.float64)
+            MACE.from_model(mace_model(torch.float32, keep_last_layer_irreps=True))
+        changed = mace_model(torch.float64)
         changed.readouts[1].non_linearity = torch.nn.Identity()
         with pytest.raises(ConfigError, match="energies differ by"):
             MACE.from_model(changed)
@@ -197,11 +151,7 @@ class TestMACE:
 
 class TestMatgl:
     module = "matgl"
-    OPTIONS = {
-        "TensorNet": {"units": 8, "nblocks": 1, "num_rbf": 6, "use_warp": False},
-        "M3GNet": {"units": 8, "nblocks": 1},
-        "CHGNet": {"threebody_cutoff": 3.0},
-    }
+    OPTIONS = MATGL_OPTIONS
 
     # CHGNet and M3GNet are not smooth at the cutoff as published, and the whole contract takes CHGNet minutes.
     @pytest.mark.parametrize(("model", "exempt"), [("TensorNet", ()), ("M3GNet", ("smooth_cutoff",))])
@@ -212,14 +162,9 @@ class TestMatgl:
     @pytest.mark.parametrize("dtype", TOLERANCE)
     @pytest.mark.parametrize("model", OPTIONS)
     def test_equals_the_potential_of_matgl(self, model, dtype, tmp_path):
-        from matgl import models
-        from matgl.apps.pes import Potential
         from matgl.ext.ase import PESCalculator
 
-        torch.manual_seed(0)
-        extensive = {} if model == "CHGNet" else {"is_intensive": False}
-        core = getattr(models, model)(element_types=("O", "Si"), cutoff=4.0, **extensive, **self.OPTIONS[model])
-        theirs = Potential(core, data_std=2.5, element_refs=[-431.6, -1029.3]).to(dtype)
+        theirs = matgl_potential(model, dtype)
         potential, atoms = MatglPotential.from_model(theirs), silica()
         potential.save(str(tmp_path / "own.safetensors"))
         atoms.calc = PESCalculator(theirs, stress_unit="eV/A3")
@@ -230,13 +175,7 @@ class TestMatgl:
     @pytest.mark.parametrize("model", ["TensorNet", "CHGNet"])
     def test_its_folder_is_opened(self, model, tmp_path):
         """Only settings and numbers are read; an M3GNet becomes keel's own."""
-        from matgl import models
-        from matgl.apps.pes import Potential
-
-        torch.manual_seed(0)
-        extensive = {} if model == "CHGNet" else {"is_intensive": False}
-        core = getattr(models, model)(element_types=("O", "Si"), cutoff=4.0, **extensive, **self.OPTIONS[model])
-        theirs = Potential(core, data_std=2.5, element_refs=[-431.6, -1029.3])
+        theirs = matgl_potential(model)
         theirs.save(tmp_path / "folder")
         opened, same = open_potential(tmp_path / "folder"), MatglPotential.from_model(theirs)
         graph = keel.batch(silica(), 4.0)
@@ -292,35 +231,7 @@ class TestTorchMDNet:
     @pytest.mark.parametrize("model", ["tensornet", "equivariant-transformer"])
     def test_equals_torchmd_net(self, model, dtype, tmp_path):
         """In a cell that is large enough for torchmd-net's own search."""
-        from torchmdnet.models.model import create_model
-        from torchmdnet.priors import Atomref
-
-        hyper_parameters = {
-            "model": model,
-            "num_layers": 2,
-            "rbf_type": "expnorm",
-            "trainable_rbf": False,
-            "activation": "silu",
-            "attn_activation": "silu",
-            "distance_influence": "both",
-            "neighbor_embedding": True,
-            "vector_cutoff": True,
-            "cutoff_lower": 0.0,
-            "cutoff_upper": 4.0,
-            "max_z": 20,
-            "max_num_neighbors": 300,
-            "equivariance_invariance_group": "O(3)",
-            "derivative": True,
-            "atom_filter": -1,
-            "prior_model": None,
-            "output_model": "Scalar",
-            "reduce_op": "add",
-            "precision": 64 if dtype == torch.float64 else 32,
-            **self.OPTIONS,
-        }
-        torch.manual_seed(0)
-        theirs = create_model(dict(hyper_parameters), prior_model=[Atomref(20)], std=torch.tensor(2.0))
-        theirs.prior_model[0].atomref.weight.data[:] = -30.0 * torch.arange(20)[:, None]
+        theirs, hyper_parameters = torchmdnet_model(model, dtype)
         potential = TorchMDNetPotential.from_model(theirs, hyper_parameters, ["Si", "O"])
         potential.save(str(tmp_path / "own.safetensors"))
         graph = keel.batch(silica(2), 4.0, dtype=dtype)

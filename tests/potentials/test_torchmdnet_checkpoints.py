@@ -144,7 +144,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"model": "tensornet"}, "its model is 'tensornet'; only 'equivariant-transformer'"),
+            ({"model": "tensornet2"}, "its model is 'tensornet2'; only 'equivariant-transformer' and 'tensornet'"),
+            ({"model": "tensornet", "reduce_op": "mean"}, "its reduce_op is 'mean'; only 'add' and 'sum'"),
             ({"output_model": "DipoleMoment"}, "its output_model is 'DipoleMoment'"),
             ({"reduce_op": "mean"}, "its reduce_op is 'mean'"),
             ({"prior_model": "ZBL"}, "its prior model 'ZBL' cannot be read"),

@@ -57,16 +57,17 @@ def _for_typer(annotation: Any) -> Any:
 
 
 def _callback(mark: Range | Output) -> Callable[..., Any]:
-    def check(param: typer.CallbackParam, value: Any) -> Any:
+    def check_all(param: typer.CallbackParam, value: Any) -> Any:
         for one in value if isinstance(value, list | tuple) else [value]:
             if one is not None:
-                _check(mark, one, max(param.opts, key=len) if param.param_type_name == "option" else str(param.name))
+                check(mark, one, max(param.opts, key=len) if param.param_type_name == "option" else str(param.name))
         return value
 
-    return check
+    return check_all
 
 
-def _check(mark: Range | Output, value: float | Path, name: str) -> None:
+def check(mark: Range | Output, value: float | Path, name: str) -> None:
+    """Raise a ConfigError if an option of this name cannot be meant."""
     try:
         mark.number(value) if isinstance(mark, Range) else mark.check(Path(str(value)))
     except ValueError as error:

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from keel.commands.checked import check
 from keel.commands.potential_options import Trust
 from keel.errors import ConfigError
 from keel.files import Output
 from keel.kinds import KEEL_SUFFIXES
-from keel.ranges import Reach
+from keel.ranges import EnergyUnit, Reach
 
 LARGE, MANY = 50_000_000, 3
 """A file of so many bytes is announced before it is written; of so many elements a part can be had."""
@@ -23,18 +24,30 @@ class Format(StrEnum):
 
     SETFL = "setfl"
     METATOMIC = "metatomic"
+    MACE = "mace"
+    MATGL = "matgl"
+    TORCHMDNET = "torchmd-net"
+
+
+SUFFIXES = {".pt": Format.METATOMIC, ".model": Format.MACE, ".ckpt": Format.TORCHMDNET}
+"""By which the format is known if none is named; others are those of tables."""
 
 
 def export(
     potential: Annotated[str, typer.Argument(help="A network, or a fitted EAM, e.g. eam.json of keel fit.")],
-    out: Annotated[Path, Output(), typer.Option(help="Where it goes, e.g. network.pt or silica.eam.fs.")],
+    out: Annotated[
+        Path,
+        Output(folder=None),
+        typer.Option(help="Where it goes, e.g. network.pt or silica.eam.fs; matgl: a folder."),
+    ],
     form: Annotated[
         Format | None,
         typer.Option(
             "--to",
             "--format",
-            help="metatomic: one file for LAMMPS, GROMACS, i-PI, EON, PLUMED, torch-sim and ASE. setfl: an EAM for "
-            "LAMMPS eam/alloy or eam/fs, ASE and matscipy. Default: metatomic for a file .pt, else setfl.",
+            help="metatomic: one file for LAMMPS, GROMACS, i-PI, EON, PLUMED, torch-sim and ASE. mace, matgl, "
+            "torchmd-net: a network of theirs for the package itself. setfl: an EAM for LAMMPS eam/alloy or eam/fs, "
+            "ASE and matscipy. Default: by the suffix of the file .pt, .model or .ckpt, else setfl.",
         ),
     ] = None,
     reach: Annotated[
@@ -42,8 +55,10 @@ def export(
         typer.Option("--range", help="metatomic: how far atoms feel each other; default: number of layers x cutoff."),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="metatomic: float32 or float64 inside; default: that of the potential.")
+        str | None,
+        typer.Option(help="Of a network: float32 or float64 inside; default: that of the potential, if it suffices."),
     ] = None,
+    energy_unit: Annotated[EnergyUnit, typer.Option(help="torchmd-net: unit of energy in the file in eV.")] = 1.0,
     trust: Trust = False,
     elements: Annotated[
         str | None, typer.Option(help="setfl: only these elements, e.g. O,Si; the table grows with their square.")
@@ -51,23 +66,30 @@ def export(
 ) -> None:
     """Write a potential for other programs: any network for those that run metatomic, an EAM for LAMMPS.
 
-    The file for metatomic gives energies (also of single atoms), forces and stress, and is written only if its numbers
+    The file for metatomic gives energies (also of single atoms), forces and stress. A network of mace-torch, matgl or
+    torchmd-net also goes back to its package, as a file that this loads itself. Both are written only if their numbers
     are those of the potential. The table of an EAM is as fine as the potential needs: energies agree to 1e-5 eV/atom,
-    forces to 1e-4 eV/Å, in gases and clusters too. The energy offsets of the elements are part of either, and so is a
-    ZBL core.
+    forces to 1e-4 eV/Å, in gases and clusters too. The energy offsets of the elements are part of all of them; a ZBL
+    core is part of the file for metatomic and of the table.
 
     Example: keel export network.safetensors --to metatomic --out network.pt
     """
-    if form is None:
-        form = Format.METATOMIC if out.suffix == ".pt" else Format.SETFL
-    if form is Format.METATOMIC:
-        if elements is not None:
-            raise ConfigError("--elements is for --to setfl; a network is exported whole")
+    form = form or SUFFIXES.get(out.suffix, Format.SETFL)
+    check(Output(folder=form is Format.MATGL), out, "--out")
+    for option, given, forms in (
+        ("--elements", elements is not None, (Format.SETFL,)),
+        ("--range", reach is not None, (Format.METATOMIC,)),
+        ("--precision", precision is not None, tuple(set(Format) - {Format.SETFL})),
+        ("--energy-unit", energy_unit != 1.0, (Format.TORCHMDNET,)),
+    ):
+        if given and form not in forms:
+            raise ConfigError(f"{option} is for --to {' or '.join(sorted(forms))}, not for {form}")
+    if form is Format.SETFL:
+        _setfl(Path(potential), out, elements)
+    elif form is Format.METATOMIC:
         _metatomic(potential, out, reach, precision, trust)
     else:
-        if reach is not None or precision is not None:
-            raise ConfigError("--range and --precision are for --to metatomic")
-        _setfl(Path(potential), out, elements)
+        _package(form, potential, out, precision, trust, energy_unit)
 
 
 def _metatomic(name: str, out: Path, reach: float | None, precision: str | None, trust: bool) -> None:
@@ -85,6 +107,41 @@ def _metatomic(name: str, out: Path, reach: float | None, precision: str | None,
         "    (atomic numbers in the order of the atom types)\n"
         f"in ASE:\n  atoms.calc = metatomic_ase.MetatomicCalculator({str(out)!r})"
     )
+
+
+USE = {
+    Format.MACE: "in ASE:\n  atoms.calc = mace.calculators.MACECalculator({0!r})\n"
+    "for LAMMPS:\n  mace_create_lammps_model {0}",
+    Format.MATGL: "in ASE:\n{1}  potential = matgl.load_model({0!r})\n"
+    '  atoms.calc = matgl.ext.ase.PESCalculator(potential, stress_unit="eV/A3")',
+    Format.TORCHMDNET: "in Python:\n  model = torchmdnet.models.model.load_model({0!r}, derivative=True)",
+}
+"""What to do with the files."""
+
+
+def _package(form: Format, name: str, out: Path, precision: str | None, trust: bool, energy_unit: float) -> None:
+    from keel.files import check_not_input
+    from keel.interfaces import packages
+    from keel.potentials.external.opening import open_potential
+
+    check_not_input(out, [Path(name)])
+    loaded = open_potential(name, trust=trust)
+    if form is Format.MACE:
+        written = packages.write_mace(loaded, out, dtype=precision)
+    elif form is Format.MATGL:
+        written = packages.write_matgl(loaded, out, dtype=precision)
+    else:
+        written = packages.write_torchmdnet(loaded, out, dtype=precision, energy_unit=energy_unit)
+    unit, double = "eV" if energy_unit == 1.0 else f"{energy_unit:g} eV", str(written.dtype).endswith("64")
+    elements = " ".join(_symbols(written.elements or ()))
+    more = ", which the energies of its elements need" if written.dtype != loaded.dtype and precision is None else ""
+    if (rounded := packages.rounding(written)) > packages.EXACT:
+        more = f", which rounds the energies of its elements by up to {rounded:.1g} eV (--precision float64 does not)"
+    typer.echo(
+        f"{out}: {type(written).__name__} for {form}, float{64 if double else 32}{more}; elements {elements}; energies "
+        f"in {unit}, lengths in Å"
+    )
+    typer.echo(USE[form].format(str(out), '  matgl.set_default_dtype("float", 64)\n' * double))
 
 
 def _setfl(path: Path, out: Path, elements: str | None) -> None:

@@ -23,21 +23,28 @@ def import_(
     energy_unit: Annotated[
         EnergyUnit, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
     ] = 1.0,
+    head: Annotated[
+        str | None, typer.Option(help="MACE: which of several heads; default: the only one, or that called default.")
+    ] = None,
     trust: Trust = False,
 ) -> None:
-    """Turn a trained model of matgl, equivariant transformer of torchmd-net or MACE into a file of keel.
+    """Turn a trained model of matgl, torchmd-net or MACE into a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
-    looked at (keel dimers). Of matgl's and torchmd-net's files only settings and numbers are read, and nothing is
-    executed; MACE's run code when they are read, once, here, with --trust. A file of keel never does.
+    looked at (keel dimers); keel export gives it back. Of matgl's and torchmd-net's files only settings and numbers are
+    read, and nothing is executed; MACE's run code when they are read, once, here, with --trust. A file of keel never
+    does.
 
     Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
     """
     from keel.errors import ConfigError
+    from keel.kinds import PICKLED_SUFFIXES
     from keel.potentials import Potential, open_potential
     from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
 
+    if head is not None and checkpoint.suffix not in PICKLED_SUFFIXES:
+        raise ConfigError("--head is for models of MACE")
     if checkpoint.suffix == ".ckpt":
         refuse_recognised(checkpoint)
         from keel.potentials.external.torchmdnet_checkpoint import from_torchmdnet
@@ -47,7 +54,7 @@ def import_(
     else:
         if elements is not None or energy_unit != 1.0:
             raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
-        network = open_potential(checkpoint, trust=trust)
+        network = open_potential(checkpoint, None if head is None else {"head": head}, trust=trust)
     if not isinstance(network, Network):
         raise ConfigError(f"{checkpoint}: this holds no network but a {type(network).__name__}")
     network.save(str(out))

@@ -97,6 +97,14 @@ KNOWN: dict[str, KnownStrategy] = {
         "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "
         "steps and its training time include vanilla's.",
     ),
+    "repair-only": KnownStrategy(
+        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1),
+        "`repair` without walls under the network, as files of other packages cannot store them: it learns them from "
+        "the EAM's labels",
+        "repair without walls",
+        Look("#0B6E4F", "P", ":"),
+        "`repair-only` goes on from vanilla as `repair` does; its steps and its training time include vanilla's.",
+    ),
     "zbl-delta": KnownStrategy(
         Strategy(base="zbl"),
         "puts a nuclear repulsion (ZBL) under the network, which learns what that leaves",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import pi
 from typing import Any, ClassVar, Self
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph
-from keel.errors import ConfigError
+from keel.errors import ConfigError, advice
 from keel.potentials.external import mace_module
 from keel.potentials.external.network import ForeignNetwork
 from keel.potentials.networks.network import Preset
@@ -99,23 +99,34 @@ class MACE(ForeignNetwork):
         model
             The model; it is not changed.
         head
-            Name of the head to use; the last one if None, as in mace's calculator.
+            Name of the head to use; None: the only one, or the one called "default", as in mace's calculator.
 
         Raises
         ------
         ConfigError
-            If the model has no such head, or is of a kind that cannot be rebuilt exactly.
+            If the model has no such head, has several of which none is the default, or is of a kind that cannot be
+            rebuilt exactly.
         """
         arguments = mace_module.arguments_of(model)
-        heads = arguments["heads"]
-        if head is not None and head not in heads:
-            raise ConfigError(f"MACE: the model has no head {head!r}; choose from {', '.join(heads)}")
-        network = cls(**arguments, head=len(heads) - 1 if head is None else heads.index(head))
+        network = cls(**arguments, head=_index(arguments["heads"], head))
         network.to(next(model.parameters()).dtype)
         mace_module.copy_weights(model, network.model)
         network._take_scale_and_offsets()
         network.trained = True
         return network.eval()
+
+    @torch.no_grad()
+    def to_model(self) -> Any:
+        """Return the network as a ``ScaleShiftMACE`` of one head, in its own precision: what :meth:`from_model` takes.
+
+        Scale and offsets are where mace has them, so that its calculator and its file for LAMMPS give the same energies
+        and forces. Other heads that the network was imported with are left out.
+        """
+        model = mace_module.one_head(self.model, self.head)
+        block, reference = model.scale_shift, model.atomic_energies_fn.atomic_energies
+        block.scale.mul_(self.scale.cpu())
+        reference.copy_(self.energy_offsets.cpu()[list(self.elements or ())].expand_as(reference))
+        return model.eval()
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
@@ -133,3 +144,18 @@ class MACE(ForeignNetwork):
         block.scale.div_(scale)
         block.shift.zero_()
         reference.zero_()
+
+
+def _index(heads: Sequence[str], name: str | None) -> int:
+    """Return which head a name means."""
+    if name is not None:
+        if name not in heads:
+            raise ConfigError(f"MACE: the model has no head {name!r}; choose from {', '.join(heads)}")
+        return heads.index(name)
+    usual = [k for k, head in enumerate(heads) if len(heads) == 1 or head.lower() == "default"]
+    if not usual:
+        raise ConfigError(
+            f"MACE: the model has the heads {', '.join(heads)}; "
+            + advice("choose one with MACE.from_model(model, head=...)", "choose one with keel import --head")
+        )
+    return usual[0]

@@ -160,6 +160,19 @@ def copy_weights(source: Any, target: Any) -> None:
             raise ConfigError(f"{refusal} (energies differ by {float((before - after).abs().max()):.2g} eV)")
 
 
+@torch.no_grad()
+def one_head(model: Any, head: int) -> Any:
+    """Return a copy on the CPU of a model with the one of its heads, in its precision."""
+    model = copy.deepcopy(model).cpu()
+    if len(model.heads) == 1:
+        return model
+    dtype = next(model.parameters()).dtype
+    with built_in_float64(), quiet():
+        # mace divides by the square root of the number of heads, which float32 would round.
+        single = _import("mace.tools.scripts_utils").remove_pt_head(model.double(), model.heads[head])
+    return single.to(dtype)
+
+
 def _with_heads(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a state in which also a model of one head has a dimension for it."""
     shapes = {"scale_shift.scale": (-1,), "scale_shift.shift": (-1,)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.external.extras import optional
 from keel.potentials.external.network import ForeignNetwork
+from keel.potentials.networks.network import Network
 
 MODELS = ("TensorNet", "CHGNet", "M3GNet")
 
@@ -120,6 +122,10 @@ class MatglPotential(ForeignNetwork):
         )
         return cls.from_model(potential)
 
+    def to_model(self) -> Any:
+        """Return the network as a ``matgl.apps.pes.Potential``, in its own precision: what :meth:`from_model` takes."""
+        return wrapped(copy.deepcopy(self.model).cpu(), self)
+
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`.
 
@@ -140,6 +146,22 @@ class MatglPotential(ForeignNetwork):
         # matgl keeps its features here, and with them the autograd graph.
         self.model.feature_dict = {}
         return self.scale * energies
+
+
+@torch.no_grad()
+def wrapped(core: Any, network: Network) -> Any:
+    """Return a model of matgl as its ``Potential``, with the scale and the offsets of a network."""
+    offsets = network.energy_offsets.cpu()[list(network.elements or ())]
+    if "dtype" in core._init_args:  # of a TensorNet, whose layers are made in it
+        core._init_args["dtype"] = network.dtype
+    potential = optional("matgl.apps.pes", "keel export", "matgl", "matgl").Potential(
+        core, data_std=float(network.scale), element_refs=offsets.tolist()
+    )
+    potential.to(network.dtype)
+    # It was made in matgl's default precision, which may be less than its own.
+    potential.data_std.fill_(float(network.scale))
+    potential.element_refs.property_offset.copy_(offsets)
+    return potential.eval()
 
 
 def _check(model: Any) -> list[int]:

@@ -19,13 +19,14 @@ from torch import Tensor
 from keel.atoms.elements import atomic_number
 from keel.errors import DataError, KeelError, KeelWarning, UnavailableError
 from keel.potentials.external.matgl import MODELS, MatglPotential
+from keel.potentials.external.matgl_weights import network_state
 from keel.potentials.networks.m3gnet import M3GNet
 
 MODEL_VERSION = 2
 """Of matgl's M3GNet class, in matgl 4.1.2, whose equations keel follows."""
 
 # Argument of matgl -> the only value that keel supports.
-_REQUIRED: Mapping[str, Any] = {
+REQUIRED: Mapping[str, Any] = {
     "is_intensive": False,
     "include_state": False,
     "use_phi": False,
@@ -34,7 +35,7 @@ _REQUIRED: Mapping[str, Any] = {
     "task_type": "regression",
 }
 # Argument of matgl -> option of keel and matgl's default.
-_OPTIONS: Mapping[str, tuple[str, Any]] = {
+OPTIONS: Mapping[str, tuple[str, Any]] = {
     "cutoff": ("cutoff", 5.0),
     "threebody_cutoff": ("three_body_cutoff", 4.0),
     "dim_node_embedding": ("node_features", 64),
@@ -98,7 +99,7 @@ def convert(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> M3GN
     arguments = model["init_args"] if wrapped else model["kwargs"]
     _check_model(model, arguments)
     numbers = [atomic_number(e) for e in arguments["element_types"]]
-    options = {ours: arguments.get(theirs, default) for theirs, (ours, default) in _OPTIONS.items()}
+    options = {ours: arguments.get(theirs, default) for theirs, (ours, default) in OPTIONS.items()}
     network = M3GNet(elements=numbers, mode="reference", **options)
     prefix = "model." if wrapped else ""
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -119,63 +120,6 @@ def _class_of(description: Mapping[str, Any]) -> str:
     return str(_model_of(description)["@class"])
 
 
-def network_state(weights: Mapping[str, Tensor], blocks: int, order: list[int]) -> dict[str, Tensor]:
-    """Return the state dictionary of keel's M3GNet from that of matgl's.
-
-    ``order`` are matgl's element indices by atomic number: keel sorts its elements.
-    """
-    state = {
-        "embedding.weight": weights["embedding.layer_node_embedding.weight"][order],
-        **_linear(weights, "embedding.layer_edge_embedding.layers.0", "edge_embedding"),
-        **_gated(weights, "final_layer.gated", "readout"),
-    }
-    for b in range(blocks):
-        theirs, ours = f"three_body_interactions.{b}", f"blocks.{b}.three_body"
-        state |= _linear(weights, f"{theirs}.update_network_atom.layers.0", f"{ours}.neighbour")
-        state |= _gated(weights, f"{theirs}.update_network_bond", f"{ours}.update")
-        theirs, ours = f"graph_layers.{b}.conv", f"blocks.{b}"
-        for part in ("edge", "node"):
-            state |= _pair(weights, f"{theirs}.{part}_update_func", f"{ours}.{part}_update")
-            state |= _linear(weights, f"{theirs}.{part}_weight_func", f"{ours}.{part}_weight")
-    return state
-
-
-def _linear(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
-    names = [n for n in ("weight", "bias") if f"{theirs}.{n}" in weights]
-    return {f"{ours}.{n}": weights[f"{theirs}.{n}"] for n in names}
-
-
-def _gated(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
-    """Gated perceptron: matgl numbers layers and activations together; its first layers are stacked here."""
-    names = [n for n in ("weight", "bias") if f"{theirs}.layers.0.{n}" in weights]
-    state = {
-        f"{ours}.first.{n}": torch.cat([weights[f"{theirs}.layers.0.{n}"], weights[f"{theirs}.gates.0.{n}"]])
-        for n in names
-    }
-    depth = 1
-    while f"{theirs}.layers.{2 * depth}.weight" in weights:
-        state |= _linear(weights, f"{theirs}.layers.{2 * depth}", f"{ours}.core.{depth - 1}")
-        state |= _linear(weights, f"{theirs}.gates.{2 * depth}", f"{ours}.gate.{depth - 1}")
-        depth += 1
-    return state
-
-
-def _pair(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
-    """Gated perceptron of [v_i, v_j, e_ij]: its first layer is in three parts here."""
-    state = _gated(weights, theirs, ours)
-    first, bias = state.pop(f"{ours}.first.weight"), state.pop(f"{ours}.first.bias")
-    edges = weights[f"{theirs.rpartition('.')[0]}.edge_update_func.layers.4.weight"].shape[0]
-    nodes = (first.shape[1] - edges) // 2
-    centre, neighbour, edge = first.split([nodes, nodes, edges], dim=1)
-    return {
-        **state,
-        f"{ours}.centre.weight": centre,
-        f"{ours}.centre.bias": bias,
-        f"{ours}.neighbour.weight": neighbour,
-        f"{ours}.edge.weight": edge,
-    }
-
-
 def _check_model(model: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     if model["@class"] != "M3GNet":
         raise DataError(f"the model is a {model['@class']} of matgl; keel takes over {', '.join(MODELS)}")
@@ -186,8 +130,8 @@ def _check_model(model: Mapping[str, Any], arguments: Mapping[str, Any]) -> None
             KeelWarning,
             stacklevel=4,
         )
-    defaults = {**_REQUIRED, "is_intensive": True}
-    for name, supported in _REQUIRED.items():
+    defaults = {**REQUIRED, "is_intensive": True}
+    for name, supported in REQUIRED.items():
         if arguments.get(name, defaults[name]) != supported:
             value = arguments.get(name, defaults[name])
             raise DataError(f"the model has {name}={value!r}; only {name}={supported!r} can be converted")

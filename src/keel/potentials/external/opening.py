@@ -34,7 +34,7 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
         the import path of an ASE calculator, such as ``"ase.calculators.emt.EMT"``, or of a function that returns one.
         A ``Path`` is a file or folder, never a calculator.
     arguments
-        Of the calculator.
+        Of the calculator; of a MACE model with several heads ``{"head": "..."}``.
     trust
         Read a file of another package that runs code when it is read, as those of mace-torch do. Files of keel never
         do, nor do those of matgl, of which only numbers and settings are read.
@@ -58,10 +58,9 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     """
     if is_calculator(name):
         potential = _calculator(str(name), arguments)
-    elif arguments:
-        raise ConfigError(f"{name}: arguments are those of a calculator, and this is none")
     else:
-        potential = _from_file(Path(name), trust)
+        head = _head(Path(name), arguments)
+        potential = _from_file(Path(name), trust, head)
     potential.source = str(name)
     return potential
 
@@ -117,7 +116,17 @@ def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
         raise UnavailableError(f"{error}, and there is no file of this name{hint}") from None
 
 
-def _from_file(path: Path, trust: bool) -> Potential:
+def _head(path: Path, arguments: Mapping[str, Any] | None) -> str | None:
+    """Return the head of a MACE model, the only argument that is not one of a calculator."""
+    given = dict(arguments or {})
+    if given.keys() == {"head"} and path.suffix in PICKLED_SUFFIXES:
+        return str(given["head"])
+    if given:
+        raise ConfigError(f"{path}: arguments are those of a calculator, and this is none")
+    return None
+
+
+def _from_file(path: Path, trust: bool, head: str | None = None) -> Potential:
     if path.is_dir():
         return _matgl(path)
     if path.suffix not in KEEL_SUFFIXES:
@@ -125,7 +134,7 @@ def _from_file(path: Path, trust: bool) -> Potential:
     if path.suffix == ".ckpt":
         raise ConfigError(f"{path}: turn a checkpoint of torchmd-net into a file of keel first, with keel import")
     if path.suffix in PICKLED_SUFFIXES and path.is_file():
-        return _pickled(path, trust)
+        return _pickled(path, trust, head)
     try:
         return load(path)
     except DataError:
@@ -155,7 +164,7 @@ def _matgl(path: Path) -> Potential:
     return from_matgl(path)
 
 
-def _pickled(path: Path, trust: bool) -> Potential:
+def _pickled(path: Path, trust: bool, head: str | None) -> Potential:
     if holds_weights_alone(path):
         raise DataError(
             f"{path}: it holds weights without the network that they belong to; build that in its own package, load "
@@ -183,6 +192,6 @@ def _pickled(path: Path, trust: bool) -> Potential:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: this is not a model that can be read ({reason})") from None
     try:
-        return MACE.from_model(model)
+        return MACE.from_model(model, head)
     except KeelError as error:
         raise DataError(f"{path}: {error}") from None

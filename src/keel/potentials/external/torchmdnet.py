@@ -180,12 +180,13 @@ def _references(model: Any, elements: Iterable[int]) -> dict[int, float]:
     """Return the energies of the atoms that a trained model adds."""
     energies = dict.fromkeys(elements, 0.0)
     for prior in model.prior_model or ():
-        if type(prior).__name__ != "Atomref":
+        if type(prior).__name__ not in ("Atomref", "LearnableAtomref"):
             raise ConfigError(
                 f"TorchMDNetPotential: a model with the prior {type(prior).__name__} cannot be taken over"
             )
         if prior.enable:
-            energies = {z: e + float(prior.atomref.weight[z]) for z, e in energies.items()}
+            known = prior.atomref.weight[:, 0].tolist()
+            energies = {z: e + (known[z] if z < len(known) else 0.0) for z, e in energies.items()}
     return energies
 
 

@@ -1,6 +1,7 @@
-"""Equivariant transformers trained with torchmd-net, as keel potentials.
+"""Networks of torchmd-net as keel potentials.
 
 A torchmd-net checkpoint is a pickle. It is read by torch's reader of plain data only, which runs no code of the file.
+Elements whose energies in an ``Atomref`` prior are NaN are those that a network does not know.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number
-from keel.errors import DataError, KeelError, KeelWarning
+from keel.atoms.elements import atomic_number, symbol
+from keel.errors import DataError, KeelError, KeelWarning, UnavailableError
 from keel.potentials.base import MAX_ATOMIC_NUMBER
+from keel.potentials.external.extras import optional, quiet
+from keel.potentials.external.torchmdnet import TorchMDNetPotential
 from keel.potentials.external.torchmdnet_weights import current_names, take, translated
 from keel.potentials.networks.torchmd_et import TorchMDET
 
@@ -46,12 +49,13 @@ OPTIONS = {
 
 def from_torchmdnet(
     path: str | Path, elements: Iterable[int | str] | None = None, *, energy_unit: float = 1.0
-) -> TorchMDET:
-    """Read a checkpoint (``.ckpt``) of torchmd-net's equivariant transformer.
+) -> TorchMDET | TorchMDNetPotential:
+    """Read a checkpoint (``.ckpt``) of torchmd-net.
 
-    The standard deviation of the training energies becomes ``scale``, and an ``Atomref`` prior the energy offsets of
-    the elements. torchmd-net may add the mean of the training energies to each structure, whatever its size; it is
-    left out, with a warning.
+    Its equivariant transformer becomes keel's own, in reference mode; a TensorNet a :class:`TorchMDNetPotential`, which
+    needs torchmd-net. The standard deviation of the training energies becomes ``scale``, and an ``Atomref`` prior the
+    energy offsets of the elements. torchmd-net may add the mean of the training energies to each structure, whatever
+    its size; of an equivariant transformer it is left out, with a warning.
 
     Parameters
     ----------
@@ -63,21 +67,26 @@ def from_torchmdnet(
         Its unit of energy in eV: a checkpoint does not say. 0.0433641 for kcal/mol, 27.2114 for hartree. Lengths are in
         angstrom.
 
-    Returns
-    -------
-    TorchMDET
-        In reference mode.
-
     Raises
     ------
     DataError
-        If the file is absent, no checkpoint, holds more than plain data, or a model that is no equivariant transformer
+        If the file is absent, no checkpoint, holds more than plain data, or a model that is neither of these, or not
         for energies.
+    UnavailableError
+        If a TensorNet is to be read and torchmd-net is not installed.
     """
     path = Path(path)
     content = _read(path)
     try:
-        potential = converted(content["hyper_parameters"], content["state_dict"], elements, energy_unit=energy_unit)
+        arguments, weights = content["hyper_parameters"], content["state_dict"]
+        _check(arguments)
+        potential: TorchMDET | TorchMDNetPotential
+        if arguments["model"] == "tensornet":
+            potential = _tensornet(path, arguments, weights, elements, energy_unit)
+        else:
+            potential = converted(arguments, weights, elements, energy_unit=energy_unit)
+    except UnavailableError:
+        raise
     except KeyError as error:
         raise DataError(f"{path}: this is not a checkpoint of torchmd-net, it has no {error}") from None
     except KeelError as error:
@@ -111,19 +120,18 @@ def converted(
     *,
     energy_unit: float = 1.0,
 ) -> TorchMDET:
-    """Return the potential of a torchmd-net model's arguments and weights (its ``state_dict``).
+    """Return the potential of an equivariant transformer's arguments and weights (its ``state_dict``).
 
     Raises
     ------
     DataError
-        If it is no equivariant transformer for energies, or the weights do not fit the arguments.
+        If the weights do not fit the arguments.
     KeyError
         If an argument is missing.
     """
-    _check(arguments)
     state = current_names(weights)
     embedding = take(state, "representation_model.embedding.weight")
-    numbers = _elements(elements, len(embedding))
+    numbers = _elements(elements, len(embedding), state)
     options = {name: arguments[theirs] for name, theirs in OPTIONS.items()}
     potential = TorchMDET(
         numbers,
@@ -150,24 +158,48 @@ def converted(
 
 def _check(arguments: Mapping[str, Any]) -> None:
     for name, supported in (
-        ("model", ("equivariant-transformer",)),
+        ("model", ("equivariant-transformer", "tensornet")),
         ("output_model", ("Scalar",)),
         ("reduce_op", ("add", "sum")),
         ("atom_filter", (-1, None)),
     ):
         value = arguments[name] if name == "model" else arguments.get(name, supported[0])
         if value not in supported:
-            raise DataError(f"its {name} is {value!r}; only {supported[0]!r} can be read")
+            readable = " and ".join(repr(s) for s in supported if isinstance(s, str))
+            raise DataError(f"its {name} is {value!r}; only {readable} can be read")
 
 
-def _elements(elements: Iterable[int | str] | None, rows: int) -> list[int]:
+def _elements(elements: Iterable[int | str] | None, rows: int, state: Mapping[str, Tensor]) -> list[int]:
     """Return atomic numbers; the embedding has a row for each number from 0."""
+    references = [energies for name, energies in state.items() if name.endswith("atomref.weight")]
+    unknown = {z for energies in references for z in energies[:, 0].isnan().nonzero()[:, 0].tolist()}
     if elements is None:
-        return list(range(1, min(rows, MAX_ATOMIC_NUMBER + 1)))
+        return [z for z in range(1, min(rows, MAX_ATOMIC_NUMBER + 1)) if z not in unknown]
     numbers = sorted({atomic_number(e) for e in elements})
     if numbers and numbers[-1] >= rows:
         raise DataError(f"it knows atomic numbers up to {rows - 1}, not {numbers[-1]}")
+    if missing := [symbol(z) for z in numbers if z in unknown]:
+        raise DataError(f"it does not know {', '.join(missing)}")
     return numbers
+
+
+def _tensornet(
+    path: Path,
+    arguments: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    elements: Iterable[int | str] | None,
+    energy_unit: float,
+) -> TorchMDNetPotential:
+    """Return what torchmd-net makes of a checkpoint, which is known to hold plain data only."""
+    load = optional("torchmdnet.models.model", "TorchMDNetPotential", "torchmd-net", "torchmd-net").load_model
+    with quiet():
+        # It knows the layouts of its older versions.
+        model = load(str(path))
+    numbers = _elements(elements, int(arguments["max_z"]), current_names(weights))
+    potential = TorchMDNetPotential.from_model(model, arguments, numbers)
+    potential.scale.mul_(energy_unit)
+    potential.energy_offsets.mul_(energy_unit)
+    return potential
 
 
 def _offsets(arguments: Mapping[str, Any], state: dict[str, Tensor], numbers: list[int]) -> dict[int, float]:

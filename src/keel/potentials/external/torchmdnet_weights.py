@@ -19,6 +19,11 @@ _OLD_NAMES = (
     (r"(output_model\.output_network)\.([02])\.(weight|bias)", r"\1.layers.\2.\3"),
 )
 
+BOX = "representation_model.distance.box"
+"""The box is that of the structures."""
+UNREAD = "output_model.output_network.1.vec2_proj.weight"
+"""The last block's vectors are not read."""
+
 # From keel's names to torchmd-net's, one after the other.
 _NEW_NAMES = (
     (r"^attention_layers\.-1\.(distance|combine)\.", r"neighbor_embedding.\1."),
@@ -45,8 +50,7 @@ def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = dict(weights)
     for old, new in _OLD_NAMES:
         state = {re.sub(old, new, name): tensor for name, tensor in state.items()}
-    # The box is that of the structures; the last block's vectors are not read.
-    unused = ("representation_model.distance.box", "output_model.output_network.1.vec2_proj.weight")
+    unused = (BOX, UNREAD)
     return {name: tensor for name, tensor in state.items() if name not in unused}
 
 
@@ -82,6 +86,31 @@ def translated(state: dict[str, Tensor], embedding: Tensor, potential: TorchMDET
     return ours
 
 
+def translated_back(potential: TorchMDET, rows: int) -> dict[str, Tensor]:
+    """Return torchmd-net's weights of keel's network, with embeddings for atomic numbers below ``rows``.
+
+    Embeddings of elements that the network does not know are zero, and so are weights that change no energy.
+    """
+    numbers, heads = list(potential.elements or ()), int(potential.config()["heads"])
+    ours, weights = potential.state_dict(), dict[str, Tensor]()
+    names = {"embedding.weight": "representation_model.embedding.weight", **_names(potential)}
+    for name, theirs in names.items():
+        tensor = ours[name]
+        if "embedding.weight" in name:
+            tensor = tensor.new_zeros(rows, tensor.shape[1]).index_copy(0, torch.tensor(numbers), tensor)
+        elif ".qkv." in name:
+            q, k, tensor = tensor.split([len(tensor) // 5, len(tensor) // 5, len(tensor) // 5 * 3])
+            weights |= {theirs.replace("qkv", "q"): q, theirs.replace("qkv", "k"): k}
+            tensor, theirs = _parts_within_heads(tensor, heads), theirs.replace("qkv", "v")
+        elif ".dv." in name:
+            tensor = _parts_within_heads(tensor, heads)
+        elif name.startswith("head.second.output"):
+            tensor = torch.cat([tensor, torch.zeros_like(tensor)])
+        weights[theirs] = tensor
+    channels = ours["head.second.u1.weight"]
+    return {**weights, UNREAD: channels.new_zeros(1, channels.shape[1])}
+
+
 def _names(potential: TorchMDET) -> dict[str, str]:
     """Return keel's and torchmd-net's name of each weight but the embedding."""
     embedded = "second_embedding.weight" in potential.state_dict()
@@ -99,3 +128,8 @@ def _names(potential: TorchMDET) -> dict[str, str]:
 def _heads_within_parts(rows: Tensor, heads: int) -> Tensor:
     """Return rows that stand as (head, part, channel of the head) as (part, head, channel of the head)."""
     return rows.reshape(heads, 3, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)
+
+
+def _parts_within_heads(rows: Tensor, heads: int) -> Tensor:
+    """Return rows that stand as (part, head, channel of the head) as (head, part, channel of the head)."""
+    return rows.reshape(3, heads, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)
