@@ -71,6 +71,9 @@ def shown() -> dict[str, object]:
         "split": keel.atoms.split(FRAMES, 0.8, 0.1),
         "rdf": keel.evaluation.rdf(FRAMES),
         "dimer": keel.evaluation.dimers(ARGON, ["Ar"])["Ar-Ar"],
+        "squeezed": keel.evaluation.squeeze(ARGON, FRAMES[:1])[0],
+        "trajectory": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0],
+        "snapshot": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0].last,
         "check": check,
         "curve": wave,
         "film": Film("end", tuple(FRAMES)),
@@ -110,6 +113,15 @@ def test_what_the_lines_say(everything):
     assert "failed 0; median time to failure > 3 fs" in repr(everything["runs"])
     assert repr(everything["split"]) == "Split(train 32; validation 4; test 4)"
     assert repr(Frames := keel.atoms.Frames()) == "Frames(0)" and "0 frames" in Frames._repr_html_()
+
+
+def test_pictures_of_curves(everything):
+    for name in ("rdf", "dimer", "survival", "squeezed", "training"):
+        picture = everything[name].picture()
+        assert picture.count("<polyline") == 1 and "aria-label" in picture, name
+    assert re.search(r'points="0.0,0.0 .* 220.0,0.0"', everything["survival"].picture())
+    assert "<circle" in everything["trajectory"].picture() and "<circle" in everything["snapshot"].picture()
+    assert "Squeezed(of Ar8 " in repr(everything["squeezed"]) and "lowest -0.01 eV" in repr(everything["dimer"])
 
 
 def test_labels_of_some_frames_are_counted():
@@ -160,6 +172,7 @@ def test_curves():
     points = re.search(r'points="([^"]*)"', showing.line([0.0, float("inf"), 4.0], label="a<b"))
     assert points and points[1] == "0.0,70.0 220.0,0.0"
     assert "a&lt;b" in showing.line([0.0, 1.0], label="a<b")
+    assert 'points="0.0,0.0 220.0,35.0"' in showing.line([2.0, 1.0], label="x", lowest=0.0)
 
 
 @pytest.mark.parametrize(
