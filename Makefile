@@ -22,7 +22,7 @@ docs: $(VENV)/.installed
 	$(BIN)/keel settings --markdown > docs/settings.md
 	$(BIN)/python website/notebooks.py
 	$(BIN)/python website/pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python website/links.py site
 
 # The many processes that tests start find keel compiled to bytecode, whatever the environment says.

@@ -6,7 +6,6 @@ import ast
 import importlib
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -100,16 +99,15 @@ def test_notebooks_are_made_of_their_tutorials(path):
     assert outputs and all(output["output_type"] != "error" for output in outputs)
 
 
-def blocks(path: Path) -> tuple[list[str], list[str]]:
-    """Return the Python and the shell of a tutorial."""
+def python_of(path: Path) -> list[str]:
+    """Return the Python of a tutorial, cell by cell."""
     code = [content for kind, content in notebooks.cells_of(path.read_text()) if kind == "code"]
-    shell = [content.removeprefix(notebooks.SHELL) for content in code if content.startswith(notebooks.SHELL)]
-    return [content for content in code if not content.startswith(notebooks.SHELL)], shell
+    return [content for content in code if not content.startswith(notebooks.SHELL)]
 
 
 @TUTORIALS
 def test_names_of_tutorials_exist(path):
-    for tree in map(ast.parse, blocks(path)[0]):
+    for tree in map(ast.parse, python_of(path)):
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("keel"):
                 assert all(hasattr(importlib.import_module(node.module), alias.name) for alias in node.names)
@@ -123,18 +121,6 @@ def test_names_of_tutorials_exist(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("keel.TrainingSettings", "keel.MDSettings"):
                 known = set(eval(ast.unparse(node.func)).model_fields)
                 assert {keyword.arg for keyword in node.keywords} <= known
-
-
-@TUTORIALS
-def test_commands_of_tutorials_exist(path):
-    text = "\n".join(blocks(path)[1])
-    indented = re.findall(r"^    (keel .*)$", path.read_text(), re.M)
-    for line in [*text.replace("\\\n", " ").splitlines(), *indented]:
-        words = shlex.split(line, comments=True)
-        if words[:1] != ["keel"]:
-            continue
-        options = {name for one in COMMANDS[words[1]].params for name in (*one.opts, *one.secondary_opts)}
-        assert {word for word in words if word.startswith("-")} <= options, line
 
 
 def test_the_short_configuration_of_a_tutorial_has_settings_that_exist():

