@@ -13,7 +13,9 @@ import typer.main
 import yaml
 
 import keel
+import links
 import notebooks
+import pages
 import reference
 from keel.cli import app
 from keel.config import RunSettings, StabilitySettings
@@ -97,6 +99,53 @@ def test_notebooks_are_made_of_their_tutorials(path):
     assert notebook.stat().st_size < LARGEST
     outputs = [output for cell in content["cells"] for output in cell.get("outputs", ())]
     assert outputs and all(output["output_type"] != "error" for output in outputs)
+
+
+def test_links_of_documents_lead_somewhere(made):
+    written = pages.written()
+    lost = [
+        f"{name}: {path}"
+        for name, text in written.items()
+        for path in pages.linked(pages.source_of(name), text)
+        if not (ROOT / path).exists() and pages.page_of(path) not in {*written, *made}
+    ]
+    assert lost == []
+
+
+def test_links_of_the_repository_become_those_of_the_site():
+    assert pages.with_links("runs.md", "[a](data.md#b) [c](../README.md) [d](https://x.org)") == (
+        "[a](data.md#b) [c](index.md) [d](https://x.org)"
+    )
+    assert pages.with_links("tutorials/mend.md", "[a](../../src/keel/cli.py)") == "[a](../reference/commands.md)"
+    assert pages.with_links("index.md", "[a](examples/silica.yaml)") == "[a](files/examples/silica.yaml.md)"
+    assert pages.with_links("index.md", "```\n[a](docs/data.md)\n```") == "```\n[a](docs/data.md)\n```"
+    assert pages.showing("examples/silica.yaml").startswith("# examples/silica.yaml\n\n```yaml\n")
+
+
+def test_dead_links_and_lost_markup_are_found(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "index.html").write_text('<h1 id="top">x</h1><p><code>* a</code> fine</p>')
+    (tmp_path / "index.html").write_text(
+        '<a href="there/#top">1</a><a href="there/#end">2</a><a href="gone/">3</a><a href="https://x.org/gone">4</a>'
+        "<p>These are\n* lost</p>"
+    )
+    assert list(links.complaints(tmp_path)) == [
+        "index.html: the link gone/ leads nowhere",
+        "index.html: the link there/#end leads to a page that has no such place",
+        "index.html: markup was not understood: '* lost'",
+    ]
+
+
+def test_cells_of_a_tutorial():
+    text = "---\nneeds: lammps\n---\nA\n```python\nx = 1\n```\n"
+    text += "<!-- not run: y -->\n```shell\nkeel\n```\n```shell\nls\n```\n"
+    assert notebooks.needed(text) == "lammps"
+    assert notebooks.cells_of(text) == [
+        ("markdown", "A"),
+        ("code", "x = 1"),
+        ("markdown", "<!-- not run: y -->\n```shell\nkeel\n```"),
+        ("code", "%%bash\nls"),
+    ]
 
 
 def python_of(path: Path) -> list[str]:

@@ -141,7 +141,7 @@ def main(names: list[str]) -> None:
     """Execute the tutorials of these names, all if there are none; with ``--words`` put their text into notebooks."""
     # What cells call as commands belongs to this Python; each process has one thread, so that numbers can be repeated.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    os.environ.update(COLUMNS="110", OMP_NUM_THREADS="1")
+    os.environ.update(COLUMNS="90", OMP_NUM_THREADS="1")
     words = "--words" in names
     chosen = {*names} - {"--words"}
     for path in sources():

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import latex2mathml.converter
 import yaml
 
 import notebooks
@@ -101,14 +100,16 @@ def with_links(name: str, text: str) -> str:
 
 
 def with_formulas(text: str) -> str:
-    """Turn formulas into MathML, which browsers show without a script."""
+    """Turn formulas into MathML, which browsers show without a script, where a page has any on lines of their own."""
+    if "$$" not in text:
+        return text
+    from latex2mathml.converter import convert
 
     def to_mathml(match: re.Match[str]) -> str:
         block, inline = match.groups()
         if block:
-            formula = latex2mathml.converter.convert(" ".join(block.split()), display="block")
-            return f'<div class="formula">{formula}</div>'
-        return f"<span>{latex2mathml.converter.convert(inline)}</span>"
+            return f'<div class="formula">{convert(" ".join(block.split()), display="block")}</div>'
+        return f"<span>{convert(inline)}</span>"
 
     return outside_code(lambda part: FORMULA.sub(to_mathml, part), text)
 
