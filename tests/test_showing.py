@@ -73,6 +73,7 @@ def shown() -> dict[str, object]:
         "dimer": keel.evaluation.dimers(ARGON, ["Ar"])["Ar-Ar"],
         "squeezed": keel.evaluation.squeeze(ARGON, FRAMES[:1])[0],
         "trajectory": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0],
+        "rung": keel.dynamics.find_rung(ARGON, FRAMES[:2], keel.MDSettings(temperature=30, length_fs=3), ladder=[30]),
         "snapshot": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0].last,
         "check": check,
         "curve": wave,
@@ -111,6 +112,7 @@ def test_what_the_lines_say(everything):
     assert repr(everything["network"]) == f"CGCNN({told})"
     assert "of CGCNN, ZBL; elements Ar" in repr(everything["sum"])
     assert "failed 0; median time to failure > 3 fs" in repr(everything["runs"])
+    assert repr(everything["rung"]) == "Rung(temperature none; failed 0 of 2 at 30 K)"
     assert repr(everything["split"]) == "Split(train 32; validation 4; test 4)"
     assert repr(Frames := keel.atoms.Frames()) == "Frames(0)" and "0 frames" in Frames._repr_html_()
 
