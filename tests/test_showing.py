@@ -71,6 +71,10 @@ def shown() -> dict[str, object]:
         "split": keel.atoms.split(FRAMES, 0.8, 0.1),
         "rdf": keel.evaluation.rdf(FRAMES),
         "dimer": keel.evaluation.dimers(ARGON, ["Ar"])["Ar-Ar"],
+        "squeezed": keel.evaluation.squeeze(ARGON, FRAMES[:1])[0],
+        "trajectory": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0],
+        "rung": keel.dynamics.find_rung(ARGON, FRAMES[:2], keel.MDSettings(temperature=30, length_fs=3), ladder=[30]),
+        "snapshot": keel.md(ARGON, FRAMES[:1], temperature=30, length_fs=3).trajectories[0].last,
         "check": check,
         "curve": wave,
         "film": Film("end", tuple(FRAMES)),
@@ -108,8 +112,18 @@ def test_what_the_lines_say(everything):
     assert repr(everything["network"]) == f"CGCNN({told})"
     assert "of CGCNN, ZBL; elements Ar" in repr(everything["sum"])
     assert "failed 0; median time to failure > 3 fs" in repr(everything["runs"])
+    assert repr(everything["rung"]) == "Rung(temperature none; failed 0 of 2 at 30 K)"
     assert repr(everything["split"]) == "Split(train 32; validation 4; test 4)"
     assert repr(Frames := keel.atoms.Frames()) == "Frames(0)" and "0 frames" in Frames._repr_html_()
+
+
+def test_pictures_of_curves(everything):
+    for name in ("rdf", "dimer", "survival", "squeezed", "training"):
+        picture = everything[name].picture()
+        assert picture.count("<polyline") == 1 and "aria-label" in picture, name
+    assert re.search(r'points="0.0,0.0 .* 220.0,0.0"', everything["survival"].picture())
+    assert "<circle" in everything["trajectory"].picture() and "<circle" in everything["snapshot"].picture()
+    assert "Squeezed(of Ar8 " in repr(everything["squeezed"]) and "lowest -0.01 eV" in repr(everything["dimer"])
 
 
 def test_labels_of_some_frames_are_counted():
@@ -160,6 +174,7 @@ def test_curves():
     points = re.search(r'points="([^"]*)"', showing.line([0.0, float("inf"), 4.0], label="a<b"))
     assert points and points[1] == "0.0,70.0 220.0,0.0"
     assert "a&lt;b" in showing.line([0.0, 1.0], label="a<b")
+    assert 'points="0.0,0.0 220.0,35.0"' in showing.line([2.0, 1.0], label="x", lowest=0.0)
 
 
 @pytest.mark.parametrize(

@@ -173,13 +173,14 @@ def page(settings: Sequence[Setting]) -> str:
         rows = [s for s in settings if _plainly(s.place).partition(".")[0] == top]
         if len(rows) == 1:
             continue
-        parts += [f"\n## {top}\n\n{_capital(rows[0].meaning)}.\n\n{_table(rows[1:])}"]
+        parts += [f"\n## {top}\n\n{_capital(rows[0].meaning)}.\n\n{table(rows[1:])}"]
     alone = [s for s in settings if "." not in s.place and "[" not in s.place]
-    parts.insert(1, f"\n## All together\n\n{_table(alone)}")
+    parts.insert(1, f"\n## All together\n\n{table(alone)}")
     return "".join(parts)
 
 
-def _table(rows: Sequence[Setting]) -> str:
+def table(rows: Sequence[Setting]) -> str:
+    """Return a table in Markdown with a row for each setting."""
     head = "| setting | what it may be | default | unit | meaning |\n|---|---|---|---|---|\n"
     return head + "".join(f"{_row(one)}\n" for one in rows)
 

@@ -82,12 +82,17 @@ def first_rows(rows: Iterable[Sequence[object]], total: int) -> list[Sequence[ob
     return [*islice(rows, MOST_ROWS - 1), (f"and {total - MOST_ROWS + 1:,} more",)]
 
 
-def line(values: Sequence[float], *, label: str, width: int = 220, height: int = 70) -> str:
-    """Return a curve of values, one after the other, as SVG; those that are not finite are left out."""
+def line(
+    values: Sequence[float], *, label: str, lowest: float = float("inf"), width: int = 220, height: int = 70
+) -> str:
+    """Return a curve of values, one after the other, as SVG; those that are not finite are left out.
+
+    It begins at the lowest of them, or at ``lowest`` where that is lower.
+    """
     finite = [(k, value) for k, value in enumerate(values) if abs(value) < float("inf")]
     if len(finite) < 2:
         return ""
-    low, high = min(v for _, v in finite), max(v for _, v in finite)
+    low, high = min(lowest, *(v for _, v in finite)), max(v for _, v in finite)
     points = " ".join(
         f"{width * k / (len(values) - 1):.1f},{height * (1 - (v - low) / ((high - low) or 1.0)):.1f}" for k, v in finite
     )

@@ -34,6 +34,14 @@ def test_what_was_written_is_read(folder):
     assert list(results.teacher_contacts.quantities) == ["forces"]
 
 
+def test_a_run_shows_its_trials(folder):
+    results = load_results(folder)
+    assert repr(results).startswith("RunResults(of silica; networks CGCNN; strategies vanilla, pretrain; trials 4; in ")
+    shown = results._repr_html_()
+    assert shown.count("<tr>") == 5 and "CGCNN, pretrain, seed 1" in shown
+    assert all(f">{record.force_mae_mev_per_angstrom:.0f}<" in shown for record in results.records)
+
+
 def test_the_table_has_every_strategy_and_the_teacher(folder):
     results = load_results(folder)
     table = contact_table(results.trials, results.teacher_contacts.quantities)

@@ -9,10 +9,11 @@ import numpy as np
 from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import degrees_of_freedom, masses_of
 from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
+from keel.showing import Facts, Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
+@dataclass(frozen=True, eq=False, repr=False)
+class Snapshot(Shown):
     """A structure in motion; a simulation can start from it, and so continue where another stopped.
 
     Parameters
@@ -31,6 +32,19 @@ class Snapshot:
     velocities: Array
     step: int
     time: float
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {
+            "of": self.frame.formula,
+            "at": f"{self.time:g} fs",
+            "temperature": f"{self.temperature:.0f} K",
+            "total energy": f"{self.total_energy:.4f} eV",
+        }
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`."""
+        return self.frame.picture()
 
     def __repr__(self) -> str:
         """Say where it is."""
@@ -62,8 +76,8 @@ class Snapshot:
         return frame if finite else frame.replace(energy=None, forces=None)
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Shown):
     """One run.
 
     Parameters
@@ -95,6 +109,19 @@ class Trajectory:
     cause: str | None
     timestep_fs: float
     temperature: float
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        return {
+            "run": str(self.run),
+            "lived": f"{self.time:g} fs at {self.temperature:g} K",
+            "ended by": self.cause or "nothing",
+            "recorded": f"{len(self.snapshots)} structures",
+        }
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: the last structure before failure, or at the end."""
+        return self.last.picture()
 
     def __repr__(self) -> str:
         """Say what became of it."""

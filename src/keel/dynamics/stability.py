@@ -161,8 +161,8 @@ def stability(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Rung:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rung(Shown):
     """The temperature at which potentials are compared, and how it was found.
 
     Parameters
@@ -175,6 +175,15 @@ class Rung:
 
     temperature: float | None
     tried: tuple[tuple[float, tuple[StabilityResult, ...]], ...]
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        causes = {at: [c for result in results for c in result.causes] for at, results in self.tried}
+        failed = {at: f"{sum(c is not None for c in of)} of {len(of)}" for at, of in causes.items()}
+        return {
+            "temperature": "none" if self.temperature is None else f"{self.temperature:g} K",
+            "failed": ", ".join(f"{counted} at {at:g} K" for at, counted in failed.items()),
+        }
 
     @property
     def median(self) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from keel.atoms.frame import Array
 from keel.errors import DataError
-from keel.showing import Facts, Shown
+from keel.showing import Facts, Shown, line
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +44,11 @@ class Survival(Shown):
         """See :class:`~keel.showing.Shown`."""
         mean = f"{self.restricted_mean():.0f} fs"
         return {"runs": f"{int(self.at_risk[0])}", "median": f"{self.median_text} fs", "mean up to the end": mean}
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: S from 0 on."""
+        shares = [self.at(time) for time in np.linspace(0.0, self.end, 111)]
+        return line(shares, label="share of the runs that are alive, against time", lowest=0.0)
 
     @property
     def end(self) -> float:

@@ -34,6 +34,7 @@ from keel.interfaces.setfl import Functions, SetflGrid, choose_grid, write_setfl
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional
 from keel.potentials.external.given import Given
+from keel.showing import Facts, Shown
 
 __all__ = ["Attached", "Functions", "SetflGrid", "attach", "choose_grid", "start", "write_setfl"]
 
@@ -112,7 +113,7 @@ def attach(
     return attached
 
 
-class Attached:
+class Attached(Shown):
     """A potential that a ``fix external`` of LAMMPS asks at every step.
 
     ``error`` is what stopped it, None if nothing did. Nothing can be raised through LAMMPS: the run ends at the next
@@ -126,6 +127,11 @@ class Attached:
         self.error: Exception | None = None
         self._number_of_type = numbers
         self._moving = Moving(potential, compile=compile, skin=skin)
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        kinds = " ".join(symbol(z) for z in self._number_of_type[1:])
+        return {"potential": repr(self.potential), "atom types": kinds, "fix": self.fix}
 
     def __call__(self, caller: Any, step: int, n: int, tag: NDArray[Any], x: Array, f: Array) -> None:
         """Give LAMMPS what the potential says of the atoms where they are; LAMMPS calls it."""

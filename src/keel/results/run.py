@@ -30,7 +30,7 @@ from keel.results.measured import (
     Squeeze,
     StabilityRuns,
 )
-from keel.showing import Shown
+from keel.showing import Facts, Shown, first_rows, table
 
 Part = TypeVar("Part")
 
@@ -140,6 +140,32 @@ class RunResults(Shown):
     versions: Mapping[str, Any]
     configuration: str
 
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        strategies = dict.fromkeys(record.strategy for record in self.records)
+        return {
+            "of": self.name,
+            "networks": ", ".join(self.networks),
+            "strategies": ", ".join(strategies),
+            "trials": str(len(self.records)),
+            "in": str(self.folder),
+        }
+
+    def _repr_html_(self) -> str:
+        """Show each trial in a row."""
+        header = ("trial", "force MAE (meV/Å)", "failed runs", "MD at (K)", "close contacts per 1000 atoms")
+        rows = [
+            (
+                f"{r.network}, {r.strategy}, seed {r.seed}",
+                _number(r.force_mae_mev_per_angstrom, ".0f"),
+                f"{sum(cause is not None for cause in r.failure_cause)} of {len(r.failure_cause)}",
+                _number(r.md_temperature_k, "g"),
+                _number(r.close_contacts_per_1000_atoms, ".2g"),
+            )
+            for r in self.records
+        ]
+        return table(first_rows(rows, len(rows)), title=f"Run {self.name}", header=header)
+
     @property
     def networks(self) -> tuple[str, ...]:
         """Names of the networks in the order of the run."""
@@ -148,6 +174,10 @@ class RunResults(Shown):
     def trials_of(self, network: str, strategy: str | None = None) -> tuple[TrialResults, ...]:
         """Return the trials of a network, and of one strategy where it is given."""
         return tuple(t for t in self.trials if t.network == network and strategy in (None, t.strategy))
+
+
+def _number(value: float | None, how: str) -> str:
+    return "" if value is None else format(value, how)
 
 
 Trials = Sequence[TrialResults]

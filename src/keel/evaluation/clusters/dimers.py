@@ -18,7 +18,7 @@ from keel.evaluation.clusters import dimer_metrics as metric
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.records import write_csv
-from keel.showing import Shown
+from keel.showing import Facts, Shown, line
 
 DISTANCES: Array = np.linspace(0.1, 8.0, 791)
 """0.1 to 8 angstrom in steps of 0.01."""
@@ -44,6 +44,19 @@ class DimerCurve(Shown):
     r: Array
     energy: Array
     force: Array
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        deepest = int(np.nanargmin(self.energy)) if np.isfinite(self.energy).any() else 0
+        return {
+            "of": self.name,
+            "from": f"{self.r[0]:g} to {self.r[-1]:g} angstrom",
+            "lowest": f"{self.energy[deepest]:.2f} eV at {self.r[deepest]:.2f} angstrom",
+        }
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: the energy up to 10 eV."""
+        return line(np.minimum(self.energy, 10.0).tolist(), label="energy against distance, up to 10 eV")
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from keel.evaluation.equilibrium.relaxation import deformed
 from keel.potentials.base import Potential
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
-from keel.showing import Shown
+from keel.showing import Facts, Shown, line
 
 SMALLEST_VOLUME = 0.4
 """Of the crystal's own: 0.737 of its length, where DFT pressures are of some hundreds of GPa."""
@@ -57,6 +57,22 @@ class Squeezed(Shown):
     volume: Array
     energy: Array
     pressure: Array
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        fall = self.first_fall
+        return {
+            "of": self.name,
+            "from": self.source,
+            "squeezed to": f"{self.length[-1]:.2f} of its length",
+            "pressure there": f"{self.pressure[-1] / GPA:.0f} GPa",
+            "pressure first falls": "nowhere" if fall is None else f"at {fall:.2f} of its length",
+        }
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: the pressure, linear up to 5 GPa and logarithmic beyond."""
+        heights = np.arcsinh(self.pressure / (5.0 * GPA))
+        return line(heights.tolist(), label="pressure while the crystal is squeezed, logarithmic beyond 5 GPa")
 
     @property
     def first_fall(self) -> float | None:

@@ -13,7 +13,7 @@ from keel.atoms.elements import pair_name
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError
-from keel.showing import Shown
+from keel.showing import Shown, line
 
 TOTAL = "total"
 """Name of the g(r) of all atoms, whatever their element."""
@@ -36,6 +36,10 @@ class RDF(Shown):
     r: Array
     g: Mapping[str, Array]
     n_frames: int
+
+    def picture(self) -> str:
+        """See :class:`~keel.showing.Shown`: g of all atoms."""
+        return line(self.g.get(TOTAL, np.zeros(0)).tolist(), label="g(r) of all atoms, against r", lowest=0.0)
 
     @property
     def pairs(self) -> list[str]:
