@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 import keel
 from keel.cli import app
@@ -98,6 +99,12 @@ def test_csv_after_a_kill_is_that_without(tmp_path, recwarn):
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
     assert [row["step"] for row in rows if row["train/validation"]] == ["4", "8", "12"]
     assert not [warning for warning in recwarn if "deleted" in str(warning.message)]
+
+
+def test_a_process_alone_is_the_first_whatever_slurm_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 3)
+    go(tmp_path, ["csv"])
+    assert (tmp_path / "logs" / "csv" / "metrics.csv").read_text().count("\n") == 13
 
 
 def test_loggers_have_no_part_in_what_a_training_is(tmp_path):

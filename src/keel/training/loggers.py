@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from keel.errors import ConfigError, UnavailableError
 from keel.training.metrics import Row
@@ -19,6 +19,7 @@ FOLDER = "logs"
 """Beside the checkpoint; everything that loggers write is in it."""
 
 
+@runtime_checkable
 class Logger(Protocol):
     """Any logger of Lightning Fabric."""
 
@@ -89,14 +90,14 @@ def logged(
 
     # One process alone takes Slurm's word for its rank, and loggers are silent where that is not 0.
     rank_zero_only.rank = fabric.global_rank
-    functions = [one for one in given if not hasattr(one, "log_metrics")]
+    functions = [one for one in given if not isinstance(one, Logger)]
     loggers: list[Logger] = []
     status = "failed"
     with ExitStack() as stack:
         if fabric.is_global_zero:
             place = Path(folder or ".") / FOLDER
-            loggers += [stack.enter_context(_OPENED[name](place, history)) for name in names]
-            loggers += [one for one in given if hasattr(one, "log_metrics")]
+            loggers += [stack.enter_context(_OPENED[name](place, history)) for name in dict.fromkeys(names)]
+            loggers += [one for one in given if isinstance(one, Logger)]
         log = Log(functions, loggers, history)
         try:
             yield log
@@ -125,7 +126,7 @@ def check_loggers(names: Sequence[str], given: Sequence[object] = (), *, folder:
         if folder is None:
             raise ConfigError(f"the logger {name} writes into the folder of the training; give one: folder=...")
     for one in given:
-        if not (callable(one) or hasattr(one, "log_metrics")):
+        if not (callable(one) or isinstance(one, Logger)):
             raise ConfigError(
                 f"{one!r} is neither a logger of Lightning Fabric nor a function; "
                 "names stand in the settings: TrainingSettings(loggers=['csv'])"
