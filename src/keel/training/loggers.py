@@ -39,7 +39,7 @@ Function = Callable[[Row], object]
 class Log:
     """Gives functions each row of the metrics at once, and loggers those rows that a checkpoint is about to hold.
 
-    A training that goes on from the checkpoint takes the steps after it again: loggers have not seen these.
+    A training resumed from the checkpoint repeats the steps after it, which loggers have not seen.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def logged(
             yield log
             status = "success"
         finally:
-            if status == "success" or folder is None:  # else the steps since the last checkpoint will be taken again
+            if status == "success" or folder is None:  # else the last steps will be repeated
                 log.deliver()
             for logger in loggers:
                 logger.finalize(status)

@@ -102,7 +102,7 @@ def train(
         waits until the first has done.
     loggers
         Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that none gets a step
-        twice when a training goes on; and functions, called with the metrics of each step at once. Loggers that keel
+        twice when a training is resumed; and functions, called with the metrics after each step. Loggers that keel
         opens itself are named in ``settings``.
 
     Raises
