@@ -32,7 +32,7 @@ ABOUT = """# Do stated intervals hold the truth?
 
 Each interval that keel states was asked of many sets of synthetic data whose truth is known. They are correlated as
 those of simulations are: frames resemble the next, atoms of a frame each other, runs from one structure and networks
-of one seed each other. Nominal is 95 % everywhere; 200 sets determine the share to 3.0 points, 1000 to 1.4. The cases are
+of one seed each other. Nominal is 95 % everywhere; 200 sets fix the share to 3.0 points, 1000 to 1.4. The cases are
 in `tests/coverage_cases.py`; some repeats of each are among the tests.
 
 | interval | data | sets | holds the truth (%) |

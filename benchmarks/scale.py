@@ -207,7 +207,7 @@ def steps(folder: str, rounds: str) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in sources}
     for turn in range(2 * int(rounds)):
         for name in sorted(sources, reverse=bool(turn % 2)):
-            with Sources(sources[name]).ahead(stage, 50 * turn, 0) as batches:
+            with Sources(sources[name]).ahead(stage, 50 * turn) as batches:
                 for _ in range(5):
                     step(fabric, state, objective, optimizer, next(batches), stage, settings)
                 started = time.perf_counter()

@@ -117,7 +117,8 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(map(str, args))
     if origin is list or (origin is tuple and args[-1] is Ellipsis):
-        return f"list of {_kind(args[0]).removesuffix('s')}s"
+        kind = _kind(args[0])
+        return f"list of {kind if get_origin(args[0]) is Literal else kind.removesuffix('s') + 's'}"
     if origin is tuple:
         return f"{len(args)} {_kind(args[0])}s"
     if origin is dict:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from keel.errors import ConfigError
 
@@ -71,6 +72,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Do the same with a folder: ``write`` is called with an empty one, which then takes the place of what is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(dir=path.parent, prefix=WRITING))
+    made, old = place / "made", place / "old"
+    try:
+        made.mkdir()
+        write(made)
+        if path.exists():
+            path.rename(old)
+        made.rename(path)
+    finally:
+        rmtree(place, ignore_errors=True)
 
 
 def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> None:

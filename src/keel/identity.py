@@ -197,7 +197,7 @@ def of_training(
 
 
 def of_settings(settings: BaseModel, *, exclude: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the settings that a result depends on: all but those that are as they were before there was a choice.
+    """Return the settings that a result depends on: all but those that :func:`later` names.
 
     Parameters
     ----------
@@ -214,12 +214,13 @@ def later(settings: BaseModel) -> dict[str, Any]:
 
     Such a setting says what was done before there was a choice: its default, or what :data:`BEFORE` has where the
     default has changed since. So new settings, and new defaults, leave all earlier results in their places, to be found
-    by whoever asks for what was done then.
+    by whoever asks for what was done then. Those of :data:`WITHOUT_EFFECT` change nothing, whatever their value.
     """
     first, before = FIRST.get(type(settings).__name__), as_before(settings)
+    none = WITHOUT_EFFECT.get(type(settings).__name__, ())
     found: dict[str, Any] = {}
     for name, value in settings:
-        if first is not None and name not in first and name in before and value == before[name]:
+        if first is not None and name not in first and name in before and (value == before[name] or name in none):
             found[name] = True
         elif isinstance(value, BaseModel) and (nested := later(value)):
             found[name] = nested
@@ -257,6 +258,8 @@ FIRST: Mapping[str, frozenset[str]] = {
     }.items()
 }
 """The settings of the first release, which count whatever their value, by class."""
+WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {"TrainingSettings": frozenset({"loggers"})}
+"""Later settings on which no result depends, by class."""
 BEFORE: Mapping[str, Mapping[str, Any]] = {
     "PerturbationSettings": {"compressed": 0.0},
     "TeacherSettings": {"contacts": False},

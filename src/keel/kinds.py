@@ -45,7 +45,8 @@ class FrameFormat:
     reader
         Import path of ``reader(path) -> Iterator[PendingFrame]``.
     writer
-        Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read.
+        Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read. One of
+        folders replaces what is there itself.
     compressed
         Reader and writer take compressed files too.
     names
@@ -99,7 +100,13 @@ FRAME_FORMATS: list[FrameFormat] = [
         begins=rb"(?s)\A.{16}\xde\xc0\xef\xbe",
         folder="**/*.aselmdb",
     ),
-    FrameFormat("stores of `keel pack`", (".keel",), "keel.atoms.store.frames.open_store", folder="store.json"),
+    FrameFormat(
+        "stores of `keel pack`",
+        (".keel",),
+        "keel.atoms.store.frames.open_store",
+        "keel.atoms.store.packing.write_store",
+        folder="store.json",
+    ),
     FrameFormat(
         "parquet",
         (".parquet",),

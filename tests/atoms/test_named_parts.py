@@ -10,6 +10,7 @@ from keel.atoms.leaks import shared_runs, shared_structures
 from keel.atoms.named_parts import check_counted, split_by_name, whereabouts
 from keel.atoms.splits import Split, split
 from keel.errors import ConfigError, DataError
+from stored import stored
 
 
 def structure(seed: int, **info: str) -> Frame:
@@ -135,6 +136,21 @@ class TestLeaks:
             "the test part has 2 frames of structures that are in the validation part",
             "the validation part has 1 frame of structures that are in the training part",
         ]
+
+    @pytest.mark.parametrize("whole", [True, False], ids=["one store", "beside files"])
+    def test_in_a_store_they_are_found_too(self, whole, tmp_path) -> None:
+        """Rounded, in another order, and several times."""
+        members = [structure(k, traj_id=f"run {k // 4}") for k in range(12)]
+        for k, first in ((7, 0), (8, 0), (10, 2), (11, 9)):
+            moved = np.round(members[first].positions[::-1], 7)
+            members[k] = members[first].replace(positions=moved, info=members[k].info)
+        store = stored(members, tmp_path / "a.keel", 5)
+        for frames in (store, store.take([3, 5, 7, 0, 1, 2, 9, 10, 8, 11, 4, 6])):
+            parts = Split(frames[:6], frames[6:8] if whole else list(frames[6:8]), frames[8:])
+            known = Split(*map(list, (parts.train, parts.validation, parts.test)))
+            assert [*shared_structures(parts)] == [*shared_structures(known)]
+            assert len([*shared_structures(parts)]) >= 2
+            assert [*shared_runs(parts)] == [*shared_runs(known)] != []
 
     def test_repeats_within_a_part_are_none(self) -> None:
         same = structure(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.soundness.repeats import SAME, matching, repeats
+from keel.atoms.soundness.repeats import SAME, hashes, matching, repeats
 
 CELL = np.array([[5.0, 0.0, 0.0], [1.2, 6.0, 0.0], [0.3, -0.7, 4.5]])
 
@@ -82,6 +82,20 @@ def test_each_repeat_is_counted_once_and_belongs_to_the_first() -> None:
     members = [frame(k) for k in (1, 2, 1, 1, 2, 3)]
     found = repeats(members)
     assert [(members.index(a), [m is b for m in members].index(True)) for a, b in found] == [(0, 2), (0, 3), (1, 4)]
+
+
+@given(seed=st.integers(0, 10_000), decimals=st.integers(6, 12), atoms=st.integers(1, 9))
+def test_the_same_structures_have_a_hash_in_common(seed: int, decimals: int, atoms: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, order = frame(seed, atoms=atoms), rng.permutation(atoms)
+    again = first.replace(
+        positions=(first.positions + rng.integers(-2, 3, (atoms, 3)) @ first.cell)[order], numbers=first.numbers[order]
+    )
+    moved = first.replace(positions=first.positions + np.eye(atoms, 3) * 0.3)
+    (_, one), (_, other), (_, twice), (_, far) = enumerate(hashes([first, rounded(again, decimals), first, moved]))
+    assert one == twice
+    assert one[0] == other[0] or one[1] == other[1]
+    assert not {*one} & {*far}
 
 
 def test_strained_crystals_of_extinct_structure_factors_are_told_apart() -> None:

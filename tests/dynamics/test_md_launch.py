@@ -357,12 +357,15 @@ def test_two_processes_train_one_network(tmp_path):
     keel.LennardJones(cutoff=4.0).save(str(tmp_path / "teacher.json"))
     command = [sys.executable, "-m", "keel", "train", "argon.extxyz", "--preset", "small", "--steps", "10"]
     command += ["--teacher", "teacher.json", "--out", "model", "--device", "cpu", "--devices", "2"]
+    command += ["--logger", "csv"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stderr.count("potential: model") == 1
     assert keel.load(tmp_path / "model" / "potential.safetensors").elements == (18,)
     steps = (tmp_path / "model" / "metrics.csv").read_text().splitlines()
     assert len(steps) == 11
+    logged = (tmp_path / "model" / "logs" / "csv" / "metrics.csv").read_text().splitlines()
+    assert len(logged) == 11, "the first process alone writes"
 
 
 def labels_of(frame):

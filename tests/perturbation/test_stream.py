@@ -299,9 +299,9 @@ def test_forces_alone_are_the_same_forces() -> None:
 def test_a_thread_that_works_ahead_makes_the_same_batches() -> None:
     alone, sources = stream(seed=3, ranks=2), Sources(stream(seed=5), stream(seed=3, ranks=2))
     pretraining = Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None)
-    with sources.ahead(pretraining, 4, rank=1) as batches:
-        for step, graph in enumerate(batches, 4):
-            assert same(graph, alone.batch(step, rank=1))
+    with sources.ahead(pretraining, 4, ranks=[1, 0]) as batches:
+        for step, graphs in enumerate(batches, 4):
+            assert all(same(graph, alone.batch(step, rank)) for rank, graph in zip((1, 0), graphs, strict=True))
     assert step == 8
 
 
@@ -309,6 +309,6 @@ def test_what_goes_wrong_ahead_is_said_where_the_batch_is_wanted() -> None:
     hopeless = Sources(stream(), stream(settings=PerturbationSettings(force_cap=1e-6)))
     with (
         pytest.raises(ConfigError, match="caps set aside nearly every"),
-        hopeless.ahead(Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None), 0, 0) as batches,
+        hopeless.ahead(Stage("pretrain", 9, 1e-3, teacher_share=1.0, sam_rho=None), 0) as batches,
     ):
         next(batches)

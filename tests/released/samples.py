@@ -73,7 +73,7 @@ def trained(folder: Path | str, on_step: Callable[[dict[str, Any]], None] | None
         perturbation=pinned(keel.PerturbationSettings()),
         seed=TRAINING["seed"],
         folder=folder,
-        on_step=on_step,
+        loggers=[] if on_step is None else [on_step],
     )
 
 

@@ -97,7 +97,7 @@ sys.path.insert(0, sys.argv[3])
 import keel
 from small_training import SHORT, network
 said = lambda row: print(row["step"], flush=True)
-keel.train(network(), keel.read(sys.argv[1]), settings=SHORT, folder=sys.argv[2], on_step=said)
+keel.train(network(), keel.read(sys.argv[1]), settings=SHORT, folder=sys.argv[2], loggers=[said])
 """
 
 

@@ -93,10 +93,10 @@ def test_a_killed_one_ends_at_the_same_step_with_the_same_numbers(strategy, tmp_
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            go(folder=tmp_path, on_step=on_step, **arguments)
+            go(folder=tmp_path, loggers=[on_step], **arguments)
     steps = []
     for _ in range(2):  # the second finds it finished
-        resumed = go(folder=tmp_path, on_step=steps.append, **arguments)
+        resumed = go(folder=tmp_path, loggers=[steps.append], **arguments)
         assert resumed.history == whole.history
         for name, weights in whole.potential.state_dict().items():
             assert torch.equal(resumed.potential.state_dict()[name], weights)
@@ -117,7 +117,7 @@ def test_one_killed_after_its_last_step_takes_no_more(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             go(folder=tmp_path)
     steps = []
-    assert go(folder=tmp_path, on_step=steps.append).history == whole.history
+    assert go(folder=tmp_path, loggers=[steps.append]).history == whole.history
     assert not steps
 
 

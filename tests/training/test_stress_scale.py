@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import keel
+from keel.launch import launched
 from keel.potentials.base import Prediction
 from keel.training import LossSettings, Strategy
 from keel.training.checkpoint import TrainingState
@@ -65,8 +66,11 @@ def test_validation_has_the_units_of_training():
     state = TrainingState(net, MovingAverage(net, 0.0))
     graph, scale = keel.batch(frames, 5.0), stress_scale(frames, OWN)
     expected = loss(net(graph), graph, net.scale, OWN, stress_scale=scale)
-    assert validate(state, [graph], Objective(net, OWN, scale))["validation"] == pytest.approx(float(expected.total))
-    other = validate(state, [graph], Objective(net, AS_FORCES))["validation"]
+    own, other = (
+        validate(launched("cpu"), state, [graph], Objective(net, *of))["validation"]
+        for of in ((OWN, scale), (AS_FORCES,))
+    )
+    assert own == pytest.approx(float(expected.total))
     assert abs(other - float(expected.total)) > 0.01
 
 
@@ -93,7 +97,7 @@ def test_a_killed_one_goes_on_with_the_same_numbers(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        keel.train(network(), argon(4), validation=argon(2, 1), settings=settings, folder=tmp_path, on_step=stop)
+        keel.train(network(), argon(4), validation=argon(2, 1), settings=settings, folder=tmp_path, loggers=[stop])
     resumed = keel.train(network(), argon(4), validation=argon(2, 1), settings=settings, folder=tmp_path)
     assert resumed.history == whole.history
     for name, weights in whole.potential.state_dict().items():

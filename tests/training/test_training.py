@@ -25,13 +25,15 @@ from keel.training.checkpoint import TrainingState, load_state, save_state
 from keel.training.delta import on_top_of, remainder, taken_apart, taught_remainder, walls_of
 from keel.training.ema import MovingAverage
 from keel.training.known import strategy_of
-from keel.training.loop import USUAL_DECAY, keep_best, learning_rate, step, validate
+from keel.training.loop import USUAL_DECAY, keep_best, learning_rate, step, validate, validation_batches
 from keel.training.losses import Objective, loss, penalty
 from keel.training.metrics import TrainingError
 from keel.training.preparation import aligned, prepare
 from keel.training.sam import ascended
 from keel.training.strategies import Stage, stages_of
 from small_training import ARGON, SHORT, argon, network
+
+FABRIC = launched("cpu")
 
 
 def trained(seed: int = 0) -> keel.CGCNN:
@@ -251,7 +253,7 @@ class TestTrain:
 
             return train(
                 network(), argon(6), validation=argon(2, 1), teacher=ARGON, strategy=strategy, settings=settings_,
-                folder=folder, on_step=on_step,
+                folder=folder, loggers=[on_step],
             )  # fmt: skip
 
         whole = go(None)
@@ -324,8 +326,8 @@ class TestReplay:
             stage = Stage("train", 10, 1.0, teacher_share=0.5, sam_rho=None)
             before = weights(net)
             step(
-                launched("cpu"), state, Objective(net, SHORT.loss), torch.optim.SGD(net.parameters(), lr=1.0),
-                keel.batch(argon(4), 5.0), stage, SHORT,
+                FABRIC, state, FABRIC.setup_module(Objective(net, SHORT.loss)),
+                torch.optim.SGD(net.parameters(), lr=1.0), [keel.batch(argon(4), 5.0)], stage, SHORT,
             )  # fmt: skip
             return float(torch.linalg.vector_norm(weights(net) - before)), state
 
@@ -406,12 +408,12 @@ def test_settings_of_the_perturbation_that_are_not_given_count_by_what_they_are(
         first = keel.train(network(), frames, **arguments)
     steps = []
     for moves in (None, PerturbationSettings()):
-        again = keel.train(network(), frames, perturbation=moves, on_step=steps.append, **arguments)
+        again = keel.train(network(), frames, perturbation=moves, loggers=[steps.append], **arguments)
         assert torch.equal(weights(again.potential), weights(first.potential)) and not steps
     monkeypatch.setattr("keel.identity.BEFORE", {"PerturbationSettings": {"rounds": 3}})
     with pytest.raises(ConfigError, match="belongs to other settings"):
         keel.train(network(), frames, **arguments)
-    keel.train(network(), frames, perturbation=PerturbationSettings(rounds=3), on_step=steps.append, **arguments)
+    keel.train(network(), frames, perturbation=PerturbationSettings(rounds=3), loggers=[steps.append], **arguments)
     assert not steps
 
 
@@ -439,13 +441,19 @@ class TestValidation:
         prepare(state.network, known)
         state.average = MovingAverage(state.network, 0.9)
         objective = Objective(state.network, LossSettings())
-        row = validate(state, [keel.batch(frames[:3], 5.0), keel.batch(frames[3:], 5.0)], objective)
+        row = validate(FABRIC, state, [keel.batch(frames[:3], 5.0), keel.batch(frames[3:], 5.0)], objective)
         graph = keel.batch(known, 5.0)
         error = (state.network(graph).energy - graph.labels.energy).abs() / 8
         assert row["validation_energy_mae"] == pytest.approx(float(error.mean()), rel=1e-4)
-        none = validate(state, [keel.batch([f.replace(energy=None) for f in bare], 5.0)], objective)
+        none = validate(FABRIC, state, [keel.batch([f.replace(energy=None) for f in bare], 5.0)], objective)
         assert math.isnan(none["validation_energy_mae"])
         assert none["validation_force_mae"] > 0
+
+    def test_ranks_share_the_frames(self):
+        frames = [f.replace(energy=float(k)) for k, f in enumerate(argon(5))]
+        shares = [validation_batches(frames, 5.0, rank, 4, most_atoms=16) for rank in range(4)]
+        energies = [[graph.labels.energy.tolist() for graph in share] for share in shares]
+        assert energies == [[[0, 1]], [[2, 3]], [[4]], []]
 
     def test_frames_that_cannot_choose_are_refused(self):
         bare = [f.replace(energy=None, forces=None, stress=None) for f in argon(2)]

@@ -31,7 +31,7 @@ def trained(folder: Path | None, settings: TrainingSettings = SHORT, stop_at: in
         if row["taken"] == stop_at:
             raise KeyboardInterrupt
 
-    result = keel.train(network(), FRAMES, settings=settings, folder=folder, on_step=on_step)
+    result = keel.train(network(), FRAMES, settings=settings, folder=folder, loggers=[on_step])
     return len(result.history)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,11 +12,12 @@ from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
 from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into, with_labels
 from keel.atoms.record import LabelKeys
+from keel.atoms.selecting import MOST
 from keel.atoms.soundness.unknown import without_placeholders
-from keel.atoms.store.frames import StoredFrames, is_store, open_store
-from keel.errors import ConfigError, DataError
+from keel.atoms.store.frames import StoredFrames, contents_of, is_store, open_store
+from keel.errors import ConfigError, DataError, KeelWarning
 
-__all__ = ["BadFrames", "believed", "iter_frames", "read", "stored_frames"]
+__all__ = ["BadFrames", "believed", "iter_frames", "read", "stored_frames", "warn_of_stores"]
 Paths = str | Path | Sequence[str | Path]
 
 
@@ -31,7 +33,7 @@ def read(
     """Read frames with the labels that each has, from one file or several.
 
     Stores (folders ``.keel``, made by :func:`keel.atoms.pack`) are not read: their frames are, one by one, when they
-    are asked for. They were checked when they were packed.
+    are asked for. They were checked when they were packed. Together with other files they are read as these are.
 
     Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
     atoms) are no labels; each such frame says so in its ``remarks``.
@@ -58,6 +60,11 @@ def read(
         If a file cannot be read, or a frame is damaged, lacks a required label, or cannot be real (see
         :func:`keel.atoms.soundness.frames.check_frame`), or forces or stresses contradict the energies.
 
+    Warns
+    -----
+    KeelWarning
+        If a large store is read into memory.
+
     Examples
     --------
     >>> import keel
@@ -68,6 +75,7 @@ def read(
     wanted = _slice(index)
     if (stored := stored_frames(paths)) is not None:
         return with_labels(stored, required_labels(require), labels)[wanted]
+    warn_of_stores(paths)
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
     if all(n is None or n >= 0 for n in (wanted.start, wanted.stop, wanted.step)):
         chosen = list(islice(frames, wanted.start, wanted.stop, wanted.step))
@@ -93,6 +101,24 @@ def stored_frames(paths: Paths) -> StoredFrames | None:
     """Return the frames of stores without reading them; None if one of the files is no store."""
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     return open_store(*files) if files and all(map(is_store, files)) else None
+
+
+def warn_of_stores(paths: Paths) -> None:
+    """Say that large stores are read into memory because files that are none are read with them.
+
+    Warns
+    -----
+    KeelWarning
+        For each.
+    """
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        if is_store(Path(path)) and (count := contents_of(Path(path))["frames"]) > MOST:
+            warnings.warn(
+                f"{path}: its {count:,} frames are read into memory, because files that are no store are read with it; "
+                "pack them into one too (keel pack)",
+                KeelWarning,
+                stacklevel=3,
+            )
 
 
 def iter_frames(

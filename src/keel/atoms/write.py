@@ -9,7 +9,7 @@ from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.frame import Frame
 from keel.errors import DataError
 from keel.files import replace_file
-from keel.kinds import COMPRESSED, format_of, imported, writable
+from keel.kinds import COMPRESSED, FrameFormat, format_of, imported, writable
 
 
 def write(path: str | Path, frames: Structures) -> int:
@@ -20,15 +20,15 @@ def write(path: str | Path, frames: Structures) -> int:
     path
         Its suffix decides the format, see :data:`keel.kinds.FRAME_FORMATS`; extended XYZ is written as a stream, and
         compressed where the name ends in ``.gz``, ``.xz`` or ``.bz2``. An existing file is replaced once the new one is
-        complete.
+        complete. Into a store (``.keel``) frames are written as a stream too, checked as by :func:`keel.atoms.pack`.
     frames
         Frames, ``ase.Atoms`` or files, one or any iterable of them (:func:`keel.atoms.as_frames`).
 
     Raises
     ------
     DataError
-        If the suffix is another, there are no frames, the place cannot be written to, or a key of ``info`` would be
-        read back as a label.
+        If the suffix is another, there are no frames, the place cannot be written to, a key of ``info`` would be
+        read back as a label, or a store would hold a frame that cannot be used.
 
     Examples
     --------
@@ -38,25 +38,28 @@ def write(path: str | Path, frames: Structures) -> int:
     """
     path = Path(path)
     members = each_frame(frames)
-    writer, count = _writer(path), 0
+    form, count = _format(path), 0
+    writer: Callable[[Path, Iterator[Frame]], int] = imported(str(form.writer))
 
-    def write_to(temporary: Path) -> None:
+    def write_to(place: Path) -> None:
         nonlocal count
-        count = writer(temporary, members)
+        count = writer(place, members)
         if not count:
             raise DataError(f"{path}: there are no frames to write")
 
     try:
-        replace_file(path, write_to)
+        if form.folder:
+            write_to(path)
+        else:
+            replace_file(path, write_to)
     except OSError as error:
         raise DataError(f"{path}: it cannot be written ({error.strerror or error})") from None
     return count
 
 
-def _writer(path: Path) -> Callable[[Path, Iterator[Frame]], int]:
+def _format(path: Path) -> FrameFormat:
     form = format_of(path)
     packed = path.suffix.lower() in COMPRESSED
     if form is None or form.writer is None or (packed and not form.compressed):
         raise DataError(f"{path}: frames are written as {writable()}")
-    writer: Callable[[Path, Iterator[Frame]], int] = imported(form.writer)
-    return writer
+    return form

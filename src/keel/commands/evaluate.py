@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,12 @@ import typer
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
 from keel.commands.split_options import Only
 from keel.kinds import readable
+from keel.ranges import Devices, Nodes
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from keel.atoms.frame import Frame
     from keel.evaluation.labels.by_contact import ContactErrors, ErrorsByContact
     from keel.potentials.accuracy import Accuracy
 
@@ -47,6 +50,8 @@ def evaluate(
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    devices: Annotated[Devices, typer.Option(help="Devices of a node that share the frames.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Nodes that share the frames.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
@@ -62,18 +67,28 @@ def evaluate(
     from keel.atoms.named_parts import only_those
     from keel.atoms.read import iter_frames
     from keel.commands.ending import WIDTH
-    from keel.potentials.accuracy import accuracy
+    from keel.dynamics.spread import Ranks
+    from keel.potentials.accuracy import compared, together
+    from keel.potentials.convert import converted
     from keel.records import json_text
 
     model, frames = opened(potential, arguments, trust), only_those(iter_frames(file), only)
+    ranks = Ranks.started(device or model.device.type, devices, nodes)
+    model = converted(model, device=device if ranks.size == 1 else ranks.device)
+    known: list[Frame] = []
     if by is None:
-        result, divided = accuracy(model, frames, device=device), None
+        share = islice(frames, ranks.rank, None, ranks.size)
     else:
         from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
 
         known, left_out = known_frames(model, list(frames))
-        result = accuracy(model, known, device=device)
-        divided = errors_by_contact(result, known)
+        # Shares of frames that follow each other: together they are in their order again.
+        first, last = (len(known) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1))
+        share = islice(known, first, last)
+    result = together(ranks.gathered(lambda: [compared(model, share)]))
+    if ranks.rank:
+        return
+    divided = None if by is None else errors_by_contact(result, known)
     if as_json:
         more = {} if divided is None else {"by_contact": divided.to_dict() | left_out.to_dict()}
         typer.echo(json_text(result.to_dict() | more))

@@ -55,6 +55,9 @@ def train(
     batch_atoms: Annotated[
         AtomCount | None, typer.Option(help="Atoms in a batch at most, instead of a number of structures.")
     ] = None,
+    accumulate: Annotated[
+        Count, typer.Option(help="Batches of which each step takes the mean gradient, as of one batch of them all.")
+    ] = 1,
     learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[
         str | None,
@@ -67,6 +70,10 @@ def train(
     train_names: TrainNames = None,
     patience: Annotated[
         Count | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
+    ] = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(help="Where metrics go besides metrics.csv: csv, tensorboard or wandb; repeatable."),
     ] = None,
     seed: Annotated[Seed, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
     elements: Elements = None,
@@ -97,12 +104,15 @@ def train(
     from keel.training import TrainingSettings
     from keel.training import train as train_network
     from keel.training.known import strategy_of
+    from keel.training.loggers import check_loggers
     from keel.training.strategies import steps_of
     from keel.workflow.make import build_network
 
     given: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     given |= {"batch_atoms": batch_atoms, "device": device, "devices": devices, "nodes": nodes, "patience": patience}
-    settings = parse_given(TrainingSettings, given, "keel train")
+    given |= {"accumulate": accumulate, "loggers": logger}
+    settings = parse_given(TrainingSettings, given, "keel train", {"loggers": "--logger"})
+    check_loggers(settings.loggers)
     if start is not None and (preset or cutoff):
         raise ConfigError(f"--preset and --cutoff are for a new network; that of {start} stays as it is")
     size = {name: value for name, value in {"preset": preset, "cutoff": cutoff}.items() if value is not None}
@@ -146,7 +156,7 @@ def train(
             settings=settings,
             seed=seed,
             folder=out,
-            on_step=lambda row: advance(row["taken"], total, f"{row['stage']}, loss {row['total']:.3f}"),
+            loggers=[lambda row: advance(row["taken"], total, f"{row['stage']}, loss {row['total']:.3f}")],
         )
     if not is_first():
         return

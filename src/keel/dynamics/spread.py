@@ -1,4 +1,4 @@
-"""Runs dealt to several processes, each with a device of its own, and their results brought together again."""
+"""Work dealt to several processes, each with a device of its own, and their results brought together again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that share the runs.
+    """The processes that share some work: the runs of a simulation, the frames of an evaluation.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ class Ranks:
             torch.distributed.all_gather_object(everyone, mine, group=_group())
         except RuntimeError:
             raise KeelError(
-                "another process of this simulation has died; with a file to write to, the same command goes on from "
-                "the last checkpoints"
+                "another process of this job has died; a simulation with a file to write to goes on from its last "
+                "checkpoints when the same command is given again"
             ) from None
         for result in everyone:
             if isinstance(result, KeelError):

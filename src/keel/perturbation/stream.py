@@ -118,6 +118,7 @@ class PerturbationStream:
         drawn = np.float64 if dtype == torch.float64 else np.float32
         self._prepare = partial(prepare, radius=radius, settings=self.settings, dtype=drawn)
         self._parents = ParentCache(self._parent, CACHE_BYTES)
+        self._shared: tuple[tuple[int, str], AtomGraph] | None = None
 
     def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> AtomGraph:
         """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
@@ -127,7 +128,9 @@ class PerturbationStream:
             )
         if self.batch_size is None or self.ranks == 1:
             return self._whole(step, rank, stage)
-        whole = self._whole(step, 0, stage)
+        if self._shared is None or self._shared[0] != (step, stage):
+            self._shared = (step, stage), self._whole(step, 0, stage)
+        whole = self._shared[1]
         own = torch.arange(whole.n_structures) // self.batch_size == rank
         return select_structures(whole, own)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,8 +163,11 @@ def accuracy(
     DataError
         If there is no frame, no label at all, or an element that the potential does not know.
     """
-    frames = each_frame(frames)
-    potential = converted(potential, dtype, device)
+    return together([compared(converted(potential, dtype, device), each_frame(frames), max_atoms)])
+
+
+def compared(potential: Potential, frames: Iterable[Frame], max_atoms: int | None = None) -> tuple[Accuracy, int]:
+    """Return the errors of :func:`accuracy` and the number of frames, whatever there is to compare with."""
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     atoms: list[Frame] = []
@@ -174,13 +177,36 @@ def accuracy(
             parts[name].append(pair)
         numbers.append(graph.numbers[graph.labels.forces_mask].cpu().numpy())
         n_frames, n_atoms = n_frames + graph.n_structures, n_atoms + graph.n_atoms
-    if n_frames == 0 and not atoms:
-        raise DataError("there is no frame to evaluate")
     alone = [_parity(*found)["energy"] for found in predictions(atoms, potential, max_atoms)]
     result = {name: _joined(pairs) for name, pairs in (*parts.items(), ("alone", alone))}
+    found = Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
+    return found, n_frames + len(atoms)
+
+
+def together(parts: Sequence[tuple[Accuracy, int]]) -> Accuracy:
+    """Return the errors of all frames from those of their parts (:func:`compared`).
+
+    Raises
+    ------
+    DataError
+        If there is no frame, or no label at all.
+    """
+    if not (count := sum(number for _, number in parts)):
+        raise DataError("there is no frame to evaluate")
+    members = [part for part, _ in parts]
+    result = {}
+    for name in ("energy", "forces", "stress", "alone"):
+        # What a part has none of may be of another shape.
+        pairs = [p for part in members if (p := getattr(part, name)).reference.size]
+        result[name] = _joined([(p.reference, p.prediction) for p in pairs])
     if not any(p.reference.size for p in result.values()):
-        raise DataError(f"none of the {n_frames + len(atoms)} frames has an energy, forces or a stress to compare with")
-    return Accuracy(**result, numbers=np.concatenate(numbers), n_frames=n_frames, n_atoms=n_atoms)
+        raise DataError(f"none of the {count} frames has an energy, forces or a stress to compare with")
+    return Accuracy(
+        **result,
+        numbers=np.concatenate([part.numbers for part in members]),
+        n_frames=sum(part.n_frames for part in members),
+        n_atoms=sum(part.n_atoms for part in members),
+    )
 
 
 def _with_company(frames: Iterable[Frame], atoms: list[Frame]) -> Iterator[Frame]:

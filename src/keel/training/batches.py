@@ -1,4 +1,8 @@
-"""Where batches come from: each is a pure function of (seed, stage, step, rank), so that a killed run goes on."""
+"""Where batches come from: each is a pure function of (seed, stage, step, rank), so that a killed run goes on.
+
+With gradient accumulation one process takes in turn what several ranks would take side by side: ``accumulate`` batches
+of each of R ranks are those of ``accumulate`` * R ranks.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +50,16 @@ class Sources:
     taught: BatchSource | None = None
 
     @contextmanager
-    def ahead(self, stage: Stage, first: int, rank: int) -> Iterator[Iterator[AtomGraph]]:
-        """Offer the batches of a stage from step ``first`` on, made while the network learns from those before."""
+    def ahead(self, stage: Stage, first: int, ranks: Sequence[int] = (0,)) -> Iterator[Iterator[list[AtomGraph]]]:
+        """Offer the batches of some ranks in each step of a stage, from step ``first`` on.
 
-        def make(step: int) -> AtomGraph:
+        They are made while the network learns from those before.
+        """
+
+        def make(step: int) -> list[AtomGraph]:
             source = self.taught if stage.from_teacher(step) else self.labelled
             assert source is not None
-            return source.batch(step, rank, stage.name)
+            return [source.batch(step, rank, stage.name) for rank in ranks]
 
         with closing(ahead(make, range(first, stage.steps))) as batches:
             yield batches

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
+from keel.atoms.neighbours import graph_of
 from keel.potentials.batches import groups
 from keel.training.checkpoint import TrainingState
 from keel.training.losses import Objective, label_weights
@@ -33,7 +35,7 @@ def run_stage(
     optimizer: torch.optim.Optimizer,
     stage: Stage,
     settings: TrainingSettings,
-    batches: Iterator[AtomGraph],
+    batches: Iterator[Sequence[AtomGraph]],
     validation: Callable[[], Row] | None,
     report: Callable[[Row], object],
     save: Callable[[], None],
@@ -41,7 +43,7 @@ def run_stage(
     """Take the remaining optimiser steps of a stage, fewer if it has lost patience.
 
     ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric;
-    ``batches`` are those of the remaining steps; ``validation`` gives what :func:`validate` does, None without frames.
+    ``batches`` are those of each remaining step; ``validation`` gives what :func:`validate` does, None without frames.
     ``report`` is called with the metrics of each step, ``save`` when a checkpoint is due.
     """
     metrics = Metrics(fabric, state, report)
@@ -51,7 +53,8 @@ def run_stage(
         rate = learning_rate(stage, settings, state.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        parts, norm = step(fabric, state, objective, optimizer, fabric.to_device(next(batches)), stage, settings)
+        graphs = [fabric.to_device(graph) for graph in next(batches)]
+        parts, norm = step(fabric, state, objective, optimizer, graphs, stage, settings)
         state.average.update(state.step)
         state.step += 1
         last = state.step == stage.steps
@@ -65,8 +68,7 @@ def run_stage(
         row = {"stage": stage.name, "step": state.step, "learning_rate": rate}
         metrics.add(row, parts, norm, found, at_once=last or due or bool(found))
         if found:
-            # All ranks stop at the same step, also where their sums differ in the last digit.
-            stopped = fabric.broadcast(has_lost_patience(state.history, settings.patience))
+            stopped = has_lost_patience(state.history, settings.patience)
         if due:
             save()
 
@@ -76,28 +78,37 @@ def step(
     state: TrainingState,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
-    graph: AtomGraph,
+    graphs: Sequence[AtomGraph],
     stage: Stage,
     settings: TrainingSettings,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Take one optimiser step and return the loss before it with its parts, and the norm of its gradient.
 
+    ``graphs`` are batches of this rank whose gradients are taken one after the other and add up. Means are those over
+    all of them on all ranks: each loss divides by the mean of what they would divide by, so that the mean of the
+    losses, and of the gradients, is that of one batch of all structures. Only then is the gradient clipped, and only
+    after all of them does a sharpness-aware step climb.
+
     Teacher batches among DFT ones shall remind the network of what it would forget, not lead it. Late in training their
     gradients are tens of times larger, because they hold atoms that nearly touch; therefore they are clipped to a share
     of what DFT batches usually have.
-
-    Means are those over the batches of all ranks: each divides by the mean of what the ranks would divide by, so that
-    the mean of their losses, and of their gradients, is that of one batch of all structures.
     """
-    over = None
-    if fabric.world_size > 1:
-        over = fabric.all_reduce(label_weights(graph, settings.loss), reduce_op="mean")
+    over, count = None, len(graphs)
+    if count * fabric.world_size > 1:
+        weights = torch.stack([label_weights(graph, settings.loss) for graph in graphs])
+        over = fabric.all_reduce(weights.mean(dim=0), reduce_op="mean")
+
+    def part(graph: AtomGraph, last: bool) -> dict[str, Tensor]:
+        # Ranks meet in the last of them only.
+        with fabric.no_backward_sync(objective, enabled=not last):
+            parts: dict[str, Tensor] = objective(lambda: (graph, over))
+            fabric.backward(parts["total"] / count)
+        return {name: value.detach() / count for name, value in parts.items()}
 
     def gradient() -> dict[str, Tensor]:
-        parts: dict[str, Tensor] = objective(lambda: (graph, over))
-        fabric.backward(parts["total"])
+        found = [part(graph, last=k + 1 == count) for k, graph in enumerate(graphs)]
         state.gradient_evaluations += 1
-        return parts
+        return {name: torch.stack([parts[name] for parts in found]).sum(dim=0) for name in found[0]}
 
     optimizer.zero_grad()
     parts = gradient()
@@ -145,23 +156,32 @@ def has_lost_patience(history: Sequence[Row], patience: int | None) -> bool:
     return since_best >= patience
 
 
-def validate(state: TrainingState, graphs: Sequence[AtomGraph], objective: Objective) -> Row:
-    """Return the mean validation loss of the averaged weights, and their errors, NaN where there is no label."""
-    scores, energies, forces = [], [], []
+def validate(fabric: Fabric, state: TrainingState, graphs: Sequence[AtomGraph], objective: Objective) -> Row:
+    """Return the mean validation loss of the averaged weights, and their errors, NaN where there is no label.
+
+    ``graphs`` are the batches of this rank; what is returned is that of all ranks, the same in each.
+    """
+    # Sums over batches and labels, and how many these are.
+    sums = torch.zeros(3, 2, dtype=torch.float64, device=fabric.device)
     with state.average.applied(state.network):
         for graph in graphs:
             prediction = state.network(graph)
             labels = graph.labels
             assert labels is not None
-            scores.append(float(objective.of(prediction, graph).total))
-            error = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
-            energies.append(error[labels.energy_mask])
-            forces.append((prediction.forces - labels.forces).abs()[labels.forces_mask])
-    return {
-        "validation": sum(scores) / len(scores),
-        "validation_energy_mae": float(torch.cat(energies).mean()),
-        "validation_force_mae": float(torch.cat(forces).mean()),
-    }
+            energies = (prediction.energy - labels.energy).abs() / graph.atoms_per_structure
+            forces = (prediction.forces - labels.forces).abs()
+            for row, values in enumerate((
+                objective.of(prediction, graph).total[None],
+                energies[labels.energy_mask],
+                forces[labels.forces_mask],
+            )):  # fmt: skip
+                sums[row, 0] += values.sum(dtype=torch.float64)
+                sums[row, 1] += values.numel()
+    sums = fabric.all_reduce(sums, reduce_op="sum")
+    names = ("validation", "validation_energy_mae", "validation_force_mae")
+    # All ranks keep the same weights and stop at the same step, also if their sums differ in the last digit.
+    found: Row = fabric.broadcast(dict(zip(names, (sums[:, 0] / sums[:, 1]).tolist(), strict=True)))
+    return found
 
 
 def keep_best(state: TrainingState, score: float) -> None:
@@ -171,6 +191,9 @@ def keep_best(state: TrainingState, score: float) -> None:
         state.best_weights = {k: v.clone() for k, v in state.average.weights.items()}
 
 
-def validation_batches(graphs: Sequence[AtomGraph], most_atoms: int = 400) -> list[AtomGraph]:
-    """Join validation graphs into batches of a bounded number of atoms."""
-    return [collate(members) for members in groups(graphs, lambda graph: graph.n_atoms, most_atoms)]
+def validation_batches(
+    frames: Sequence[Frame], cutoff: float, rank: int = 0, ranks: int = 1, most_atoms: int = 400
+) -> list[AtomGraph]:
+    """Return the share that one of several ranks has of the frames, in batches of a bounded number of atoms."""
+    shares = list(groups(frames, len, most_atoms))[rank::ranks]
+    return [collate([graph_of(frame, cutoff) for frame in members]) for members in shares]

@@ -135,8 +135,10 @@ def sources_of(
 ) -> Sources:
     """Return the batches of a strategy: of the labelled frames and, with a teacher to learn from, of their children.
 
-    The zero of energy of the teacher is found by ``some`` of the frames.
+    The zero of energy of the teacher is found by ``some`` of the frames. Each batch of a gradient that is accumulated
+    is that of a rank.
     """
+    ranks *= settings.accumulate
     size = settings.batch_size if settings.batch_atoms is None else None
     labelled = FrameBatches(frames, network.cutoff, size, seed, ranks, batch_atoms=settings.batch_atoms)
     if not strategy.learns_from_teacher:

@@ -23,7 +23,9 @@ from keel.ranges import (
     StepsOrNone,
     Weight,
 )
-from keel.settings import Settings
+from keel.settings import Listed, Settings
+
+LoggerName = Literal["csv", "tensorboard", "wandb"]
 
 
 class LossSettings(Settings):
@@ -61,6 +63,9 @@ class TrainingSettings(Settings):
     batch_atoms: AtomCount | None = Field(
         None, description="instead of batch_size: as many structures as have at most so many atoms, at least one"
     )
+    accumulate: Count = Field(
+        1, description="batches of each device whose mean gradient one optimiser step takes (gradient accumulation)"
+    )
     learning_rate: Rate = Field(3e-3, description="highest learning rate of AdamW")
     pretrain_learning_rate: Rate | None = Field(None, description="the same while pretraining; null: equal")
     final_learning_rate: Share = Field(0.01, description="learning rate at the end / highest")
@@ -78,6 +83,9 @@ class TrainingSettings(Settings):
         description="validations in a row without a lower loss that end the last stage early; null: no number does",
     )
     checkpoint_every: Every = Field(50, description="between checkpoints")
+    loggers: Listed[LoggerName] = Field(
+        [], description="where metrics go besides metrics.csv: csv, tensorboard, wandb (the folder logs, or W&B)"
+    )
     loss: LossSettings = Field(default_factory=LossSettings)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: Devices = Field(1, description="number of devices of each node (data-parallel)")

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.isolated import set_apart
-from keel.atoms.neighbours import graph_of
 from keel.atoms.selecting import in_memory, sizes
 from keel.atoms.within_reach import check_cutoff
 from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
-from keel.potentials.base import Potential
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.external.given import Given, as_potential
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.ranges import Seed, checked
 from keel.records import write_csv
-from keel.showing import Facts, Shown, line, number_of
+from keel.showing import number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
 from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.folder import one_at_a_time, say_where
 from keel.training.known import BASELINE, STRATEGIES, strategy_of
+from keel.training.loggers import Function, Logger, check_loggers, logged
 from keel.training.loop import run_stage, validate, validation_batches
 from keel.training.losses import Objective
 from keel.training.metrics import Row
@@ -45,57 +41,15 @@ from keel.training.preparation import (
     sources_of,
     stress_scale,
 )
+from keel.training.result import TrainingResult, result_of
 from keel.training.settings import TrainingSettings
 from keel.training.strategies import Strategy, stages_of
-from keel.wording import duration
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 MOST_VALIDATED = 1000
 """Frames of a store that choose the weights: more would take longer than the training between two validations."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TrainingResult(Shown):
-    """A trained network and what it cost.
-
-    Parameters
-    ----------
-    potential
-        The network with the weights that did best in validation; with a strategy that has a base, the sum of both.
-    history
-        Metrics of each optimiser step.
-    pretrain_steps, train_steps
-        Optimiser steps taken on teacher labels first, and afterwards; with patience these may be fewer than there were.
-    gradient_evaluations
-        Gradients of the loss taken (sharpness-aware steps take two).
-    seconds
-        Wall time of the steps.
-    """
-
-    potential: Potential
-    history: list[Row]
-    pretrain_steps: int
-    train_steps: int
-    gradient_evaluations: int
-    seconds: float
-
-    def facts(self) -> Facts:
-        """See :class:`~keel.showing.Shown`."""
-        before = f", {self.pretrain_steps:,} of them pretraining" if self.pretrain_steps else ""
-        errors = [row["validation_force_mae"] for row in self.history if "validation_force_mae" in row]
-        return {
-            "potential": repr(self.potential),
-            "steps": f"{self.pretrain_steps + self.train_steps:,}{before}",
-            **({"last force error in validation": f"{1000 * errors[-1]:.4g} meV/angstrom"} if errors else {}),
-            "took": duration(self.seconds),
-        }
-
-    def picture(self) -> str:
-        """See :class:`~keel.showing.Shown`: the loss."""
-        losses = [float(row["total"]) for row in self.history if row.get("total")]
-        return line(np.log10(losses).tolist(), label="loss of each step, logarithmic")
 
 
 @one_at_a_time
@@ -110,7 +64,7 @@ def train(
     perturbation: PerturbationSettings | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
-    on_step: Callable[[Row], None] | None = None,
+    loggers: Sequence[Logger | Function] = (),
 ) -> TrainingResult:
     """Train a network on DFT-labelled frames, with or without pretraining.
 
@@ -146,14 +100,16 @@ def train(
         For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
         called again with the same arguments, says from which step, and ends with the same numbers. A second process
         waits until the first has done.
-    on_step
-        Called with the metrics of each step.
+    loggers
+        Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that none gets a step
+        twice when a training is resumed; and functions, called with the metrics after each step. Loggers that keel
+        opens itself are named in ``settings``.
 
     Raises
     ------
     ConfigError
-        If the strategy needs a teacher and there is none, patience has no validation to wait for, or settings
-        contradict each other.
+        If the strategy needs a teacher and there is none, patience has no validation to wait for, a logger lacks its
+        package or a folder, or settings contradict each other.
     DataError
         If there are no labels to learn from or to choose the weights by, or the network does not know an element.
 
@@ -166,10 +122,10 @@ def train(
     >>> keel.train(network, frames, settings=settings).train_steps
     3
     """
-    frames = as_frames(frames)
-    validation = as_frames(validation)
-    keep_freed_memory()
     settings = settings or TrainingSettings()
+    check_loggers(settings.loggers, loggers, folder=folder)
+    frames, validation = as_frames(frames), as_frames(validation)
+    keep_freed_memory()
     devices, nodes = size_of_job(settings.devices, settings.nodes)
     settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
@@ -213,31 +169,33 @@ def train(
         if fabric.is_global_zero:
             total = sum(stage.steps for stage in stages)
             say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
-    graphs = [fabric.to_device(g) for g in validation_batches([graph_of(f, network.cutoff) for f in validation])]
+    share = validation_batches(validation, network.cutoff, fabric.global_rank, fabric.world_size)
+    graphs = [fabric.to_device(graph) for graph in share]
     own = Objective(network, settings.loss, stress_scale(some, settings.loss))
     del some
     objective = fabric.setup_module(own)
     each = settings.batch_atoms or settings.batch_size * float(sizes(frames).mean())
-    work = sum(stage.steps for stage in stages) * each
-    judged = partial(validate, state, graphs, own) if graphs else None
-    report: Callable[[Row], object] = on_step or dict
-    while state.stage < len(stages):
-        stage = stages[state.stage]
-        optimizer = _optimizer(fabric, network, settings)
-        if entries:
-            restore_optimizer(optimizer, entries)
-            entries = {}
+    work = sum(stage.steps for stage in stages) * settings.accumulate * each
+    judged = partial(validate, fabric, state, graphs, own) if len(validation) else None
+    ranks = range(fabric.global_rank * settings.accumulate, (fabric.global_rank + 1) * settings.accumulate)
+    with logged(fabric, settings.loggers, loggers, folder, state.history) as log:
 
-        def save(optimizer: torch.optim.Optimizer = optimizer) -> None:
+        def save(optimizer: torch.optim.Optimizer | None) -> None:
+            log.deliver()
             if checkpoint and fabric.is_global_zero:
                 save_state(checkpoint, state, optimizer, identity)
 
-        ahead = sources.ahead(stage, state.step, fabric.global_rank)
-        with compiling(network, settings.compile, work), ahead as batches:
-            run_stage(fabric, state, objective, optimizer, stage, settings, batches, judged, report, save)
-        state.stage, state.step = state.stage + 1, 0
-        if checkpoint and fabric.is_global_zero:
-            save_state(checkpoint, state, None, identity)
+        while state.stage < len(stages):
+            stage = stages[state.stage]
+            optimizer = _optimizer(fabric, network, settings)
+            if entries:
+                restore_optimizer(optimizer, entries)
+                entries = {}
+            ahead, due = sources.ahead(stage, state.step, ranks), partial(save, optimizer)
+            with compiling(network, settings.compile, work), ahead as batches:
+                run_stage(fabric, state, objective, optimizer, stage, settings, batches, judged, log, due)
+            state.stage, state.step = state.stage + 1, 0
+            save(None)
     adopt_best(state)
     network.trained, network.trained_by = True, _told(network.trained_by, strategy, state, len(frames))
     if checkpoint and fabric.is_global_zero:
@@ -245,7 +203,7 @@ def train(
     give_back_freed_memory()
     result = on_top_of(base, network.eval())
     result.trained_by = network.trained_by
-    return _result(result, state)
+    return result_of(result, state)
 
 
 def write_metrics(path: Path, history: Sequence[Row]) -> None:
@@ -280,15 +238,3 @@ def _optimizer(fabric: Fabric, network: Network, settings: TrainingSettings) -> 
         fused=True,
     )
     return fabric.setup_optimizers(optimizer)
-
-
-def _result(potential: Potential, state: TrainingState) -> TrainingResult:
-    taken = Counter(row["stage"] for row in state.history)
-    return TrainingResult(
-        potential=potential,
-        history=state.history,
-        pretrain_steps=taken["pretrain"],
-        train_steps=taken["train"],
-        gradient_evaluations=state.gradient_evaluations,
-        seconds=state.seconds,
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.read import read, stored_frames
+from keel.atoms.read import read, stored_frames, warn_of_stores
 from keel.atoms.selecting import joined, made_of
 from keel.config import DataSettings
 from keel.datasets import phosphorus
@@ -31,8 +31,10 @@ def read_data(settings: DataSettings, base: Path) -> dict[str, Sequence[Frame]]:
 
 
 def _read(names: Sequence[str], base: Path) -> Sequence[Frame]:
-    if (stored := stored_frames([base / name for name in names])) is not None:
+    files = [base / name for name in names]
+    if (stored := stored_frames(files)) is not None:
         return stored
+    warn_of_stores(files)
     frames: list[Frame] = []
     for name in names:
         frames += phosphorus() if name == "phosphorus" else read(base / name)

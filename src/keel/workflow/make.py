@@ -177,7 +177,7 @@ def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
             perturbation=config.perturbation,
             seed=seed,
             folder=folder,
-            on_step=lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}"),
+            loggers=[lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}")],
         )
     result.potential.save(str(folder / POTENTIAL))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
 from keel.results.made import POTENTIAL
 from keel.results.named import give_name
+from keel.training.loggers import check_loggers
 from keel.workflow.cluster import Cluster
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning.plan import planned
@@ -74,6 +75,8 @@ def run(
 
     root = Path(folder)
     refuse_newer(root)
+    for network in config.networks:
+        check_loggers(config.training_of(network).loggers)
     with (
         working_in(root, begun=(root / "stages").is_dir()),
         Cluster(workers, scheduler=scheduler, modules=["lightning.fabric", "keel.jit"]) as cluster,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ SAME = 1e-4
 """Angstrom: what formats of six decimals and more leave of a position or a lattice vector."""
 UNIT_LENGTH = 7.3
 """Angstrom; phases of directions without a period are counted in it."""
+FINE = 64
+"""Largest differences of one structure's marks that a step of what is hashed is long."""
+AT_ONCE = 512
+"""Frames whose marks are computed together."""
 _WAVES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 2]], dtype=np.float64)
 
 
@@ -55,8 +60,8 @@ def matching(first: Frame, again: Frame) -> NDArray[np.int64] | None:
 
 def _among(frames: Sequence[Frame], members: Sequence[int]) -> list[tuple[int, int]]:
     """Return pairs (first, repeat) within a group of equal elements and periodicity."""
-    marks = np.array([_marks(frames[k]) for k in members])
-    slack = np.max([_slack(frames[k]) for k in members], axis=0)
+    marks, slacks = _marks([frames[k] for k in members])
+    slack = slacks.max(axis=0)
     # One number for each frame: equal for equal structures, and hardly ever for others.
     weights = np.random.default_rng(0).uniform(0.5, 1.0, marks.shape[1]) / slack
     numbers, width = marks @ weights, float(slack @ weights)
@@ -75,19 +80,44 @@ def _among(frames: Sequence[Frame], members: Sequence[int]) -> list[tuple[int, i
     return found
 
 
-def _marks(frame: Frame) -> Array:
-    """Lattice vectors and structure factors  sum_j Z_j exp(2 pi i k s_j) / sum_j Z_j."""
-    phases = 2.0 * np.pi * _coordinates(frame) @ _WAVES.T
-    shares = frame.numbers / frame.numbers.sum()
-    cell = np.where(frame.pbc[:, None], frame.cell, 0.0).ravel()
-    return np.concatenate([cell, shares @ np.cos(phases), shares @ np.sin(phases)])
+def hashes(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
+    """Yield two numbers of 64 bits for each frame, of which the same structures have at least one in common.
+
+    They are hashes of the elements, the periodicity and the marks that :func:`repeats` sorts by, these in steps on two
+    grids that are shifted against each other. It is missed only where rounding puts two marks of one structure on both
+    sides of steps in both; others hardly ever have a hash in common.
+    """
+    for first in range(0, len(frames), AT_ONCE):
+        block = list(frames[first : first + AT_ONCE])
+        marks, slacks = _marks(block)
+        steps = marks / (FINE * slacks)
+        # A quarter: so that zero, and what else is the same in many structures, is amid a step.
+        grids = [np.floor(steps + shift).astype(np.int64) for shift in (0.25, 0.75)]
+        for k, frame in enumerate(block):
+            what = np.sort(frame.numbers).astype(np.int64).tobytes() + frame.pbc.tobytes()
+            one, other = (
+                int.from_bytes(hashlib.blake2b(what + grid[k].tobytes(), digest_size=8).digest()) for grid in grids
+            )
+            yield one, other
 
 
-def _slack(frame: Frame) -> Array:
-    """How much the marks of one structure may differ."""
-    per_angstrom = float(np.linalg.norm(np.linalg.pinv(_basis(frame)), axis=0).max())
-    phase = 2.0 * np.pi * 3.0 * per_angstrom * SAME
-    return np.array([SAME] * 9 + [phase] * (2 * len(_WAVES)))
+def _marks(frames: Sequence[Frame]) -> tuple[Array, Array]:
+    """Lattice vectors and structure factors  sum_j Z_j exp(2 pi i k s_j) / sum_j Z_j, and how much they may differ.
+
+    Both have a row for each frame; the second is how far the marks of one structure are apart at most.
+    """
+    inverses = np.linalg.inv(np.stack([_basis(frame) for frame in frames]))
+    of_atoms = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    positions = np.concatenate([frame.positions for frame in frames])
+    numbers = np.concatenate([frame.numbers for frame in frames]).astype(np.float64)
+    phases = 2.0 * np.pi * np.einsum("ni,nij->nj", positions, inverses[of_atoms]) @ _WAVES.T
+    shares = numbers / np.bincount(of_atoms, numbers, len(frames))[of_atoms]
+    waves = [shares * wave for wave in np.concatenate([np.cos(phases), np.sin(phases)], axis=1).T]
+    factors = [np.bincount(of_atoms, wave, len(frames)) for wave in waves]
+    cells = np.stack([np.where(frame.pbc[:, None], frame.cell, 0.0).ravel() for frame in frames])
+    phase = 2.0 * np.pi * 3.0 * SAME * np.linalg.norm(inverses, axis=1).max(axis=1)
+    slacks = np.column_stack([np.full_like(cells, SAME), *[phase] * len(factors)])
+    return np.column_stack([cells, *factors]), slacks
 
 
 def _basis(frame: Frame) -> Array:

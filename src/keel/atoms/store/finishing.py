@@ -22,7 +22,7 @@ from keel.identity import of_file
 
 
 def judged_together(folder: Path, shards: Sequence[Path], judge: Callable[[Sequence[Frame]], object]) -> None:
-    """Let ``judge`` look at stretches of the frames."""
+    """Let ``judge`` look at stretches of the frames, which are called after the folder."""
     opened = [open_shard(path) for path in shards]
     starts = np.cumsum([0, *(shard.frames for shard in opened)])
     store = Store((folder,), np.zeros(1, np.int64), tuple(opened), starts, "")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS
-from keel.atoms.store.columns import BY_NAME, frame_of, from_text
+from keel.atoms.store.columns import ALWAYS, BY_NAME, frame_of, from_text
 from keel.atoms.store.shards import Shard, Store, open_shard
 from keel.errors import DataError
 from keel.formats import Format
@@ -176,6 +176,10 @@ class StoredFrames(Shown, Sequence[Frame]):
         """Return the frames without energy, forces and stress."""
         left = {*LABELS, "forces_mask"}
         return self._with(names=tuple(name for name in self.names if name not in left))
+
+    def structures(self) -> Self:
+        """Return the frames with elements, positions and cell alone."""
+        return self._with(names=ALWAYS)
 
     @property
     def fingerprint(self) -> str:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from keel.atoms.findings import refuse_wrong_labels
+from keel.atoms.frame import Frame
 from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into
 from keel.atoms.record import LabelKeys
+from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.columns import Table
 from keel.atoms.store.finishing import finish, judged_together, tidy
 from keel.atoms.store.frames import CONTENTS, StoredFrames, contents_of, open_store
 from keel.atoms.store.shards import SHARD_FRAMES, write_shard
 from keel.errors import ConfigError, DataError, KeelError
-from keel.files import replace_file
+from keel.files import replace_file, replace_folder
 from keel.launch import end_with_parent
 from keel.locks import locked
 from keel.plugins import in_use, take_over
@@ -159,6 +161,38 @@ def pack(
         judged_together(folder, shards, refuse_wrong_labels)
         finish(folder, shards, plan, bad)
         return open_store(folder)
+
+
+def write_store(folder: Path, frames: Iterable[Frame]) -> int:
+    """Write frames as a store and return their number; they are checked as :func:`pack` checks them.
+
+    A store that is there is replaced once the new one is complete.
+
+    Raises
+    ------
+    DataError
+        As :func:`pack`; or if the folder holds something else.
+    """
+    if folder.exists() and not (folder / CONTENTS).is_file():
+        raise DataError(f"{folder}: it holds something else than a finished store; choose another name")
+    waiting, shards, count = iter(frames), 0, 0
+
+    def write(temporary: Path) -> None:
+        nonlocal shards, count
+        while block := list(islice(waiting, SHARD_FRAMES)):
+            for frame in block:
+                check_frame(frame)
+            write_shard(temporary / f"shard-00000-{shards:05d}.arrow", Table.of(without_placeholders(block)))
+            shards, count = shards + 1, count + len(block)
+        written = sorted(temporary.glob("shard-*.arrow"))
+        judged_together(folder, written, refuse_wrong_labels)
+        finish(temporary, written, {"files": []}, None)
+
+    first = next(waiting, None)
+    if first is not None:
+        waiting = chain([first], waiting)
+        replace_folder(folder, write)
+    return count
 
 
 def _refuse(folder: Path, who: str) -> None:

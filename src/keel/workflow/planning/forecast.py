@@ -145,7 +145,7 @@ def _training(pipeline: Pipeline, trial: Trial, cost: Costs) -> float:
         plain = taught * cost.taught_step + (stage.steps - taught) * cost.labelled_step
         seconds += plain * (SECOND_GRADIENT if stage.sam_rho else 1.0)
         steps += stage.steps
-    work = steps * settings.batch_size * sum(map(len, split.train)) / len(split.train)
+    work = steps * settings.accumulate * settings.batch_size * sum(map(len, split.train)) / len(split.train)
     device = training_device(settings)
     if settings.compile if settings.compile is not None else worth_compiling(device, work):
         seconds = _compiled("train", seconds)

@@ -145,12 +145,12 @@ def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, P
     steps = watch.skipped + STEPS
     found = train(
         model,
-        representative(pipeline.split.train, (FIRST + STEPS) * settings.batch_size),
+        representative(pipeline.split.train, (FIRST + STEPS) * settings.batch_size * settings.accumulate),
         strategy=Strategy(pretrain_share=0.5, base=base) if learning else Strategy(),
         teacher=teacher,
-        settings=settings.replace(steps=2 * steps if learning else steps, patience=None, compile=False),
+        settings=settings.replace(steps=2 * steps if learning else steps, patience=None, compile=False, loggers=[]),
         perturbation=config.perturbation,
-        on_step=watch,
+        loggers=[watch],
     )
     # Elsewhere in a run it is read from its file, which leaves it on the CPU.
     return watch, found.potential.cpu()
