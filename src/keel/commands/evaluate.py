@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.commands.potential_options import Arguments, Beside, PotentialName, Trust, openings
 from keel.commands.split_options import Only
 from keel.kinds import readable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
+    from keel.atoms.frame import Frame
     from keel.evaluation.labels.by_contact import ContactErrors, ErrorsByContact
+    from keel.evaluation.labels.by_disagreement import ErrorsByDisagreement
     from keel.potentials.accuracy import Accuracy
 
 WORSE = "!"
@@ -29,6 +33,10 @@ WORDS = (
 ZERO = (
     "Energies are compared after each element has the offset with which their mean absolute error is least; their "
     "label is what one energy for each element leaves."
+)
+
+DISAGREEMENT = (
+    "Disagreement and error are root mean squares over atoms, of lengths of vectors; intervals hold 95 %, over frames."
 )
 
 
@@ -44,6 +52,7 @@ def evaluate(
     by: Annotated[
         By | None, typer.Option(help="Also divide errors by how close atoms are; frames of unknown elements stay out.")
     ] = None,
+    beside: Beside = None,
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
@@ -55,33 +64,49 @@ def evaluate(
     With --by contact, errors are also given for atoms at 0.5, 0.6, 0.75, 0.9 and 1.1 times the sum of their covalent
     radii, each beside the mean size of the label, so that one sees from where on a potential knows nothing.
 
+    With --beside (the teacher, or trainings from other seeds) errors of forces are also divided by how far these
+    disagree about them, which says what the numbers of keel md --beside mean, and which --stop-above suits.
+
     Example: keel evaluate runs/silica/cgcnn.safetensors test.extxyz
     """
     from rich.console import Console
 
     from keel.atoms.named_parts import only_those
     from keel.atoms.read import iter_frames
+    from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
+    from keel.evaluation.labels.by_disagreement import errors_by_disagreement
     from keel.potentials.accuracy import accuracy
+    from keel.potentials.convert import converted
     from keel.records import json_text
 
-    model, frames = opened(potential, arguments, trust), only_those(iter_frames(file), only)
-    if by is None:
-        result, divided = accuracy(model, frames, device=device), None
-    else:
-        from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
-
-        known, left_out = known_frames(model, list(frames))
-        result = accuracy(model, known, device=device)
-        divided = errors_by_contact(result, known)
+    named = openings([potential, *(beside or [])], arguments, trust)
+    model, others = named[potential].open(), [converted(named[name].open(), None, device) for name in beside or []]
+    frames: Iterable[Frame] = only_those(iter_frames(file), only)
+    divided = apart = left_out = None
+    if by is not None or others:
+        frames = list(frames)
+    if by is not None:
+        frames, left_out = known_frames(model, list(frames))
+    result = accuracy(model, frames, device=device)
+    if by is not None:
+        divided = errors_by_contact(result, frames)
+    if others:
+        apart = errors_by_disagreement(result, others, frames)
     if as_json:
-        more = {} if divided is None else {"by_contact": divided.to_dict() | left_out.to_dict()}
+        more: dict[str, Any] = {}
+        if divided is not None and left_out is not None:
+            more["by_contact"] = divided.to_dict() | left_out.to_dict()
+        if apart is not None:
+            more["by_disagreement"] = apart.to_dict()
         typer.echo(json_text(result.to_dict() | more))
         return
     console = Console(highlight=False)
     _show(console, result, Path(potential).name)
-    if divided is not None:
+    if divided is not None and left_out is not None:
         _show_by_contact(console, divided)
         console.print(*([left_out.sentence] if left_out.frames else []))
+    if apart is not None:
+        _show_by_disagreement(console, apart, [Path(name).name for name in beside or []])
 
 
 def _show(console: Console, result: Accuracy, name: str) -> None:
@@ -119,6 +144,24 @@ def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
     notes = [WORDS, *([ZERO] if divided.offsets else [])]
     for words in (*notes, *([f"Energies are not divided: {divided.unjudged}."] if divided.unjudged else [])):
         console.print(words)
+
+
+def _show_by_disagreement(console: Console, found: ErrorsByDisagreement, names: list[str]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from keel.wording import listed
+
+    table = Table(title=f"disagreement with {listed(names)} (eV/Å)", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("from", "to", "atoms", "disagreement", "error", "95 %", "error/disagreement"):
+        table.add_column(column, justify="right")
+    for row in found.bins.rows:
+        numbers = (f"{row[key]:.3g}" for key in ("lower", "upper", "atoms", "disagreement", "error"))
+        table.add_row(*numbers, f"{row['low']:.3g}-{row['high']:.3g}", f"{row['ratio']:.2f}")
+    console.print(table)
+    for words in (f"{name}: {value}." for name, value in found.facts().items()):
+        console.print(words[0].upper() + words[1:])
+    console.print(f"{found.verdict}.", DISAGREEMENT)
 
 
 def _rows(errors: ContactErrors) -> list[tuple[str, ...]]:

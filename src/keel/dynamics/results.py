@@ -10,6 +10,9 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.mobility import degrees_of_freedom, masses_of
 from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
 
+LEFT_THE_DATA = "left the data"
+"""Cause of the end of a run whose forces other potentials dispute: it has not failed, but nobody vouches for it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -25,12 +28,16 @@ class Snapshot:
         Steps done since the run began.
     time
         Since the run began, in fs.
+    disagreement
+        How far potentials beside disagree about the force on each atom (:mod:`keel.disagreement`), in eV/angstrom,
+        shape (N,); None where they were not asked.
     """
 
     frame: Frame
     velocities: Array
     step: int
     time: float
+    disagreement: Array | None = None
 
     def __repr__(self) -> str:
         """Say where it is."""
@@ -81,7 +88,7 @@ class Trajectory:
     time
         Time to failure in fs, or the length of the run.
     cause
-        Why it failed; None for a survivor.
+        Why it failed, or :data:`LEFT_THE_DATA`; None for a survivor.
     timestep_fs, temperature
         Time step; the target, in K.
     """
