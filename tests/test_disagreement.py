@@ -11,7 +11,7 @@ from ase import units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.verlet import VelocityVerlet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keel
@@ -25,6 +25,7 @@ STRONG = keel.LennardJones(epsilon=1.5 * float(LJ.epsilon), cutoff=6.0)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+@settings(max_examples=30)
 @given(SEEDS, st.integers(1, 5), st.integers(0, 7))
 def test_its_square_is_the_mean_of_those_of_pairs(seed, n_others, n_atoms):
     rng = np.random.default_rng(seed)
@@ -47,6 +48,7 @@ def test_a_potential_half_as_strong_again_disagrees_by_half_the_force():
     assert force_disagreement(LJ, STRONG, []) == []
 
 
+@settings(max_examples=10)
 @given(SEEDS)
 def test_it_belongs_to_the_atoms_whatever_their_order_and_cell(seed):
     rng = np.random.default_rng(seed)
@@ -90,9 +92,6 @@ def test_a_calculator_says_it_at_every_step():
 
 
 def test_a_calculator_refuses_atoms_that_one_beside_does_not_know():
-    atoms = bulk("Si")
-    atoms.calc = keel.KeelCalculator(LJ, beside=eam())
-    assert np.isfinite(atoms.calc.get_property("max_force_disagreement", atoms))
     atoms = bulk("Ar")
     atoms.calc = keel.KeelCalculator(LJ, beside=cgcnn())
     with pytest.raises(DataError, match="CGCNN knows O, Si"):

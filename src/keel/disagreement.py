@@ -83,14 +83,14 @@ def potentials_beside(given: Given | Sequence[Given]) -> list[Potential]:
 
 def refuse_unknown(others: Sequence[Potential], frames: Sequence[Frame]) -> None:
     """Raise a DataError that names the first structure with elements that a potential beside does not know."""
-    for other in others:
-        known = None if other.elements is None else set(other.elements)
-        for frame in frames if known is not None else ():
-            unknown = sorted(set(frame.numbers.tolist()) - known)
-            if unknown:
+    for other in (p for p in others if p.elements is not None):
+        known = set(other.elements or ())
+        for frame in frames:
+            if unknown := set(frame.numbers.tolist()) - known:
+                strange, knows = (listed([symbol(z) for z in sorted(some)]) for some in (unknown, known))
                 raise DataError(
-                    f"{frame.source}: it holds {listed(list(map(symbol, unknown)))}, and the {type(other).__name__} beside "
-                    f"knows only {listed(list(map(symbol, sorted(known))))}; compare with a potential that knows all elements"
+                    f"{frame.source}: it holds {strange}, and the {type(other).__name__} beside knows only {knows}; "
+                    "compare with a potential that knows all elements"
                 )
 
 

@@ -163,7 +163,7 @@ def _show(result: StabilityResult) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     compared = any(t.last.disagreement is not None for t in result.trajectories)
-    table = Table("run", "start", "lived (fs)", "ended by", *(["disagreement at the end (eV/Å)"] if compared else []))
+    table = Table("run", "start", "lived (fs)", "ended by", *(["disagreement (eV/Å)"] if compared else []))
     for t in result.trajectories:
         source = Path(t.last.frame.source.split(" at ")[0]).name
         largest = [] if t.last.disagreement is None else [f"{t.last.disagreement.max():.3g}"]

@@ -174,11 +174,11 @@ def errors_by_disagreement(
     apart, error, size = disagreement(own, theirs), disagreement(own, [labels]), np.linalg.norm(own, axis=1)
     _refuse_infinite(members, chosen, apart + error)
     structure = np.repeat(np.arange(len(members)), [int(labelled_atoms(f).sum()) for f in members])
-    ranks = _correlations(error, (apart, size), structure)
+    rank, of_size, more = _correlations(error, (apart, size), structure)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = float(_rms(error) / _rms(apart))
+        ratio = float(np.divide(_rms(error), _rms(apart)))
     bins = _binned(apart, error, structure)
-    return ErrorsByDisagreement(len(members), len(error), *ranks, ratio=ratio, bins=bins)
+    return ErrorsByDisagreement(len(members), len(error), rank, of_size, more, ratio, bins)
 
 
 def _refuse_infinite(frames: Sequence[Frame], chosen: NDArray[np.bool_], values: Array) -> None:
@@ -188,7 +188,7 @@ def _refuse_infinite(frames: Sequence[Frame], chosen: NDArray[np.bool_], values:
         raise DataError(f"{frames[k].source}: a force that is predicted for it is not finite; leave it out")
 
 
-def _correlations(error: Array, others: tuple[Array, Array], structure: NDArray[np.int64]) -> tuple[Interval, ...]:
+def _correlations(error: Array, others: tuple[Array, Array], structure: NDArray[np.int64]) -> list[Interval]:
     """Return Spearman's correlation of the error with each of two quantities, and the difference of both."""
 
     def both(atoms: NDArray[np.int64]) -> list[float]:
@@ -203,7 +203,7 @@ def _correlations(error: Array, others: tuple[Array, Array], structure: NDArray[
     ends = np.quantile(drawn, [0.025, 0.975], axis=0)
     if len(atoms_of) == 1:
         ends = np.outer([-1.0, 1.0], [1.0, 1.0, 2.0])
-    return tuple(Interval(*values) for values in zip(both(np.arange(len(error))), *ends.tolist(), strict=True))
+    return [Interval(*values) for values in zip(both(np.arange(len(error))), *ends.tolist(), strict=True)]
 
 
 def _correlation(a: Array, b: Array) -> float:

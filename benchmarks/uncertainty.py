@@ -1,0 +1,197 @@
+"""Does the disagreement of potentials foretell errors of forces? A study's networks, their teachers, other seeds.
+
+    python benchmarks/uncertainty.py runs/study --far ../shared/data/far --seeds runs/seeds --out docs/results
+
+Reads finished potentials (``RUN/potentials``). The CGCNN that is used is compared with its teacher, with the networks
+of the other strategies, and with the same training from other seeds, if there are any: ``--train phosphorus`` trains
+seeds 1 and 2 of vanilla into ``--seeds`` first. Judged on every k-th frame of the study's test part, and far from the
+data: silica and phosphorus on single points of squeezed crystals (tests/files/README.md), the others on ``--far``.
+``--md phosphorus`` runs the vanilla network hot beside its teacher, and says when these first disagree more than on any
+test frame. Nothing is chosen by any of these numbers. Writes ``uncertainty.csv``, ``uncertainty-bins.csv``,
+``uncertainty.png`` or, with ``--md``, ``uncertainty-md.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import keel
+from keel.atoms.frame import Frame
+from keel.config import read_config
+from keel.disagreement import force_disagreement
+from keel.dynamics import simulate
+from keel.evaluation import accuracy, errors_by_disagreement
+from keel.potentials.batches import known_to
+from keel.records import write_csv
+from keel.reporting.figures.style import QUIET, house_style
+from keel.workflow.pipeline import Pipeline
+
+SQUEEZED = Path(__file__).parents[1] / "tests" / "files"
+OWN, FAR = ("silica", "phosphorus"), ("mpf-tp", "mpf-alkali-tp", "random-tp")
+SYSTEMS = (*OWN, "li-mn-o", "oxides")
+STRATEGIES = ("vanilla", "zbl-delta", "pretrain")
+TEST_FRAMES = 48
+COLOURS = {"teacher": "#c2571a", "strategies": "#2b6cb0", "seeds": "#2f855a"}
+
+
+def pipeline(run: Path, root: Path, **changes: object) -> Pipeline:
+    """Return the tasks of a run with CGCNN alone, so that the data are divided as there."""
+    config = read_config(run / "config.yaml")
+    networks = [n for n in config.networks if n.architecture == "CGCNN"]
+    return Pipeline(config.model_copy(update={"networks": networks, **changes}), root, run)
+
+
+def train(run: Path, seeds: Path) -> None:
+    tasks = pipeline(run, seeds / run.name, strategies=["vanilla"], seeds=[1, 2])
+    for trial in tasks.trials:
+        tasks.train(trial)
+
+
+def test_frames(run: Path) -> list[Frame]:
+    with tempfile.TemporaryDirectory() as root:
+        frames = list(pipeline(run, Path(root)).split.test)
+    return frames[:: max(1, len(frames) // TEST_FRAMES)]
+
+
+def far_frames(system: str, far: Path | None, potential: keel.Potential) -> list[Frame]:
+    if system in OWN:
+        return list(keel.read(SQUEEZED / f"squeezed-{system}.extxyz.xz"))
+    files = [far / f"{name}.extxyz" for name in FAR] if far else []
+    return [frame for file in files for frame in known_to(potential, keel.read(file))]
+
+
+def subjects(run: Path, seeds: Path | None) -> Iterator[tuple[str, str, keel.Potential, list[keel.Potential]]]:
+    """Yield the strategy that is used and what stands beside, with the potentials."""
+    known = {s: keel.load(run / "potentials" / f"CGCNN-{s}-seed0.safetensors") for s in STRATEGIES}
+    teacher = keel.load(run / "potentials" / "teacher.json")
+    for strategy in ("vanilla", "pretrain"):
+        yield strategy, "teacher", known[strategy], [teacher]
+        yield strategy, "strategies", known[strategy], [p for s, p in known.items() if s != strategy]
+    others = sorted((seeds / run.name).glob("stages/train/*/potential.safetensors")) if seeds else []
+    if others:
+        yield "vanilla", "seeds", known["vanilla"], [keel.load(path) for path in others]
+
+
+def measured(run: Path, far: Path | None, seeds: Path | None) -> Iterator[tuple[dict[str, object], list[dict]]]:
+    """Yield a row and the bins of each comparison."""
+    near = test_frames(run)
+    for strategy, beside, potential, others in subjects(run, seeds):
+        for where, frames in (("test", near), ("far", far_frames(run.name, far, potential))):
+            if not frames:
+                continue
+            key = {"system": run.name, "frames_of": where, "network": strategy, "beside": beside, "others": len(others)}
+            accurate = accuracy(potential, frames)
+            found = errors_by_disagreement(accurate, others, frames)
+            ranks = {"rank": found.rank, "size": found.rank_of_size, "more": found.more}
+            numbers = {f"{n}_{e}": getattr(r, e) for n, r in ranks.items() for e in ("value", "low", "high")}
+            error = float(3**0.5 * accurate.forces.rmse)
+            row = {**key, "frames": found.frames, "atoms": found.atoms, **numbers, "error": error, "ratio": found.ratio}
+            print(row, flush=True)
+            yield row, [{**key, **bin} for bin in found.bins.rows]
+
+
+def hot(run: Path, temperature: float, length_fs: float) -> list[dict[str, object]]:
+    """Return of each run when it failed, and when it first left what teacher and network say of test frames."""
+    network, teacher = (
+        keel.load(run / "potentials" / name) for name in ("CGCNN-vanilla-seed0.safetensors", "teacher.json")
+    )
+    frames = test_frames(run)
+    limit = max(d.max() for d in force_disagreement(network, teacher, frames))
+    starts, settings = frames[:: len(frames) // 8][:8], keel.MDSettings(temperature=temperature, length_fs=length_fs)
+    rows = []
+    for t in simulate(network, starts, settings.replace(record_every=10), beside=[teacher]):
+        states = list({s.step: s for s in (*t.snapshots, t.last)}.values())
+        beyond = next((s.time for s in states if s.disagreement.max() > limit), None)
+        largest = max(float(s.disagreement.max()) for s in states)
+        rows.append(
+            {
+                "system": run.name,
+                "run": t.run,
+                "limit": limit,
+                "left_fs": beyond,
+                "ended_fs": t.time,
+                "cause": t.cause,
+                "largest": largest,
+            }
+        )
+        print(rows[-1], flush=True)
+    costs = {}
+    for name, more in (("alone", {}), ("beside", {"beside": [teacher]})):
+        short = settings.replace(length_fs=100.0, stop_above=1e5 if more else None)
+        began = time.process_time()
+        simulate(network, starts, short, **more)
+        costs[name] = time.process_time() - began
+    print(f"every 10 steps: {costs['beside'] / costs['alone']:.2f} times the time without potentials beside")
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    write_csv(path, list(rows[0]), [list(row.values()) for row in rows], digits=4)
+
+
+def draw(bins: Sequence[dict], path: Path) -> None:
+    """Draw errors against disagreement in bins: systems in columns, test above, far below; vanilla."""
+    import matplotlib.pyplot as plt
+
+    with house_style():
+        figure, axes = plt.subplots(2, len(SYSTEMS), figsize=(9, 4.6), layout="constrained")
+        for (row, where), (column, system) in product(enumerate(("test", "far")), enumerate(SYSTEMS)):
+            ax = axes[row, column]
+            for beside, colour in COLOURS.items():
+                own = [
+                    b
+                    for b in bins
+                    if (b["system"], b["frames_of"], b["network"], b["beside"]) == (system, where, "vanilla", beside)
+                ]
+                if own:
+                    x, y, low, high = (np.array([b[k] for b in own]) for k in ("disagreement", "error", "low", "high"))
+                    errors = [y - np.maximum(low, y / 3), np.minimum(high, 3 * y) - y]
+                    ax.errorbar(x, y, errors, color=colour, marker="o", markersize=3, linewidth=1, label=beside)
+            ax.axline((1, 1), slope=1, color=QUIET, linewidth=0.7, zorder=0)
+            ax.set(xscale="log", yscale="log", title=f"{system}, {where}")
+        figure.supxlabel("disagreement (eV/Å)", fontsize=8.5)
+        figure.supylabel("force error (eV/Å)", fontsize=8.5)
+        axes[0, 0].legend()
+        figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument(
+        "--far", type=Path, help="folder of hot and compressed DFT frames; without it only those at hand"
+    )
+    parser.add_argument("--seeds", type=Path, help="folder of trainings from other seeds")
+    parser.add_argument("--train", nargs="*", default=[], metavar="RUN", help="train seeds 1 and 2 of these runs")
+    parser.add_argument("--md", metavar="RUN", help="simulate with the vanilla network of this run")
+    parser.add_argument("--temperature", type=float, default=1000.0)
+    parser.add_argument("--length-fs", type=float, default=600.0)
+    parser.add_argument("--only", nargs="*", default=SYSTEMS, metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True)
+    a = parser.parse_args()
+    torch.set_flush_denormal(True)
+    for name in a.train:
+        train(a.study / name, a.seeds)
+    if a.md:
+        write_rows(a.out / "uncertainty-md.csv", hot(a.study / a.md, a.temperature, a.length_fs))
+        return
+    rows, bins = [], []
+    for name in a.only:
+        for row, found in measured(a.study / name, a.far, a.seeds):
+            rows.append(row)
+            bins += found
+    write_rows(a.out / "uncertainty.csv", rows)
+    write_rows(a.out / "uncertainty-bins.csv", bins)
+    draw(bins, a.out / "uncertainty.png")
+
+
+if __name__ == "__main__":
+    main()
