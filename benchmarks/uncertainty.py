@@ -14,11 +14,13 @@ test frame. Nothing is chosen by any of these numbers. Writes ``uncertainty.csv`
 from __future__ import annotations
 
 import argparse
+import csv
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +41,7 @@ OWN, FAR = ("silica", "phosphorus"), ("mpf-tp", "mpf-alkali-tp", "random-tp")
 SYSTEMS = (*OWN, "li-mn-o", "oxides")
 STRATEGIES = ("vanilla", "zbl-delta", "pretrain")
 TEST_FRAMES = 48
+KEYS = ("system", "frames_of", "network", "beside")
 COLOURS = {"teacher": "#c2571a", "strategies": "#2b6cb0", "seeds": "#2f855a"}
 
 
@@ -133,6 +136,14 @@ def hot(run: Path, temperature: float, length_fs: float) -> list[dict[str, objec
     return rows
 
 
+def earlier(path: Path, measured: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of a file but for those of systems that are measured anew."""
+    rows = list(csv.DictReader(path.open())) if path.is_file() else []
+    return [
+        {k: v if k in KEYS else float(v or "nan") for k, v in r.items()} for r in rows if r["system"] not in measured
+    ]
+
+
 def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
     write_csv(path, list(rows[0]), [list(row.values()) for row in rows], digits=4)
 
@@ -140,26 +151,29 @@ def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
 def draw(bins: Sequence[dict], path: Path) -> None:
     """Draw errors against disagreement in bins: systems in columns, test above, far below; vanilla."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
+    systems = [s for s in SYSTEMS if any(b["system"] == s for b in bins)]
     with house_style():
-        figure, axes = plt.subplots(2, len(SYSTEMS), figsize=(9, 4.6), layout="constrained")
-        for (row, where), (column, system) in product(enumerate(("test", "far")), enumerate(SYSTEMS)):
+        figure, axes = plt.subplots(
+            2, len(systems), figsize=(2.2 * len(systems), 4.4), squeeze=False, layout="constrained"
+        )
+        for (row, where), (column, system) in product(enumerate(("test", "far")), enumerate(systems)):
             ax = axes[row, column]
-            for beside, colour in COLOURS.items():
-                own = [
-                    b
-                    for b in bins
-                    if (b["system"], b["frames_of"], b["network"], b["beside"]) == (system, where, "vanilla", beside)
-                ]
-                if own:
-                    x, y, low, high = (np.array([b[k] for b in own]) for k in ("disagreement", "error", "low", "high"))
-                    errors = [y - np.maximum(low, y / 3), np.minimum(high, 3 * y) - y]
-                    ax.errorbar(x, y, errors, color=colour, marker="o", markersize=3, linewidth=1, label=beside)
-            ax.axline((1, 1), slope=1, color=QUIET, linewidth=0.7, zorder=0)
             ax.set(xscale="log", yscale="log", title=f"{system}, {where}")
+            for beside, colour in COLOURS.items():
+                own = [b for b in bins if tuple(b[k] for k in KEYS) == (system, where, "vanilla", beside)]
+                if own:
+                    x, y = (np.array([b[k] for b in own]) for k in ("disagreement", "error"))
+                    ax.plot(x, y, color=colour, marker="o", markersize=3, linewidth=1, label=beside)
+            ends = ax.dataLim.intervalx
+            ax.plot(ends, ends, color=QUIET, linewidth=0.7, zorder=0)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
         figure.supxlabel("disagreement (eV/Å)", fontsize=8.5)
         figure.supylabel("force error (eV/Å)", fontsize=8.5)
-        axes[0, 0].legend()
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
         figure.savefig(path, dpi=110)
 
 
@@ -183,7 +197,7 @@ def main() -> None:
     if a.md:
         write_rows(a.out / "uncertainty-md.csv", hot(a.study / a.md, a.temperature, a.length_fs))
         return
-    rows, bins = [], []
+    rows, bins = (earlier(a.out / f"{name}.csv", a.only) for name in ("uncertainty", "uncertainty-bins"))
     for name in a.only:
         for row, found in measured(a.study / name, a.far, a.seeds):
             rows.append(row)
