@@ -1,14 +1,14 @@
 """Does the disagreement of potentials foretell errors of forces? A study's networks, their teachers, other seeds.
 
-    python benchmarks/uncertainty.py runs/study --far ../shared/data/far --seeds runs/seeds --out docs/results
+    python benchmarks/uncertainty.py runs/study --far ../shared/data/far --out docs/results/uncertainty
 
 Reads finished potentials (``RUN/potentials``). The CGCNN that is used is compared with its teacher, with the networks
-of the other strategies, and with the same training from other seeds, if there are any: ``--train phosphorus`` trains
-seeds 1 and 2 of vanilla into ``--seeds`` first. Judged on every k-th frame of the study's test part, and far from the
-data: silica and phosphorus on single points of squeezed crystals (tests/files/README.md), the others on ``--far``.
-``--md phosphorus`` runs the vanilla network hot beside its teacher, and says when these first disagree more than on any
-test frame. Nothing is chosen by any of these numbers. Writes ``uncertainty.csv``, ``uncertainty-bins.csv``,
-``uncertainty.png`` or, with ``--md``, ``uncertainty-md.csv``.
+of the other strategies, and with the same training from other seeds where the run has some. Judged on every k-th frame
+of the study's test part, and far from the data: silica and phosphorus on single points of squeezed crystals
+(tests/files/README.md), the others on ``--far``. ``--md phosphorus`` runs the vanilla network hot beside its teacher
+and reports when they first disagree more than on any test frame. Nothing is chosen by any of these numbers. Writes
+``uncertainty.csv``, ``bins.csv`` and ``uncertainty.png`` or, with ``--md``, ``md.csv``; rows of systems that are not
+measured again (``--only``) stay.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -45,22 +44,12 @@ KEYS = ("system", "frames_of", "network", "beside")
 COLOURS = {"teacher": "#c2571a", "strategies": "#2b6cb0", "seeds": "#2f855a"}
 
 
-def pipeline(run: Path, root: Path, **changes: object) -> Pipeline:
-    """Return the tasks of a run with CGCNN alone, so that the data are divided as there."""
-    config = read_config(run / "config.yaml")
-    networks = [n for n in config.networks if n.architecture == "CGCNN"]
-    return Pipeline(config.model_copy(update={"networks": networks, **changes}), root, run)
-
-
-def train(run: Path, seeds: Path) -> None:
-    tasks = pipeline(run, seeds / run.name, strategies=["vanilla"], seeds=[1, 2])
-    for trial in tasks.trials:
-        tasks.train(trial)
-
-
 def test_frames(run: Path) -> list[Frame]:
+    """Return some frames of the test part, divided as in the run."""
+    config = read_config(run / "config.yaml")
+    config = config.model_copy(update={"networks": [n for n in config.networks if n.architecture == "CGCNN"]})
     with tempfile.TemporaryDirectory() as root:
-        frames = list(pipeline(run, Path(root)).split.test)
+        frames = list(Pipeline(config, Path(root), run).split.test)
     return frames[:: max(1, len(frames) // TEST_FRAMES)]
 
 
@@ -71,22 +60,22 @@ def far_frames(system: str, far: Path | None, potential: keel.Potential) -> list
     return [frame for file in files for frame in known_to(potential, keel.read(file))]
 
 
-def subjects(run: Path, seeds: Path | None) -> Iterator[tuple[str, str, keel.Potential, list[keel.Potential]]]:
+def subjects(run: Path) -> Iterator[tuple[str, str, keel.Potential, list[keel.Potential]]]:
     """Yield the strategy that is used and what stands beside, with the potentials."""
     known = {s: keel.load(run / "potentials" / f"CGCNN-{s}-seed0.safetensors") for s in STRATEGIES}
     teacher = keel.load(run / "potentials" / "teacher.json")
     for strategy in ("vanilla", "pretrain"):
         yield strategy, "teacher", known[strategy], [teacher]
         yield strategy, "strategies", known[strategy], [p for s, p in known.items() if s != strategy]
-    others = sorted((seeds / run.name).glob("stages/train/*/potential.safetensors")) if seeds else []
+    others = sorted(run.glob("stages/train/CGCNN-vanilla-seed[1-9]*/potential.safetensors"))
     if others:
         yield "vanilla", "seeds", known["vanilla"], [keel.load(path) for path in others]
 
 
-def measured(run: Path, far: Path | None, seeds: Path | None) -> Iterator[tuple[dict[str, object], list[dict]]]:
+def measured(run: Path, far: Path | None) -> Iterator[tuple[dict[str, object], list[dict]]]:
     """Yield a row and the bins of each comparison."""
     near = test_frames(run)
-    for strategy, beside, potential, others in subjects(run, seeds):
+    for strategy, beside, potential, others in subjects(run):
         for where, frames in (("test", near), ("far", far_frames(run.name, far, potential))):
             if not frames:
                 continue
@@ -118,7 +107,7 @@ def hot(run: Path, temperature: float, length_fs: float) -> list[dict[str, objec
             {
                 "system": run.name,
                 "run": t.run,
-                "limit": limit,
+                "limit": float(limit),
                 "left_fs": beyond,
                 "ended_fs": t.time,
                 "cause": t.cause,
@@ -126,13 +115,6 @@ def hot(run: Path, temperature: float, length_fs: float) -> list[dict[str, objec
             }
         )
         print(rows[-1], flush=True)
-    costs = {}
-    for name, more in (("alone", {}), ("beside", {"beside": [teacher]})):
-        short = settings.replace(length_fs=100.0, stop_above=1e5 if more else None)
-        began = time.process_time()
-        simulate(network, starts, short, **more)
-        costs[name] = time.process_time() - began
-    print(f"every 10 steps: {costs['beside'] / costs['alone']:.2f} times the time without potentials beside")
     return rows
 
 
@@ -173,8 +155,22 @@ def draw(bins: Sequence[dict], path: Path) -> None:
                 axis.set_minor_formatter(NullFormatter())
         figure.supxlabel("disagreement (eV/Å)", fontsize=8.5)
         figure.supylabel("force error (eV/Å)", fontsize=8.5)
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        drawn = {line.get_label(): line for ax in axes.flat for line in ax.lines if line.get_label() in COLOURS}
+        figure.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=3)
         figure.savefig(path, dpi=110)
+
+
+def table(rows: Sequence[dict[str, Any]], bins: Sequence[dict[str, Any]]) -> str:
+    """Return a table in Markdown."""
+    head = ("system", "frames", "network", "beside", "error", "rank", "size", "difference", "ratio", "in bins")
+    lines = [head, ("---",) * len(head)]
+    for r in rows:
+        own = [b["ratio"] for b in bins if all(b[k] == r[k] for k in KEYS)]
+        frames = f"{r['frames_of']}: {r['frames']:.0f}, {r['atoms']:.0f} atoms"
+        ranks = (f"{r['rank_value']:.2f}", f"{r['size_value']:.2f}", f"{r['more_low']:.2f} to {r['more_high']:.2f}")
+        ratios = (f"{r['ratio']:.2g}", f"{own[0]:.2g} to {own[-1]:.2g}")
+        lines.append((r["system"], frames, r["network"], r["beside"], f"{r['error']:.3g}", *ranks, *ratios))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
@@ -183,8 +179,6 @@ def main() -> None:
     parser.add_argument(
         "--far", type=Path, help="folder of hot and compressed DFT frames; without it only those at hand"
     )
-    parser.add_argument("--seeds", type=Path, help="folder of trainings from other seeds")
-    parser.add_argument("--train", nargs="*", default=[], metavar="RUN", help="train seeds 1 and 2 of these runs")
     parser.add_argument("--md", metavar="RUN", help="simulate with the vanilla network of this run")
     parser.add_argument("--temperature", type=float, default=1000.0)
     parser.add_argument("--length-fs", type=float, default=600.0)
@@ -192,19 +186,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     a = parser.parse_args()
     torch.set_flush_denormal(True)
-    for name in a.train:
-        train(a.study / name, a.seeds)
     if a.md:
-        write_rows(a.out / "uncertainty-md.csv", hot(a.study / a.md, a.temperature, a.length_fs))
+        write_rows(a.out / "md.csv", hot(a.study / a.md, a.temperature, a.length_fs))
         return
-    rows, bins = (earlier(a.out / f"{name}.csv", a.only) for name in ("uncertainty", "uncertainty-bins"))
+    rows, bins = (earlier(a.out / f"{name}.csv", a.only) for name in ("uncertainty", "bins"))
     for name in a.only:
-        for row, found in measured(a.study / name, a.far, a.seeds):
+        for row, found in measured(a.study / name, a.far):
             rows.append(row)
             bins += found
     write_rows(a.out / "uncertainty.csv", rows)
-    write_rows(a.out / "uncertainty-bins.csv", bins)
+    write_rows(a.out / "bins.csv", bins)
     draw(bins, a.out / "uncertainty.png")
+    print(table(rows, bins))
 
 
 if __name__ == "__main__":
