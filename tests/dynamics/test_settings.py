@@ -40,7 +40,7 @@ RUN = {"name": "x", "data": {"files": ["phosphorus"], "split": {"train": 8, "val
          "length_fs?"),
         (MDSettings, {"temperature": 80, "length_fs": 3, "colour": 1}, "colour: there is no such setting; choose from "
          "timestep_fs, friction_per_fs, seed, max_atoms, pressure_time_fs, compressibility, temperature, length_fs, "
-         "ensemble, pressure, velocities, record_every, recent, skin"),
+         "ensemble, pressure, velocities, record_every, recent, skin, stop_above, compare_every"),
         (MDSettings, {"temperature": 80}, "length_fs must be given"),
         (MDSettings, {"temperature": -80, "length_fs": 3}, "temperature must not be negative, but is -80"),
         (MDSettings, {"temperature": 80, "length_fs": 3, "timestep_fs": float("nan")}, "timestep_fs must be positive, "

@@ -6,11 +6,11 @@ import math
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.commands.potential_options import Arguments, Beside, PotentialName, Trust, openings
 from keel.commands.split_options import Only
 from keel.kinds import readable
 from keel.ranges import Devices, Nodes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from keel.atoms.frame import Frame
     from keel.evaluation.labels.by_contact import ContactErrors, ErrorsByContact
+    from keel.evaluation.labels.by_disagreement import ErrorsByDisagreement
     from keel.potentials.accuracy import Accuracy
 
 WORSE = "!"
@@ -32,6 +33,10 @@ WORDS = (
 ZERO = (
     "Energies are compared after each element has the offset with which their mean absolute error is least; their "
     "label is what one energy for each element leaves."
+)
+
+DISAGREEMENT = (
+    "Disagreement and error are root mean squares over atoms, of lengths of vectors; intervals hold 95 %, over frames."
 )
 
 
@@ -47,6 +52,7 @@ def evaluate(
     by: Annotated[
         By | None, typer.Option(help="Also divide errors by how close atoms are; frames of unknown elements stay out.")
     ] = None,
+    beside: Beside = None,
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
@@ -60,6 +66,9 @@ def evaluate(
     With --by contact, errors are also given for atoms at 0.5, 0.6, 0.75, 0.9 and 1.1 times the sum of their covalent
     radii, each beside the mean size of the label, so that one sees from where on a potential knows nothing.
 
+    With --beside (the teacher, or trainings from other seeds) errors of forces are also divided by how far these
+    disagree about them, which says what the numbers of keel md --beside mean, and which --stop-above suits.
+
     Example: keel evaluate runs/silica/cgcnn.safetensors test.extxyz
     """
     from rich.console import Console
@@ -68,20 +77,27 @@ def evaluate(
     from keel.atoms.read import iter_frames
     from keel.commands.ending import WIDTH
     from keel.dynamics.spread import Ranks
+    from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
+    from keel.evaluation.labels.by_disagreement import errors_by_disagreement
     from keel.potentials.accuracy import compared, together
     from keel.potentials.convert import converted
     from keel.records import json_text
 
-    model, frames = opened(potential, arguments, trust), only_those(iter_frames(file), only)
+    named = openings([potential, *(beside or [])], arguments, trust)
+    model = named[potential].open()
     ranks = Ranks.started(device or model.device.type, devices, nodes)
-    model = converted(model, device=device if ranks.size == 1 else ranks.device)
+    place = device if ranks.size == 1 else ranks.device
+    model = converted(model, device=place)
+    others = [converted(named[name].open(), device=place) for name in beside or []]
+    frames, left_out = only_those(iter_frames(file), only), None
     known: list[Frame] = []
-    if by is None:
+    if by is not None:
+        known, left_out = known_frames(model, list(frames))
+    elif others:
+        known = list(frames)
+    if by is None and not others:
         share = islice(frames, ranks.rank, None, ranks.size)
     else:
-        from keel.evaluation.labels.by_contact import errors_by_contact, known_frames
-
-        known, left_out = known_frames(model, list(frames))
         # Shares of frames that follow each other: together they are in their order again.
         first, last = (len(known) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1))
         share = islice(known, first, last)
@@ -89,16 +105,23 @@ def evaluate(
     if ranks.rank:
         return
     divided = None if by is None else errors_by_contact(result, known)
+    apart = errors_by_disagreement(result, others, known) if others else None
     if as_json:
-        more = {} if divided is None else {"by_contact": divided.to_dict() | left_out.to_dict()}
+        more: dict[str, Any] = {}
+        if divided is not None and left_out is not None:
+            more["by_contact"] = divided.to_dict() | left_out.to_dict()
+        if apart is not None:
+            more["by_disagreement"] = apart.to_dict()
         typer.echo(json_text(result.to_dict() | more))
         return
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else WIDTH
     _show(console, result, Path(potential).name)
-    if divided is not None:
+    if divided is not None and left_out is not None:
         _show_by_contact(console, divided)
         console.print(*([left_out.sentence] if left_out.frames else []))
+    if apart is not None:
+        _show_by_disagreement(console, apart, [Path(name).name for name in beside or []])
 
 
 def _show(console: Console, result: Accuracy, name: str) -> None:
@@ -142,6 +165,24 @@ def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
 def _plain(value: float) -> str:
     """Return a number without powers of ten, which a narrow terminal would cut off."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _show_by_disagreement(console: Console, found: ErrorsByDisagreement, names: list[str]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from keel.wording import listed
+
+    table = Table(title=f"disagreement with {listed(names)} (eV/Å)", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("from", "to", "atoms", "disagreement", "error", "95 %", "error/disagreement"):
+        table.add_column(column, justify="right")
+    for row in found.bins.rows:
+        numbers = (f"{row[key]:.3g}" for key in ("lower", "upper", "atoms", "disagreement", "error"))
+        table.add_row(*numbers, f"{row['low']:.3g}-{row['high']:.3g}", f"{row['ratio']:.2f}")
+    console.print(table)
+    for words in (f"{name}: {value}." for name, value in found.facts().items()):
+        console.print(words[0].upper() + words[1:])
+    console.print(f"{found.verdict}.", DISAGREEMENT)
 
 
 def _rows(errors: ContactErrors) -> list[tuple[str, ...]]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
+from keel.commands.potential_options import Arguments, Beside, PotentialName, Trust, openings
 from keel.kinds import TRAJECTORY_FILE
 from keel.ranges import (
     AtomCount,
     Devices,
     Duration,
     Every,
+    Force,
     Friction,
     Nodes,
     PressureGPa,
@@ -62,6 +63,11 @@ def md(
         Every | None, typer.Option(help="Steps between two checkpoints, with --out; default 1000.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print times and causes as JSON.")] = False,
+    beside: Beside = None,
+    stop_above: Annotated[
+        Force | None, typer.Option(help="End a run where the potentials beside disagree more than this, in eV/Å.")
+    ] = None,
+    compare_every: Annotated[Every | None, typer.Option(help="Steps between two such comparisons; default 10.")] = None,
     max_atoms: Annotated[
         AtomCount | None, typer.Option(help="Atoms that move in one batch; default: chosen by device.")
     ] = None,
@@ -80,6 +86,11 @@ def md(
     potential, and of each run the last frame before failure. A folder of checkpoints stands beside it: the same command
     goes on where a killed one stopped.
 
+    With --beside, written frames say how far other potentials, such as the teacher or trainings from other seeds,
+    disagree about the force on each atom (force_disagreement). With --stop-above a run ends where they disagree more:
+    it has left the data. That is no failure, and its last frame is worth a DFT calculation. What a disagreement means,
+    keel evaluate --beside says.
+
     Several devices, or processes started by torchrun or srun, share the runs; each writes its part of the trajectories,
     hot.0-of-4.extxyz and so on, which read_trajectories finds under the plain name.
 
@@ -97,6 +108,8 @@ def md(
 
     if nve and pressure is not None:
         raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
+    if stop_above is not None and not beside:
+        raise ConfigError("--stop-above needs --beside, the potentials to compare with")
     if to_pressure is not None and pressure is None:
         raise ConfigError("--to-pressure needs --pressure, where the ramp begins")
     ends = None if pressure is None else (pressure, pressure if to_pressure is None else to_pressure)
@@ -111,6 +124,8 @@ def md(
         "pressure": ends,
         "record_every": None if out is None else record_every,
         "max_atoms": max_atoms,
+        "stop_above": stop_above,
+        "compare_every": compare_every,
     }
     settings = parse_given(MDSettings, given, "keel md")
     # One device is not asked for: torchrun and srun say how many there are.
@@ -120,9 +135,11 @@ def md(
     starts = read(file, index=index, labels=False)
     if said := honoured(starts, settings.velocities):
         console.print(f"     note  {file}: {'; '.join(said)}", soft_wrap=True)
+    named = openings([potential, *(beside or [])], arguments, trust)
+    model, others = named[potential].open(), [named[name].open() for name in beside or []]
     with bar(f"MD at {temperature:g} K") as advance:
         result = stability(
-            opened(potential, arguments, trust),
+            model,
             starts,
             settings,
             n_runs=runs,
@@ -130,6 +147,7 @@ def md(
             out=out,
             checkpoint_every=checkpoint_every or CHECKPOINT_EVERY,
             callback=advance,
+            beside=others,
         )
     if not is_first():
         return
@@ -144,10 +162,12 @@ def _show(result: StabilityResult) -> None:
     from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("run", "start", "lived (fs)", "ended by")
+    compared = any(t.last.disagreement is not None for t in result.trajectories)
+    table = Table("run", "start", "lived (fs)", "ended by", *(["disagreement (eV/Å)"] if compared else []))
     for t in result.trajectories:
         source = Path(t.last.frame.source.split(" at ")[0]).name
-        table.add_row(str(t.run), source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "-")
+        largest = [] if t.last.disagreement is None else [f"{t.last.disagreement.max():.3g}"]
+        table.add_row(str(t.run), source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "-", *largest)
     console.print(table)
     curve = result.survival
     console.print(

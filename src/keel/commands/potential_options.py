@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 WHAT = f"{POTENTIALS[0].upper()}{POTENTIALS[1:]}."
 
 PotentialName = Annotated[str, typer.Argument(help=WHAT)]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(help="A potential whose forces are compared, such as the teacher or another seed; may be repeated."),
+]
 Arguments = Annotated[
     str, typer.Option("--arguments", help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")
 ]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from keel.atoms.frame import Frame
+from keel.dynamics.beside import Beside
 from keel.dynamics.checkpoint import Checkpoint
 from keel.dynamics.criteria import Criterion, first_cause
 from keel.dynamics.motion import Motion
 from keel.dynamics.recorder import Recorder
-from keel.dynamics.results import Snapshot, Trajectory
+from keel.dynamics.results import LEFT_THE_DATA, Snapshot, Trajectory
 from keel.dynamics.state import State, alone, snapshot_of, unknown
 from keel.errors import KeelWarning
 from keel.potentials.base import Potential
@@ -44,6 +45,8 @@ class RunningBatch:
         Takes what is recorded, and checkpoints; None keeps the snapshots in memory.
     checkpoint
         Where to go on, with ``starts`` and ``runs`` as they were at the beginning.
+    beside
+        Compares what is recorded with other potentials, and says when to stop.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class RunningBatch:
         criteria: Sequence[Criterion],
         recorder: Recorder | None = None,
         checkpoint: Checkpoint | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        self.beside = beside
         self.settings, self.criteria, self.recorder, self.order = settings, criteria, recorder, list(runs)
         self.first_step = starts[0].step if isinstance(starts[0], Snapshot) else 0
         self.snapshots: dict[int, list[Snapshot]] = {run: [] for run in runs}
@@ -122,9 +127,29 @@ class RunningBatch:
         if not self.runs:
             return
         self.recent.append(self.state)
-        if self._is_recorded(self.state.step):
-            for b, run in enumerate(self.runs):
-                self._record(run, self._snapshot(self.state, b))
+        recorded = self._is_recorded(self.state.step)
+        compared = self.beside is not None and self.beside.due(self.state.step)
+        if recorded or compared:
+            snapshots = self._compared([self._snapshot(self.state, b) for b in range(len(self.runs))])
+            for run, snapshot in zip(self.runs, snapshots, strict=True) if recorded else ():
+                self._record(run, snapshot)
+            if compared:
+                self._stop_those_far_out(snapshots)
+
+    def _compared(self, snapshots: list[Snapshot]) -> list[Snapshot]:
+        return snapshots if self.beside is None else self.beside.compared(snapshots)
+
+    def _stop_those_far_out(self, snapshots: Sequence[Snapshot]) -> None:
+        """Take out the runs of whose forces the potentials beside say something else."""
+        assert self.beside is not None
+        left = {b: said for b, snapshot in enumerate(snapshots) if (said := self.beside.objection(snapshot))}
+        for b, said in left.items():
+            warnings.warn(
+                f"run {self.runs[b]} left the data after {self.state.step} steps: {said}", KeelWarning, stacklevel=2
+            )
+            self._store(b, LEFT_THE_DATA, self.state)
+        if left:
+            self._keep([b for b in range(len(self.runs)) if b not in left])
 
     def _is_recorded(self, step: int) -> bool:
         every = self.settings.record_every
@@ -151,14 +176,14 @@ class RunningBatch:
         run = self.runs[b]
         recent = tuple(self._snapshot(s, b) for s in self.recent)
         here = self._snapshot(state, b) if cause is not None or not recent else recent[-1]
-        last = recent[-1] if recent else here
+        (last,) = self._compared([recent[-1] if recent else here])
         if self.recorder is not None and not (recent and self._is_recorded(last.step)):
             self.recorder.add(run, last)
         self.results[run] = Trajectory(
             run=run,
             snapshots=tuple(self.snapshots.pop(run)),
             last=last,
-            recent=recent or (here,),
+            recent=(*recent[:-1], last),
             failed=here if cause is not None else None,
             time=state.step * self.settings.timestep_fs,
             cause=cause,

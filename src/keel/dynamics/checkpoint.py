@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,9 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 
 def _arrays(prefix: str, snapshots: Sequence[Snapshot]) -> Arrays:
+    last = snapshots[-1].disagreement
     return {
+        **({} if last is None else {f"{prefix}.disagreement": last}),
         f"{prefix}.step": np.array([s.step for s in snapshots]),
         f"{prefix}.positions": np.stack([s.frame.positions for s in snapshots]),
         f"{prefix}.velocities": np.stack([s.velocities for s in snapshots]),
@@ -134,6 +136,7 @@ def _snapshots(prefix: str, arrays: Arrays, start: Frame, run: int, timestep_fs:
 
 def _trajectory(run: int, facts: Mapping[str, Any], arrays: Arrays, start: Frame, settings: Schedule) -> Trajectory:
     recent = _snapshots(f"run.{run}.recent", arrays, start, run, settings.timestep_fs)
+    recent = (*recent[:-1], replace(recent[-1], disagreement=arrays.get(f"run.{run}.recent.disagreement")))
     failed = facts["cause"] is not None
     return Trajectory(
         run=run,

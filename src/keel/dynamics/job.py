@@ -14,6 +14,7 @@ import torch
 
 from keel.atoms.frame import Frame
 from keel.dynamics.batch import RunningBatch
+from keel.dynamics.beside import Beside
 from keel.dynamics.criteria import Criterion
 from keel.dynamics.parts import begun_parts, part_of
 from keel.dynamics.recorder import Recorder, identity
@@ -45,6 +46,7 @@ class Job:
     compute: ComputeSettings
     out: Path | None
     checkpoint_every: int
+    beside: Sequence[Potential] = ()
 
     @cached_property
     def frames(self) -> list[Frame]:
@@ -53,7 +55,8 @@ class Job:
 
     def run(self, ranks: Ranks, callback: Callback | None) -> list[Trajectory]:
         """Do the share of this process, and return its results."""
-        potential = self._in_precision()
+        potential = self._in_precision(self.potential)
+        beside = Beside([self._in_precision(p) for p in self.beside], self.settings) if self.beside else None
         limit = self.settings.max_atoms or atoms_at_once(potential.device)
         parts = self._parts(self._count(ranks, limit), limit)
         own = [k for k in ranks.own(len(parts)) if parts[k]]
@@ -65,18 +68,18 @@ class Job:
             for k in own:
                 recorder = self._recorder(potential, parts[k], k, len(parts), limit)
                 for index, members in enumerate(parts[k]):
-                    batch = self._batch(potential, members, index, recorder)
+                    batch = self._batch(potential, members, index, recorder, beside)
                     for steps in batch.run():
                         progress.at(steps)
                     progress.add(self.settings.steps * len(members))
                     results += batch.trajectories()
         return results
 
-    def _in_precision(self) -> Potential:
-        """Return the potential as it is simulated: closed forms on CPU in float64, as their kernels compute anyway."""
+    def _in_precision(self, potential: Potential) -> Potential:
+        """Return a potential as it is simulated: closed forms on CPU in float64, as their kernels compute anyway."""
         device = self.compute.device or self.potential.device.type
-        exact = self.potential.closed_form and str(device) == "cpu"
-        return converted(self.potential, torch.float64 if exact else self.compute.dtype, self.compute.device)
+        exact = potential.closed_form and str(device) == "cpu"
+        return converted(potential, torch.float64 if exact else self.compute.dtype, device)
 
     def _count(self, ranks: Ranks, limit: int) -> int:
         """Return the number of parts: as many as were begun, else one for each process, as far as there is work."""
@@ -109,13 +112,18 @@ class Job:
         return len(self.frames[member]) * max(1, self.settings.steps - _step(self.states[member]))
 
     def _batch(
-        self, potential: Potential, members: Sequence[int], index: int, recorder: Recorder | None
+        self,
+        potential: Potential,
+        members: Sequence[int],
+        index: int,
+        recorder: Recorder | None,
+        beside: Beside | None,
     ) -> RunningBatch:
         starts, runs, checkpoint = [self.states[m] for m in members], [self.runs[m] for m in members], None
         if recorder is not None:
             begun = {self.runs[m]: self.frames[m] for m in members}
             checkpoint = recorder.begin(index, begun, self.settings, potential.device)
-        return RunningBatch(potential, starts, runs, self.settings, self.criteria, recorder, checkpoint)
+        return RunningBatch(potential, starts, runs, self.settings, self.criteria, recorder, checkpoint, beside)
 
     def _recorder(
         self, potential: Potential, batches: Sequence[Sequence[int]], part: int, parts: int, limit: int
@@ -132,6 +140,7 @@ class Job:
             self.compute,
             max_atoms=limit,
             device=potential.device.type,
+            beside=self.beside,
         )
         return Recorder(part_of(self.out, part, parts), self.checkpoint_every, told)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from keel.atoms.conversion import Structures
+from keel.disagreement import potentials_beside
 from keel.dynamics.settings import HERE, LENGTH_FS, RECORD_EVERY, ComputeSettings, MDSettings
 from keel.dynamics.stability import StabilityResult, stability
 from keel.potentials.external.given import Given, as_potential
@@ -22,7 +23,7 @@ def md(
     record_every: int | None = None,
     out: str | Path | None = None,
     compute: ComputeSettings = HERE,
-    callback: Callable[[int, int], None] | None = None,
+    beside: Given | Sequence[Given] = (),
 ) -> StabilityResult:
     """Simulate until each run fails or ends, and say how long it lived and what ended it.
 
@@ -43,8 +44,11 @@ def md(
         none.
     out
         File for the trajectories: ``.extxyz``, ``.h5`` or ``.traj``.
-    compute, callback
+    compute
         See :func:`keel.dynamics.simulate`.
+    beside
+        Other potentials, given as the first is, whose forces are compared with its in all states that are kept, and
+        with ``stop_above`` in the settings end a run where they disagree more, see :func:`keel.dynamics.simulate`.
 
     Raises
     ------
@@ -65,4 +69,5 @@ def md(
         chosen = MDSettings(**{**usual, **given})
     else:
         chosen = settings.replace(**given)
-    return stability(as_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, callback=callback)
+    others = potentials_beside(beside)
+    return stability(as_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, beside=others)

@@ -184,6 +184,7 @@ def identity(
     *,
     max_atoms: int,
     device: str,
+    beside: Sequence[Potential] = (),
 ) -> dict[str, Any]:
     """Return all that the result of a simulation depends on.
 
@@ -194,7 +195,14 @@ def identity(
     ----------
     max_atoms, device
         As they were chosen where the settings leave it open.
+    beside
+        Potentials that are compared.
     """
+    compared = {
+        "beside": [of_potential(*stated(other)) for other in beside],
+        "stop_above": settings.stop_above,
+        "compare_every": settings.compare_every,
+    }
     return {
         **{name: getattr(settings, field) for name, field in _FIELDS.items()},
         "potential": of_potential(*stated(potential)),
@@ -206,6 +214,7 @@ def identity(
         "dtype": str(compute.dtype),
         "device": device,
         "compile": str(compute.compile),
+        **(compared if beside else {}),
     }
 
 

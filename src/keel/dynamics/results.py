@@ -11,6 +11,9 @@ from keel.atoms.mobility import degrees_of_freedom, masses_of
 from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
 from keel.showing import Facts, Shown
 
+LEFT_THE_DATA = "left the data"
+"""Cause of the end of a run whose forces other potentials dispute: it has not failed, but nobody vouches for it."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshot(Shown):
@@ -26,12 +29,16 @@ class Snapshot(Shown):
         Steps done since the run began.
     time
         Since the run began, in fs.
+    disagreement
+        How far potentials beside disagree about the force on each atom (:mod:`keel.disagreement`), in eV/angstrom,
+        shape (N,); None where they were not asked.
     """
 
     frame: Frame
     velocities: Array
     step: int
     time: float
+    disagreement: Array | None = None
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
@@ -95,7 +102,7 @@ class Trajectory(Shown):
     time
         Time to failure in fs, or the length of the run.
     cause
-        Why it failed; None for a survivor.
+        Why it failed, or :data:`LEFT_THE_DATA`; None for a survivor.
     timestep_fs, temperature
         Time step; the target, in K.
     """

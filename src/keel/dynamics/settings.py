@@ -20,6 +20,8 @@ from keel.ranges import (
     Distance,
     Duration,
     DurationOrZero,
+    Every,
+    Force,
     Friction,
     Nodes,
     PressureGPa,
@@ -104,6 +106,10 @@ class MDSettings(BarostatSettings):
     record_every: StepsOrNone = Field(0, description="steps between two recorded states, from the start on; 0: none")
     recent: Count = Field(5, description="last states to keep of each run")
     skin: Distance = Field(1.0, description="of the Verlet lists")
+    stop_above: Force | None = Field(
+        None, description="end a run where potentials beside disagree more about the force on an atom; null: never"
+    )
+    compare_every: Every = Field(10, description="steps between two such comparisons")
 
 
 class Schedule(MDSettings):

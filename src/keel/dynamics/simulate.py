@@ -9,6 +9,7 @@ from typing import cast
 from keel.atoms.conversion import Structures, as_frame, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.mobility import degrees_of_freedom
+from keel.disagreement import refuse_unknown
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.job import Job
 from keel.dynamics.results import Snapshot, Trajectory
@@ -33,6 +34,7 @@ def simulate(
     out: str | Path | None = None,
     checkpoint_every: int = CHECKPOINT_EVERY,
     callback: Callable[[int, int], None] | None = None,
+    beside: Sequence[Potential] = (),
 ) -> list[Trajectory]:
     """Simulate each structure until it fails or reaches the length; the structures do not see each other.
 
@@ -68,14 +70,20 @@ def simulate(
         Steps between two checkpoints; until then what is recorded waits in memory.
     callback
         Called with (structure-steps done, in all) after every step; by each process about its own share.
+    beside
+        Others whose forces are compared with those of the potential in all states that are recorded, and in the last
+        of each run (:attr:`Snapshot.disagreement`). With ``stop_above`` in the settings they are compared every
+        ``compare_every`` steps, and a run of which they disagree more about the force on one atom ends with the cause
+        ``"left the data"``; its last state is the one about which they disagree.
 
     Raises
     ------
     ConfigError
-        If a setting is impossible, or ``out`` belongs to a simulation with other arguments.
+        If a setting is impossible, ``stop_above`` stands without a potential beside, or ``out`` belongs to a simulation
+        with other arguments.
     DataError
         If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element;
-        if ``out`` cannot be written (the last checkpoint stays).
+        or one that a potential beside does not know; if ``out`` cannot be written (the last checkpoint stays).
     KeelError
         If another process has died.
 
@@ -89,6 +97,11 @@ def simulate(
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)
     _check(states, numbers, settings)
+    refuse_unknown(beside, frames)
+    if settings.stop_above is not None and not beside:
+        raise ConfigError(
+            "stop_above compares forces with those of other potentials, and there is none; name one beside"
+        )
     ranks = Ranks.started(compute.device or potential.device.type, compute.devices, compute.nodes)
     job = Job(
         potential=potential,
@@ -99,6 +112,7 @@ def simulate(
         compute=compute if ranks.size == 1 else compute.replace(device=str(ranks.device)),
         out=None if out is None else Path(out),
         checkpoint_every=checkpoint_every,
+        beside=tuple(beside),
     )
     results = ranks.gathered(lambda: job.run(ranks, callback))
     give_back_freed_memory()

@@ -10,7 +10,7 @@ from typing import Any
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.dynamics.criteria import Criterion
-from keel.dynamics.results import Trajectory
+from keel.dynamics.results import LEFT_THE_DATA, Trajectory
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
 from keel.dynamics.simulate import CHECKPOINT_EVERY, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
@@ -46,11 +46,14 @@ class StabilityResult(Shown):
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        causes = ", ".join(f"{cause} {round(share * len(self.causes))}" for cause, share in self.cause_shares.items())
+        counts = {cause: round(share * len(self.causes)) for cause, share in self.cause_shares.items()}
+        left = counts.pop(LEFT_THE_DATA, 0)
+        causes = ", ".join(f"{cause} {count}" for cause, count in counts.items())
         return {
             "runs": f"{len(self.times)} at {self.temperature:g} K",
             "length": f"{self.length_fs:g} fs",
-            "failed": f"{sum(c is not None for c in self.causes)}" + (f" ({causes})" if causes else ""),
+            "failed": f"{sum(self.failed)}" + (f" ({causes})" if causes else ""),
+            **({LEFT_THE_DATA: str(left)} if left else {}),
             "median time to failure": f"{self.survival.median_text} fs",
         }
 
@@ -71,24 +74,29 @@ class StabilityResult(Shown):
 
     @property
     def causes(self) -> list[str | None]:
-        """Cause of failure of each run; None for a survivor."""
+        """Why each run ended before its time; None for a survivor."""
         return [t.cause for t in self.trajectories]
+
+    @property
+    def failed(self) -> list[bool]:
+        """Whether each run failed; one that left the data was stopped before it could."""
+        return [cause not in (None, LEFT_THE_DATA) for cause in self.causes]
 
     @property
     def failed_share(self) -> float:
         """Share of runs that failed."""
-        return sum(c is not None for c in self.causes) / len(self.causes)
+        return sum(self.failed) / len(self.failed)
 
     @property
     def first_failure(self) -> Trajectory | None:
         """The run that failed first, of several the one with the lowest number; None if all survived."""
-        failed = [t for t in self.trajectories if not t.survived]
+        failed = [t for t, failed in zip(self.trajectories, self.failed, strict=True) if failed]
         return min(failed, key=lambda t: (t.time, t.run), default=None)
 
     @cached_property
     def survival(self) -> Survival:
-        """Kaplan-Meier estimate of the survival curve."""
-        return kaplan_meier(self.times, [c is not None for c in self.causes])
+        """Kaplan-Meier estimate of the survival curve; runs that left the data are censored then."""
+        return kaplan_meier(self.times, self.failed)
 
     @property
     def cause_shares(self) -> dict[str, float]:
@@ -118,6 +126,7 @@ def stability(
     out: str | Path | None = None,
     checkpoint_every: int = CHECKPOINT_EVERY,
     callback: Callable[[int, int], None] | None = None,
+    beside: Sequence[Potential] = (),
 ) -> StabilityResult:
     """Simulate ``n_runs`` times from some structures and note when and why each run failed.
 
@@ -129,7 +138,7 @@ def stability(
         What to simulate, from where, at which temperature, how long.
     n_runs
         Number of runs; None: one from each structure.
-    criteria, compute, out, checkpoint_every, callback
+    criteria, compute, out, checkpoint_every, callback, beside
         See :func:`keel.dynamics.simulate`.
 
     Raises
@@ -150,6 +159,7 @@ def stability(
         out=out,
         checkpoint_every=checkpoint_every,
         callback=callback,
+        beside=beside,
     )
     return StabilityResult(
         tuple(trajectories),

@@ -4,7 +4,8 @@ Extended XYZ and ``.traj`` hold the frames of all runs in the order of their ste
 ``temperature_k`` tell them apart. HDF5 has a group for each run, ``run_0``, ``run_1``, ..., with ``numbers`` (N,),
 ``pbc`` (3,) and, for T frames, ``step``, ``time_fs``, ``temperature_k``, ``energy`` (T,), ``cell`` (T, 3, 3),
 ``positions``, ``velocities`` and ``forces`` (T, N, 3), in angstrom, fs and eV; ``masses`` (N,) in u and ``fixed``
-(N, 3) where the start has them.
+(N, 3) where the start has them. Where potentials were compared, ``force_disagreement`` has a number for each atom in
+eV/angstrom: a column, in ``.traj`` an array in ``info``, in HDF5 (T, N).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase, frame_from_record
+from keel.disagreement import COLUMN
 from keel.dynamics.changed_file import ChangedFile
 from keel.dynamics.parts import parts_to_read
 from keel.dynamics.results import Snapshot
@@ -97,17 +99,22 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Recorded]]:
 
 
 def _append_extxyz(file: ChangedFile, states: Sequence[Recorded], compress: Callable[[bytes], bytes]) -> None:
-    texts = [format_frame(s.to_write(run), {"velocities": s.velocities}) for run, s in states]
+    texts = [format_frame(s.to_write(run), _columns_of(s)) for run, s in states]
     file.seek(0, 2)
     file.write(compress("".join(texts).encode()))
+
+
+def _columns_of(snapshot: Snapshot) -> dict[str, Any]:
+    compared = {} if snapshot.disagreement is None else {COLUMN: snapshot.disagreement[:, None]}
+    return {"velocities": snapshot.velocities, **compared}
 
 
 def _read_extxyz(path: Path) -> Iterator[Recorded]:
     with opened(path) as stream:
         for raw in raw_frames(stream, str(path)):
             record = raw.record()
-            velocities = record.arrays.pop("velocities")
-            yield _recorded(frame_from_record(record), velocities)
+            velocities, compared = record.arrays.pop("velocities"), record.arrays.pop(COLUMN, None)
+            yield _recorded(frame_from_record(record), velocities, compared)
 
 
 def _append_traj(file: ChangedFile, states: Sequence[Recorded]) -> None:
@@ -119,6 +126,9 @@ def _append_traj(file: ChangedFile, states: Sequence[Recorded]) -> None:
         for run, snapshot in states:
             atoms = snapshot.to_write(run).to_ase()
             _set_motion(atoms, snapshot)
+            if snapshot.disagreement is not None:
+                # This format keeps no arrays of other names.
+                atoms.info[COLUMN] = snapshot.disagreement
             writer.write(atoms)
 
 
@@ -138,14 +148,15 @@ def _read_traj(path: Path) -> Iterator[Recorded]:
     from ase.io import iread
 
     for atoms in iread(str(path), index=":"):
-        yield _recorded(frame_from_ase(atoms, str(path)), atoms.get_velocities() * units.fs)
+        compared = atoms.info.pop(COLUMN, None)
+        yield _recorded(frame_from_ase(atoms, str(path)), atoms.get_velocities() * units.fs, compared)
 
 
-def _recorded(frame: Frame, velocities: Any) -> Recorded:
+def _recorded(frame: Frame, velocities: Any, compared: Any) -> Recorded:
     info = dict(frame.info)
     run, step, time = int(info.pop("run")), int(info.pop("step")), float(info.pop("time_fs"))
     info.pop("temperature_k", None)
-    return run, Snapshot(frame.replace(info=info, velocities=None), velocities, step, time)
+    return run, Snapshot(frame.replace(info=info, velocities=None), velocities, step, time, compared)
 
 
 def _append_hdf5(file: ChangedFile, states: Sequence[Recorded]) -> None:
@@ -163,8 +174,9 @@ def _append_hdf5(file: ChangedFile, states: Sequence[Recorded]) -> None:
 
 
 def _columns(snapshots: Sequence[Snapshot]) -> dict[str, np.ndarray[Any, Any]]:
-    frames = [s.frame for s in snapshots]
+    frames, compared = [s.frame for s in snapshots], [s.disagreement for s in snapshots if s.disagreement is not None]
     return {
+        **({COLUMN: np.stack(compared)} if compared else {}),
         "step": np.array([s.step for s in snapshots]),
         "time_fs": np.array([s.time for s in snapshots]),
         "temperature_k": np.array([s.temperature for s in snapshots]),
@@ -210,7 +222,8 @@ def _snapshots(columns: dict[str, Any], source: str) -> Iterable[Snapshot]:
             fixed=columns.get("fixed"),
             masses=columns.get("masses"),
         )
-        yield Snapshot(frame, columns["velocities"][k], step, time)
+        compared = columns[COLUMN][k] if COLUMN in columns else None
+        yield Snapshot(frame, columns["velocities"][k], step, time, compared)
 
 
 def _h5py(path: Path | str = "HDF5") -> Any:

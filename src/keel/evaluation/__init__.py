@@ -14,6 +14,7 @@ from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, compare_lifetimes, verdict
 from keel.comparison.samples import Sample
 from keel.comparison.statistics import Interval, bootstrap_interval, mean_interval, variance_components
+from keel.disagreement import force_disagreement
 from keel.evaluation.check import CheckResult, Curve, Film, Metric
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -35,6 +36,7 @@ from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
 from keel.evaluation.labels.against_labels import contact_errors, evaluate
 from keel.evaluation.labels.by_contact import errors_by_contact
+from keel.evaluation.labels.by_disagreement import errors_by_disagreement
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.conditions import Condition, LadderSettings
 from keel.evaluation.stability.contacts import close_contacts
@@ -84,9 +86,11 @@ __all__ = [
     "elastic",
     "equation_of_state",
     "errors_by_contact",
+    "errors_by_disagreement",
     "evaluate",
     "extensivity",
     "force_consistency",
+    "force_disagreement",
     "invariance",
     "jacobian_symmetry",
     "judge_ladder",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
+from keel.disagreement import COLUMN, disagreement
 from keel.errors import ConfigError
 from keel.interfaces.moving import Moving, opened
 from keel.potentials.convert import floating
@@ -30,6 +31,10 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     Copies and pickles hold potential
     and results, but no neighbour list: they are small, and independent of the original.
 
+    With potentials beside, ``results`` also has ``force_disagreement``, how far they disagree about the force on each
+    atom (:mod:`keel.disagreement`; eV/angstrom, shape (N,)), and ``max_force_disagreement``, the largest of these.
+    ``atoms.calc.get_property("force_disagreement", atoms)`` asks for it; each call then evaluates all potentials.
+
     Parameters
     ----------
     potential
@@ -46,8 +51,10 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         Run networks compiled: worth it from about 500,000 atoms times steps.
     skin
         Of the neighbour list in angstrom: larger is rebuilt less often, and filtered longer at every call.
+    beside
+        Other potentials to compare forces with, given as the first is, whose precision and device they get.
     arguments, trust
-        How a potential that is named is opened, see :func:`keel.open_potential`.
+        How a potential that is named is opened, see :func:`keel.open_potential`; those beside have no arguments.
 
     Raises
     ------
@@ -80,6 +87,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         default_dtype: torch.dtype | str | None = None,
         compile: bool = False,
         skin: float = 0.5,
+        beside: Given | Sequence[Given] = (),
         arguments: Mapping[str, Any] | None = None,
         trust: bool = False,
     ) -> None:
@@ -87,6 +95,12 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         self.results: dict[str, Any] = {}
         self.potential = opened(potential, _precision(dtype, default_dtype), device, arguments, trust=trust)
         self.moving = Moving(self.potential, compile=compile, skin=skin)
+        others = beside if isinstance(beside, list | tuple) else [beside]
+        place = self.potential.dtype, self.potential.device
+        self.beside = [Moving(opened(o, *place, trust=trust), compile=compile, skin=skin) for o in others]
+        if self.beside:
+            # Of this calculator alone: one without potentials beside has no disagreement.
+            self.implemented_properties = [*self.implemented_properties, COLUMN, f"max_{COLUMN}"]  # type: ignore[misc]
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
@@ -104,7 +118,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         if "stress" in (properties or ()):
             check_stress(self.atoms)
         cell, pbc = self.atoms.cell.array, self.atoms.pbc
-        found = self.moving.evaluate(self.atoms.numbers, self.atoms.positions, cell, pbc)
+        system = self.atoms.numbers, self.atoms.positions, cell, pbc
+        found = self.moving.evaluate(*system)
         energy = float(found.energies.sum())
         self.results = {
             "energy": energy,
@@ -112,6 +127,9 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
             "energies": found.energies,
             "forces": found.forces,
         }
+        if self.beside:
+            apart = disagreement(found.forces, [other.evaluate(*system).forces for other in self.beside])
+            self.results |= {COLUMN: apart, f"max_{COLUMN}": float(apart.max(initial=0.0))}
         volume = stress_volumes(cell[None], pbc[None])[0]
         # A calculator of ASE may have none; a number that is none beside a good energy says so.
         if np.isfinite(volume) and not (np.isnan(found.virial).all() and np.isfinite(energy)):

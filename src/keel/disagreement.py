@@ -1,0 +1,104 @@
+"""How far potentials disagree about the forces in a structure: where they do, at least one of them does not know it.
+
+    d_i = sqrt( (1/K) sum_k |F_i^(k) - F_i|^2 )        in eV/angstrom, for atom i
+
+F_i is the force of the potential that is used and F_i^(k) that of K others: trainings from other seeds, or the
+teacher. With one other it is the length of the difference. A committee's standard deviation, the usual measure (Schran,
+Brezina & Marsalek, J. Chem. Phys. 153, 104105 (2020)), refers to the mean of all members; here one potential moves the
+atoms, and it is its error that is asked for. Of trainings that scatter alike about their mean, <d^2> is twice the
+variance. What d is worth, errors against labels say (:mod:`keel.evaluation.labels.by_disagreement`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keel.atoms.conversion import Structures, as_frames
+from keel.atoms.elements import symbol
+from keel.atoms.frame import Array, Frame
+from keel.errors import DataError
+from keel.potentials.base import Potential
+from keel.potentials.batches import predictions
+from keel.potentials.external.given import Given, as_potential
+from keel.wording import listed
+
+COLUMN = "force_disagreement"
+"""Its name in files and among the results of a calculator."""
+
+
+def disagreement(forces: Array, others: Sequence[Array]) -> Array:
+    """Return the disagreement about each atom in eV/angstrom, shape (N,), from forces (N, 3) of each potential."""
+    squares = [np.square(other - forces).sum(axis=1) for other in others]
+    found: Array = np.sqrt(np.mean(squares, axis=0))
+    return found
+
+
+def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames: Structures) -> list[Array]:
+    """Return how far others disagree with a potential about the forces on each atom of some structures.
+
+    Parameters
+    ----------
+    potential
+        The one that is used.
+    beside
+        One other or several: potentials, or what has or names them
+        (:func:`keel.potentials.external.as_potential`).
+    frames
+        Structures: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
+
+    Returns
+    -------
+    list
+        Of each structure one number for each atom, eV/angstrom, shape (N,).
+
+    Raises
+    ------
+    DataError
+        If a potential does not know an element, or there is none beside.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> import keel
+    >>> argon = bulk("Ar", cubic=True)
+    >>> argon.rattle(0.1, seed=0)
+    >>> keel.disagreement.force_disagreement(keel.LennardJones(), keel.LennardJones(epsilon=0.02), argon)[0].round(3)
+    array([0.059, 0.041, 0.059, 0.067])
+    """
+    frames = as_frames(frames, labels=False)
+    others = potentials_beside(beside)
+    if not others:
+        raise DataError("no potential is given to compare with; give at least one beside")
+    refuse_unknown(others, frames)
+    own, theirs = forces_of(as_potential(potential), frames), [forces_of(other, frames) for other in others]
+    return [disagreement(forces, found) for forces, *found in zip(own, *theirs, strict=True)]
+
+
+def potentials_beside(given: Given | Sequence[Given]) -> list[Potential]:
+    """Return the potentials that one thing, or each in a list, is, has or names (:func:`as_potential`)."""
+    return [as_potential(one) for one in (given if isinstance(given, list | tuple) else [given])]
+
+
+def refuse_unknown(others: Sequence[Potential], frames: Sequence[Frame]) -> None:
+    """Raise a DataError that names the first structure with elements that a potential beside does not know."""
+    for other in (p for p in others if p.elements is not None):
+        known = set(other.elements or ())
+        for frame in frames:
+            if unknown := set(frame.numbers.tolist()) - known:
+                strange, knows = (listed([symbol(z) for z in sorted(some)]) for some in (unknown, known))
+                raise DataError(
+                    f"{frame.source}: it holds {strange}, and the {type(other).__name__} beside knows only {knows}; "
+                    "compare with a potential that knows all elements"
+                )
+
+
+def forces_of(potential: Potential, frames: Sequence[Frame]) -> list[Array]:
+    """Return the forces in each structure, float64, each of shape (N, 3)."""
+    found: list[Array] = []
+    for _, prediction in predictions(frames, potential):
+        assert prediction.forces is not None
+        found.append(prediction.forces.double().cpu().numpy())
+    ends = np.cumsum([len(frame) for frame in frames])[:-1]
+    return np.split(np.concatenate(found), ends) if found else []
