@@ -22,6 +22,11 @@ from small_training import ARGON, argon
 FRAMES = argon(12)
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("keel.evaluation.labels.by_disagreement.RESAMPLES", 80)
+
+
 def lj(factor: float) -> keel.LennardJones:
     return keel.LennardJones(epsilon=factor * float(ARGON.epsilon), cutoff=6.0)
 
