@@ -41,9 +41,9 @@ class RunningBatch:
     settings, criteria
         See :func:`keel.dynamics.simulate`.
     recorder
-        Takes what is recorded, and checkpoints; None keeps the snapshots in memory.
+        Receives what is recorded, and checkpoints; None keeps the snapshots in memory.
     checkpoint
-        Where to go on, with ``starts`` and ``runs`` as they were at the beginning.
+        Where to continue, with ``starts`` and ``runs`` as at the beginning.
     """
 
     def __init__(
