@@ -119,7 +119,7 @@ def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refused)
-    no_locks = pytest.warns(KeelWarning, match="no locks on this disk; let only one keel")
+    no_locks = pytest.warns(KeelWarning, match="this disk does not support locks; run only one keel")
     with no_locks, locked(tmp_path / "lock", pytest.fail):
         (tmp_path / "locked").touch()
     unknown = [lambda: pytest.fail("it cannot know that")] * 2

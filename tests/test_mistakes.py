@@ -38,14 +38,14 @@ def test_all_at_once():
         ({"evaluation": {"dimers": "x"}}, "evaluation.dimers must be true or false, not 'x'; or it must be a whole "
          "number, not 'x'"),
         ({"custom_strategies": {"mine": {"rate": 0}}}, "custom_strategies.mine.rate must be positive, not 0"),
-        ({"custom_strategies": {"mine": 3}}, "custom_strategies.mine: it must hold settings, as NAME: VALUE lines"),
+        ({"custom_strategies": {"mine": 3}}, "custom_strategies.mine: it must contain settings, as NAME: VALUE lines"),
         ({"fewer_seeds": {"sam": 0}}, "fewer_seeds.sam must be at least 1, not 0"),
         ({"networks": {"training": {"stepz": 1, "steps": 0}}}, "networks.0.training: stepz: there is no such setting; "
          "did you mean steps?; steps must be at least 1, not 0"),
         ({"strategies": "pretrian"}, "there is no strategy 'pretrian'; did you mean pretrain?"),
         ({"perturbation": {"displacement": [0, 99]}}, "perturbation.displacement.1 must be at most 10 Å, not 99"),
         ({"name": 3}, "name must be a text, not 3"),
-        ({"training": 3}, "training: it must hold settings, as NAME: VALUE lines"),
+        ({"training": 3}, "training: it must contain settings, as NAME: VALUE lines"),
     ],
 )  # fmt: skip
 def test_one_is_one_sentence(changes, sentence):
@@ -93,5 +93,5 @@ def test_advice_is_for_the_interface_in_use():
 def test_no_name_stands_twice(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text(yaml.safe_dump(GOOD) + "training: {steps: 3, steps: 4}\n")
-    with pytest.raises(ConfigError, match=r"twice.yaml: steps is given twice \(line \d"):
+    with pytest.raises(ConfigError, match=r"twice.yaml: steps is given twice \(from line \d"):
         read_config(path)

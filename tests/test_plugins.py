@@ -161,7 +161,7 @@ class TestDiscovery:
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ownkit\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("[keel.plugins]\nownkit = ownkit\nbroken = nothing_there\n")
         with pytest.warns(
-            KeelWarning, match="the plugin nothing_there of ownkit cannot be imported .*; going on without"
+            KeelWarning, match="the plugin nothing_there of ownkit cannot be imported .*; continuing without"
         ):
             assert strategy_of("of-ownkit") == keel.Strategy()
         assert look_of("of-ownkit").colour
@@ -205,32 +205,32 @@ class TestMistakes:
             (
                 "takes_name",
                 "import keel\nclass CGCNN(keel.LennardJones): pass",
-                "there is a potential CGCNN already, in",
+                "there is already a potential CGCNN, in",
             ),
             (
                 "takes_suffix",
                 "import keel\n@keel.register_reader('mine', ['.xyz'])\ndef read(path): pass",
-                r"the reader takes_suffix.read: files .xyz are extended XYZ already",
+                r"the reader takes_suffix.read: .xyz files already belong to extended XYZ",
             ),
             (
                 "tells_nothing",
                 "import keel\n@keel.register_reader('mine')\ndef read(path): pass",
-                "the reader tells_nothing.read: say by which suffixes, names or beginning",
+                "the reader tells_nothing.read: give the suffixes, names or beginning",
             ),
             (
                 "takes_strategy",
                 "import keel\nkeel.register_strategy('sam', keel.Strategy())",
-                "there is a strategy 'sam' already",
+                "there is already a strategy 'sam'",
             ),
             (
                 "takes_teacher",
                 "import keel\n@keel.register_teacher('eam')\ndef fit(frames): pass",
-                "there is a teacher eam already",
+                "there is already a teacher eam",
             ),
             (
                 "takes_probe",
                 "import keel\n@keel.register_probe('exact')\ndef probe(subject): pass",
-                "there is a probe exact already, in keel.evaluation.battery, so give the one in takes_probe another",
+                "there is already a probe exact, in keel.evaluation.battery; give the one in takes_probe another",
             ),
         ],
     )
@@ -247,7 +247,7 @@ class TestMistakes:
             ("return 1 / 0", r"data\.bad: reader_\d\.read, which reads mine, fails \(ZeroDivisionError"),
             ("yield 1 / 0", r"data\.bad, frame 0: reader_\d\.read, which reads mine, fails"),
             ("yield 'H 0 0 0'", r"frame 0: reader_\d\.read yields str instead of ase\.Atoms"),
-            ("return []", "it holds no frames"),
+            ("return []", "it contains no frames"),
         ],
     )
     def test_of_readers_name_file_and_frame(self, body, sentence, tmp_path, request):
@@ -280,7 +280,7 @@ class TestMistakes:
         ("given", "sentence"),
         [
             ({"fit": "mine", "file": "a.json"}, "the teacher is fitted, or it is a file or a calculator, not both"),
-            ({"arguments": {"a": 1}}, "arguments are those of a calculator, and none is named"),
+            ({"arguments": {"a": 1}}, "arguments belong to a calculator, but none is named"),
         ],
     )
     def test_of_configured_teachers(self, given, sentence):

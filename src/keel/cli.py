@@ -1,4 +1,4 @@
-"""The command line: one command for each stage, and ``keel run`` for all of them.
+"""The command line: one command per stage, and ``keel run`` for all of them.
 
 Each command is a function in its own file of :mod:`keel.commands`: it reads arguments, calls one room and prints.
 """
@@ -36,9 +36,11 @@ from keel.files import sentence
 from keel.lazy import imported_for_good
 from keel.progress import plain_warnings
 
-INTERRUPTED = "interrupted; train, run, study, assess and md with --out go on where they were when they are run again"
+INTERRUPTED = (
+    "interrupted; train, run, study, assess and md with --out continue where they stopped when they are run again"
+)
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 with --strict, a probe failed or nothing was learnt; 2 something must be mended first, one "
+    "Exit codes: 0 done; 1 with --strict, a probe failed or nothing was learnt; 2 something must be fixed first, one "
     "sentence says what; 130 interrupted."
 )
 
@@ -91,7 +93,7 @@ def prepare(
 
 
 def main() -> Any:
-    """Entry point: one sentence and exit code 2 for a user's mistake or what the system refuses, 130 if interrupted."""
+    """Entry point: one sentence and exit code 2 for a user's mistake or an error of the system, 130 if interrupted."""
     try:
         app()
     except KeelError as error:

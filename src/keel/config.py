@@ -31,21 +31,23 @@ from keel.training.known import COMPARED
 
 
 class TeacherSettings(Settings):
-    """The EAM or a plugin's teacher, fitted to the training frames; or a potential of a file or an ASE calculator."""
+    """An EAM or a plugin's teacher, fitted to the training frames; or a potential from a file or an ASE calculator."""
 
     fit: str = Field("eam", description="what is fitted to the training frames: eam, or the teacher of a plugin")
-    file: str | None = Field(None, description="a potential to use instead of fitting, see keel.open_potential")
-    trust: bool = Field(False, description="read a file that runs code when it is read, as those of MACE do")
+    file: str | None = Field(None, description="a potential to use instead of fitting one, see keel.open_potential")
+    trust: bool = Field(False, description="allow a file that runs code when it is read, such as a MACE model")
     calculator: str | None = Field(
-        None, description="import path of an ASE calculator to use instead of fitting, e.g. ase.calculators.emt.EMT"
+        None,
+        description="import path of an ASE calculator to use instead, e.g. ase.calculators.emt.EMT",
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="of the calculator, or of a plugin's teacher")
-    cutoff: Cutoff = Field(8.0, description="of the EAM")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="for the calculator or a plugin's teacher")
+    cutoff: Cutoff = Field(8.0, description="cutoff of the EAM")
     contacts: bool = Field(
-        True, description="below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)"
+        True,
+        description="below the closest contacts of the data keep the force constant, with a nuclear core (ZBL)",
     )
-    zbl: bool = Field(False, description="without contacts: a nuclear repulsion under all pairs, not only soft ones")
-    three_body: bool = Field(False, description="a term for the angles between bonds, as covalent solids need it")
+    zbl: bool = Field(False, description="without contacts: a nuclear repulsion for all pairs, not only soft ones")
+    three_body: bool = Field(False, description="a term for the angles between bonds, needed for covalent solids")
 
     @model_validator(mode="after")
     def _one(self) -> TeacherSettings:
@@ -54,9 +56,9 @@ class TeacherSettings(Settings):
         if self.fit != "eam" and (self.file or self.calculator):
             raise ValueError("the teacher is fitted, or it is a file or a calculator, not both")
         if self.arguments and self.calculator is None and self.fit == "eam":
-            raise ValueError("arguments are those of a calculator, and none is named")
+            raise ValueError("arguments belong to a calculator, but none is named")
         if self.trust and self.file is None:
-            raise ValueError("trust is for a file, and none is named")
+            raise ValueError("trust is for a file, but none is named")
         return self
 
 
@@ -65,11 +67,11 @@ class NetworkSettings(Settings):
 
     model_config = ConfigDict(extra="allow")
 
-    architecture: str | None = Field(None, description="class of the network; null: CGCNN, or what the file holds")
-    start: str | None = Field(None, description="a trained network, which is trained on, see keel.open_potential")
-    trust: bool = Field(False, description="read a start that runs code when it is read, as those of MACE do")
-    name: str | None = Field(None, description="name in tables; that of the class or file if null")
-    training: dict[str, Any] = Field(default_factory=dict, description="settings of training that are its own")
+    architecture: str | None = Field(None, description="class of the network; null: CGCNN, or that of the file")
+    start: str | None = Field(None, description="a trained network to continue from, see keel.open_potential")
+    trust: bool = Field(False, description="allow a start file that runs code when it is read, such as a MACE model")
+    name: str | None = Field(None, description="name in tables; null: that of the class or file")
+    training: dict[str, Any] = Field(default_factory=dict, description="training settings for this network only")
 
     @property
     def label(self) -> str:
@@ -100,16 +102,16 @@ class NetworkSettings(Settings):
         if self.start is not None and (self.arguments or self.architecture):
             raise ValueError("a network that starts from a file has the architecture and arguments of that file")
         if self.trust and self.start is None:
-            raise ValueError("trust is for a file to start from, and none is named")
+            raise ValueError("trust is for a file to start from, but none is named")
         return self
 
 
 class StabilitySettings(SimulationSettings):
     """First-passage stability: at which temperatures, how many runs, how long."""
 
-    temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="the ladder")
-    runs: Runs = Field(8, description="runs of each network, each from another structure")
-    length_fs: Duration = Field(2000.0, description="length of a run; longer if vanilla's median asks for it")
+    temperatures: Listed[Temperature] = Field(list(LADDER), min_length=1, description="temperatures of the ladder")
+    runs: Runs = Field(8, description="runs of each network, each from a different structure")
+    length_fs: Duration = Field(2000.0, description="length of a run; longer if the median of vanilla requires it")
     rung_fs: Duration | None = Field(None, description="length of the runs that find the temperature; null: length_fs")
     longest_fs: Duration = Field(5000.0, description="no run is longer than this")
 
@@ -122,51 +124,51 @@ class StabilitySettings(SimulationSettings):
 
 
 class EvaluationSettings(Settings):
-    """What is looked at besides stability."""
+    """Evaluations besides stability."""
 
     rdf_temperature: Temperature | None = Field(
-        None, description="MD at this temperature is compared with the RDF of the test frames; null: not done"
+        None, description="MD at this temperature is compared with the RDF of the test frames; null: no comparison"
     )
-    rdf_length_fs: Duration = Field(1000.0, description="length of these runs; their first third is left out")
+    rdf_length_fs: Duration = Field(1000.0, description="length of these runs, the first third of which is left out")
     rdf_runs: Runs = Field(4, description="number of these runs")
-    rdf_reference: bool = Field(True, description="the test frames are of MD at that temperature, to compare with")
+    rdf_reference: bool = Field(True, description="compare with the test frames, which are from MD at that temperature")
     dimers: bool | Count = Field(
-        True, description="curves of every pair of elements, or of so many pairs, those that most frames hold"
+        True, description="curves of every pair of elements, or of this many pairs, the most common ones"
     )
     probes: list[str] = Field(
-        default_factory=list, description="groups of probes of `keel assess`, or of plugins, on each trained network"
+        default_factory=list,
+        description="groups of probes of `keel assess`, or of plugins, for each trained network",
     )
 
 
 class RunSettings(Settings):
-    """Everything that ``keel run`` needs to know."""
+    """All settings of ``keel run``."""
 
     name: str = Field(..., description="name of the system in tables")
     description: str = Field("", description="one sentence for the report")
-    plugins: list[str] = Field(
-        default_factory=list, description="modules, or files such as mine.py, that register something with keel"
-    )
+    plugins: list[str] = Field(default_factory=list, description="modules, or files such as mine.py, that extend keel")
     data: DataSettings
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings)
     networks: Listed[Annotated[NetworkSettings, OrName("architecture")]] = Field(
         default_factory=lambda: [NetworkSettings()],
         min_length=1,
-        description="what is trained, with arguments of its class; of a new network the name is enough, such as CGCNN",
+        description="networks to train, with arguments of their classes; of a new one the name is enough, such as "
+        "CGCNN",
     )
     strategies: Listed[str] = Field(
         default_factory=lambda: list(COMPARED),
         min_length=1,
-        description=f"what is compared: {', '.join(STRATEGIES)}, or custom ones",
+        description=f"strategies to compare: {', '.join(STRATEGIES)}, or custom ones",
     )
-    custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="more strategies by name")
+    custom_strategies: dict[str, Strategy] = Field(default_factory=dict, description="further strategies by name")
     seeds: Listed[Seed] = Field(
         default_factory=lambda: [0],
         min_length=1,
-        description="of weights, batches and perturbations; each is a training of its own",
+        description="seeds of weights, batches and perturbations; each is a separate training",
     )
     fewer_seeds: dict[str, Count] = Field(
-        default_factory=dict, description="how many of the seeds are done of some strategies, the first ones, by name"
+        default_factory=dict, description="number of seeds (the first ones) of single strategies"
     )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     md: StabilitySettings = Field(default_factory=StabilitySettings)
@@ -186,16 +188,16 @@ class RunSettings(Settings):
             new = next((n.label for n in self.networks if n.start is None), None)
             if after is not None and after not in self.strategies[:k] and (new or after in self.strategies):
                 instead = f", or {new} must start from a trained network (start: FILE)" if new else ""
-                raise ValueError(f"strategy {name!r} goes on from {after!r}, which must stand before it{instead}")
+                raise ValueError(f"strategy {name!r} continues from {after!r}, which must come before it{instead}")
             if after is not None and self.strategy(after).base is not None:
                 raise ValueError(
-                    f"strategy {name!r} goes on from {after!r}, whose network is one on a base; choose another"
+                    f"strategy {name!r} continues from {after!r}, whose network is on a base; choose another"
                 )
             if self.strategy(name).base == "teacher":
                 if self.teacher.calculator is not None:
-                    raise ValueError(f"strategy {name!r} is used with its teacher, so that must be no calculator")
+                    raise ValueError(f"strategy {name!r} is used with its teacher, which cannot be a calculator")
                 if old := [n.label for n in self.networks if n.start]:
-                    raise ValueError(f"strategy {name!r} is for new networks, and {old[0]!r} is trained already")
+                    raise ValueError(f"strategy {name!r} is for new networks, but {old[0]!r} is already trained")
         for network in self.networks:
             if (settings := self.training_of(network)).devices * settings.nodes > 1:
                 raise ValueError("training: each network of a run has one device; run with --workers, or `keel train`")
@@ -206,10 +208,10 @@ class RunSettings(Settings):
         labels = [n.label for n in self.networks]
         for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
-                raise ValueError(f"{what} holds one name twice")
+                raise ValueError(f"{what} contains the same name twice")
         for name in (*self.fewer_seeds, *self.strategies):
             if (after := self.before(name)) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
-                raise ValueError(f"strategy {name!r} goes on from {after!r}, which has fewer seeds")
+                raise ValueError(f"strategy {name!r} continues from {after!r}, which has fewer seeds")
         return self
 
     def seeds_of(self, strategy: str) -> list[int]:
@@ -217,7 +219,7 @@ class RunSettings(Settings):
         return self.seeds[: self.fewer_seeds.get(strategy)]
 
     def before(self, name: str) -> str | None:
-        """Return the strategy whose network another goes on from; None where that is new, or that of a file."""
+        """Return the strategy whose network another continues from; None if that is new or from a file."""
         after = self.strategy(name).after
         return after if after in self.strategies else None
 
@@ -239,13 +241,13 @@ class RunSettings(Settings):
 def read_config(path: str | Path) -> RunSettings:
     """Read the configuration of a run from YAML.
 
-    A file with ``extends: other.yaml`` says only what it has other than that one: sections are put together, lists and
-    single values replaced.
+    A file with ``extends: other.yaml`` contains only what differs from that one: sections are merged, lists and single
+    values replaced.
 
     Raises
     ------
     ConfigError
-        If a file is absent, not YAML, extends itself, or holds an unknown or impossible setting.
+        If a file is absent, not YAML, extends itself, or contains an unknown or impossible setting.
     """
     content = _content(Path(path), ())
     load_plugins_of(content, Path(path).parent)
@@ -253,7 +255,7 @@ def read_config(path: str | Path) -> RunSettings:
 
 
 def _content(path: Path, extending: tuple[Path, ...]) -> Any:
-    """Return what a file says, put into what it extends."""
+    """Return the content of a file, merged into what it extends."""
     if path.resolve() in extending:
         raise ConfigError(f"{path}: it extends itself")
     content = _yaml(path)
@@ -264,12 +266,12 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which no name stands twice; PyYAML would take the last."""
+    """YAML without repeated names; PyYAML would use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ConfigError(f"{twice[0]} is given twice (line {node.start_mark.line + 1} and on)")
+            raise ConfigError(f"{twice[0]} is given twice (from line {node.start_mark.line + 1})")
         return super().construct_mapping(node, deep)
 
 

@@ -1,4 +1,4 @@
-"""How many structures have been evaluated, for bars of work whose length is not known."""
+"""How many structures have been evaluated, for progress bars of unknown length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _counters: list[Callable[[int], None]] = []
 
 
 def count(structures: int) -> None:
-    """Say that so many structures are being evaluated; potentials do so."""
+    """Report that this many structures are being evaluated; potentials call it."""
     for counter in _counters:
         counter(structures)
 

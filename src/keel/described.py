@@ -19,17 +19,17 @@ from keel.ranges import Range, range_in
 HEAD = """# Settings of a run
 
 Every setting of a configuration (YAML) of `keel run`, and of `keel.config.RunSettings` in Python. `keel settings` shows
-the same on the terminal, `keel settings training.loss` some of it. All but `name` and `data` may be left out.
+the same on the terminal, `keel settings training.loss` some of it. All settings except `name` and `data` are optional.
 
 An editor completes and checks names and values as you type: `keel settings --schema > keel-run.schema.json`, and as the
 first line of the configuration
 
     # yaml-language-server: $schema=keel-run.schema.json
 
-In a list of one the brackets may be left out (`seeds: 0`); `x` stands for the value in ranges. A file with
-`extends: other.yaml` says only what it has other than that one.
+The brackets of a list with one item may be left out (`seeds: 0`); in ranges, `x` is the value. A file with
+`extends: other.yaml` contains only what differs from that one.
 
-This page is made by `make docs`; a test holds it against the classes.
+This page is made by `make docs`; a test compares it with the classes.
 """
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
@@ -41,14 +41,14 @@ class Setting:
     Parameters
     ----------
     place
-        Its name after those of its sections: ``training.loss.energy``; ``[]`` marks lists, ``NAME`` a name of the
-        user's, ``[architecture: CGCNN]`` what belongs to one class of networks.
+        Its name after those of its sections: ``training.loss.energy``; ``[]`` marks lists, ``NAME`` a name chosen by
+        the user, ``[architecture: CGCNN]`` what belongs to one class of networks.
     kind
-        What it may be, in words.
+        Its type, in words.
     default
-        As it would be written in YAML; ``required`` where there is none.
+        As in YAML; ``required`` if there is none.
     unit, limits
-        Of a number; empty where there is none.
+        Of a number; empty if there is none.
     meaning
         What it does.
     """
@@ -67,7 +67,7 @@ class Setting:
 
     @property
     def section(self) -> str:
-        """The place of the section that it stands in, a section in itself; empty at the top."""
+        """The place of its section; empty at the top."""
         return self.place if self.kind == "settings" else self.place.rpartition(".")[0]
 
 
@@ -102,7 +102,7 @@ def _first_line(inside: type[BaseModel] | None) -> str:
 
 
 def _each(annotation: Any) -> str:
-    """Return how a place goes on into the items of a list, or of names that the user gives."""
+    """Return how a place continues into the items of a list, or into names chosen by the user."""
     kinds = {get_origin(part) for part in (annotation, *get_args(annotation))}
     return ".NAME" if dict in kinds else "[]" if list in kinds else ""
 
@@ -133,7 +133,7 @@ def _limits(limits: Range | None) -> str:
 
 
 def _default(field: FieldInfo, inside: type[BaseModel] | None) -> str:
-    """Return the default as YAML has it in one line."""
+    """Return the default as one line of YAML."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
@@ -151,7 +151,7 @@ def within(settings: Sequence[Setting], section: str | None) -> list[Setting]:
     Raises
     ------
     ConfigError
-        If there are none; names what may have been meant.
+        If there are none; suggests the name probably meant.
     """
     if section is None:
         return list(settings)

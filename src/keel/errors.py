@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend; each message is one sentence that says what is wrong and what to do."""
+"""Errors that a user can cause and correct; each message is one sentence that says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class KeelError(Exception):
 
 
 class KeelWarning(UserWarning):
-    """Something a user should know though the work goes on; one sentence."""
+    """Something a user should know although the work continues; one sentence."""
 
 
 class DataError(KeelError, ValueError):
@@ -22,7 +22,7 @@ class DataError(KeelError, ValueError):
 
 
 class RefusedError(DataError):
-    """A model of somebody else refuses a structure, or fails on it."""
+    """A foreign model refuses a structure or fails on it."""
 
 
 class ConfigError(KeelError, ValueError):
@@ -30,12 +30,12 @@ class ConfigError(KeelError, ValueError):
 
 
 class UnavailableError(ConfigError):
-    """Something optional is needed that is not installed, or that a file may not ask for."""
+    """Something optional is needed that is not installed, or that a file may not request."""
 
 
 @contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Put the name of what is looked at before the sentence of a DataError."""
+    """Prefix the message of a DataError with the name of what is being read."""
     try:
         yield
     except DataError as error:
@@ -45,7 +45,7 @@ def naming(source: str) -> Iterator[None]:
 
 @contextmanager
 def of_command_line() -> Iterator[None]:
-    """Let advice name options of commands, not arguments of Python."""
+    """Make advice name options of commands, not arguments of Python."""
     before = _ON_COMMAND_LINE.set(True)
     try:
         yield
@@ -65,5 +65,5 @@ def advice(argument: str, option: str) -> str:
 
 
 def in_python(argument: str) -> str:
-    """Return an argument to give in Python, to stand before an option of a command; nothing on the command line."""
+    """Return an argument to give in Python, to precede an option of a command; nothing on the command line."""
     return advice(f"{argument} or ", "")

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all; their names in order; what to say when the system refuses."""
+"""Files written completely or not at all; the order of their names; messages for errors of the system."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shutil import rmtree
 from keel.errors import ConfigError
 
 WRITING = ".writing-"
-"""What the name of a file begins with that is being written."""
+"""Prefix of the name of a file that is being written."""
 COMPRESSED = (".gz", ".xz", ".bz2")
 """Suffixes of compressed files."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where a result goes, so that it can be told before the work whether it can be written there.
+    """Where a result goes, so that it can be checked before the work whether it can be written there.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Output:
     folder: bool | None = False
 
     def check(self, path: Path) -> None:
-        """Raise a ValueError, as the predicate of a sentence, if nothing can be written there."""
+        """Raise a ValueError, the predicate of a sentence, if nothing can be written there."""
         there = next(p for p in (path, *path.absolute().parents) if p.exists())
         if there == path and self.folder is not None and path.is_dir() != self.folder:
             what = "is a file; name a folder" if self.folder else "is a folder; name a file in it"
@@ -46,7 +46,7 @@ class Output:
         if there != path and not there.is_dir():
             raise ValueError(f"cannot be {path}, because {there} is a file; choose another place")
         if not os.access(there, os.W_OK):
-            raise ValueError(f"cannot be {path}, because nothing may be written to {there}; choose another place")
+            raise ValueError(f"cannot be {path}, because {there} is not writable; choose another place")
         if self.suffixes and not self._known(path):
             more = f" (also {', '.join(COMPRESSED)})" if self.compressible else ""
             raise ValueError(f"must end in {', '.join(self.suffixes)}{more}, not {path.name}")
@@ -104,9 +104,9 @@ def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> No
 
 
 def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
-    """Raise a ConfigError if a file to be written is one of those that it is made of."""
+    """Raise a ConfigError if an output file is one of its own inputs."""
     if any(out.resolve() == file.resolve() for file in inputs):
-        raise ConfigError(f"{out}: it would replace the file that it is made of; give it another name")
+        raise ConfigError(f"{out}: it would replace its own input file; choose another name")
 
 
 def by_number(name: str) -> list[tuple[int, str]]:
@@ -115,10 +115,10 @@ def by_number(name: str) -> list[tuple[int, str]]:
 
 
 def sentence(error: OSError) -> str:
-    """Say in one sentence what the system refused, and what to do."""
+    """Return one sentence that says what the system refused and what to do."""
     # What is being written has a name that nobody knows.
     place = str(error.filename or "a file")
     place = str(Path(place).parent) if Path(place).name.startswith(WRITING) else place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({place}); free some space and run the same command again: what was finished is kept"
-    return f"{place}: {error.strerror or error}; mend this, or choose another place"
+        return f"the disk is full ({place}); free some space and run the same command again: finished work is kept"
+    return f"{place}: {error.strerror or error}; correct this, or choose another place"

@@ -108,7 +108,7 @@ def of_file(path: Path) -> str:
 
 
 def of_geometry(frame: Structure) -> str:
-    """Return twelve letters that tell a structure from others, whatever file it lies in and whatever its labels."""
+    """Return twelve letters that identify a structure, whatever its file and labels."""
     digest = Digest()
     digest.add(frame.numbers.astype(np.int64), frame.positions.astype(float), frame.cell.astype(float), frame.pbc)
     return digest.hex(12)
@@ -127,7 +127,7 @@ def of_split(parts: Iterable[Sequence[Structure]]) -> str:
 
 
 def _stays(digest: Digest, frames: object) -> bool:
-    """Add what tells frames of a store from others, and return whether they are such."""
+    """Add what identifies frames of a store, and return whether they are from a store."""
     known = getattr(frames, "fingerprint", None)
     digest.add(known)
     return known is not None
@@ -176,9 +176,9 @@ def of_training(
     network
         Class and configuration; the weights of a new network follow from the seed.
     potentials
-        Class, configuration and weights of every potential that has a part in it.
+        Class, configuration and weights of every potential involved.
     frames
-        Those of each kind, with their labels, in order; of a store its ``fingerprint`` stands for them.
+        Those of each kind, with their labels, in order; for a store, its ``fingerprint``.
     settings
         Of the training, in order; numbers such as the seed among them.
     """
@@ -259,7 +259,7 @@ FIRST: Mapping[str, frozenset[str]] = {
 }
 """The settings of the first release, which count whatever their value, by class."""
 WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {"TrainingSettings": frozenset({"loggers"})}
-"""Later settings on which no result depends, by class."""
+"""Later settings that do not affect results, by class."""
 BEFORE: Mapping[str, Mapping[str, Any]] = {
     "PerturbationSettings": {"compressed": 0.0},
     "TeacherSettings": {"contacts": False},

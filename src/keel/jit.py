@@ -1,7 +1,7 @@
-"""Loops as machine code: how all kernels on CPU are compiled.
+"""Loops as machine code: how all CPU kernels are compiled.
 
-Numba compiles a kernel when it is first called and keeps the code on disk; no compiler need be installed. A module of
-kernels is imported where it is first used, because importing Numba takes half a second.
+Numba compiles a kernel when it is first called and keeps the code on disk; no compiler is needed. A module of kernels
+is imported where it is first used, because importing Numba takes half a second.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MATHS = frozenset({"contract", "arcp", "nsz"})
 def kernel(function: F) -> F:
     """Compile a loop; it releases the interpreter's lock, and divides as numpy does.
 
-    Sums are added up as they are written. In any order, several at a time, a fit would be 12 % faster; but where a loop
-    also writes into arrays, that order would depend on where they lie in memory.
+    Sums are evaluated in the order in which they are written. With reordering, a fit would be 12 % faster; but in loops
+    that also write to arrays, the order would depend on memory addresses.
     """
     return _compiled(function, set(MATHS))
 
@@ -33,7 +33,7 @@ def inlined(function: F) -> F:
 
 
 def exact_kernel(function: F) -> F:
-    """Compile a loop whose every operation rounds as it is written."""
+    """Compile a loop in which every operation rounds as written."""
     return _compiled(function, False)
 
 

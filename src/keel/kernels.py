@@ -1,4 +1,4 @@
-"""Whether kernels run: loading Numba and its code takes a second, which a few evaluations do not repay."""
+"""Whether kernels run: loading Numba and its code takes a second, which does not pay for a few evaluations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 PAYS_FROM = 3_000
-"""Atoms times evaluations; with fewer, tensors take less than half of the second that loading the kernels does."""
+"""Atoms times evaluations; with fewer, tensors take less than half of the time of loading the kernels."""
 
 _run = ContextVar("kernels run", default=True)
 
@@ -19,14 +19,14 @@ def kernels_run() -> bool:
 
 @contextmanager
 def kernels_if_they_pay(evaluations: float) -> Iterator[None]:
-    """Run kernels within this block only if there is enough to do; see :data:`PAYS_FROM`.
+    """Use kernels within this block only if there is enough to do; see :data:`PAYS_FROM`.
 
-    What was loaded before makes no difference, so that a piece of work has the same result whatever the process did.
+    Code loaded earlier makes no difference, so that the result does not depend on what the process did before.
 
     Parameters
     ----------
     evaluations
-        The work ahead: atoms times evaluations of each.
+        The work: atoms times evaluations of each.
     """
     token = _run.set(_run.get() and evaluations >= PAYS_FROM)
     try:

@@ -1,6 +1,6 @@
-"""What keel opens, reads and writes, in words and by suffix: readers, writers, messages and ``--help`` ask here.
+"""What keel opens, reads and writes, in words and by suffix, for readers, writers, messages and ``--help``.
 
-Readers and writers stand here by their import paths, so that ``keel --help`` need not wait for them.
+Readers and writers are given by their import paths, so that ``keel --help`` need not import them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from keel.plugins import remember
 Reader = TypeVar("Reader", bound=Callable[[Path], Iterable[Any]])
 
 KEEL_SUFFIXES = (".safetensors", ".json")
-"""Of keel's own files of potentials."""
+"""Suffixes of keel's own potential files."""
 TRAINED = "potential.safetensors"
 """In the folder of a training: what was trained."""
 PICKLED_SUFFIXES = (".model", ".pt", ".pth")
-"""Of models of other packages, whose files run code when they are read."""
+"""Suffixes of models of other packages, whose files run code when they are read."""
 POTENTIALS = (
     f"a file of keel ({', '.join(KEEL_SUFFIXES)}), a MACE model ({PICKLED_SUFFIXES[0]}), the folder of a model "
     "of matgl, or the import path of an ASE calculator"
@@ -41,7 +41,7 @@ class FrameFormat:
     name
         What such files are.
     suffixes
-        By which they are known.
+        That identify them.
     reader
         Import path of ``reader(path) -> Iterator[PendingFrame]``.
     writer
@@ -50,11 +50,11 @@ class FrameFormat:
     compressed
         Reader and writer take compressed files too.
     names
-        By which whole names such files are known, with wildcards, in any case.
+        Whole names that identify such files, with wildcards, case-insensitive.
     begins
-        Regular expression that the beginning of such a file, and of no other, holds; empty: its name tells.
+        Regular expression found at the beginning of such files, and of no others; empty: the name decides.
     folder
-        A path in it, with wildcards, by which a folder is known to hold this format; empty: it is a file.
+        A path in it, with wildcards, that identifies a folder of this format; empty: it is a file.
     """
 
     name: str
@@ -67,7 +67,7 @@ class FrameFormat:
     folder: str = ""
 
     def holds(self, path: Path) -> bool:
-        """Whether a folder holds this format."""
+        """Whether a folder has this format."""
         return bool(self.folder) and next(path.glob(self.folder), None) is not None
 
     def __str__(self) -> str:
@@ -168,9 +168,9 @@ FRAME_FORMATS: list[FrameFormat] = [
         begins=rb"\A\s*ITEM: (?:TIMESTEP|UNITS|TIME)\s",
     ),
 ]
-"""Every format that keel knows by its suffix: a new reader or writer is a line here; plugins add theirs."""
+"""Every format that keel knows by its suffix: a new reader or writer is one line here; plugins add theirs."""
 OTHERS = FrameFormat(
-    "whatever else ASE reads",
+    "any other format that ASE reads",
     (".traj", ".cif", "..."),
     "keel.atoms.formats.ase_files.ase_frames",
 )
@@ -179,7 +179,7 @@ OTHERS = FrameFormat(
 def register_reader(
     name: str, suffixes: Sequence[str] = (), *, names: Sequence[str] = (), begins: bytes = b""
 ) -> Callable[[Reader], Reader]:
-    """Let a function read a format of files, as ``@keel.register_reader("my code's output", [".mine"])``.
+    """Register a function as reader of a file format, as in ``@keel.register_reader("my code's output", [".mine"])``.
 
     It takes the path and yields ``ase.Atoms``, labels in a calculator or in ``info`` and ``arrays`` under the usual
     names, in eV and angstrom; or :class:`~keel.atoms.record.PendingFrame`, as keel's own readers do.
@@ -192,7 +192,7 @@ def register_reader(
     Raises
     ------
     ConfigError
-        If another format has one of the suffixes, or nothing tells such files.
+        If another format has one of the suffixes, or nothing identifies such files.
     """
 
     def registered(reader: Reader) -> Reader:
@@ -200,13 +200,13 @@ def register_reader(
         form = FrameFormat(name, tuple(suffixes), path, names=tuple(names), begins=begins)
         if not (form.suffixes or form.names or form.begins):
             raise ConfigError(
-                f"the reader {form.reader}: say by which suffixes, names or beginning its files are known"
+                f"the reader {form.reader}: give the suffixes, names or beginning that identify its files"
             )
         # The same may be defined again, by a cell of a notebook that is run twice.
         FRAME_FORMATS[:] = [other for other in FRAME_FORMATS if other.reader != form.reader]
         for other in FRAME_FORMATS:
             if taken := {*other.suffixes} & {*form.suffixes}:
-                raise ConfigError(f"the reader {form.reader}: files {taken.pop()} are {other.name} already")
+                raise ConfigError(f"the reader {form.reader}: {taken.pop()} files already belong to {other.name}")
         remember(reader.__module__)
         FRAME_FORMATS.append(form)
         return reader
@@ -215,7 +215,7 @@ def register_reader(
 
 
 def format_of(path: Path) -> FrameFormat | None:
-    """Return the format that a file's name or suffix tells, that of a compressed file before ``.gz``, or None."""
+    """Return the format given by a file's name or suffix (for compressed files, the one before ``.gz``), or None."""
     name = path.name.lower()
     named = (form for form in FRAME_FORMATS if any(fnmatch(name, pattern.lower()) for pattern in form.names))
     suffix = next((s for s in reversed(path.suffixes) if s.lower() not in COMPRESSED), "").lower()
@@ -223,18 +223,18 @@ def format_of(path: Path) -> FrameFormat | None:
 
 
 def readable() -> str:
-    """Say which files with structures are read."""
+    """Return which files with structures are read."""
     return f"{', '.join(map(str, FRAME_FORMATS))}, or {OTHERS}, plain or compressed"
 
 
 def folders() -> str:
-    """Say which folders are read as one."""
+    """Return which folders are read as one."""
     kinds = [f"{form.name} ({form.folder.removeprefix('**/')})" for form in FRAME_FORMATS if form.folder]
     return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
 
 
 def writable() -> str:
-    """Say by which suffixes files with structures are written."""
+    """Return the suffixes of files with structures that can be written."""
     more = f" (also {', '.join(COMPRESSED)})"
     names = [", ".join(form.suffixes) + more * form.compressed for form in FRAME_FORMATS if form.writer]
     return f"{', '.join(names[:-1])} or {names[-1]}"
@@ -252,12 +252,12 @@ POTENTIAL_FILE = Output(KEEL_SUFFIXES[::-1])
 
 
 def imported(path: str) -> Any:
-    """Return what stands at an import path, ``package.module.name``, or in a class there.
+    """Return the object at an import path, ``package.module.name``, or in a class there.
 
     Raises
     ------
     ImportError, ValueError, AttributeError
-        If nothing does.
+        If there is none.
     """
     module, _, name = path.rpartition(".")
     try:

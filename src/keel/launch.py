@@ -1,4 +1,4 @@
-"""The processes of one job, one for each device: started by keel, by torchrun or by srun, and ended together."""
+"""The processes of one job, one for each device: started by keel, torchrun or srun, and ended together."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def size_of_job(devices: int | None, nodes: int = 1) -> tuple[int, int]:
 
 
 def is_first() -> bool:
-    """Return whether this process speaks for its job: on the terminal, and in files that all would write."""
+    """Return whether this process represents its job: on the terminal, and in shared files."""
     names = ("RANK",) if _of_torchrun() else ("SLURM_PROCID",) if _of_srun() else ("NODE_RANK", "LOCAL_RANK")
     return all(int(os.environ.get(name, 0)) == 0 for name in names)
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it does: it would write into the files of the next one."""
+    """End this process when the one that started it ends: it would write into the files of the next one."""
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
@@ -142,23 +142,25 @@ def _environment() -> Any:
 
 def _check(device: str, devices: int) -> None:
     if device not in ("auto", "cpu", "cuda", "mps"):
-        raise ConfigError(f"several devices are all of one kind: cpu, cuda or mps, not {device!r}")
+        raise ConfigError(f"several devices must be of one kind: cpu, cuda or mps, not {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda' but PyTorch sees no CUDA device; set device to 'auto' or 'cpu'")
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         there = torch.cuda.device_count()
         if devices > there:
             raise ConfigError(
-                f"devices is {devices} but PyTorch sees {there} on this machine; set it to {there} or less"
+                f"devices is {devices} but PyTorch sees {there} on this machine; set it to at most {there}"
             )
     elif devices > 1 and (device == "mps" or (device == "auto" and torch.backends.mps.is_available())):
-        raise ConfigError(f"devices is {devices} but there is one device 'mps'; set devices to 1")
+        raise ConfigError(f"devices is {devices} but there is only one device 'mps'; set devices to 1")
 
 
 def _check_job(size: int) -> None:
     running = torch.distributed.get_world_size() if torch.distributed.is_initialized() else None
     if running not in (None, size):
-        raise ConfigError(f"{size} processes are wanted where {running} run already; give the same number everywhere")
+        raise ConfigError(
+            f"{size} processes are requested but {running} are already running; give the same number everywhere"
+        )
     restartable = sys.argv[:1] not in ([], [""], ["-"], ["-c"]) and not hasattr(sys, "ps1")
     if running is None and not _started_outside() and not restartable:
         raise ConfigError("several devices need a script or the command line: each process runs it from its beginning")

@@ -1,4 +1,4 @@
-"""Modules that are there when they are first named: ``import keel; keel.evaluation.battery``."""
+"""Modules that are imported when they are first named: ``import keel; keel.evaluation.battery``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 OWN = {"annotations", "find_submodules"}
-"""Names in a package that are not meant for those who use it."""
+"""Names in a package that are not public."""
 
 
 def submodule(package: str, name: str) -> ModuleType:
@@ -37,9 +37,9 @@ def submodules(package: str) -> list[str]:
 
 
 def find_submodules(package: str) -> None:
-    """Let the modules of a package be found as its attributes; call it at the end of its ``__init__.py``.
+    """Make the modules of a package available as its attributes; call it at the end of its ``__init__.py``.
 
-    A function rather than a ``__getattr__`` that stands there: to mypy such a package would have every attribute.
+    A function rather than a ``__getattr__`` in the package, which to mypy would then have every attribute.
     """
     names = vars(sys.modules[package])
     names["__getattr__"] = lambda name: submodule(package, name)
@@ -47,16 +47,16 @@ def find_submodules(package: str) -> None:
 
 
 def _public(names: Mapping[str, Any]) -> Collection[str]:
-    """Return what a package offers: what it says, else whatever of keel it has imported."""
+    """Return what a package offers: its ``__all__``, else all that it has imported from keel."""
     said: Collection[str] | None = names.get("__all__")
     return said or [name for name in names if not name.startswith("_") and name not in OWN]
 
 
 @contextmanager
 def imported_for_good(module: str) -> Iterator[None]:
-    """Spare a large module that is imported within the block the search for garbage, now and at the end.
+    """Skip garbage collection while a large module is imported within the block, and exclude it later.
 
-    That is a quarter of the time that importing PyTorch takes. A module that is there makes no difference.
+    That is a quarter of the time that importing PyTorch takes. If the module is already imported, this does nothing.
     """
     if module in sys.modules or not gc.isenabled():
         yield

@@ -19,7 +19,7 @@ from typing import IO
 from keel.errors import KeelWarning
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system without locks says."""
+"""Errors of file systems without locks."""
 
 
 @contextmanager
@@ -31,9 +31,10 @@ def locked(path: Path, held: Callable[[str], object] | None = None, *, passing: 
     path
         The file, whose folder is there.
     held
-        Called first if another process holds the lock, with the name of that process; what it raises ends the waiting.
+        Called first if another process holds the lock, with the name of that process; an exception from it ends the
+        waiting.
     passing
-        Whether the file is to go with the lock.
+        Whether the file is removed with the lock.
     """
     while True:
         with path.open("a+") as file:
@@ -56,9 +57,9 @@ def locked(path: Path, held: Callable[[str], object] | None = None, *, passing: 
 
 @contextmanager
 def shared(path: Path, if_alone: Callable[[], object], if_not: Callable[[], object] = str) -> Iterator[None]:
-    """Hold a lock with others while the block runs; first call ``if_alone`` if there is nobody else, or ``if_not``.
+    """Share a lock while the block runs; first call ``if_alone`` if nobody else holds it, else ``if_not``.
 
-    Who leaves last takes the file away.
+    The last holder deletes the file.
     """
     while True:
         with path.open("a+") as file:
@@ -81,7 +82,7 @@ def shared(path: Path, if_alone: Callable[[], object], if_not: Callable[[], obje
 
 
 def _taken(file: IO[str], operation: int) -> bool | None:
-    """Return whether a lock was to be had; None where the file system has none."""
+    """Return whether the lock was free; None if the file system has no locks."""
     try:
         fcntl.flock(file, operation)
     except BlockingIOError:
@@ -89,14 +90,14 @@ def _taken(file: IO[str], operation: int) -> bool | None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        said = f"{file.name}: there are no locks on this disk; let only one keel at a time work in this folder"
+        said = f"{file.name}: this disk does not support locks; run only one keel at a time in this folder"
         warnings.warn(said, KeelWarning, stacklevel=3)
         return None
     return True
 
 
 def _is_gone(file: IO[str], path: Path) -> bool:
-    """Return whether who had the lock before has taken the file away: then its lock excludes nobody who comes now."""
+    """Return whether the previous holder has removed the file: its lock would then exclude no newcomer."""
     try:
         return not os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

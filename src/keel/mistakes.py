@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: each mistake with its place, and the name that may have been meant."""
+"""What is wrong with settings, in words: each mistake with its place and the name probably meant."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 Place = tuple[int | str, ...]
 
 LONGEST = 60
-"""Letters of what was given that a message repeats."""
+"""Number of characters of the input that a message repeats."""
 ADDED = re.compile(r"^(bool|int|float|str)$|[\[(-]|Files$|Settings$")
-"""How pydantic names kinds, such as ``tuple[float, float]``."""
+"""Pydantic's names of types, such as ``tuple[float, float]``."""
 PLAIN = {
     "missing": "must be given",
     "string_type": "must be a text",
@@ -23,24 +23,24 @@ PLAIN = {
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "dict_type": "must hold NAME: VALUE lines",
-    "too_short": "must hold at least {min_length}",
-    "too_long": "must hold at most {max_length}",
+    "dict_type": "must contain NAME: VALUE lines",
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
 }
-"""The predicate of a sentence by pydantic's name of the mistake."""
+"""The predicate of the sentence, by pydantic's name of the mistake."""
 
 
 def mistakes(error: ValidationError, settings: type[BaseModel], options: Mapping[str, str] | None = None) -> list[str]:
-    """Return everything that is wrong, e.g. ``md.length_fs must be positive, not -3``; names that are unknown first.
+    """Return everything that is wrong, e.g. ``md.length_fs must be positive, not -3``; unknown names first.
 
     Parameters
     ----------
     error
         What pydantic found.
     settings
-        The class that was asked for.
+        The settings class.
     options
-        By the name of a setting that of the command's option, if they were given so.
+        Names of the command's options by setting, if they came from the command line.
     """
     found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     places = [_place(one["loc"], settings) for one in found]
@@ -62,12 +62,12 @@ def mistakes(error: ValidationError, settings: type[BaseModel], options: Mapping
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """Return the name that may have been meant."""
+    """Return the name probably meant."""
     return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def instead(name: str, known: Sequence[str]) -> str:
-    """Return what to say of a name that there is not: what may have been meant, or all there are."""
+    """Return advice for an unknown name: the name probably meant, or all names."""
     near = nearest(name, known)
     return f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
 
@@ -99,7 +99,7 @@ def settings_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _place(loc: Place, settings: type[BaseModel]) -> Place:
-    """Return where a mistake stands in the file, without what pydantic adds for each kind that a value may be."""
+    """Return the place of a mistake in the file, without what pydantic adds for unions."""
     kept: Place = ()
     named_by_user = False
     for part in loc:
@@ -131,7 +131,7 @@ def _told(place: Place, error: ErrorDetails, settings: type[BaseModel]) -> str:
         case "extra_forbidden":
             return f": there is no such setting; {instead(str(place[-1]), names_at(place[:-1], settings))}"
         case "model_type" | "model_attributes_type":
-            return f"{'' if place else 'the file'}: it must hold settings, as NAME: VALUE lines"
+            return f"{'' if place else 'the file'}: it must contain settings, as NAME: VALUE lines"
         case "out_of_range":
             return f" {error['msg']}"
         case "literal_error":

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[int], Any], parts: int) -> None:
-    """Call ``work`` for each part, on as many threads as PyTorch may use; kernels release the interpreter's lock."""
+    """Call ``work`` for each part, on as many threads as PyTorch uses; kernels release the interpreter's lock."""
     threads = min(torch.get_num_threads(), parts)
     rest = iter(range(parts))
 
@@ -31,9 +31,9 @@ def in_threads(work: Callable[[int], Any], parts: int) -> None:
 
 
 def ahead(make: Callable[[Item], Result], items: Iterable[Item], most: int = 2) -> Generator[Result]:
-    """Yield ``make`` of each item in order; another thread makes the next ones meanwhile, at most so many.
+    """Yield ``make`` of each item in order; meanwhile another thread makes the next ones, at most ``most``.
 
-    What it raises is raised where the result would have been. Close it (``contextlib.closing``) to end the thread.
+    Exceptions are raised in place of the result. Close it (``contextlib.closing``) to end the thread.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="keel-ahead") as thread:

@@ -1,8 +1,8 @@
-"""Packages of others that add networks, teachers, probes, readers and strategies: their modules are imported.
+"""Third-party packages that add networks, teachers, probes, readers and strategies: their modules are imported.
 
-Importing a module runs it. So keel imports what is installed for it (entry points of the group ``keel.plugins``) and
-what the user names (``--plugin``, ``plugins:`` in the configuration of a run, the variable ``KEEL_PLUGINS``), and never
-what a potential file or a run folder names.
+Importing a module runs it, so keel imports only what is installed for it (entry points of the group ``keel.plugins``)
+and what the user names (``--plugin``, ``plugins:`` in the configuration of a run, the variable ``KEEL_PLUGINS``), and
+never what a potential file or a run folder names.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 from keel.errors import ConfigError, KeelError, KeelWarning
 
 GROUP = "keel.plugins"
-"""Of the entry points whose modules are imported."""
+"""Group of the entry points whose modules are imported."""
 VARIABLE = "KEEL_PLUGINS"
-"""Of the environment: names of modules, with commas between them."""
+"""Environment variable with names of modules, separated by commas."""
 HOW = "--plugin {0} (plugins: [{0}] in YAML, or the environment variable " + VARIABLE + ")"
-"""How a user names a module, on the command line and elsewhere."""
+"""How to name a module, on the command line and elsewhere."""
 
 _named: dict[str, str] = {}
 _registering: dict[str, None] = {}
@@ -32,15 +32,15 @@ _looked = False
 
 
 def load_plugins(names: Iterable[str], folder: str | Path | None = None) -> None:
-    """Import modules that register something with keel; one that is imported already makes no difference.
+    """Import modules that extend keel; modules already imported are skipped.
 
     Parameters
     ----------
     names
         Modules, such as ``"mypackage"`` or ``"mypackage.networks"``, or files, such as ``"mine.py"``.
     folder
-        Where modules that are not installed, and files, are looked for; None: those that have not been loaded from
-        anywhere in the working folder.
+        Where files, and modules that are not installed, are searched for; None: the working folder, for those not yet
+        loaded.
 
     Raises
     ------
@@ -60,14 +60,14 @@ def load_plugins(names: Iterable[str], folder: str | Path | None = None) -> None
 
 
 def load_plugins_of(configuration: Any, folder: Path) -> None:
-    """Import the plugins that a configuration names, before it is checked; what are no names is told by the check."""
+    """Import the plugins that a configuration names, before it is checked; the check reports invalid names."""
     names = configuration.get("plugins") if isinstance(configuration, dict) else None
     names = [names] if isinstance(names, str) else names
     load_plugins((n for n in names if isinstance(n, str)) if isinstance(names, list) else (), folder)
 
 
 def discover() -> None:
-    """Import what is installed for keel and what ``KEEL_PLUGINS`` names, once; whoever misses a name calls it."""
+    """Import what is installed for keel and what ``KEEL_PLUGINS`` names, once; called when a name is not found."""
     global _looked
     if _looked:
         return
@@ -80,44 +80,43 @@ def discover() -> None:
         except Exception as error:
             package = entry.dist.name if entry.dist else entry.value
             message = (
-                f"the plugin {entry.value} of {package} cannot be imported ({_reason(error)}); going on without it"
+                f"the plugin {entry.value} of {package} cannot be imported ({_reason(error)}); continuing without it"
             )
             warnings.warn(message, KeelWarning, stacklevel=2)
     load_plugins(filter(None, (name.strip() for name in os.environ.get(VARIABLE, "").split(","))))
     for module in _registering.copy():
-        # Another process has them; what this one misses, if it is not there, is told by who misses it.
+        # Another process has them; if one is missing here, its first use reports it.
         with suppress(Exception):
             import_module(module)
 
 
 def register(kind: str, name: str, value: Any, among: dict[str, Any]) -> None:
-    """Put a function or class among others under a name.
+    """Register a function or class under a name.
 
-    The same may be defined again, as it is by a cell of a notebook that is run twice.
+    It may be defined again, as when a notebook cell is run twice.
 
     Raises
     ------
     ConfigError
-        If another one has this name.
+        If the name is taken.
     """
     other = among.get(name, value)
     if _place(other) != _place(value):
         raise ConfigError(
-            f"there is a {kind} {name} already, in {other.__module__}, so give the one in {value.__module__} another "
-            "name"
+            f"there is already a {kind} {name}, in {other.__module__}; give the one in {value.__module__} another name"
         )
     remember(value.__module__)
     among[name] = value
 
 
 def remember(module: str) -> None:
-    """Note that a module registers something, so that processes which this one starts can have it too."""
+    """Record that a module extends keel, so that processes started from this one can import it too."""
     if module.split(".")[0] not in ("keel", "__main__", "__mp_main__"):
         _registering[module] = None
 
 
 def source_of(value: Any) -> str:
-    """Return the code of a class or function of a plugin, on which results depend; empty of keel's own."""
+    """Return the code of a class or function of a plugin, on which results depend; empty for keel's own."""
     if value.__module__.split(".")[0] == "keel":
         return ""
     with suppress(OSError, TypeError):  # of what was typed in
@@ -126,12 +125,12 @@ def source_of(value: Any) -> str:
 
 
 def in_use() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the modules that the user has named, and others that have registered something, for :func:`take_over`."""
+    """Return the modules that the user has named, and others that extend keel, for :func:`take_over`."""
     return tuple(_named.values()), tuple(_registering)
 
 
 def take_over(modules: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-    """Have the plugins that another process has, see :func:`in_use`."""
+    """Import the plugins of another process, see :func:`in_use`."""
     load_plugins(modules[0])
     _registering.update(dict.fromkeys(modules[1]))
 
@@ -153,7 +152,7 @@ def _import(module: str, name: str) -> None:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(
                 f"the plugin {name}: there is no module {error.name}; install its package, or run keel in the folder "
-                "that holds it"
+                "that contains it"
             ) from None
         raise ConfigError(f"the plugin {name} cannot be imported ({_reason(error)})") from None
 

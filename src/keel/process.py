@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def prepare_process() -> None:
-    """Set up a process that keel has to itself."""
+    """Set up a process that is used by keel alone."""
     # Per thread, so before the thread pool exists. Denormal numbers slow a training step several times.
     torch.set_flush_denormal(True)
     keep_freed_memory()
@@ -20,9 +20,9 @@ def prepare_process() -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the process keep the memory that it frees, and use it again (Linux with glibc; elsewhere nothing).
+    """Keep freed memory in the process for reuse (Linux with glibc; elsewhere nothing).
 
-    Otherwise large tensors are given back to the system and fetched again page by page in each step of a training or a
+    Otherwise large tensors are returned to the system and fetched again page by page in each step of a training or a
     simulation on CPU, which takes up to a third of its time.
     """
     for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
@@ -30,7 +30,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give memory back to the system after work that is done, such as compiling, training or a simulation."""
+    """Return memory to the system after finished work, such as compiling, training or a simulation."""
     _glibc("malloc_trim", 0)
 
 

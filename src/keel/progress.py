@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal: a bar where there is one, nothing in a log file."""
+"""Progress of long work on the terminal: a bar on a terminal, nothing in a log file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from keel.wording import duration
 
 console = Console(stderr=True, highlight=False)
 JUDGED, LONG = 10.0, 3600.0
-"""Seconds after which the length of some work is judged by its pace, and beyond which it is said."""
+"""Seconds after which the duration of a task is estimated from its pace, and beyond which the estimate is shown."""
 _bars = True
 _left: Callable[[], float] | None = None
 OFTEN = 0.2
-"""Seconds between two counts that a bar shows."""
+"""Seconds between two updates of a bar."""
 
 
 def without_bars() -> None:
@@ -60,18 +60,18 @@ class Advance(Protocol):
 
 @contextmanager
 def bar(title: str, total: int = 0) -> Iterator[Advance]:
-    """Show a bar while the block runs; call what it yields with (done, total, remark).
+    """Show a bar while the block runs; call the function it yields with (done, total, remark).
 
-    Work that takes more than an hour by its pace says so once, in a log too; not in a run, which has its plan.
+    For work that will take more than an hour at its pace, this is shown once, also in a log; not in a run, which has
+    its plan.
 
     Parameters
     ----------
     title
         What is being done.
     total
-        Number of steps; 0 while it is not known.
-
-    Beside it stands how many structures potentials have evaluated, where nothing else is remarked: some steps are long.
+        Number of steps; 0 while unknown. Unless there is another remark, the number of structures evaluated by
+        potentials is shown: some steps are long.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -130,6 +130,6 @@ class _Pace:
             if whole > LONG:
                 console.print(
                     f"     note  {self.title}: at this pace the {total - before:,} steps take {duration(whole)}; "
-                    "Ctrl-C ends them",
+                    "stop with Ctrl-C",
                     soft_wrap=True,
                 )

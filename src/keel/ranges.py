@@ -1,8 +1,8 @@
-"""Which values a number may have, with its unit: the same for settings, options of commands and Python functions.
+"""Allowed values of numbers, with units: the same for settings, options of commands and Python functions.
 
-A type of this file stands wherever such a number is taken, ``timestep_fs: Timestep``: pydantic checks settings by it,
-:mod:`keel.commands.checked` the options of commands, and :func:`checked` what Python functions are given. Upper limits
-are far beyond what is in use; what lies above is a slip of the pen or another unit.
+A type of this file is used wherever such a number is accepted, ``timestep_fs: Timestep``: pydantic checks settings by
+it, :mod:`keel.commands.checked` the options of commands, and :func:`checked` the arguments of Python functions. Upper
+limits are far beyond values in use; larger ones are typing errors or in another unit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FAR = 1e6
-"""From here on a limit is there for slips of the pen alone."""
+"""Limits beyond this only catch typing errors."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Range:
         return core_schema.no_info_before_validator_function(check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Tell editors what pydantic is told."""
+        """Give editors the same limits as pydantic."""
         limits = {("exclusiveMinimum" if self.above else "minimum"): self.low}
         if self.high < inf:
             limits["exclusiveMaximum" if self.below else "maximum"] = self.high
@@ -115,7 +115,7 @@ def _real(given: Any) -> float | None:
 
 
 def _whole(given: Any) -> int | None:
-    """Return a whole number, also of 1e4 and of such a text; None if it is none."""
+    """Return a whole number, also from 1e4 and from such a text; None if it is not one."""
     if isinstance(given, int | str) and not isinstance(given, bool):
         try:
             return int(given)
@@ -140,7 +140,7 @@ def range_in(kind: Any) -> Range | None:
 
 
 def checked(kind: Any, given: T, name: str) -> T:
-    """Return a number that a Python function was given, or None.
+    """Return a number passed to a Python function, or None.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def checked(kind: Any, given: T, name: str) -> T:
     Raises
     ------
     ConfigError
-        If it is none of the range; says what it must be.
+        If it is outside the range; states what it must be.
     """
     found = range_in(kind)
     if given is None or found is None:
@@ -174,12 +174,12 @@ Starts = Annotated[int, Range(1, 10**5, "structures", whole=True)]
 Steps = Annotated[int, Range(1, 10**8, "steps", whole=True)]
 """Of a whole training."""
 Every = Annotated[int, Range(1, 10**9, "steps", whole=True)]
-"""Steps between two of something; more than there are: never."""
+"""Steps between two events; more than there are: never."""
 StepsOrNone = Annotated[int, Range(0, 10**9, "steps", whole=True)]
 BatchSize = Annotated[int, Range(1, 10**6, "structures", whole=True)]
 AtomCount = Annotated[int, Range(1, 10**10, "atoms", whole=True)]
 Seed = Annotated[int, Range(0, 2**63 - 1, whole=True)]
-"""What PyTorch and NumPy take."""
+"""The range of PyTorch and NumPy."""
 Processes = Annotated[int, Range(1, 1024, "processes", whole=True)]
 Devices = Annotated[int, Range(1, 4096, "devices", whole=True)]
 Nodes = Annotated[int, Range(1, 10**6, "nodes", whole=True)]
@@ -189,11 +189,11 @@ ShareBelowOne = Annotated[float, Range(0, 1, below=True)]
 Weight = Annotated[float, Range(0, 1e6)]
 Factor = Annotated[float, Range(0, 1e6, above=True)]
 Multiple = Annotated[float, Range(0, 100, above=True)]
-"""Of steps or rates."""
+"""Share of steps or rates."""
 Radius = Annotated[float, Range(0, 10, above=True)]
-"""Of sharpness-aware steps, relative to the weights."""
+"""Radius of sharpness-aware steps, relative to the weights."""
 Size = Annotated[int, Range(0, 4096, whole=True)]
-"""Of the layers of a network, and their number."""
+"""Sizes of the layers of a network, and their number."""
 Length = Annotated[float, Range(0, 1e6)]
 Rate = Annotated[float, Range(0, 1, above=True)]
 """A learning rate."""
@@ -210,10 +210,10 @@ PressureGPa = Annotated[float, Range(-1e4, 1e4, "GPa")]
 Compressibility = Annotated[float, Range(0, 100, "1/GPa", above=True)]
 
 Cutoff = Annotated[float, Range(0, 100, "Å", above=True)]
-"""What a cutoff costs, and whether atoms are so near, depends on the structures (:mod:`keel.atoms.within_reach`)."""
+"""The cost of a cutoff, and whether atoms are within it, depends on the structures (:mod:`keel.atoms.within_reach`)."""
 Distance = Annotated[float, Range(0, 10, "Å")]
 Reach = Annotated[float, Range(0, 1000, "Å", above=True)]
-"""How far the energy of an atom feels others, through all layers of a network."""
+"""Interaction range of the energy of an atom, through all layers of a network."""
 Bonds = Annotated[float, Range(0, 20, "sums of covalent radii", above=True)]
 Strain = Annotated[float, Range(0, 0.5, below=True)]
 LengthShare = Annotated[float, Range(0, 1, above=True)]

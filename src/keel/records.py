@@ -1,6 +1,6 @@
-"""JSON and CSV, written completely or not at all and read again: the one place for both.
+"""JSON and CSV, written completely or not at all, and reading them again.
 
-A number that is not known, NaN, is null in JSON and an empty cell in CSV. So is infinity in JSON, which cannot hold it.
+An unknown number, NaN, is null in JSON and an empty cell in CSV. So is infinity in JSON, which cannot represent it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def checked(content: Any, required: Iterable[str], where: str, remedy: str) -> d
         If it is not.
     """
     if not isinstance(content, dict):
-        raise DataError(f"{where} holds no JSON object; {remedy}")
+        raise DataError(f"{where} is not a JSON object; {remedy}")
     missing = [key for key in required if key not in content]
     if missing:
         raise DataError(f"{where} lacks {', '.join(map(repr, missing))}; {remedy}")
@@ -111,7 +111,7 @@ def numbers(values: Iterable[float | None]) -> Array:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], digits: int | None = 9) -> None:
-    """Write rows as CSV, numbers with so many significant digits; None: with as many as tell them apart."""
+    """Write rows as CSV, numbers with this many significant digits; None: with as many as distinguish them."""
 
     def fill(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -140,7 +140,7 @@ def read_columns(
     Raises
     ------
     DataError
-        If the file is absent, lacks a column, has a ragged row or holds something that is no number.
+        If the file is absent, lacks a column, has a ragged row or contains something that is not a number.
     """
     lines = csv.reader(read_text(path, remedy).splitlines())
     header = next(lines, [])

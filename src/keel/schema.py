@@ -1,4 +1,4 @@
-"""The JSON schema of configuration files, from which editors complete and check them as they are typed."""
+"""The JSON schema of configuration files, which editors use to complete and check them during typing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import BaseModel
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EXTENDS = {"type": "string", "description": "another file; this one says only what it has other than that"}
+EXTENDS = {"type": "string", "description": "another file; this one contains only what differs from it"}
 
 
 def schema_of_files(model: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of files that hold settings of a class.
 
-    What must be given in a file alone may be left out in one that extends another, in every section.
+    Required settings may be left out of a file that extends another, in every section.
 
     Parameters
     ----------
@@ -43,5 +43,5 @@ def _needed(part: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
 
 
 def _section(field: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
-    """Return the section that a field is; empty if it is none."""
+    """Return the section of a field; empty if it is not a section."""
     return dict(inside.get(field.get("$ref", "").rpartition("/")[2], {}))

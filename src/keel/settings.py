@@ -1,4 +1,4 @@
-"""What all settings have in common: they do not change, names are checked, and a mistake is told in one sentence."""
+"""Common base of all settings: they are immutable, names are checked, and a mistake is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class AsList:
-    """A list in which one value alone may stand without brackets: ``seeds: 0``."""
+    """A list that may be given as a single value without brackets: ``seeds: 0``."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Put what is no list into one."""
@@ -37,7 +37,7 @@ class AsList:
 
 @dataclass(frozen=True)
 class OrName:
-    """Settings of which one alone may stand for all: ``CGCNN`` for ``{architecture: CGCNN}``.
+    """Settings that may be given as the value of a single one: ``CGCNN`` for ``{architecture: CGCNN}``.
 
     Parameters
     ----------

@@ -15,9 +15,9 @@ from keel.wording import capitalised
 Facts = Mapping[str, str]
 CELL = "text-align:left;padding:1px 10px 1px 0;vertical-align:top"
 MOST_MEMBERS, LONGEST = 6, 100
-"""Members of a collection that are told one by one, and letters of a text."""
+"""Members of a collection shown individually, and characters of a text."""
 MOST_ROWS = 12
-"""Rows of a table that has no end of them; the rest is counted."""
+"""Largest number of rows of a table; the rest is counted."""
 
 
 class Shown:
@@ -61,7 +61,7 @@ def brief(value: object) -> str:
 
 
 def table(rows: Iterable[Sequence[object]], *, title: str = "", header: Sequence[str] = ()) -> str:
-    """Return an HTML table of some rows; all that stands in it is escaped."""
+    """Return an HTML table of some rows, with all text escaped."""
     caption = f'<caption style="{CELL};caption-side:top;font-weight:bold">{escape(title)}</caption>' if title else ""
     head = f"<tr>{''.join(map(_head, header))}</tr>" if header else ""
     body = "".join(f"<tr>{_head(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)

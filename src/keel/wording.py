@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 SYMBOLS = {"passed": "✓", "failed": "✗", "noted": "○", "skipped": "–"}
-"""Beside the word, so that no outcome is told by colour alone."""
-OUTCOMES = {"passed": "passed", "failed": "failed", "noted": "noted", "skipped": "not tested"}
+"""Shown beside the word, so that no outcome is conveyed by colour alone."""
+OUTCOMES = {"passed": "passed", "failed": "failed", "noted": "for information", "skipped": "not tested"}
 """Outcomes of probes in words."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many significant digits, in powers of ten where it is very large or small."""
+    """Return a number with ``digits`` significant digits, in powers of ten if it is very large or small."""
     if value is None or math.isnan(value):
         return "not found"
     if math.isinf(value):

@@ -137,13 +137,13 @@ class Foreign:
         ([1.0], "a float was given"),
         (np.zeros((4, 3)), "a ndarray was given"),
         ({"positions": []}, "a dict was given"),
-        (Foreign(), r"a Foreign is no structure that keel takes; give what its to_ase_atoms\(\) returns"),
-        ([Foreign()], r"give what its to_ase_atoms\(\) returns"),
+        (Foreign(), r"a Foreign is not a structure that keel accepts; give the result of its to_ase_atoms\(\)"),
+        ([Foreign()], r"give the result of its to_ase_atoms\(\)"),
         (
             keel.LennardJones(),
             "a LennardJones is a potential where structures are expected",
         ),
-        (keel.batch(argon(1), 4.0), "a batch with its neighbour list cannot be taken apart"),
+        (keel.batch(argon(1), 4.0), "a batch with its neighbour list cannot be split into structures"),
         ("absent.extxyz", "absent.extxyz: there is no such file"),
     ],
 )

@@ -108,7 +108,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     "NaN force": ("a.extxyz", GOOD.replace("0.3", "NaN", 1), "forces are not finite (NaN or infinite) at atom 0"),
     "energy as text": ("a.extxyz", GOOD.replace("-3.5", "unknown"), "energy is not numeric"),
     "two energies": ("a.extxyz", GOOD.replace("-3.5", '"-3.5 -3.4"'), "one number"),
-    "key twice": ("a.extxyz", GOOD.replace("energy", "energy=-3.4 energy"), "'energy' stands twice"),
+    "key twice": ("a.extxyz", GOOD.replace("energy", "energy=-3.4 energy"), "'energy' occurs twice"),
     "contradicting names": ("a.extxyz", GOOD.replace("energy", "REF_energy=-9 energy"), "contradict each other"),
     "contradicting columns": (
         "a.extxyz",
@@ -120,7 +120,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "unclosed quotation": ("a.extxyz", GOOD.replace("energy", 'name="open energy'), "is not closed"),
     "no lattice but periodic": ("a.extxyz", frame(f'{PROPERTIES} pbc="T T T" energy=1'), "has no cell"),
-    "cell for lattice": ("a.extxyz", GOOD.replace("Lattice", "cell"), "call it Lattice"),
+    "cell for lattice": ("a.extxyz", GOOD.replace("Lattice", "cell"), "name it Lattice"),
     "lattice of eight": ("a.extxyz", GOOD.replace(" 5.0 0 0 0 5.0", " 5.0 0 0 5.0"), "nine numbers"),
     "lattice as text": ("a.extxyz", GOOD.replace("5.0 0 0", "5.0 0 zero", 1), "nine numbers"),
     "NaN lattice": ("a.extxyz", GOOD.replace("5.0", "nan", 1), "cell are not finite"),

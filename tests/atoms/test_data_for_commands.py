@@ -100,7 +100,7 @@ def test_census_counts_what_is_not_used(tmp_path, monkeypatch, capsys):
     first, second = json.loads(output)["files"]
     assert status == 0
     assert first["labels"] == {"energy": 13, "forces": 12, "stress": 12}
-    assert any("atom alone" in finding["message"] for finding in first["findings"])
+    assert any("isolated atom" in finding["message"] for finding in first["findings"])
     assert second["labels"]["stress"] == 0
     assert second["not_used"][0].startswith("2 frames with stress of NaN")
     assert set(second["judge"]) == {"findings", "checked", "unchecked"}

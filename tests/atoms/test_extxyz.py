@@ -152,10 +152,10 @@ def test_comments(comment: str, info: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("comment", "message"),
     [
-        ("a=1 a=2", "'a' stands twice in its comment line with different values"),
-        ('Lattice="5 0 0 0 5 0 0 0 5" lattice="6 0 0 0 6 0 0 0 6"', "'Lattice' stands twice"),
+        ("a=1 a=2", "'a' occurs twice in its comment line with different values"),
+        ('Lattice="5 0 0 0 5 0 0 0 5" lattice="6 0 0 0 6 0 0 0 6"', "'Lattice' occurs twice"),
         ("a=[1, 2 b=3", r"opens with \[ and is not closed"),
-        ("cell=5", "'cell' is not understood; call it Lattice"),
+        ("cell=5", "'cell' is not understood; name it Lattice"),
         ("Lattice=[[5,0,0],[0,5,0]]", "nine numbers"),
         ("pbc=[T, F]", "pbc should be"),
         ("Properties=species:S:1:pos:R:3:x:Q:1:y:R:1", "should be like"),
@@ -249,7 +249,7 @@ def test_columns_that_nothing_names_are_left_out_and_said(tmp_path: Path) -> Non
     path.write_text(XTB.replace("0.00000000000000\n", "0.0 0.1 0.2\n"))
     frames = keel.read(path)
     assert frames[0].positions.shape == (3, 3)
-    assert notes(frames)[0].startswith("1 frame with columns after the position that nothing names")
+    assert notes(frames)[0].startswith("1 frame with unnamed columns after the position")
     path.write_text(path.read_text().replace(" energy: -5", 'Lattice="9 9 9" energy=-5'))
     with pytest.raises(DataError, match="has 6 columns but Properties promises 4"):
         keel.read(path)
@@ -299,5 +299,5 @@ def test_odd_keys_and_values_come_back(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("key", ["Lattice", "lattice", "PBC", "properties", "cell", "Energy"])
 def test_keys_that_would_be_something_else_are_not_written(key: str) -> None:
-    with pytest.raises(DataError, match="read back as something else"):
+    with pytest.raises(DataError, match="read back with another meaning"):
         format_frame(COPPER.replace(info={key: "1"}))

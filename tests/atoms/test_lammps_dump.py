@@ -137,7 +137,7 @@ def test_forces_agree_with_those_in_extended_xyz(tmp_path):
         (plain() + "ITEM: TIMESTEP\n5\n", "frame 1: the snapshot is damaged or cut off"),
         (plain() + plain().replace(" 0.1 ", " ? "), "frame 1: the snapshot is damaged or cut off"),
         (plain() + plain(elements=("Si", "Xx")), "frame 1"),
-        (plain() + snapshot("id element", [(1, 2), ("Si", "O")]), "frame 1: its columns hold no positions"),
+        (plain() + snapshot("id element", [(1, 2), ("Si", "O")]), "frame 1: its columns contain no positions"),
         (plain() + snapshot("id x y z", [(1, 2), *X.T]), "frame 1: it has neither a column element nor a column type"),
     ],
 )

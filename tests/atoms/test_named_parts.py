@@ -60,10 +60,10 @@ def test_a_number_or_share_is_drawn_from_what_trains(seed: int, size: float) -> 
             r"train: no frame has part 'finetunes'; there are finetune \(4 frames\), val \(1\), test \(2\) and extra",
         ),
         ({"train": "finetune", "test": ["test", "nil"]}, "test: no frame has part 'nil'"),
-        ({"train": "finetune", "test": "finetune"}, "the group 'finetune' of part stands in two parts of the split"),
-        ({"validation": "val"}, "part: the groups of train or of test must be named; there are finetune"),
+        ({"train": "finetune", "test": "finetune"}, "the group 'finetune' of part is in two parts of the split"),
+        ({"validation": "val"}, "part: name the groups for training or for testing; there are finetune"),
         ({"train": ["finetune", "val", "test", "extra"]}, "part: no group is left for the test part"),
-        ({"train": "val", "validation": 1, "test": "test"}, "none of the 1 frames to train"),
+        ({"train": "val", "validation": 1, "test": "test"}, "none of the 1 frames for training"),
         ({"train": "val", "validation": 3, "test": "test"}, "more than the 1 frames"),
     ],
 )
@@ -130,11 +130,11 @@ class TestLeaks:
         )
         told = list(shared_structures(parts))
         assert told[0].startswith(
-            "the test part has 2 frames of structures that are in the training part too, such as b.e"
+            "the test part has 2 frames of structures that are also in the training part, such as b.e"
         )
-        assert [line.split(" too")[0] for line in told[1:]] == [
-            "the test part has 2 frames of structures that are in the validation part",
-            "the validation part has 1 frame of structures that are in the training part",
+        assert [line.split(" part,")[0] for line in told[1:]] == [
+            "the test part has 2 frames of structures that are also in the validation",
+            "the validation part has 1 frame of structures that are also in the training",
         ]
 
     @pytest.mark.parametrize("whole", [True, False], ids=["one store", "beside files"])
@@ -161,7 +161,7 @@ class TestLeaks:
         train = [structure(0, **{key: "a"}), structure(1, **{key: "b"})]
         parts = Split(train, [], [structure(2, **{key: "b"}), structure(3, **{key: "c"})])
         (told,) = shared_runs(parts)
-        assert told.startswith(f"the test part has 1 frame of runs that are in the training part too, such as {key} b:")
+        assert told.startswith(f"the test part has 1 frame of runs that are also in the training part, such as {key} b")
 
     @pytest.mark.parametrize("key", ["config_type", "runner", "ldau", "structure"])
     def test_other_keys_may_be_shared(self, key) -> None:

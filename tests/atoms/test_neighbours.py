@@ -214,7 +214,7 @@ def test_structures_without_end_are_refused(periodic):
                 == neighbour_list(positions, box, pbc, 3.0)[0].shape[1]
             )
             continue
-        with pytest.raises(DataError, match="an atom flew off"):
+        with pytest.raises(DataError, match="an atom has escaped"):
             neighbour_list(positions, box, pbc, 3.0)
 
 

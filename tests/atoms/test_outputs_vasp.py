@@ -62,7 +62,7 @@ def test_a_step_that_did_not_converge_has_no_labels(tmp_path, name):
     frames = keel.read(path)
     assert [f.energy is not None for f in frames] == [True, False, True, True]
     assert frames[1].forces is None and frames[1].stress is None
-    assert [f.remarks for f in frames] == [(), (f"{UNCONVERGED}: the labels are not taken",), (), ()]
+    assert [f.remarks for f in frames] == [(), (f"{UNCONVERGED}: the labels are not used",), (), ()]
     taken = list(iter_frames(path, keys=LabelKeys(unconverged=True)))
     assert_labels(taken[1], TRUE[1])
 

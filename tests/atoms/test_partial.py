@@ -89,8 +89,8 @@ class TestLabelledSet:
         material = LabelledSet([alone(), CRYSTALS[0], bare, cold, alone("Ni", None)])
         assert material.labelled == [CRYSTALS[0], cold] and len(material.atoms) == 1
         assert material.notes == [
-            "1 frame without forces: learnt from for what else is there",
-            "2 isolated atoms: the zero of energy, not trained or tested on",
+            "1 frame without forces: their other labels are used",
+            "2 isolated atoms: used for the zero of energy, not for training or tests",
             "1 frame without any label: left out",
         ]
         assert LabelledSet(CRYSTALS).notes == []
@@ -98,7 +98,7 @@ class TestLabelledSet:
     @pytest.mark.parametrize(("label", "name"), [("energy", "an energy"), ("forces", "forces")])
     def test_a_label_that_no_frame_has_is_asked_for(self, label, name):
         material = LabelledSet([alone(), *(f.replace(**{label: None}) for f in CRYSTALS)])
-        message = f"set.extxyz: none of the 13 frames to learn from has {name}; if the name is unusual .* --{label}-key"
+        message = f"set.extxyz: none of the 13 frames for training has {name}; if the name is unusual .* --{label}-key"
         with pytest.raises(DataError, match=message):
             material.require(("energy", "forces"))
 
@@ -116,7 +116,7 @@ class TestFit:
         assert float(fit.potential.offsets()[29]) == 3.5 and fit.frames_used == 12
         assert fit.errors.n_frames == 12 and fit.errors.alone.mae == pytest.approx(0, abs=1e-9)
         assert fit.errors.forces.mae < 0.05 * fit.errors.forces.mean_absolute_label
-        assert any("the offset of Cu is the energy of the atom alone" in warning for warning in fit.warnings)
+        assert any("the offset of Cu is the energy of the isolated atom" in warning for warning in fit.warnings)
 
     def test_elements_without_an_atom_alone_are_fitted_as_ever(self):
         frames = [*CRYSTALS[:6], *(crystal(seed, "Ni") for seed in range(6))]
@@ -182,12 +182,16 @@ class TestCommands:
         shown = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "m")])
         told = " ".join(shown.output.split())
         assert shown.exit_code == 0, shown.output
-        for note in ("1 frame without forces", "1 isolated atom: the zero", "1 frame without any label: left out"):
+        for note in (
+            "1 frame without forces",
+            "1 isolated atom: used for the zero",
+            "1 frame without any label: left out",
+        ):
             assert note in told
         keel.write(tmp_path / "cold.extxyz", [f.replace(forces=None, stress=None) for f in CRYSTALS])
         arguments[1] = str(tmp_path / "cold.extxyz")
         refused = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "n")])
-        assert "none of the 12 frames to learn from has forces" in str(refused.exception)
+        assert "none of the 12 frames for training has forces" in str(refused.exception)
 
     def test_fit_and_evaluate(self, path, tmp_path):
         out = str(tmp_path / "eam.json")
@@ -205,7 +209,7 @@ class TestCommands:
         shown = CliRunner().invoke(app, ["run", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run")])
         told = " ".join(shown.output.split())
         assert shown.exit_code == 0, shown.output
-        assert "1 isolated atom: the zero of energy, not trained or tested on" in told
+        assert "1 isolated atom: used for the zero of energy, not for training or tests" in told
         (written,) = (tmp_path / "run").rglob("split.json")
         split = json.loads(written.read_text())
         assert (split["train"], split["validation"], split["test"], split["atoms"]) == (6, 3, 3, 1)

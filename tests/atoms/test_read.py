@@ -228,7 +228,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.extxyz"
     keel.write(path, labelled(2))
     before = path.read_bytes()
-    with pytest.raises(DataError, match="'energy' would be read back as something else"):
+    with pytest.raises(DataError, match="'energy' would be read back with another meaning"):
         keel.write(path, [labelled(1)[0], labelled(1)[0].replace(info={"energy": 1.0})])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

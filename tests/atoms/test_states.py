@@ -85,4 +85,4 @@ def test_left_handed_cells_are_counted() -> None:
     frames = crystals({}, {}, {})
     assert messages(frames, "note") == []
     left = [f.replace(cell=-f.cell) for f in frames[:2]]
-    assert messages([*left, frames[2]], "note") == ["2 frames with a left-handed cell, which is used as it is"]
+    assert messages([*left, frames[2]], "note") == ["2 frames with a left-handed cell, which is used unchanged"]

@@ -90,11 +90,11 @@ class TestFolders:
         assert (out / "potential.safetensors").is_file()
 
     def test_others_are_refused_in_a_sentence(self, tmp_path):
-        with pytest.raises(DataError, match=r"folder holds no .*aselmdb.*parquet.*DeePMD \(type.raw\); name the files"):
+        with pytest.raises(DataError, match=r"folder contains no .*aselmdb.*DeePMD \(type.raw\); name the files"):
             keel.read(tmp_path)
         files.deepmd(tmp_path / "a", files.crystals())
         (tmp_path / "b.parquet").touch()
-        with pytest.raises(DataError, match="holds parquet and systems of DeePMD; name"):
+        with pytest.raises(DataError, match="contains parquet and systems of DeePMD; name"):
             keel.read(tmp_path)
 
     def test_changed_data_is_noticed(self, tmp_path):

@@ -34,7 +34,7 @@ class TestDeePMD:
             ("force", np.zeros((3, 9)), r"force has the shape \(3, 9\) but 3 frames of 4 atoms need 12"),
             ("energy", np.zeros(2), r"energy has the shape \(2,\)"),
             ("box", None, "no box"),
-            ("coord", np.array([["a"]]), "holds no numbers"),
+            ("coord", np.array([["a"]]), "does not contain numbers"),
         ],
     )
     def test_arrays_that_do_not_fit(self, name, array, words, tmp_path):
@@ -48,7 +48,7 @@ class TestDeePMD:
         folder = files.deepmd(tmp_path / "data", files.crystals())
         file = folder / "set.000" / "coord.npy"
         file.write_bytes(file.read_bytes()[:-8])
-        with pytest.raises(DataError, match="no whole array"):
+        with pytest.raises(DataError, match="not a complete numpy array"):
             keel.read(folder)
 
 

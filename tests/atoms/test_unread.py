@@ -31,12 +31,10 @@ BEGINNINGS = {
 
 def test_what_keel_wrote_for_other_ends_is_named(tmp_path):
     (tmp_path / "run.yaml").write_text("name: silica\n")
-    with pytest.raises(
-        DataError, match=r"run\.yaml: a configuration holds no structures; `keel run` does what it says"
-    ):
+    with pytest.raises(DataError, match=r"run\.yaml: this is a configuration, not structures; use it with `keel run`"):
         keel.read(tmp_path / "run.yaml")
     keel.EAM.from_elements(["Mo"], cutoff=5.0).save(str(tmp_path / "eam.json"))
-    with pytest.raises(DataError, match="this is a potential of keel, which holds no structures; perhaps two arg"):
+    with pytest.raises(DataError, match="this is a potential of keel, not structures; perhaps two arg"):
         keel.read(tmp_path / "eam.json")
 
 
@@ -47,7 +45,8 @@ def test_files_that_are_not_read_are_named_with_the_way_out(tmp_path, kind, name
     with pytest.raises(DataError) as error:
         keel.read(tmp_path / name)
     message = str(error.value)
-    assert message.startswith(f"{tmp_path / name}: this is a") and kind in message and "which is not read; " in message
+    assert message.startswith(f"{tmp_path / name}: this is a") and kind in message
+    assert "which keel does not read; " in message
 
 
 def test_every_kind_is_tried_and_none_is_taken_for_two():
@@ -70,7 +69,7 @@ def test_compressed_and_binary(tmp_path):
 def test_no_frames_says_of_which_format(tmp_path):
     path = tmp_path / "a.out"
     path.write_text("the output of a program that nobody knows\n" * 10)
-    with pytest.raises(DataError, match="ASE takes it for the format 'Quantum espresso out file' and finds no frames"):
+    with pytest.raises(DataError, match="ASE reads it as 'Quantum espresso out file' and finds no frames"):
         keel.read(path)
 
 

@@ -44,9 +44,9 @@ def test_atoms_far_apart():
 
 @pytest.mark.filterwarnings("error")
 def test_too_long_is_told_and_then_refused():
-    with pytest.raises(KeelWarning, match=r"a cutoff of 20 Å gives each atom some \S+ neighbours, 6\d times as"):
+    with pytest.raises(KeelWarning, match=r"a cutoff of 20 Å gives each atom about \S+ neighbours, 6\d times as"):
         check_cutoff(FRAMES, 20.0)
-    with pytest.raises(ConfigError, match=r"networks.0.cutoff of 50 Å gives each atom some .* choose a shorter one"):
+    with pytest.raises(ConfigError, match=r"networks.0.cutoff of 50 Å gives each atom about .* choose a shorter one"):
         check_cutoff(FRAMES, 50.0, "networks.0.cutoff")
 
 

@@ -73,7 +73,7 @@ def test_scatter_at_a_slope_of_one_is_warned_of(run: list[Frame]) -> None:
     check = check_forces(noisy)
     assert check.contradiction is None
     assert check.warning is not None
-    assert "the energies do not follow the forces" in check.warning
+    assert "the energies are inconsistent with the forces" in check.warning
     assert check.warning in [f.message for f in take_census(noisy).findings if f.level == "warn"]
 
 
@@ -171,7 +171,7 @@ def test_stiffness_tells_sign_size_and_order_without_energies(run: list[Frame]) 
         (lambda f, k: -f, "opposite sign"),
         (lambda f, k: 0.002 * f, "hartree/bohr"),
         (lambda f, k: 96.0 * f, "too large"),
-        (lambda f, k: np.roll(f, k % 7 + 1, axis=0), "do not belong to the atoms"),
+        (lambda f, k: np.roll(f, k % 7 + 1, axis=0), "do not match the atoms"),
     ):
         wrong = [f.replace(forces=change(f.forces, k)) for k, f in enumerate(bare)]
         assert words in str(doubtful_forces(wrong))

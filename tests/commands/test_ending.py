@@ -42,16 +42,16 @@ class TestRun:
         assert lines[-1] == f"report: {folder / 'report.html'}"
         text = "\n".join(lines)
         assert (
-            text.index("7 of 8") < text.index("CGCNN: more stable. Pretraining lengthened") < text.index("Take CGCNN-")
+            text.index("7 of 8") < text.index("CGCNN: more stable. Pretraining lengthened") < text.index("Use CGCNN-")
         )
         assert f"keel md {folder / 'potentials' / 'CGCNN-pretrain-seed0.safetensors'} START.extxyz" in text
-        assert "Train it from more seeds" in text
+        assert "Train with more seeds" in text
 
     def test_of_several_networks_each_has_its_verdict(self, tmp_path, capsys):
         end_run(build_run_folder(tmp_path / "run", networks=("A", "B"), without=BARE), tmp_path / "report.html")
         text = capsys.readouterr().out
         assert "A: more stable." in text and "B: more stable." in text
-        assert "Take " not in text, "there are no potentials"
+        assert "Use " not in text, "there are no potentials"
 
     def test_strict_fails_where_nothing_was_learnt(self, folder, monkeypatch, capsys):
         end_run(folder, folder / "report.html", strict=True)
@@ -102,7 +102,7 @@ class TestAssessment:
         potentials = [with_errors("first", 1.0, 2.0, 3.0), with_errors("second", 2.0, 3.1, 4.0)]
         end_assessment(write_assessment(potentials, tmp_path / "a.html"))
         text = capsys.readouterr().out
-        assert "“second”" in text and "force error larger" in text and "first: No probe passed judgement" in text
+        assert "“second”" in text and "force error larger" in text and "first: No probe judged it" in text
 
 
 class TestDimers:

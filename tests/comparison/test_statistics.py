@@ -76,7 +76,7 @@ def test_lifetimes_of_seeds():
     ("make", "message"),
     [
         (lambda: table(np.empty((0, 3))), "seeds x runs"),
-        (lambda: table([[1.0, 2.0]], [[True]]), "as many marks"),
+        (lambda: table([[1.0, 2.0]], [[True]]), "one mark of failure for each"),
         (lambda: table([[1.0, np.nan]]), "finite"),
         (lambda: Lifetimes(np.ones((1, 2)), np.ones((1, 2), bool), np.zeros(3, int)), "as many structures"),
         (lambda: Lifetimes.of([[1, 2], [1]], [[None, None], [None]]), r"\[2, 1\]"),
@@ -298,8 +298,8 @@ def test_verdict_where_nothing_can_be_told():
     text = say(SHORT, spread_out(210.0, seed=2), [70.0, 85, 72, 90], [75.0, 80, 90, 72])
     assert_like(
         text,
-        r"no difference in stability can be told: with pretraining the mean time survived is 1\.0x \[0\.\d+, 1\.\d\], "
-        r"and 96 of 96 runs failed instead of 96; no difference in force error can be told \(",
+        r"no difference in stability can be shown: with pretraining the mean time survived is 1\.0x \[0\.\d+, 1\.\d\], "
+        r"and 96 of 96 runs failed instead of 96; no difference in force error can be shown \(",
     )
 
 
@@ -406,7 +406,7 @@ def test_verdict_of_one_seed():
     text = say(spread_out(200.0, seeds=1), spread_out(800.0, seeds=1, seed=1), [78.0], [81.0])
     assert_like(text, r"pretraining lengthened .*; force error \+3 meV/Å, without an interval; seeds were not varied")
     nothing = say(table([[100.0]]), table([[200.0]]))
-    assert "no difference in stability can be told" in nothing and "2.0x [no interval]" in nothing
+    assert "no difference in stability can be shown" in nothing and "2.0x [no interval]" in nothing
 
 
 def test_times_of_zero_do_not_end_the_comparison():

@@ -42,7 +42,7 @@ def test_energies_follow_the_work_of_the_forces(phase: str) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="no data set 'silica' in keel; there is phosphorus"):
+    with pytest.raises(ConfigError, match="no data set 'silica' in keel; choose from phosphorus"):
         keel.datasets.card("silica")
     with pytest.raises(ConfigError, match="no phase 'white'; choose black or liquid-P4"):
         keel.datasets.phosphorus("white")
@@ -53,7 +53,7 @@ def test_a_file_that_differs_from_its_card_is_refused(monkeypatch: pytest.Monkey
 
     card = keel.datasets.card("phosphorus")
     monkeypatch.setattr(keel.datasets, "card", lambda _: replace(card, atoms=card.atoms + 1))
-    with pytest.raises(DataError, match="does not hold what its card says"):
+    with pytest.raises(DataError, match="does not match its card"):
         keel.datasets.phosphorus()
 
 

@@ -151,7 +151,7 @@ class TestRestart:
 
     def test_a_missing_part_is_not_passed_over(self, tmp_path, monkeypatch):
         as_rank(monkeypatch, 1, 2, tmp_path / "a.extxyz")
-        with pytest.raises(DataError, match=r"a\.0-of-2\.extxyz: this part of a\.extxyz is not there"):
+        with pytest.raises(DataError, match=r"a\.0-of-2\.extxyz: this part of a\.extxyz does not exist"):
             read_trajectories(tmp_path / "a.extxyz")
 
     def test_other_runs_are_refused(self, tmp_path, monkeypatch):

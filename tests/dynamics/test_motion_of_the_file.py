@@ -70,9 +70,9 @@ class TestFixed:
         assert np.abs(total[:2]).max() < 1e-15 < abs(total[2]) and velocities[0, 2] == 0
 
     def test_a_changing_cell_is_refused_and_so_is_a_structure_that_cannot_move(self):
-        with pytest.raises(DataError, match="holds atoms fixed, which a changing cell"):
+        with pytest.raises(DataError, match="it has fixed atoms, which a changing cell"):
             run([HELD], ensemble="npt")
-        with pytest.raises(DataError, match="holds all its atoms fixed"):
+        with pytest.raises(DataError, match="all its atoms are fixed"):
             run([argon(1).replace(fixed=np.ones((4, 3), bool))])
         assert Condition(300, pressure=1.0).start(HELD).fixed is None
         assert Condition(300).start(HELD).fixed is MIXED and freed(HEAVY) is HEAVY
@@ -111,7 +111,7 @@ class TestVelocities:
         np.testing.assert_array_equal(drawn.snapshots[0].velocities, run([argon(1)])[0].snapshots[0].velocities)
 
     def test_none_is_refused_and_fixed_atoms_rest(self):
-        with pytest.raises(DataError, match=r"no velocities to start with; draw them \(--velocities draw\)"):
+        with pytest.raises(DataError, match=r"no initial velocities; draw them \(--velocities draw\)"):
             run([argon(1)], velocities="file")
         (held,) = run([self.MOVING.replace(fixed=MIXED)], velocities="file")
         assert not held.snapshots[0].velocities[MIXED].any() and held.snapshots[0].velocities[~MIXED].all()
@@ -205,10 +205,10 @@ class TestCommand:
         files = [str(tmp_path / "lj.json"), str(tmp_path / "start.extxyz")]
         shown = CliRunner().invoke(app, ["md", *files, "-T", "30", "--length-fs", "8"])
         told = " ".join(shown.output.split())
-        assert shown.exit_code == 0 and "2 of 4 atoms are fixed or partly fixed; masses of the file are used" in told
-        assert "velocities of the file are not used (--velocities file takes them)" in told
+        assert shown.exit_code == 0 and "2 of 4 atoms are fixed or partly fixed; masses from the file are used" in told
+        assert "velocities from the file are not used (to use them: --velocities file)" in told
         shown = CliRunner().invoke(app, ["md", *files, "-T", "30", "--length-fs", "8", "--velocities", "file"])
-        assert "velocities of the file begin the runs" in " ".join(shown.output.split())
+        assert "velocities from the file are the initial ones" in " ".join(shown.output.split())
 
     def test_labels_that_cannot_be_used_are_no_matter(self, tmp_path):
         rows = "\n".join("Ar {:f} {:f} {:f}".format(*position) for position in argon(1).positions)

@@ -51,7 +51,7 @@ RUN = {"name": "x", "data": {"files": ["phosphorus"], "split": {"train": 8, "val
          "devices, nodes, compile"),
         (LadderSettings, {"must_holt": 300}, "must_holt: there is no such setting; did you mean must_hold?"),
         (TrainingSettings, {"loss": {"force": 1}}, "loss.force: there is no such setting; did you mean forces?"),
-        (Strategy, {"base": "teacher", "after": "vanilla"}, "a network that goes on from another has learnt what the "
+        (Strategy, {"base": "teacher", "after": "vanilla"}, "a network that continues from another has learnt what the "
          "teacher under it would give"),
     ],
 )  # fmt: skip

@@ -316,7 +316,7 @@ def test_a_full_disk(tmp_path, suffix):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 1000, hard))
     try:
-        with pytest.raises(DataError, match=r"cannot be written .*; the same call goes on from the last checkpoint"):
+        with pytest.raises(DataError, match=r"cannot be written .*; the same call continues from the last checkpoint"):
             run(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -350,7 +350,7 @@ def test_places_that_cannot_be_used(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"cannot be written .*; nothing was simulated"):
         run(tmp_path / "file" / "hot.extxyz")
     (tmp_path / "mine.extxyz").write_text("precious")
-    with pytest.raises(DataError, match="has no checkpoints to go on from"):
+    with pytest.raises(DataError, match="has no checkpoints to continue from"):
         run(tmp_path / "mine.extxyz")
     assert (tmp_path / "mine.extxyz").read_text() == "precious"
     with pytest.raises(DataError, match=r"written as \.extxyz"):
@@ -376,7 +376,7 @@ def test_a_trajectory_or_checkpoint_that_was_damaged(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_trajectories(tmp_path / "b.extxyz")
     keel.write(tmp_path / "c.extxyz", argon(1))
-    with pytest.raises(DataError, match="no trajectory that keel wrote"):
+    with pytest.raises(DataError, match="not a trajectory written by keel"):
         read_trajectories(tmp_path / "c.extxyz")
 
 

@@ -1,4 +1,4 @@
-"""Contacts closer than any bond are counted, each once, in all images."""
+"""Contacts that are rare in DFT data are counted, each once, in all images."""
 
 import numpy as np
 import pytest

@@ -47,7 +47,7 @@ def unable(potential, folder):
 def test_it_passes_where_all_agree_and_names_who_could_not(programs):
     result = elsewhere(EAM, STRUCTURES, engines=programs(Good=sound, Odd=unable))
     assert result.outcome == "passed"
-    assert result.verdict == "Good and ASE say the same of 2 structures (not in Odd: it has no angles)"
+    assert result.verdict == "Good and ASE agree on 2 structures (not in Odd: it has no angles)"
     assert {m.name for m in result.metrics} == {"energy in Good", "forces in Good", "stress in Good"}
 
 

@@ -170,7 +170,7 @@ class TestRelaxation:
     def test_molecules_are_skipped_and_strangers_refused(self, probe):
         molecule = Frame(np.array([18, 18]), np.array([[0.0, 0, 0], [3.8, 0, 0]]))
         assert probe(LennardJones(), molecule).outcome == "skipped"
-        with pytest.raises(DataError, match="knows Cu but the structures hold Ar"):
+        with pytest.raises(DataError, match="knows Cu but the structures contain Ar"):
             probe(copper(), fcc())
 
     def test_without_stress_nothing_is_relaxed(self):

@@ -71,7 +71,7 @@ def test_pairs_are_told_apart():
         (labelled([1.0, 1.5, 1.5, 2.0, 3.0]), "dimer of 1.5: this dimer O-Si is as long, 1.5 angstrom, as that of"),
         (labelled([1.0], box=5.0), "dimer of 1: the next image is 4 angstrom away"),
         (labelled([5.5], box=12.0), "the next image is 6.5 angstrom away, too near for a dimer of 5.5"),
-        ([dimer(0.0).replace(energy=1.0)], "at one place"),
+        ([dimer(0.0).replace(energy=1.0)], "at the same place"),
     ],
 )
 def test_what_is_no_dimer_is_named(frames, sentence):

@@ -61,7 +61,7 @@ class TestProbe:
     def test_no_forces_fail(self):
         found = errors(keel.LennardJones(epsilon=1e-9, cutoff=6.0), FRAMES)
         assert found.outcome == "failed" and found[LEFT] == pytest.approx(1.0, abs=1e-3)
-        assert found.verdict.startswith("forces are no better than none (1 of the forces is left as errors)")
+        assert found.verdict.startswith("forces are no better than predicting zero (1 of the forces remains as error)")
 
     def test_forces_that_are_too_small_to_tell_are_not_judged(self):
         still = [f.replace(forces=1e-4 * f.forces) for f in FRAMES]

@@ -201,7 +201,7 @@ def test_the_same_seed_gives_the_same_result(flipped):
 def test_mistakes_are_named():
     alone = molecule([[0, 0, 0], [3, 0, 0]], [18, 18])
     for frame, error, message, settings in (
-        (argon(), ConfigError, "temperatures must hold at least 1", {"temperatures": ()}),
+        (argon(), ConfigError, "temperatures must have at least 1", {"temperatures": ()}),
         (argon(), ConfigError, "compression.1 must be positive, not 0", {"compression": (0.9, 0.0)}),
         (argon(), ConfigError, "the first and the last", {"pressures": ((0, 1, 2),)}),
         (argon(), ConfigError, "length_fs must be positive", {"length_fs": 0.0}),

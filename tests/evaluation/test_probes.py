@@ -182,7 +182,7 @@ def test_mistakes_are_named(probe):
     with pytest.raises(DataError, match="without atoms"):
         probe(LJ, [argon(), molecule([], []).replace(positions=np.empty((0, 3)))])
     if probe is not nve_drift:
-        with pytest.raises(ConfigError, match="judge in"):
+        with pytest.raises(ConfigError, match="probes run in"):
             probe(LJ, [argon()], dtype=torch.float16)
 
 

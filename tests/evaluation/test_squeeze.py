@@ -245,7 +245,7 @@ class TestProbe:
                 return float("nan") * super().atomic_energies(graph, vectors)
 
         result = compression(NotANumber(LennardJones()), [argon()], beside=LennardJones())
-        assert result.outcome == "failed" and "is no finite number at 1.00 of its length" in result.verdict
+        assert result.outcome == "failed" and "is not finite at 1.00 of its length" in result.verdict
 
     def test_nothing_to_squeeze_is_skipped(self):
         result = compression(LennardJones(), [as_frame(molecule("H2O"))])

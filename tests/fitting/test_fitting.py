@@ -136,7 +136,7 @@ def test_a_stress_of_zero_throughout_has_no_weight(salt_frames):
 
 def test_frames_with_nothing_but_zeros_are_refused(salt_frames):
     still = [f.replace(forces=np.zeros((len(f), 3)), stress=np.zeros((3, 3))) for f in salt_frames[:3]]
-    with pytest.raises(keel.DataError, match="all of these frames' are exactly zero"):
+    with pytest.raises(keel.DataError, match="those of all frames are exactly zero"):
         keel.fit_eam(still, CUTOFF)
 
 

@@ -61,7 +61,7 @@ def test_sound_labels_are_checked_and_nothing_is_found(sound: list[Frame]) -> No
     [
         (lambda f, k: f.replace(forces=-f.forces), "the forces have the opposite sign"),
         (lambda f, k: f.replace(forces=f.forces * BOHR / HARTREE), "--forces-unit hartree/bohr"),
-        (lambda f, k: f.replace(forces=np.roll(f.forces, k % 5 + 1, axis=0)), "do not belong to the atoms"),
+        (lambda f, k: f.replace(forces=np.roll(f.forces, k % 5 + 1, axis=0)), "do not match the atoms"),
         (lambda f, k: f.replace(forces=f.forces * (5.0 if k == 7 else 1.0)), "set.extxyz, frame 7"),
         (lambda f, k: f.replace(energy=f.energy / len(f) - 3.0), "--energy-unit eV/atom"),
         (lambda f, k: f.replace(energy=f.energy / HARTREE), "--energy-unit hartree"),
@@ -89,7 +89,7 @@ def test_where_an_eam_is_no_judge_nothing_is_claimed(sound: list[Frame]) -> None
     random = [f.replace(forces=0.05 * rng.normal(size=f.forces.shape)) for f in sound]
     found = judge(random)
     assert not found.findings
-    assert "no judge" in found.unchecked["forces"]
+    assert "not conclusive" in found.unchecked["forces"]
     assert "too few frames" in judge(sound[:4]).unchecked["forces"]
 
 

@@ -180,7 +180,7 @@ def test_from_a_file_in_another_precision(tmp_path):
 def test_unknown_elements_are_named():
     atoms = bulk("Cu")
     atoms.calc = KeelCalculator(network())
-    with pytest.raises(DataError, match="knows Ar but the structures hold Cu"):
+    with pytest.raises(DataError, match="knows Ar but the structures contain Cu"):
         atoms.get_potential_energy()
 
 

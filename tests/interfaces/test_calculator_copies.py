@@ -123,7 +123,7 @@ def test_precision_under_the_name_that_other_calculators_have_for_it():
     assert KeelCalculator(cgcnn(), default_dtype="float64").potential.dtype == torch.float64
     assert KeelCalculator(cgcnn(), default_dtype="").potential.dtype == torch.float32
     assert KeelCalculator(cgcnn(), "cpu", torch.float64, default_dtype="float64").potential.dtype == torch.float64
-    with pytest.raises(ConfigError, match="two names of one argument"):
+    with pytest.raises(ConfigError, match="two names of the same argument"):
         KeelCalculator(cgcnn(), dtype="float32", default_dtype="float64")
     with pytest.raises(ConfigError, match="'float23' is not a precision"):
         KeelCalculator(cgcnn(), default_dtype="float23")

@@ -149,7 +149,7 @@ class TestLAMMPS:
             attach(lammps_with(silica(1), masses=False), model)
         with pytest.raises(ConfigError, match="LAMMPS has 2 atom types"):
             attach(lammps_with(silica(1)), model, ["O"])
-        with pytest.raises(ConfigError, match="stand for Cu, but the potential knows O, Si"):
+        with pytest.raises(ConfigError, match="are Cu, but the potential knows O, Si"):
             attach(lammps_with(silica(1)), model, ["O", "Cu"])
         lmp = start()
         lmp.command("units real")
@@ -219,7 +219,7 @@ class TestMetatomic:
         potential("zbl-delta").save(str(tmp_path / "net.safetensors"))
         command = [sys.executable, "-m", "keel", "export", "net.safetensors", "--out", "net.pt"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert "atoms feel each other up to 10 Å" in done.stdout and "pair_coeff * * 8 14" in done.stdout
+        assert "interaction range 10 Å" in done.stdout and "pair_coeff * * 8 14" in done.stdout
         refused = subprocess.run(
             [sys.executable, "-m", "keel", "dimers", "net.pt", "--elements", "Si"],
             cwd=tmp_path,

@@ -137,4 +137,4 @@ class TestRefusals:
         to = "--to mace or matgl or metatomic or torchmd-net, not for setfl"
         assert f"--precision is for {to}" in told(file, "--out", tmp_path / "a.alloy", "--precision", "float64")
         assert "--range is for --to metatomic" in told(file, "--out", tmp_path / "a.alloy", "--range", "5")
-        assert "there is --to metatomic" in told("a.model", "--to", "setfl", "--out", tmp_path / "a.alloy")
+        assert "use --to metatomic" in told("a.model", "--to", "setfl", "--out", tmp_path / "a.alloy")

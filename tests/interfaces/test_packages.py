@@ -38,7 +38,7 @@ class TestRefusals:
         for under in (keel.ZBL(elements=["Si", "O"]), keel.EAM.from_elements(["Si", "O"], 4.0)):
             keel.SumPotential([network, under]).save(str(tmp_path / "a.safetensors"))
             sentence = told("export", tmp_path / "a.safetensors", "--to", form, "--out", tmp_path / "b")
-            assert f"stands on {type(under).__name__}, which a file of {PACKAGES[form]} cannot store" in sentence
+            assert f"is on {type(under).__name__}, which a file of {PACKAGES[form]} cannot store" in sentence
             assert "--to metatomic" in sentence and "repair-only" in sentence
         assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -76,7 +76,7 @@ class TestRefusals:
         )
         assert "which is a file; name a folder" in told("export", file, "--to", "matgl", "--out", file)
         assert "which is a folder; name a file in it" in told("export", file, "--to", "mace", "--out", tmp_path)
-        assert "it would replace the file" in told("export", file, "--to", "mace", "--out", file)
+        assert "it would replace its own input file" in told("export", file, "--to", "mace", "--out", file)
         to = ("export", file, "--to", "mace", "--out", tmp_path / "b", "--precision")
         assert "choose float32 or float64" in told(*to, "double-double")
         assert "are written in float32 or float64, not in float16" in told(*to, "float16")
@@ -184,9 +184,9 @@ class TestHeads:
 
     def test_of_what_has_none(self, tmp_path):
         cgcnn().save(str(tmp_path / "a.safetensors"))
-        with pytest.raises(ConfigError, match="arguments are those of a calculator"):
+        with pytest.raises(ConfigError, match="arguments belong to a calculator"):
             keel.open_potential(tmp_path / "a.safetensors", {"head": "a"})
-        with pytest.raises(ConfigError, match="arguments are those of a calculator"):
+        with pytest.raises(ConfigError, match="arguments belong to a calculator"):
             keel.open_potential(tmp_path / "a.model", {"heads": "a"})
         out = ("--out", tmp_path / "b.safetensors", "--head", "a")
         assert "--head is for models of MACE" in told("import", tmp_path / "a.ckpt", *out)

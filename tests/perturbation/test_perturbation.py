@@ -287,7 +287,7 @@ def test_children_beyond_a_cap_are_left_out_and_counted() -> None:
 
 def test_perturb_refuses_an_unknown_element() -> None:
     stranger = silica().replace(numbers=np.full(len(silica()), 29))
-    with pytest.raises(DataError, match=r"silica 0: Cu12 holds an element"):
+    with pytest.raises(DataError, match=r"silica 0: Cu12 contains an element"):
         list(perturb([stranger], teacher()))
 
 

@@ -130,7 +130,7 @@ class TestCGCNN:
             network(**changes)
 
     def test_unknown_element_in_a_graph(self):
-        with pytest.raises(keel.DataError, match="knows O, Si but the structures hold H"):
+        with pytest.raises(keel.DataError, match="knows O, Si but the structures contain H"):
             network()(keel.batch(Frame(np.array([1]), np.zeros((1, 3))), 4.0))
 
     def test_config_error_is_a_keel_error(self):

@@ -190,7 +190,7 @@ class TestWhere:
         monkeypatch.setattr(compiled, "_forget", lambda: None)
         potential, graph = network(), keel.batch(FRAMES[0], 4.0)
         with compiling(potential, True, 0):
-            with pytest.warns(KeelWarning, match="slower but no less right"):
+            with pytest.warns(KeelWarning, match="slower but equally correct"):
                 first = potential(graph)
             assert not potential.compiled
             assert torch.equal(potential(graph).forces, first.forces)

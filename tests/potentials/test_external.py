@@ -152,7 +152,7 @@ class TestASEPotential:
             content = {"potential": "SumPotential", "config": {"members": [content]}}
         path = tmp_path / "potential.json"
         path.write_text(json.dumps({"keel_format": 1, **content}))
-        with pytest.raises(UnavailableError, match="cannot come from a potential file"):
+        with pytest.raises(UnavailableError, match="cannot be read from a potential file"):
             keel.load(path)
 
     def test_copies_share_the_calculator(self):

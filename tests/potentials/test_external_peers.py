@@ -80,7 +80,7 @@ class TestMACE:
     def test_a_trusted_file_is_opened(self, tmp_path):
         model, before = mace_model(torch.float64), os.environ.get(UNSAFE_LOAD)
         torch.save(model, tmp_path / "a.model")
-        with pytest.raises(ConfigError, match="say --trust"):
+        with pytest.raises(ConfigError, match="use --trust"):
             open_potential(str(tmp_path / "a.model"))
         opened, graph = open_potential(str(tmp_path / "a.model"), trust=True), keel.batch(silica(), 4.0)
         torch.testing.assert_close(opened(graph).forces, MACE.from_model(model)(graph).forces)

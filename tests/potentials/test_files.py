@@ -134,7 +134,7 @@ def test_absent_files_and_folders(tmp_path: Path) -> None:
     [
         ({"keel_format": FORMAT.number + 1}, "newer keel"),
         ({"keel_format": "x"}, "format"),
-        ({"potential": "Nonesuch"}, "'Nonesuch' is not known"),
+        ({"potential": "Nonesuch"}, "'Nonesuch' is unknown"),
         ({"config": {"cutoff": 5.0}}, "damaged"),
         ({"energy_offsets": {"O": 1.0}}, "offsets are damaged"),
         ({"energy_offsets": {"999": 1.0}}, "offsets are damaged"),
@@ -284,7 +284,7 @@ class TestWhatTheSystemRefuses:
         path = tmp_path / "cu.json"
         eam().save(str(path))
         before = path.read_bytes()
-        assert "would replace the file" in self.run(monkeypatch, capsys, "export", path, "--out", path)
+        assert "would replace its own input file" in self.run(monkeypatch, capsys, "export", path, "--out", path)
         assert path.read_bytes() == before
 
 

@@ -50,7 +50,7 @@ class TestOpening:
 
     def test_what_runs_code_must_be_trusted(self, tmp_path):
         (tmp_path / "mace.model").write_bytes(b"no model")
-        with pytest.raises(ConfigError, match="runs the code in it; say --trust"):
+        with pytest.raises(ConfigError, match="runs the code in it; use --trust"):
             open_potential(str(tmp_path / "mace.model"))
         with pytest.raises((DataError, UnavailableError), match=r"can be read|needs mace-torch"):
             open_potential(str(tmp_path / "mace.model"), trust=True)
@@ -65,7 +65,7 @@ class TestOpening:
 
     def test_arguments_are_for_calculators(self, tmp_path):
         eam().save(str(tmp_path / "eam.json"))
-        with pytest.raises(ConfigError, match="arguments are those of a calculator"):
+        with pytest.raises(ConfigError, match="arguments belong to a calculator"):
             open_potential(str(tmp_path / "eam.json"), {"a": 1})
 
     def test_checkpoints_of_torchmd_net_are_imported_first(self):
@@ -76,11 +76,11 @@ class TestOpening:
         ("name", "sentence"),
         [
             ("nowhere.json", r"nowhere\.json: there is no such file$"),
-            ("eam.jsn", "'eam.jsn' cannot be imported .*, and there is no file of this name"),
+            ("eam.jsn", "'eam.jsn' cannot be imported .*, and there is no file with this name"),
             ("eam", f"eam: there is no such file; name {re.escape(POTENTIALS)}"),
-            ("data.extxyz", f"this is no potential; name {re.escape(POTENTIALS)}"),
-            ("model", r"this folder is no model of matgl; name .*model/potential\.safetensors"),
-            (".", "this folder is no model of matgl; name a file of keel"),
+            ("data.extxyz", f"this is not a potential; name {re.escape(POTENTIALS)}"),
+            ("model", r"this folder is not a matgl model; name .*model/potential\.safetensors"),
+            (".", "this folder is not a matgl model; name a file of keel"),
         ],
     )
     def test_what_is_no_potential_is_told_what_is_one(self, name, sentence, folder, monkeypatch):
@@ -155,7 +155,7 @@ class TestDoors:
     def test_every_door_refuses_in_the_same_words(self, door, folder, monkeypatch):
         (folder / "mo.json").write_text("{}")
         for potential, sentence in (
-            ([str(pickled_model(folder / "my.model", monkeypatch))], "runs the code in it; say --trust"),
+            ([str(pickled_model(folder / "my.model", monkeypatch))], "runs the code in it; use --trust"),
             ([str(folder / "nowhere.safetensors")], "there is no such file"),
             ([str(folder / "mo.json")], "this is not a keel potential"),
         ):
@@ -165,7 +165,7 @@ class TestDoors:
     @pytest.mark.parametrize("door", [name for name in DOORS if name not in ("KeelCalculator", "open_potential")])
     def test_arguments_of_what_takes_none(self, door, folder):
         eam().save(str(folder / "eam.json"))
-        with pytest.raises(ValueError, match="arguments are those of a calculator"):
+        with pytest.raises(ValueError, match="arguments belong to a calculator"):
             DOORS[door](folder, [str(folder / "eam.json"), "--arguments", '{"a": 1}'])
 
     def test_all_commands_ask_alike(self):
@@ -197,7 +197,7 @@ class TestOptions:
     @pytest.mark.parametrize("name", ["fit", "train"])
     def test_options_of_a_potential_that_is_not_named(self, name, options, folder):
         code, text = command(name, folder / "data.extxyz", "--out", folder / "out.json", *options)
-        assert code != 0 and "--arguments and --trust are for a potential, and none is named" in text
+        assert code != 0 and "--arguments and --trust belong to a potential, but none is named" in text
 
     def test_errors_of_another_potential_stand_beside_those_of_a_fit(self, folder):
         keel.write(folder / "test.extxyz", silica(6)[4:])
@@ -218,17 +218,17 @@ class TestOptions:
     @pytest.mark.parametrize("name", [LJ, "my.model", "matgl"])
     def test_export_says_what_it_takes(self, name, folder):
         code, text = command("export", name, "--out", folder / "a.alloy")
-        assert code != 0 and f"{name}: export takes an EAM in a file of keel (.safetensors or .json)" in text
+        assert code != 0 and f"{name}: setfl needs an EAM in a file of keel (.safetensors or .json)" in text
 
     def test_import_makes_a_file_of_keel_of_what_is_trusted(self, folder, monkeypatch):
         model = pickled_model(folder / "my.model", monkeypatch)
-        assert "say --trust" in command("import", model, "--out", folder / "own.safetensors")[1]
+        assert "use --trust" in command("import", model, "--out", folder / "own.safetensors")[1]
         code, text = command("import", model, "--trust", "--out", folder / "own.safetensors")
         assert code == 0 and "CGCNN of 2 elements" in text
         assert keel.load(folder / "own.safetensors").config() == cgcnn().config()
         eam().save(str(folder / "eam.json"))
         assert (
-            "holds no network but a EAM" in command("import", folder / "eam.json", "--out", folder / "b.safetensors")[1]
+            "class EAM, not a network" in command("import", folder / "eam.json", "--out", folder / "b.safetensors")[1]
         )
 
 

@@ -145,7 +145,7 @@ def test_members_count_by_their_weights() -> None:
     assert torch.allclose(found.atomic_energies, 2 * a.atomic_energies - b.atomic_energies)
     assert float(none.forces.abs().max()) < 1e-9
     assert float(none.energy.abs().max()) < 1e-9
-    with pytest.raises(ConfigError, match="2 members need as many weights"):
+    with pytest.raises(ConfigError, match="2 members need 2 weights"):
         keel.SumPotential([first, second], [1.0])
 
 
@@ -164,7 +164,7 @@ def test_a_sum_is_rebuilt_from_its_description() -> None:
 
 
 def test_unknown_elements_are_named() -> None:
-    with pytest.raises(DataError, match=r"this EAM knows O, Si but the structures hold Cu, Au"):
+    with pytest.raises(DataError, match=r"this EAM knows O, Si but the structures contain Cu, Au"):
         predict(eam(), Atoms("AuCuO", np.eye(3) * 3))
 
 

@@ -57,7 +57,7 @@ FILES: dict[str, tuple[bytes | dict[str, bytes], str]] = {
     "orb-v2-20241011.ckpt": (b"\x80\x02", "mine.FUNCTION with --plugin mine.py"),
     "best_model": (pickled("schnetpack.model.base"), "a model of SchNetPack"),
     "mace-lammps.pt": ({"m/code/__torch__/mace/calculators.py": b""}, "give the .model file that it was made from"),
-    "other.pt": ({"o/code/__torch__.py": b""}, r"compiled network (TorchScript) of a package that is not known"),
+    "other.pt": ({"o/code/__torch__.py": b""}, r"compiled network (TorchScript) of an unknown package"),
     "matgl.pt": ({"m/data.pkl": pickled("matgl.apps.pes")}, "model.save(FOLDER)"),
     "gp.xml": (b'<Potential>\n<GAP_params label="x">', '"args_str": "IP GAP"'),
     "Cu.yace": (b"elements: [Cu]", "pyace.PyACECalculator"),
@@ -99,7 +99,7 @@ def test_names_that_are_no_files_and_folders(tmp_path):
         open_potential(kim)
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(
-        DataError, match="this folder holds a model of GRACE or another of TensorFlow; name tensorpotential"
+        DataError, match="this folder contains a model of GRACE or another of TensorFlow; name tensorpotential"
     ):
         open_potential(tmp_path)
 
@@ -111,7 +111,7 @@ def test_nothing_is_executed(tmp_path, monkeypatch):
     Path("plain.pkl").write_bytes(pickle.dumps(Exploding()))
     for name in ("zipped.pt", "legacy.pt", "plain.pkl"):
         assert modules_in(Path(name)) == {"posix"}
-        with pytest.raises(KeelError, match=r"say --trust|this is no potential"):
+        with pytest.raises(KeelError, match=r"use --trust|this is not a potential"):
             open_potential(name)
     assert not Path("executed").exists()
 
@@ -120,9 +120,7 @@ def test_nothing_is_executed(tmp_path, monkeypatch):
 def test_weights_alone_are_no_model(zipped, tmp_path):
     weights = collections.OrderedDict(layer=torch.zeros(3))
     torch.save({"state": weights}, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(
-        DataError, match="it holds weights without the network that they belong to; build that in its own"
-    ):
+    with pytest.raises(DataError, match="it contains weights without their network; build the network in its own"):
         open_potential(tmp_path / "a.pt", trust=True)
 
 
@@ -137,7 +135,7 @@ def test_files_of_keel_and_of_matgl_are_not_taken_for_others(tmp_path):
     keel.LennardJones().save(str(tmp_path / "chgnet.json"))
     assert isinstance(open_potential(tmp_path / "chgnet.json"), keel.LennardJones)
     (tmp_path / "like-chgnet.pt").write_bytes(pickled("mace.modules.models"))
-    with pytest.raises(ConfigError, match="this is a MACE model, and reading it runs the code in it; say --trust"):
+    with pytest.raises(ConfigError, match="this is a MACE model, and reading it runs the code in it; use --trust"):
         open_potential(tmp_path / "like-chgnet.pt")
     folder = matgl_folder(tmp_path / "M3GNet-chgnet")
     assert isinstance(open_potential(folder), keel.M3GNet)

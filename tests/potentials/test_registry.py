@@ -102,7 +102,7 @@ class TestNames:
     def test_of_others_are_refused(self, name):
         before = Potential.registry[name]
         with pytest.raises(
-            ConfigError, match=f"there is a potential {name} already, in {before.__module__}, .*test_re"
+            ConfigError, match=f"there is already a potential {name}, in {before.__module__}; .*test_re"
         ):
             type(name, (keel.LennardJones,), {"__module__": __name__})
         assert Potential.registry[name] is before

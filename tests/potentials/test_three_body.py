@@ -104,7 +104,7 @@ def test_what_would_not_be_bounded_is_refused():
         keel.ThreeBody({"Si": [[0.1, 0.0]]}, [1.5], inner)
     with pytest.raises(ConfigError, match="lacks 'Si-Si'"):
         keel.ThreeBody({"Si": [[0.1, 0.0, 0.0]]}, [1.5], {})
-    with pytest.raises(ConfigError, match="below where its reaches end"):
+    with pytest.raises(ConfigError, match="below the end of its reaches"):
         keel.ThreeBody({"Si": [[0.1, 0.0, 0.0]]}, [0.8], inner)
 
 

@@ -48,5 +48,5 @@ def test_probes_of_code_are_those_of_the_battery():
 
 def test_outcomes_are_counted_by_potential():
     table = counts([assessed(HELD, ("a", "failed"), ("b", "skipped")), assessed(HELD, ("c", "noted"), name="other")])
-    assert table.head == ("Potential", "Passed", "Failed", "Noted", "Not tested")
+    assert table.head == ("Potential", "Passed", "Failed", "For information", "Not tested")
     assert table.rows == (("net", "1", "1", "0", "1"), ("other", "1", "0", "1", "0"))

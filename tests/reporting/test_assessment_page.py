@@ -131,9 +131,10 @@ def test_headings_tables_and_language(page):
 def test_the_assessment_page_tells_everything(single):
     text = Read(single).text
     for words in ("1 of 2 probes passed; smoothness failed.", "Without a limit: phonons. Not tested: phonons.",
-                  "✗ failed", "✓ passed", "○ noted", "– not tested", "Phonons (2)", "It jumps by 3 meV", "not found",
-                  "∞", "✗ beyond", "✓ within", "no limit", "6 Å", "2 min 5 s", "height (eV/Å³)", "−1", "40 atoms",
-                  "Shaded bands reach", "not finite and left open", "logarithmic beyond", "go beyond it",
+                  "✗ failed", "✓ passed", "○ for information", "– not tested", "Phonons (2)", "It jumps by 3 meV",
+                  "not found", "∞", "✗ beyond", "✓ within", "no limit", "6 Å", "2 min 5 s", "height (eV/Å³)", "−1",
+                  "40 atoms",
+                  "Shaded bands span", "not finite and left open", "logarithmic beyond", "lie beyond it",
                   "The curve “nothing” has no points.", "The film “empty” has no frame with atoms."):  # fmt: skip
         assert words in text, words
 
@@ -204,7 +205,7 @@ def test_a_page_of_many_long_films_and_curves_stays_small(tmp_path):
     path = write_assessment([Assessment("big", results)], tmp_path / "big.html")
     assert path.stat().st_size < 10e6
     text = Read(path).text
-    assert "One in 7 frames is shown" in text
+    assert "One frame in 7 is shown" in text
 
 
 def test_thirty_frames_of_200_atoms_in_each_of_20_films_are_all_there(tmp_path):
@@ -305,7 +306,7 @@ def test_what_cannot_be_drawn_is_said():
     assert np.isfinite(decoded).all() and decoded.shape[1] == 598
     small = [f.replace(numbers=f.numbers[:40], positions=f.positions[:40]) for f in free]
     shown = player(Film("f", (small[0], small[1].replace(positions=broken[:40]))), "f", "f")
-    assert "2 atoms flew out of sight or have no finite position" in shown.note
+    assert "2 atoms left the view or have no finite position" in shown.note
     assert shown.svg.count("<circle") == 38
 
 

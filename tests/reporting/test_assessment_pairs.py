@@ -104,7 +104,7 @@ def test_only_pairs_are_compared():
         assert not base.pairs_with(stranger)
         with pytest.raises(DataError, match="same structures with the same settings"):
             compare_samples(base, stranger)
-    with pytest.raises(DataError, match="no lifetime"):
+    with pytest.raises(DataError, match="not a lifetime"):
         compare_samples(forces([1.0]), forces([2.0]))
     with pytest.raises(DataError, match="not finite"):
         mean_difference(forces([1.0, 2.0]), forces([1.0, np.nan]))
@@ -130,7 +130,7 @@ def test_a_known_ratio_is_told():
     assert found.verdict.startswith(
         "“taught” in place of “plain” lengthened the median time to failure 4.0x [4.0, 4.0] (12 runs each of 1000 fs at"
     )
-    assert "force error unchanged (+0.067 meV/Å" in found.verdict and found.verdict.endswith("may behave otherwise.")
+    assert "force error unchanged (+0.067 meV/Å" in found.verdict and found.verdict.endswith("may behave differently.")
     (back,) = comparisons([assessed("taught", lifetimes(4 * spread(100))), base])
     assert (
         back.effect == "worse" and "“plain” in place of “taught” shortened the median time to failure" in back.verdict
@@ -171,7 +171,7 @@ def test_what_cannot_be_compared_is_said():
     )
     assert without.left_out == ("MAE of forces",) and without.effect == "untested" and without.rows == ()
     strange = versus(base, assessed("other", lifetimes(spread(200), seed=1), forces([20.0, 21.0])))
-    assert "runs had other starts, random numbers or settings; force error larger (+10 meV/Å" in strange.verdict
+    assert "runs had different starts, random numbers or settings; force error larger (+10 meV/Å" in strange.verdict
     assert strange.left_out == ("time to failure at 3000 K",)
     assert comparisons([base]) == () == comparisons([assessed("a"), assessed("b")])
 

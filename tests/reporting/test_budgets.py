@@ -57,7 +57,7 @@ def test_unequal_steps_are_told_and_why(records):
     text = "the strategies took unequal numbers of optimiser steps (vanilla 400 to 700, pretrain 600)"
     assert inequality(some, "") == text
     assert inequality(some, PATIENT) == (
-        f"{text}: each stopped where its validation loss had ceased to fall, and the comparison is by that rule, "
+        f"{text}: each stopped when its validation loss no longer decreased, and the comparison is by that rule, "
         "not at equal cost"
     )
 

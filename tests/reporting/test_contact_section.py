@@ -45,7 +45,7 @@ def test_a_run_shows_its_trials(folder):
 def test_the_table_has_every_strategy_and_the_teacher(folder):
     results = load_results(folder)
     table = contact_table(results.trials, results.teacher_contacts.quantities)
-    assert table.head == ("contact in bonds", "frames", "mean label", "vanilla", "pretrain", "teacher")
+    assert table.head == ("contact (sum of covalent radii)", "frames", "mean label", "vanilla", "pretrain", "teacher")
     rows = {row[0]: row[1:] for row in table.rows}
     assert len(rows) == 6  # of two quantities the three bins that hold anything
     # Seeds are 0.5 and 0.6 of the label; the ends are the lowest and the highest of both.
@@ -66,8 +66,8 @@ def test_the_report_shows_them(folder, tmp_path):
     assert "Errors as atoms come close" in page.text and "Force error by contact" in page.text
     with (tmp_path / "figures" / "contact-CGCNN-forces.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["curve"] for row in rows} == {"predicting none", "vanilla", "pretrain", "teacher"}
-    label = [float(row["error"]) for row in rows if row["curve"] == "predicting none"]
+    assert {row["curve"] for row in rows} == {"predicting zero", "vanilla", "pretrain", "teacher"}
+    label = [float(row["error"]) for row in rows if row["curve"] == "predicting zero"]
     assert label == [4000.0, 2000.0, 500.0]
 
 

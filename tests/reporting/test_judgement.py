@@ -30,16 +30,16 @@ def shorter(length: float, *results: StrategyResult) -> list[StrategyResult]:
 
 CALM = (result("vanilla", []), result("pretrain", []))
 CASES = {
-    "one seed": ((result("vanilla", EARLY), result("pretrain", [])), "More stable", "Train it from more seeds"),
+    "one seed": ((result("vanilla", EARLY), result("pretrain", [])), "More stable", "Train with more seeds"),
     "seeds": (
         (several("vanilla", dict.fromkeys(range(4), EARLY)), several("pretrain", {k: [] for k in range(4)})),
         "More stable",
-        "keel assess before you rely on it",
+        "keel assess on the potential that you choose",
     ),
     "better, and yet": (
         (result("vanilla", [*EARLY, 900]), result("pretrain", LATE)),
         "More stable",
-        "Still 8 of 8 runs failed",
+        "Still, 8 of 8 runs failed",
     ),
     "worse": ((result("vanilla", []), result("pretrain", EARLY)), "Less stable", "Keep vanilla training"),
     "unclear": (
@@ -48,7 +48,7 @@ CASES = {
         "More runs (md: runs) and more seeds",
     ),
     "nothing failed": (CALM, "Not tested", "Vanilla training does not fail at 3000 K either"),
-    "too short": (tuple(shorter(20, *CALM)), "Not tested", "Runs of 20 fs are too short to tell anything"),
+    "too short": (tuple(shorter(20, *CALM)), "Not tested", "Runs of 20 fs are too short for a comparison"),
     "no runs": ((result("vanilla", [], runs=0), result("pretrain", [], runs=0)), "Not tested", "and MD runs"),
     "no baseline": ((result("pretrain", []), result("sam", [])), "Not compared", "Add vanilla to strategies"),
 }
@@ -76,7 +76,7 @@ def test_the_table_has_a_row_for_each_strategy_and_only_what_was_measured():
     table = short_table([judged(result("vanilla", EARLY), sam, result("pretrain", [], force=81.0))])
     heads = [" ".join(name.split()) for name in table.head]
     assert heads[:4] == ["Network", "Strategy", "Failed runs", "Median life (fs)"]
-    assert heads[-1] == "Stability beside vanilla"
+    assert heads[-1] == "Stability vs vanilla"
     by_strategy = {row[1]: dict(zip(heads, row, strict=True)) for row in table.rows}
     assert by_strategy["vanilla"]["Failed runs"] == "7 of 8" and by_strategy["vanilla"]["Median life (fs)"] == "241"
     assert by_strategy["pretrain"]["Median life (fs)"] == "> 3000"
@@ -154,10 +154,10 @@ def test_the_page_tells_how_to_use_the_potential_to_take(tmp_path):
     for path in (folder / "stages" / "train").iterdir():
         (path / "potential.safetensors").write_text(path.name)
     text = " ".join(Page(write_report(folder).read_text()).text.split())
-    assert "Take CGCNN-pretrain-seed0 (with pretrain 0 of 8 runs failed" in text and RULE in text
+    assert "Use CGCNN-pretrain-seed0 (with pretrain 0 of 8 runs failed" in text and RULE in text
     assert 'KeelCalculator("potentials/CGCNN-pretrain-seed0.safetensors")' in text
     assert (folder / "potentials" / "CGCNN-sam-seed0.safetensors").is_file()
-    assert "What next? Train it from more seeds" in text
+    assert "What next? Train with more seeds" in text
 
 
 def test_judgements_come_from_a_run_folder(tmp_path):

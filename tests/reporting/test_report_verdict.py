@@ -28,7 +28,7 @@ def result(strategy: str, failures: list[float], runs: int = 8, force: float | N
 
 
 EARLY, LATE = [150.0, 190, 225, 241, 260, 410, 700], [1500.0, 1600, 1700, 1800, 1900, 2000, 2100, 2200]
-ALONE = "; seeds were not varied, so another training may behave otherwise."
+ALONE = "; seeds were not varied, so another training may behave differently."
 AT_8, AT_24 = "8 runs each of 3000 fs at 3000 K", "24 runs each of 3000 fs at 3000 K"
 CASES = {
     "helps, censored": (
@@ -82,14 +82,14 @@ CASES = {
         result("vanilla", EARLY, force=None),
         result("pretrain", [t + 1 for t in EARLY]),
         "unclear",
-        "No difference in stability can be told: with pretraining the mean time survived is 1.0x [...], and 7 of 8 "
+        "No difference in stability can be shown: with pretraining the mean time survived is 1.0x [...], and 7 of 8 "
         f"runs failed instead of 7 ({AT_8})" + ALONE,
     ),
     "few failures": (
         result("vanilla", EARLY[:2], force=None),
         result("sam", EARLY[:1], runs=6),
         "unclear",
-        "No difference in stability can be told: with SAM training the mean time survived is 1.2x [...], and 1 of 6 "
+        "No difference in stability can be shown: with SAM training the mean time survived is 1.2x [...], and 1 of 6 "
         "runs failed instead of 2 (6 runs each of 3000 fs at 3000 K, without the runs of vanilla after the first 6 of "
         "each seed)" + ALONE,
     ),
@@ -215,7 +215,7 @@ def test_remarks_name_what_makes_a_comparison_doubtful():
     dearer = StrategyResult("CGCNN", "sam", (replace(sam.records[0], train_steps=900, md_length_fs=1000.0),))
     text = " ".join(remarks(Run(result("vanilla", EARLY), dearer, reached=False)))
     for part in (
-        "at none of the temperatures tried",
+        "did not fail in half of its validation runs at any temperature tried",
         "unequal numbers of optimiser steps (vanilla 0, sam 900).",
         "1000, 3000 fs",
         "one seed",

@@ -203,7 +203,9 @@ def test_a_band_of_survival_reaches_over_the_seeds_and_those_without_failure_are
 
 def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path):
     # Reference forces of the made-up cells have a width of 1 eV/A, errors one of 0.09.
-    found = re.search(r"smaller than (\d+) meV/Å; half of plain training's errors than ([\d.]+) \(CGCNN\)", page)
+    found = re.search(
+        r"smaller than (\d+) meV/Å; half of the errors of plain training are smaller than ([\d.]+) \(CGCNN\)", page
+    )
     assert 0.9 * 674 < float(found[1]) < 1.1 * 674
     assert 0.9 * 60.7 < float(found[2]) < 1.1 * 60.7
     assert "did not learn" not in page and "by MAE or RMSE" not in page
@@ -223,11 +225,11 @@ def test_the_page_says_whether_forces_were_learnt(study, page, tmp_path):
         assert "**CGCNN did not learn these forces:**" in (text := written(before))
         assert "by MAE or RMSE" not in text
     assert "did not learn" not in (text := written({"left": 0.14})), "the atoms at rest are predicted badly, no others"
-    assert "errors are 14 % (CGCNN) of those of predicting no force" in text
+    assert "errors are 14 % (CGCNN) of those of predicting zero" in text
 
 
 def test_the_page_begins_with_an_overview(page):
-    rows = table_under(page, "## What came out")
+    rows = table_under(page, "## Results")
     assert [row[:3] for row in rows] == [
         ["oxides", "CGCNN", "3000"],
         ["silica", "CGCNN", "3000"],
@@ -343,7 +345,7 @@ def test_failed_runs_are_told_without_a_reference_too(study):
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no run with a finished trial"):
+    with pytest.raises(DataError, match="contains no run with a finished trial"):
         write_study(tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_tables_of_errors_by_contact(study):
 
 def test_the_page_has_them(folder, study):
     page = (folder / "study.md").read_text(encoding="utf-8")
-    for heading in ("### Crystals under compression", "### Errors by how close atoms are"):
+    for heading in ("### Crystals under compression", "### Errors by closest contact"):
         assert page.count(heading) == 1
     assert squeeze_table(study, "silica") in page
 

@@ -31,7 +31,7 @@ def test_a_format_may_begin_at_another_number():
     later = Format("letter", steps=(lambda c: {"words": c["text"]},), first=2)
     assert later.number == 3
     assert later.upgraded({"text": "a", "format": 2}, "a.json") == {"words": "a", "format": 3}
-    with pytest.raises(DataError, match=r"a\.json: this is no letter of keel \(its format is 1\)"):
+    with pytest.raises(DataError, match=r"a\.json: this is not a letter of keel \(its format is 1\)"):
         later.upgraded({"text": "a", "format": 1}, "a.json")
 
 
@@ -48,11 +48,11 @@ def test_a_file_from_the_future_is_refused_in_one_sentence():
 
 @pytest.mark.parametrize("found", ["1", None, 1.5, 0, -1, []])
 def test_a_number_that_is_none_is_refused(found):
-    with pytest.raises(DataError, match=r"a\.json: this is no letter of keel"):
+    with pytest.raises(DataError, match=r"a\.json: this is not a letter of keel"):
         LETTERS.upgraded({"edition": found}, "a.json")
 
 
 @pytest.mark.parametrize("content", [[1], "text", 3, None])
 def test_what_is_no_object_is_refused(content):
-    with pytest.raises(DataError, match=r"a\.json: this is no letter of keel"):
+    with pytest.raises(DataError, match=r"a\.json: this is not a letter of keel"):
         Format("letter").upgraded(content, "a.json")

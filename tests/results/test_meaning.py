@@ -43,7 +43,7 @@ SIMULATED = {
 def test_runs_that_are_too_short_pass_nothing_and_what_failed_has_failed():
     found = meaningful({**SIMULATED, "exact": [result("NVE drift")]}, SHORTEST_FS - 1)
     assert [r.outcome for r in found] == ["skipped", "skipped", "failed", "noted", "skipped", "passed"]
-    assert found[0].verdict == "runs of 999 fs are too short to pass: it takes 1000 fs; it holds"
+    assert found[0].verdict == "runs of 999 fs are too short to pass: 1000 fs are needed; it holds"
 
 
 def test_runs_that_are_long_enough_pass():
@@ -74,7 +74,7 @@ def test_what_has_learnt_nothing_passes_only_what_asks_for_sound_code():
 @pytest.mark.parametrize(
     ("results", "told"),
     [
-        ([accuracy(0.99), dimers(1e4)], "no better than none where they are labelled"),
+        ([accuracy(0.99), dimers(1e4)], "no better than predicting zero"),
         ([accuracy(0.2), dimers(0.01)], ""),
         ([result("accuracy", "skipped"), dimers(0.01)], "within 0.01 eV down to 0.1 angstrom"),
         ([dimers(2 * FLAT)], ""),
@@ -111,7 +111,7 @@ def test_potentials_that_know_something_are_not_accused():
 def test_the_verdict_says_it_first():
     found = Assessment("new", (result("invariance"), dimers(0.3), result("phonons", "skipped")))
     assert found.verdict.startswith("Nothing learnt: two atoms neither repel nor bind")
-    assert found.verdict.endswith("1 of 2 probes passed; diatomics failed. What passed asks for sound code only.")
+    assert found.verdict.endswith("1 of 2 probes passed; diatomics failed. Those that passed only test the code.")
     assert found.outcome == "failed" and found.unjudged == "Not tested: phonons."
     good = Assessment("old", (result("invariance"), accuracy(0.1)))
     assert (good.verdict, good.outcome) == ("1 of 1 probe passed; none failed.", "passed")

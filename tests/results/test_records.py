@@ -86,7 +86,7 @@ def test_groups_come_in_the_order_of_the_file(tmp_path):
 DAMAGES = {
     "absent": (None, "is absent"),
     "no JSON": ("{", r"is not valid JSON \(line 1\)"),
-    "no object": ("[1]", "holds no JSON object"),
+    "no object": ("[1]", "is not a JSON object"),
     "no key": ('{"a": 1}', "lacks 'b'"),
     "no text": (b"\xff\xfe", "cannot be read"),
 }

@@ -53,7 +53,7 @@ def test_what_is_exempt_is_not_tried(check: str) -> None:
 
 
 def test_a_misspelt_exemption_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^nothing is called 'smoth' .*there are result, .*smooth, reference$"):
+    with pytest.raises(ConfigError, match=r"^there is no check 'smoth' .*choose from result, .*smooth, reference$"):
         check_potential(Soft(), ["smoth"])
 
 

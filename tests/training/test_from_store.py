@@ -128,5 +128,5 @@ def test_a_sample_has_some_of_each_element_and_says_how_it_was_drawn(tmp_path):
 
 def test_frames_without_labels_are_refused(tmp_path):
     store = stored([f.unlabelled() for f in argon(3)], tmp_path / "a.keel")
-    with pytest.raises(DataError, match="none of the 3 frames carries a label to train on"):
+    with pytest.raises(DataError, match="none of the 3 frames has a label to train on"):
         FrameBatches(store, 5.0, 2, seed=0)

@@ -122,7 +122,7 @@ def test_one_killed_after_its_last_step_takes_no_more(tmp_path, monkeypatch):
 
 
 def test_patience_without_validation_is_a_mistake():
-    with pytest.raises(ConfigError, match="counts validations, and there are no validation frames; give some"):
+    with pytest.raises(ConfigError, match="counts validations, but there are no validation frames; give some"):
         go(validation=())
 
 
@@ -137,7 +137,7 @@ def test_the_command_hands_it_on_and_says_when_it_has_ended(tmp_path, monkeypatc
     words = ["train", str(FEW), "--out", str(tmp_path), "--strategy", "vanilla", "--preset", "small"]
     app([*words, "--steps", "30", "--patience", "2"], standalone_mode=False)
     assert given["settings"].patience == 2
-    assert "stopped after 7 of 30 steps: the validation loss had ceased to fall" in capsys.readouterr().err
+    assert "stopped after 7 of 30 steps: the validation loss no longer decreased" in capsys.readouterr().err
     app([*words, "--steps", "7"], standalone_mode=False)
     assert given["settings"].patience is None
     assert "stopped" not in capsys.readouterr().err

@@ -125,17 +125,17 @@ class TestStages:
         assert "rate" not in of_settings(Strategy())
 
     def test_repair_needs_a_trained_network(self):
-        with pytest.raises(ConfigError, match="goes on from a network trained with 'vanilla'"):
+        with pytest.raises(ConfigError, match="continues from a network trained with 'vanilla'"):
             keel.train(network(), argon(3), strategy="repair", settings=SHORT)
 
     def test_a_trained_network_is_not_put_on_the_teacher(self):
-        with pytest.raises(ConfigError, match="trained already"):
+        with pytest.raises(ConfigError, match="already trained"):
             keel.train(trained(), argon(3), strategy="eam-delta", teacher=network(), settings=SHORT)
 
     def test_a_small_share_is_a_step_and_one_step_cannot_be_shared(self):
         strategy = Strategy(pretrain_share=0.01)
         assert [s.steps for s in stages_of(strategy, SHORT)] == [1, SHORT.steps - 1]
-        with pytest.raises(ConfigError, match="1 steps leave nothing"):
+        with pytest.raises(ConfigError, match="of 1 steps leaves no step"):
             stages_of(strategy, TrainingSettings(steps=1))
 
     def test_unknown_strategy(self):
@@ -175,7 +175,7 @@ class TestBatches:
     def test_no_frames_or_no_labels(self):
         with pytest.raises(DataError, match="no frames"):
             FrameBatches([], 5.0, 1, 0)
-        with pytest.raises(DataError, match="carries a label"):
+        with pytest.raises(DataError, match="has a label to train on"):
             FrameBatches([argon(1)[0].replace(energy=None, forces=None, stress=None)], 5.0, 1, 0)
 
 
@@ -358,7 +358,7 @@ class TestCheckpoint:
         state = TrainingState(net, MovingAverage(net, 0.9))
         save_state(path, state, None, "x")
         path.write_bytes(path.read_bytes()[:100])
-        with pytest.raises(DataError, match="delete it to start anew"):
+        with pytest.raises(DataError, match="delete it to start again"):
             load_state(path, state, "x")
 
     def test_round_trip(self, tmp_path):

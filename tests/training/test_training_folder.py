@@ -40,13 +40,13 @@ def test_it_says_where_it_goes_on(tmp_path, said):
         trained(tmp_path, stop_at=6)
     assert said.getvalue() == ""
     assert trained(tmp_path) == 12
-    assert f"{tmp_path}: going on from step 5 of 12" in said.getvalue()
+    assert f"{tmp_path}: continuing from step 5 of 12" in said.getvalue()
 
 
 def test_and_that_nothing_is_left_to_do(tmp_path, said):
     trained(tmp_path)
     assert trained(tmp_path) == 12
-    assert said.getvalue().split(": ")[1] == "trained already, for 12 steps\n"
+    assert said.getvalue().split(": ")[1] == "already trained, for 12 steps\n"
 
 
 def test_without_a_folder_there_is_nothing_to_say(said):
@@ -63,7 +63,7 @@ def test_a_second_process_waits_and_says_for_whom(tmp_path, said, monkeypatch):
 
         monkeypatch.setattr("keel.training.folder._say_that_waiting", tell)
         assert trained(tmp_path) == 12
-    assert f"waiting for another keel that trains in {tmp_path} (process {process.pid} on " in said.getvalue()
+    assert f"waiting for another keel that is training in {tmp_path} (process {process.pid} on " in said.getvalue()
 
 
 def test_other_processes_of_a_job_do_not_wait(tmp_path, monkeypatch):

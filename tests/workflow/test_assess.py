@@ -239,7 +239,7 @@ class TestCommand:
             (["x.json", "--temperatures", "hot"], "temperatures"),
             (["ase.calculators.emt.EMT", "--elements", "Cu", "--device", "no"], "the device 'no' cannot be used here"),
             (["x.json", "--arguments", "["], "not JSON"),
-            (["x.json", "--only", "part=test"], "--only chooses among the frames of --data, which is not given"),
+            (["x.json", "--only", "part=test"], "--only selects from the frames of --data, which is not given"),
             (["x.json", "--arguments", "[1]"], "name each argument"),
         ],
     )

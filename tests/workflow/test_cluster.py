@@ -85,7 +85,7 @@ def test_errors_that_cannot_be_sent_arrive_in_words():
         (signal.SIGSEGV, r"a worker was ended by SIGSEGV, .* in task ends; .*kept when the same command"),
         (
             signal.SIGKILL,
-            r"a worker was killed, as the system does for want of memory \(fewer --workers .* in task ends",
+            r"a worker was killed, probably because memory ran out \(use fewer --workers.* in task ends",
         ),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_script_without_a_guard_is_told_about_it(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     (said,) = (line for line in done.stderr.splitlines() if line.startswith("keel.errors.KeelError"))
-    assert "a worker ended by itself (exit code 1; its last words stand above" in said
+    assert "a worker ended by itself (exit code 1; its last output is above" in said
     assert 'under `if __name__ == "__main__":`' in said and "memory" not in said
 
 

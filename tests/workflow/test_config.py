@@ -32,17 +32,20 @@ def test_round_trip_through_yaml(tmp_path):
         (changed(training={"loss": {"kind": "cosine"}}), "training.loss.kind"),
         (changed(training={"devices": 2}), "one device; run with --workers"),
         (changed(strategies=["magic"]), "no strategy 'magic'"),
-        (changed(strategies=["sam", "sam"]), "one name twice"),
+        (changed(strategies=["sam", "sam"]), "the same name twice"),
         (changed(seeds=[]), "seeds"),
         (changed(seeds=[-1]), "seeds.0"),
         (changed(training={"loss": {"energy": 0, "forces": 0, "stress": 0}}), "must be above zero"),
-        (changed(strategies=["eam-delta"], teacher={"calculator": "ase.calculators.emt.EMT"}), "must be no calculator"),
+        (
+            changed(strategies=["eam-delta"], teacher={"calculator": "ase.calculators.emt.EMT"}),
+            "cannot be a calculator",
+        ),
         (
             changed(strategies=["zbl-delta", "on"], custom_strategies={"on": {"after": "zbl-delta"}}),
-            "whose network is one on a base",
+            "whose network is on a base",
         ),
-        (changed(seeds=[1, 1]), "one name twice"),
-        (changed(networks=[{}, {}]), "one name twice"),
+        (changed(seeds=[1, 1]), "the same name twice"),
+        (changed(networks=[{}, {}]), "the same name twice"),
         (changed(md={"temperatures": [-3]}), "md.temperatures.0"),
         ({"name": "x"}, "data"),
         ([1, 2], "the file"),
@@ -130,14 +133,14 @@ class TestTrainingOfANetwork:
 def test_a_strategy_stands_after_the_one_that_it_goes_on_from():
     parse(RunSettings, changed(strategies=["vanilla", "repair"]), "test")
     for strategies in (["repair"], ["repair", "vanilla"]):
-        with pytest.raises(ConfigError, match="'repair' goes on from 'vanilla'"):
+        with pytest.raises(ConfigError, match="'repair' continues from 'vanilla'"):
             parse(RunSettings, changed(strategies=strategies), "test")
 
 
 def test_a_trained_network_is_not_put_on_the_teacher():
     old = {"start": "trained.safetensors"}
     parse(RunSettings, changed(networks=[old], strategies=["vanilla", "zbl-delta"]), "test")
-    with pytest.raises(ConfigError, match="'eam-delta' is for new networks, and 'trained' is trained already"):
+    with pytest.raises(ConfigError, match="'eam-delta' is for new networks, but 'trained' is already trained"):
         parse(RunSettings, changed(networks=[old], strategies=["eam-delta"]), "test")
 
 
@@ -153,7 +156,7 @@ def test_some_strategies_have_fewer_seeds():
     assert [settings.seeds_of(name) for name in settings.strategies] == [[4, 0, 1], [4], [4, 0]]
     for fewer, wrong in (
         ({"pretrian": 1}, "there is no strategy 'pretrian'"),
-        ({"vanilla": 1}, "'repair' goes on from 'vanilla', which has fewer seeds"),
+        ({"vanilla": 1}, "'repair' continues from 'vanilla', which has fewer seeds"),
         ({"sam": 0}, "fewer_seeds"),
     ):
         with pytest.raises(ConfigError, match=wrong):

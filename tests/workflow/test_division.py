@@ -37,7 +37,7 @@ class TestNamed:
         division = divide({"train": OWN}, SplitSettings(**NAMED))
         assert (sizes(division), division.notes) == ([30, 5, 5], ())
         described = division.to_dict()
-        assert described["description"] == "Divided by part: none of the test was trained on."
+        assert described["description"] == "Split by part: no test group was trained on."
         assert parts_told(described) == [
             "30 frames train: finetune",
             "5 frames choose the weights: val",
@@ -46,16 +46,18 @@ class TestNamed:
 
     def test_groups_that_nobody_named_are_told(self):
         division = divide({"train": [*OWN, *frames("extra", "odd", "extra")]}, SplitSettings(**NAMED))
-        assert division.notes == ("3 frames of 43 in no part of the split: extra (2 frames) and odd (1)",)
+        assert division.notes == ("3 frames of 43 are in no part of the split: extra (2 frames) and odd (1)",)
 
     def test_validation_is_drawn_from_what_trains(self):
         division = divide({"train": OWN}, SplitSettings(by="part", train="finetune", test=["val", "test"]))
         assert sizes(division) == [27, 3, 10]
         assert division.to_dict()["description"] == (
-            "Divided by part: none of the test was trained on. The validation frames were drawn from what trains."
+            "Split by part: no test group was trained on. The validation frames were drawn from the training data."
         )
         drawn = divide({"train": OWN}, SplitSettings(by="part", train="finetune", test=4)).to_dict()
-        assert drawn["description"] == ("Divided by part. The validation and test frames were drawn from what trains.")
+        assert (
+            drawn["description"] == "Split by part. The validation and test frames were drawn from the training data."
+        )
 
     def test_an_unknown_name_says_which_there_are(self):
         message = (
@@ -66,17 +68,17 @@ class TestNamed:
 
     def test_names_of_validation_alone_are_not_enough(self):
         with pytest.raises(
-            ConfigError, match=r"data\.split: validation names groups, so train or test must name theirs"
+            ConfigError, match=r"data\.split: validation names groups, so train or test must name groups"
         ):
             divide({"train": OWN}, SplitSettings(by="part", validation="val"))
 
     def test_counting_them_is_refused_where_it_would_train_on_the_test(self):
         with pytest.raises(
-            ConfigError, match=r"'val' stands in the training part; name them: {by: part, train: finetune"
+            ConfigError, match=r"'val' is in the training part; name the groups: {by: part, train: finetune"
         ):
             divide({"train": OWN}, SplitSettings(by="part", train=1, validation=1, test=1))
         swapped = divide({"train": OWN}, SplitSettings(by="part", train=1, validation=1, test=1, seed=1))
-        assert "'test' stands in the validation part; name them" in swapped.notes[0]
+        assert "'test' is in the validation part; name the groups" in swapped.notes[0]
 
 
 class TestStart:
@@ -103,7 +105,7 @@ class TestFiles:
         assert division.notes == ()
         described = division.to_dict()
         assert parts_told(described)[1:] == ["4 frames choose the weights: b.extxyz", "6 frames test: c.extxyz"]
-        assert described["description"] == "Divided by file: none of the test was trained on."
+        assert described["description"] == "Split by file: no test group was trained on."
 
     @pytest.mark.parametrize(
         ("split", "found"),
@@ -126,7 +128,7 @@ class TestFiles:
         assert sizes(division) == [16, 4, 6]
         counted = divide({"train": TOPOLOGIES, "test": self.TEST}, SplitSettings(by="topology", validation=1))
         assert sizes(counted) == [16, 4, 6]
-        assert counted.to_dict()["description"].startswith("Divided by file and topology: none of the test")
+        assert counted.to_dict()["description"].startswith("Split by file and topology: no test group")
 
     def test_a_file_without_labels_is_no_test(self):
         bare = frames("x", labelled=False)
@@ -138,7 +140,7 @@ class TestUnsaid:
     def test_what_the_data_say_is_taken_and_told(self):
         division = divide({"train": OWN}, None)
         assert sizes(division) == [30, 5, 5]
-        assert division.notes == (f"no split is given; the data bring their own, which is taken: {written()}",)
+        assert division.notes == (f"no split is given; the data contain one, which is used: {written()}",)
         assert division.settings.by == "part"
 
     def test_a_part_that_they_do_not_name_is_drawn(self):
@@ -148,7 +150,7 @@ class TestUnsaid:
     def test_a_file_of_the_test_goes_before_what_the_data_call_test(self):
         division = divide({"train": OWN, "test": TestFiles.TEST}, None)
         assert sizes(division) == [30, 5, 6]
-        assert "5 frames of 40 in no part of the split: test (5 frames)" in division.notes
+        assert "5 frames of 40 are in no part of the split: test (5 frames)" in division.notes
 
     def test_else_at_random_with_the_keys_that_would_keep_groups_whole(self):
         division = divide({"train": TOPOLOGIES}, None)
@@ -163,7 +165,7 @@ class TestUnsaid:
 
     def test_another_split_than_the_data_bring_is_told(self):
         division = divide({"train": OWN}, SplitSettings(train=20, validation=5))
-        assert division.notes == (f"the data bring a split of their own, which is not used: {written()}",)
+        assert division.notes == (f"the data contain a split of their own, which is not used: {written()}",)
 
 
 def written() -> str:
@@ -186,9 +188,9 @@ def test_more_groups_than_there_are_is_refused():
 
 def test_frames_that_are_left_over_are_told():
     division = divide({"train": TOPOLOGIES}, SplitSettings(train=10, validation=2, test=3))
-    assert division.notes == ("5 frames of 20 in no part of the split",)
+    assert division.notes == ("5 frames of 20 are in no part of the split",)
     by_key = divide({"train": TOPOLOGIES}, SplitSettings(by="topology", train=2, validation=1, test=1))
-    assert by_key.notes[0].startswith("4 frames of 20 in no part of the split: ")
+    assert by_key.notes[0].startswith("4 frames of 20 are in no part of the split: ")
 
 
 def test_no_frame_left_for_the_test():
@@ -241,19 +243,19 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            ({"files": []}, "files: it must list files, or hold train"),
-            ({"files": 3}, "files: it must list files, or hold train"),
+            ({"files": []}, "files: it must list files, or contain train"),
+            ({"files": 3}, "files: it must list files, or contain train"),
             ({"files": {"test": "a"}}, "files: train must be given"),
             ({"files": {"train": "a", "tets": "b"}}, "files: tets: there is no such setting; did you mean test?"),
-            ({"files": {"train": "a", "test": "a"}}, "files: a is named twice; a file is of one part"),
+            ({"files": {"train": "a", "test": "a"}}, "files: a is named twice; a file belongs to one part"),
             ({"files": FILES, "split": {"test": 3}}, "test is given twice, as files and in split"),
             (
                 {"files": FILES, "split": {"by": "start", "train": 3}},
-                "by: start tests on the ends of runs, and test has",
+                "by: start tests on the ends of runs, but test has",
             ),
             ({"files": ["a"], "split": {"train": "val"}}, "train names groups, so by must be the key with these names"),
             ({"files": ["a"], "split": {"by": "start", "test": ["a"]}}, "test names groups, so by must be the key"),
-            ({"files": ["a"], "split": {**NAMED, "train": 3}}, "validation names groups and train counts them"),
+            ({"files": ["a"], "split": {**NAMED, "train": 3}}, "validation names groups but train counts them"),
         ],
     )
     def test_mistakes(self, data, message):
@@ -272,8 +274,8 @@ class TestUnlearnt:
         division = divide({"train": self.with_gold("test", "val", "test")}, SplitSettings(**NAMED))
         assert sizes(division) == [30, 5, 5]
         assert division.notes == (
-            "1 frame of the validation part set aside: no training frame holds Au",
-            "2 frames of the test part set aside: no training frame holds Au",
+            "1 frame of the validation part set aside: no training frame contains Au",
+            "2 frames of the test part set aside: no training frame contains Au",
         )
 
     def test_what_trains_is_tested(self):
@@ -281,5 +283,7 @@ class TestUnlearnt:
 
     def test_a_test_of_nothing_else_is_refused(self):
         gold = [frame.replace(numbers=np.array([79, 79])) for frame in frames("test", "test")]
-        with pytest.raises(DataError, match=r"each of the 2 frames of the test part holds .*\(Au\).* divide the data"):
+        with pytest.raises(
+            DataError, match=r"each of the 2 frames of the test part contains .*\(Au\).* split the data"
+        ):
             divide({"train": OWN, "test": gold}, None)

@@ -23,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("model", "settings", "message"),
     [
-        (TeacherSettings, {"trust": True}, "trust is for a file, and none is named"),
-        (TeacherSettings, {"trust": True, "calculator": LJ}, "trust is for a file, and none is named"),
-        (NetworkSettings, {"trust": True}, "trust is for a file to start from, and none is named"),
+        (TeacherSettings, {"trust": True}, "trust is for a file, but none is named"),
+        (TeacherSettings, {"trust": True, "calculator": LJ}, "trust is for a file, but none is named"),
+        (NetworkSettings, {"trust": True}, "trust is for a file to start from, but none is named"),
         (NetworkSettings, {"trust": True, "start": "a.model", "features": 3}, "architecture and arguments of that"),
     ],
 )

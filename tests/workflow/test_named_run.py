@@ -46,7 +46,7 @@ def test_named_groups_are_told(tmp_path, capsys):
     asked, train, validation, test = told(made, capsys)
     there = len(made.split.train)
     assert asked == (
-        f"note  data.split.train_frames asks for 4,000 frames, and the training part has {there}: all are taken"
+        f"note  data.split.train_frames asks for 4,000 frames, but the training part has {there}: all are used"
     )
     assert train == f"split  {len(made.split.train)} frames train: black"
     assert validation == f"split  {len(made.split.validation)} frames choose the weights: black"
@@ -57,7 +57,7 @@ def test_named_groups_are_told(tmp_path, capsys):
 def test_data_that_divide_themselves_need_no_split(own, tmp_path, capsys):
     lines = told(pipeline({"files": [str(own)]}, tmp_path), capsys)
     assert lines[0].startswith(
-        "note  no split is given; the data bring their own, which is taken: {by: Split, train: train,"
+        "note  no split is given; the data contain one, which is used: {by: Split, train: train,"
     )
     assert lines[1:4] == [
         "split  8 frames train: train",
@@ -65,7 +65,7 @@ def test_data_that_divide_themselves_need_no_split(own, tmp_path, capsys):
         "split  5 frames test: test",
     ]
     assert lines[4].startswith(
-        "note  the test part has 1 frame of structures that are in the training part too, such as"
+        "note  the test part has 1 frame of structures that are also in the training part, such as"
     )
 
 
@@ -149,8 +149,8 @@ class TestCommands:
 
     def test_census_proposes_the_split(self, own):
         _, words = self.run("census", own)
-        assert "split: {by: Split, train: train, validation: val, test: test}, which `keel run` takes" in words
-        assert "the test part has 1 frame of structures that are in the training part too" in words
+        assert "split: {by: Split, train: train, validation: val, test: test}, which `keel run` uses" in words
+        assert "the test part has 1 frame of structures that are also in the training part" in words
         _, words = self.run("census", own, "--json")
         split = json.loads(words)["split"]
         assert split == {"by": "Split", "train": ["train"], "validation": ["val"], "test": ["test"], "others": []}
@@ -171,7 +171,7 @@ class TestCommands:
                     "the validation part has 1 frame",
                 ],
             ),
-            ((), ["all frames are used; they divide themselves, and --by Split follows: {by: Split,"]),
+            ((), ["all frames are used; they have a split of their own, which --by Split would use: {by: Split,"]),
         ],
     )
     def test_train_by_names(self, own, tmp_path, options, lines):
@@ -186,7 +186,7 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (("--train", "train"), "--train names groups of frames; --by says which key"),
+            (("--train", "train"), "--train names groups of frames; give the key of the frames that has"),
             (("--validation", "val"), "--validation val is neither a share nor a file; names of groups need --by KEY"),
             (("--validation", "nan"), "--validation is a share of the frames in [0, 1), such as 0.1, not nan"),
             (("--by", "Split", "--train", "tran"), "train: no frame has Split 'tran'; there are train (8 frames)"),

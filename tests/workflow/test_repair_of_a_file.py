@@ -46,13 +46,13 @@ class TestConfiguration:
         [
             (
                 {"networks": TINY["networks"]},
-                "'repair' goes on from 'vanilla', which must stand before it, or CGCNN must start from a trained",
+                "'repair' continues from 'vanilla', which must come before it, or CGCNN must start from a trained",
             ),
             (
                 {"networks": [*REPAIR["networks"], {"name": "new"}]},
-                "which must stand before it, or new must start from a trained network (start: FILE)",
+                "which must come before it, or new must start from a trained network (start: FILE)",
             ),
-            ({"strategies": ["repair", "vanilla"]}, "'repair' goes on from 'vanilla', which must stand before it"),
+            ({"strategies": ["repair", "vanilla"]}, "'repair' continues from 'vanilla', which must come before it"),
         ],
     )
     def test_a_new_network_cannot_be_repaired(self, changes, sentence):
@@ -99,7 +99,7 @@ class TestRun:
     def test_the_verdict_is_beside_the_network_as_given(self, repaired):
         (found,) = judgements(load_results(repaired))
         share = 100 * max(found.given.failing_share.values())
-        assert found.findings[-1].sentence.startswith("As it was given, the network failed in ")
+        assert found.findings[-1].sentence.startswith("As given, the network failed in ")
         assert "with repair " in found.findings[-1].sentence
         assert "keel assess" in replace(found, warning=None).next_step  # of one that has learnt something
         first, second = short_table([found]).rows

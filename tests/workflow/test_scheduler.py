@@ -101,7 +101,7 @@ def test_workers_of_several_tasks_in_one_process_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("where", "sentence"),
     [
-        ("nowhere.json", "--scheduler nowhere.json: no such file, and no address such as tcp://node1:8786"),
+        ("nowhere.json", "--scheduler nowhere.json: this is neither a file nor an address such as tcp://node1:8786"),
         ("tcp://127.0.0.1:9", "--scheduler tcp://127.0.0.1:9 does not answer; start it with `dask scheduler`"),
         ("gopher://127.0.0.1:9", "--scheduler gopher://127.0.0.1:9: "),
     ],

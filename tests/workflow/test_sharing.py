@@ -143,7 +143,7 @@ def test_who_shares_a_folder_says_so_and_who_is_alone_does_not(tmp_path: Path, c
     with neighbour(SHARED, tmp_path / ".in-use"), working_in(tmp_path, begun=False):
         assert f"another keel works in {tmp_path}" in " ".join(capfd.readouterr().err.split())
     with working_in(tmp_path, begun=True):
-        assert capfd.readouterr().err.split() == f"going on in {tmp_path}; finished tasks are kept".split()
+        assert capfd.readouterr().err.split() == f"continuing in {tmp_path}; finished tasks are kept".split()
 
 
 def test_two_assessments_share_their_groups(tmp_path: Path):

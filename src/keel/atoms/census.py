@@ -1,4 +1,4 @@
-"""The census: what a set of labelled frames holds, and what in it is suspicious."""
+"""The census: the content of a set of labelled frames, and what is suspicious in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Range:
 
 @dataclass(frozen=True, repr=False)
 class Census(Shown):
-    """What a set of frames holds.
+    """The content of a set of frames.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Census(Shown):
     periodic
         Number of frames that are periodic in 3, 2, 1, 0 directions.
     labels
-        Number of frames that carry each label.
+        Number of frames with each label.
     ranges
         Energy per atom, |F|, pressure, nearest distance, volume per atom, atoms per frame, where they exist.
     groups
@@ -63,7 +63,7 @@ class Census(Shown):
     findings
         What is wrong, suspicious or worth knowing.
     not_used
-        What the frames hold and keel does not use.
+        Content of the frames that keel does not use.
     set_aside
         Reason of each frame that was left out (``--skip-bad``).
     """
@@ -118,7 +118,7 @@ class Census(Shown):
 
 
 def take_census(frames: Structures, set_aside: Sequence[str] = ()) -> Census:
-    """Count and check frames, and say what of them is used.
+    """Count and check frames, and report what is used of them.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from keel.errors import naming
 
 
 def close_pairs(frame: Frame, share: float) -> tuple[List, Array]:
-    """Return a half list that holds every pair closer than ``share`` bonds, and the length of each pair in bonds.
+    """Return a half list of every pair closer than ``share`` bonds, and the length of each pair in bonds.
 
     A bond is the sum of the covalent radii of the two atoms. The list also holds some pairs that are farther apart.
 

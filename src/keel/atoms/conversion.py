@@ -1,4 +1,4 @@
-"""The door for structures: whatever holds some becomes frames, as if it had been read from a file."""
+"""Conversion of structures from any source to frames, as if they had been read from a file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Structures: TypeAlias = "Structure | Iterable[Structure]"
 """What :func:`as_frames` takes."""
 TAKEN = "frames, ase.Atoms or paths of files"
 FOREIGN = ("to_ase_atoms", "toatoms")
-"""Methods that make ``ase.Atoms`` of structures of pymatgen and of rows of ASE's databases."""
+"""Methods that convert pymatgen structures and rows of ASE databases to ``ase.Atoms``."""
 
 
 def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrames:
-    """Return the frames of whatever holds structures; every function of keel that takes frames takes these.
+    """Return frames from any source of structures; every function of keel that takes frames accepts these.
 
     Labels of ``ase.Atoms`` are found as those of files are: by the usual names, in the results of its calculator, in
-    ``info`` and in ``arrays``. A calculator is never asked to compute, and results for other positions are not taken.
+    ``info`` and in ``arrays``. A calculator is never run, and results for other positions are ignored.
 
     Frames of a store (:func:`keel.atoms.pack`) stay there.
 
@@ -81,14 +81,14 @@ def as_stored(given: Structures) -> StoredFrames | None:
 def each_frame(given: Structures, *, labels: bool = True) -> Iterator[Frame]:
     """Yield the frames that :func:`as_frames` returns one by one, so that a file need not fit into memory.
 
-    What takes many frames to see is not looked for (:func:`keel.atoms.iter_frames`), nor is it refused what no file may
-    hold, such as two atoms in one place.
+    Problems that show only in many frames are not searched for (:func:`keel.atoms.iter_frames`), and structures that a
+    file may not contain, such as two atoms in one place, are not refused.
     """
     return (frame for source, member in _members(given) for frame in _converted(member, source, labels))
 
 
 def as_frame(given: Structure, *, labels: bool = True) -> Frame:
-    """Return the one frame of what holds one structure, see :func:`as_frames`.
+    """Return the frame of a source with one structure, see :func:`as_frames`.
 
     Raises
     ------
@@ -132,10 +132,12 @@ def _refusal(given: Any) -> str:
     kind = a(type(given).__name__)
     for method in FOREIGN:
         if hasattr(given, method):
-            return f"{kind} is no structure that keel takes; give what its {method}() returns"
+            return f"{kind} is not a structure that keel accepts; give the result of its {method}()"
     if hasattr(given, "edge_index"):
-        return f"a batch with its neighbour list cannot be taken apart; give the structures themselves: {TAKEN}"
+        return (
+            f"a batch with its neighbour list cannot be split into structures; give the structures themselves: {TAKEN}"
+        )
     if hasattr(given, "atomic_energies"):
-        return f"{kind} is a potential where structures are expected; are two arguments exchanged?"
+        return f"{kind} is a potential where structures are expected; are two arguments swapped?"
     what = "nothing (None)" if given is None else kind
     return f"{what} was given where structures are expected; give {TAKEN}, one or a list"

@@ -52,7 +52,7 @@ def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
 
 
 def not_used(frames: Sequence[Frame]) -> list[str]:
-    """Return what the frames hold and keel does not use, one sentence for each kind."""
+    """Return which content of the frames keel does not use, one sentence for each kind."""
     found = notes(frames)
     labels = Counter(k.removeprefix(SET_ASIDE) for f in frames for k in f.info if k.startswith(SET_ASIDE))
     found += [f"a label {key} of {frames_of(count)}" for key, count in sorted(labels.items())]
@@ -97,8 +97,8 @@ def _outliers(frames: Sequence[Frame]) -> Iterator[Finding]:
         elements = ", ".join(sorted({frame.formula for frame in alone}))
         yield Finding(
             "note",
-            f"{frames_of(len(alone))} of an atom alone ({elements}): the energy is the zero of the element; nothing is "
-            "trained on it",
+            f"{frames_of(len(alone))} of an isolated atom ({elements}): its energy is the zero of the element; it is "
+            "not used for training",
         )
 
 
@@ -110,7 +110,9 @@ def _repeats(frames: Sequence[Frame]) -> Iterator[Finding]:
         yield Finding("note", f"{frames_of(len(found))} repeating another, such as {again.source} and {first.source}")
     if differing:
         again = differing[0][1]
-        yield Finding("warn", f"{len(differing)} of the repeated structures carry other labels, such as {again.source}")
+        yield Finding(
+            "warn", f"{len(differing)} of the repeated structures have different labels, such as {again.source}"
+        )
 
 
 def _same_labels(a: Frame, b: Frame) -> bool:
@@ -130,6 +132,7 @@ def _energies(frames: Sequence[Frame]) -> Iterator[Finding]:
     if smeared:
         yield Finding(
             "note",
-            f"{frames_of(len(smeared))} with a free energy beside the energy extrapolated to zero smearing; the free "
-            f"energy is used, because the forces belong to it (they differ by up to {1e3 * max(smeared):.3g} meV/atom)",
+            f"{frames_of(len(smeared))} with a free energy and an energy extrapolated to zero smearing; the free "
+            f"energy is used, because the forces are its derivatives (they differ by up to {1e3 * max(smeared):.3g} "
+            "meV/atom)",
         )

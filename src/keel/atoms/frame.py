@@ -1,4 +1,4 @@
-"""One labelled structure, as it stands in a file: plain numpy, float64, no neighbour list."""
+"""One labelled structure, as in a file: plain numpy, float64, no neighbour list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PERIODIC = ("in no direction", "in one direction", "in two directions", "in thre
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frame(Shown):
-    """A structure of N atoms with the labels that are there.
+    """A structure of N atoms with its labels.
 
     Parameters
     ----------
@@ -43,19 +43,20 @@ class Frame(Shown):
     stress
         (1/V) dE/d strain in eV/angstrom^3 (ASE's sign: compressed = negative diagonal), shape (3, 3), or None.
     info
-        Everything else that the file says of the frame (``topology``, trajectory id, ...).
+        Everything else in the file about the frame (``topology``, trajectory id, ...).
     source
         Where it comes from, for messages: ``"file.extxyz, frame 12"`` (frames count from 0).
     forces_mask
-        True for atoms whose forces are labels, shape (N,); None: all of them. Forces of constrained atoms are none.
+        True for atoms whose forces are labels, shape (N,); None: all of them. Forces of constrained atoms are not
+        labels.
     fixed
-        Cartesian components that the file holds fixed, shape (N, 3), or None.
+        Cartesian components that are fixed in the file, shape (N, 3), or None.
     masses
-        In u, shape (N,), where they are not those of the elements.
+        In u, shape (N,), if they differ from those of the elements.
     velocities
         In angstrom/fs, shape (N, 3), or None.
     remarks
-        What its reader did not take and why; :func:`keel.atoms.remarks.notes` counts those of many frames.
+        What its reader did not use and why; :func:`keel.atoms.remarks.notes` counts those of many frames.
     """
 
     numbers: NDArray[np.int64]

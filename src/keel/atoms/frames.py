@@ -1,4 +1,4 @@
-"""Lists of frames that say in one line what they hold."""
+"""Lists of frames with a one-line summary."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Frames(Shown, list[Frame]):
         """See :class:`~keel.showing.Shown`."""
         numbers = Counter(int(z) for frame in self for z in frame.numbers.tolist())
         elements = ", ".join(f"{n:,} {symbol(z)}" for z, n in numbers.most_common(5))
-        more = f" and {len(numbers) - 5} elements more" if len(numbers) > 5 else ""
+        more = f" and {len(numbers) - 5} more elements" if len(numbers) > 5 else ""
         sources = list(dict.fromkeys(frame.source.rpartition(", ")[0] or frame.source for frame in self))
-        named = ", ".join(sources[:2]) + (f" and {len(sources) - 2:,} places more" if len(sources) > 2 else "")
+        named = ", ".join(sources[:2]) + (f" and {len(sources) - 2:,} more places" if len(sources) > 2 else "")
         return {"atoms": elements + more, "labels": self._labels(), "from": named} if self else {}
 
     def _labels(self) -> str:

@@ -57,10 +57,10 @@ class Labels(Shown):
 class AtomGraph(Shown):
     """A batch of B structures with N atoms and E edges.
 
-    An edge e says that image ``edge_shift[e]`` of atom ``j = edge_index[1, e]`` lies within the cutoff of atom
-    ``i = edge_index[0, e]``; its vector is r_ij = x_j + shift . cell - x_i. In a full list each pair stands twice,
-    as (i, j, S) and (j, i, -S), sorted by i; in a half list once. Any number of periodic images is represented;
-    no edge and one atom are valid.
+    An edge e means that image ``edge_shift[e]`` of atom ``j = edge_index[1, e]`` is within the cutoff of atom ``i =
+    edge_index[0, e]``; its vector is r_ij = x_j + shift . cell - x_i. In a full list each pair occurs twice, as (i, j,
+    S) and (j, i, -S), sorted by i; in a half list once. Any number of periodic images is represented; no edge and one
+    atom are valid.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class AtomGraph(Shown):
     edge_shift
         Whole lattice vectors, in the dtype of the positions, shape (E, 3).
     cutoff
-        The list holds every pair closer than this, in angstrom.
+        The list contains every pair closer than this, in angstrom.
     half_list
         Each pair once (True) or twice (False).
     labels
@@ -149,7 +149,7 @@ class AtomGraph(Shown):
         return replace(self, **changes)
 
     def select_edges(self, keep: Tensor, **changes: Any) -> AtomGraph:
-        """Return a copy that holds only the edges where ``keep`` (bool (E,), or indices) says so."""
+        """Return a copy with only the edges selected by ``keep`` (bool (E,), or indices)."""
         if keep.dtype == torch.bool:
             keep = keep.nonzero()[:, 0]
         return replace(
@@ -169,7 +169,7 @@ class AtomGraph(Shown):
         """
         if cutoff > self.cutoff:
             raise DataError(
-                f"the graph holds neighbours up to {self.cutoff:g} angstrom but {cutoff:g} are needed; "
+                f"the graph contains neighbours up to {self.cutoff:g} angstrom but {cutoff:g} are needed; "
                 f"build it with keel.batch(frames, cutoff={cutoff:g})"
             )
         if cutoff == self.cutoff:
@@ -179,7 +179,7 @@ class AtomGraph(Shown):
         return self.select_edges(keep, cutoff=cutoff)
 
     def one_of_each_pair(self) -> Tensor:
-        """Mask of a full list that holds each pair once: i < j, or for two images of one atom a shift above zero."""
+        """Mask of a full list that selects each pair once: i < j, or for two images of one atom a shift above zero."""
         i, j = self.edge_index
         keep: Tensor = i < j
         images = (i == j).nonzero()[:, 0]

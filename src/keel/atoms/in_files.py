@@ -1,4 +1,4 @@
-"""What is in files: their readers, told by what they begin with, and their frames, made one by one."""
+"""The content of files: their readers, recognised by the beginning of the file, and their frames, made one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from keel.kinds import FRAME_FORMATS, OTHERS, FrameFormat, folders, format_of, i
 from keel.plugins import discover
 
 BEGINNING = 50_000
-"""Bytes of a file by which its format is told: as many as ASE looks at, so that no format is told by ASE alone."""
+"""Bytes of a file from which its format is recognised: as many as ASE reads, so that ASE recognises no format that keel
+misses."""
 
 
 class BadFrames:
@@ -64,7 +65,7 @@ def set_aside_into(given: str | Path | BadFrames | None, files: Iterable[Path]) 
 
 
 def required_labels(require: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of labels; ConfigError if one is none."""
+    """Return the names of labels; ConfigError if one is invalid."""
     labels = (require,) if isinstance(require, str) else tuple(require)
     unknown = set(labels) - {"energy", "forces", "stress"}
     if unknown:
@@ -73,18 +74,18 @@ def required_labels(require: Iterable[str]) -> tuple[str, ...]:
 
 
 Make = Callable[[BadFrames | None], Frame | None]
-"""Returns a frame, or None where it sets it aside."""
+"""Returns a frame, or None if it is set aside."""
 
 
 def frames_in(
     files: Iterable[Path], keys: LabelKeys | None, require: Sequence[str] = (), labels: bool = True
 ) -> Iterator[Make]:
-    """Yield what makes each frame of some files, so that frames which nobody needs need not be made.
+    """Yield a function for each frame of some files, so that unneeded frames are not made.
 
     Raises
     ------
     DataError
-        If a file cannot be read or holds no frames; what is yielded raises it for its own frame.
+        If a file cannot be read or contains no frames; the functions raise it for their own frame.
     """
     for file in files:
         _check_is_there(file)
@@ -93,7 +94,7 @@ def frames_in(
             found += 1
             yield make
         if not found:
-            raise DataError(f"{file}: it holds no frames")
+            raise DataError(f"{file}: it contains no frames")
 
 
 def _makers(file: Path, keys: LabelKeys | None, require: tuple[str, ...], labels: bool) -> Iterator[Make]:
@@ -106,7 +107,7 @@ def _makers(file: Path, keys: LabelKeys | None, require: tuple[str, ...], labels
             found = True
             yield partial(_made, pending, keys, require, labels)
     except DataError as error:
-        # Where the reader itself cannot go on, nothing comes after it.
+        # If the reader itself cannot continue, nothing follows.
         if not found:
             raise
         yield partial(_failed, error)
@@ -156,7 +157,7 @@ def with_labels(frames: StoredFrames, require: Sequence[str], labels: bool) -> S
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
-    """Return the reader of a file: what it begins with tells more than its name."""
+    """Return the reader of a file: its beginning is more reliable than its name."""
     form = _format(path)
     if form is None:
         discover()
@@ -194,8 +195,8 @@ def _check_is_there(path: Path) -> None:
             if len(held) == 1:
                 return
             if held:
-                raise DataError(f"{path}: this folder holds {' and '.join(held)}; name those of one kind")
-            raise DataError(f"{path}: this folder holds no {folders()}; name the files in it that are to be read")
+                raise DataError(f"{path}: this folder contains {' and '.join(held)}; name the files of one kind")
+            raise DataError(f"{path}: this folder contains no {folders()}; name the files in it to read")
         if not path.is_file():
             raise DataError(f"{path}: it is not a regular file")
         if path.stat().st_size == 0:

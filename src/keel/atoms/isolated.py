@@ -14,9 +14,10 @@ from keel.atoms.soundness.frames import pairs_within
 from keel.atoms.store.frames import StoredFrames
 
 REACH = 6.0
-"""Angstrom. An atom whose images are all beyond is alone: hardly any bond or overlap of electrons reaches so far."""
+"""Angstrom. An atom whose images are all farther away is isolated: hardly any bond or electron overlap reaches that
+far."""
 MARK = "isolatedatom"
-"""What ``config_type`` says of them, in any case, in the training files of MACE and GAP."""
+"""The ``config_type`` of isolated atoms, case-insensitive, in the training files of MACE and GAP."""
 
 
 def is_isolated(frame: Frame) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 LABELS = ("energy", "forces", "stress")
-"""What a frame may carry."""
+"""Labels that a frame may have."""
 EXTRAPOLATED_ENERGY = "energy_extrapolated"
-"""Key in ``Frame.info`` of the energy that gave way to a force-consistent free energy."""
+"""Key in ``Frame.info`` of the energy that was replaced by a force-consistent free energy."""
 UNUSED_COLUMNS = "unused_columns"
 """Key in ``Frame.info`` of the names of the per-atom arrays that keel does not use."""
 SET_ASIDE = "other_"
-"""Prefix in ``Frame.info`` of labels that were not chosen."""
+"""Prefix in ``Frame.info`` of labels that were not used."""
 
 _PREFIXES = ("", "ref_", "dft_", "qm_", "vasp_", "cp2k_", "pbe_", "target_", "true_")
 

@@ -25,20 +25,20 @@ from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError, in_python
 
 UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
-"""Sizes of energies that stand for "unknown"."""
+"""Magnitudes of energies that mean "unknown"."""
 SMALLEST_FILLER = 99.0
 UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
 COARSEST = 5e-3
-"""Half of the last digit that a label is believed to have at least."""
+"""Half of the last digit that a label is assumed to have at least."""
 HOTTEST = 20_000.0  # K; of the atoms whose motion may be part of a stress
 
-NOT_FINITE = "{0} of NaN or infinity throughout: taken as no {0}"
-FILLED = "{0} of one and the same number throughout: taken as no {0}"
-ZERO_STRESS = "stress of exactly zero beside forces that are not: taken as no stress"
-KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is taken"
+NOT_FINITE = "{0} of NaN or infinity throughout: not used"
+FILLED = "{0} with the same number throughout: not used"
+ZERO_STRESS = "stress of exactly zero with nonzero forces: not used"
+KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is used"
 CP2K_ENERGY = (
-    "CP2K's comment, whose E is the energy in hartree: `--energy-key E --energy-unit hartree` takes it (the cell and "
-    "the forces stand in other files)"
+    "CP2K's comment, whose E is the energy in hartree: read it with `--energy-key E --energy-unit hartree` "
+    "(the cell and the forces are in other files)"
 )
 LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
 """Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
@@ -209,7 +209,7 @@ class _Search:
         raise DataError(f"the key {key!r} named for the {label} is absent; the frame has {there}")
 
     def _values(self, label: str, found: Mapping[str, Any], convert: Callable[[Array, str], Array]) -> list[_Value]:
-        """Return the values that are labels, converted; those that stand for "unknown" leave a remark."""
+        """Return the values that are labels, converted; those that mean "unknown" leave a remark."""
         self.used.update(found)
         values = []
         for key, given in found.items():
@@ -233,7 +233,7 @@ class _Search:
         if not _agree(values):
             names = " and ".join(v.key for v in values)
             differ = (
-                " (a virial holds no motion of the atoms, the stress of an MD program may)"
+                " (a virial does not include the motion of the atoms; the stress of an MD program may)"
                 if label == "stress" and any(v.key.lower() in VIRIAL for v in values)
                 else ""
             )
@@ -260,7 +260,7 @@ def _says_unknown(value: Any) -> bool:
 
 
 def _is_filled(numbers: Array) -> bool:
-    """Return whether numbers are no label but one number that stands for "unknown"."""
+    """Return whether numbers are not a label but a single number that means "unknown"."""
     first = abs(float(numbers.flat[0])) if numbers.size else 0.0
     if numbers.size <= 3:
         return numbers.size == 1 and (first in UNKNOWN_ENERGIES or first >= 1e20)

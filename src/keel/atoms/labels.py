@@ -24,7 +24,7 @@ from keel.errors import DataError, in_python, naming
 if TYPE_CHECKING:
     from ase import Atoms
 
-HELD_AT_ZERO = "forces of exactly zero on atoms held fixed: those atoms have no forces to learn from"
+HELD_AT_ZERO = "forces of exactly zero on fixed atoms: these forces are not used"
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
 
@@ -54,7 +54,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     motion, used = _motion(record)
     if labels and record.unconverged and not keys.unconverged:
         labels = False
-        record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not taken"))
+        record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not used"))
     with naming(record.source):
         found = search(record, keys) if labels else no_labels(record)
     columns = sorted(found.unused_columns - used)
@@ -147,10 +147,10 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
 
 
 def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """Return which atoms' forces are none because a constraint has removed them, shape (N,), or None.
+    """Return which atoms have no forces because a constraint has removed them, shape (N,), or None.
 
-    ASE, VASP and most codes keep the forces on fixed atoms; who stores what ``get_forces()`` returns has zeros in the
-    fixed components. Where every force is zero, symmetry may be the reason, and nothing is removed.
+    ASE, VASP and most codes keep the forces on fixed atoms; data stored from ``get_forces()`` have zeros in the fixed
+    components. If every force is zero, symmetry may be the reason, and nothing is removed.
     """
     if fixed is None or not forces.any():
         return None
@@ -205,7 +205,7 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
 
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
-    """Return which Cartesian components ASE's constraints hold fixed, shape (N, 3), or None."""
+    """Return which Cartesian components are fixed by ASE's constraints, shape (N, 3), or None."""
     from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
     fixed = np.zeros((len(atoms), 3), dtype=bool)
@@ -219,7 +219,7 @@ def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
 
 
 def _other_constraints(atoms: Atoms) -> tuple[str, ...]:
-    """Name the constraints that do not hold single components fixed: a frame cannot keep them."""
+    """Name the constraints that do not fix single components: a frame cannot store them."""
     kept = ("FixAtoms", "FixCartesian", "FixScaled", "FixCom")
     names = sorted({type(constraint).__name__ for constraint in atoms.constraints} - set(kept))
     return (f"constraints that are not kept: {', '.join(names)}",) if names else ()

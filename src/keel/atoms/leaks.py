@@ -1,4 +1,4 @@
-"""What stands in two parts of a split: errors on it tell what a potential remembers, not what it has understood."""
+"""Data in two parts of a split: errors on them measure what a potential remembers, not what it can predict."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from keel.progress import bar
 
 PAIRS = (("test", "train"), ("test", "validation"), ("validation", "train"))
 RUN = re.compile(r"(^|_)(traj|trajectory|run|relaxation)(_?(id|name))?$", re.IGNORECASE)
-"""Keys that name the run which a frame was taken from."""
+"""Keys that name the run from which a frame was taken."""
 
 
 def shared_structures(parts: Split) -> Iterator[str]:
-    """Yield a sentence for each two parts in which the same structures stand (:mod:`keel.atoms.soundness.repeats`).
+    """Yield a sentence for each two parts that contain the same structures (:mod:`keel.atoms.soundness.repeats`).
 
-    Of frames that stay in a store 16 bytes each are in memory.
+    For frames of a store, 16 bytes each are in memory.
     """
     found: dict[tuple[str, str], set[int]] = defaultdict(set)
     same_in = _same_in_store if any_stay(parts.divided.values()) else _same_in_memory
@@ -38,8 +38,9 @@ def shared_structures(parts: Split) -> Iterator[str]:
     for part, other in PAIRS:
         if numbers := found[part, other]:
             yield (
-                f"the {NOUNS[part]} part has {frames_of(len(numbers))} of structures that are in the {NOUNS[other]} "
-                f"part too, such as {parts.divided[part][min(numbers)].source}: errors there tell what is remembered"
+                f"the {NOUNS[part]} part has {frames_of(len(numbers))} of structures that are also in the "
+                f"{NOUNS[other]} part, such as {parts.divided[part][min(numbers)].source}: errors on them measure "
+                "memory, not prediction"
             )
 
 
@@ -56,7 +57,7 @@ def _same_in_memory(divided: Mapping[str, Sequence[Frame]]) -> Iterator[Members]
 
 
 def _same_in_store(divided: Mapping[str, Sequence[Frame]]) -> Iterator[Members]:
-    """Yield what may be found twice. Frames with a hash in common are read and compared, if they are in two parts."""
+    """Yield repeated structures. Frames with a common hash are read and compared, if they are in two parts."""
     names, counts = list(divided), [len(frames) for frames in divided.values()]
     bare = [f.structures() if isinstance(f, StoredFrames) else f for f in divided.values()]
     ends = np.cumsum(counts)

@@ -58,7 +58,7 @@ def half_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: flo
     heights = 1.0 / np.sqrt(np.einsum("ij,ij->j", inverse, inverse))
     bins = _bins(heights, cutoff, n)
     reach = np.ceil(cutoff * bins / heights * (1.0 + 1e-9)).astype(np.int64)
-    # Beyond the last bin there is nothing where the structure does not go on.
+    # Beyond the last bin there is nothing if the structure does not continue there.
     reach = np.where(pbc, reach, np.minimum(reach, bins - 1))
     bin_of, first_in = np.empty((n, 3), np.int64), np.zeros(int(bins.prod()) + 1, np.int64)
     order, rank = np.empty(n, np.int64), np.empty(n, np.int64)

@@ -60,8 +60,8 @@ def honoured(frames: Sequence[Frame], velocities: str) -> list[str]:
         wholly = all(np.all(f.fixed.all(axis=1) == f.fixed.any(axis=1)) for f in frames if f.fixed is not None)
         said.append(f"{fixed:,} of {sum(map(len, frames)):,} atoms are fixed" + ("" if wholly else " or partly fixed"))
     if any(f.masses is not None for f in frames):
-        said.append("masses of the file are used")
+        said.append("masses from the file are used")
     if any(f.velocities is not None for f in frames):
-        used = "begin the runs" if velocities == "file" else "are not used (--velocities file takes them)"
-        said.append(f"velocities of the file {used}")
+        used = "are the initial ones" if velocities == "file" else "are not used (to use them: --velocities file)"
+        said.append(f"velocities from the file {used}")
     return said

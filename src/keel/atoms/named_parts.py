@@ -53,7 +53,7 @@ def split_by_name(
     names = {part: named(value) for part, value in given.items() if isinstance(value, str | Sequence)}
     check_names(names, groups, by)
     if train is None and test is None:
-        raise ConfigError(f"{_key(by)}: the groups of train or of test must be named; {_there(groups)}")
+        raise ConfigError(f"{_key(by)}: name the groups for training or for testing; {_there(groups)}")
     rest = [name for name in groups if not any(name in own for own in names.values())]
     for part in ("train", "test"):
         if given[part] is None:
@@ -75,19 +75,19 @@ def named(names: str | Sequence[str]) -> list[str]:
 
 
 def check_names(names: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[Frame]], by: Keys) -> None:
-    """Refuse names, by the parts that are to have them, of which there is no group, or that stand in two parts.
+    """Refuse names (by part) without a group, or that are in two parts.
 
     Raises
     ------
     ConfigError
-        Says which groups there are.
+        Names the existing groups.
     """
     for part, own in names.items():
         if unknown := [name for name in own if name not in groups]:
             raise ConfigError(f"{part}: no frame has {_key(by)} {unknown[0]!r}; {_there(groups)}")
     counts = Counter(name for own in names.values() for name in set(own))
     if twice := [name for name, count in counts.items() if count > 1]:
-        raise ConfigError(f"the group {twice[0]!r} of {_key(by)} stands in two parts of the split; leave it in one")
+        raise ConfigError(f"the group {twice[0]!r} of {_key(by)} is in two parts of the split; leave it in one")
 
 
 def _key(by: Keys) -> str:
@@ -118,8 +118,8 @@ def check_counted(parts: Split, by: Keys) -> list[str]:
     # What is wrongly trained on comes first.
     for name, part in sorted(wrong, key=lambda found: "train" not in (found[1], called[found[0]])):
         told = (
-            f"{_key(by)} says itself what frames are for, but its groups are counted and drawn at random, so that "
-            f"{name!r} stands in the {NOUNS[part]} part; name them: {usual}"
+            f"{_key(by)} itself states the use of frames, but its groups are drawn at random, so {name!r} is in the "
+            f"{NOUNS[part]} part; name the groups: {usual}"
         )
         if "train" in (part, called[name]):
             raise ConfigError(f"split: {told}")

@@ -18,7 +18,7 @@ from keel.atoms.graph import AtomGraph, Labels
 from keel.errors import DataError, naming
 
 MOST_CUTOFFS = 20_000
-"""Structures that are longer are refused: vesin 0.6 ends the process somewhere between 30,000 and 100,000 cutoffs."""
+"""Longer structures are refused: vesin 0.6 aborts the process somewhere between 30,000 and 100,000 cutoffs."""
 
 
 List = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -64,7 +64,7 @@ def check_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: fl
     if len(periodic) and np.linalg.det(gram) <= 1e-14 * gram.diagonal().prod():
         raise DataError("the cell has no volume along a periodic direction; set pbc to False or give a cell")
     if len(positions) and (extent := _extent(positions, cell, pbc)) > MOST_CUTOFFS * cutoff:
-        raise DataError(f"the structure extends over {extent:.3g} angstrom; an atom flew off, or the unit is another")
+        raise DataError(f"the structure extends over {extent:.3g} angstrom; an atom has escaped, or the unit is wrong")
 
 
 def _extent(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> float:

@@ -57,8 +57,8 @@ class LabelledSet:
             if not have(self.labelled, label).any():
                 first, name = self.frames[0].source if self.frames else "no frame", "an energy" * (label == "energy")
                 raise DataError(
-                    f"{first.rpartition(', ')[0] or first}: none of the {frames_of(len(self.frames))} to learn from "
-                    f"has {name or label}; {unnamed(label)}"
+                    f"{first.rpartition(', ')[0] or first}: none of the {frames_of(len(self.frames))} for training has "
+                    f"{name or label}; {unnamed(label)}"
                 )
 
     @cached_property
@@ -67,12 +67,14 @@ class LabelledSet:
         found = notes(self.frames)
         lacking = {label: int((~have(self.labelled, label)).sum()) for label in ("energy", "forces")}
         found += [
-            f"{frames_of(number)} without {label}: learnt from for what else is there"
+            f"{frames_of(number)} without {label}: their other labels are used"
             for label, number in lacking.items()
             if number
         ]
         alone = len(self._apart[1])
         if alone:
-            found.append(f"{alone:,} isolated atom{'s' * (alone != 1)}: the zero of energy, not trained or tested on")
+            found.append(
+                f"{alone:,} isolated atom{'s' * (alone != 1)}: used for the zero of energy, not for training or tests"
+            )
         bare = len(self.frames) - len(self.labelled) - alone
         return [*found, f"{frames_of(bare)} without any label: left out"] if bare else found

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from keel.atoms.elements import COVALENT_RADII, symbol
 
 BALL = 0.55
-"""Radius of a ball over the covalent radius."""
+"""Radius of a ball relative to the covalent radius."""
 MOST_ATOMS = 500
-"""Larger structures have no picture: a notebook keeps it."""
+"""Larger structures have no picture, because notebooks store it."""
 SIZE = 160
 """Pixels of the longer side."""
 

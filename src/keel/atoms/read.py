@@ -85,7 +85,7 @@ def read(
 
 
 def believed(frames: Sequence[Frame]) -> Frames:
-    """Return frames without labels that many frames together tell to be none.
+    """Return frames without labels that many frames together show to be invalid.
 
     Raises
     ------
@@ -114,8 +114,8 @@ def warn_of_stores(paths: Paths) -> None:
     for path in [paths] if isinstance(paths, str | Path) else paths:
         if is_store(Path(path)) and (count := contents_of(Path(path))["frames"]) > MOST:
             warnings.warn(
-                f"{path}: its {count:,} frames are read into memory, because files that are no store are read with it; "
-                "pack them into one too (keel pack)",
+                f"{path}: its {count:,} frames are read into memory, because other files are read together with it; "
+                "pack those too (keel pack)",
                 KeelWarning,
                 stacklevel=3,
             )
@@ -137,7 +137,7 @@ def iter_frames(
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     bad = set_aside_into(skip_bad, files)
     if not files:
-        raise DataError("no file was given to read")
+        raise DataError("no file was given")
     required = required_labels(require)
 
     return (frame for file in files for frame in _file_frames(frames_in([file], keys, required, labels), bad))

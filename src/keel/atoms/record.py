@@ -18,7 +18,7 @@ from keel.errors import ConfigError, advice
 
 @dataclass(frozen=True)
 class LabelKeys:
-    """How a file is to be read where it is not as usual: names and units of its labels, types of its atoms.
+    """How to read an unusual file: names and units of its labels, types of its atoms.
 
     Parameters
     ----------
@@ -26,8 +26,7 @@ class LabelKeys:
         Key of each label; None searches the common names.
     stress_convention
         One of :data:`keel.atoms.units.STRESS_CONVENTIONS`, such as ``gpa``, ``vasp-kbar``, ``bar`` or ``virial``, with
-        a minus sign before it if the sign is the opposite; None takes ``virial`` for a key that is called so and
-        ``ase`` for others.
+        a leading minus sign for the opposite sign; None: ``virial`` for a key of this name, else ``ase``.
     energy_unit
         ``eV``, ``hartree``, ``rydberg``, ``kcal/mol``, ``kJ/mol``, or one of these ``/atom``.
     forces_unit
@@ -35,14 +34,14 @@ class LabelKeys:
     length_unit
         Of positions and cell: ``angstrom``, ``bohr``, ``nm`` or ``pm``.
     elements
-        Elements of the types 1, 2, ... of a file that names none.
+        Elements of the types 1, 2, ... of a file without element names.
     unconverged
-        Take labels of calculations whose electrons did not converge too.
+        Also use labels of calculations whose electrons did not converge.
 
     Raises
     ------
     ConfigError
-        If a unit or convention is not known, or an element is none.
+        If a unit or convention is unknown, or an element is invalid.
     """
 
     energy: str | None = None
@@ -127,18 +126,18 @@ class Record:
 
 @dataclass(frozen=True)
 class PendingFrame:
-    """A frame that has been found in a file but not yet understood.
+    """A frame that has been found in a file but not yet parsed.
 
     Parameters
     ----------
     source
         Its name in messages.
     record
-        Returns what the file says of it; raises DataError where it is damaged.
+        Returns its content; raises DataError if it is damaged.
     text
-        How it stands in the file, if the file is text.
+        Its text in the file, if the file is text.
     usual
-        Returns the frame with its labels if nothing in it calls for a closer look, else None.
+        Returns the frame with its labels if nothing in it needs closer inspection, else None.
     """
 
     source: str

@@ -14,9 +14,9 @@ from keel.atoms.store.frames import StoredFrames
 from keel.errors import KeelWarning
 
 MOST = 10_000
-"""Frames of a store that are looked at where all are meant and a sample tells as much."""
+"""Number of frames of a store that are used where a sample represents all."""
 OF_EACH_ELEMENT = 20
-"""Frames of each element that are among them at least, if there are so many."""
+"""Least number of frames of each element among them, if there are that many."""
 
 
 def select(frames: Sequence[Frame], indices: Sequence[int] | NDArray[Any]) -> Sequence[Frame]:
@@ -68,7 +68,7 @@ def elements_in(frames: Sequence[Frame]) -> list[int]:
 
 
 def made_of(frames: Sequence[Frame], elements: Sequence[int]) -> Sequence[Frame]:
-    """Return the frames that hold no element but these."""
+    """Return the frames with no other elements than these."""
     others = np.setdiff1d(np.arange(119), elements)
     if not isinstance(frames, StoredFrames):
         return [frame for frame in frames if not np.isin(frame.numbers, others).any()]
@@ -88,14 +88,14 @@ def left_out(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> Seque
 
 
 def in_memory(frames: Sequence[Frame], what: str, most: int = MOST, seed: int = 0) -> list[Frame]:
-    """Return frames as a list; of a store with more than ``most`` so many, drawn at random, and say so.
+    """Return frames as a list; of a store with more than ``most``, draw this many at random, with a warning.
 
-    Of each element there are at least 20 frames in it, or all that there are.
+    It has at least 20 frames of each element, or all that exist.
 
     Parameters
     ----------
     what
-        What is done with them, as a sentence begins: ``"the EAM is fitted to"``.
+        Their use, as the beginning of a sentence: ``"the EAM is fitted to"``.
     seed
         Of the choice.
 
@@ -113,7 +113,7 @@ def in_memory(frames: Sequence[Frame], what: str, most: int = MOST, seed: int = 
 
 
 def drawn(frames: StoredFrames, most: int, seed: int) -> NDArray[np.int64]:
-    """Return the numbers of at most so many frames, drawn at random, with some of each element among them."""
+    """Return the numbers of at most this many frames, drawn at random, including some of each element."""
     rng = np.random.default_rng([seed, len(frames)])
     keys = rng.random(len(frames), dtype=np.float32)
     best: dict[int, NDArray[np.int64]] = {}

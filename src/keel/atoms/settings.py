@@ -54,16 +54,18 @@ class SplitSettings(Settings):
 
     by: str | list[str] = Field("frame", description="'frame', 'start', or the info keys that name a frame's group")
     group: str | None = Field(None, description="with by: start, the info key that names a run")
-    train: PartSize = Field(None, description=f"what trains: {SIZE}; null: what the other parts leave")
+    train: PartSize = Field(None, description=f"for training: {SIZE}; null: what the other parts leave")
     validation: PartSizeOrNone = Field(
-        None, description=f"what chooses the weights and the MD temperature: {SIZE}; null: a tenth"
+        None, description=f"for choosing the weights and the MD temperature: {SIZE}; null: a tenth"
     )
-    test: PartSize = Field(None, description=f"what tests: {SIZE}; null: all others, or a tenth if train is null too")
-    seed: Seed = Field(0, description="of the random choice")
-    gap: CountOrNone = Field(0, description="with by: start, frames of each run left out before the test part")
-    train_frames: Count | None = Field(None, description="at most so many frames train, drawn evenly")
-    validation_frames: Count | None = Field(None, description="at most so many frames validate, drawn evenly")
-    test_frames: Count | None = Field(None, description="at most so many frames test, drawn evenly")
+    test: PartSize = Field(None, description=f"for testing: {SIZE}; null: all others, or a tenth if train is also null")
+    seed: Seed = Field(0, description="seed of the random choice")
+    gap: CountOrNone = Field(
+        0, description="with by: start, number of frames of each run left out before the test part"
+    )
+    train_frames: Count | None = Field(None, description="largest number of training frames, drawn evenly")
+    validation_frames: Count | None = Field(None, description="largest number of validation frames, drawn evenly")
+    test_frames: Count | None = Field(None, description="largest number of test frames, drawn evenly")
 
     @property
     def named(self) -> list[str]:
@@ -76,8 +78,8 @@ class SplitSettings(Settings):
             raise ValueError(f"{self.named[0]} names groups, so by must be the key with these names, not {self.by!r}")
         if self.named and not isinstance(self.train, str | list | None):
             raise ValueError(
-                f"{self.named[0]} names groups and train counts them; name those that train too (train_frames says how "
-                "many frames of them)"
+                f"{self.named[0]} names groups but train counts them; name the training groups too (train_frames sets "
+                "the number of their frames)"
             )
         return self
 
@@ -85,9 +87,9 @@ class SplitSettings(Settings):
 class PartFiles(Settings):
     """Files of each part; a part without files is drawn from those that train."""
 
-    train: Listed[str] = Field(..., min_length=1, description="labelled structures that train")
-    validation: Listed[str] = Field(default_factory=list, description="those that choose the weights")
-    test: Listed[str] = Field(default_factory=list, description="those that test")
+    train: Listed[str] = Field(..., min_length=1, description="labelled structures for training")
+    validation: Listed[str] = Field(default_factory=list, description="those for choosing the weights")
+    test: Listed[str] = Field(default_factory=list, description="those for testing")
 
     @model_validator(mode="before")
     @classmethod
@@ -100,12 +102,12 @@ class PartFiles(Settings):
     def _apart(self) -> PartFiles:
         names = [*self.train, *self.validation, *self.test]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]} is named twice; a file is of one part")
+            raise ValueError(f"{twice[0]} is named twice; a file belongs to one part")
         return self
 
 
 def _files(given: Any) -> Any:
-    """Check files in a list, or of each part, so that a mistake is told of the form that was chosen."""
+    """Check files in a list, or of each part, so that a mistake is reported for the form that was used."""
     if isinstance(given, dict):
         try:
             return PartFiles.model_validate(given)
@@ -114,7 +116,7 @@ def _files(given: Any) -> Any:
     names = [given] if isinstance(given, str) else given
     if isinstance(names, PartFiles) or (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
         return names
-    raise ValueError("it must list files, or hold train, validation and test with the files of each")
+    raise ValueError("it must list files, or contain train, validation and test with the files of each")
 
 
 class DataSettings(Settings):
@@ -125,9 +127,9 @@ class DataSettings(Settings):
         description="labelled structures, or 'phosphorus' for the embedded set; a list, or train, validation and test "
         "with the files of each",
     )
-    elements: Listed[str] | None = Field(None, description="take only frames made of these elements; null: all frames")
+    elements: Listed[str] | None = Field(None, description="use only frames made of these elements; null: all frames")
     split: SplitSettings | None = Field(
-        None, description="null: as the files say themselves (split=train, val, test), else a tenth each at random"
+        None, description="null: as stated in the files (split=train, val, test), else a tenth each at random"
     )
 
     @property
@@ -149,7 +151,7 @@ class DataSettings(Settings):
     def _given_once(self) -> DataSettings:
         for part in ("validation", "test"):
             if part in self.files_of and self.split is not None and getattr(self.split, part) is not None:
-                raise ValueError(f"{part} is given twice, as files and in split; leave one of them out")
+                raise ValueError(f"{part} is given twice, as files and in split; remove one of them")
         if "test" in self.files_of and self.split is not None and self.split.by == "start":
-            raise ValueError("split: by: start tests on the ends of runs, and test has files; divide by frame or a key")
+            raise ValueError("split: by: start tests on the ends of runs, but test has files; split by frame or a key")
         return self

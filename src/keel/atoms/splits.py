@@ -23,7 +23,7 @@ from keel.showing import Facts, Shown
 T = TypeVar("T")
 Keys = str | Sequence[str]
 Size = int | float | str | list[str]
-"""How large a part is: a number or share of frames or groups, or the names of its groups."""
+"""Size of a part: a number or share of frames or groups, or the names of its groups."""
 PARTS = ("train", "validation", "test")
 
 
@@ -84,12 +84,12 @@ def split(
         Key in ``Frame.info`` that names the group (``"topology"``, a trajectory id); no group is divided. Of several
         keys the first that a frame has names its group.
     seed
-        Same seed, same split, in whatever order the groups stand.
+        Same seed, same split, whatever the order of the groups.
 
     Raises
     ------
     ConfigError
-        If the sizes ask for more than there is, or leave a part empty that was asked for.
+        If the sizes ask for more than there is, or leave a requested part empty.
     DataError
         If there are no frames, or a frame lacks the key ``by``.
 
@@ -148,7 +148,7 @@ def split_in_time(
     for run in runs:
         n_train, n_validation, n_test = _counts(len(run), (train, validation, None), "frames of a run")
         if gap < 0 or n_test <= gap:
-            raise ConfigError(f"a run of {len(run)} frames has none left for the test; take fewer for training")
+            raise ConfigError(f"a run of {len(run)} frames has none left for the test; use fewer for training")
         train_.extend(run[:n_train])
         validation_.extend(run[n_train : n_train + n_validation])
         test_.extend(run[n_train + n_validation + gap :])
@@ -213,7 +213,7 @@ def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> lis
     if not total:
         raise DataError("there are no frames to split")
     if sizes.count(None) > 1:
-        raise ConfigError("the split leaves two parts to take the rest; give the size of one of them")
+        raise ConfigError("the split gives no size for two parts; give the size of one of them")
     counts = [_count(total, size, part) for size, part in zip(sizes, PARTS, strict=True)]
     if None in sizes:
         counts[sizes.index(None)] = total - sum(counts)
@@ -221,12 +221,12 @@ def _counts(total: int, sizes: tuple[float | int | None, ...], what: str) -> lis
     if sum(counts) == total + 1 and any(isinstance(size, float) for size in sizes):
         counts[int(np.argmax(counts))] -= 1
     if min(counts) < 0 or sum(counts) > total:
-        raise ConfigError(f"the split asks for more than the {total} {what} that there are")
+        raise ConfigError(f"the split asks for more than the {total} {what} available")
     for size, count, part in zip(sizes, counts, PARTS, strict=True):
         if size and not count:
             raise ConfigError(f"the {part} part of the split is empty; {total} {what} are too few for {size:g}")
     if sizes[0] is None and not counts[0]:
-        raise ConfigError(f"the split leaves none of the {total} {what} to train")
+        raise ConfigError(f"the split leaves none of the {total} {what} for training")
     return counts
 
 

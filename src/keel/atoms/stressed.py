@@ -17,10 +17,10 @@ from torch import Tensor
 from keel.atoms.frame import Array
 
 FEWEST_DIRECTIONS = 2
-"""Periodic directions that a stress needs."""
+"""Number of periodic directions that a stress needs."""
 
 FLAT = 1e-6
-"""A cell has no volume if that is less than this share of the product of its lengths."""
+"""A cell counts as flat if its volume is less than this share of the product of its lengths."""
 
 
 def stress_volumes(cells: Array, pbc: NDArray[np.bool_]) -> Array:

@@ -114,8 +114,8 @@ def check_convention(convention: str) -> None:
     if name not in STRESS_CONVENTIONS or (unit and name != "virial"):
         known = ", ".join(STRESS_CONVENTIONS)
         raise ConfigError(
-            f"the stress convention {convention!r} is not one of {known}, with a minus sign before it where the sign "
-            "is the opposite"
+            f"the stress convention {convention!r} is not one of {known}, with a leading minus sign for the opposite "
+            "sign"
         )
     if unit:
         _factor(unit, ENERGIES, "energy", "virial hartree")
@@ -143,12 +143,12 @@ def stress_of(values: Any, convention: str, volume: float) -> Array:
 def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
     """Return a symmetric (3, 3) tensor from 3 x 3, 9 or 6 numbers.
 
-    Six numbers stand in ASE's order unless another is given (VASP: ``"xx yy zz xy yz xz"``).
+    Six numbers are in ASE's order unless another is given (VASP: ``"xx yy zz xy yz xz"``).
 
     Raises
     ------
     DataError
-        If the shape is another, or the tensor is plainly not symmetric.
+        If the shape is different, or the tensor is clearly not symmetric.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.size == 6:
@@ -172,5 +172,5 @@ def _factor(unit: str, known: Mapping[str, float], what: str, example: str) -> f
     name = _SYNONYMS.get(name.lower(), name)
     found = {key.lower(): factor for key, factor in known.items()}.get(name.lower())
     if found is None:
-        raise ConfigError(f"the unit of {what} {unit!r} is not known; there are {', '.join(known)} (such as {example})")
+        raise ConfigError(f"the unit of {what} {unit!r} is unknown; choose from {', '.join(known)} (such as {example})")
     return sign * found

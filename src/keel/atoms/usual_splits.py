@@ -11,27 +11,27 @@ from keel.atoms.isolated import set_apart
 from keel.atoms.selecting import infos
 
 KEYS = ("split", "part", "subset", "set", "partition", "data_split", "dataset_split", "split_name")
-"""What a key is called whose values say what frames are for, the usual ones first; in any case, with - for _."""
+"""Names of keys whose values state the use of frames, the usual ones first; case-insensitive, with - for _."""
 CALLED = {
     "train": re.compile(r"train(ing)?|trn|fit(ting)?|fine[-_ ]?tun(e|ing)", re.IGNORECASE),
     "validation": re.compile(r"val(id(ation)?)?|dev(elopment)?", re.IGNORECASE),
     "test": re.compile(r"test(ing)?|tst|h[eo]ld[-_ ]?out", re.IGNORECASE),
 }
-"""What the parts are called; more may follow after a separator, as in ``val_id``, ``test-ood`` and ``train.1``."""
+"""Names of the parts; more may follow after a separator, as in ``val_id``, ``test-ood`` and ``train.1``."""
 
 
 @dataclass(frozen=True)
 class UsualSplit:
-    """The key and the names by which a file divides its own frames.
+    """The key and the names by which a file splits its own frames.
 
     Parameters
     ----------
     by
         Key in ``Frame.info``.
     train, validation, test
-        Values of the key, by what they are called, sorted; there are some to train and some of another part.
+        Values of the key, by their names, sorted; some are for training and some for another part.
     others
-        Values of which nobody can tell.
+        Values of unknown use.
     """
 
     by: str

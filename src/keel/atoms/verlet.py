@@ -20,25 +20,24 @@ MAX_DISPLACEMENT = 1e3
 """An atom that moved further than this between two lists (angstrom) has left the simulation; no list can follow it."""
 
 MOST_NEIGHBOURS = 50_000
-"""Of an atom on average; a cell that has collapsed so far would exhaust the memory."""
+"""Mean number of neighbours per atom; a cell that has collapsed this far would exhaust the memory."""
 
 
 class VerletList:
     """Neighbour lists of B moving structures.
 
-    Each structure's list holds all pairs within ``cutoff + skin`` and is rebuilt when one of *its own* atoms has moved
-    more than ``skin / 2`` since the last time (Verlet, Phys. Rev. 159, 98 (1967)); every graph is filtered to the
-    cutoff. Where a structure has been scaled by s since then, an atom may have moved from its scaled place by
-    (s (cutoff + skin) - cutoff) / 2: no pair from beyond the list has come within the cutoff. Positions are never
-    wrapped. Edges are in the order of (i, j, shift), so that the graph depends on the positions only and not on when
-    a list was built.
+    Each structure's list contains all pairs within ``cutoff + skin`` and is rebuilt when one of *its own* atoms has
+    moved more than ``skin / 2`` since the last time (Verlet, Phys. Rev. 159, 98 (1967)); every graph is filtered to the
+    cutoff. If a structure has been scaled by s since then, an atom may have moved from its scaled place by (s (cutoff +
+    skin) - cutoff) / 2: no pair from beyond the list has come within the cutoff. Positions are never wrapped. Edges are
+    in the order of (i, j, shift), so that the graph depends on the positions only and not on when a list was built.
 
     Parameters
     ----------
     frames
         The structures; N atoms in all.
     cutoff
-        Graphs hold every pair closer than this, in angstrom.
+        Graphs contain every pair closer than this, in angstrom.
     skin
         In angstrom.
     half_list
@@ -112,7 +111,7 @@ class VerletList:
         return graph, vectors
 
     def _follow(self, positions: Tensor, cell: Tensor | None) -> None:
-        """Have a list that holds every pair within the cutoff."""
+        """Make sure that the list contains every pair within the cutoff."""
         if cell is None:
             if self._by_kernels and not self._moved_by_kernel(positions):
                 return

@@ -1,4 +1,4 @@
-"""Whether a cutoff fits the structures: it must reach the neighbours of atoms, and not so many that nothing ends."""
+"""Whether a cutoff suits the structures: it must reach the neighbours of atoms, but not too many of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from keel.atoms.splits import evenly
 from keel.errors import ConfigError, KeelWarning, naming
 
 LOOKED_AT = 20
-"""Frames that are counted in, evenly spread over all."""
+"""Number of frames in which neighbours are counted, evenly spread over all."""
 MANY, MOST = 500, 5000
-"""Neighbours of an atom from which on there is a warning, and that are refused. At 5 angstrom solids have some 30."""
+"""Neighbours of an atom above which a warning is given, and above which the cutoff is refused. At 5 angstrom solids
+have about 30."""
 ALONE = 0.05
-"""Share of atoms without a neighbour from which on there is a warning."""
+"""Share of atoms without a neighbour above which a warning is given."""
 
 
 def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff") -> None:
@@ -49,8 +50,8 @@ def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff
     if each > MANY:
         usual = max(float(np.mean([neighbours_at(frame, 5.0) for frame in some])), 1.0)
         said = (
-            f"of {cutoff:g} Å gives each atom some {_rounded(each)} neighbours, {_rounded(each / usual)} times as many "
-            "as 5 Å, and all work takes as many times longer"
+            f"of {cutoff:g} Å gives each atom about {_rounded(each)} neighbours, {_rounded(each / usual)} times as "
+            "many as 5 Å, and all work takes that much longer"
         )
         if each > MOST:
             raise ConfigError(f"{name} {said}; choose a shorter one")

@@ -14,7 +14,7 @@ from keel.commands.where import Scheduler, Workers
 from keel.files import Output
 from keel.ranges import Duration, PressureGPa, Seed, Starts, Temperature, Timestep
 
-SEVERAL = f"{WHAT} Of several, the first is the baseline that others are compared with."
+SEVERAL = f"{WHAT} If several are given, the others are compared with the first."
 PROBES = (
     "Which of stability, accuracy, contacts, structure, density, clusters, exact, elsewhere, compression, "
     "equilibrium; default: all."
@@ -29,23 +29,21 @@ def assess(
     only: Only = None,
     reference: Annotated[
         Path | None,
-        typer.Option(
-            help="Frames at --temperature, e.g. of DFT, to compare distances, angles and, of NPT, volumes with."
-        ),
+        typer.Option(help="Frames at --temperature, e.g. from DFT, for comparing distances, angles and (NPT) volumes."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help="Key of the frames that names their structure, where --reference has several.")
+        str | None, typer.Option(help="Key of the frames that names their structure, if --reference has several.")
     ] = None,
     crystal: Annotated[
         Path | None, typer.Option(help="A crystal near equilibrium; default: the smallest structure.")
     ] = None,
     beside: Annotated[
-        str | None, typer.Option(help="A potential to compare crystals, dimers and bonds with, e.g. the teacher.")
+        str | None, typer.Option(help="A potential for comparing crystals, dimers and bonds, e.g. the teacher.")
     ] = None,
     dimer_reference: Annotated[
         Path | None,
         typer.Option(
-            "--dimer-reference", "--dimers", help="Labelled frames of two atoms, e.g. of DFT, to compare dimers with."
+            "--dimer-reference", "--dimers", help="Labelled frames of two atoms, e.g. from DFT, for comparing dimers."
         ),
     ] = None,
     elements: Annotated[str | None, typer.Option(help="Without --data: elements to probe, e.g. Cu,Ni.")] = None,
@@ -53,37 +51,49 @@ def assess(
         "assessment"
     ),
     probes: Annotated[str | None, typer.Option(help=PROBES)] = None,
-    starts: Annotated[Starts | None, typer.Option(help="Structures that simulations start from; default 8.")] = None,
+    starts: Annotated[
+        Starts | None, typer.Option(help="Number of starting structures of simulations; default 8.")
+    ] = None,
     length_fs: Annotated[
         Duration | None, typer.Option("--length-fs", help="Length of each simulation; default 5000 fs.")
     ] = None,
-    temperatures: Annotated[str | None, typer.Option(help="Ladder of stability in K; default 1000,2000,3000.")] = None,
+    temperatures: Annotated[
+        str | None, typer.Option(help="Temperatures of the stability probe in K; default 1000,2000,3000.")
+    ] = None,
     must_hold: Annotated[
-        Temperature | None, typer.Option(help="Up to here no simulation may fail; default 1000 K.")
+        Temperature | None, typer.Option(help="No simulation may fail up to this temperature; default 1000 K.")
     ] = None,
     to_pressure: Annotated[
         str | None,
-        typer.Option(help="Also ramp the pressure from 0 to these, in GPa, e.g. 20,-5, at the lowest temperature."),
+        typer.Option(
+            help="Also ramp the pressure from 0 to each of these values in GPa, e.g. 20,-5, at the lowest temperature."
+        ),
     ] = None,
     compress: Annotated[
-        str | None, typer.Option(help="Also start from cells of these shares of their volume, e.g. 0.9,0.8.")
+        str | None,
+        typer.Option(help="Also start from cells compressed to these fractions of their volume, e.g. 0.9,0.8."),
     ] = None,
     temperature: Annotated[
-        Temperature | None, typer.Option("--temperature", "-T", help="Of structure and density; default 300 K.")
+        Temperature | None,
+        typer.Option("--temperature", "-T", help="Temperature of the structure and density probes; default 300 K."),
     ] = None,
-    pressure: Annotated[PressureGPa | None, typer.Option(help="Of the density; default 0 GPa.")] = None,
+    pressure: Annotated[PressureGPa | None, typer.Option(help="Pressure of the density probe; default 0 GPa.")] = None,
     timestep_fs: Annotated[
-        Timestep | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+        Timestep | None,
+        typer.Option("--timestep-fs", "--timestep", help="Time step; default 1 fs, or 0.5 fs with hydrogen."),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="In which exact properties are judged; default float64; float32 where a model has no other."),
+        typer.Option(
+            help="Precision of the tests of exact properties; default float64, or float32 if the model has nothing "
+            "else."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    seed: Annotated[Seed | None, typer.Option(help="Fixes every random choice; default 0.")] = None,
+    seed: Annotated[Seed | None, typer.Option(help="Seed of all random choices; default 0.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Time that it may take, to which length and number of simulations are fitted: 15min, 1h30."),
+        typer.Option(help="Time limit, e.g. 15min or 1h30; length and number of simulations are chosen to meet it."),
     ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,
@@ -91,12 +101,12 @@ def assess(
     trust: Trust = False,
     strict: Strict = False,
 ) -> None:
-    """Put a potential through every probe, and write the page that tells whether it can be trusted in MD.
+    """Put a potential through every probe, and write a page that shows whether it can be trusted in MD.
 
     Stability on a ladder of temperatures; errors; structure, diffusion and density; dimers and trimers; derivatives,
     symmetries and conservation; the same numbers in other programs; equation of state, elastic constants, phonons and
-    vacancies. Run again, it goes on where it was stopped; a second one in the same folder shares the work. What would
-    pass whatever the potential, such as a simulation shorter than 1000 fs, counts as not tested.
+    vacancies. Run again, it continues where it stopped; a second process in the same folder shares the work. Anything
+    that every potential would pass, such as a simulation shorter than 1000 fs, counts as not tested.
 
     Example: keel assess cgcnn.safetensors --data test.extxyz --workers 2
     """

@@ -1,4 +1,4 @@
-"""``keel census``: what the files hold, before anything is fitted to them."""
+"""``keel census``: what the files contain, before anything is fitted to them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,14 @@ def census(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled structures: {readable()}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     skip_bad: Annotated[
-        Path | None, Output(), typer.Option(help="Set frames that cannot be used aside into this file and go on.")
+        Path | None,
+        Output(),
+        typer.Option(help="Write frames that cannot be used to this file and continue with the others."),
     ] = None,
     write_to: Annotated[
         Path | None,
         FRAMES_FILE,
-        typer.Option("--write", help=f"Write the usable frames, labels under their standard names: {writable()}."),
+        typer.Option("--write", help=f"Write the usable frames, with labels under their standard names: {writable()}."),
     ] = None,
     require: Require = None,
     energy_key: EnergyKey = None,
@@ -75,10 +77,10 @@ def census(
 ) -> None:
     """Count and check labelled structures: elements, labels, ranges, overlaps, outliers, repeats, signs and units.
 
-    A frame that cannot be used ends the command with its name and the reason; --skip-bad sets such frames aside.
+    An unusable frame ends the command with its name and the reason; --skip-bad sets such frames aside.
 
-    For example `keel census train.extxyz test.extxyz`, or, to bring a foreign file into keel's names and units,
-    `keel census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
+    For example `keel census train.extxyz test.extxyz`, or, to convert a foreign file to keel's names and units, `keel
+    census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
     from keel.atoms.read import BadFrames, iter_frames, stored_frames
@@ -136,7 +138,7 @@ def census(
 
 
 def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:
-    """Read the frames of a file, and leave out labels that are none."""
+    """Read the frames of a file, and leave out invalid labels."""
     from keel.atoms.soundness.unknown import without_placeholders
     from keel.progress import bar
 
@@ -150,7 +152,7 @@ def _read(file: Path, frames: Iterator[Frame]) -> list[Frame]:
 
 
 def _own_split(frames: Sequence[Frame], usual: UsualSplit) -> str:
-    """Return what the frames say of their own division, and what stands in two of its parts."""
+    """Return what the frames say about their own split, and what occurs in two of its parts."""
     from keel.atoms.isolated import set_apart
     from keel.atoms.leaks import shared_runs, shared_structures
     from keel.atoms.named_parts import split_by_name
@@ -158,7 +160,7 @@ def _own_split(frames: Sequence[Frame], usual: UsualSplit) -> str:
     validation, test = list(usual.validation) or 0, list(usual.test) or 0
     bonded, _ = set_apart(frames)
     parts = split_by_name(bonded, usual.by, train=usual.train, validation=validation, test=test)
-    of_it = f"{usual.by} divides the frames: split: {usual}, which `keel run` takes where no split is given"
+    of_it = f"{usual.by} divides the frames: split: {usual}, which `keel run` uses if no split is given"
     return "\n".join([of_it, *shared_structures(parts), *shared_runs(parts)])
 
 
@@ -179,11 +181,11 @@ def _print(screen: Console, reports: list[Report], shared: int, bad: BadFrames |
         screen.print(_ranges(report))
         screen.print(_remarks(name, report, judged))
     if shared:
-        what = "1 structure of one file stands" if shared == 1 else f"{shared} structures of one file stand"
-        screen.print(f"{what} in another too; do not train on one and test on the other", style="yellow")
+        what = "1 structure of one file is" if shared == 1 else f"{shared} structures of one file are"
+        screen.print(f"{what} also in another; do not train on one and test on the other", style="yellow")
     if bad:
         count = "1 frame was" if len(bad) == 1 else f"{len(bad)} frames were"
-        screen.print(f"{count} set aside into {bad.path}", style="yellow")
+        screen.print(f"{count} set aside in {bad.path}", style="yellow")
 
 
 def _facts(report: Census) -> Table:
@@ -265,7 +267,7 @@ def _remarks(name: str, report: Census, judged: Judgement) -> Table:
 
 
 def _verdict(judged: Judgement, label: str) -> str | None:
-    """Return what the judges say of a label that neighbouring frames do not tell of."""
+    """Return what the checks say about a label that neighbouring frames cannot check."""
     if label in judged.unchecked:
         return f"cannot be checked: {judged.unchecked[label]}"
     return judged.checked.get(label)

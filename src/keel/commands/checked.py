@@ -1,7 +1,7 @@
-"""Options are checked before a command begins: numbers by their ranges, places of results by what can be written there.
+"""Options are checked before a command begins: numbers against their ranges, output paths by whether they are writable.
 
-A command says what an option is by its type, ``temperature: Annotated[Temperature, typer.Option(...)]`` as settings do,
-or ``out: Annotated[Path, Output(...), typer.Option(...)]``.
+A command declares what an option is by its type, ``temperature: Annotated[Temperature, typer.Option(...)]`` as settings
+do, or ``out: Annotated[Path, Output(...), typer.Option(...)]``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keel.ranges import Range
 
 
 def checked(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command whose options are refused, by their names, if they cannot be meant."""
+    """Return a command that rejects impossible options by name."""
 
     @wraps(command)
     def begun(*given: Any, **options: Any) -> Any:
@@ -37,7 +37,7 @@ def checked(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def mark_of(annotation: Any) -> Range | Output | None:
-    """Return what a type such as ``Annotated[Temperature | None, ...]`` says of its values."""
+    """Return what a type such as ``Annotated[Temperature | None, ...]`` says about its values."""
     for part in (*getattr(annotation, "__metadata__", ()), *get_args(annotation)):
         found = part if isinstance(part, Range | Output) else mark_of(part) if get_args(part) else None
         if found is not None:
@@ -75,7 +75,7 @@ def check(mark: Range | Output, value: float | Path, name: str) -> None:
 
 
 def _plain(kind: Any) -> Any:
-    """Return a type without what stands beside it."""
+    """Return a type without its annotations."""
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     inner = tuple(_plain(part) for part in get_args(kind))

@@ -18,10 +18,10 @@ def demo(
     out: Annotated[Path, Output(folder=True), typer.Option(help="Run folder.")] = Path("keel-demo"),
     workers: Workers = 2,
 ) -> None:
-    """Run the whole job on the embedded phosphorus data: some five minutes on two cores.
+    """Run the whole job on the embedded phosphorus data: about five minutes on two cores.
 
-    CGCNN learns from few DFT frames, plainly, with sharpness-aware steps and with pretraining, at equal cost; each
-    is simulated until it fails. The end, and the report, say whether pretraining helped.
+    CGCNN learns from few DFT frames, plainly, with sharpness-aware steps and with pretraining, at equal cost; each is
+    simulated until it fails. The last lines and the report say whether pretraining helped.
     """
     from keel.config import read_config
     from keel.workflow import run

@@ -1,4 +1,4 @@
-"""``keel dimers``: two atoms alone, from 0.1 to 8 angstrom."""
+"""``keel dimers``: isolated pairs of atoms, from 0.1 to 8 angstrom."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from keel.potentials import Potential
 
 WORST = 8
-"""Pairs whose faults are told."""
+"""Number of pairs whose faults are shown."""
 
 
 def dimers(
     potential: PotentialName,
     elements: Annotated[
         str | None,
-        typer.Option(help='Elements such as "Si,O"; default: all that the potential knows.'),
+        typer.Option(help='Elements such as "Si,O"; default: all elements of the potential.'),
     ] = None,
     dimer_reference: Annotated[
         Path | None,
         typer.Option(
-            "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. of DFT, to compare with."
+            "--dimer-reference", "--reference", help="Labelled frames of two atoms, e.g. from DFT, for comparison."
         ),
     ] = None,
     out: Annotated[
@@ -44,11 +44,11 @@ def dimers(
 ) -> None:
     """Draw the energy of every pair of elements against distance, and judge the curves.
 
-    A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from
-    0.1 angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9
-    covalent to 3.1 van der Waals radii. With --dimer-reference, its points are drawn, the root mean square
-    difference of energies around the bond is given, and where the wall (10 eV above the atoms apart) and the well of
-    both are. As JSON, like pairs also have the metrics of two public leaderboards, each at its own distances.
+    A sound curve rises towards short distances without holes (tortuosity 1, at most one force flip, repulsive from 0.1
+    angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9 covalent to
+    3.1 van der Waals radii. With --dimer-reference, its points are drawn, and the root mean square difference of
+    energies around the bond is given, with the positions of the wall (10 eV above the separated atoms) and of the well
+    in both. In JSON, pairs of like atoms also have the metrics of two public leaderboards, each at its own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
@@ -85,7 +85,7 @@ def dimers(
 
 
 def _conclude(judged: dict[str, CheckResult], out: Path | None) -> None:
-    """Say which pairs are sound, what is wrong with the others, what to do, and where the curves are."""
+    """Print which pairs are sound, what is wrong with the others, what to do, and where the curves are."""
     from keel.reporting.assessment.advice import MEND
     from keel.wording import listed, typeset
 
@@ -93,9 +93,9 @@ def _conclude(judged: dict[str, CheckResult], out: Path | None) -> None:
     for result in bad[:WORST]:
         say(typeset(result.verdict))
     if bad:
-        more = f" ({len(bad) - WORST} of them not told here; see --json)" if len(bad) > WORST else ""
+        more = f" ({len(bad) - WORST} of them not shown here; see --json)" if len(bad) > WORST else ""
         say(
-            f"{len(judged) - len(bad)} of {len(judged)} pairs passed, {len(bad)} failed{more}: atoms that come so "
+            f"{len(judged) - len(bad)} of {len(judged)} pairs passed, {len(bad)} failed{more}: atoms that come this "
             f"close in a simulation may fuse. A network can be repaired: {MEND}."
         )
     else:
@@ -116,7 +116,7 @@ def _differences(
     model = converted(potential, torch.float64)
     found = {name: bonding_difference(model, curve) for name, curve in reference.items() if name in curves}
     if reference and not found:
-        raise DataError(f"--dimer-reference holds dimers of {', '.join(reference)}, none of which is drawn")
+        raise DataError(f"--dimer-reference contains dimers of {', '.join(reference)}, none of which is drawn")
     return found
 
 
@@ -198,7 +198,7 @@ def _show_landmarks(landmarks: dict[str, Marked], absent: list[str]) -> None:
             cells += [*shown, "-" if math.isnan(apart) else f"{apart:+.3f}"]
         table.add_row(name, *cells)
     console.print(table)
-    console.print("wall: 10 eV above the atoms apart; well: lowest outside the wall")
+    console.print("wall: 10 eV above the separated atoms; well: lowest outside the wall")
     if absent:
         console.print(f"Left out of the reference, because they are not drawn: {', '.join(absent)}")
 

@@ -1,4 +1,4 @@
-"""How commands that judge end on the terminal: a short table, the verdict, what to do next, and last the path."""
+"""What commands that judge print at the end: a short table, the verdict, what to do next, and last the path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Strict = Annotated[
 
 
 def end_run(folder: Path, report: Path, *, strict: bool = False) -> None:
-    """Say what a run has found, which potential to take and how to use it; the page says the same.
+    """Print what a run has found, which potential to use and how; the page says the same.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def end_run(folder: Path, report: Path, *, strict: bool = False) -> None:
 
 
 def end_assessment(page: Path, *, strict: bool = False) -> None:
-    """Say how many probes each potential passed, what it must be trusted with, and how several differ.
+    """Print how many probes each potential passed, whether it can be trusted, and how several differ.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def show_table(table: Table) -> None:
 
 
 def say(text: str) -> None:
-    """Print a sentence, broken between words on a terminal and nowhere in a file."""
+    """Print a sentence, wrapped between words on a terminal, not in a file."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -94,13 +94,13 @@ def say(text: str) -> None:
 
 
 def leave(*, bad: bool, strict: bool) -> None:
-    """Exit with :data:`JUDGED_BAD` if something failed and that is to be told by the exit code."""
+    """Exit with :data:`JUDGED_BAD` if something failed and the exit code is to show it."""
     if bad and strict:
         raise typer.Exit(JUDGED_BAD)
 
 
 def _use(folder: Path, found: Sequence[Judgement]) -> list[str]:
-    """Return which potential to take, why, and lines that use it."""
+    """Return which potential to use, why, and commands that use it."""
     from keel.reporting.run.winner import RULE, exportable, uses, winners
     from keel.results.index import RunIndex
     from keel.results.named import name_all
@@ -113,4 +113,4 @@ def _use(folder: Path, found: Sequence[Judgement]) -> list[str]:
     lines = uses(folder / files[chosen[0].name], None if teacher is None else folder / teacher)
     width = max(len(what) for what, _ in lines)
     others = "".join(f", or {winner.sentence}" for winner in chosen[1:])
-    return [f"Take {chosen[0].sentence}{others}. {RULE}", *(f"  {what:{width}}  {line}" for what, line in lines)]
+    return [f"Use {chosen[0].sentence}{others}. {RULE}", *(f"  {what:{width}}  {line}" for what, line in lines)]

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 WORSE = "!"
 WORDS = (
-    "Contacts are in sums of the covalent radii: of each atom for forces, of the closest pair of a frame for pressure "
-    "and energy. label: mean absolute label, the error of a potential that predicts zero; "
-    f"{WORSE} where the error is larger by more than chance. Intervals hold 95 %, over formulas, or over frames where "
-    "all have one formula."
+    "Contacts are in sums of the covalent radii: to the nearest neighbour of each atom for forces, of the "
+    "closest pair of a frame for pressure and energy. label: mean absolute label, the error of a potential that "
+    "predicts zero; "
+    f"{WORSE} where the error is significantly larger. Intervals are 95 %, over formulas, or over frames if all have "
+    "one formula."
 )
 ZERO = (
-    "Energies are compared after each element has the offset with which their mean absolute error is least; their "
-    "label is what one energy for each element leaves."
+    "Energies are compared after fitting an offset for each element that minimises their mean absolute error; their "
+    "label is the residual of one energy for each element."
 )
 
 DISAGREEMENT = (
@@ -41,7 +42,7 @@ DISAGREEMENT = (
 
 
 class By(StrEnum):
-    """What errors may be divided by."""
+    """What errors may be grouped by."""
 
     CONTACT = "contact"
 
@@ -50,21 +51,22 @@ def evaluate(
     potential: PotentialName,
     file: Annotated[list[Path], typer.Argument(help=f"Labelled frames: {readable()}.")],
     by: Annotated[
-        By | None, typer.Option(help="Also divide errors by how close atoms are; frames of unknown elements stay out.")
+        By | None,
+        typer.Option(help="Also group errors by how close atoms are; frames with unknown elements are left out."),
     ] = None,
     beside: Beside = None,
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the errors as JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    devices: Annotated[Devices, typer.Option(help="Devices of a node that share the frames.")] = 1,
-    nodes: Annotated[Nodes, typer.Option(help="Nodes that share the frames.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Number of devices per node that share the frames.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Number of nodes that share the frames.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
-    """Compare a potential with the labels of some frames: energy per atom, forces and stress, also by element.
+    """Compare a potential with labelled frames: energy per atom, forces and stress, also by element.
 
     With --by contact, errors are also given for atoms at 0.5, 0.6, 0.75, 0.9 and 1.1 times the sum of their covalent
-    radii, each beside the mean size of the label, so that one sees from where on a potential knows nothing.
+    radii, each beside the mean size of the label, which shows where a potential knows nothing.
 
     With --beside (the teacher, or trainings from other seeds) errors of forces are also divided by how far these
     disagree about them, which says what the numbers of keel md --beside mean, and which --stop-above suits.
@@ -158,7 +160,7 @@ def _show_by_contact(console: Console, divided: ErrorsByContact) -> None:
             table.add_row(*row)
         console.print(table)
     notes = [WORDS, *([ZERO] if divided.offsets else [])]
-    for words in (*notes, *([f"Energies are not divided: {divided.unjudged}."] if divided.unjudged else [])):
+    for words in (*notes, *([f"Energies are not grouped: {divided.unjudged}."] if divided.unjudged else [])):
         console.print(words)
 
 

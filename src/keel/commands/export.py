@@ -16,7 +16,7 @@ from keel.kinds import KEEL_SUFFIXES
 from keel.ranges import EnergyUnit, Reach
 
 LARGE, MANY = 50_000_000, 3
-"""A file of so many bytes is announced before it is written; of so many elements a part can be had."""
+"""Larger files (bytes) are announced before they are written; with more elements, a choice of them is suggested."""
 
 
 class Format(StrEnum):
@@ -30,15 +30,15 @@ class Format(StrEnum):
 
 
 SUFFIXES = {".pt": Format.METATOMIC, ".model": Format.MACE, ".ckpt": Format.TORCHMDNET}
-"""By which the format is known if none is named; others are those of tables."""
+"""Formats by suffix if none is named; other suffixes are those of tables."""
 
 
 def export(
-    potential: Annotated[str, typer.Argument(help="A network, or a fitted EAM, e.g. eam.json of keel fit.")],
+    potential: Annotated[str, typer.Argument(help="A network, or a fitted EAM, e.g. eam.json from keel fit.")],
     out: Annotated[
         Path,
         Output(folder=None),
-        typer.Option(help="Where it goes, e.g. network.pt or silica.eam.fs; matgl: a folder."),
+        typer.Option(help="File to write, e.g. network.pt or silica.eam.fs; matgl: a folder."),
     ],
     form: Annotated[
         Format | None,
@@ -46,31 +46,32 @@ def export(
             "--to",
             "--format",
             help="metatomic: one file for LAMMPS, GROMACS, i-PI, EON, PLUMED, torch-sim and ASE. mace, matgl, "
-            "torchmd-net: a network of theirs for the package itself. setfl: an EAM for LAMMPS eam/alloy or eam/fs, "
-            "ASE and matscipy. Default: by the suffix of the file .pt, .model or .ckpt, else setfl.",
+            "torchmd-net: a network of that package, for the package itself. setfl: an EAM for LAMMPS eam/alloy or "
+            "eam/fs, "
+            "ASE and matscipy. Default: by the suffix .pt, .model or .ckpt, else setfl.",
         ),
     ] = None,
     reach: Annotated[
         Reach | None,
-        typer.Option("--range", help="metatomic: how far atoms feel each other; default: number of layers x cutoff."),
+        typer.Option("--range", help="metatomic: interaction range in angstrom; default: number of layers x cutoff."),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="Of a network: float32 or float64 inside; default: that of the potential, if it suffices."),
+        typer.Option(help="Precision of a network: float32 or float64; default: that of the potential, if sufficient."),
     ] = None,
-    energy_unit: Annotated[EnergyUnit, typer.Option(help="torchmd-net: unit of energy in the file in eV.")] = 1.0,
+    energy_unit: Annotated[EnergyUnit, typer.Option(help="torchmd-net: energy unit of the file in eV.")] = 1.0,
     trust: Trust = False,
     elements: Annotated[
         str | None, typer.Option(help="setfl: only these elements, e.g. O,Si; the table grows with their square.")
     ] = None,
 ) -> None:
-    """Write a potential for other programs: any network for those that run metatomic, an EAM for LAMMPS.
+    """Write a potential for other programs: any network for programs that run metatomic models, an EAM for LAMMPS.
 
     The file for metatomic gives energies (also of single atoms), forces and stress. A network of mace-torch, matgl or
-    torchmd-net also goes back to its package, as a file that this loads itself. Both are written only if their numbers
-    are those of the potential. The table of an EAM is as fine as the potential needs: energies agree to 1e-5 eV/atom,
-    forces to 1e-4 eV/Å, in gases and clusters too. The energy offsets of the elements are part of all of them; a ZBL
-    core is part of the file for metatomic and of the table.
+    torchmd-net can also be returned to its package, as a file that the package loads itself. Both are written only if
+    they reproduce the potential. The table of an EAM is as fine as it needs to be: energies agree to 1e-5 eV/atom,
+    forces to 1e-4 eV/Å, in gases and clusters too. All of them include the energy offsets of the elements; the file for
+    metatomic and the table also include a ZBL core.
 
     Example: keel export network.safetensors --to metatomic --out network.pt
     """
@@ -101,7 +102,7 @@ def _metatomic(name: str, out: Path, reach: float | None, precision: str | None,
     loaded = open_potential(name, trust=trust)
     found = write_metatomic(loaded, out, interaction_range=reach, dtype=precision)
     numbers = " ".join(map(str, loaded.elements or ()))
-    typer.echo(f"{out}: {type(loaded).__name__} for metatomic; atoms feel each other up to {found:g} Å")
+    typer.echo(f"{out}: {type(loaded).__name__} for metatomic; interaction range {found:g} Å")
     typer.echo(
         f"in LAMMPS:\n  units metal\n  pair_style metatomic {out.name}\n  pair_coeff * * {numbers}"
         "    (atomic numbers in the order of the atom types)\n"
@@ -153,8 +154,8 @@ def _setfl(path: Path, out: Path, elements: str | None) -> None:
 
     if path.suffix not in KEEL_SUFFIXES:
         raise ConfigError(
-            f"{path}: export takes an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)}); for networks there is "
-            "--to metatomic"
+            f"{path}: setfl needs an EAM in a file of keel ({' or '.join(KEEL_SUFFIXES)}); for networks use --to "
+            "metatomic"
         )
     check_not_input(out, [path])
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]

@@ -31,31 +31,36 @@ MOST_ROWS = 40
 def fit(
     files: Annotated[list[Path], typer.Argument(help=f"Labelled frames with forces: {readable()}.")],
     out: Annotated[
-        Path, POTENTIAL_FILE, typer.Option(help="Where the potential goes: .json (readable) or .safetensors.")
+        Path, POTENTIAL_FILE, typer.Option(help="File for the potential: .json (readable) or .safetensors.")
     ],
     test: Annotated[
-        str | None, typer.Option(help="Other labelled frames to measure the errors on, or with --by names of groups.")
+        str | None, typer.Option(help="Other labelled frames for measuring the errors, or with --by names of groups.")
     ] = None,
     by: By = None,
     train_names: TrainNames = None,
     beside: Annotated[
-        str | None, typer.Option(help=f"A potential whose errors on the same frames are shown beside. {WHAT}")
+        str | None, typer.Option(help=f"A potential whose errors on the same frames are shown for comparison. {WHAT}")
     ] = None,
     cutoff: Annotated[Cutoff, typer.Option(help="In Å.")] = 8.0,
     contacts: Annotated[
         bool,
-        typer.Option(help="Below the closest contacts of the data hold the force, and leave the rest to nuclei (ZBL)."),
+        typer.Option(
+            help="Keep the force constant below the closest contacts of the data, and leave the rest to a nuclear "
+            "repulsion (ZBL)."
+        ),
     ] = True,
     zbl: Annotated[
-        bool, typer.Option("--zbl", help="With --no-contacts: a nuclear repulsion (ZBL) under every pair.")
+        bool, typer.Option("--zbl", help="With --no-contacts: a nuclear repulsion (ZBL) for every pair.")
     ] = False,
     three_body: Annotated[
-        bool, typer.Option("--three-body", help="Fit a three-body term too: what angles between bonds cost.")
+        bool, typer.Option("--three-body", help="Also fit a three-body term: the energy of bond angles.")
     ] = False,
     index: Annotated[str | None, typer.Option(help="Which frames, as a slice such as :100 or ::10.")] = None,
     max_atoms: Annotated[AtomCount | None, typer.Option(help="Fit to about this many atoms, chosen at random.")] = None,
-    seed: Annotated[Seed, typer.Option(help="Of that choice.")] = 0,
-    skip_bad: Annotated[Path | None, Output(), typer.Option(help="Set bad frames aside into this file.")] = None,
+    seed: Annotated[Seed, typer.Option(help="Seed of that choice.")] = 0,
+    skip_bad: Annotated[
+        Path | None, Output(), typer.Option(help="Write frames that cannot be used to this file.")
+    ] = None,
     elements: Elements = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors, warnings and counts as JSON.")] = False,
     arguments: Arguments = "{}",
@@ -63,10 +68,10 @@ def fit(
 ) -> None:
     """Fit an embedded-atom potential (EAM) to energies, forces and, where present, stresses.
 
-    Any number of elements. Atoms of every pair of elements repel each other at short range, whatever the data say:
-    that is what a network learns from the EAM in pretraining. Errors are printed for the frames of the fit and for
-    those of --test; a force error of a third of their size is good for an EAM of an oxide or a metal. The energies
-    of another potential (--beside) count from its own zero. The file is readable, can be edited, and runs anywhere a
+    Any number of elements. Atoms of every pair of elements repel each other at short range, whatever the data say: that
+    is what a network learns from the EAM in pretraining. Errors are printed for the frames of the fit and for those of
+    --test; a force error of a third of the mean force is good for an EAM of an oxide or a metal. Energies of another
+    potential (--beside) are relative to its own zero. The file is readable, can be edited, and works wherever a
     potential does (keel md, keel dimers, keel export).
 
     Example: keel fit train.extxyz --test test.extxyz --out eam.json
@@ -115,7 +120,7 @@ def fit(
 
 
 def _by_part(errors: list[Accuracy]) -> dict[str, object]:
-    """Errors on the test frames, or else on those of the fit, under the names of a summary; and each by itself."""
+    """Return the errors on the test frames, or else on those of the fit, under summary names; and each separately."""
     return {**errors[-1].to_dict(), **{part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}}
 
 

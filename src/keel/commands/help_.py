@@ -15,7 +15,7 @@ def help_(
     command: Annotated[str | None, typer.Argument(help="A command, e.g. run; default: all of them.")] = None,
     context: typer.Context = None,  # type: ignore[assignment]
 ) -> None:
-    """Show what a command does and takes: `keel help run` is `keel run --help`."""
+    """Show what a command does and its arguments: `keel help run` is `keel run --help`."""
     assert context.parent is not None
     whole = context.parent.command
     whole.main(([command] if command else []) + ["--help"], prog_name=context.parent.info_name)

@@ -16,24 +16,24 @@ def import_(
     checkpoint: Annotated[
         Path, typer.Argument(help="matgl: the folder with model.json and state.pt; torchmd-net: .ckpt; MACE: .model.")
     ],
-    out: Annotated[Path, Output((".safetensors",)), typer.Option(help="Where the network goes: .safetensors.")],
+    out: Annotated[Path, Output((".safetensors",)), typer.Option(help="File for the network: .safetensors.")],
     elements: Annotated[
-        str | None, typer.Option(help="torchmd-net: elements to take over, e.g. Si,O; all that it has if not given.")
+        str | None, typer.Option(help="torchmd-net: elements to keep, e.g. Si,O; default: all of the checkpoint.")
     ] = None,
     energy_unit: Annotated[
-        EnergyUnit, typer.Option(help="torchmd-net: the checkpoint's unit of energy in eV, which it does not tell.")
+        EnergyUnit, typer.Option(help="torchmd-net: energy unit of the checkpoint in eV; checkpoints do not record it.")
     ] = 1.0,
     head: Annotated[
-        str | None, typer.Option(help="MACE: which of several heads; default: the only one, or that called default.")
+        str | None, typer.Option(help="MACE: which of several heads; default: the only one, or the one named default.")
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Turn a trained model of matgl, torchmd-net or MACE into a file of keel.
+    """Convert a trained model of matgl, torchmd-net or MACE to a file of keel.
 
     It gives the same energies and forces, and can be simulated (keel md), trained further (start: in keel run), or
-    looked at (keel dimers); keel export gives it back. Of matgl's and torchmd-net's files only settings and numbers are
-    read, and nothing is executed; MACE's run code when they are read, once, here, with --trust. A file of keel never
-    does.
+    inspected (keel dimers); keel export converts it back. From files of matgl and torchmd-net only settings and numbers
+    are read, and nothing is executed; MACE files run code when they are read, here, once, with --trust. A file of keel
+    never does.
 
     Example: keel import M3GNet-PES-MatPES-PBE/ --out m3gnet.safetensors
     """
@@ -56,7 +56,7 @@ def import_(
             raise ConfigError("--elements and --energy-unit are for checkpoints of torchmd-net")
         network = open_potential(checkpoint, None if head is None else {"head": head}, trust=trust)
     if not isinstance(network, Network):
-        raise ConfigError(f"{checkpoint}: this holds no network but a {type(network).__name__}")
+        raise ConfigError(f"{checkpoint}: this contains a potential of class {type(network).__name__}, not a network")
     network.save(str(out))
     weights = sum(p.numel() for p in network.parameters())
     typer.echo(f"{out}: {type(network).__name__} of {network.n_species} elements, {weights} weights")

@@ -1,4 +1,4 @@
-"""keel init: the configuration that keel makes of data files, written down to be changed."""
+"""keel init: the configuration that keel makes from data files, written to a file for editing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def init(
     out: Annotated[
         Path | None,
         Output((".yaml", ".yml")),
-        typer.Option(help="File to write; default: the name of the first file, with .yaml."),
+        typer.Option(help="File to write; default: the name of the first data file, with .yaml."),
     ] = None,
     network: Networks = None,
 ) -> None:
-    """Write the configuration that keel run FILES would use, each setting with a comment, to be looked at and changed.
+    """Write the configuration that keel run FILES would use, each setting with a comment, for you to review and edit.
 
     Example: keel init zeolites-pbe-d3.extxyz
 
@@ -36,16 +36,16 @@ def init(
 
     path = out or Path(f"{name_of(files[0])}.yaml")
     if path.exists():
-        raise ConfigError(f"{path} is there already; name another with --out, or delete it")
+        raise ConfigError(f"{path} already exists; name another file with --out, or delete it")
     proposal = propose([_seen_from(path.parent, name) for name in files], read_files(files), network or ())
     text = commented(proposal, f"keel run {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    console.print(f"configuration: {path}; keel run {path} does what it says", soft_wrap=True)
+    console.print(f"configuration: {path}; run it with keel run {path}", soft_wrap=True)
 
 
 def _seen_from(folder: Path, file: str) -> str:
-    """Return the path of a file as a configuration in a folder has it."""
+    """Return the path of a file as written in a configuration in a folder."""
     if file == "phosphorus" or Path(file).is_absolute():
         return file
     return os.path.relpath(file, folder)

@@ -1,4 +1,4 @@
-"""``keel md``: simulate, see how long it stays physical, keep the trajectory."""
+"""``keel md``: simulate, find how long it stays physical, keep the trajectory."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ def md(
     runs: Annotated[Runs | None, typer.Option(help="Number of runs; default: one from each structure.")] = None,
     length_fs: Annotated[Duration, typer.Option("--length-fs", help="Length of a run in fs.")] = 1000.0,
     timestep_fs: Annotated[
-        Timestep | None, typer.Option("--timestep-fs", "--timestep", help="Default 1 fs, or 0.5 fs with hydrogen.")
+        Timestep | None,
+        typer.Option("--timestep-fs", "--timestep", help="Time step; default 1 fs, or 0.5 fs with hydrogen."),
     ] = None,
     friction_per_fs: Annotated[
         Friction | None,
-        typer.Option("--friction-per-fs", "--friction", help="Of the Langevin thermostat; default 0.01/fs."),
+        typer.Option("--friction-per-fs", "--friction", help="Friction of the Langevin thermostat; default 0.01/fs."),
     ] = None,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of constant temperature.")] = False,
     pressure: Annotated[
-        PressureGPa | None, typer.Option(help="In GPa: constant pressure instead of constant volume, isotropic.")
+        PressureGPa | None, typer.Option(help="Constant isotropic pressure in GPa instead of constant volume.")
     ] = None,
     to_pressure: Annotated[
-        PressureGPa | None, typer.Option(help="Raise or lower the pressure to this during a run.")
+        PressureGPa | None, typer.Option(help="Ramp the pressure linearly to this value during a run.")
     ] = None,
-    seed: Annotated[Seed | None, typer.Option(help="Fixes velocities and noise; default 0.")] = None,
+    seed: Annotated[Seed | None, typer.Option(help="Seed of velocities and noise; default 0.")] = None,
     velocities: Annotated[
-        str | None, typer.Option(help="At the beginning: draw, at the temperature, or file; default draw.")
+        str | None, typer.Option(help="Initial velocities: draw (at the temperature) or file; default draw.")
     ] = None,
     index: Annotated[str | None, typer.Option(help='Which structures of the file, e.g. ":8" or "::10".')] = None,
     out: Annotated[
@@ -69,22 +70,22 @@ def md(
     ] = None,
     compare_every: Annotated[Every | None, typer.Option(help="Steps between two such comparisons; default 10.")] = None,
     max_atoms: Annotated[
-        AtomCount | None, typer.Option(help="Atoms that move in one batch; default: chosen by device.")
+        AtomCount | None, typer.Option(help="Atoms simulated in one batch; default: depends on the device.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    devices: Annotated[Devices, typer.Option(help="Devices of this kind that share the runs.")] = 1,
-    nodes: Annotated[Nodes, typer.Option(help="Nodes with so many devices each.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Number of devices of this kind that share the runs.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Number of nodes, each with --devices devices.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
-    """Run molecular dynamics until each run fails or ends, and say how long they lived and what ended them.
+    """Run molecular dynamics until each run fails or ends, and show how long they lasted and what ended them.
 
-    Atoms that the file holds fixed stay where they are, and masses of the file are used.
+    Atoms fixed in the file stay where they are, and masses from the file are used.
 
     A run fails when numbers are not finite, the temperature runs away, two atoms fuse, a force is absurd, or an atom is
-    lost. With --out, the written file holds positions (unwrapped), velocities, energies and forces of the
-    potential, and of each run the last frame before failure. A folder of checkpoints stands beside it: the same command
-    goes on where a killed one stopped.
+    lost. With --out, the written file holds positions (unwrapped), velocities, energies and forces of the potential,
+    and the last frame of each run before failure. A folder of checkpoints lies beside it: after an interruption, the
+    same command continues where it stopped.
 
     With --beside, written frames say how far other potentials, such as the teacher or trainings from other seeds,
     disagree about the force on each atom (force_disagreement). With --stop-above a run ends where they disagree more:
@@ -107,11 +108,11 @@ def md(
     from keel.settings import parse_given
 
     if nve and pressure is not None:
-        raise ConfigError("--nve and --pressure exclude each other: the energy is constant, or the pressure")
+        raise ConfigError("--nve and --pressure exclude each other: either the energy or the pressure is constant")
     if stop_above is not None and not beside:
         raise ConfigError("--stop-above needs --beside, the potentials to compare with")
     if to_pressure is not None and pressure is None:
-        raise ConfigError("--to-pressure needs --pressure, where the ramp begins")
+        raise ConfigError("--to-pressure needs --pressure, the start of the ramp")
     ends = None if pressure is None else (pressure, pressure if to_pressure is None else to_pressure)
     given = {
         "temperature": temperature,
@@ -173,7 +174,7 @@ def _show(result: StabilityResult) -> None:
     console.print(
         f"{len(result.times)} runs at {result.temperature:g} K, {result.length_fs:g} fs: "
         f"{100 * result.failed_share:.0f} % failed, median time to failure {curve.median_text} fs, "
-        f"mean up to the end {curve.restricted_mean():.0f} fs"
+        f"mean within this length {curve.restricted_mean():.0f} fs"
     )
     for cause, share in result.cause_shares.items():
         console.print(f"  {cause}: {100 * share:.0f} %")

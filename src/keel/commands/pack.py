@@ -1,4 +1,4 @@
-"""``keel pack``: files become a store, from which data larger than memory are used."""
+"""``keel pack``: pack files into a store, for data larger than memory."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def pack(
     out: Annotated[
         Path, Output((".keel",), folder=True), typer.Option(help="Folder of the store, whose name ends in .keel.")
     ],
-    workers: Annotated[
-        Processes | None, typer.Option(help="Processes that work side by side; default: one for each core.")
-    ] = None,
+    workers: Annotated[Processes | None, typer.Option(help="Parallel processes; default: one per core.")] = None,
     skip_bad: Annotated[
-        Path | None, Output(), typer.Option(help="Set frames that cannot be used aside into this file and go on.")
+        Path | None,
+        Output(),
+        typer.Option(help="Write frames that cannot be used to this file and continue with the others."),
     ] = None,
     require: Require = None,
     energy_key: EnergyKey = None,
@@ -47,9 +47,10 @@ def pack(
     elements: Elements = None,
     unconverged: Unconverged = False,
 ) -> None:
-    """Pack structures into a store: a folder that every command takes like a file, and that need not fit into memory.
+    """Pack structures into a store: a folder that every command accepts like a file and that need not fit into memory.
 
-    Frames are checked as by keel census. Killed, the same command goes on where it was and ends with the same bytes.
+    Frames are checked as by keel census. If it is killed, the same command continues where it stopped and ends with the
+    same bytes.
 
     Example: keel pack mptrj.json --out mptrj.keel
 
@@ -75,4 +76,4 @@ def pack(
         print(f"{term:>10}  {value}")
     if bad:
         count = "1 frame was" if len(bad) == 1 else f"{len(bad):,} frames were"
-        console.print(f"{count} set aside into {bad.path}", style="yellow", soft_wrap=True)
+        console.print(f"{count} set aside in {bad.path}", style="yellow", soft_wrap=True)

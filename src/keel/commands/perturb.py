@@ -19,31 +19,33 @@ if TYPE_CHECKING:
 def perturb(
     files: Annotated[list[Path], typer.Argument(help="Parent structures, labelled or not; use training frames only.")],
     teacher: Annotated[str, typer.Option(help=f"The potential that labels the children. {WHAT}")],
-    out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"Where the children go: {writable()}.")],
+    out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"File for the children: {writable()}.")],
     index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
     rounds: Annotated[Rounds | None, typer.Option(help="Children of each parent, one in each round.")] = None,
     displacement: Annotated[
         tuple[Distance, Distance] | None,
-        typer.Option(help="Å by which every atom moves in the first and in the last round."),
+        typer.Option(help="Displacement of every atom in the first and in the last round, in Å."),
     ] = None,
     pair_fraction: Annotated[Share | None, typer.Option(help="Share of the atoms that get a new distance.")] = None,
     pair_range: Annotated[
-        tuple[Bonds, Bonds] | None, typer.Option(help="Range of that distance in sums of the covalent radii.")
+        tuple[Bonds, Bonds] | None, typer.Option(help="Range of that distance, in units of the sum of covalent radii.")
     ] = None,
     strain: Annotated[Strain | None, typer.Option(help="Largest principal strain of the cell.")] = None,
     force_cap: Annotated[
-        ForceCap | None, typer.Option(help="eV/Å; children beyond are set aside; inf: none are.")
+        ForceCap | None, typer.Option(help="Largest force in eV/Å; children beyond are left out; inf: no limit.")
     ] = None,
-    energy_cap: Annotated[EnergyCap | None, typer.Option(help="eV/atom above the parent; likewise.")] = None,
-    seed: Annotated[Seed, typer.Option(help="Of everything random.")] = 0,
+    energy_cap: Annotated[
+        EnergyCap | None, typer.Option(help="Largest energy above the parent in eV/atom; likewise.")
+    ] = None,
+    seed: Annotated[Seed, typer.Option(help="Seed of all random choices.")] = 0,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
     """Write perturbed copies of some structures with the energies, forces and stresses of a teacher.
 
-    In each round the cell is strained at random, every atom is displaced by the length of the round in a random
-    direction, and some atoms are brought to a new distance from a near atom. Children beyond a cap are left out and
-    counted. (Pretraining makes the same structures by itself; the file is for looking at them, and for other tools.)
+    In each round the cell is strained at random, every atom is displaced in a random direction by the length of that
+    round, and some atoms are moved to a new distance from a nearby atom. Children beyond a cap are left out and
+    counted. (Pretraining makes the same structures internally; the file is for inspection and for other tools.)
 
     Example: keel perturb train.extxyz --teacher eam.json --out perturbed.extxyz
     """

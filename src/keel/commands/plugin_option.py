@@ -11,15 +11,13 @@ import typer
 
 from keel.commands.checked import checked
 
-HELP = (
-    "Module, or file such as mine.py, with networks, teachers, probes, readers or strategies of your own; repeatable."
-)
+HELP = "Module, or file such as mine.py, with your own networks, teachers, probes, readers or strategies; repeatable."
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", metavar="MODULE", help=HELP)]
 OPTION = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins)
 
 
 class Commands(typer.Typer):
-    """Commands whose options are checked before they begin, and each of which takes ``--plugin``."""
+    """Commands whose options are checked before they begin, each with ``--plugin``."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """See :class:`typer.Typer`."""
@@ -28,7 +26,7 @@ class Commands(typer.Typer):
 
 
 def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that imports what is named with ``--plugin`` before it begins."""
+    """Return a command that first imports what ``--plugin`` names."""
 
     @wraps(command)
     def begun(*given: Any, plugin: list[str] | None, **options: Any) -> Any:
@@ -43,7 +41,7 @@ def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def loaded(plugins: list[str] | None) -> None:
-    """Import what is named with ``--plugin``."""
+    """Import what ``--plugin`` names."""
     if plugins:
         from keel.plugins import load_plugins
 

@@ -1,4 +1,4 @@
-"""What every command that opens a potential asks for, and how it opens it."""
+"""Options of every command that opens a potential, and how it opens it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ Arguments = Annotated[
     str, typer.Option("--arguments", help="Arguments of an ASE calculator as JSON, e.g. '{\"a\": 1}'.")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Read files of other packages that run code when they are read, as MACE's do.")
+    bool,
+    typer.Option(
+        "--trust", help="Allow files of other packages that run code when they are read, such as MACE models."
+    ),
 ]
 
 
@@ -43,18 +46,18 @@ def opened(name: str, arguments: str, trust: bool) -> Potential:
 def openings(names: Iterable[str | None], arguments: str, trust: bool) -> dict[str, Opening]:
     """Return how the potentials that a command names are opened, by their names; None are left out.
 
-    The arguments are those of the calculators among them.
+    The arguments go to the calculators among them.
 
     Raises
     ------
     ConfigError
-        If the arguments are no JSON object, or none is named and yet something is said of it.
+        If the arguments are not a JSON object, or options of a potential are given without one.
     """
     from keel.potentials.external.opening import Opening, is_calculator
 
     named, given = [name for name in names if name is not None], _calculator_arguments(arguments)
     if not named and (given or trust):
-        raise ConfigError("--arguments and --trust are for a potential, and none is named")
+        raise ConfigError("--arguments and --trust belong to a potential, but none is named")
     calculators = [name for name in named if is_calculator(name)]
     # Where there is no calculator, the first to be opened says so.
     takers = calculators or named
@@ -62,7 +65,7 @@ def openings(names: Iterable[str | None], arguments: str, trust: bool) -> dict[s
 
 
 def _calculator_arguments(text: str) -> dict[str, Any]:
-    """Return keyword arguments that are written as JSON."""
+    """Return keyword arguments given as JSON."""
     try:
         arguments = json.loads(text)
     except ValueError as error:

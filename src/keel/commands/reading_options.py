@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from keel.atoms.record import LabelKeys
 
 Elements = Annotated[
-    str | None, typer.Option(help="Elements of the types 1, 2, ... of files that name none, as MTP's do: Si,O.")
+    str | None, typer.Option(help="Elements of types 1, 2, ... in files without element names, such as MTP's: Si,O.")
 ]
 
 Require = Annotated[
-    list[str] | None, typer.Option(help="A label that every frame must have: energy, forces or stress; repeatable.")
+    list[str] | None, typer.Option(help="A label required of every frame: energy, forces or stress; repeatable.")
 ]
 EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
@@ -22,24 +22,25 @@ StressKey = Annotated[str | None, typer.Option(help="Name of the stress or viria
 StressConvention = Annotated[
     str | None,
     typer.Option(
-        help="What the stress is: ase (eV/Å³), gpa, kbar, vasp-kbar, bar (LAMMPS), virial (eV), hartree/bohr^3, "
-        "with a minus sign before it where the sign is the opposite."
+        help="Convention of the stress: ase (eV/Å³), gpa, kbar, vasp-kbar, bar (LAMMPS), virial (eV), hartree/bohr^3, "
+        "with a leading minus sign for the opposite sign."
     ),
 ]
 EnergyUnit = Annotated[
-    str | None, typer.Option(help="Of the energy: hartree, rydberg, kcal/mol, kJ/mol, or eV/atom and its like.")
+    str | None,
+    typer.Option(help="Unit of the energy: hartree, rydberg, kcal/mol, kJ/mol, or per atom, such as eV/atom."),
 ]
 ForcesUnit = Annotated[
-    str | None, typer.Option(help="Of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
+    str | None, typer.Option(help="Unit of the forces, such as hartree/bohr; --forces-unit=-eV/angstrom for gradients.")
 ]
-LengthUnit = Annotated[str | None, typer.Option(help="Of positions and cell: bohr, nm or pm.")]
+LengthUnit = Annotated[str | None, typer.Option(help="Unit of positions and cell: bohr, nm or pm.")]
 Unconverged = Annotated[
-    bool, typer.Option("--unconverged", help="Take labels of calculations that did not converge too.")
+    bool, typer.Option("--unconverged", help="Also use labels of calculations that did not converge.")
 ]
 
 
 def named_elements(elements: str | None) -> tuple[str, ...] | None:
-    """Return the elements of ``Si,O``."""
+    """Return the elements in ``Si,O``."""
     return tuple(element.strip() for element in elements.split(",")) if elements else None
 
 

@@ -1,4 +1,4 @@
-"""``keel report``: the report of a run folder, written anew."""
+"""``keel report``: write the report of a run folder again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keel.files import Output
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A folder that `keel run` or `keel study` leaves.", metavar="RUN")],
+    run: Annotated[Path, typer.Argument(help="A folder written by `keel run` or `keel study`.", metavar="RUN")],
     out: Annotated[
         Path | None,
         Output(folder=None),
@@ -20,8 +20,8 @@ def report(
 ) -> None:
     """Write the report of a finished run again: one HTML file, and each figure as PNG, PDF and CSV.
 
-    The page needs no network and nothing beside it: send it by mail, open it on a phone, print it. Of a study, finished
-    or not, or of its tables alone: tables as CSV, figures, and a page in Markdown; --out is then a folder.
+    The page needs no internet and no other files: send it by mail, open it on a phone, print it. For a study, finished
+    or not, or its tables alone, it writes CSV tables, figures, and a page in Markdown; --out is then a folder.
 
     Example: keel report runs/silica --out /tmp/silica.html
     """

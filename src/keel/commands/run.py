@@ -21,7 +21,7 @@ CONFIGS = (".yaml", ".yml")
 
 Networks = Annotated[
     list[str] | None,
-    typer.Option("--network", help="Class of a network, for data files; default: CGCNN; may be repeated."),
+    typer.Option("--network", help="Class of a network, for data files; default: CGCNN; repeatable."),
 ]
 
 
@@ -36,32 +36,32 @@ def run(
     out: Annotated[
         Path | None,
         Output(folder=True),
-        typer.Option(help="Run folder; default: runs/ and the name of the first file."),
+        typer.Option(help="Run folder; default: runs/NAME, from the name of the first file."),
     ] = None,
     data: Annotated[
-        list[str] | None, typer.Option(help="Data file instead of the configuration's; may be repeated.")
+        list[str] | None, typer.Option(help="Data file to use instead of the configuration's; repeatable.")
     ] = None,
     network: Networks = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Time that the run may take, to which training steps are fitted: 90s, 30min, 1h30."),
+        typer.Option(help="Time limit, e.g. 90s, 30min or 1h30; the number of training steps is chosen to meet it."),
     ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; may be repeated."),
+        typer.Option(help="Only this trial, e.g. CGCNN-pretrain-seed0, and what it needs; repeatable."),
     ] = None,
     strict: Strict = False,
 ) -> None:
     """Fit a teacher, train every network with every strategy and seed, simulate, compare, report.
 
-    Of data files keel makes the configuration itself (keel init writes it to a file). It says first what it will do,
-    and how long that takes.
+    Given data files, keel makes the configuration itself (keel init writes it to a file). It first shows what it will
+    do and how long that takes.
 
-    Every stage is kept in the run folder under a hash of its inputs: run the same command again to go on after an
-    interruption, or change the configuration and only what depends on it is done anew. A second run in the same folder
-    shares the work. At the end stand a table, the verdict, and how to use the potential that did best, which lies with
+    Every stage is kept in the run folder under a hash of its inputs: run the same command again to continue after an
+    interruption, or change the configuration and only what depends on it is redone. A second run in the same folder
+    shares the work. The output ends with a table, the verdict, and how to use the best potential, which is saved with
     all others under a plain name in potentials/ of the run folder.
 
     Example: keel run zeolites-pbe-d3.extxyz --budget 30min
@@ -81,23 +81,23 @@ def run(
 
 
 def _configuration(files: Sequence[str], data: Sequence[str], networks: Sequence[str]) -> tuple[RunSettings, str, Path]:
-    """Return the configuration, the name of its run folder, and where its paths start from."""
+    """Return the configuration, the name of its run folder, and the base of its relative paths."""
     from keel.config import read_config
     from keel.progress import console
     from keel.workflow.planning.proposal import propose, read_files
 
     if not any(Path(name).suffix in CONFIGS for name in files):
         if data:
-            raise ConfigError("--data takes the place of a configuration's files; name data files without it")
+            raise ConfigError("--data replaces a configuration's files; name data files without it")
         proposal = propose(files, read_files(files), networks)
         for reason in proposal.reasons.values():
             console.print(f"     plan  {reason}", soft_wrap=True)
         return proposal.config, proposal.config.name, Path()
     path = Path(files[0])
     if len(files) > 1:
-        raise ConfigError("give one configuration, or data files; --data takes the place of a configuration's files")
+        raise ConfigError("give one configuration, or data files; --data replaces a configuration's files")
     if networks:
-        raise ConfigError(f"--network is for data files; the networks of {path} stand in it")
+        raise ConfigError(f"--network is for data files; {path} names its own networks")
     settings = read_config(path)
     if data:
         files = [name if name == "phosphorus" else str(Path(name).resolve()) for name in data]

@@ -1,4 +1,4 @@
-"""``keel settings``: what a configuration may say."""
+"""``keel settings``: what a configuration may contain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def settings(
         str | None, typer.Argument(help="Only these, e.g. training.loss; default: all.", metavar="[SECTION]")
     ] = None,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema, from which editors complete and check.")
+        bool, typer.Option("--schema", help="Print the JSON schema, which editors use for completion and checks.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Options of commands that divide structures by the names of their groups."""
+"""Options of commands that split structures by the names of their groups."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ if TYPE_CHECKING:
     from keel.atoms.splits import Size, Split
     from keel.atoms.usual_splits import UsualSplit
 
-By = Annotated[
-    str | None, typer.Option(help="Key of the frames whose values name what they are for, or their groups: part.")
-]
+By = Annotated[str | None, typer.Option(help="Key of the frames whose values name their use or their group: part.")]
 TrainNames = Annotated[
     str | None,
-    typer.Option("--train", help="With --by, groups to train on: finetune,extra; default: those called train, or all."),
+    typer.Option("--train", help="With --by, groups to train on: finetune,extra; default: those named train, or all."),
 ]
 
 
-Only = Annotated[str | None, typer.Option(help="Only the frames of these groups, by a key of theirs: part=val,test.")]
+Only = Annotated[str | None, typer.Option(help="Only frames whose key has one of these values: part=val,test.")]
 SHARE = 0.1
-"""Of the frames, for validation, where nobody says how much."""
+"""Default share of the frames for validation."""
 
 
 def names_in(text: str | None) -> list[str] | None:
@@ -35,7 +33,7 @@ def names_in(text: str | None) -> list[str] | None:
 
 
 def share_in(text: str) -> float | None:
-    """Return the number in a text, or None if it holds none."""
+    """Return the number in a text, or None if there is none."""
     try:
         return float(text)
     except ValueError:
@@ -47,7 +45,7 @@ def check_only(only: str | None, data: Path | None) -> None:
     from keel.errors import ConfigError
 
     if only is not None and data is None:
-        raise ConfigError("--only chooses among the frames of --data, which is not given")
+        raise ConfigError("--only selects from the frames of --data, which is not given")
 
 
 def needs_key(by: str | None, train: str | None) -> None:
@@ -55,7 +53,7 @@ def needs_key(by: str | None, train: str | None) -> None:
     from keel.errors import ConfigError
 
     if by is None and train is not None:
-        raise ConfigError("--train names groups of frames; --by says which key of the frames has these names")
+        raise ConfigError("--train names groups of frames; give the key of the frames that has these names with --by")
 
 
 def check_validation(by: str | None, validation: str | None) -> None:
@@ -82,7 +80,7 @@ def held_out(frames: Sequence[Frame], validation: str | None, seed: int, keys: L
 
 
 def usual_names(frames: Sequence[Frame], by: str, train: str | None) -> UsualSplit | None:
-    """Return the names by which the frames divide themselves, unless the user names those that train."""
+    """Return the names by which the frames are already split, unless the user names the training groups."""
     from keel.atoms.splits import group_frames
     from keel.atoms.usual_splits import sort_names
 
@@ -90,7 +88,7 @@ def usual_names(frames: Sequence[Frame], by: str, train: str | None) -> UsualSpl
 
 
 def to_train(frames: Sequence[Frame], by: str, train: str | None, validation: str | None, seed: int) -> Split:
-    """Return what trains and what validates, by names; what is called test stays out.
+    """Return training and validation frames, by names; frames named test are left out.
 
     Parameters
     ----------
@@ -99,14 +97,14 @@ def to_train(frames: Sequence[Frame], by: str, train: str | None, validation: st
     by
         Key in ``Frame.info``.
     train, validation
-        Names, divided by commas, or for ``validation`` a share; None: as the frames are called.
+        Names separated by commas, or for ``validation`` a share; None: as the frames are named.
     seed
-        Of what is drawn.
+        Seed of what is drawn.
 
     Raises
     ------
     ConfigError
-        If a name is that of no group, or no frame is left.
+        If a name is not that of a group, or no frame is left.
     """
     from keel.atoms.named_parts import split_by_name
     from keel.atoms.splits import split
@@ -123,12 +121,12 @@ def to_train(frames: Sequence[Frame], by: str, train: str | None, validation: st
 
 
 def to_fit(frames: Sequence[Frame], by: str, train: str | None, test: str | None) -> Split:
-    """Return what is fitted and what tests, by names; ``test`` None: all others, or those called test.
+    """Return the frames to fit and to test on, by names; ``test`` None: all others, or those named test.
 
     Raises
     ------
     ConfigError
-        If a name is that of no group, or no frame is left.
+        If a name is not that of a group, or no frame is left.
     """
     from keel.atoms.named_parts import split_by_name
 
@@ -141,17 +139,19 @@ def to_fit(frames: Sequence[Frame], by: str, train: str | None, test: str | None
 
 
 def not_taken(frames: Sequence[Frame]) -> list[str]:
-    """Return a sentence if the frames divide themselves and nobody asked for it."""
+    """Return a sentence if the frames have a split of their own that was not asked for."""
     from keel.atoms.usual_splits import usual_split
 
     usual = usual_split(frames)
     return (
-        [] if usual is None else [f"all frames are used; they divide themselves, and --by {usual.by} follows: {usual}"]
+        []
+        if usual is None
+        else [f"all frames are used; they have a split of their own, which --by {usual.by} would use: {usual}"]
     )
 
 
 def told(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
-    """Return sentences that say which groups are where, and which nowhere."""
+    """Return sentences that state which groups are in which part, and which in none."""
     from keel.atoms.leaks import shared_runs, shared_structures
     from keel.atoms.named_parts import NOUNS
     from keel.atoms.selecting import left_out

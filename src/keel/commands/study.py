@@ -16,19 +16,19 @@ def study(
     out: Annotated[
         Path | None,
         Output(folder=True),
-        typer.Option(help="Folder of the run folders, tables and figures; default: runs/ and DIR's name."),
+        typer.Option(help="Folder for the run folders, tables and figures; default: runs/ and DIR's name."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the data files; default: where the configurations say.")
+        Path | None, typer.Option(help="Folder of the data files; default: as in the configurations.")
     ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,
-    status: Annotated[bool, typer.Option("--status", help="Only show what is done.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show what has been done.")] = False,
 ) -> None:
-    """Perform `keel run` for every configuration of a folder; write tables, figures and a page of all of them.
+    """Perform `keel run` for every configuration in a folder; write tables, figures and a page about all of them.
 
-    May take days: stop it whenever you like, and the same command goes on. Each run leaves its own report too, and
-    `keel report` writes the page of what is done so far.
+    This may take days: stop it at any time, and the same command continues. Each run also writes its own report, and
+    `keel report` writes the page for what is done so far.
 
     Example: keel study examples/study/laptop --data ../shared/data --workers 2
     """

@@ -18,7 +18,7 @@ from keel.ranges import AtomCount, BatchSize, Count, Cutoff, Devices, Nodes, Rat
 
 
 class NamingStrategies(TyperCommand):
-    """A command whose help names all strategies there are, without its being read for anything else."""
+    """A command whose help names all strategies; they are imported for the help only."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -26,7 +26,7 @@ class NamingStrategies(TyperCommand):
 
         for parameter in self.params:
             if parameter.name == "strategy" and isinstance(parameter, TyperOption):
-                parameter.help = f"What is done with the steps: {', '.join(KNOWN)}; repair needs --start."
+                parameter.help = f"How to train: {', '.join(KNOWN)}; repair needs --start."
         super().format_help(ctx, formatter)
 
 
@@ -35,55 +35,52 @@ def train(
     out: Annotated[
         Path, Output(folder=True), typer.Option(help="Folder for the potential, its metrics and the checkpoint.")
     ],
-    network: Annotated[
-        str, typer.Option(help="Class of the network; a name that there is not is answered with all there are.")
-    ] = "CGCNN",
+    network: Annotated[str, typer.Option(help="Class of the network; an unknown name lists all of them.")] = "CGCNN",
     preset: Annotated[str | None, typer.Option(help="Size of the network, such as small.")] = None,
     cutoff: Annotated[Cutoff | None, typer.Option(help="Cutoff of the network in angstrom.")] = None,
-    start: Annotated[str | None, typer.Option(help="A trained network to train on, not a new one.")] = None,
-    strategy: Annotated[
-        str, typer.Option(help="What is done with the steps, such as vanilla, or repair of --start.")
-    ] = "pretrain",
+    start: Annotated[str | None, typer.Option(help="A trained network to continue from, instead of a new one.")] = None,
+    strategy: Annotated[str, typer.Option(help="How to train, such as vanilla, or repair of --start.")] = "pretrain",
     teacher: Annotated[
         str | None,
         typer.Option(
-            help=f"Labels perturbed structures; default: an EAM fitted to FILES. A plugin's teacher, or: {WHAT}"
+            help="Potential that labels perturbed structures; default: an EAM fitted to FILES. A plugin's teacher, "
+            f"or: {WHAT}"
         ),
     ] = None,
     steps: Annotated[Steps, typer.Option(help="Optimiser steps, pretraining included.")] = 1500,
     batch_size: Annotated[BatchSize, typer.Option(help="Structures in a batch.")] = 4,
     batch_atoms: Annotated[
-        AtomCount | None, typer.Option(help="Atoms in a batch at most, instead of a number of structures.")
+        AtomCount | None, typer.Option(help="Maximum number of atoms in a batch, instead of a number of structures.")
     ] = None,
     accumulate: Annotated[
-        Count, typer.Option(help="Batches of which each step takes the mean gradient, as of one batch of them all.")
+        Count, typer.Option(help="Number of batches whose mean gradient each step uses, as for one batch of them all.")
     ] = 1,
     learning_rate: Annotated[Rate, typer.Option(help="Highest learning rate.")] = 3e-3,
     validation: Annotated[
         str | None,
         typer.Option(
-            help="What chooses the weights to keep: a share of the frames, a file, or with --by names of groups; "
-            "default 0.1, or the groups called validation."
+            help="Frames that select the weights to keep: a share, a file, or with --by names of groups; default 0.1, "
+            "or the groups named validation."
         ),
     ] = None,
     by: By = None,
     train_names: TrainNames = None,
     patience: Annotated[
-        Count | None, typer.Option(help="Validations in a row without a lower loss that end the training early.")
+        Count | None, typer.Option(help="Stop early after this many validations in a row without a lower loss.")
     ] = None,
     logger: Annotated[
         list[str] | None,
-        typer.Option(help="Where metrics go besides metrics.csv: csv, tensorboard or wandb; repeatable."),
+        typer.Option(help="Loggers of metrics besides metrics.csv: csv, tensorboard or wandb; repeatable."),
     ] = None,
-    seed: Annotated[Seed, typer.Option(help="Of weights, batches, perturbations and split.")] = 0,
+    seed: Annotated[Seed, typer.Option(help="Seed of weights, batches, perturbations and split.")] = 0,
     elements: Elements = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[Devices, typer.Option(help="Devices of a node that train together.")] = 1,
-    nodes: Annotated[Nodes, typer.Option(help="Nodes that train together.")] = 1,
+    devices: Annotated[Devices, typer.Option(help="Number of devices per node.")] = 1,
+    nodes: Annotated[Nodes, typer.Option(help="Number of nodes.")] = 1,
     arguments: Arguments = "{}",
     trust: Trust = False,
 ) -> None:
-    """Train a network on DFT-labelled structures; killed, it goes on from its checkpoint.
+    """Train a network on DFT-labelled structures; after an interruption it continues from its checkpoint.
 
     Example: keel train train.extxyz --network M3GNet --preset small --strategy pretrain --out model
 
@@ -162,7 +159,7 @@ def train(
         return
     result.potential.save(str(out / TRAINED))
     if len(result.history) < total:
-        console.print(f"stopped after {len(result.history)} of {total} steps: the validation loss had ceased to fall")
+        console.print(f"stopped after {len(result.history)} of {total} steps: the validation loss no longer decreased")
     last = next((row for row in reversed(result.history) if "validation_force_mae" in row), None)
     if last:
         energy, forces = 1e3 * last["validation_energy_mae"], 1e3 * last["validation_force_mae"]

@@ -1,4 +1,4 @@
-"""Where the tasks of a command are done: ``--workers`` and ``--scheduler``."""
+"""Where the tasks of a command run: ``--workers`` and ``--scheduler``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from keel.ranges import Processes
 
 Workers = Annotated[
     Processes,
-    typer.Option(help="Processes of this machine that work side by side, each on one thread; 1: all threads for one."),
+    typer.Option(help="Parallel processes on this machine, each on one thread; 1: one process with all threads."),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS|FILE",
-        help="Of Dask, whose workers do the work instead, such as tcp://node1:8786 or the file that it has written.",
+        help="Dask scheduler whose workers do the work instead: an address such as tcp://node1:8786, or its scheduler "
+        "file.",
     ),
 ]

@@ -18,7 +18,7 @@ from keel.showing import Shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Lifetimes(Shown):
-    """Runs of one strategy: row s holds the runs of the network of seed s, column k runs number k of every network.
+    """Runs of one strategy: row s has the runs of the network of seed s, column k runs number k of every network.
 
     Statistics take weights of B resamples, shape (B, S, K): how many times each run counts.
 
@@ -44,7 +44,7 @@ class Lifetimes(Shown):
     def __post_init__(self) -> None:
         """Check the arrays."""
         if self.times.ndim != 2 or self.times.size == 0 or self.times.shape != self.failed.shape:
-            raise DataError("lifetimes need a table of times, seeds x runs, and as many marks of failure")
+            raise DataError("lifetimes need a table of times, seeds x runs, and one mark of failure for each")
         if not (np.isfinite(self.times) & (self.times >= 0)).all():
             raise DataError("lifetimes must be finite and not negative")
         if self.structures is not None and len(self.structures) != self.times.shape[1]:

@@ -64,10 +64,10 @@ class Comparison(Shown):
 
     @property
     def effect(self) -> Effect:
-        """Clear where the mean time survived or the share of failed runs is, and they do not contradict each other.
+        """Clear if the mean time survived or the share of failed runs is, and they do not contradict each other.
 
-        Mean times cannot tell how much longer survivors would have lived, shares of failed runs tell nothing where all
-        fail sooner or later: each sees what the other does not.
+        Mean times do not show how much longer survivors would have lasted, and shares of failed runs show nothing if
+        all fail sooner or later: each shows what the other does not.
         """
         if not (self.base.failed.any() or self.other.failed.any()):
             return "untested"
@@ -194,7 +194,7 @@ def force_verdict(force: Interval, base_force: float) -> str:
         return f"force error {'larger' if force.value > 0 else 'smaller'} ({found})"
     if max(-force.low, force.high) <= UNCHANGED * base_force:
         return f"force error unchanged ({found})"
-    return f"no difference in force error can be told ({found})"
+    return f"no difference in force error can be shown ({found})"
 
 
 def stability_verdict(c: Comparison, subject: str = "pretraining") -> str:
@@ -207,7 +207,7 @@ def stability_verdict(c: Comparison, subject: str = "pretraining") -> str:
         said += f"instead of {counts[0]}"
         if c.is_likely:
             return f"a difference in stability is likely, but not certain: {said} ({points_text(c.failed)})"
-        return f"no difference in stability can be told: {said}"
+        return f"no difference in stability can be shown: {said}"
     better = c.effect == "better"
     if c.median is not None and _clear(c.median, 1.0, better):
         return f"{subject} {_changed('the median time to failure', c.median, better, c.bound)}"
@@ -233,7 +233,7 @@ def _with_conditions(text: str, conditions: str) -> str:
 def _seeds_clause(c: Comparison) -> str:
     if c.base.shape[0] > 1:
         return ""
-    return "; seeds were not varied, so another training may behave otherwise"
+    return "; seeds were not varied, so another training may behave differently"
 
 
 def _limits(times: Array) -> tuple[float, float]:

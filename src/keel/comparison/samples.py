@@ -85,7 +85,7 @@ def compare_samples(base: Sample, other: Sample) -> Comparison:
     """
     _check(base, other)
     if not base.causes:
-        raise DataError(f"{base.name} has no causes of failure, so it is no lifetime")
+        raise DataError(f"{base.name} has no causes of failure, so it is not a lifetime")
     starts = _numbered(base.structures).tolist()
     first, second = (Lifetimes.of([s.values.tolist()], [s.causes], starts) for s in (base, other))
     return compare_lifetimes(first, second)

@@ -22,10 +22,10 @@ from scipy.special import stdtrit
 from keel.atoms.frame import Array
 
 NORMAL = 1.959963984540054
-"""95 % of a normal distribution lie within so many standard deviations."""
+"""95 % of a normal distribution lies within this many standard deviations."""
 
 FEWEST_BLOCKS = 5
-"""Values are averaged in pairs while so many blocks remain."""
+"""Values are averaged in pairs while at least this many blocks remain."""
 
 
 @dataclass(frozen=True)

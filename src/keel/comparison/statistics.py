@@ -137,7 +137,9 @@ def bootstrap_interval(
         If the method is unknown, the confidence not between 0 and 1, or there are fewer than two resamples.
     """
     if method not in ("t", "percentile") or not 0 < confidence < 1 or n_resamples < 2:
-        raise ConfigError("an interval needs the method t or percentile, a confidence in (0, 1), two resamples or more")
+        raise ConfigError(
+            "an interval needs the method t or percentile, a confidence in (0, 1), and at least two resamples"
+        )
     scaled = (lambda weights: np.log(statistic(weights))) if log else statistic
     drawn = resampled(scaled, shape, structures, n_resamples, seed)
     if max(drawn.n_seeds, drawn.n_structures) == 1 or not np.isfinite(drawn.value):

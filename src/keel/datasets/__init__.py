@@ -71,7 +71,7 @@ def card(name: str) -> DatasetCard:
     Raises
     ------
     ConfigError
-        If there is none of that name.
+        If there is none with that name.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def card(name: str) -> DatasetCard:
     import yaml
 
     if name not in names():
-        raise ConfigError(f"there is no data set {name!r} in keel; there is {', '.join(names())}")
+        raise ConfigError(f"there is no data set {name!r} in keel; choose from {', '.join(names())}")
     content: dict[str, Any] = yaml.safe_load((resources.files(__name__) / f"{name}.yaml").read_text())
     return DatasetCard(**{**content, "labels": tuple(content["labels"])})
 
@@ -100,7 +100,7 @@ def phosphorus(phase: str | None = None) -> Frames:
     ConfigError
         If there is no such phase.
     DataError
-        If the file in the package does not hold what its card says.
+        If the file in the package does not match its card.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def _load(name: str, part: str | None) -> Frames:
         frames = read(path, require=about.labels)
     counts, atoms = Counter(str(f.info[about.group]) for f in frames), sum(map(len, frames))
     if counts != about.frames or atoms != about.atoms:
-        raise DataError(f"the data set {name} does not hold what its card says; install keel again")
+        raise DataError(f"the data set {name} does not match its card; reinstall keel")
     # The path in the package would differ from machine to machine.
     named = [f.replace(source=f"{name}, frame {k}") for k, f in enumerate(frames)]
     return Frames(f for f in named if part in (None, f.info[about.group]))

@@ -19,7 +19,8 @@ from torch import Tensor
 from keel.dynamics.integrators import BOLTZMANN
 
 LARGEST_CHANGE = 0.1
-"""Of l in one step, relative: a run that asks for more has failed, and must stay computable until it is stopped."""
+"""Largest relative change of l in one step: a run that needs more has failed, but must remain computable until it is
+stopped."""
 
 
 def internal_pressure(kinetic: Tensor, stress: Tensor, volume: Tensor) -> Tensor:

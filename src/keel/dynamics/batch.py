@@ -42,11 +42,11 @@ class RunningBatch:
     settings, criteria
         See :func:`keel.dynamics.simulate`.
     recorder
-        Takes what is recorded, and checkpoints; None keeps the snapshots in memory.
+        Receives what is recorded, and checkpoints; None keeps the snapshots in memory.
     checkpoint
-        Where to go on, with ``starts`` and ``runs`` as they were at the beginning.
+        Where to continue, with ``starts`` and ``runs`` as at the beginning.
     beside
-        Compares what is recorded with other potentials, and says when to stop.
+        Compares what is recorded with other potentials, and decides when to stop.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = 4096
-"""Bytes that are copied when one of them changes."""
+"""Number of bytes copied when one of them changes."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A batch of simulations on disk: one safetensors file with JSON metadata, written completely or not at all.
 
-It holds the last few states of the runs that live, and how the others ended; with the starts and the settings that
-determines the rest to the last bit. It also says what belongs to it of the file that holds the trajectory.
+It contains the last few states of the surviving runs, and how the others ended; with the starts and the settings this
+determines the rest to the last bit. It also records which part of the trajectory file belongs to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keel.files import replace_file
 from keel.formats import Format
 
 FORMAT = Format("simulation checkpoint")
-"""Covers the trajectory too, whose file is whole only with its checkpoints, and ``settings.json`` beside them."""
+"""Also covers the trajectory, whose file is complete only with its checkpoints, and ``settings.json``."""
 DAMAGE = (SafetensorError, KeyError, ValueError, TypeError, OSError)
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -107,7 +107,7 @@ def load_checkpoint(
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: the checkpoint is damaged ({error}); delete its folder to start anew")
+    return DataError(f"{path}: the checkpoint is damaged ({error}); delete its folder to start again")
 
 
 def _arrays(prefix: str, snapshots: Sequence[Snapshot]) -> Arrays:

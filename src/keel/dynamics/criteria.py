@@ -1,7 +1,7 @@
 """When has a simulation failed? First-passage criteria with named causes.
 
-A criterion looks at the :class:`Moment` of a batch and says which structures have failed. A run ends at the first
-step at which any criterion holds; of several that hold at once the first in the list names the cause.
+A criterion checks the :class:`Moment` of a batch and returns which structures have failed. A run ends at the first step
+at which any criterion is met; if several are met at once, the first in the list names the cause.
 """
 
 from __future__ import annotations

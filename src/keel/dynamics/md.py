@@ -1,4 +1,4 @@
-"""Molecular dynamics as ``keel md`` runs it: what holds structures and a potential in, the fate of each run out."""
+"""Molecular dynamics as in ``keel md``: structures and a potential in, the fate of each run out."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from keel.errors import ConfigError
 
 BLOCK = 16
-"""Steps drawn at once; a constant, because the numbers depend on it."""
+"""Number of steps drawn at once; a constant, because the numbers depend on it."""
 
 _PURPOSES = {"noise": 0, "velocities": 1, "barostat": 2}
 

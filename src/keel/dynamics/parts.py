@@ -10,7 +10,7 @@ from keel.kinds import COMPRESSED
 
 
 def part_of(path: Path, index: int, count: int) -> Path:
-    """Return the name of one of so many parts; a single part is the file itself."""
+    """Return the name of one of several parts; a single part is the file itself."""
     if count == 1:
         return path
     stem, suffix = _split(path)
@@ -18,7 +18,7 @@ def part_of(path: Path, index: int, count: int) -> Path:
 
 
 def begun_parts(path: Path) -> int | None:
-    """Return in how many parts a file has been begun, as the files and checkpoints tell; None if it has not.
+    """Return the number of parts with which a file was begun, according to files and checkpoints; None if it was not.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def begun_parts(path: Path) -> int | None:
         counts.add(1)
     if len(counts) > 1:
         told = " and of ".join(map(str, sorted(counts)))
-        raise DataError(f"{path}: there are files of a simulation in {told} parts; move or delete those of all but one")
+        raise DataError(f"{path}: there are files of simulations in {told} parts; move or delete those of all but one")
     return next(iter(counts), None)
 
 
@@ -49,7 +49,7 @@ def parts_to_read(path: Path) -> list[Path]:
     paths = [part_of(path, k, count) for k in range(count)] if count else [path]
     for part in paths:
         if not part.is_file():
-            what = "there is no such file" if len(paths) == 1 else f"this part of {path.name} is not there (yet)"
+            what = "there is no such file" if len(paths) == 1 else f"this part of {path.name} does not exist (yet)"
             raise DataError(f"{part}: {what}")
     return paths
 

@@ -30,7 +30,7 @@ from keel.potentials.base import Potential
 from keel.records import plain, read_json, write_json
 
 LARGEST_WAIT = 64 << 20
-"""Bytes of recorded states that wait in memory; more are written before the next checkpoint is due."""
+"""Largest number of bytes of recorded states kept in memory; more are written before the next checkpoint is due."""
 
 _FIELDS = {
     "temperature": "temperature",
@@ -103,7 +103,7 @@ class Recorder:
         self._bytes += 72 * len(snapshot.frame)
 
     def due(self, step: int) -> bool:
-        """Return whether a checkpoint is due after so many steps."""
+        """Return whether a checkpoint is due after this many steps."""
         return step % self.every == 0 or self._bytes > LARGEST_WAIT
 
     def commit(self, checkpoint: Checkpoint) -> None:
@@ -115,14 +115,14 @@ class Recorder:
             If that cannot be written; the file is then as it was at the last checkpoint.
         """
         try:
-            with self._writing("the same call goes on from the last checkpoint"):
+            with self._writing("the same call continues from the last checkpoint"):
                 changes = self._changes()
                 changes.write_tail(self.path)
                 save_checkpoint(self._file(self._index), checkpoint, changes)
         except DataError:
             self._undo()
             raise
-        with self._writing("the same call mends it"):
+        with self._writing("the same call repairs it"):
             changes.finish(self.path)
         self._size, self._waiting, self._bytes = changes.size, [], 0
 
@@ -144,11 +144,11 @@ class Recorder:
         """Make the folder, or make sure that it belongs to the same simulation."""
         path, told = self.folder / "settings.json", plain(identity)
         if path.is_file():
-            _refuse_others(self.folder, read_json(path, f"delete {self.folder} and {self.path} to start anew"), told)
+            _refuse_others(self.folder, read_json(path, f"delete {self.folder} and {self.path} to start again"), told)
             for left_over in self.folder.glob(".writing-*"):
                 left_over.unlink()
         elif self.path.exists():
-            raise DataError(f"{self.path}: it exists and has no checkpoints to go on from; choose another name")
+            raise DataError(f"{self.path}: it exists but has no checkpoints to continue from; choose another name")
         else:
             write_json(path, told)
 
@@ -157,9 +157,9 @@ class Recorder:
         if found < changes.size or not self.path.is_file():
             raise DataError(
                 f"{self.path}: it has {found} bytes, but its checkpoints count on {changes.size}; "
-                f"delete {self.folder} and it to start anew"
+                f"delete {self.folder} and it to start again"
             )
-        with self._writing("it must be made writable to go on"):
+        with self._writing("make it writable to continue"):
             changes.finish(self.path)
 
     def _file(self, index: int) -> Path:

@@ -1,4 +1,4 @@
-"""Settings of simulations, the same from Python, files and the command line; each default stands here and only here."""
+"""Settings of simulations, the same from Python, files and the command line; each default is defined here only."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from keel.ranges import (
 from keel.settings import Settings
 
 LENGTH_FS, RECORD_EVERY = 1000.0, 10
-"""Of ``keel md`` and :func:`keel.md`: length of a run, and steps between two structures that are written."""
+"""Defaults of ``keel md`` and :func:`keel.md`: length of a run, and steps between two written structures."""
 Ensemble = Literal["nvt", "nve", "npt"]
 Velocities = Literal["draw", "file"]
 Precision = Literal["float32", "float64"]
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
-"""Precisions as PyTorch names them."""
+"""Precisions by their names in PyTorch."""
 
 
 def _number_or_ramp(given: Any) -> Any:
@@ -52,7 +52,7 @@ Pressure = Annotated[PressureGPa | tuple[PressureGPa, PressureGPa], BeforeValida
 
 
 LONG = 4
-"""Times the usual time step, from which on there is a warning."""
+"""Factor of the usual time step above which a warning is given."""
 
 
 def usual_timestep(structures: Iterable[Frame]) -> float:
@@ -63,13 +63,13 @@ def usual_timestep(structures: Iterable[Frame]) -> float:
 class SimulationSettings(Settings):
     """What all simulations of a set share."""
 
-    timestep_fs: Timestep | None = Field(None, description="null: 1 fs, 0.5 fs with hydrogen")
-    friction_per_fs: Friction = Field(0.01, description="of the Langevin thermostat")
-    seed: Seed = Field(0, description="of velocities and noise")
-    max_atoms: AtomCount | None = Field(None, description="atoms that move in one batch; null: chosen by device")
+    timestep_fs: Timestep | None = Field(None, description="time step; null: 1 fs, or 0.5 fs with hydrogen")
+    friction_per_fs: Friction = Field(0.01, description="friction of the Langevin thermostat")
+    seed: Seed = Field(0, description="seed of velocities and noise")
+    max_atoms: AtomCount | None = Field(None, description="atoms simulated in one batch; null: depends on the device")
 
     def timestep_of(self, structures: Iterable[Frame]) -> float:
-        """Return the time step in fs: the one that was set, else 0.5 if any structure holds hydrogen, else 1."""
+        """Return the time step in fs: the one that was set, else 0.5 if any structure contains hydrogen, else 1."""
         return self.timestep_fs if self.timestep_fs is not None else usual_timestep(structures)
 
     def md(self, temperature: float, length_fs: float) -> MDSettings:
@@ -84,7 +84,9 @@ class BarostatSettings(SimulationSettings):
     """What simulations under pressure share besides."""
 
     pressure_time_fs: Duration = Field(500.0, description="npt: relaxation time of the volume")
-    compressibility: Compressibility = Field(0.01, description="npt: need only be about right")
+    compressibility: Compressibility = Field(
+        0.01, description="npt: compressibility of the barostat; need only be approximate"
+    )
 
 
 class MDSettings(BarostatSettings):
@@ -98,14 +100,20 @@ class MDSettings(BarostatSettings):
     50,000 on a GPU; a structure that is larger moves alone. In another batch a run is the same but for rounding.
     """
 
-    temperature: TemperatureOrZero = Field(..., description="of the thermostat and of velocities that are drawn")
-    length_fs: DurationOrZero = Field(..., description="of each run from its beginning; as many steps as reach it")
+    temperature: TemperatureOrZero = Field(..., description="temperature of the thermostat and of drawn velocities")
+    length_fs: DurationOrZero = Field(
+        ..., description="length of each run from its beginning, rounded up to whole steps"
+    )
     ensemble: Ensemble = Field("nvt", description="constant temperature, energy (nve), or temperature and pressure")
-    pressure: Pressure = Field(0.0, description="npt: two numbers: from the first to the second along the run")
-    velocities: Velocities = Field("draw", description="at the beginning: drawn at the temperature, or of the file")
-    record_every: StepsOrNone = Field(0, description="steps between two recorded states, from the start on; 0: none")
-    recent: Count = Field(5, description="last states to keep of each run")
-    skin: Distance = Field(1.0, description="of the Verlet lists")
+    pressure: Pressure = Field(
+        0.0, description="npt: pressure; two numbers: from the first to the second along the run"
+    )
+    velocities: Velocities = Field("draw", description="initial velocities: drawn at the temperature, or from the file")
+    record_every: StepsOrNone = Field(
+        0, description="steps between two recorded states, beginning with the start; 0: none"
+    )
+    recent: Count = Field(5, description="number of last states to keep of each run")
+    skin: Distance = Field(1.0, description="skin of the Verlet lists")
     stop_above: Force | None = Field(
         None, description="end a run where potentials beside disagree more about the force on an atom; null: never"
     )
@@ -125,8 +133,8 @@ class Schedule(MDSettings):
         timestep, usual = settings.timestep_of(structures), usual_timestep(structures)
         if timestep > LONG * usual:
             warnings.warn(
-                f"a time step of {timestep:g} fs is long for these atoms, whose usual one is {usual:g} fs; runs may "
-                "fail for that alone",
+                f"a time step of {timestep:g} fs is long for these atoms, for which {usual:g} fs is usual; runs may "
+                "fail for this reason alone",
                 KeelWarning,
                 stacklevel=1,
             )
@@ -157,11 +165,11 @@ class ComputeSettings(Settings):
     batches are dealt, and the numbers are those of one process to the last bit (on a CPU).
     """
 
-    precision: Precision = Field("float32", description="of the potential")
-    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
-    devices: Devices | None = Field(1, description="devices of each node that share the runs; null: as started")
-    nodes: Nodes = Field(1, description="nodes with so many devices each")
-    compile: bool | None = Field(None, description="run networks compiled; null: where that saves time")
+    precision: Precision = Field("float32", description="precision of the potential")
+    device: str | None = Field(None, description="cpu, cuda, ...; null: the device of the potential")
+    devices: Devices | None = Field(1, description="number of devices per node that share the runs; null: as started")
+    nodes: Nodes = Field(1, description="number of nodes, each with this many devices")
+    compile: bool | None = Field(None, description="compile networks; null: if that saves time")
 
     @property
     def dtype(self) -> torch.dtype:

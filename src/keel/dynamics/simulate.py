@@ -39,20 +39,20 @@ def simulate(
     """Simulate each structure until it fails or reaches the length; the structures do not see each other.
 
     Velocities are drawn at the temperature with zero total momentum and not rescaled, unless the settings ask for those
-    of the file. Components that a structure holds fixed do not move, whatever forces say, and do not count as degrees
-    of freedom; masses of the file stand for those of the elements. Velocities and noise are pure
-    functions of (seed, run, step): a run is the same alone, in a batch, or continued from a :class:`Snapshot`.
-    Positions and velocities are float64 and never wrapped, whatever the precision of the potential.
+    of the file. Fixed components of a structure do not move, whatever the forces, and do not count as degrees of
+    freedom; masses from the file replace those of the elements. Velocities and noise are pure functions of (seed, run,
+    step): a run is the same alone, in a batch, or continued from a :class:`Snapshot`. Positions and velocities are
+    float64 and never wrapped, whatever the precision of the potential.
 
     Parameters
     ----------
     potential
-        Left as it is; a copy is made where precision or device differ.
+        Left unchanged; a copy is made if precision or device differ.
     starts
         Frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), or snapshots of earlier runs to continue (with
         their velocities and their step).
     settings
-        Temperature, length, ensemble and so on; a snapshot after k steps has k steps fewer left.
+        Temperature, length, ensemble etc.; a snapshot after k steps has k steps fewer left.
     criteria
         When a run has failed; None: :func:`~keel.dynamics.criteria.default_criteria`, an empty list: never.
     runs
@@ -61,20 +61,20 @@ def simulate(
         Precision, and the devices that share the runs.
     out
         Write what is recorded, and the last state of each run, to this file instead of keeping it in memory:
-        ``.extxyz``, ``.h5`` or ``.traj`` (:mod:`keel.dynamics.trajectory_files`). Beside it stands a folder of
-        checkpoints: the same call goes on where a killed one stopped and ends with the same numbers and files, on a CPU
-        to the last bit; one that has finished returns at once. N processes write N parts, ``hot.0-of-4.extxyz``, ...
-        for ``hot.extxyz``, each with its checkpoints; a call with another number of processes goes on with the parts
-        that there are, one after the other where they are more, some processes idle where they are fewer.
+        ``.extxyz``, ``.h5`` or ``.traj`` (:mod:`keel.dynamics.trajectory_files`). Beside it is a folder of checkpoints:
+        after an interruption, the same call continues where it stopped and ends with the same numbers and files, on a
+        CPU to the last bit; if it had finished, it returns at once. N processes write N parts, ``hot.0-of-4.extxyz``,
+        ... for ``hot.extxyz``, each with its checkpoints; a call with another number of processes continues the
+        existing parts, one after the other if there are more, with idle processes if there are fewer.
     checkpoint_every
-        Steps between two checkpoints; until then what is recorded waits in memory.
+        Steps between two checkpoints; until then recorded states are kept in memory.
     callback
-        Called with (structure-steps done, in all) after every step; by each process about its own share.
+        Called with (structure-steps done, in all) after every step; by each process for its own share.
     beside
-        Others whose forces are compared with those of the potential in all states that are recorded, and in the last
-        of each run (:attr:`Snapshot.disagreement`). With ``stop_above`` in the settings they are compared every
-        ``compare_every`` steps, and a run of which they disagree more about the force on one atom ends with the cause
-        ``"left the data"``; its last state is the one about which they disagree.
+        Other potentials whose forces are compared in all recorded states and in the last state of each run
+        (:attr:`Snapshot.disagreement`). With ``stop_above`` in the settings they are compared every ``compare_every``
+        steps, and a run ends with the cause ``"left the data"`` where they disagree more about the force on one atom;
+        its last state is the one about which they disagree.
 
     Raises
     ------
@@ -82,15 +82,15 @@ def simulate(
         If a setting is impossible, ``stop_above`` stands without a potential beside, or ``out`` belongs to a simulation
         with other arguments.
     DataError
-        If there is no structure, or one is empty or cannot have a neighbour list, or holds an unknown element;
-        or one that a potential beside does not know; if ``out`` cannot be written (the last checkpoint stays).
+        If there is no structure, or one is empty or cannot have a neighbour list, or contains an element that the
+        potential or one beside does not know; if ``out`` cannot be written (the last checkpoint is kept).
     KeelError
         If another process has died.
 
     Notes
     -----
-    A run whose structure cannot be evaluated any more, because it has no neighbour list or the potential raises an
-    error, ends with the cause ``"evaluation error"`` and a warning that quotes it; the others go on.
+    A run whose structure can no longer be evaluated, because it has no neighbour list or the potential raises an
+    error, ends with the cause ``"evaluation error"`` and a warning that quotes it; the others continue.
     """
     keep_freed_memory()
     states = _states(starts)
@@ -141,10 +141,10 @@ def _check(starts: Sequence[Frame | Snapshot], runs: Sequence[int], settings: MD
             raise DataError(f"{frame.source}: a pressure needs a structure that is periodic in three directions")
         if settings.ensemble == "npt" and frame.fixed is not None:
             raise DataError(
-                f"{frame.source}: it holds atoms fixed, which a changing cell would carry along; "
-                "simulate it at constant volume, or remove its constraints"
+                f"{frame.source}: it has fixed atoms, which a changing cell would move; simulate it at constant "
+                "volume, or remove its constraints"
             )
         if not degrees_of_freedom(frame):
-            raise DataError(f"{frame.source}: it holds all its atoms fixed, so that nothing can move")
+            raise DataError(f"{frame.source}: all its atoms are fixed, so nothing can move")
         if settings.velocities == "file" and not isinstance(start, Snapshot) and frame.velocities is None:
-            raise DataError(f"{frame.source}: it has no velocities to start with; draw them (--velocities draw)")
+            raise DataError(f"{frame.source}: it has no initial velocities; draw them (--velocities draw)")

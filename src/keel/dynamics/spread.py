@@ -18,7 +18,7 @@ from keel.launch import launched, size_of_job
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=365)
-"""How long one process waits for the others: their runs may live longer."""
+"""How long one process waits for the others: their runs may last longer."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Ranks:
         return cls(fabric.global_rank, fabric.world_size, fabric.device)
 
     def own(self, count: int) -> range:
-        """Return which of so many parts are of this process."""
+        """Return which of the parts belong to this process."""
         return range(self.rank, count, self.size)
 
     def gathered(self, compute: Callable[[], list[T]]) -> list[T]:
@@ -70,8 +70,8 @@ class Ranks:
             torch.distributed.all_gather_object(everyone, mine, group=_group())
         except RuntimeError:
             raise KeelError(
-                "another process of this job has died; a simulation with a file to write to goes on from its last "
-                "checkpoints when the same command is given again"
+                "another process of this job has died; a simulation with an output file continues from its last "
+                "checkpoints when the same command is run again"
             ) from None
         for result in everyone:
             if isinstance(result, KeelError):
@@ -80,9 +80,9 @@ class Ranks:
 
 
 def dealt(work: Sequence[int], count: int) -> list[list[int]]:
-    """Deal pieces of work to so many hands, the largest first and each to the hand that has least to do.
+    """Distribute pieces of work among workers, the largest first and each to the worker with the least work.
 
-    The share of each hand is in ascending order. Deterministic; no hand stays empty if there are enough pieces.
+    The share of each worker is in ascending order. Deterministic; no worker is idle if there are enough pieces.
     """
     hands: list[tuple[int, int]] = [(0, k) for k in range(count)]
     shares: list[list[int]] = [[] for _ in range(count)]

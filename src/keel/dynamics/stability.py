@@ -104,7 +104,7 @@ class StabilityResult(Shown):
         return shares_of_causes(self.causes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings and outcome as they stand in a summary, JSON-compatible."""
+        """Return the settings and outcome as in a summary, JSON-compatible."""
         return {
             "md_temperature_k": self.temperature,
             "md_timestep_fs": self.timestep_fs,
@@ -178,7 +178,7 @@ class Rung(Shown):
     Parameters
     ----------
     temperature
-        The lowest of the ladder at which at least half of the runs failed, in K; None if they hold at all.
+        The lowest of the ladder at which at least half of the runs failed, in K; None if they survive at all.
     tried
         The results of each potential at each temperature tried, in order.
     """
@@ -241,7 +241,7 @@ def find_rung(
     members = [potentials] if isinstance(potentials, Potential) else list(potentials)
     starts = as_frames(starts, labels=False)
     if not ladder or not members:
-        raise ConfigError("finding a rung needs at least one temperature and one potential")
+        raise ConfigError("finding a temperature needs at least one temperature and one potential")
     tried: list[tuple[float, tuple[StabilityResult, ...]]] = []
     for temperature in sorted(ladder):
         hot = settings.replace(temperature=temperature)

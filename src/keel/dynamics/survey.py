@@ -1,4 +1,4 @@
-"""What one look at all atoms tells: as a rule, that nothing has failed."""
+"""The result of one check of all atoms: usually, that nothing has failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Survey:
     @classmethod
     def of(cls, state: State, masses: Tensor, batch: Tensor) -> Survey:
         """Look at N atoms of ``masses`` (N, 1) in structures ``batch`` (N,)."""
-        # NaN and infinity survive a sum, so one number tells of all.
+        # NaN and infinity survive a sum, so one number covers all.
         numbers = torch.stack([t.sum() for t in (state.positions, state.velocities, state.forces, state.energy)]).sum()
         largest = squared_lengths(state.forces).max().sqrt()
         kinetic = kinetic_energy(state.velocities, masses, batch, len(state.energy))

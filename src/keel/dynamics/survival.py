@@ -43,7 +43,7 @@ class Survival(Shown):
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         mean = f"{self.restricted_mean():.0f} fs"
-        return {"runs": f"{int(self.at_risk[0])}", "median": f"{self.median_text} fs", "mean up to the end": mean}
+        return {"runs": f"{int(self.at_risk[0])}", "median": f"{self.median_text} fs", "mean within this length": mean}
 
     def picture(self) -> str:
         """See :class:`~keel.showing.Shown`: S from 0 on."""
@@ -93,8 +93,8 @@ def kaplan_meier(times: Sequence[float], failed: Sequence[bool], confidence: flo
 
         S^{exp(+- z s)},    s^2 = (1 / log^2 S) sum_{t_i <= t} d_i / (n_i (n_i - d_i))
 
-    (Kalbfleisch & Prentice, The Statistical Analysis of Failure Time Data, 2002, sec. 1.4). Where S is 0 or 1 this has
-    no width, and the exact binomial interval stands instead: from [(1 - confidence)/2]^(1/n) to 1 for n of n alive.
+    (Kalbfleisch & Prentice, The Statistical Analysis of Failure Time Data, 2002, sec. 1.4). If S is 0 or 1 this has no
+    width, and the exact binomial interval is used: from [(1 - confidence)/2]^(1/n) to 1 for n of n alive.
 
     Raises
     ------

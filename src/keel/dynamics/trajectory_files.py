@@ -1,7 +1,7 @@
 """Trajectories on disk: extended XYZ, HDF5, or ASE's ``.traj``.
 
-Extended XYZ and ``.traj`` hold the frames of all runs in the order of their steps; ``run``, ``step``, ``time_fs`` and
-``temperature_k`` tell them apart. HDF5 has a group for each run, ``run_0``, ``run_1``, ..., with ``numbers`` (N,),
+Extended XYZ and ``.traj`` have the frames of all runs in the order of their steps, distinguished by ``run``, ``step``,
+``time_fs`` and ``temperature_k``. HDF5 has a group for each run, ``run_0``, ``run_1``, ..., with ``numbers`` (N,),
 ``pbc`` (3,) and, for T frames, ``step``, ``time_fs``, ``temperature_k``, ``energy`` (T,), ``cell`` (T, 3, 3),
 ``positions``, ``velocities`` and ``forces`` (T, N, 3), in angstrom, fs and eV; ``masses`` (N,) in u and ``fixed``
 (N, 3) where the start has them. Where potentials were compared, ``force_disagreement`` has a number for each atom in
@@ -36,7 +36,7 @@ Recorded = tuple[int, Snapshot]
 Append = Callable[[ChangedFile, Sequence[Recorded]], None]
 
 CHUNK = 1 << 16
-"""Bytes that HDF5 reads and writes at once, if a frame is not larger."""
+"""Number of bytes that HDF5 reads and writes at once, if a frame is not larger."""
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     # Parts compressed one by one are one file for every reader; without a time in it, the same for the same frames.
     ".gz": partial(gzip.compress, mtime=0),
@@ -70,12 +70,12 @@ def appender(path: Path) -> Append:
 def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
     """Return the recorded states of each run, by its number, as :func:`keel.dynamics.simulate` wrote them to a file.
 
-    Where several processes wrote its parts, ``hot.0-of-4.extxyz``, ..., the plain name ``hot.extxyz`` stands for all.
+    Where several processes wrote its parts, ``hot.0-of-4.extxyz``, ..., the plain name ``hot.extxyz`` means all.
 
     Raises
     ------
     DataError
-        If the file cannot be read or is no trajectory of keel, or if a part is missing.
+        If the file cannot be read or is not a trajectory of keel, or if a part is missing.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
             for run, snapshot in _reader(part)(part):
                 runs.setdefault(run, []).append(snapshot)
         except KeyError as error:
-            raise DataError(f"{part}: it is no trajectory that keel wrote; {error} is missing") from None
+            raise DataError(f"{part}: it is not a trajectory written by keel; {error} is missing") from None
     return dict(sorted(runs.items()))
 
 

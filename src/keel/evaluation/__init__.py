@@ -1,10 +1,9 @@
-"""Probes of a potential, one in each file, and the statistics that tell how sure a difference is.
+"""Probes of a potential, one in each file, and the statistics of differences.
 
-How long molecular dynamics holds; errors against labels; of recorded trajectories distances, angles and diffusion, and
-the density under pressure; of clusters the curves of dimers, trimers and bonds; whether forces are derivatives,
-smooth and symmetries kept; of crystals their resistance to compression, equation of state, stiffness, vibrations and
-vacancies.
-:mod:`keel.evaluation.battery` puts them all to a potential.
+How long molecular dynamics is stable; errors against labels; distances, angles and diffusion in recorded trajectories,
+and the density under pressure; curves of dimers, trimers and bonds; whether forces are derivatives and smooth, and
+symmetries are kept; resistance to compression, equation of state, stiffness, vibrations and vacancies of crystals.
+:mod:`keel.evaluation.battery` applies them all to a potential.
 """
 
 import sys

@@ -48,7 +48,7 @@ Group = Callable[["Subject", Progress], Results]
 Probe = TypeVar("Probe", bound=Callable[..., CheckResult | Sequence[CheckResult]])
 
 STRUCTURE = ("pair structure", "bond angles", "diffusion")
-"""What is judged in the simulations that are recorded."""
+"""Probes of recorded simulations."""
 TITLES = {
     "stability": ("MD stability",),
     "contacts": ("errors by contact",),
@@ -56,14 +56,14 @@ TITLES = {
     "elsewhere": (THE_SAME,),
     "compression": ("compression", "stretching"),
 }
-"""Names of probes where they are not those of their group."""
+"""Names of probes that differ from the name of their group."""
 RECORDED_FS = 10.0
-"""Between two recorded structures."""
+"""Time between two recorded structures."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A potential, and what it is probed on.
+    """A potential, and what it is probed with.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Subject:
     frames
         Structures of the material, with labels or without.
     starts
-        Those that simulations start from.
+        Structures from which simulations start.
     few
         Small ones, for probes that need many evaluations.
     crystal
@@ -80,14 +80,14 @@ class Subject:
     elements
         Atomic numbers of the elements of dimers and trimers.
     settings
-        Of everything: temperatures and pressures, lengths, precision, seed.
+        All settings: temperatures and pressures, lengths, precision, seed.
     reference
-        Frames of DFT at the temperature of the settings, to compare structure and, where volumes change, density with;
-        empty if there are none.
+        DFT frames at the temperature of the settings, for comparing structure and, if volumes change, density; may be
+        empty.
     beside
-        A potential to compare equilibrium and clusters with, or None.
+        A potential for comparing equilibrium and clusters, or None.
     dimers
-        Dimer curves of DFT by name of the pair; empty if there are none.
+        DFT dimer curves by name of the pair; may be empty.
     """
 
     potential: Potential
@@ -125,7 +125,7 @@ def in_turn(probes: Mapping[str, Callable[[], CheckResult]], progress: Progress)
 
 
 def exact(subject: Subject, progress: Progress) -> Results:
-    """What holds of every potential, whatever the material: derivatives, symmetries, conservation."""
+    """Properties of every potential, whatever the material: derivatives, symmetries, conservation."""
     potential, few, settings = subject.potential, subject.few, subject.settings
     probes: dict[str, Callable[..., CheckResult]] = {
         "force consistency": force_consistency,

@@ -14,7 +14,7 @@ from keel.wording import SYMBOLS, typeset
 from keel.wording import number as rounded
 
 Outcome = Literal["passed", "failed", "noted", "skipped"]
-"""``noted``: numbers to look at, for which there is no limit; ``skipped``: the probe does not apply, and says why."""
+"""``noted``: for information, without a limit; ``skipped``: the probe does not apply, and says why."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Metric:
     Parameters
     ----------
     name
-        As it stands in tables.
+        Name in tables.
     value
         In ``unit``; NaN if it could not be found.
     unit
@@ -113,7 +113,7 @@ class CheckResult(Shown):
     name
         Of the probe, e.g. ``"equation of state"``.
     metrics
-        Numbers, the most telling first.
+        Numbers, the most important first.
     curves
         To draw.
     outcome

@@ -23,9 +23,9 @@ SMOOTH = {torch.float32: 1e-3, torch.float64: 1e-4}
 Rounding in float32 makes up to 2e-4 of energies that are large beside the forces, float16 some 3e-3."""
 
 ZOOM = 10.0
-"""What looks like a jump is looked at again with this many times smaller a spacing, ..."""
+"""An apparent jump is examined again with a spacing smaller by this factor, ..."""
 ZOOMS = 3
-"""... so many times: even a wall that rises within 0.005 angstrom is smooth then, and a jump is still there."""
+"""... this many times: even a wall that rises within 0.005 angstrom is then smooth, and a jump is still there."""
 
 
 def largest_jump(x: Array, values: Array, along: Callable[[Array], Array], limit: float) -> float:

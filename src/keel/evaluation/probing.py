@@ -15,8 +15,9 @@ from keel.potentials.batches import batches
 from keel.potentials.convert import converted
 
 STEPS = {torch.float32: 1e-2, torch.float64: 1e-4}
-"""Displacements of finite differences in angstrom: so large that rounding of energies of some eV (1e-6 and 1e-15 eV)
-leaves four digits of forces of 1 eV/angstrom; so small that a neighbour rarely crosses the cutoff in between."""
+"""Displacements of finite differences in angstrom: large enough that rounding of energies of some eV (1e-6 and 1e-15
+eV) leaves four digits of forces of 1 eV/angstrom, and small enough that neighbours rarely cross the cutoff in
+between."""
 
 SMALLEST_FORCE = 1e-3
 """Deviations are taken relative to forces, in eV/angstrom, no smaller than this."""
@@ -39,7 +40,7 @@ def prepared(potential: Potential, frames: Sequence[Frame], dtype: torch.dtype) 
 def check_structures(frames: Sequence[Frame]) -> None:
     """Raise a DataError if there is no structure, or one without atoms."""
     if not frames:
-        raise DataError("there is no structure to probe the potential on; give at least one")
+        raise DataError("there is no structure to probe the potential with; give at least one")
     for frame in frames:
         if len(frame) == 0:
             raise DataError(f"{frame.source}: a potential cannot be probed on a structure without atoms")
@@ -54,7 +55,7 @@ def in_precision(potential: Potential, dtype: torch.dtype) -> Potential:
         If it is neither float32 nor float64.
     """
     if dtype not in STEPS:
-        raise ConfigError(f"probes judge in torch.float32 or torch.float64, not {dtype}")
+        raise ConfigError(f"probes run in torch.float32 or torch.float64, not {dtype}")
     return converted(potential, dtype)
 
 

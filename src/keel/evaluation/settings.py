@@ -15,14 +15,14 @@ class AssessmentSettings(LadderSettings):
     """What is asked of a potential, and how thoroughly; the seed is that of all random choices."""
 
     probes: Listed[str] | None = Field(None, description="groups of probes; null: all")
-    starts: Starts = Field(8, description="structures that simulations start from")
-    temperature: Temperature = Field(300.0, description="at which structure, diffusion and density are looked at")
-    pressure: PressureGPa = Field(0.0, description="at which the density is looked at")
+    starts: Starts = Field(8, description="number of starting structures of simulations")
+    temperature: Temperature = Field(300.0, description="temperature of the probes of structure, diffusion and density")
+    pressure: PressureGPa = Field(0.0, description="pressure of the density probe")
     by: str | None = Field(
-        None, description="info key that names the structure of a frame; null: all frames are of one"
+        None, description="info key that names the structure of a frame; null: all frames are of the same structure"
     )
-    precision: Precision = Field("float64", description="in which exact properties are judged")
-    device: str | None = Field(None, description="cpu, cuda, ...; null: where the potential is")
+    precision: Precision = Field("float64", description="precision of the tests of exact properties")
+    device: str | None = Field(None, description="cpu, cuda, ...; null: the device of the potential")
 
     @property
     def dtype(self) -> torch.dtype:

@@ -21,9 +21,10 @@ from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.three_body import ThreeBody, powers
 
 REACHES = (1.5, 1.9)
-"""Where the functions of distance end, in bonds: before the second neighbours of a covalent solid, and among them."""
+"""Ranges of the functions of distance, in sums of covalent radii: before the second neighbours of a covalent solid, and
+among them."""
 RESTING = 1.0
-"""They come to rest at the closest contact of the data, but not further out than this, in bonds."""
+"""They become constant at the closest contact of the data, but not beyond this distance, in sums of covalent radii."""
 PLACES = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
 
 

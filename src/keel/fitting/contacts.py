@@ -1,7 +1,7 @@
-"""Where the data of each pair of elements end, and what an EAM says of atoms that are closer.
+"""Where the data of each pair of elements end, and how an EAM describes closer atoms.
 
-A fitted function is extrapolated a little below the closest contact of its data; there the force is held, and the
-nuclei do the rest. Walls of fitted functions themselves would stand half an angstrom and more too far out.
+A fitted function is extrapolated a little below the closest contact of its data; there the force is kept constant, and
+a nuclear repulsion is added. Walls of the fitted functions themselves would be too far out by half an angstrom or more.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from keel.potentials.classical.zbl import ZBL
 from keel.potentials.sum import SumPotential
 
 CORE_START, CORE_END = 0.4, 0.8
-"""Where the nuclear repulsion is whole, and where it ends unless a contact is closer; in sums of the covalent radii."""
+"""Distances at which the nuclear repulsion is complete, and at which it ends unless a contact is closer; in sums of the
+covalent radii."""
 NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
-"""A pair of elements has data if it is met 10 times closer than 4 angstrom or 1.5 bonds."""
+"""A pair of elements has data if it occurs 10 times within 4 angstrom or 1.5 sums of the covalent radii."""
 CONTACT_WITHOUT_DATA = 1.0
-"""Contact of a pair without data, in bonds, unless data show a closer one."""
+"""Contact of a pair without data, in sums of the covalent radii, unless data show a closer one."""
 MOST_WORK = 5.0
-"""Work in eV that the held force does at most between contact and core: two oxygens can be as close as in O2."""
+"""Largest work in eV of the constant force between contact and core: two oxygens can be as close as in O2."""
 FRAMES = 50
-"""Frames that go through neighbour lists together."""
+"""Number of frames whose neighbour lists are processed together."""
 
 
 class Contacts(NamedTuple):

@@ -23,7 +23,7 @@ from keel.potentials.classical.three_body import ThreeBody
 CHUNK_ATOMS = 250
 EXTREME_FORCE = 4.0  # eV/angstrom
 SMALLEST_FORCE, SMALLEST_STRESS = 1e-3, 1e-4
-"""eV/angstrom and eV/angstrom^3; a root mean square below is noise of the calculation, not a measure of errors."""
+"""eV/angstrom and eV/angstrom^3; a smaller root mean square is noise of the calculation, not a measure of errors."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,11 @@ MOST_PAIRS = 36
 """With more pairs of elements, a matrix of all parameters costs more than it saves."""
 DAMPING, MOST_DAMPING = 1e-2, 1e8
 LONGEST = 3.0
-"""Of a step; parameters are logarithms, and twenty times as much is not foreseen by any derivative."""
+"""Largest step; parameters are logarithms, and no derivative predicts a change by a factor of twenty."""
 
 
 class Limits(NamedTuple):
-    """When to stop: where a Gauss-Newton or an L-BFGS step lowers the loss by less than a share, or after so many."""
+    """When to stop: if a Gauss-Newton or an L-BFGS step lowers the loss by less than a share, or after some steps."""
 
     gauss_newton: float
     lbfgs: float

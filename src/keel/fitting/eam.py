@@ -39,7 +39,7 @@ from keel.ranges import AtomCount, Cutoff, Seed, checked
 from keel.showing import Facts, Shown, number_of
 
 Cores = Literal["contacts", "all", "soft"]
-"""Which walls nuclei stand behind: of pairs with a contact, which are all, or without contacts all or the soft ones."""
+"""Pairs with a nuclear repulsion: those with a contact, which are all, or without contacts all or the soft ones."""
 FIRST_ATOMS, ATOMS, ATOMS_PER_ELEMENT = 1_500, 10_000, 500
 
 
@@ -105,29 +105,29 @@ def fit_eam(
 ) -> EAMFit:
     """Fit an EAM to energies, forces and, where present, stress.
 
-    Minimises  energy_weight^2 <(dE/N)^2> + <(c dF)^2>/<(c F)^2> + stress_weight^2 <dS^2>/<S^2>  with
-    c = 1/max(1, |F|/4 eV/angstrom), under the constraint that two atoms alone repel each other from 0.1 angstrom to at
-    least 0.6 times the sum of their covalent radii (0.8 for pairs without data).
+    Minimises  energy_weight^2 <(dE/N)^2> + <(c dF)^2>/<(c F)^2> + stress_weight^2 <dS^2>/<S^2>  with c = 1/max(1, |F|/4
+    eV/angstrom), under the constraint that two isolated atoms repel each other from 0.1 angstrom to at least 0.6 times
+    the sum of their covalent radii (0.8 for pairs without data).
 
     Parameters
     ----------
     frames
-        Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`) of any number of elements, each with
-        what labels it has. Where they hold an atom alone
-        (:mod:`keel.atoms.isolated`), its energy is the offset of its element, and otherwise it takes no part.
+        Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`) of any number of elements, each with the
+        labels it has. The energy of an isolated atom (:mod:`keel.atoms.isolated`) is the offset of its element; it is
+        not used otherwise.
     cutoff
         In angstrom.
     contacts
-        Below the closest contact that the data show of a pair of elements, hold the force and let the nuclei do the
-        rest (:mod:`keel.fitting.contacts`), instead of extrapolating what was fitted. Above it nothing changes.
+        Below the closest contact of a pair of elements in the data, keep the force constant and add a nuclear repulsion
+        (:mod:`keel.fitting.contacts`), instead of extrapolating the fit. Above it nothing changes.
     zbl
         Without ``contacts``: put a :class:`ZBL` core under every pair, not only under those without data and those
         whose fitted wall is much softer than that of nuclei.
     three_body
-        Fit a term for the angles between bonds too (:class:`ThreeBody`), which covalent solids need.
+        Also fit a term for the angles between bonds (:class:`ThreeBody`), needed for covalent solids.
     energy_weight
-        In 1/eV: at 5, an error of 0.2 eV/atom costs what forces wrong by their own size cost. None: 5, or 1 where the
-        forces of held-out frames say so (:mod:`keel.fitting.held_out`).
+        In 1/eV: at 5, an error of 0.2 eV/atom costs as much as forces wrong by their own size. None: 5, or 1 if the
+        forces of held-out frames favour it (:mod:`keel.fitting.held_out`).
     stress_weight
         Dimensionless, relative to the forces.
     max_atoms
@@ -158,9 +158,9 @@ def fit_eam(
     labelled, atoms = set_apart(labelled)
     check_cutoff(labelled, cutoff, advice("the cutoff", "--cutoff"))
     if all(f.forces is None for f in labelled):
-        raise DataError("an EAM fit needs frames with forces; none of the frames has any")
+        raise DataError("an EAM fit needs frames with forces, but none of the frames has any")
     if not any(np.any(label) for f in labelled for label in (f.forces, f.stress) if label is not None):
-        raise DataError("an EAM fit needs forces or stresses other than zero; all of these frames' are exactly zero")
+        raise DataError("an EAM fit needs nonzero forces or stresses, but those of all frames are exactly zero")
     # On several threads NumPy's linear algebra rounds differently: two machines would fit two teachers.
     with threadpool_limits(1, "blas"):
         cores: Cores = "contacts" if contacts else "all" if zbl else "soft"

@@ -11,11 +11,11 @@ from keel.potentials.base import Potential
 from keel.potentials.batches import known_to
 
 ENERGY_WEIGHT, LIGHT = 5.0, 1.0
-"""In 1/eV: the usual one, and that of an EAM to which energies and forces say different things."""
+"""Energy weights in 1/eV: the usual one, and one for an EAM that cannot fit energies and forces together."""
 BETTER = 0.9
-"""The light one is taken if it makes the force MAE of held-out frames at least this much smaller."""
+"""The smaller one is used if it reduces the force MAE of held-out frames by at least this share."""
 EACH = 5
-"""One frame of so many is held out; with fewer there is no choice."""
+"""One in this many frames is held out; with fewer frames there is no choice."""
 
 
 def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], float], Potential]) -> float:

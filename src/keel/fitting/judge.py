@@ -1,8 +1,8 @@
-"""Are labels sound where neighbouring frames do not tell? Stiffness, symmetry and a quickly fitted EAM are the judges.
+"""Are labels sound if neighbouring frames cannot decide? Stiffness, symmetry and a quickly fitted EAM are the judges.
 
 An EAM fitted to the forces alone predicts how energies differ and what the stresses are; a factor between the two, or
-forces of single frames that are several times too large, tell a wrong unit or sign. Where the EAM predicts the forces
-of other frames badly it is no judge, and the label is called unchecked.
+forces of single frames that are several times too large, reveal a wrong unit or sign. If the EAM predicts the forces of
+other frames badly it cannot judge, and the label counts as unchecked.
 """
 
 from __future__ import annotations
@@ -30,26 +30,27 @@ from keel.fitting.offsets import compositions, unexplained
 from keel.fitting.quick import Prediction, QuickEAM
 
 MOST_ELEMENTS = 8
-"""With more, an EAM fitted in seconds is no judge."""
+"""With more elements, an EAM fitted in seconds cannot judge."""
 FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
 SKILL = 0.6
 """Least correlation of forces of frames that the EAM has not seen with its own."""
 NO_SKILL = 0.2
-"""Below, forces that do not push the shortest contacts apart either are those of other atoms."""
+"""If lower, forces that also do not push the shortest contacts apart belong to other atoms."""
 NOT_OF_THE_ATOMS = (
-    "the forces do not belong to the atoms: neither a fitted EAM nor the shortest contacts have to do with them; check "
-    "that forces and positions list the atoms in the same order"
+    "the forces do not match the atoms: they are unrelated to those of a fitted EAM and to the shortest "
+    "contacts; check that forces and positions list the atoms in the same order"
 )
 FEWEST = 10
-"""Frames that make a regression."""
+"""Fewest frames for a regression."""
 SOUND = (0.15, 7.0)
-"""Factors between label and prediction that the EAM's own error explains; phases of unlike energy cost it most."""
+"""Factors between label and prediction that the EAM's own error explains; it is largest for phases that differ in
+energy."""
 ENERGIES, STRESSES = 0.8, 0.7
-"""Least correlation of differences of energies and stresses with those predicted, for the factor to tell."""
+"""Least correlation of differences of energies and stresses with those predicted for the factor to be conclusive."""
 COVERED = 0.8
 """Share of frames with a neighbour; with fewer, wrong forces of single frames are looked for by the EAM."""
 OUTLYING = 3.0
-"""Times the median factor that forces of one frame may have."""
+"""Largest factor of the forces of one frame, relative to the median factor."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _against_contacts(frames: Sequence[Frame]) -> str | None:
 
 
 def _divided(frames: Sequence[Frame]) -> str | None:
-    """Say that energies are divided by the number of atoms, where structures of many sizes tell."""
+    """Report that energies are divided by the number of atoms, if structures of many sizes show it."""
     known = [f for f in frames if f.energy is not None]
     elements = sorted({int(z) for f in known for z in f.numbers})
     if len(known) < max(3 * len(elements), FEWEST):
@@ -128,8 +129,8 @@ def _divided(frames: Sequence[Frame]) -> str | None:
     if divided > 0.3 * total or divided > 0.2:
         return None
     return (
-        "the energies are divided by the number of atoms: the composition explains them as they stand, and not when "
-        "they are divided once more (--energy-unit eV/atom)"
+        "the energies are already divided by the number of atoms: the composition explains them as given, but not "
+        "divided once more (--energy-unit eV/atom)"
     )
 
 
@@ -156,7 +157,7 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
     known = set(fitted.model.elements or ()) if fitted else set()
     others = [f for f in frames if id(f) not in seen and known.issuperset(f.numbers.tolist())]
     if fitted is None or len(others) < 5:
-        return _Outcome([], {}, dict.fromkeys(labels, "too few frames beside those an EAM is fitted to"))
+        return _Outcome([], {}, dict.fromkeys(labels, "too few frames besides those an EAM is fitted to"))
     able = [f for f in frames if known.issuperset(f.numbers.tolist())]
     everything = fitted.predict(able)
     outlying = _outlying(able, everything)
@@ -164,9 +165,9 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
     skill = _skill(others, predictions)
     how = f"a fitted EAM predicts forces of other frames with a correlation of {skill:.2f}"
     if skill < NO_SKILL and -1.0 < most_pushed(frames) < UNRELATED:
-        return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: no judge"))
+        return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
     if skill < SKILL:
-        return _Outcome([], {}, dict.fromkeys(labels, f"{how}: no judge"))
+        return _Outcome([], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
     outcome = _verdicts(others, predictions, how)
     return replace(outcome, wrong=[outlying, *outcome.wrong])
 
@@ -202,13 +203,13 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     factor, sure = _factor(
         [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], ENERGIES
     )
-    # An EAM may have two phases in the wrong order; the shortest contacts tell the sign better.
+    # An EAM may have two phases in the wrong order; the shortest contacts show the sign better.
     sure = sure and (factor > 0 or most_pushed(frames) == -1.0)
     forces_wrong = sure and not SOUND[0] < factor < SOUND[1]
     if forces_wrong:
         wrong.append(
-            f"energies and forces do not belong together: the energies differ by {factor:.3g} times what an EAM fitted "
-            f"to the forces says; {likely_forces(factor, atoms)}"
+            f"energies and forces are inconsistent: the energies differ by {factor:.3g} times what an EAM fitted to "
+            f"the forces predicts; {likely_forces(factor, atoms)}"
         )
     (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
@@ -216,7 +217,7 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
         volume = float(np.mean([f.volume for f, *_ in strained]))
         wrong.append(
-            f"the stress is {factor:.3g} times what an EAM fitted to the forces says; "
+            f"the stress is {factor:.3g} times what an EAM fitted to the forces predicts; "
             f"{likely_stress(1 / factor, volume)}"
         )
     (checked if sure else unchecked)["stress"] = how if sure else f"{how}, but not the stresses"
@@ -256,7 +257,7 @@ def _outlying(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> str
         return None
     worst = int(np.nanargmax(factors))
     return (
-        f"{found} of {len(frames)} frames have forces several times as large as an EAM fitted to the set says, "
+        f"{found} of {len(frames)} frames have forces several times as large as an EAM fitted to the set predicts, "
         f"{factors[worst] / usual:.1f} times in {frames[worst].source}"
     )
 

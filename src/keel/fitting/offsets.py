@@ -14,26 +14,26 @@ from keel.atoms.selecting import in_memory
 from keel.errors import DataError
 
 ROUNDS, SMALLEST = 50, 1e-5
-"""Of reweighting, and the residual in eV below which none is weighted more."""
+"""Number of reweightings, and the residual in eV below which weights no longer grow."""
 
 
 def fit_offsets(frames: Structures, energies: Array | None = None) -> dict[int, float]:
-    """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result belongs into ``Potential.set_offsets``.
+    """Fit E = sum_i eps_{z_i} by least squares in energy per atom; the result is for ``Potential.set_offsets``.
 
-    Where compositions do not tell the elements apart (silica is always 1:2), the energies of atoms alone decide if
-    there is one of every element, else the solution of minimum norm is taken: the sum over a structure is right either
-    way.
+    If compositions do not determine the elements separately (silica is always 1:2), the energies of isolated atoms
+    decide if there is one of every element, else the solution of minimum norm is used: the sum over a structure is
+    correct either way.
 
-    What compositions do determine is not taken from atoms alone. A network would then begin with the cohesive energy of
-    several eV per atom still to be learnt, and has no use for the limit of separate atoms, on which it is not trained:
-    after 300 steps on phosphorus, with an atom 3.5 eV above the mean energy, the energy errors of a CGCNN were
-    6.2 and 6.7 meV/atom, against 5.3 and 5.3 with these offsets (two seeds), its force errors the same.
+    What compositions determine is not taken from isolated atoms. A network would then begin with
+    the cohesive energy of several eV per atom still to be learnt, and has no use for the limit of separate atoms, on
+    which it is not trained: after 300 steps on phosphorus, with an atom 3.5 eV above the mean energy, the energy errors
+    of a CGCNN were 6.2 and 6.7 meV/atom, against 5.3 and 5.3 with these offsets (two seeds), its force errors the same.
 
     Parameters
     ----------
     frames
-        Frames; those without an energy are left out. Atoms alone among them (:mod:`keel.atoms.isolated`) are no
-        compositions to fit to.
+        Frames; those without an energy are left out. Isolated atoms among them (:mod:`keel.atoms.isolated`) are not
+        fitted as compositions.
     energies
         Energies in eV to use in place of the frames' own, one per frame.
 
@@ -53,7 +53,7 @@ def fit_offsets(frames: Structures, energies: Array | None = None) -> dict[int, 
     labels = [f.energy for f in frames] if energies is None else [float(e) for e in energies]
     known = [(f, e) for f, e in zip(frames, labels, strict=True) if e is not None and len(f)]
     if not known:
-        raise DataError("per-element energy offsets need frames with an energy; none of the frames has one")
+        raise DataError("per-element energy offsets need frames with an energy, but none of the frames has one")
     alone = energies_alone([f.replace(energy=e) for f, e in known if is_isolated(f)])
     known = [(f, e) for f, e in known if not is_isolated(f)]
     if not known:

@@ -18,14 +18,14 @@ from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.three_body import ThreeBody
 
 WALL_SLOPE = 2.0
-"""The least slope of a dimer's energy where its wall may end, in eV/angstrom."""
+"""The least slope of a dimer's energy at the end of its wall, in eV/angstrom."""
 LEAST_ALPHA = 1.1
 """alpha is at least this times beta/4; 1 is where the embedding energy would outgrow the repulsion."""
 MOST_BETA = 6.0
 """Upper limit of beta in 1/angstrom."""
 MOST_ALPHA = 3.0
-"""Upper limit of alpha in 1/angstrom: about that of N2, the stiffest bond. Data near equilibrium ask for more now and
-then, and the wall that follows would be hundreds of times harder than that of nuclei."""
+"""Upper limit of alpha in 1/angstrom: about that of N2, the stiffest bond. Fits to data near equilibrium sometimes want
+more, and the resulting wall would be hundreds of times harder than that of nuclei."""
 
 
 class Parametrisation:

@@ -12,24 +12,24 @@ from keel.fitting.walls import cohesion_per_bond, deep_wells, weak_walls
 from keel.potentials.base import Potential
 
 BOUND_FRAMES = 20
-"""Of so many the cohesion is found."""
+"""Number of frames from which the cohesion is determined."""
 
 
 def remarks(
     potential: Potential, frames: Sequence[Frame], without_data: Sequence[str], soft: Sequence[str]
 ) -> list[str]:
-    """Return sentences for the user: what ``frames`` could not tell, and what is odd about the potential."""
+    """Return sentences for the user: what ``frames`` could not determine, and what is unusual about the potential."""
     warnings, elements = [], potential.elements or ()
     with_energy = [f for f in frames if f.energy is not None]
     if not with_energy:
         warnings.append(
-            "no frame has an energy: the fit saw forces only, and the zero of its energies means nothing; if your "
-            "energies have an unusual name, give it to `keel census FILE --energy-key NAME --write OUT`"
+            "no frame has an energy: the fit used forces only, and the zero of its energies is arbitrary; if your "
+            "energies have an unusual name, pass it to `keel census FILE --energy-key NAME --write OUT`"
         )
     elif inseparable(with_energy, elements):
         warnings.append(
             "the compositions do not determine an energy offset for each of "
-            f"{', '.join(map(symbol, elements))}; those of minimum norm are used, total energies are right all the same"
+            f"{', '.join(map(symbol, elements))}; those of minimum norm are used; total energies are still correct"
         )
     for label, name in (("forces", "force"), ("stress", "stress")):
         values = [getattr(f, label) for f in frames if getattr(f, label) is not None]
@@ -38,29 +38,29 @@ def remarks(
     alone = [symbol(z) for z in sorted(energies_alone(set_apart(with_energy)[1]))]
     if alone:
         warnings.append(
-            f"the offset of {_some(alone)} is the energy of the atom alone: the fit has to give all of the cohesive "
-            "energy, which costs it accuracy in the forces; where only these matter, leave isolated atoms out"
+            f"the offset of {_some(alone)} is the energy of the isolated atom: the fit must reproduce the whole "
+            "cohesive energy, which costs accuracy of the forces; if only forces matter, leave isolated atoms out"
         )
     if without_data:
         warnings.append(
             f"{len(without_data)} of {len(elements) * (len(elements) + 1) // 2} pairs of elements have no or few data "
-            f"({_some(without_data)}): their parameters rest on mixing rules"
+            f"({_some(without_data)}): their parameters are from mixing rules"
         )
     softened = sorted({*soft} - {*without_data})
     if softened:
         warnings.append(
-            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core stands behind it"
+            f"the fitted wall of {_some(softened)} is softer than that of nuclei: a ZBL core is added behind it"
         )
     weak = weak_walls(potential)
     if weak:
-        warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not teach with this EAM")
+        warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not use this EAM as teacher")
     cohesion = cohesion_per_bond(potential, frames[:: max(1, len(frames) // BOUND_FRAMES)])
     deep = [
         f"{name} ({depth:.2g} eV at {r:.3g} angstrom)" for name, (depth, r) in deep_wells(potential, cohesion).items()
     ]
     if deep:
         warnings.append(
-            f"two atoms alone bind each other far more strongly than the data's atoms, by {cohesion:.2g} eV a bond: "
+            f"isolated pairs are bound far more strongly than the atoms in the data, by {cohesion:.2g} eV a bond: "
             f"{_some(deep)}; clusters of them would be wrong"
         )
     return warnings

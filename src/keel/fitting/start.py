@@ -17,7 +17,7 @@ from keel.fitting.parameters import Parametrisation
 ALPHAS = (0.9, 1.2, 1.6, 2.2)
 BETAS = (1.4, 2.0, 2.8, 4.0, 5.6)
 MOST_PAIRS = 15
-"""With more pairs of elements than this, there is no grid: the fit starts from what it expects."""
+"""With more pairs of elements than this, there is no grid: the fit starts from its expected values."""
 LINEAR = ("slack", "attraction", "embedding", "angular")
 
 

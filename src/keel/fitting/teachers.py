@@ -31,7 +31,7 @@ def register_teacher(name: str) -> Callable[[Fit], Fit]:
 
     def registered(fit: Fit) -> Fit:
         if name == EAM:
-            raise ConfigError(f"there is a teacher {EAM} already, so give the one in {fit.__module__} another name")
+            raise ConfigError(f"there is already a teacher {EAM}; give the one in {fit.__module__} another name")
         register("teacher", name, fit, TEACHERS)
         return fit
 
@@ -44,7 +44,7 @@ def fitted(name: str, frames: Sequence[Frame], arguments: Mapping[str, Any] | No
     Raises
     ------
     ConfigError
-        If there is none of that name, it does not take the arguments, or returns no potential.
+        If there is none with that name, it does not accept the arguments, or does not return a potential.
     """
     fit = teacher_of(name)
     try:

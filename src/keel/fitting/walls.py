@@ -1,4 +1,4 @@
-"""The short-range wall of each pair of elements: what a fit imposes, and whether it holds.
+"""The short-range wall of each pair of elements: the constraint of a fit, and its check.
 
 Distances here are often in bonds: units of the sum of the covalent radii.
 """
@@ -25,15 +25,15 @@ from keel.potentials.classical.three_body import three_body_term
 from keel.potentials.classical.zbl import ZBL
 
 WALL = 0.6
-"""Walls reach at least to here, in bonds; without data to where the nuclear repulsion ends."""
+"""Walls reach at least this far, in sums of the covalent radii; without data, to the end of the nuclear repulsion."""
 SOFT = 0.1
 """A wall is soft if at 0.3 angstrom or at 0.4 bonds its energy is below a tenth of the nuclear repulsion."""
 SHORTEST = 0.1
-"""Walls are checked from here, in angstrom."""
+"""Walls are checked from this distance, in angstrom."""
 BONDED = 1.3
 """An atom is bonded to neighbours up to this times the distance of its nearest."""
 DEEPEST, LEAST_COHESION = 6.0, 0.5
-"""Times the cohesion per bond (at least half an eV) that two atoms may bind each other by: two of copper do by 4."""
+"""Largest binding of two atoms in units of the cohesion per bond (at least half an eV): two copper atoms have 4."""
 
 
 def wall_lengths(model: EAM, without_data: Sequence[str]) -> Tensor:

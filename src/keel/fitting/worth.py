@@ -19,13 +19,14 @@ from keel.potentials.classical.three_body import three_body_term
 NONE = 0.95
 """A label is not described if its root mean square error is at least this share of that without a potential."""
 BADLY = 0.4
-"""An EAM whose forces are wrong by this share of their size leaves much to a three-body term, if bonds are covalent."""
+"""If the forces of an EAM are wrong by this share of their size and bonds are covalent, a three-body term helps
+much."""
 WILD = 10.0
 """Times the usual error of forces (median over frames) that a frame may have, unless its forces are as large."""
 NAMED = 3
 NOTHING = {"energies": "one energy for each element", "forces": "no force", "stresses": "no stress"}
 REMEDY = (
-    "leave the teacher's energies and stress out (strategy pretrain-forces), teach with another potential (teacher: "
+    "leave out the teacher's energies and stress (strategy pretrain-forces), teach with another potential (teacher: "
     "file or calculator), or put only a nuclear core under the network (zbl-delta)"
 )
 THREE_BODY = "fit a three-body term too (keel fit --three-body; teacher: {three_body: true})"
@@ -106,8 +107,8 @@ def _wild(frames: Sequence[Frame], errors: Accuracy, which: str) -> list[str]:
     worst = wild[np.argsort(-wrong[wild])][:NAMED]
     named = "; ".join(f"{labelled[k].source} ({wrong[k]:.2g} eV/angstrom)" for k in worst)
     return [
-        f"the teacher goes wild on {len(wild)} of {which}, whose forces it gets wrong by more than ten times the usual "
-        f"{np.median(wrong):.2g} eV/angstrom: {named}; look whether they belong to the data"
+        f"the teacher fails on {len(wild)} of {which}, whose forces have more than ten times the usual error of "
+        f"{np.median(wrong):.2g} eV/angstrom: {named}; check whether they belong in the data"
     ]
 
 

@@ -19,7 +19,7 @@ from keel.potentials.external.given import Given
 from keel.showing import Facts, Shown
 
 VOIGT_PLACES = [0, 4, 8, 5, 2, 1]
-"""Of xx yy zz yz xz xy in a matrix row by row."""
+"""Indices of xx yy zz yz xz xy in a matrix stored by rows."""
 
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -28,8 +28,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
     (eV/angstrom^3, Voigt order). Slabs and two-dimensional crystals, periodic in two directions, have ASE's stress: per
     volume of the cell, vacuum included, so that cell filters relax them in their plane (``mask=[1, 1, 0, 0, 0, 1]``).
-    Copies and pickles hold potential
-    and results, but no neighbour list: they are small, and independent of the original.
+    Copies and pickles include potential and results, but no neighbour list: they are small and independent of the
+    original.
 
     With potentials beside, ``results`` also has ``force_disagreement``, how far they disagree about the force on each
     atom (:mod:`keel.disagreement`; eV/angstrom, shape (N,)), and ``max_force_disagreement``, the largest of these.
@@ -38,7 +38,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     Parameters
     ----------
     potential
-        A potential, or what has one, such as the result of a training, or the name of one, see
+        A potential, or an object with one, such as the result of a training, or the name of one, see
         :func:`keel.open_potential`.
     device
         ``"cpu"``, ``"cuda"``, ...; None keeps the potential's.
@@ -46,7 +46,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         ``"float32"``, ``"float64"`` or a torch dtype; None keeps the potential's. float64 suits phonons and tight
         relaxations, float32 is faster in MD.
     default_dtype
-        The same under the name that MACE's calculator has for it; ``""`` keeps the potential's, too.
+        The same under its name in MACE's calculator; ``""`` keeps the potential's, too.
     compile
         Run networks compiled: worth it from about 500,000 atoms times steps.
     skin
@@ -54,16 +54,17 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     beside
         Other potentials to compare forces with, given as the first is, whose precision and device they get.
     arguments, trust
-        How a potential that is named is opened, see :func:`keel.open_potential`; those beside have no arguments.
+        How a named potential is opened, see :func:`keel.open_potential`; those beside have no arguments.
 
     Raises
     ------
     DataError
-        If the file is no potential, or the atoms hold an element that the potential does not know.
+        If the file is not a potential, or the atoms include an element that the potential does not know.
     ConfigError
-        If dtype or device cannot be used, dtype and default_dtype differ, or what is named cannot be opened so.
+        If dtype or device cannot be used, dtype and default_dtype differ, or the named potential cannot be opened in
+        this way.
     PropertyNotImplementedError
-        If the stress is asked for and the cell is periodic in fewer than two directions or has no volume, or the
+        If the stress is requested and the cell is periodic in fewer than two directions or has no volume, or the
         potential has none.
 
     Examples
@@ -131,7 +132,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
             apart = disagreement(found.forces, [other.evaluate(*system).forces for other in self.beside])
             self.results |= {COLUMN: apart, f"max_{COLUMN}": float(apart.max(initial=0.0))}
         volume = stress_volumes(cell[None], pbc[None])[0]
-        # A calculator of ASE may have none; a number that is none beside a good energy says so.
+        # An ASE calculator may have no stress; it then returns NaN with a finite energy.
         if np.isfinite(volume) and not (np.isnan(found.virial).all() and np.isfinite(energy)):
             self.results["stress"] = found.virial.ravel()[VOIGT_PLACES] / volume
         elif "stress" in (properties or ()):
@@ -155,5 +156,7 @@ def _precision(dtype: torch.dtype | str | None, default_dtype: torch.dtype | str
     """Return the one precision that both names of the argument ask for."""
     asked = {floating(given) for given in (dtype, default_dtype) if given not in (None, "")}
     if len(asked) > 1:
-        raise ConfigError(f"dtype {dtype} and default_dtype {default_dtype} are two names of one argument; give one")
+        raise ConfigError(
+            f"dtype {dtype} and default_dtype {default_dtype} are two names of the same argument; give one"
+        )
     return asked.pop() if asked else None

@@ -39,9 +39,9 @@ from keel.showing import Facts, Shown
 __all__ = ["Attached", "Functions", "SetflGrid", "attach", "choose_grid", "start", "write_setfl"]
 
 UNCERTAINTY = 0.1
-"""A mass in u that differs by less from that of an element belongs to it."""
+"""A mass belongs to an element if it differs from that of the element by less than this, in u."""
 VIRIAL = [0, 4, 8, 1, 2, 5]
-"""Of xx yy zz xy xz yz, LAMMPS' order, in a matrix row by row."""
+"""Indices of xx yy zz xy xz yz, LAMMPS' order, in a matrix stored by rows."""
 
 
 def start(arguments: Sequence[str] = ("-log", "none", "-screen", "none")) -> Any:
@@ -105,7 +105,7 @@ def attach(
     numbers = _elements(lmp, elements)
     if unknown := [symbol(z) for z in numbers[1:] if model.elements is not None and z not in model.elements]:
         known = ", ".join(map(symbol, model.elements or ()))
-        raise ConfigError(f"the atom types of LAMMPS stand for {', '.join(unknown)}, but the potential knows {known}")
+        raise ConfigError(f"the atom types of LAMMPS are {', '.join(unknown)}, but the potential knows {known}")
     attached = Attached(lmp, model, numbers, fix, compile=compile, skin=skin)
     lmp.command(f"fix {fix} all external pf/callback 1 1")
     lmp.command(f"fix_modify {fix} energy yes virial yes")
@@ -193,6 +193,4 @@ def _element_of(kind: int, mass: float | None) -> int:
         nearest = int(np.abs(MASSES[1:] - mass).argmin()) + 1
         if abs(MASSES[nearest] - mass) < UNCERTAINTY:
             return nearest
-    raise ConfigError(
-        f"the mass of atom type {kind} is that of no element; give the elements in the order of the types"
-    )
+    raise ConfigError(f"the mass of atom type {kind} matches no element; give the elements in the order of the types")

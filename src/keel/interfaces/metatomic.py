@@ -1,12 +1,12 @@
 """Export of a potential to metatomic: one file that LAMMPS, GROMACS, i-PI, EON, PLUMED, torch-sim and ASE run.
 
-The file holds the potential as TorchScript, which is all that metatomic 0.1 reads: programs of ``torch.export`` it does
-not take, and compiles whatever it is given with ``torch.jit.script``. The energy function is traced
-(``torch.jit.trace``), which leaves tensors and their shapes, and the engine differentiates it. A trace that gives other
-numbers than the potential is never written.
+The file contains the potential as TorchScript, the only format of metatomic 0.1: it does not accept programs of
+``torch.export``, and compiles everything with ``torch.jit.script``. The energy function is traced
+(``torch.jit.trace``), which leaves tensors and their shapes, and the engine differentiates it. A trace that gives
+different numbers from the potential is never written.
 
-Positions and energies are float64 at the surface, so that large energies of elements leave the interaction its digits;
-inside, a network computes in its own precision.
+Positions and energies are float64 at the interface, so that large energies of elements do not cost the interaction its
+digits; internally, a network computes in its own precision.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from keel.version import __version__
 AGREES = 1e-5
 """Relative to the largest value, what a trace may differ in float32; a thousandth of a thousandth of it in float64."""
 LAYERS = ("layers", "num_layers", "n_blocks", "nblocks", "num_blocks", "num_interactions")
-"""Options by which networks of other packages say how many layers they have."""
+"""Options of networks of other packages that give their number of layers."""
 
 
 def write_metatomic(
@@ -123,7 +123,7 @@ def range_of(potential: Potential) -> float:
     elif potential.closed_form:
         return potential.cutoff
     raise ConfigError(
-        f"how far atoms feel each other in a {type(potential).__name__} is not known; say it in angstrom with --range"
+        f"the interaction range of a {type(potential).__name__} is unknown; give it in angstrom with --range"
     )
 
 
@@ -162,7 +162,7 @@ def _traced(potential: Potential) -> tuple[Any, list[str]]:
     ConfigError
         If it cannot be traced, or the trace gives other numbers.
     """
-    # A trace keeps in mind which tensors had gradients, and would go on to differentiate by the weights.
+    # A trace records which tensors had gradients, and would continue to differentiate with respect to the weights.
     core, trials = _Core(deepcopy(potential)).requires_grad_(False), list(_trials(potential))
     name = type(potential).__name__
     try:
@@ -177,7 +177,7 @@ def _traced(potential: Potential) -> tuple[Any, list[str]]:
                     for ours, theirs in zip(_slopes(core, *trial), found, strict=True):
                         largest = float(ours.abs().max()) if ours.numel() else 0.0
                         if not torch.allclose(ours, theirs, rtol=0.0, atol=tolerance * max(largest, 1.0)):
-                            raise ConfigError(f"a {name} cannot be exported: its trace gives other numbers")
+                            raise ConfigError(f"a {name} cannot be exported: its trace gives different numbers")
     except KeelError:
         raise
     except Exception as error:

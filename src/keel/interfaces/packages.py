@@ -191,7 +191,8 @@ def _network(
     if isinstance(found, SumPotential):
         under = " and ".join(type(m).__name__ for m in found.members if not isinstance(m, Network))
         raise ConfigError(
-            f"this network stands on {under or 'another'}, which a file of {package} cannot store; {INSTEAD}, and the "
+            f"this network is on {under or 'another potential'}, which a file of {package} cannot store; {INSTEAD}, "
+            "and the "
             "strategy repair-only repairs a network without walls"
         )
     if not isinstance(found, kinds):

@@ -3,10 +3,10 @@
     pair_style eam/fs
     pair_coeff * * silica.eam.fs O Si          (units metal; names in the order of the atom types)
 
-A setfl file holds tables: F_a(rho) with the energy offset of the element folded in, so that F_a(0) is the energy of an
-atom alone; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi. Where
-elements have contacts of their own with each other, the density depends on who receives it too (``eam/fs``); else, and
-with one element, the format is ``eam/alloy``.
+A setfl file contains tables: F_a(rho) including the energy offset of the element, so that F_a(0) is the energy of an
+isolated atom; the electron density that each element donates; r phi_ab(r), where cores (ZBL) are part of phi. If pairs
+of elements have their own contacts, the density also depends on the receiving element (``eam/fs``); else, and with one
+element, the format is ``eam/alloy``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from keel.potentials.base import Potential
 __all__ = ["Functions", "SetflGrid", "choose_grid", "lammps_memory", "setfl_size", "write_setfl", "write_tables"]
 
 LONG, SHORT = 16, 10
-"""Digits of the embedding function, which holds the energies of single atoms, and of all else."""
+"""Digits of the embedding function, which contains the energies of isolated atoms, and of everything else."""
 SPLINE = 7
-"""Numbers that LAMMPS keeps for each point of a table."""
+"""Number of values that LAMMPS stores for each point of a table."""
 
 
 def write_setfl(
@@ -104,7 +104,7 @@ def _write(path: Path, functions: Functions, grid: SetflGrid, report: Report) ->
     done, total = 0, _tables(functions)
     with path.open("w") as file:
         file.write("EAM potential written by keel (units metal: eV, angstrom)\n")
-        file.write("F(rho) holds the energy of the isolated atom; cores are part of the pair table\n\n")
+        file.write("F(rho) includes the energy of the isolated atom; cores are part of the pair table\n\n")
         file.write(f"{len(names)} {' '.join(names)}\n")
         file.write(f"{grid.n_rho} {grid.d_rho:.16e} {grid.n_r} {grid.d_r:.16e} {functions.eam.cutoff:.16e}\n")
         for z in functions.elements:

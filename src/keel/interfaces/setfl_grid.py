@@ -34,9 +34,10 @@ FEWEST_POINTS, MOST_DENSITIES, MOST_DISTANCES = 2_000, 512_000, 128_000
 HARD, CLOSEST = 100.0, 0.6
 """Pairs are judged where their energy is below 100 eV, from 0.6 times the sum of the covalent radii on."""
 CROWDED, LEAST_RHO = 0.7, 5.0
-"""The table in rho reaches to where twelve like or four unlike atoms stand at 0.7 times that sum; at least to 5."""
+"""The table in rho extends to the density of twelve like or four unlike atoms at 0.7 times that sum; at least to 5."""
 END_CELLS, WITHIN = 3, (0.05, 0.2, 0.35, 0.65, 0.8, 0.95)
-"""Cells at either end in which errors are measured at these places too; elsewhere half-way, where they are largest."""
+"""Number of cells at either end in which errors are also measured at these places; elsewhere at the midpoint, where
+they are largest."""
 
 Function = Callable[[Tensor], Tensor]
 Report = Callable[[int, int], None]

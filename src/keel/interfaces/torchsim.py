@@ -63,7 +63,7 @@ class Evaluator:
         self._listed: tuple[Tensor, ...] = ()
 
     def __call__(self, state: Any) -> dict[str, Tensor]:
-        """Return energy (B,), energies of atoms (N,), forces (N, 3) and stress (B, 3, 3), zero where there is none."""
+        """Return energy (B,), energies of atoms (N,), forces (N, 3) and stress (B, 3, 3), zero if there is none."""
         graph, vectors = self._neighbours(state).update(state.positions.detach().double())
         found = self.potential(graph, vectors=vectors)
         results = {

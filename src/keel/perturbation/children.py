@@ -17,7 +17,7 @@ from keel.perturbation.settings import PerturbationSettings
 
 @dataclass(frozen=True, eq=False)
 class Children:
-    """B perturbed structures with N atoms; child b stands at atoms ``offsets[b]`` to ``offsets[b + 1]``.
+    """B perturbed structures with N atoms; child b has atoms ``offsets[b]`` to ``offsets[b + 1]``.
 
     The position of an atom is x (I + e) + u.
 

@@ -12,7 +12,7 @@ from keel.jit import exact_kernel
 
 U = nb.uint64
 MARGIN = 1e-4
-"""In angstrom; for rounding."""
+"""Tolerance for rounding in angstrom."""
 
 
 @exact_kernel

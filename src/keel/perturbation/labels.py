@@ -70,7 +70,7 @@ class Counts(Shown):
 
 
 def labels_of(prediction: Prediction, periodic: Tensor) -> Labels:
-    """Return a prediction as labels; stress is masked where there is none: not every teacher has one."""
+    """Return a prediction as labels; stress is masked if there is none: not every teacher has one."""
     if prediction.forces is None or prediction.stress is None:
         raise ValueError("labels need forces and stress")
     everywhere = torch.ones_like(periodic)

@@ -19,7 +19,7 @@ from keel.perturbation.settings import PerturbationSettings
 Records = NDArray[np.void]
 
 LENGTH_STEP = 0.125
-"""To which lengths of pairs are rounded, in angstrom: they need be in order no better than that."""
+"""Rounding of pair distances in angstrom: their order need not be more precise."""
 
 
 def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
@@ -34,7 +34,7 @@ def partner_type(dtype: DTypeLike) -> np.dtype[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Parent:
-    """A structure with all pairs that can come within reach in any of its children.
+    """A structure with all pairs that can come within range in any of its children.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class Parent:
     radius
         The list serves children up to this distance, in angstrom.
     list_cutoff
-        The list holds every pair closer than this, in angstrom.
+        The list contains every pair closer than this, in angstrom.
     shifts
         Whole lattice vectors that occur, shape (S, 3).
     first_of
-        Where the pairs of each atom begin, shape (N + 1,); each of E pairs stands once.
+        Where the pairs of each atom begin, shape (N + 1,); each of E pairs occurs once.
     j_of, shift_of
         Second atom of each pair, and the place of its shift, shape (E,).
     lengths

@@ -37,13 +37,13 @@ class PerturbationSettings(Settings):
     )
     compressed: Share = Field(0.1, description="share of the children of a compressed parent")
     compressions: Annotated[tuple[LengthShare, ...], AsList()] = Field(
-        (0.94, 0.88, 0.82, 0.76), description="lengths of compressed parents as shares of their own (as for strain)"
+        (0.94, 0.88, 0.82, 0.76), description="lengths of compressed parents, relative to their own (as for strain)"
     )
     force_cap: ForceCap | None = Field(
-        1000.0, description="children with a larger force on any atom are set aside; null: none are"
+        1000.0, description="children with a larger force on any atom are set aside; null: no limit"
     )
     energy_cap: EnergyCap | None = Field(
-        20.0, description="children with an energy higher than this above the parent's are set aside; null: none are"
+        20.0, description="children whose energy exceeds the parent's by more than this are set aside; null: no limit"
     )
 
     @property
@@ -56,7 +56,7 @@ class PerturbationSettings(Settings):
         if self.pair_range[0] > self.pair_range[1]:
             raise ValueError(f"pair_range goes from a factor to a larger one, not {list(self.pair_range)}")
         if self.compressed and not self.compressions:
-            raise ValueError("compressions holds no length, and compressed asks for some; set compressed to 0")
+            raise ValueError("compressions is empty, but compressed asks for some; set compressed to 0")
         if self.reach < self.near:
             raise ValueError(f"reach ({self.reach:g}) must not be smaller than near ({self.near:g})")
         return self

@@ -29,17 +29,17 @@ from keel.potentials.external.given import Given, as_potential
 MAX_ATTEMPTS = 20
 
 CACHE_BYTES = 1e9
-"""Memory for the parents' neighbour lists; the least recently used are built anew when it is not enough."""
+"""Memory for the parents' neighbour lists; if it is not enough, the least recently used are rebuilt when needed."""
 
 
 class PerturbationStream:
-    """Perturbed structures labelled by a teacher, as many as are asked for; nothing is stored.
+    """Perturbed structures labelled by a teacher, as many as requested; nothing is stored.
 
-    The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed goes on with the batches
-    that it would have seen. Ranks share what one would make: two with a ``batch_size`` of 4 have the same structures as
-    one with 8. Each makes them all and keeps its part, because which are set aside shows only then. Parents are drawn
-    uniformly, and so is the round of each child; a share of the parents is compressed. Children beyond a cap are set
-    aside, counted in :attr:`counts`, and replaced by other draws.
+    The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed continues with the
+    batches that it would have seen. Ranks share the structures that a single one would make: two with a ``batch_size``
+    of 4 have the same structures as one with 8. Each makes them all and keeps its part, because only then it is known
+    which are set aside. Parents are drawn uniformly, and so is the round of each child; a share of the parents is
+    compressed. Children beyond a cap are set aside, counted in :attr:`counts`, and replaced by other draws.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ class PerturbationStream:
     settings
         How children are made.
     cutoff
-        The batches hold every pair closer than this (a full list), in angstrom: the student's.
+        Cutoff of the student in angstrom: batches contain every closer pair (a full list).
     seed
-        Of everything random.
+        Seed of all random choices.
     batch_size
         Structures in a batch of one rank.
     batch_atoms
-        Instead of ``batch_size``: as many structures as have at most so many atoms together, at least one; each rank
+        Instead of ``batch_size``: as many structures as have at most this many atoms together, at least one; each rank
         draws its own.
     forces_only
         Leave energies and stress out of the labels.
@@ -75,7 +75,7 @@ class PerturbationStream:
     Warns
     -----
     KeelWarning
-        If the teacher sees further than the student.
+        If the cutoff of the teacher is larger than that of the student.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class PerturbationStream:
         check_parents(parents, teacher)
         if teacher.cutoff > cutoff:
             warnings.warn(
-                f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces of "
-                "atoms between the two can be learnt on average only",
+                f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces "
+                "between these distances can be learnt only on average",
                 KeelWarning,
                 stacklevel=2,
             )
@@ -124,7 +124,7 @@ class PerturbationStream:
         """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
         if self.batch_size is not None and not 0 <= rank < self.ranks:
             raise ConfigError(
-                f"there is no rank {rank} of {self.ranks}: say how many ranks share the stream (ranks=...)"
+                f"there is no rank {rank} of {self.ranks}: give the number of ranks that share the stream (ranks=...)"
             )
         if self.batch_size is None or self.ranks == 1:
             return self._whole(step, rank, stage)
@@ -210,4 +210,4 @@ def check_parents(parents: Sequence[Frame], teacher: Potential) -> None:
         if len(parent) == 0:
             raise DataError(f"{parent.source}: a structure without atoms cannot be perturbed")
         if known is not None and not np.isin(parent.numbers, known).all():
-            raise DataError(f"{parent.source}: {parent.formula} holds an element that the teacher does not know")
+            raise DataError(f"{parent.source}: {parent.formula} contains an element that the teacher does not know")

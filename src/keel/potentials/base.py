@@ -92,15 +92,15 @@ class Potential(Shown, nn.Module, ABC):
     compilable: bool = False
     """True if it can run compiled; see :func:`keel.potentials.compiling.compiled.compiling`."""
     compiled: bool = False
-    """Whether it runs compiled at present."""
+    """Whether it currently runs compiled."""
     trained: bool = False
-    """Whether its weights come from a training, here or before it was saved: further training goes on from them."""
+    """Whether its weights come from a training, here or before it was saved; further training continues from them."""
     trained_by: str = ""
-    """How it was trained, in words, also where it has been saved since; empty if that is not known."""
+    """How it was trained, in words, kept when it is saved; empty if unknown."""
     source: str = ""
-    """The file that it was read from; empty if it is not from one."""
+    """The file from which it was read; empty if there is none."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
-    """Every class that has been defined, by its name; the one list of potentials that all others ask."""
+    """Every class that has been defined, by its name: the single registry of potentials."""
     energy_offsets: Tensor
     species_index: Tensor
     _precision: Tensor
@@ -150,7 +150,7 @@ class Potential(Shown, nn.Module, ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return a new potential of the architecture that :meth:`config` told."""
+        """Return a new potential with the architecture given by :meth:`config`."""
         return cls(**config)
 
     def energies_and_gradient(
@@ -193,12 +193,12 @@ class Potential(Shown, nn.Module, ABC):
         differentiable
             Keep the result differentiable with respect to the parameters (for training).
         vectors
-            The edge vectors of ``graph`` (E, 3) where the caller has them already, to save computing them again.
+            The edge vectors of ``graph`` (E, 3) if the caller already has them, to avoid computing them again.
 
         Raises
         ------
         DataError
-            If the graph's cutoff is too small or it holds an element that the potential does not know.
+            If the graph's cutoff is too small or it has an element that the potential does not know.
         """
         if not isinstance(graph, AtomGraph):
             from keel.atoms.batching import batch
@@ -244,7 +244,7 @@ class Potential(Shown, nn.Module, ABC):
             if bool(unknown.any()):
                 names = ", ".join(symbol(int(z)) for z in graph.numbers[unknown].unique())
                 known = ", ".join(symbol(z) for z in self.elements)
-                raise DataError(f"this {type(self).__name__} knows {known} but the structures hold {names}")
+                raise DataError(f"this {type(self).__name__} knows {known} but the structures contain {names}")
         graph = graph.within(self.cutoff)
         return graph.to_half_list() if self.half_list else graph.to_full_list()
 

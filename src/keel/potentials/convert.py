@@ -31,11 +31,11 @@ def converted(
 
 
 def cast(potential: Potential, precisions: Mapping[str, torch.dtype]) -> None:
-    """Give each potential in one, by its place, a dtype: what :meth:`keel.Potential.precisions` told of another."""
+    """Set the dtype of each potential inside one, by its place, as returned by :meth:`keel.Potential.precisions`."""
     for place, dtype in precisions.items():
         part = potential.get_submodule(place)
         if not isinstance(part, Potential):
-            raise TypeError(f"{place!r} is no potential")
+            raise TypeError(f"{place!r} is not a potential")
         # Members of a sum have places of their own: cast twice, they would lose digits.
         part._apply(partial(_as_dtype, dtype=dtype), recurse=len(part.precisions()) == 1)
 
@@ -50,7 +50,7 @@ def floating(dtype: torch.dtype | str) -> torch.dtype:
     Raises
     ------
     ConfigError
-        If it is none.
+        If it is not a dtype.
     """
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not (isinstance(found, torch.dtype) and found.is_floating_point):

@@ -31,13 +31,13 @@ def build(name: str, config: dict[str, Any]) -> Potential:
         If it needs a package that is not installed.
     """
     if not isinstance(name, str):
-        raise DataError(f"the potential class {name!r} is not known")
+        raise DataError(f"the potential class {name!r} is unknown")
     if name not in Potential.registry:
         discover()
     cls = Potential.registry.get(name)
     if cls is None:
         raise DataError(
-            f"the potential class {name!r} is not known; name the module that defines it: {HOW.format('MODULE')}"
+            f"the potential class {name!r} is unknown; name the module that defines it: {HOW.format('MODULE')}"
         )
     try:
         return cls.from_config(config)
@@ -128,9 +128,9 @@ def _check_modules(path: Path, modules: Any) -> None:
     if not all(part.isidentifier() for part in module.split(".")):
         raise DataError(f"{path}: its modules are damaged")
     if module == "__main__":
-        raise DataError(f"{path}: its class {name} was defined in a script or notebook; define it there before loading")
+        raise DataError(f"{path}: its class {name} was defined in a script or notebook; define it before loading")
     raise DataError(
-        f"{path}: its class {name} is of the module {module}, which is not imported for a file's sake; if you trust "
+        f"{path}: its class {name} is of the module {module}, which a file cannot cause to be imported; if you trust "
         f"it, name it: {HOW.format(module)}, or import {module} in Python"
     )
 

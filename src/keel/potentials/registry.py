@@ -10,7 +10,7 @@ from keel.plugins import register
 
 
 def enter(cls: type, classes: dict[str, Any]) -> None:
-    """Put a class among the others, under its name, by which files tell them apart.
+    """Register a class under its name, by which files identify it.
 
     Raises
     ------

@@ -62,13 +62,13 @@ def description(potential: Saved) -> dict[str, Any]:
 def save(potential: Saved, path: str | Path) -> None:
     """Write a potential; the suffix decides the format.
 
-    ``.safetensors`` holds any potential. ``.json`` holds a closed-form potential, whose configuration is complete,
-    with its per-element energy offsets: readable and editable.
+    ``.safetensors`` is for any potential, ``.json`` for a closed-form potential, whose configuration is complete, with
+    its per-element energy offsets: readable and editable.
 
     Raises
     ------
     DataError
-        If the suffix is another, or a network is to be written as JSON.
+        If the suffix is different, or a network is to be written as JSON.
     """
     path = Path(path)
     check_suffix(path)

@@ -37,7 +37,7 @@ class SumPotential(Potential):
         members = list(members)
         factors = [1.0] * len(members) if weights is None else [float(w) for w in weights]
         if len(factors) != len(members):
-            raise ConfigError(f"{len(members)} members need as many weights, not {len(factors)}")
+            raise ConfigError(f"{len(members)} members need {len(members)} weights, not {len(factors)}")
         if not members:
             raise ConfigError("a SumPotential needs at least one member")
         known = [set(m.elements) for m in members if m.elements is not None]

@@ -35,8 +35,8 @@ def inequality(records: Sequence[Record], configuration: str) -> str | None:
     if not has_patience(configuration):
         return sentence
     return (
-        f"{sentence}: each stopped where its validation loss had ceased to fall, and the comparison is by that rule, "
-        "not at equal cost"
+        f"{sentence}: each stopped when its validation loss no longer decreased, and the comparison is by that "
+        "rule, not at equal cost"
     )
 
 

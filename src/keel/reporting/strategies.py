@@ -200,7 +200,7 @@ def _forces(base: StrategyResult, other: StrategyResult) -> tuple[Array, Array] 
 def _not_compared(base: StrategyResult, other: StrategyResult) -> str:
     first, second = counterparts(base, other)
     why = "no MD runs" if first.records else "no seed in common"
-    text = f"The stability of {other.strategy} was not compared with {base.strategy}'s: {why}"
+    text = f"The stability of {other.strategy} was not compared with that of {base.strategy}: {why}"
     if (forces := _forces(first, second)) is not None:
         text += "; " + force_verdict(compare_forces(*forces), float(forces[0].mean()))
     return text

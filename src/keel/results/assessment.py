@@ -28,7 +28,7 @@ from keel.showing import Facts, Shown, table
 from keel.wording import SYMBOLS, listed
 
 ASSESSMENT = Format("assessment")
-"""Covers the folders of groups, where the number stands in ``description.json``, and ``assessment.json``."""
+"""Covers the folders of groups, where the number is in ``description.json``, and ``assessment.json``."""
 REMEDY = "assess the potential again"
 METRICS = ("potential", "probe", "outcome", "metric", "value", "unit", "limit", "passed")
 Texts = Mapping[str, str]
@@ -83,7 +83,7 @@ class Assessment(Shown):
 
     @property
     def nothing_learnt(self) -> str:
-        """How one knows that the potential has learnt nothing; empty where it has, or that cannot be told."""
+        """The evidence that the potential has learnt nothing; empty if it has, or if that is unknown."""
         return nothing_learnt(self.results)
 
     @property
@@ -91,7 +91,7 @@ class Assessment(Shown):
         """Whether nothing was learnt; how many probes passed, and which did not."""
         if not (why := self.nothing_learnt):
             return self._count
-        sound = " What passed asks for sound code only." if self.named("passed") else ""
+        sound = " Those that passed only test the code." if self.named("passed") else ""
         return f"Nothing learnt: {why}. {self._count}{sound}"
 
     @property
@@ -99,7 +99,7 @@ class Assessment(Shown):
         passed, failed = self.named("passed"), self.named("failed")
         judged = len(passed) + len(failed)
         if not judged:
-            return "No probe passed judgement on it."
+            return "No probe judged it."
         sentence = f"{len(passed)} of {judged} probes passed" if judged > 1 else f"{len(passed)} of 1 probe passed"
         if not failed:
             return f"{sentence}; none failed."
@@ -144,7 +144,7 @@ def described(potential: Potential, file: str | Path | None = None) -> dict[str,
     }
     if any(isinstance(part, ASEPotential) and part.boxed for part in potential.modules()):
         words["Molecules"] = (
-            f"in periodic boxes, {2 * VACUUM:g} angstrom from image to image: the calculator wants a cell"
+            f"in periodic boxes, {2 * VACUUM:g} angstrom from image to image: the calculator needs a cell"
         )
     if file is not None:
         words["File"] = Path(file).name
@@ -231,7 +231,7 @@ def read_assessments(path: str | Path) -> list[Assessment]:
         return [_assessment(entry) for entry in content["assessments"]]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} is no readable assessment ({why}); {REMEDY}") from None
+        raise DataError(f"{path} is not a readable assessment ({why}); {REMEDY}") from None
 
 
 def _plain(assessment: Assessment) -> dict[str, Any]:

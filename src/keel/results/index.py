@@ -1,4 +1,4 @@
-"""What a run folder holds and where: ``results.json``, which names the folders of the tasks."""
+"""The content of a run folder: ``results.json``, which names the folders of the tasks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from keel.records import checked, read_json, read_object, write_json
 from keel.results.curves import REMEDY
 
 RUN = Format("run folder", steps=(dict, dict, dict))
-"""Covers every file of a run folder; the number stands in ``results.json``.
+"""Covers every file of a run folder; the number is in ``results.json``.
 
-2: ``census.json`` says more of the checks, and what is not used; readers take what is absent as nothing.
-3: trials and the teacher may have a squeeze, which the summary tells too, and errors by contact.
-4: ``split.json`` has the groups of each part, and what stands in two of them; ``potentials/`` has the trained ones and
-the teacher under plain names.
+2: ``census.json`` has more on the checks, and what is not used; readers treat what is absent as empty. 3: trials and
+the teacher may have a squeeze, which is also in the summary, and errors by contact. 4: ``split.json`` has the groups of
+each part, and what is in two of them; ``potentials/`` has the trained ones and the teacher under plain names.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
-"""Of a trial, in this order."""
+"""Parts of a trial, in this order."""
 
 
 def name_of(network: str, strategy: str, seed: int) -> str:
@@ -38,7 +37,7 @@ class OfTrial:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
+        """What identifies a trial."""
         return self.network, self.strategy, self.seed
 
     @property
@@ -65,7 +64,7 @@ class TrialFolders(OfTrial):
     """By group."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data, without probes where there are none, as files were before there could be."""
+        """Return it as plain data, without probes if there are none, as in files from before probes existed."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) or f.name != "probes"}
 
 

@@ -22,7 +22,7 @@ POTENTIAL = TRAINED
 
 
 PURPOSES = {"train": "train", "validation": "choose the weights", "test": "test"}
-"""What the parts of the data are for, as in "80 frames train"."""
+"""Uses of the parts of the data, as in "80 frames train"."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ COLUMNS = ("length", "volume", "energy", "pressure")
 class Errors:
     """Errors on the test frames, by the names of :meth:`keel.evaluation.Accuracy.to_dict`, and a sample of them.
 
-    ``parity`` holds predictions beside labels of ``energy`` (eV/atom), ``forces`` (eV/angstrom) and ``stress``
+    ``parity`` has predictions and labels of ``energy`` (eV/atom), ``forces`` (eV/angstrom) and ``stress``
     (eV/angstrom^3), as far as there are labels.
     """
 
@@ -93,7 +93,7 @@ class StabilityRuns:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What a summary tells of them, by name."""
+        """Their entries in a summary, by name."""
         left_out = ("sources", "failures")
         told = {name: value for name, value in vars(self).items() if name not in left_out}
         return told | {name: tuple(told[name]) for name in ("time_to_failure_fs", "failure_cause")}

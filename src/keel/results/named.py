@@ -19,7 +19,7 @@ from keel.results.made import POTENTIAL, Teacher
 FOLDER = "potentials"
 TEACHER = "teacher"
 UNPLAIN = re.compile(r"[^\w.+-]+")
-"""What a plain name has not, so that it can be written on any command line."""
+"""Characters that a plain name lacks, so that it can be written on any command line."""
 
 
 def give_name(root: Path, name: str, file: Path) -> Path:

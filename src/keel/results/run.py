@@ -41,8 +41,8 @@ class Record(OfTrial):
 
     ``wall_seconds`` is the time of all its training, ``cell_seconds`` that of its own tasks, evaluation included.
     ``close_contacts_per_1000_atoms``: see :func:`keel.evaluation.close_contacts`; ``squeeze``: see
-    :func:`keel.results.squeezed.summary_of`. ``sources``, which the summary does
-    not tell, names the structure from which each run started; empty where that is not known.
+    :func:`keel.results.squeezed.summary_of`. ``sources``, which is not in the summary, names the structure from which
+    each run started; empty if unknown.
     """
 
     system: str
@@ -124,7 +124,7 @@ class TrialResults(Shown, OfTrial):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RunResults(Shown):
-    """Everything that a report tells of a run folder."""
+    """All content of a run folder that a report shows."""
 
     folder: Path
     name: str
@@ -192,12 +192,12 @@ def by_strategy(trials: Iterable[TrialResults]) -> dict[str, list[TrialResults]]
 
 
 def load_results(folder: str | Path) -> RunResults:
-    """Read a run folder as `keel run` leaves it.
+    """Read a run folder written by `keel run`.
 
     Raises
     ------
     DataError
-        If the folder is none of a run, or a file that its index names is absent or damaged.
+        If the folder is not a run folder, or a file named in its index is absent or damaged.
     """
     root = Path(folder)
     index = RunIndex.read(root)
@@ -226,7 +226,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_records(path: str | Path) -> tuple[Record, ...]:
-    """Read what :func:`write_records` left; it does not tell from where MD runs started.
+    """Read the file of :func:`write_records`, which does not include the starts of MD runs.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def read_records(path: str | Path) -> tuple[Record, ...]:
     content = read_json(path, REMEDY)
     names = [f.name for f in fields(Record) if f.default is MISSING]
     if not isinstance(content, list) or not content:
-        raise DataError(f"{path} holds no list of records; {REMEDY}")
+        raise DataError(f"{path} is not a list of records; {REMEDY}")
     entries = [checked(entry, names, f"{path}, record {number}", REMEDY) for number, entry in enumerate(content)]
     known = {f.name for f in fields(Record)}
     return tuple(_record({name: entry[name] for name in entry if name in known}, path) for entry in entries)
@@ -252,7 +252,7 @@ def _record(entry: dict[str, Any], path: Path) -> Record:
 
 
 def _with_sources(records: Sequence[Record], trials: Sequence[TrialResults], root: Path) -> tuple[Record, ...]:
-    """Return the records with what the folders of their MD runs tell of the starts."""
+    """Return the records with the starts of their MD runs from the task folders."""
     runs = {t.key: t.stability for t in trials}
     found = []
     for record in records:

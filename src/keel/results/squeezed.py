@@ -1,4 +1,4 @@
-"""Crystals under compression in a few numbers: where the pressure first falls, and how it stands to the teacher's."""
+"""Crystals under compression in a few numbers: first fall of the pressure, and comparison with the teacher's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from keel.evaluation.equilibrium.squeeze import ROUNDING, Squeezed
 
 LENGTHS = (0.92, 0.84, 0.76)
-"""At which pressures are told, as shares of the crystal's own length."""
+"""Lengths at which pressures are given, as fractions of the crystal's own length."""
 
 
 def over_teacher(crystal: Squeezed, teacher: Sequence[Squeezed], length: float) -> float | None:
@@ -21,7 +21,7 @@ def over_teacher(crystal: Squeezed, teacher: Sequence[Squeezed], length: float) 
 
 
 def summary_of(crystals: Sequence[Squeezed], teacher: Sequence[Squeezed]) -> dict[str, Any] | None:
-    """Return what a summary tells of the crystals of one trial; None if there are none.
+    """Return the summary of the crystals of one trial; None if there are none.
 
     ``caving_in`` counts those whose pressure falls somewhere, ``first_fall_length`` is the largest length at which one
     does, and ``pressure_over_teacher`` the lowest and highest at each of :data:`LENGTHS`, null where none is known.

@@ -1,7 +1,7 @@
-"""The property contract that every potential must pass, usable for potentials from elsewhere.
+"""The property contract that every potential must pass, also usable for potentials from other packages.
 
-``check_potential(potential)`` raises an AssertionError that says what does not hold; :class:`PotentialContract` is the
-same as a pytest class (it needs pytest). ``check_engine("LAMMPS", potential)`` compares another program's numbers.
+``check_potential(potential)`` raises an AssertionError that says what is violated; :class:`PotentialContract` is the
+same as a pytest class (requires pytest). ``check_engine("LAMMPS", potential)`` compares another program's numbers.
 """
 
 from __future__ import annotations

@@ -34,15 +34,15 @@ from keel.testing.transformations import (
 Check = Callable[[Potential, Sequence[Frame]], None]
 
 STEP = 1e-4
-"""Of finite differences, in angstrom or as a strain."""
+"""Step of finite differences, in angstrom or as a strain."""
 
 SINGLE = 2e-3
-"""What rounding may change in float32, relative to the largest value. Large networks that are not trained come to 1e-3;
-float64 tells rounding from mistakes."""
+"""Tolerance for rounding in float32, relative to the largest value. Large networks that are not trained come to 1e-3;
+float64 distinguishes rounding from mistakes."""
 
 
 TABLES = 1e-6
-"""What tables of functions may change, relative to the largest value."""
+"""Tolerance for tables of functions, relative to the largest value."""
 
 
 def assert_equal(what: str, found: ArrayLike, expected: ArrayLike, scale: float, tolerance: float) -> None:
@@ -67,7 +67,7 @@ def assert_same(a: Prediction, b: Prediction, what: str, tolerance: float | None
     largest = _largest(b.atomic_energies)
     assert_equal(f"{what}: atomic energies", a.atomic_energies, b.atomic_energies, largest, tolerance)
     assert_equal(f"{what}: forces", a.forces, b.forces, _largest(b.forces), tolerance)
-    assert bool((a.stress.isnan() == b.stress.isnan()).all()), f"{what}: stresses are there for different structures"
+    assert bool((a.stress.isnan() == b.stress.isnan()).all()), f"{what}: stresses exist for different structures"
     assert_equal(f"{what}: stresses", a.stress.nan_to_num(), b.stress.nan_to_num(), _largest(b.stress), tolerance)
 
 
@@ -115,7 +115,7 @@ def permutation(potential: Potential, frames: Sequence[Frame]) -> None:
 
 
 def wrapping(potential: Potential, frames: Sequence[Frame]) -> None:
-    """An atom may stand in any image of the cell."""
+    """An atom may be in any image of the cell."""
     assert_same(*wrapped(potential, frames), "structures with atoms in other images")
 
 

@@ -27,7 +27,7 @@ TRIED = ("periodic", "slab", "molecule", "one atom")
 
 
 class Numbers(NamedTuple):
-    """Energy in eV, forces in eV/angstrom (N, 3), stress in eV/angstrom^3 (3, 3), None where there is none."""
+    """Energy in eV, forces in eV/angstrom (N, 3), stress in eV/angstrom^3 (3, 3), None if there is none."""
 
     energy: float
     forces: Array
@@ -36,9 +36,9 @@ class Numbers(NamedTuple):
 
 @dataclass(frozen=True)
 class Apart:
-    """By how much two programs differ, or may: energy in eV/atom, forces in eV/angstrom, stress in eV/angstrom^3.
+    """The difference of two programs, or its limit: energy in eV/atom, forces in eV/angstrom, stress in eV/angstrom^3.
 
-    Limits hold for values up to 1 in these units, and in proportion for larger ones.
+    Limits apply to values up to 1 in these units, and relatively to larger ones.
     """
 
     energy: float = 1e-6

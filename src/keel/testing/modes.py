@@ -1,6 +1,6 @@
-"""The two modes of a network, smooth and reference: the contract holds in both, but only one is smooth at the cutoff.
+"""The two modes of a network, smooth and reference: the contract applies to both, but only one is smooth at the cutoff.
 
-A network claims them with an argument ``mode`` that its ``config()`` names, as those of keel do: ``"smooth"``, or
+A network declares them with an argument ``mode`` in its ``config()``, like those of keel: ``"smooth"``, or
 ``"reference"`` for exactly what another implementation computes.
 """
 
@@ -16,7 +16,7 @@ from keel.potentials.base import Potential
 MODES = ("smooth", "reference")
 
 EXEMPT: Mapping[str, frozenset[str]] = {"reference": frozenset({"smooth_cutoff"})}
-"""What a mode does not promise."""
+"""Checks that a mode does not guarantee."""
 
 
 def in_each_mode(potential: Potential, without: Collection[str] = ()) -> dict[str, Potential]:

@@ -181,7 +181,7 @@ def parameter_gradients(potential: Potential) -> None:
         values.append(float(loss().detach()))
         place = k
     difference = slopes(np.array(values), STEP)
-    # Along one direction of so many a slope may vanish by chance.
+    # Along a single direction a slope may vanish by chance.
     expected = _length(gradients) / sum(d.numel() for d in direction) ** 0.5
     assert_equal("parameter gradients and differences", [slope], difference, max(abs(slope), expected), 1e-4)
 

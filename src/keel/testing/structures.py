@@ -16,10 +16,10 @@ STRUCTURES = ("periodic", "tiny cell", "slab", "molecule", "one atom", "no edge"
 """Names of the trial structures, each a batch of one or two frames."""
 
 PERIODIC = ("periodic", "tiny cell", "two systems")
-"""Those with a frame that is periodic in three directions, so that it has a stress."""
+"""Those with a frame that is periodic in three directions, which therefore has a stress."""
 
 GAP = 1e-3
-"""No distance is so close to the cutoff, in cutoffs, where that is possible; finite differences move it by 1e-4."""
+"""No distance is this close to the cutoff (in cutoffs), if possible; finite differences change it by 1e-4."""
 
 SHEAR = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.3, 1.0]])
 
@@ -27,13 +27,13 @@ SHEAR = np.array([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [-0.1, 0.3, 1.0]])
 def trial_frames(name: str, elements: Sequence[int], cutoff: float) -> list[Frame]:
     """Return the frames of a trial structure, made of the given elements for a potential of the given cutoff.
 
-    Atoms stand on a jittered, sheared grid of the spacing of chemical bonds, or wider: not less than a quarter of the
+    Atoms are on a jittered, sheared grid with the spacing of chemical bonds, or wider: not less than a quarter of the
     cutoff, or an atom of hydrogen would have thousands of neighbours. No two are at the cutoff from each other.
 
     Raises
     ------
     KeyError
-        If there is no structure of that name.
+        If there is no structure with that name.
     """
     if name == "periodic":
         return [_grid((2, 2, 2), elements, cutoff, (True, True, True))]

@@ -49,7 +49,7 @@ def known(exempt: Collection[str]) -> frozenset[str]:
     unknown = sorted(exempt - {*CAUSES, *MODES})
     if unknown:
         names = ", ".join([*CAUSES, *MODES])
-        raise ConfigError(f"nothing is called {unknown[0]!r} that a potential could be exempt from; there are {names}")
+        raise ConfigError(f"there is no check {unknown[0]!r} to be exempt from; choose from {names}")
     return exempt
 
 

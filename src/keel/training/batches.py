@@ -1,4 +1,4 @@
-"""Where batches come from: each is a pure function of (seed, stage, step, rank), so that a killed run goes on.
+"""Where batches come from: each is a pure function of (seed, stage, step, rank), so that a killed run can continue.
 
 With gradient accumulation one process takes in turn what several ranks would take side by side: ``accumulate`` batches
 of each of R ranks are those of ``accumulate`` * R ranks.
@@ -36,14 +36,14 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the batches of a training come from.
+    """The sources of the batches of a training.
 
     Parameters
     ----------
     labelled
         Batches with the labels of the data.
     taught
-        Batches labelled by a teacher; None where there is none to learn from.
+        Batches labelled by a teacher; None if there is none.
     """
 
     labelled: BatchSource
@@ -71,19 +71,19 @@ class FrameBatches:
     Parameters
     ----------
     frames
-        Labelled frames; their neighbour lists are built once, those of frames of a store whenever they are needed.
+        Labelled frames; their neighbour lists are built once, for frames of a store whenever needed.
     cutoff
         Of the network, in angstrom.
     batch_size
-        Structures in a batch of one rank. If there are fewer frames than all ranks take together, all frames are
-        shared by the ranks, as evenly as may be, but each has at least one.
+        Structures in a batch of one rank. If there are fewer frames than all ranks need together, the frames are shared
+        by the ranks as evenly as possible, but each has at least one.
     seed
         Of the order.
     ranks
         Number of data-parallel ranks that share an epoch.
     batch_atoms
-        Instead of ``batch_size``: a batch has as many of the structures that come next as have at most so many atoms
-        together, at least one; it ends with the epoch.
+        Instead of ``batch_size``: a batch has as many of the next structures as have at most this many atoms together,
+        at least one; it ends with the epoch.
 
     Raises
     ------
@@ -104,7 +104,7 @@ class FrameBatches:
         if not len(frames):
             raise DataError("there are no frames to train on")
         if not any(have(frames, label).any() for label in LABELS):
-            raise DataError(f"{frames[0].source}: none of the {len(frames)} frames carries a label to train on")
+            raise DataError(f"{frames[0].source}: none of the {len(frames)} frames has a label to train on")
         self.frames, self.cutoff, self.seed, self.ranks = frames, cutoff, seed, ranks
         stays = isinstance(frames, StoredFrames)
         self._graphs = None if stays else [graph_of(f, cutoff, dtype=torch.float32) for f in frames]

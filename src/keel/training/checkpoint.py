@@ -94,7 +94,7 @@ def load_state(path: Path, state: TrainingState, *identities: str) -> dict[int, 
             metadata = json.loads((file.metadata() or {})["keel"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start anew") from None
+        raise DataError(f"{path}: the checkpoint is damaged ({error}); delete it to start again") from None
     metadata = FORMAT.upgraded(metadata, path)
     if metadata["identity"] not in identities:
         raise ConfigError(

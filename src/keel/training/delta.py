@@ -17,11 +17,11 @@ from keel.potentials.sum import SumPotential, members_of, together
 from keel.training.strategies import Strategy
 
 WALLS = (ContactRepulsion, ZBL)
-"""What acts only between atoms that are closer than in the data."""
+"""Potentials that act only between atoms closer than in the data."""
 
 
 def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
-    """Return the potential that the network of a strategy corrects, where the network is; None if it stands alone."""
+    """Return the potential that the network of a strategy corrects, on its device; None if there is none."""
     if strategy.base is None:
         return None
     if strategy.base == "zbl":
@@ -42,19 +42,19 @@ def walls_of(teacher: Potential) -> Potential | None:
 
 
 def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
-    """Return the network in a potential that is to be trained, and the base that it stands on, if it does.
+    """Return the network in a potential that is to be trained, and its base, if any.
 
     Raises
     ------
     ConfigError
-        If it is anything but a network, or the sum of one with a base, as a training returns it.
+        If it is neither a network nor the sum of one with a base, as returned by a training.
     """
     if isinstance(potential, Network):
         return potential, None
     members = members_of(potential)
     networks = [m for m in members if isinstance(m, Network)]
     if len(networks) != 1:
-        raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or on a core")
+        raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or with a core")
     (network,) = networks
     network.energy_offsets += potential.energy_offsets.to(network.device)
     return network, together([m for m in members if m is not network])

@@ -1,4 +1,4 @@
-"""A training with a folder: one process at a time, which says where it goes on."""
+"""A training with a folder: one process at a time, which reports where it continues."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def one_at_a_time(work: Callable[P, T]) -> Callable[P, T]:
 
 
 def say_where(folder: Path, taken: int, total: int, *, ended: bool) -> None:
-    """Say from which step a training goes on that was stopped, or that it has come to its end."""
-    said = f"trained already, for {taken} steps" if ended else f"going on from step {taken} of {total}"
+    """Report from which step a stopped training continues, or that it is finished."""
+    said = f"already trained, for {taken} steps" if ended else f"continuing from step {taken} of {total}"
     console.print(f"     note  {folder}: {said}", soft_wrap=True)
 
 
 def _say_that_waiting(folder: Path, holder: str) -> None:
-    console.print(f"     note  waiting for another keel that trains in {folder} ({holder})", soft_wrap=True)
+    console.print(f"     note  waiting for another keel that is training in {folder} ({holder})", soft_wrap=True)

@@ -13,11 +13,11 @@ from keel.plugins import discover, remember
 from keel.training.strategies import Strategy
 
 BASELINE = "vanilla"
-"""The strategy that others are compared with."""
+"""The strategy with which others are compared."""
 METHOD = "pretrain"
-"""The strategy that keel stands for."""
+"""Keel's own strategy."""
 COMPARED = (BASELINE, "sam", METHOD)
-"""What a run compares unless it says otherwise."""
+"""What a run compares by default."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class KnownStrategy:
     note: str = ""
 
 
-# Colours of Okabe & Ito (2008), and three more: told apart by colour-blind readers.
+# Colours of Okabe & Ito (2008), and three more: distinguishable for colour-blind readers.
 KNOWN: dict[str, KnownStrategy] = {
     "vanilla": KnownStrategy(
         Strategy(),
@@ -70,14 +70,14 @@ KNOWN: dict[str, KnownStrategy] = {
     ),
     "pretrain": KnownStrategy(
         Strategy(pretrain_share=0.1, replay_share=0.02, base="walls"),
-        "puts the EAM's walls under the network, begins on perturbed structures that the EAM labels, and goes on with "
-        "the DFT labels, among them a few batches of the EAM's as a reminder",
+        "puts the EAM's walls under the network, begins with perturbed structures labelled by the EAM, and continues "
+        "with the DFT labels, interspersed with a few batches of EAM labels as a reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
     "pretrain-only": KnownStrategy(
         Strategy(pretrain_share=0.2),
-        "begins on perturbed structures that the EAM labels, and goes on with the DFT labels: the method as it was "
+        "begins with perturbed structures labelled by the EAM, and continues with the DFT labels: the method as "
         "published",
         "pretraining alone",
         Look("#56B4E9", "D", "-."),
@@ -90,7 +90,7 @@ KNOWN: dict[str, KnownStrategy] = {
     ),
     "repair": KnownStrategy(
         Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls"),
-        "makes a network that is trained already stable: the EAM's walls under it, a short stage on the EAM's labels "
+        "makes an already trained network stable: the EAM's walls under it, a short stage on the EAM's labels "
         "and then on both, at half the learning rate",
         "repair",
         Look("#9A6FB0", "d", "-."),
@@ -103,26 +103,26 @@ KNOWN: dict[str, KnownStrategy] = {
         "the EAM's labels",
         "repair without walls",
         Look("#0B6E4F", "P", ":"),
-        "`repair-only` goes on from vanilla as `repair` does; its steps and its training time include vanilla's.",
+        "`repair-only` continues from vanilla as `repair` does; its steps and its training time include vanilla's.",
     ),
     "zbl-delta": KnownStrategy(
         Strategy(base="zbl"),
-        "puts a nuclear repulsion (ZBL) under the network, which learns what that leaves",
+        "puts a nuclear repulsion (ZBL) under the network, which learns the remainder",
         "a nuclear core",
         Look("#E69F00", "P", "--"),
     ),
     "eam-delta": KnownStrategy(
         Strategy(base="teacher"),
-        "puts the EAM under the network, which learns what that leaves",
+        "puts the EAM under the network, which learns the remainder",
         "the EAM as a base",
         Look("#8C6D31", "X", ":"),
     ),
 }
 STRATEGIES: dict[str, Strategy] = {name: known.strategy for name, known in KNOWN.items()}
 OWN = tuple(KNOWN)
-"""Those of keel, whose names no other strategy may have."""
+"""Keel's strategies, whose names are reserved."""
 SPARE = ("#009E73", "#E69F00", "#56B4E9", "#8C6D31", "#9A6FB0", "#B15928")
-"""Colours of strategies that have no name here."""
+"""Colours of strategies not listed here."""
 
 
 def strategy_of(strategy: str | Strategy) -> Strategy:
@@ -131,7 +131,7 @@ def strategy_of(strategy: str | Strategy) -> Strategy:
     Raises
     ------
     ConfigError
-        If there is none of that name.
+        If there is none with that name.
     """
     if isinstance(strategy, Strategy):
         return strategy
@@ -166,7 +166,7 @@ def register_strategy(
         If keel has a strategy of this name.
     """
     if name in OWN:
-        raise ConfigError(f"there is a strategy {name!r} already; give yours another name")
+        raise ConfigError(f"there is already a strategy {name!r}; give yours another name")
     KNOWN[name] = KnownStrategy(strategy, meaning, subject or f"“{name}”", look or _spare_look(name), note)
     STRATEGIES[name] = strategy
     frame = inspect.currentframe()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 USUAL_DECAY = 0.95
-"""Of the running mean of gradient norms: about the last twenty DFT batches."""
+"""Weight in the running mean of gradient norms: about the last twenty DFT batches."""
 
 
 def run_stage(
@@ -89,9 +89,9 @@ def step(
     losses, and of the gradients, is that of one batch of all structures. Only then is the gradient clipped, and only
     after all of them does a sharpness-aware step climb.
 
-    Teacher batches among DFT ones shall remind the network of what it would forget, not lead it. Late in training their
-    gradients are tens of times larger, because they hold atoms that nearly touch; therefore they are clipped to a share
-    of what DFT batches usually have.
+    Teacher batches among DFT ones remind the network of what it would forget. Late in training, gradients from
+    teacher-labelled batches are tens of times larger, because they contain atoms that nearly touch, and would otherwise
+    dominate; therefore they are clipped to a share of the usual norm of DFT batches.
     """
     over, count = None, len(graphs)
     if count * fabric.world_size > 1:
@@ -147,7 +147,7 @@ def learning_rate(stage: Stage, settings: TrainingSettings, step: int) -> float:
 
 
 def has_lost_patience(history: Sequence[Row], patience: int | None) -> bool:
-    """Whether so many validations have passed in the last stage since that with the lowest loss."""
+    """Whether this many validations have passed in the last stage since the one with the lowest loss."""
     if patience is None:
         return False
     scores = [row["validation"] for row in history if row["stage"] == "train" and "validation" in row]

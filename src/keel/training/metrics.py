@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 READ_EVERY = 20
-"""Steps on an accelerator between two readings of its metrics."""
+"""Number of steps on an accelerator between two readings of its metrics."""
 
 
 class TrainingError(KeelError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class Metrics:

@@ -24,21 +24,21 @@ from keel.training.strategies import Strategy
 AT_REST = 1e-3
 """RMS force in eV/angstrom below which nothing moves."""
 UNSTRESSED = 1e-6
-"""RMS stress in eV/angstrom^3 that is none: 0.2 MPa, less than a structure that was relaxed still has."""
+"""RMS stress in eV/angstrom^3 that counts as zero: 0.2 MPa, less than that of relaxed structures."""
 
 
 def check_strategy(strategy: Strategy, network: Network, teacher: Potential | None) -> None:
     """Raise a ConfigError if a strategy does not go with the network, or lacks a teacher."""
     if strategy.after is not None and not network.trained:
-        raise ConfigError(f"this strategy goes on from a network trained with {strategy.after!r}; give it as a start")
+        raise ConfigError(f"this strategy continues from a network trained with {strategy.after!r}; give it as a start")
     if strategy.base == "teacher" and network.trained:
-        raise ConfigError("a network that is trained already has learnt what the teacher under it gives; start anew")
+        raise ConfigError("an already trained network has learnt what the teacher under it gives; start with a new one")
     if strategy.needs_teacher and teacher is None:
         raise ConfigError("this strategy needs a teacher; give teacher=keel.fit_eam(frames).potential")
 
 
 def check_elements(network: Network, frames: Sequence[Frame]) -> None:
-    """Raise a DataError if a frame holds an element that the network does not know."""
+    """Raise a DataError if a frame contains an element that the network does not know."""
     known = set(network.elements or ())
     if known.issuperset(elements_in(frames)):
         return
@@ -55,15 +55,15 @@ def check_validation(validation: Sequence[Frame], settings: TrainingSettings) ->
     """Raise a DataError if no validation frame has a label that counts, a ConfigError if patience has none to count."""
     if settings.patience is not None and not len(validation):
         raise ConfigError(
-            f"patience ({settings.patience}) counts validations, and there are no validation frames; give some, or "
-            "leave patience out"
+            f"patience ({settings.patience}) counts validations, but there are no validation frames; give some, or "
+            "remove patience"
         )
     weights = settings.loss
     used = [name for name in ("energy", "forces", "stress") if getattr(weights, name)]
     if len(validation) and not any(have(validation, name).any() for name in used):
         raise DataError(
-            f"none of the {len(validation)} validation frames has {' or '.join(used)} to choose the weights by; "
-            "give labelled ones, or none"
+            f"none of the {len(validation)} validation frames has {' or '.join(used)} for choosing the weights; give "
+            "labelled ones, or none"
         )
 
 

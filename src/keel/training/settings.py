@@ -32,15 +32,15 @@ class LossSettings(Settings):
     """Weights and form of the loss (see :func:`keel.training.losses.loss`)."""
 
     kind: Literal["l1", "l2", "huber"] = Field("huber", description="penalty of a residual in units of the force scale")
-    huber_delta: Factor = Field(0.1, description="residual where the Huber penalty turns linear")
+    huber_delta: Factor = Field(0.1, description="residual at which the Huber penalty becomes linear")
     energy: Weight = Field(1.0, description="weight of the energy per atom")
     forces: Weight = Field(1.0, description="weight of the force components")
     stress: Weight = Field(1.0, description="weight of the stress components")
     force_falloff: Force | None = Field(
-        4.0, description="atoms with a larger label |F| weigh falloff/|F|; null: all weigh 1"
+        4.0, description="atoms with a larger label |F| have the weight falloff/|F|; null: all have weight 1"
     )
     stress_scale: Literal["force", "own"] = Field(
-        "force", description="what stress is divided by: the number of the force scale, or the RMS of the stresses"
+        "force", description="scale of the stress: the number of the force scale, or the RMS of the stresses"
     )
 
     @model_validator(mode="after")
@@ -61,28 +61,33 @@ class TrainingSettings(Settings):
     steps: Steps = Field(1500, description="optimiser steps of all stages together")
     batch_size: BatchSize = Field(4, description="structures in a batch")
     batch_atoms: AtomCount | None = Field(
-        None, description="instead of batch_size: as many structures as have at most so many atoms, at least one"
+        None,
+        description="instead of batch_size: as many structures as have at most this many atoms together, at least one",
     )
     accumulate: Count = Field(
         1, description="batches of each device whose mean gradient one optimiser step takes (gradient accumulation)"
     )
     learning_rate: Rate = Field(3e-3, description="highest learning rate of AdamW")
-    pretrain_learning_rate: Rate | None = Field(None, description="the same while pretraining; null: equal")
-    final_learning_rate: Share = Field(0.01, description="learning rate at the end / highest")
+    pretrain_learning_rate: Rate | None = Field(
+        None, description="highest learning rate of pretraining; null: the same"
+    )
+    final_learning_rate: Share = Field(0.01, description="final learning rate, relative to the highest")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="decay of the learning rate")
     warmup_steps: StepsOrNone = Field(50, description="steps of linear rise of the learning rate, in each stage")
     weight_decay: Weight = Field(0.0, description="decoupled weight decay of AdamW")
     clip_norm: Factor | None = Field(1.0, description="largest norm of the gradient; null: not clipped")
     replay_clip: Factor = Field(
-        0.2, description="largest norm of the gradient of teacher batches among DFT ones, as a share of what these have"
+        0.2,
+        description="largest norm of the gradient of teacher batches among DFT ones, relative to that of the DFT "
+        "batches",
     )
     ema_decay: ShareBelowOne = Field(0.99, description="decay of the moving average of the weights; 0: none")
-    validate_every: Every = Field(100, description="between validations")
+    validate_every: Every = Field(100, description="steps between validations")
     patience: Count | None = Field(
         None,
-        description="validations in a row without a lower loss that end the last stage early; null: no number does",
+        description="end the last stage early after this many validations in a row without a lower loss; null: never",
     )
-    checkpoint_every: Every = Field(50, description="between checkpoints")
+    checkpoint_every: Every = Field(50, description="steps between checkpoints")
     loggers: Listed[LoggerName] = Field(
         [], description="where metrics go besides metrics.csv: csv, tensorboard, wandb (the folder logs, or W&B)"
     )
@@ -90,5 +95,5 @@ class TrainingSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: Devices = Field(1, description="number of devices of each node (data-parallel)")
     nodes: Nodes = Field(1, description="number of nodes")
-    compile: bool | None = Field(None, description="compile the network (torch.compile); null: where that saves time")
-    precision: Precision = Field("32-true", description="of the network")
+    compile: bool | None = Field(None, description="compile the network (torch.compile); null: if that saves time")
+    precision: Precision = Field("32-true", description="precision of the network")

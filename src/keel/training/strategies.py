@@ -21,16 +21,16 @@ class Strategy(Settings):
 
     pretrain_share: ShareBelowOne = Field(0.0, description="share of the steps on teacher-labelled structures")
     replay_share: ShareBelowOne = Field(0.0, description="share of the fine-tuning steps on teacher-labelled ones")
-    teacher_energies: bool = Field(True, description="learn the teacher's energies and stress too, not its forces only")
+    teacher_energies: bool = Field(True, description="learn the teacher's energies and stress as well as its forces")
     base: Literal["walls", "zbl", "teacher"] | None = Field(
         None,
         description="potential that the network corrects and is used with: the walls of the teacher, felt only where "
         "atoms are closer than in the data; a nuclear repulsion; or all of the teacher",
     )
     sam_rho: Radius | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
-    after: str | None = Field(None, description="strategy whose trained network is trained on, instead of a new one")
-    budget: Multiple = Field(1.0, description="optimiser steps, as a share of those of the settings")
-    rate: Multiple = Field(1.0, description="highest learning rate, as a share of that of the settings")
+    after: str | None = Field(None, description="strategy from whose trained network to continue, instead of a new one")
+    budget: Multiple = Field(1.0, description="optimiser steps, relative to those of the settings")
+    rate: Multiple = Field(1.0, description="highest learning rate, relative to that of the settings")
 
     @property
     def learns_from_teacher(self) -> bool:
@@ -47,7 +47,7 @@ class Strategy(Settings):
         if self.base == "teacher" and self.learns_from_teacher:
             raise ValueError("a network that corrects the teacher has nothing to learn from it")
         if self.base == "teacher" and self.after is not None:
-            raise ValueError("a network that goes on from another has learnt what the teacher under it would give")
+            raise ValueError("a network that continues from another has learnt what the teacher under it would give")
         return self
 
 
@@ -85,7 +85,7 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
     steps = max(1, round(strategy.budget * settings.steps))
     pretrain_steps = max(1, round(strategy.pretrain_share * steps)) if strategy.pretrain_share else 0
     if pretrain_steps >= steps:
-        raise ConfigError(f"{steps} steps leave nothing for a share of {strategy.pretrain_share} to pretrain")
+        raise ConfigError(f"a share of {strategy.pretrain_share:g} of {steps} steps leaves no step for pretraining")
     stages = []
     if pretrain_steps:
         rate = strategy.rate * (settings.pretrain_learning_rate or settings.learning_rate)

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 MOST_VALIDATED = 1000
-"""Frames of a store that choose the weights: more would take longer than the training between two validations."""
+"""Number of frames of a store that choose the weights: more would take longer than the training between two
+validations."""
 
 
 @one_at_a_time
@@ -69,22 +70,21 @@ def train(
     """Train a network on DFT-labelled frames, with or without pretraining.
 
     The network's energy offsets are fitted to the labels, and its scale is set to the root mean square of the force
-    components of ``frames``; both stay as they are through all stages, as does what the loss divides stress by. A
-    teacher's zero of energy is aligned with that of the DFT labels element by element, so that it never leaks into the
-    network.
+    components of ``frames``; both remain fixed in all stages, as does the scale of the stress in the loss. A teacher's
+    zero of energy is aligned with that of the DFT labels element by element, so that it does not affect the network.
 
     Parameters
     ----------
     potential
-        The network, or the sum of one with its base that an earlier training returned. The network is trained in
-        place; use the potential of the result, in which it stands on its base if the strategy has one. A network that
-        is trained already (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by
-        element, to the zero of the labels.
+        The network, or the sum of one with its base that an earlier training returned. The network is trained in place;
+        use the potential of the result, which includes the base if the strategy has one. An already trained network
+        (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to the zero
+        of the labels.
     frames
-        Training frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), each learnt from for the labels that it
-        has. With a teacher they are also the parents of the
-        perturbed structures. Atoms alone (:mod:`keel.atoms.isolated`) have a part in the offsets
-        (:func:`keel.fitting.fit_offsets`), but are neither trained nor validated on.
+        Training frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`), each used for the labels that it has.
+        With a teacher they are also the parents of the perturbed structures. Isolated atoms
+        (:mod:`keel.atoms.isolated`) contribute to the offsets (:func:`keel.fitting.fit_offsets`), but are not used for
+        training or validation.
     strategy
         A name of :data:`~keel.training.known.STRATEGIES` (``"vanilla"``, ``"sam"``, ``"pretrain"``, ...), or a
         :class:`Strategy`.
@@ -97,9 +97,9 @@ def train(
     seed
         Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
     folder
-        For ``checkpoint.safetensors`` and ``metrics.csv``. A run that was killed goes on from there when it is
-        called again with the same arguments, says from which step, and ends with the same numbers. A second process
-        waits until the first has done.
+        For ``checkpoint.safetensors`` and ``metrics.csv``. After an interruption, a call with the same arguments
+        continues from there, reports from which step, and ends with the same numbers. A second process waits until the
+        first has finished.
     loggers
         Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that none gets a step
         twice when a training is resumed; and functions, called with the metrics after each step. Loggers that keel
@@ -108,7 +108,7 @@ def train(
     Raises
     ------
     ConfigError
-        If the strategy needs a teacher and there is none, patience has no validation to wait for, a logger lacks its
+        If the strategy needs a teacher and there is none, patience is set without validation frames, a logger lacks its
         package or a folder, or settings contradict each other.
     DataError
         If there are no labels to learn from or to choose the weights by, or the network does not know an element.
@@ -222,7 +222,7 @@ def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[Pertu
 
 
 def _told(before: str, strategy: Strategy, state: TrainingState, frames: int) -> str:
-    """Return how a network was trained, after what was told of it before."""
+    """Return how a network was trained, following the description of earlier trainings."""
     name = next((name for name, known in STRATEGIES.items() if known == strategy), "a strategy of one's own")
     now = f"{name} ({len(state.history):,} steps, {number_of(frames, 'frame')})"
     return f"{before}, then {now}" if before else now

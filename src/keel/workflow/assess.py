@@ -30,7 +30,7 @@ from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
 
 MOST_ELEMENTS = 8
-"""More elements are not probed as crystals unless they are named."""
+"""With more elements, crystals are not probed unless elements are named."""
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ FORMATS: Mapping[str, int] = {
     "contacts": 1,
     "probes": 1,
 }
-"""What a task of each kind does, as a number kept by hand: it is raised when the same inputs give another result, so
-that results of before are made again, and of no other cause."""
+"""Version of the work of each kind of task, kept by hand: it is raised only if the same inputs give a different result,
+so that earlier results are redone."""
 FIRST = {"keel": "0.1.0"}
-"""What stands for format 1 in the hash of a task: the release that it came with."""
+"""What represents format 1 in the hash of a task: the release that introduced it."""
 
 
 class NotDoneError(Exception):
@@ -71,11 +71,11 @@ def done(task: Callable[[Item], Result], item: Item, wait: bool) -> Result | Tak
 
 
 class TaskCache:
-    """Does a task once for given inputs, each in its own folder ``stages/KIND/NAME-HASH`` of a run.
+    """Does each task once for given inputs, in its own folder ``stages/KIND/NAME-HASH`` of a run.
 
-    A task is done when its folder holds ``done.json``, which is written last. A task that was interrupted is done
-    again in its folder, where it may find what it had stored. Changing a setting and changing it back finds the
-    first result. Of several processes one does a task, and the others wait for it.
+    A task is finished when its folder contains ``done.json``, which is written last. An interrupted task is done again
+    in its folder, where it may use what it had stored. If a setting is changed and changed back, the first result is
+    found. One process does a task, and the others wait for it.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ class TaskCache:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.left: Callable[[], float] | None = None
-        """Seconds that are left of the run, where somebody knows."""
+        """Seconds left of the run, if known."""
         self._looking = False
 
     def task(self, kind: str, name: str, inputs: Mapping[str, Any], work: Callable[[Path], None]) -> Path:
-        """Return the folder of a finished task, calling ``work(folder)`` if it is not there yet.
+        """Return the folder of a finished task, calling ``work(folder)`` if it does not exist yet.
 
-        ``inputs`` is JSON-compatible and holds all that the result depends on; folders of earlier tasks stand for
-        their results, because their names carry the hash of their inputs.
+        ``inputs`` is JSON-compatible and contains all that the result depends on; folders of earlier tasks represent
+        their results, because their names include the hash of their inputs.
         """
         text = described(kind, name, inputs)
         folder = self.root / "stages" / kind / f"{name}-{of_text(text)[:10]}"
@@ -115,7 +115,7 @@ class TaskCache:
 
     def _do(self, folder: Path, work: Callable[[Path], None], inputs: Mapping[str, Any]) -> None:
         stopped = folder / "stopped.json"
-        # A task that goes on after an error or Ctrl-C has taken the time before it too.
+        # A task continued after an error or Ctrl-C has also taken the time before.
         started = time.perf_counter() - (_seconds(stopped) if stopped.is_file() else 0.0)
         try:
             work(folder)
@@ -139,7 +139,7 @@ class TaskCache:
 def _held(task: str, holder: str) -> None:
     if not _wait.get():
         raise TakenError(task)
-    console.print(f"     note  waiting for {task}, which another keel is making ({holder})", soft_wrap=True)
+    console.print(f"     note  waiting for {task}, which another keel is doing ({holder})", soft_wrap=True)
 
 
 def described(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
@@ -150,9 +150,9 @@ def described(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
 
 
 def seconds_of(folder: Path) -> float:
-    """Return how long a finished task took, with what was done before it was stopped (not killed) and went on."""
+    """Return how long a finished task took, including the time before it was stopped (not killed) and continued."""
     return _seconds(folder / "done.json")
 
 
 def _seconds(path: Path) -> float:
-    return float(read_object(path, ("seconds",), f"delete {path.parent} to do it again")["seconds"])
+    return float(read_object(path, ("seconds",), f"delete {path.parent} to redo it")["seconds"])

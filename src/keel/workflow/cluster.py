@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AGAIN = "what was finished is kept when the same command is run again"
+AGAIN = "finished work is kept when the same command is run again"
 
 
 class Cluster:

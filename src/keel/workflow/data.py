@@ -72,7 +72,7 @@ def everything(parts: Mapping[str, Sequence[Frame]]) -> Sequence[Frame]:
 
 
 def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[tuple[int, int]]:
-    """Return the pairs of elements that most frames hold, or all pairs of the elements, by atomic number."""
+    """Return the most common pairs of elements, or all pairs of the elements, by atomic number."""
     sets = [sorted(set(frame.numbers.tolist())) for frame in frames]
     counts = Counter(pair for elements in sets for pair in combinations_with_replacement(elements, 2))
     everything = combinations_with_replacement(sorted(set().union(*sets)), 2)

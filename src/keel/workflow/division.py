@@ -26,12 +26,12 @@ from keel.results.made import DataDescription
 from keel.wording import counted, listed, shortened
 
 SHARE = 0.1
-"""Of what there is, for validation and for the test, where nobody says how much."""
+"""Default share of the data for validation and for the test."""
 TRAINING_SHARE = 0.8
-"""Of each run, where its start trains."""
+"""Shares of each run, if its start trains."""
 
 JUDGING = 1000
-"""Frames of a store that validate, and that test, where nobody says how many."""
+"""Default number of frames of a store for validation and for the test."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | No
 
 
 def _suggested(pool: Sequence[Frame], files: Collection[str]) -> tuple[SplitSettings, list[str]]:
-    """Return how frames are divided of which nobody says how, and a sentence on it."""
+    """Return the default split of frames, and a sentence about it."""
     asked = [part for part in ("validation", "test") if part not in files]
     if not asked:
         return SplitSettings(), []
@@ -130,7 +130,7 @@ def _suggested(pool: Sequence[Frame], files: Collection[str]) -> tuple[SplitSett
     if usual is not None and any(part in usual.parts for part in asked):
         sizes = {part: list(usual.parts[part]) if part in usual.parts else SHARE for part in asked}
         settings = SplitSettings(by=usual.by, train=list(usual.train), **sizes)
-        return settings, [f"no split is given; the data bring their own, which is taken: {usual}"]
+        return settings, [f"no split is given; the data contain one, which is used: {usual}"]
     words = listed([f"a tenth for {'the test' if part == 'test' else part}" for part in asked])
     keys = [f"split: {{by: {key}}}" for key in group_keys(pool)]
     whole = f"; {' or '.join(shortened(keys, 3))} would keep groups whole" if keys else ""
@@ -141,7 +141,7 @@ def _not_used(pool: Sequence[Frame], settings: SplitSettings) -> list[str]:
     usual = None if settings.by == "start" else usual_split(pool)
     if usual is None or usual.by in named(settings.by):
         return []
-    return [f"the data bring a split of their own, which is not used: {usual}"]
+    return [f"the data contain a split of their own, which is not used: {usual}"]
 
 
 def _sizes(settings: SplitSettings, files: Collection[str]) -> dict[str, Size | None]:
@@ -158,7 +158,7 @@ def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str
     """Divide the frames of the files that train among the parts that have no files."""
     sizes, by, seed = _sizes(settings, files), group_key(settings), settings.seed
     if settings.named == ["validation"] and "test" not in files:
-        raise ConfigError("data.split: validation names groups, so train or test must name theirs too")
+        raise ConfigError("data.split: validation names groups, so train or test must name groups too")
     if settings.named:
         names = settings.train if isinstance(settings.train, str | list) else None
         others = {part: sizes[part] for part in ("validation", "test")}
@@ -176,18 +176,18 @@ def _taken(pool: Sequence[Frame], settings: SplitSettings, files: Collection[str
 
 
 def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> list[str]:
-    """Tell of frames that are in no part; those of a gap in time are what was asked for."""
+    """Report frames that are in no part; those of a gap in time are intended."""
     rest = left_out(pool, list(parts.divided.values()))
     if not len(rest) or settings.by == "start":
         return []
-    told, name_of = f"{frames_of(len(rest))} of {len(pool):,} in no part of the split", _group_of(settings)
+    told, name_of = f"{frames_of(len(rest))} of {len(pool):,} are in no part of the split", _group_of(settings)
     return [told if name_of is None else f"{told}: {counted(Counter(map(name_of, rest)).items(), 'frame')}"]
 
 
 def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tuple[Split, list[str]]:
-    """Return the parts with at most so many frames as the settings say, and sentences on what is not as asked for.
+    """Return the parts with at most as many frames as the settings allow, and sentences about deviations from that.
 
-    Of what is left, frames with elements that no training frame holds are set aside.
+    Remaining frames with elements that are in no training frame are set aside.
     """
     found: dict[str, Sequence[Frame]] = {}
     notes: list[str] = []
@@ -206,17 +206,17 @@ def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tu
             notes += told
         if most is not None and most > len(frames):
             notes.append(
-                f"data.split.{part}_frames asks for {most:,} frames, and the {NOUNS[part]} part has {len(frames):,}: "
-                "all are taken"
+                f"data.split.{part}_frames asks for {most:,} frames, but the {NOUNS[part]} part has {len(frames):,}: "
+                "all are used"
             )
     # What judges is read again and again.
     return Split(**{part: own if part == "train" else list(own) for part, own in found.items()}), notes
 
 
 def _learnable(part: str, frames: Sequence[Frame], training: Sequence[Frame]) -> tuple[Sequence[Frame], list[str]]:
-    """Return the frames of a part all elements of which train, and a sentence on the others.
+    """Return the frames of a part all of whose elements are in the training frames, and a sentence about the others.
 
-    Nothing is learnt of an element that no training frame holds, and the teacher does not know it.
+    Nothing can be learnt about an element that is in no training frame, and the teacher does not know it.
     """
     known = set(elements_in(training))
     if known.issuperset(elements_in(frames)):
@@ -226,27 +226,27 @@ def _learnable(part: str, frames: Sequence[Frame], training: Sequence[Frame]) ->
     left_out, noun = frames_of(len(frames) - len(kept)), NOUNS[part]
     if not kept and part == "test":
         raise DataError(
-            f"data: each of the {frames_of(len(frames))} of the {noun} part holds an element that no training frame "
-            f"holds ({listed(unknown)}), and cannot be tested on; divide the data otherwise"
+            f"data: each of the {frames_of(len(frames))} of the {noun} part contains an element that is in no training "
+            f"frame ({listed(unknown)}), and cannot be tested on; split the data differently"
         )
     return kept, [
-        f"{left_out} of the {noun} part set aside: no training frame holds {' or '.join(shortened(unknown, 6))}"
+        f"{left_out} of the {noun} part set aside: no training frame contains {' or '.join(shortened(unknown, 6))}"
     ]
 
 
 def _description(settings: SplitSettings, files: Collection[str]) -> str:
-    """Return in sentences how the data were divided."""
+    """Return in sentences how the data were split."""
     if settings.by == "start":
         of_each = f" of each {settings.group}" if settings.group else ""
-        return f"The first frames{of_each} train, the next choose the weights, the rest test."
+        return f"The first frames{of_each} are for training, the next for choosing the weights, the rest for testing."
     keys = [] if settings.by == "frame" else [" or ".join(named(settings.by))]
     if not keys and not files:
-        return "Frames were drawn at random; neighbouring frames of one run may stand in different parts."
+        return "Frames were drawn at random; neighbouring frames of one run may be in different parts."
     numbers = {part: size for part, size in _sizes(settings, files).items() if isinstance(size, int | float) and size}
     drawn = [NOUNS[part] for part in numbers if part != "train"] if files or settings.named else []
-    where = f" The {listed(drawn)} frames were drawn from what trains." if drawn else ""
-    apart = "" if "test" in drawn else ": none of the test was trained on"
-    return f"Divided by {' and '.join(['file'] * bool(files) + keys)}{apart}.{where}"
+    where = f" The {listed(drawn)} frames were drawn from the training data." if drawn else ""
+    apart = "" if "test" in drawn else ": no test group was trained on"
+    return f"Split by {' and '.join(['file'] * bool(files) + keys)}{apart}.{where}"
 
 
 def _file_of(frame: Frame) -> str:

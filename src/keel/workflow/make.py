@@ -107,7 +107,7 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
     ConfigError
         If there is no such class, or an argument does not fit it.
     DataError
-        If the file holds no network.
+        If the file does not contain a network.
     """
     if settings.start is not None:
         trained = open_potential(Path(settings.start), trust=settings.trust)
@@ -161,7 +161,7 @@ class TrainingOrder:
 
 
 def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
-    """Train one network with one strategy; goes on from a checkpoint."""
+    """Train one network with one strategy; continue from a checkpoint if there is one."""
     config, network, seed = order.config, order.network, order.seed
     model = build_network(network, elements_of(split), seed)
     strategy, settings = config.strategy(order.strategy), config.training_of(network)

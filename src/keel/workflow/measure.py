@@ -30,9 +30,9 @@ from keel.results.measured import (
 )
 
 BETWEEN_LOOKS_FS = 20.0
-"""Between two looks at how close atoms are in simulations."""
+"""Time between two checks of the closest contacts in simulations."""
 BETWEEN_FRAMES_FS = 10.0
-"""Between two structures that g(r) is taken from."""
+"""Time between two structures used for g(r)."""
 
 
 def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
@@ -49,7 +49,7 @@ def measure_contacts(folder: Path, potential: Potential, frames: Sequence[Frame]
 
 
 def _sample(parity: Parity) -> Parity:
-    """Return so many points of a parity plot, evenly spread."""
+    """Return this many points of a parity plot, evenly spread."""
     pairs = list(zip(parity.reference.ravel(), parity.prediction.ravel(), strict=True))
     return Parity(*np.array(evenly(pairs, 1500)).reshape(-1, 2).T)
 

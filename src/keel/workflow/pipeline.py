@@ -55,7 +55,7 @@ class Pipeline:
     def __init__(self, config: RunSettings, root: Path, base: Path, only: tuple[str, ...] = ()) -> None:
         self.config, self.root, self.base, self.only = config, root, base, only
         self.trials = self._chosen()
-        # An argument that does not fit is told before anything is done.
+        # An invalid argument is reported before anything is done.
         built = [make.build_network(self.located(network), [1], 0) for network in config.networks]
         if config.evaluation.probes:
             groups_of(config.evaluation.probes)
@@ -142,7 +142,7 @@ class Pipeline:
 
     @property
     def waves(self) -> list[list[Trial]]:
-        """The trials, those that go on from trained networks of others after these."""
+        """The trials, those that continue from networks of others after these."""
         depth: dict[str, int] = {}
         for name in self.config.strategies:
             after = self.config.before(name)
@@ -245,7 +245,7 @@ class Pipeline:
             return None
 
     def alone(self) -> AbstractContextManager[None]:
-        """Let no other keel write what the run folder holds for all trials, while a block runs."""
+        """Let no other keel write the files of all trials in the run folder while a block runs."""
         return locked(self.root / ".results")
 
     def write_results(self, finished: Sequence[TrialFolders]) -> None:

@@ -17,7 +17,7 @@ from keel.progress import bar
 from keel.results.assessment import GroupResults, described
 
 FEW, SMALL = 3, 64
-"""Probes of many evaluations look at so many structures, with at most so many atoms where there are such."""
+"""Number of structures for expensive probes, and their largest number of atoms if smaller ones are available."""
 
 
 def subject_of(

@@ -36,9 +36,8 @@ def run(
 ) -> Path:
     """Perform all tasks of a run and write its report.
 
-    Tasks that a run in this folder has done before, with the same inputs, are not done again; a run that was
-    interrupted goes on where it stopped, and runs at the same time share the tasks. ``results.json`` and
-    ``summary.json`` grow with each finished trial.
+    Tasks already done in this folder with the same inputs are not repeated; an interrupted run continues where it
+    stopped, and simultaneous runs share the tasks. ``results.json`` and ``summary.json`` grow with each finished trial.
 
     Parameters
     ----------
@@ -47,18 +46,18 @@ def run(
     folder
         The run folder.
     base
-        Folder that relative paths in the configuration start from.
+        Base of relative paths in the configuration.
     workers
-        Processes that train and evaluate networks side by side, each on one thread if there are several.
+        Number of parallel processes that train and evaluate networks, each on one thread if there are several.
     scheduler
-        Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
+        Dask scheduler whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
     only
-        Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; nothing else is done but what these need. Empty: all.
+        Names of trials, e.g. ``"CGCNN-pretrain-seed0"``; only these and what they need are done. Empty: all.
     plan
-        Say first what will be done and how long it takes, and then with each task how much time is left.
+        First show what will be done and how long it takes, and then with each task the remaining time.
     budget
-        Seconds that the run may take; training steps are fitted to it, and simulations are shortened where they would
-        take most of it. The same budget for the same configuration has the same result. None: what it takes.
+        Time limit in seconds; the number of training steps is chosen to meet it, and simulations are shortened if they
+        would take most of it. The same budget for the same configuration has the same result. None: no limit.
 
     Returns
     -------
@@ -130,5 +129,5 @@ def _keep_versions(path: Path, now: dict[str, Any]) -> None:
     changed = [name for name in now if name not in ("started", "workers") and earlier.get(name) != now[name]]
     if changed:
         told = ", ".join(f"{name} {earlier.get(name)} -> {now[name]}" for name in changed)
-        console.print(f"     note  going on with {told}; tasks that are finished are kept")
+        console.print(f"     note  continuing with {told}; finished tasks are kept")
         write_json(path, {**now, "before": [*earlier.pop("before", []), earlier]})

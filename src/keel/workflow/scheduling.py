@@ -23,9 +23,9 @@ from keel.errors import ConfigError, KeelError
 from keel.progress import console
 
 LOST = (FutureCancelledError, CommClosedError)
-"""What is raised when a scheduler has gone."""
+"""Exceptions raised when a scheduler has gone."""
 WAITED = 600
-"""Seconds in which a scheduler may come back, or its first worker come."""
+"""Seconds in which a scheduler may come back, or its first worker appear."""
 SETTINGS = {
     # A worker begins as a copy of a process that has imported everything; elsewhere than on Linux a copy may fail.
     "distributed.worker.multiprocessing-method": "forkserver" if sys.platform == "linux" else "spawn",
@@ -99,7 +99,7 @@ def connected(scheduler: str) -> Iterator[Client]:
         for name, worker in _workers_of(client).items():
             if worker["nthreads"] != 1:
                 raise ConfigError(
-                    f"the worker {name} does {worker['nthreads']} tasks at a time in one process; start workers with "
+                    f"the worker {name} runs {worker['nthreads']} tasks at a time in one process; start workers with "
                     "`dask worker --nthreads 1`, several with --nworkers"
                 )
         if "dashboard" in client.scheduler_info()["services"]:
@@ -132,17 +132,17 @@ def visible_gpus(told: str | None, count: int) -> tuple[str, ...]:
 
 
 def why_ended(endings: Sequence[int]) -> str:
-    """Return what became of the worker that ended last, and why or what to do, given exit codes."""
+    """Return what happened to the worker that ended last, and why or what to do, given exit codes."""
     code = next((c for c in reversed(endings) if c), None)
     if code is None:
         return "a worker has ended"
     if code == -signal.SIGKILL:
-        return "a worker was killed, as the system does for want of memory (fewer --workers need less),"
+        return "a worker was killed, probably because memory ran out (use fewer --workers),"
     if code < 0:
-        return f"a worker was ended by {signal.Signals(-code).name}, which is no doing of keel,"
+        return f"a worker was ended by {signal.Signals(-code).name}, which keel did not send,"
     return (
-        f"a worker ended by itself (exit code {code}; its last words stand above; a script that starts workers does so "
-        'under `if __name__ == "__main__":`)'
+        f"a worker ended by itself (exit code {code}; its last output is above; a script that starts workers must do "
+        'so under `if __name__ == "__main__":`)'
     )
 
 
@@ -151,7 +151,9 @@ def _answer(scheduler: str) -> Client:
     where: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
-            raise ConfigError(f"--scheduler {scheduler}: no such file, and no address such as tcp://node1:8786")
+            raise ConfigError(
+                f"--scheduler {scheduler}: this is neither a file nor an address such as tcp://node1:8786"
+            )
         where = {"scheduler_file": scheduler}
     end = time.monotonic() + WAITED
     while True:

@@ -1,4 +1,4 @@
-"""Folders of tasks, in which one keel goes on after another, or several share the work."""
+"""Folders of tasks, in which one keel continues after another, or several share the work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keel.progress import console
 
 @contextmanager
 def working_in(root: Path, *, begun: bool) -> Iterator[None]:
-    """Work in a folder while the block runs; say whether one goes on there, and whether one is alone.
+    """Work in a folder while the block runs; report whether work is continued there, and whether others work there too.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def working_in(root: Path, *, begun: bool) -> Iterator[None]:
         Whether tasks have been done there before.
     """
     if begun:
-        console.print(f"going on in {root}; finished tasks are kept", soft_wrap=True)
+        console.print(f"continuing in {root}; finished tasks are kept", soft_wrap=True)
     root.mkdir(parents=True, exist_ok=True)
     with shared(root / ".in-use", lambda: _clear(root), lambda: _say_that_shared(root)):
         yield
@@ -36,5 +36,5 @@ def _clear(root: Path) -> None:
 
 def _say_that_shared(root: Path) -> None:
     console.print(
-        f"     note  another keel works in {root}: the two share the tasks, and none is done twice", soft_wrap=True
+        f"     note  another keel works in {root}: the two share the tasks, and no task is done twice", soft_wrap=True
     )

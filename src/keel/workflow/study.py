@@ -23,9 +23,9 @@ from keel.workflow.run import run
 from keel.workflow.trial import Trial
 
 SIMULATED, TRAINED, TO_DO = "●", "◐", "○"
-"""How far a seed is."""
+"""Progress of a seed."""
 REFRESH = 5.0
-"""Seconds between two looks at what is done."""
+"""Seconds between two checks of the progress."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Member:
 
     @cached_property
     def _pipeline(self) -> Pipeline | None:
-        """The tasks to look for; None where the data cannot be read, which is told when the run is to be done."""
+        """The tasks to look for; None if the data cannot be read, which is reported when the run is to be done."""
         try:
             return Pipeline(self.config, self.folder, self.path.parent)
         except KeelError:
@@ -90,8 +90,8 @@ def members(folder: str | Path, out: str | Path, data: str | Path | None = None)
 def study(runs: Sequence[Member], *, workers: int = 1, scheduler: str | None = None) -> Path:
     """Perform every run of a study, then write its tables, figures and page.
 
-    Runs that were interrupted go on where they stopped; what is finished costs nothing. A run that cannot be done, for
-    want of its data or because training fails, is told at the end, and the others are done.
+    Interrupted runs continue where they stopped; finished ones cost nothing. A run that cannot be done, because its
+    data are missing or training fails, is reported at the end, and the others are done.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the summary of a run tells of a trial, from the folders of its tasks."""
+"""The entry of a trial in the summary of a run, from the folders of its tasks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def record_of(root: Path, system: str, train_frames: int, folders: TrialFolders,
     system
         Its name in tables.
     train_frames
-        Number of frames that trained.
+        Number of training frames.
     folders
         Of the trial, from the run folder.
     teacher
-        The crystals under compression with the teacher; None where there are none.
+        The crystals under compression with the teacher; None if there are none.
     """
     places = {task: root / place for task in TASKS if (place := getattr(folders, task)) is not None}
     cost = TrainingCost.read(places["train"])

@@ -18,7 +18,7 @@ class Trial:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What tells trials apart."""
+        """What identifies a trial."""
         return self.network.label, self.strategy, self.seed
 
     @property

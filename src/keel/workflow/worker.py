@@ -25,25 +25,25 @@ from keel.progress import console, plain_warnings, without_bars
 from keel.workflow.cache import done
 
 _known: dict[str, Prepared] = {}
-"""What this process was made ready with, by the names of the owners of tasks."""
+"""What this process was prepared with, by the names of the owners of tasks."""
 _owners: dict[str, Any] = {}
 """The owners themselves, from their first task on."""
 
 
 @dataclass(frozen=True)
 class Prepared(WorkerPlugin):  # type: ignore[misc]
-    """Gets a worker ready, before its first task and again when it has been restarted.
+    """Prepares a worker, before its first task and again after a restart.
 
     Parameters
     ----------
     name
-        Of the owner, one for each that a scheduler may hold.
+        Of the owner, unique on the scheduler.
     owner
         Pickled; its methods are the tasks.
     plugins
         Of keel; see :func:`keel.plugins.in_use`.
     place
-        The working folder, from which paths start.
+        The working folder, the base of relative paths.
     local
         Whether the worker belongs to this run and ends with it.
     gpus
@@ -121,8 +121,8 @@ def _enter(place: str) -> None:
         os.chdir(place)
     except OSError as error:
         raise KeelError(
-            f"a worker on {platform.node()} cannot enter {place} ({error.strerror}); workers must see the folder "
-            "of the run under the same path"
+            f"a worker on {platform.node()} cannot enter {place} ({error.strerror}); workers must see the run folder "
+            "under the same path"
         ) from None
 
 

@@ -97,10 +97,10 @@ def test_what_is_finished_is_not_done_again(file, tmp_path, monkeypatch):
 def test_a_store_of_other_files_is_not_replaced(file, tmp_path):
     pack([file], tmp_path / "p.keel")
     file.write_bytes(file.read_bytes() + file.read_bytes())
-    with pytest.raises(ConfigError, match="it holds a store made of other files; remove it or choose another name"):
+    with pytest.raises(ConfigError, match="it contains a store made of other files; remove it or choose another name"):
         pack([file], tmp_path / "p.keel")
     (tmp_path / "p.keel" / "store.json").unlink()
-    with pytest.raises(ConfigError, match=r"it holds other files, such as shard-00000-00000\.arrow"):
+    with pytest.raises(ConfigError, match=r"it contains other files, such as shard-00000-00000\.arrow"):
         pack([file], tmp_path / "p.keel")
 
 
@@ -153,7 +153,7 @@ def test_the_command(arguments, file, small, tmp_path):
 def test_mistakes_are_told_in_one_sentence(file, tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.xyz: there is no such file"):
         pack([tmp_path / "nowhere.xyz"], tmp_path / "a.keel")
-    with pytest.raises(DataError, match="no file was given to pack"):
+    with pytest.raises(DataError, match="no file to pack was given"):
         pack([], tmp_path / "a.keel")
     with pytest.raises(ConfigError, match="'force' is not a label; require energy, forces or stress"):
         pack([file], tmp_path / "a.keel", require=["force"])

@@ -133,7 +133,7 @@ def test_a_parquet_or_foreign_arrow_file_is_no_shard(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "the store is not finished; run the `keel pack` that makes it again"),
+        (None, "the store is not finished; run its `keel pack` command again"),
         ("{", "cannot be read"),
         ("{}", "names no shards"),
         ('{"format": 99}', "newer keel"),

@@ -59,7 +59,7 @@ def test_what_cannot_be_used_leaves_all_as_it_was(store):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "b.keel").mkdir()
     (tmp_path / "b.keel" / "thesis.txt").touch()
-    with pytest.raises(DataError, match="it holds something else than a finished store; choose another name"):
+    with pytest.raises(DataError, match="it contains something other than a finished store; choose another name"):
         keel.write(tmp_path / "b.keel", FRAMES[:2])
     assert (tmp_path / "b.keel" / "thesis.txt").is_file()
 
@@ -73,5 +73,7 @@ def test_beside_other_files_its_frames_are_read(store, monkeypatch, recwarn):
     assert all_same(read_data(settings, store.parent)["train"], FRAMES[:5])
     assert not [warning for warning in recwarn if warning.category is KeelWarning]
     monkeypatch.setattr("keel.atoms.read.MOST", 2)
-    with pytest.warns(KeelWarning, match="a.keel: its 3 frames are read into memory, because files that are no store"):
+    with pytest.warns(
+        KeelWarning, match="a.keel: its 3 frames are read into memory, because other files are read together"
+    ):
         read_data(settings, store.parent)

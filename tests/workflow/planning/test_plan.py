@@ -55,7 +55,7 @@ def test_where_all_is_done_nothing_is_measured(first, monkeypatch):
     folder, _ = first
     monkeypatch.setattr("keel.workflow.planning.plan.measure", None)
     text = said(tiny(), folder, plan=True)
-    assert "all of it is done" in text and "     time  " not in text
+    assert "everything is done" in text and "     time  " not in text
 
 
 def test_only_what_is_to_be_done_counts(first, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_budget_is_fitted_once_and_gone_on_with(tmp_path, monkeypatch):
     texts = [said(tiny(**LONGER), tmp_path, budget=3600.0) for _ in range(2)]
     assert fits == [(3600.0, True)]
     assert "--budget: 30 steps of training fit 1 h 0 min\n" in texts[0]
-    assert "fit 1 h 0 min, as was found before" in texts[1] and "all of it is done" in texts[1]
+    assert "fit 1 h 0 min, as determined before" in texts[1] and "everything is done" in texts[1]
     assert {row["train_steps"] + row["pretrain_steps"] for row in numbers(tmp_path)} == {30}
 
 

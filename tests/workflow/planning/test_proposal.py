@@ -51,7 +51,7 @@ def test_other_networks_are_small(phosphorus):
         keel.workflow.make.build_network(network, [15], 0)
     with pytest.raises(ConfigError, match="there is no 'SchNet'; choose from"):
         propose(["p.extxyz"], phosphorus, ["SchNet"])
-    with pytest.raises(ConfigError, match="one name twice"):
+    with pytest.raises(ConfigError, match="the same name twice"):
         propose(["p.extxyz"], phosphorus, ["CGCNN", "CGCNN"])
 
 
@@ -181,7 +181,7 @@ def test_every_setting_is_explained(told):
 
 def test_nothing_is_overwritten(told):
     Path("p.yaml").write_text("mine")
-    with pytest.raises(ConfigError, match=r"p\.yaml is there already; name another with --out"):
+    with pytest.raises(ConfigError, match=r"p\.yaml already exists; name another file with --out"):
         command("init", "data/p.extxyz")
     assert Path("p.yaml").read_text() == "mine"
     with pytest.raises(ConfigError, match=r"must end in \.yaml"):
@@ -193,7 +193,7 @@ def test_nothing_is_overwritten(told):
     [
         (("p.yaml", "data/p.extxyz"), "one configuration, or data files"),
         (("p.yaml", "--network", "M3GNet"), "--network is for data files"),
-        (("data/p.extxyz", "--data", "data/p.extxyz"), "--data takes the place"),
+        (("data/p.extxyz", "--data", "data/p.extxyz"), "--data replaces"),
         (("data/absent.extxyz",), "absent.extxyz"),
         (("data/p.extxyz", "--budget", "soon"), "--budget is a time"),
     ],

@@ -123,7 +123,7 @@ def test_every_part_has_a_frame_and_none_is_lost(number):
 
 
 def test_few_frames_are_refused():
-    with pytest.raises(DataError, match="2 labelled frames cannot train, validate and test"):
+    with pytest.raises(DataError, match="2 labelled frames are too few to train, validate and test"):
         proposed_split(frames(2))
 
 
@@ -131,5 +131,5 @@ def test_only_so_many_frames_are_taken_and_it_says_so(monkeypatch):
     monkeypatch.setattr(rules, "MOST_FRAMES", {"train": 10, "validation": 50, "test": 5})
     split, found = parts(frames(40))
     assert [len(part) for part in split.divided.values()] == [10, 4, 5]
-    assert "10 of the 28 training frames and 5 of the 8 test frames are taken" in found.reason
+    assert "10 of the 28 training frames and 5 of the 8 test frames are used" in found.reason
     assert "validation_frames" not in found.settings

@@ -86,7 +86,7 @@ class TestFitted:
         assert "--budget: simulations of 1 ps from up to 7 starts fit 10 min" in capsys.readouterr().err
         monkeypatch.setattr(rules, "seconds_of_a_step", lambda _: 1.0)
         assert within(600.0, tmp_path, usual, list, 1) == found
-        assert "as was found before" in capsys.readouterr().err
+        assert "as determined before" in capsys.readouterr().err
         with pytest.raises(ConfigError, match="too short"):
             within(601.0, tmp_path, usual, lambda: [subject()], 1)
 

@@ -48,7 +48,7 @@ def _check_whole(lmdb: Any, file: Path) -> None:
         with lmdb.open(str(file), subdir=False, readonly=True, lock=False) as database:
             needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
     except lmdb.Error as error:
-        raise DataError(f"{file}: it is damaged or no LMDB file ({error})") from None
+        raise DataError(f"{file}: it is damaged or not an LMDB file ({error})") from None
     if file.stat().st_size < needed:
         raise DataError(f"{file}: it has {file.stat().st_size:,} bytes of {needed:,}; the file is cut off")
 

@@ -1,4 +1,4 @@
-"""Whatever ASE reads; what it takes for another format, or what holds no labels, is refused by name."""
+"""Any format that ASE reads; files that it mistakes for another format, or without labels, are refused by name."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     if first is None:
         taken = ioformats[kind].description if kind in ioformats else kind
         raise DataError(
-            f"{path}: ASE takes it for the format {taken!r} and finds no frames; if it is of another program, convert "
-            "it to extxyz"
+            f"{path}: ASE reads it as {taken!r} and finds no frames; if it is from another program, convert it to "
+            "extxyz"
         )
     yield first
     yield from found
@@ -59,7 +59,7 @@ def pending_images(
 
 
 def broken_frame(source: str, reason: str) -> PendingFrame:
-    """Return a frame that a file should hold and does not."""
+    """Return a frame that a file should contain but does not."""
 
     def record() -> Record:
         raise DataError(f"{source}: {reason}")
@@ -77,10 +77,10 @@ def guarded(call: Callable[[], Any], source: Path | str) -> Any:
         raise
     except Exception as error:
         if Path(source).suffix in (".yaml", ".yml"):
-            said = "a configuration holds no structures; `keel run` does what it says"
+            said = "this is a configuration, not structures; use it with `keel run`"
             raise DataError(f"{source}: {said}") from None
         if type(error).__name__ == "UnknownFileTypeError":
-            raise DataError(f"{source}: its format is not known; these are read: {readable()}") from None
+            raise DataError(f"{source}: its format is unknown; keel reads {readable()}") from None
         reason = (str(error).strip().splitlines() or [""])[0][:100]
         detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         raise DataError(f"{source}: ASE cannot read it ({detail}); check the file or convert it to extxyz") from None

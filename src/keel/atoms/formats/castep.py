@@ -1,7 +1,7 @@
-"""CASTEP's output, with the dispersion correction that its forces hold.
+"""CASTEP's output, with the dispersion correction that its forces include.
 
-ASE 3.29 stores the corrected energies under a name by which it does not find them again, and hands out the uncorrected
-ones beside corrected forces. See https://www.castep.org.
+ASE 3.29 stores the corrected energies under a name that it does not use again, and returns uncorrected energies with
+corrected forces. See https://www.castep.org.
 """
 
 from __future__ import annotations

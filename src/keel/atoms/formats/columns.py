@@ -57,7 +57,7 @@ def _array(name: str, kind: str, columns: list[tuple[bytes, ...]]) -> Any:
         try:
             values = [list(map(convert, column)) for column in columns]
         except ValueError:
-            # Only where a number is none in Python, it may be one in Fortran.
+            # What is not a number in Python may be one in Fortran.
             values = [list(map(_CAREFUL.get(kind, convert), column)) for column in columns]
         if kind == "S" and len(values) == 1:
             return values[0]
@@ -72,7 +72,7 @@ def _flag(word: bytes) -> bool:
 
 
 def _fortran(word: bytes) -> float:
-    """Return a number whose exponent may stand after a D."""
+    """Return a number whose exponent may follow a D."""
     return float(word.replace(b"D", b"e").replace(b"d", b"e"))
 
 

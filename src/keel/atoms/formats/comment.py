@@ -15,7 +15,8 @@ import numpy as np
 from keel.errors import DataError
 
 RESERVED = {name.lower(): name for name in ("Lattice", "Properties", "pbc")}
-"""Keys that say how the rest is read, as ASE spells them; GPUMD documents them in lower case, others write ``PBC``."""
+"""Keys that control how the rest is read, in ASE's spelling; GPUMD documents them in lower case, others write
+``PBC``."""
 
 _QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
 _ITEMS = r'"(?:\\.|[^"\\])*"|[^"\[\]]'
@@ -41,7 +42,7 @@ def parse_comment(comment: str) -> tuple[dict[str, Any], dict[str, str]]:
     Raises
     ------
     DataError
-        If a key stands twice with different values or a quotation mark or bracket is not closed.
+        If a key occurs twice with different values, or a quotation mark or bracket is not closed.
     """
     if "=" not in comment:
         return ({"comment": comment} if comment else {}), {}
@@ -54,7 +55,7 @@ def parse_comment(comment: str) -> tuple[dict[str, Any], dict[str, str]]:
             raise DataError(f"the value of {key!r} in its comment line opens with {text[0]} and is not closed")
         value = _array(text) if text[:1] == "[" else typed(_unquoted(text)) if equals else True
         if key in info and not (printed[key] == text or np.array_equal(info[key], value)):
-            raise DataError(f"the key {key!r} stands twice in its comment line with different values; remove one")
+            raise DataError(f"the key {key!r} occurs twice in its comment line with different values; remove one")
         info[key], printed[key] = value, text
     return info, printed
 
@@ -68,7 +69,7 @@ def _unquoted(word: str) -> str:
 
 
 def typed(text: str) -> Any:
-    """Return the value that a text without its quotation marks stands for: numbers, truth values, or itself."""
+    """Return the value of a text without quotation marks: numbers, truth values, or the text itself."""
     if text.startswith("_JSON "):
         try:
             return json.loads(text[6:])
@@ -112,7 +113,7 @@ def quoted(text: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a value as it stands after ``key=``: plain where reading gives the same value back, JSON elsewhere.
+    """Return a value as it is written after ``key=``: plain if reading gives the same value back, else JSON.
 
     It is never empty: ASE 3.29 takes the next key for an empty value, and libextxyz 0.4.6 reads nothing of such a line.
     """

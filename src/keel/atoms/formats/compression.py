@@ -17,7 +17,7 @@ from keel.errors import DataError
 from keel.kinds import COMPRESSED
 
 _READERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
-"""By the first bytes of a file."""
+"""Kinds of compression, by the first bytes of a file."""
 # Without a time and a name in it, the same content gives the same file.
 _gzip: Callable[..., Any] = partial(gzip.GzipFile, "", "wb", 9, mtime=0)
 _WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
@@ -27,7 +27,7 @@ _WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a plain or compressed file to read it, told apart by its first bytes.
+    """Open a plain or compressed file for reading, distinguished by its first bytes.
 
     Raises
     ------

@@ -117,9 +117,9 @@ def _load(file: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: it is no whole array of numpy ({str(error)[:80]})") from None
+        raise DataError(f"{file}: it is not a complete numpy array ({str(error)[:80]})") from None
     if array.dtype.kind not in "fiu" or not array.ndim:
-        raise DataError(f"{file}: it holds no numbers for each frame")
+        raise DataError(f"{file}: it does not contain numbers for each frame")
     return array
 
 
@@ -128,4 +128,4 @@ def _text(file: Path) -> NDArray[Any]:
         with open(file, encoding="utf-8") as stream:
             return np.atleast_2d(np.loadtxt(stream, ndmin=2))
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: it is no table of numbers ({str(error)[:80]})") from None
+        raise DataError(f"{file}: it is not a table of numbers ({str(error)[:80]})") from None

@@ -26,7 +26,7 @@ RESULTS = (
     "End of self-consistent calculation",
     "End of band structure calculation",
 )
-"""Lines by which ASE knows that a structure has results."""
+"""Lines by which ASE recognises that a structure has results."""
 NOT_CONVERGED = (
     "the SCF of this step did not converge, so pw.x printed no energy and forces for it; --skip-bad keeps the others"
 )

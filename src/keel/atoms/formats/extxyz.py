@@ -1,7 +1,7 @@
 """Extended XYZ, read as a stream and checked line by line, written so that every digit comes back.
 
-A damaged frame does not hide the next one: the reader finds the next header (a number of atoms followed by a
-comment line with ``key=value``) and goes on from there.
+A damaged frame does not hide the next one: the reader finds the next header (a number of atoms followed by a comment
+line with ``key=value``) and continues there.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from keel.atoms.record import Record
 from keel.errors import DataError, naming
 
 LONGEST_LINE = 1 << 24
-"""Bytes; a longer line is not text that anybody wrote as extended XYZ."""
+"""Bytes; extended XYZ files do not have longer lines."""
 
 LINES_AT_ONCE = 4096
-"""As many lines are read before they are looked at, whatever number of atoms a header claims."""
+"""Number of lines read before they are checked, whatever number of atoms a header claims."""
 
 
 @dataclass
 class RawFrame:
-    """The lines of one frame as they stand in the file, and what is wrong with their number, if anything is."""
+    """The lines of one frame of the file, and what is wrong with their number, if anything."""
 
     source: str
     lines: list[bytes]
@@ -80,12 +80,14 @@ class _Lines:
         for _ in range(count):
             line = readline(LONGEST_LINE)
             if len(line) == LONGEST_LINE:
-                raise DataError(f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is no extended XYZ file")
+                raise DataError(
+                    f"it has a line of more than {LONGEST_LINE >> 20} MB, so it is not an extended XYZ file"
+                )
             lines.append(line)
         return lines
 
     def take(self, count: int) -> list[bytes]:
-        """Return so many lines, empty ones where the file has ended."""
+        """Return this many lines, empty ones after the end of the file."""
         waiting = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
         return waiting + self._read(count - len(waiting))
 
@@ -211,7 +213,7 @@ def _rows(columns: Mapping[str, np.ndarray[Any, Any]]) -> list[list[Any]]:
 def _writable(info: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     for key in info:
         if is_label_name(key) or key.lower() in (*RESERVED, "cell"):
-            raise DataError(f"{source}: the info key {key!r} would be read back as something else; rename it")
+            raise DataError(f"{source}: the info key {key!r} would be read back with another meaning; rename it")
     return info
 
 

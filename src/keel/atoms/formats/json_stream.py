@@ -16,7 +16,7 @@ LONGEST_STRING = 1 << 20
 def json_members(stream: IO[bytes], path: Path, chunk: int = 1 << 20) -> Iterator[tuple[str, Any]]:
     """Yield key and value of a JSON object, or number and value of a list, one by one.
 
-    A file of many gigabytes never stands in memory as a whole.
+    A file of many gigabytes is never in memory as a whole.
     """
     yield from JsonText(stream, path, chunk).members()
 
@@ -90,7 +90,7 @@ class JsonText:
             try:
                 value, end = self.decoder.raw_decode(self.text)
             except RecursionError:
-                raise DataError(f"{self.path}: the JSON is nested too deeply; it is no file of structures") from None
+                raise DataError(f"{self.path}: the JSON is nested too deeply for a file of structures") from None
             except json.JSONDecodeError as error:
                 # Only a string can be incomplete and yet begin long before the end of what was read.
                 hopeless = error.pos + LONGEST_STRING < len(self.text)

@@ -1,7 +1,8 @@
-"""Text dumps of LAMMPS: structures and forces. A dump holds no energy, and elements only where it was told them.
+"""Text dumps of LAMMPS: structures and forces.
 
-ASE's reader makes up an energy of zero, takes types for atomic numbers, guesses elements from masses and takes every
-file for ``units metal`` (ASE 3.29). See https://docs.lammps.org/dump.html and https://docs.lammps.org/Howto_triclinic.html.
+A dump contains no energy, and elements only if LAMMPS was given them. ASE's reader returns an energy of zero, uses
+types as atomic numbers, guesses elements from masses and assumes ``units metal`` (ASE 3.29). See
+https://docs.lammps.org/dump.html and https://docs.lammps.org/Howto_triclinic.html.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ UNITS: Mapping[str, tuple[LabelKeys, float]] = {
     "electron": (LabelKeys(forces="forces", forces_unit="hartree/bohr", length_unit="bohr"), 1.03275),
 }
 """Units of force and length of each style, and its time in fs (https://docs.lammps.org/units.html)."""
-ASSUMED = "forces of unnamed units: taken as eV/angstrom (LAMMPS' `dump_modify units yes` names them)"
+ASSUMED = "forces without units: read as eV/angstrom (LAMMPS' `dump_modify units yes` names them)"
 POSITIONS = ("x y z", "xu yu zu", "xs ys zs", "xsu ysu zsu")
 VELOCITIES, FORCES = "vx vy vz", "fx fy fz"
-NO_POSITIONS = f"its columns hold no positions; write one of {', '.join(POSITIONS)}"
+NO_POSITIONS = f"its columns contain no positions; write one of {', '.join(POSITIONS)}"
 
 
 @dataclass
@@ -70,7 +71,7 @@ def _heading(line: str) -> tuple[str, list[str]]:
 
 
 def _snapshots(stream: TextIO) -> Iterator[tuple[str | None, list[tuple[str, list[str]]]]]:
-    """Yield units and items of each snapshot; units stand before the first snapshot alone."""
+    """Yield units and items of each snapshot; units precede the first snapshot only."""
     units, items = None, list[tuple[str, list[str]]]()
     for line in stream:
         if not line.startswith("ITEM:"):
@@ -147,20 +148,20 @@ def _vectors(columns: Mapping[str, NDArray[Any]], names: str) -> Array:
 
 
 def _momenta(velocities: Array, masses: Array, angstrom_per_fs: float) -> Array:
-    """Return momenta in ASE's units, which is how a record holds them."""
+    """Return momenta in ASE's units, as in a record."""
     from ase import units
 
     return np.asarray(velocities * angstrom_per_fs / units.fs * masses[:, None])
 
 
 def _species(columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], bool]:
-    """Return atomic numbers, or types where the file does not say elements: LAMMPS prints C for all if not told."""
+    """Return atomic numbers, or types if the file does not name elements: LAMMPS prints C for all by default."""
     types = columns["type"].astype(np.int64) if "type" in columns else None
     elements = columns.get("element")
     if elements is not None and not (types is not None and set(elements) == {"C"} and len(np.unique(types)) > 1):
         return np.array([atomic_number(str(element)) for element in elements], dtype=np.int64), False
     if types is None:
-        raise DataError("it has neither a column element nor a column type, so its elements are not known")
+        raise DataError("it has neither a column element nor a column type, so its elements are unknown")
     return types, True
 
 

@@ -17,7 +17,7 @@ from keel.errors import DataError
 
 Row = dict[str, Any]
 DEEPEST = 3
-"""Objects and lists in each other around a record."""
+"""Nesting depth of objects and lists around a record."""
 
 
 def json_frames(path: Path) -> Iterator[PendingFrame]:

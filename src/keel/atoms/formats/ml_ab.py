@@ -69,7 +69,7 @@ def _sections(rows: list[list[str]]) -> Sections:
 def _rows(sections: Sections, title: str, number: int | None = None) -> list[list[str]]:
     rows = next((rows for name, rows in sections.items() if name.startswith(title)), None)
     if rows is None:
-        raise DataError(f"it has no {title!r}; the file is cut off or no ML_AB")
+        raise DataError(f"it has no {title!r}; the file is cut off or not an ML_AB file")
     if number is not None and len(rows) != number:
         raise DataError(f"under {title!r} it should have {number} rows but has {len(rows)}")
     return rows

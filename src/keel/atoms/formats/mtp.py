@@ -24,7 +24,7 @@ from keel.errors import DataError, naming
 BEGIN = rb"\s*BEGIN_CFG\b"
 SIGNS = {"plusstress:": 1.0, "stress:": -1.0}
 HEADS = frozenset({"begin_cfg", "size", "supercell", "atomdata:", "energy", "virial:", "features:", *SIGNS})
-VIRIAL = "a block 'Virial', which MLIP divides by the volume: taken as no stress"
+VIRIAL = "a block 'Virial', which MLIP divides by the volume: not used as stress"
 Sections = dict[str, tuple[list[str], list[list[str]]]]
 
 

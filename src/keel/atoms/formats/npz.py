@@ -126,15 +126,15 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
             shape, _, dtype = read(stream)
             promised = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
         if dtype.hasobject or promised > member.file_size:
-            raise DataError(f"{path}: the array {member.filename} is damaged or holds Python objects")
+            raise DataError(f"{path}: the array {member.filename} is damaged or contains Python objects")
 
 
 def _check_shapes(data: dict[str, Any], path: Path) -> None:
     absent = [name for name in ("n_atoms", "numbers", "positions") if name not in data]
     if absent:
         raise DataError(
-            f"{path}: the archive has no {', '.join(absent)}; it needs n_atoms, numbers, positions, and as a rule "
-            "cell, energy and forces"
+            f"{path}: the archive has no {', '.join(absent)}; it needs n_atoms, numbers, positions, and usually cell, "
+            "energy and forces"
         )
     n_atoms = data["n_atoms"]
     if n_atoms.ndim != 1 or n_atoms.dtype.kind not in "iu" or (n_atoms < 0).any() or not len(n_atoms):

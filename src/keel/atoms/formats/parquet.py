@@ -13,7 +13,7 @@ from keel.atoms.record import PendingFrame
 from keel.errors import DataError
 
 BATCH = 256
-"""Rows that are in memory at once."""
+"""Number of rows in memory at once."""
 
 
 def parquet_frames(path: Path) -> Iterator[PendingFrame]:
@@ -33,6 +33,6 @@ def _rows(parquet: Any, file: Path) -> Iterator[dict[str, Any]]:
             for batch in table.iter_batches(BATCH) if is_row(columns) else ():
                 yield from batch.to_pylist()
     except Exception as error:
-        raise DataError(f"{file}: it is damaged or no parquet file ({str(error).splitlines()[0][:100]})") from None
+        raise DataError(f"{file}: it is damaged or not a parquet file ({str(error).splitlines()[0][:100]})") from None
     if not is_row(columns):
         raise DataError(f"{file}: {unknown_layout(columns)}")

@@ -16,7 +16,7 @@ from keel.errors import DataError, UnavailableError
 from keel.files import by_number
 
 LONGEST_PIECE = 1 << 20
-"""Bytes of a line that are read at once."""
+"""Largest number of bytes of a line that are read at once."""
 
 
 def optional(module: str, path: Path, package: str) -> Any:
@@ -31,7 +31,7 @@ def optional(module: str, path: Path, package: str) -> Any:
         return import_module(module)
     except ImportError:
         command = "pip install 'mlip-keel[formats]'"
-        raise UnavailableError(f"{path}: to read it keel needs {package}; install it with {command}") from None
+        raise UnavailableError(f"{path}: reading it requires {package}; install it with {command}") from None
 
 
 def files_in(path: Path, pattern: str) -> Iterator[tuple[Path, str]]:

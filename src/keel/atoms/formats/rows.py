@@ -1,7 +1,7 @@
-"""Structures as rows of named values, as JSON and parquet hold them: which name is what, in the layouts people publish.
+"""Structures as rows of named values, as in JSON and parquet files: the meaning of names in published layouts.
 
 A structure is an object of pymatgen under ``structure``, or positions, elements and cell under one of the names below.
-What its labels mean, a column that only this layout has tells (:data:`LAYOUTS`).
+The meaning of its labels follows from a column that only this layout has (:data:`LAYOUTS`).
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
     ("builder_meta", EMMET_KEYS),
     ("structure", PYMATGEN_KEYS),
 )
-"""A column that tells a layout, and what its labels are; none of them: names and units as in extended XYZ."""
+"""A column that identifies a layout, and its labels; without any: names and units as in extended XYZ."""
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
-ORDER = "a stress of six numbers beside a pymatgen structure: taken as VASP's, in kbar, xx yy zz xy yz zx"
-UNSTATED = "a stress_tensor whose unit LeMaterial does not state: taken as VASP's, in kbar"
-NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: taken as no stress"
+ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
+UNSTATED = "a stress_tensor whose unit LeMaterial does not state: read as VASP's, in kbar"
+NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: not used"
 
 
 def is_row(columns: Iterable[str]) -> bool:
-    """Return whether some of these columns hold a structure."""
+    """Return whether some of these columns contain a structure."""
     return not STRUCTURAL.isdisjoint(columns)
 
 
 def unknown_layout(columns: Iterable[str]) -> str:
     """Say that rows with these columns are not understood."""
     if {"keel_format", "potential"} <= set(columns):
-        return "this is a potential of keel, which holds no structures; perhaps two arguments stand in the wrong order"
+        return "this is a potential of keel, not structures; perhaps two arguments are in the wrong order"
     return (
         f"its columns are {', '.join(sorted(columns))}, in which keel finds no structure: it looks for 'structure' "
         f"(pymatgen), or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}; rename them"

@@ -1,7 +1,7 @@
-"""``input.data`` of RuNNer and n2p2, whose files do not say in which units they are.
+"""``input.data`` of RuNNer and n2p2, whose files do not state their units.
 
-RuNNer's own units are bohr and hartree, n2p2 takes any, and many have angstrom and eV. Distances of neighbours tell:
-they are about the sum of two covalent radii, which in bohr is a number 1.89 times as large.
+RuNNer's own units are bohr and hartree, n2p2 accepts any, and many files have angstrom and eV. Distances of neighbours
+decide: they are about the sum of two covalent radii, which in bohr is a number 1.89 times as large.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from keel.errors import DataError, naming
 
 BEGIN = rb"(?i)\s*begin\b"
 ENOUGH = 50
-"""Frames by which the units of a file are told."""
+"""Number of frames from which the units of a file are determined."""
 NOBLE_GASES = frozenset({2, 10, 18, 36, 54, 86})
-"""Which have no bonds."""
+"""Elements without bonds."""
 BOUNDARY = BOHR**-0.5
 """Nearest distance in units of the sum of covalent radii, halfway (as a ratio) between angstrom and bohr."""
 ATOMIC = LabelKeys(length_unit="bohr", energy_unit="hartree", forces_unit="hartree/bohr")
 METRIC = LabelKeys(length_unit="angstrom", energy_unit="eV", forces_unit="eV/angstrom")
 COLUMNS = ("x", "y", "z", "element", "charge", "unused", "fx", "fy", "fz")
 OPTIONS = "(if that is wrong: --length-unit, --energy-unit, --forces-unit)"
-IN_BOHR = f"distances that are those of neighbours in bohr: taken to be in bohr, hartree and hartree/bohr {OPTIONS}"
-IN_ANGSTROM = f"distances that are those of neighbours in angstrom: taken to be in angstrom and eV {OPTIONS}"
-UNTOLD = f"no bond that would tell bohr from angstrom: taken to be in RuNNer's bohr and hartree {OPTIONS}"
+IN_BOHR = f"distances typical of neighbours in bohr: read in bohr, hartree and hartree/bohr {OPTIONS}"
+IN_ANGSTROM = f"distances typical of neighbours in angstrom: read in angstrom and eV {OPTIONS}"
+UNTOLD = f"no bond to distinguish bohr from angstrom: read in RuNNer's bohr and hartree {OPTIONS}"
 
 
 def runner_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the structures of a file, all in the units that the first ones tell."""
+    """Yield the structures of a file, all in the units determined from the first ones."""
     with opened(path) as stream:
         found = blocks(stream, BEGIN)
         first = list(islice(found, ENOUGH))
@@ -71,7 +71,7 @@ def _units(first: list[list[bytes]], path: str) -> tuple[LabelKeys, str]:
 
 
 def _nearest(record: Record) -> float | None:
-    """Return the smallest distance in units of the sum of covalent radii, the numbers taken as they stand."""
+    """Return the smallest distance in units of the sum of covalent radii, with the numbers as they are."""
     if len(record.numbers) < 2 or NOBLE_GASES.issuperset(record.numbers.tolist()):
         return None
     frame = Frame(record.numbers, record.positions, record.cell, record.pbc)

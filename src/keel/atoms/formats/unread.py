@@ -1,7 +1,7 @@
-"""Files of this job that are known by their content but not read: each is told its name and the way out.
+"""Files of this field that are recognised by their content but not read: messages name them and what to do.
 
-ASE goes by names: every ``.out`` that it does not know is Quantum ESPRESSO to it, every ``.log`` Gaussian, and a LAMMPS
-data file or a binary dump gives structures without labels or with guessed columns.
+ASE uses names: it reads every unknown ``.out`` as Quantum ESPRESSO, every ``.log`` Gaussian, and a LAMMPS data file or
+a binary dump gives structures without labels or with guessed columns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from keel.atoms.formats.compression import opened
 from keel.errors import DataError
 
 BEGINNING = 50_000
-"""Bytes by which a file is told."""
+"""Number of bytes from which a file is recognised."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ UNREAD: tuple[Unread, ...] = (
     Unread(
         "a log of LAMMPS",
         rb"\ALAMMPS \(",
-        "it holds no positions; give a dump with the columns id element x y z fx fy fz",
+        "it contains no positions; give a dump with the columns id element x y z fx fy fz",
     ),
     Unread(
         "a YAML dump of LAMMPS",
@@ -76,11 +76,12 @@ UNREAD: tuple[Unread, ...] = (
     Unread(
         "a data file of LAMMPS",
         rb"(?m)\A[^\n]*\n(?:[^\n]*\n){0,5}\s*\d+\s+atoms\b[^\n]*\n(?:[^\n]*\n){0,12}?\s*\d+\s+atom types\b",
-        "it holds a structure without energies or forces; run it and give the dump (`dump custom ... id element x y z "
+        "it contains a structure without energies or forces; run it and give the dump (`dump custom ... id element x y "
+        "z "
         'fx fy fz`), or convert the structure with ase.io.read(FILE, format="lammps-data")',
     ),
 )
-"""Kinds of files that ASE would take for something else."""
+"""Kinds of files that ASE would mistake for something else."""
 
 BINARY_DUMP = (
     "a binary dump of LAMMPS does not say which columns it has; write it as text with `dump custom ... id element x y "
@@ -102,4 +103,4 @@ def refuse_unread(path: Path) -> None:
         start = stream.read(BEGINNING)
     for kind in UNREAD:
         if re.search(kind.begins, start):
-            raise DataError(f"{path}: this is {kind.name}, which is not read; {kind.instead}")
+            raise DataError(f"{path}: this is {kind.name}, which keel does not read; {kind.instead}")

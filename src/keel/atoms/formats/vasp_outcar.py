@@ -69,7 +69,7 @@ def _record(step: list[str], header: dict[str, Any], source: str) -> Record:
 
 
 def _constraints(path: Path, symbols: list[str]) -> list[Any] | None:
-    """Return what CONTCAR or POSCAR beside an OUTCAR hold fixed, if they are of the same atoms: it does not say so."""
+    """Return what CONTCAR or POSCAR beside an OUTCAR hold fixed, if they have the same atoms; OUTCAR does not."""
     from ase.io.vasp import read_vasp
 
     for name in ("CONTCAR", "POSCAR"):

@@ -29,12 +29,12 @@ UNCONVERGED = "electronic steps that did not converge"
 MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
 FREE, ZERO = "e_fr_energy", "e_0_energy"
-HELD_ALONG_LATTICE = "atoms held along lattice vectors that are no Cartesian axes: they count as free"
+HELD_ALONG_LATTICE = "atoms held along lattice vectors that are not Cartesian axes: they count as free"
 
 
 @dataclass
 class _Run:
-    """What stands before the steps."""
+    """What precedes the steps."""
 
     numbers: NDArray[np.int64] | None = None
     held: NDArray[np.bool_] | None = None
@@ -71,7 +71,7 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
                     f"{path}: the XML is cut off or damaged before the first ionic step ({error})"
                 ) from None
     if not index and not open_step:
-        raise DataError(f"{path}: VASP has written no ionic step into it")
+        raise DataError(f"{path}: it contains no ionic step")
 
 
 def _elements(stream: IO[bytes]) -> Iterator[tuple[str, Element]]:
@@ -168,7 +168,7 @@ def _unconverged(step: Element, run: _Run) -> str | None:
 
 
 def _fixed(held: NDArray[np.bool_] | None, cell: Array) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
-    """Return the Cartesian components that selective dynamics holds, which counts along lattice vectors."""
+    """Return the Cartesian components fixed by selective dynamics, which refers to lattice vectors."""
     if held is None or not held.any():
         return None, ()
     if np.array_equal(cell, np.diag(np.diag(cell))):

@@ -12,7 +12,7 @@ from keel.atoms.record import PendingFrame
 from keel.kernels import kernels_run
 
 PAYS_FROM = 4 << 20
-"""Bytes of a file; to load machine code takes about as long as to read such a file without it."""
+"""Bytes of a file; loading machine code takes about as long as reading such a file without it."""
 
 
 def xyz_frames(path: Path) -> Iterator[PendingFrame]:

@@ -1,8 +1,8 @@
-"""Usual frames of extended XYZ, many at once: what is unlike them in any way is left to the careful reader.
+"""Usual frames of extended XYZ, many at once: all others are left to the careful reader.
 
-A frame is usual if its comment line holds plain ``key=value`` pairs, its columns are elements and numbers, each label
-stands there once under a usual name, and nothing in it calls for a closer look. It is then what the careful reader
-would have made of it, to the last bit.
+A frame is usual if its comment line has plain ``key=value`` pairs, its columns are elements and numbers, each label
+occurs once under a usual name, and nothing in it needs closer inspection. The result is then identical to that of the
+careful reader, to the last bit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from keel.atoms.units import stress_of
 from keel.errors import DataError
 
 BLOCK = 1 << 20
-"""Bytes that are looked at together."""
+"""Number of bytes processed together."""
 LARGEST_BLOCK = 1 << 26
 
 
@@ -63,7 +63,7 @@ def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
 
 
 class _Continued:
-    """Lines of a text and of the stream that goes on after it."""
+    """Lines of a text and of the stream that continues it."""
 
     def __init__(self, text: bytes, rest: IO[bytes]) -> None:
         self.text, self.rest, self.at = text, rest, 0
@@ -177,7 +177,7 @@ def _value(text: str) -> Any:
 
 _NUMERIC = frozenset("+-.0123456789,")
 _remembered = lru_cache(1024)(typed)
-"""The value of a text that is no number; few of these differ from frame to frame."""
+"""The value of a text that is not a number; few of these differ between frames."""
 
 
 @lru_cache

@@ -12,10 +12,10 @@ from keel.atoms.record import Record
 from keel.errors import DataError
 
 PLAIN = "species:S:1:pos:R:3"
-"""Properties of a file that names none."""
+"""Properties of a file that does not name any."""
 
-NAMELESS = "columns after the position that nothing names: they are not read"
-TRANSPOSED = "a Lattice in nested brackets: its rows are taken for the lattice vectors, as the specification has it"
+NAMELESS = "unnamed columns after the position: they are not read"
+TRANSPOSED = "a Lattice in nested brackets: its rows are taken as lattice vectors, as in the specification"
 
 
 def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
@@ -52,7 +52,7 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
 def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
     other = [k for k in info if k.lower() == "cell"]
     if other:
-        raise DataError(f"the key {other[0]!r} is not understood; call it Lattice, nine numbers")
+        raise DataError(f"the key {other[0]!r} is not understood; name it Lattice, with nine numbers")
     lattice = np.asarray(info.pop("Lattice", np.zeros(9)))
     if lattice.shape not in ((3,), (9,), (3, 3)) or lattice.dtype.kind not in "if":
         raise DataError(f"its Lattice should be nine numbers, not {str(lattice)[:40]!r}")

@@ -1,4 +1,4 @@
-"""Comment lines of extended XYZ with the same keys in the same order: what stands where in all of them."""
+"""Comment lines of extended XYZ with the same keys in the same order: the common position of each value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WITH_A_MEANING = frozenset(
         "stress",
     }
 )
-"""Names of columns and keys that are more than notes, or are called almost so."""
+"""Names of columns and keys with a meaning to keel, and names similar to them."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Template:
     notes
         The other groups by their keys.
     kinds
-        What stands in each column, see :mod:`keel.atoms.kernels.xyz`.
+        Kind of each column, see :mod:`keel.atoms.kernels.xyz`.
     forces
         Whether forces are among them.
     unused
-        Names of the columns that are no label.
+        Names of the columns that are not labels.
     """
 
     pattern: re.Pattern[str]

@@ -17,7 +17,7 @@ from keel.jit import exact_kernel
 U = nb.uint64
 I = nb.int64  # noqa: E741
 LEAST, MOST = -300, 280
-"""Powers of ten; numbers beyond are left to others."""
+"""Powers of ten; numbers beyond are parsed elsewhere."""
 
 
 def _powers() -> Any:
@@ -87,7 +87,7 @@ def nearest(digits: Any, power: Any) -> Any:
 
 @exact_kernel
 def real(text: Any, start: Any, end: Any) -> Any:
-    """Return the float that stands between two places of a text, and whether one does for sure."""
+    """Return the float between two places of a text, and whether it certainly is one."""
     at = start
     negative = at < end and text[at] == 45
     if at < end and (text[at] == 45 or text[at] == 43):

@@ -109,7 +109,7 @@ def divided(first_of: NDArray[np.int64], structure: NDArray[np.int64]) -> list[P
 
 
 def _pieces(pairs: int) -> int:
-    """Return into how many parts a structure with so many pairs falls: 2, 4 or 8, which few threads share evenly."""
+    """Return the number of parts for a structure with this many pairs: 2, 4 or 8, which few threads share evenly."""
     pieces = 1
     while 2 * pieces <= MOST_PARTS and pairs >= 2 * pieces * PAIRS_IN_PART:
         pieces *= 2

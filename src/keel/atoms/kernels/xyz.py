@@ -1,4 +1,4 @@
-"""Extended XYZ as machine code: where frames begin and end, what stands in their columns, whether it can be."""
+"""Extended XYZ as machine code: limits of frames, values of their columns, and whether these are possible."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def split_frames(text: Any, ends: Any, last: bool, found: Any) -> Any:
 def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, positions: Any, forces: Any) -> Any:
     """Read the rows of one frame, each from its start to the next; returns whether all is as it should be for sure.
 
-    ``kinds`` says what stands in each column, ``elements`` the atomic number of a symbol by its two bytes.
+    ``kinds`` is the kind of each column, ``elements`` the atomic number of a symbol by its two bytes.
     """
     for atom in range(len(numbers)):
         at, end, column = starts[atom], starts[atom + 1], 0
@@ -217,9 +217,9 @@ def surely_sound(positions: Any, cell: Any, periodic: Any) -> Any:
 def read_frame(
     text: Any, starts: Any, places: Any, kinds: Any, elements: Any, numbers: Any, positions: Any, forces: Any, box: Any
 ) -> Any:
-    """Read a frame; returns -1 if something calls for a closer look, else how many numbers its stress has.
+    """Read a frame; returns -1 if something needs closer inspection, else the number of components of its stress.
 
-    ``places`` (7,) says where cell, stress and energy stand in the text (first and last; equal: nowhere), and whether
+    ``places`` (7,) has the places of cell, stress and energy in the text (first and last; equal: nowhere), and whether
     the frame is periodic in all directions (1), in none (0), or as it has a cell (2). ``box`` (19,) takes them.
     ``forces`` is empty where there are none.
     """

@@ -14,16 +14,16 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.symmetry import demanded_zero
 
 CONSTRAINED = "forces of exactly zero on constrained atoms: only those of the other atoms are used"
-ALL_CONSTRAINED = "forces of constrained atoms alone: taken as no forces"
+ALL_CONSTRAINED = "forces of constrained atoms alone: not used"
 
 EXACT = 1e-5
-"""eV/angstrom: where forces have this digit or finer ones, no three components of an atom round to zero."""
+"""eV/angstrom: if forces have this digit or finer ones, no three components of an atom round to zero."""
 FRAMES, FRAMES_OF_FEW_DIGITS = 3, 5
-"""In which the same components are zero; more where forces are printed to 1e-3 eV/angstrom or worse."""
+"""Number of frames in which the same components are zero; more if forces are printed to 1e-3 eV/angstrom or worse."""
 LEAST_DIGITS = 20.0
-"""Forces that are this many times their last digit do not round to zero again and again."""
+"""Forces that are this many times their last digit do not repeatedly round to zero."""
 LOOKED_AT = 5
-"""Frames of a group whose symmetry is asked."""
+"""Number of frames of a group whose symmetry is checked."""
 
 LARGEST_NET, SMALLEST_NET = 0.3, 0.05
 """|sum F| / sqrt(sum |F|^2), which is about 1 for independent forces, and |sum F| in eV/angstrom.
@@ -31,7 +31,7 @@ LARGEST_NET, SMALLEST_NET = 0.3, 0.05
 Measured on sound sets: 0.15 (LGPS, VASP, whose drift is 0.17 eV/angstrom) at most.
 """
 FIELD = ("field", "efield", "external")
-"""Parts of the keys of frames in an external field, which may pull at all atoms."""
+"""Parts of the keys of frames in an external field, which may act on all atoms."""
 
 
 def without_constrained_forces(frames: Sequence[Frame]) -> list[Frame]:

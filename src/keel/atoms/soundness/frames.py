@@ -15,15 +15,15 @@ from keel.atoms.neighbours import neighbour_list
 from keel.errors import DataError, in_python
 
 CLOSEST_APPROACH = 0.1
-"""Angstrom. Two atoms closer than this stand in one place: a doubled atom or a wrong cell, whatever the physics."""
+"""Angstrom. Two atoms closer than this coincide: a doubled atom or a wrong cell, whatever the physics."""
 OVERLAP = 0.5
-"""In units of the sum of covalent radii. Closer pairs occur in no solid or molecule, but do in collisions."""
+"""In units of the sum of covalent radii. Closer pairs do not occur in solids or molecules, only in collisions."""
 SMALLEST_VOLUME = 0.5
 """Angstrom^3 per atom; hydrogen at 500 GPa has about 1."""
 LARGEST_LENGTH = 1e6
-"""Angstrom; longer cells and coordinates leave no digits for distances."""
+"""Angstrom; longer cells and coordinates leave too few digits for distances."""
 SMALLEST_HEIGHT = 0.1
-"""Angstrom between opposite faces; a flatter cell has so many images within a cutoff that no list could hold them."""
+"""Angstrom between opposite faces; a flatter cell has too many images within a cutoff for a neighbour list."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
 
@@ -40,7 +40,7 @@ def check_frame(frame: Frame, require: Iterable[str] = ()) -> None:
     ------
     DataError
         If it has no atoms, anything in it is not finite, a label has the wrong shape or a required one is absent, it
-        has no volume in a periodic direction, or two atoms stand in one place.
+        has no volume in a periodic direction, or two atoms coincide.
     """
     problem = (
         _not_real(frame)

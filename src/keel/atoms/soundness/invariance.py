@@ -1,4 +1,4 @@
-"""Forces and stresses have at least the symmetry of their structure; told without symmetry operations.
+"""Forces and stresses have at least the symmetry of their structure; checked without symmetry operations.
 
 A vector or tensor that any law of nature derives from the surroundings of an atom turns with them. Where symmetry makes
 every such quantity vanish, it makes  p_i = sum_j w(r_ij) u_ij  (a vector for each atom) and the elements off the
@@ -17,13 +17,14 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 
 REACH = 2.2
-"""In units of the sum of covalent radii: how far neighbours are counted."""
+"""Range of neighbours in units of the sum of covalent radii."""
 VANISHING = 1e-4
-"""Of the sum of weights: more than positions of five digits leave of what vanishes by symmetry."""
+"""Relative to the sum of weights: more than rounding of positions to five digits leaves of a sum that vanishes by
+symmetry."""
 FORBIDDEN = 0.05
 """Share of the squared labels that broken symmetry (magnetic order, rounding) may put where there should be none."""
 FEWEST = 5
-"""Frames in which symmetry must demand something."""
+"""Fewest frames in which symmetry demands something."""
 
 
 def forces_against_symmetry(frames: Sequence[Frame]) -> str | None:
@@ -40,14 +41,14 @@ def forces_against_symmetry(frames: Sequence[Frame]) -> str | None:
     if len(shares) < FEWEST or np.median(shares) < FORBIDDEN:
         return None
     return (
-        f"the forces do not belong to the atoms: in {sum(s > FORBIDDEN for s in shares)} of {len(shares)} symmetric "
+        f"the forces do not match the atoms: in {sum(s > FORBIDDEN for s in shares)} of {len(shares)} symmetric "
         "structures they act on atoms on which symmetry allows none; check that forces and positions list the atoms in "
         "the same order"
     )
 
 
 def stress_against_symmetry(frames: Sequence[Frame]) -> str | None:
-    """Say that the components of the stress stand in another order, where the symmetry of structures tells."""
+    """Report that the components of the stress are in another order, if the symmetry of structures shows it."""
     votes = []
     for frame in frames:
         if frame.stress is None or not frame.pbc.all():
@@ -68,8 +69,8 @@ def stress_against_symmetry(frames: Sequence[Frame]) -> str | None:
     names = [("yz", "xz", "xy")[k] for k in list(permutations(range(3)))[best]]
     return (
         f"the stress has its components in another order: in {sum(v[0] > FORBIDDEN for v in votes)} of {len(votes)} "
-        f"symmetric structures it shears where symmetry allows none; what stands for {' '.join(names)} behaves as yz "
-        "xz xy (six numbers must be xx yy zz yz xz xy; VASP writes xx yy zz xy yz xz)"
+        f"symmetric structures it shears where symmetry allows none; the values given as {' '.join(names)} behave as "
+        "yz xz xy (six numbers must be xx yy zz yz xz xy; VASP writes xx yy zz xy yz xz)"
     )
 
 

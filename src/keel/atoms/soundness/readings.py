@@ -26,7 +26,8 @@ TOGETHER = (
 )
 """Units of energy and force that a code writes side by side; with lengths in angstrom they disagree."""
 NEAR, SAME = 1.5, 1.12
-"""A factor tells a reading if it is off by no more than 1.5; all readings that are as near as 1.12 are named."""
+"""A factor identifies a reading if it is off by at most 1.5; all readings within a factor of 1.12 of the best are
+named."""
 
 STRESS_NAMES: Mapping[str, str] = {
     "gpa": "in GPa",
@@ -47,15 +48,15 @@ def likely_forces(factor: float, atoms: float) -> str:
         Number of atoms of the structures: energies may be divided by it.
     """
     return _likely(factor, dict(_forces(atoms))) or (
-        "a unit or a sign is wrong: energies must be in eV and forces in eV/angstrom; say in which units they are "
-        "(--energy-unit, --forces-unit)"
+        "a unit or a sign is wrong: energies must be in eV and forces in eV/angstrom; give their units (--energy-unit, "
+        "--forces-unit)"
     )
 
 
 def likely_stress(factor: float, volume: float) -> str:
     """Say what a stress may be that must be multiplied by ``factor``; ``volume`` in angstrom^3."""
     return _likely(factor, dict(_stresses(volume))) or (
-        "its unit or sign is wrong: it must be in eV/angstrom^3, compressed = negative; say what it is "
+        "its unit or sign is wrong: it must be in eV/angstrom^3, compressed = negative; give its convention "
         "(--stress-convention)"
     )
 

@@ -17,21 +17,22 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 
 SEARCHED, SEARCHED_AGAIN = 1.8, 2.6
-"""In units of the sum of covalent radii; further where most atoms have no neighbour, as with lengths in bohr."""
+"""In units of the sum of covalent radii; longer if most atoms have no neighbour, as with lengths in bohr."""
 DEPTH, USUAL, DECAY = 4.0, 2.3, 1.8
 """eV of the only bond of an atom, if it is as long as this in angstrom (long bonds are weak), and 1/angstrom."""
 FULL, END = 1.3, 1.6
-"""In units of the nearest neighbours' distance: where neighbours begin to count less, and where they end."""
+"""In units of the nearest neighbours' distance: where the weight of neighbours begins to decrease, and where it
+vanishes."""
 STEEPEST = 5.0
 """Largest exponent of the repulsion: two atoms nearly in one place must not decide the size of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What a structure could have for labels.
+    """Plausible labels of a structure.
 
     ``spacing`` is the typical (median) distance of nearest neighbours in units of the sum of their covalent radii,
-    infinite where there are none; ``forces`` (N, 3) in eV/angstrom; ``stress`` (3, 3) in eV/angstrom^3, None where the
+    infinite if there are none; ``forces`` (N, 3) in eV/angstrom; ``stress`` (3, 3) in eV/angstrom^3, None if the
     structure is not periodic in three directions.
     """
 

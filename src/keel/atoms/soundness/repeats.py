@@ -1,4 +1,4 @@
-"""Structures that stand twice: the same to 1e-4 angstrom, through other formats, wrapped or not, atoms in any order."""
+"""Repeated structures: equal to 1e-4 angstrom, through other formats, wrapped or not, atoms in any order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Can lengths, forces and stresses be of this size at all, whatever the neighbouring frames say?
+"""Are lengths, forces and stresses of this size possible at all, whatever the neighbouring frames show?
 
-A file in foreign units throughout agrees with itself. What tells is physical size: bonds are about as long as the sum
+A file entirely in foreign units is consistent. Physical size decides: bonds are about as long as the sum
 of covalent radii, and forces and stresses of the order of :mod:`keel.atoms.soundness.reference`.
 """
 
@@ -21,10 +21,10 @@ from keel.atoms.units import BOHR, ENERGIES, GPA, LENGTHS, STRESSES
 from keel.errors import in_python
 
 SAMPLE = 48
-"""Frames that are looked at, evenly over the set, and as many that follow them."""
+"""Number of frames checked, evenly over the set, and as many that follow them."""
 FEWEST, FEWEST_PAIRS = 3, 5
 NOBLE = (2, 10, 18, 36, 54, 86)
-"""Atoms without bonds."""
+"""Elements without bonds."""
 
 LONGEST, SHORTEST = 1.38, 0.62
 """Typical spacing of a set in units of covalent radii.
@@ -103,7 +103,7 @@ def _sample(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _has_bonds(frame: Frame) -> bool:
-    """Return whether nearest neighbours tell the unit of length: not of two atoms, or of noble gases."""
+    """Return whether nearest neighbours determine the unit of length: not for two atoms, or for noble gases."""
     several = len(frame) > 2 or (bool(frame.pbc.all()) and frame.volume < 200.0 * len(frame))
     return several and not np.isin(frame.numbers, NOBLE).all()
 
@@ -194,7 +194,7 @@ def _stresses(frames: Sequence[Frame], references: Sequence[Reference]) -> Itera
 
 
 def _ratios(members: Sequence[tuple[Array, Array, Frame]], smallest: float) -> Ratios:
-    """Return the ratios of labels to references, NaN (which is neither large nor small) where too few tell."""
+    """Return the ratios of labels to references, NaN (which is neither large nor small) if there are too few."""
     sizes = [(_rms(label), size) for label, model, _ in members if (size := _rms(model)) > smallest]
     together = typical = float("nan")
     if len(sizes) >= FEWEST:
@@ -219,7 +219,7 @@ def _lever(members: Sequence[tuple[Array, Frame]]) -> float:
 
 
 def _near(first: Frame, second: Frame, alike: bool) -> bool:
-    """Return whether two frames hold the same atoms in nearly the same places of their cells."""
+    """Return whether two frames have the same atoms in nearly the same places of their cells."""
     if not alike or not np.array_equal(first.numbers, second.numbers):
         return False
     steps = second.positions - first.positions

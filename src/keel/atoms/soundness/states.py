@@ -44,15 +44,15 @@ STATES: Mapping[str, frozenset[str]] = MappingProxyType(
         ),
     }
 )
-"""What sets of frames mix, and the names under which files state it, in lower case and without separators."""
+"""States that sets of frames may mix, and their names in files, in lower case and without separators."""
 
 _PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true", "info", "mol", "molecular", "calc")
 MOST_VALUES = 6
-"""Of one key that are named with their counts."""
+"""Number of values of a key that are named with their counts."""
 
 
 def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
-    """Yield what tells that the frames belong to several states, and how many cells are left-handed."""
+    """Yield signs that the frames belong to several states, and how many cells are left-handed."""
     for key, state in stated(frames).items():
         counts = Counter(_value(frame.info.get(key, "none stated")) for frame in frames)
         if len(counts) > 1:
@@ -91,8 +91,8 @@ def _mixed(key: str, state: str, counts: Counter[str]) -> str:
     shown = [f"{frames_of(n)} with {value or 'nothing'}" for value, n in counts.most_common(MOST_VALUES)]
     more = len(counts) - len(shown)
     return (
-        f"{key} varies: {', '.join(shown)}{f' and {more} more values' if more else ''}; keel's networks do not see the "
-        f"{state} and learn the mean of all, so train on frames of one {state} only"
+        f"{key} varies: {', '.join(shown)}{f' and {more} more values' if more else ''}; keel's networks do not see "
+        f"the {state} and learn the mean of all, so train on frames of one {state} only"
     )
 
 
@@ -103,8 +103,8 @@ def _energy_kinds(frames: Sequence[Frame]) -> Iterator[Finding]:
         largest = max(abs(f.info[EXTRAPOLATED_ENERGY] - (f.energy or 0.0)) / len(f) for f in both)
         yield Finding(
             "warn",
-            f"two kinds of energy: {frames_of(len(both))} with a free energy, which is used, beside the one "
-            f"extrapolated to zero smearing, and {frames_of(len(labelled) - len(both))} with one energy only; if that "
+            f"two kinds of energy: {frames_of(len(both))} with a free energy (which is used) and one extrapolated to "
+            f"zero smearing, and {frames_of(len(labelled) - len(both))} with one energy only; if that "
             f"is the extrapolated one the two kinds differ by up to {1e3 * largest:.3g} meV/atom, so write the free "
             "energy of all frames, or name the kind that all have (`--energy-key NAME`)",
         )
@@ -113,4 +113,4 @@ def _energy_kinds(frames: Sequence[Frame]) -> Iterator[Finding]:
 def _left_handed(frames: Sequence[Frame]) -> Iterator[Finding]:
     count = sum(bool(f.pbc.all()) and float(np.linalg.det(f.cell)) < 0.0 for f in frames)
     if count:
-        yield Finding("note", f"{frames_of(count)} with a left-handed cell, which is used as it is")
+        yield Finding("note", f"{frames_of(count)} with a left-handed cell, which is used unchanged")

@@ -13,12 +13,12 @@ from keel.atoms.frame import Array, Frame
 
 SMALLEST_STRAIN, LARGEST_STRAIN = 1e-5, 0.05
 SMALLEST_STEP, LARGEST_STEP = 1e-6, 0.3
-"""Angstrom; between frames further apart the trapezoidal rule says nothing. In one cell the largest is a root mean
+"""Angstrom; for frames further apart the trapezoidal rule is inaccurate. In one cell the largest is a root mean
 square, else that of any atom."""
 NOISE = 5e-5
-"""eV per atom: to what electronic steps are converged."""
+"""eV per atom: convergence of electronic steps."""
 PULAY = 0.006
-"""eV/angstrom^3 (10 kbar): stress that a basis which changes with the cell feigns."""
+"""eV/angstrom^3 (10 kbar): spurious stress of a basis that changes with the cell."""
 
 
 class Step(NamedTuple):

@@ -1,4 +1,4 @@
-"""Signs, sizes and order of forces and stresses, told without energies: matter withstands being moved and strained.
+"""Signs, sizes and order of forces and stresses, checked without energies: matter resists displacement and strain.
 
 Between two frames of one group, displaced by u and strained by e, forces change by df and stresses by ds. Matter near
 equilibrium is stiff: k = -(df . u)/(u . u) and K = (ds : e)/(e : e) are positive, and of a size that hardly depends on
@@ -25,11 +25,11 @@ FEWEST = 10
 MOST_STIFF, LEAST_STIFF = 0.75, 0.25
 """Shares of pairs with a positive stiffness: of sound forces more, of forces with the opposite sign fewer."""
 FEWEST_MOVED = 2.5
-"""Atoms that take part in a displacement; a bond that is pulled apart alone is soft beyond its inflection."""
+"""Least number of atoms in a displacement; a single bond that is pulled apart is soft beyond its inflection."""
 UNRELATED = 0.15
 """Mean cosine between forces and the push of the shortest contacts: of sound forces it is larger."""
 SURE = 4.0
-"""Standard errors by which another order of components must fit better."""
+"""Number of standard errors by which another order of components must fit better."""
 
 _OFF = ([1, 0, 0], [2, 2, 1])
 """Indices of yz, xz, xy."""
@@ -50,7 +50,7 @@ def doubtful_forces(frames: Sequence[Frame]) -> str | None:
         )
     if LEAST_STIFF < share < MOST_STIFF and pushed < UNRELATED:
         return (
-            f"the forces do not belong to the atoms: they oppose displacements in only {share:.0%} of {len(found)} "
+            f"the forces do not match the atoms: they oppose displacements in only {share:.0%} of {len(found)} "
             "neighbouring frames; check that forces and positions list the atoms in the same order"
         )
     if share >= MOST_STIFF and not SOFTEST < median < HARDEST:
@@ -77,7 +77,7 @@ def doubtful_stress(frames: Sequence[Frame]) -> str | None:
             f"the stress has the opposite sign, or is a virial: it drops under tension in {1 - share:.0%} of "
             f"{len(changes)} neighbouring frames (--stress-convention=-ase, or virial)"
         )
-    # Where thermal noise rules (liquids at constant pressure) the signs are random, and the sum tells nothing.
+    # If thermal noise dominates (liquids at constant pressure) the signs are random, and the sum means nothing.
     if share >= MOST_STIFF and not SOFTEST_SOLID < stiffness < HARDEST_SOLID:
         large = stiffness > HARDEST_SOLID
         return (
@@ -89,7 +89,7 @@ def doubtful_stress(frames: Sequence[Frame]) -> str | None:
 
 
 def another_order(given: Array, expected: Array) -> str | None:
-    """Say that yz, xz, xy stand in another order, where another fits ``expected`` better; both (F, 3).
+    """Report that yz, xz, xy are in another order, if another fits ``expected`` better; both (F, 3).
 
     Each frame votes with the cosine between what it has and what is expected, so that none outvotes all.
     """
@@ -108,13 +108,14 @@ def another_order(given: Array, expected: Array) -> str | None:
         return None
     names = [("yz", "xz", "xy")[k] for k in order]
     return (
-        f"the stress has its components in another order: what stands for {' '.join(names)} behaves as yz xz xy (six "
+        f"the stress has its components in another order: the values given as {' '.join(names)} behave as yz xz xy "
+        "(six "
         "numbers must be xx yy zz yz xz xy; VASP writes xx yy zz xy yz xz)"
     )
 
 
 def most_pushed(frames: Sequence[Frame]) -> float:
-    """Return the mean of :func:`contact_cosines` and two standard errors; minus one where too few frames tell."""
+    """Return the mean of :func:`contact_cosines` and two standard errors; minus one if there are too few frames."""
     cosines = contact_cosines(frames[:: max(1, len(frames) // 300)])
     if len(cosines) < FEWEST:
         return -1.0

@@ -10,15 +10,15 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 
 REACH = 1.8
-"""In units of the sum of covalent radii: beyond, neighbours are taken to have no part in a force."""
+"""In units of the sum of covalent radii: farther neighbours are assumed not to contribute to a force."""
 VANISHING = 5e-4
-"""Of the sum of all weights: more than rounding of positions leaves of a vector that symmetry demands to vanish.
+"""Relative to the sum of all weights: more than rounding of positions leaves of a vector that vanishes by symmetry.
 
 Measured: at most 7e-6 on 12,000 atoms of MPtrj, Li-Mn-O and Cu with forces of exactly zero; above 5e-5 on nearly all
 others, typically 0.03.
 """
 LEAST = 1e-2
-"""Weight below which an atom counts as alone; a bond has about 1."""
+"""Weight below which an atom counts as isolated; a bond has about 1."""
 
 
 def demanded_zero(frame: Frame) -> NDArray[np.bool_]:

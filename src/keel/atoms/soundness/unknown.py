@@ -1,7 +1,7 @@
-"""Numbers that stand for "unknown", told by many frames together: energies, forces and stresses of exactly zero.
+"""Numbers that mean "unknown", identified from many frames together: energies, forces and stresses of exactly zero.
 
 Where a program had no value it wrote zero. A computed value is exactly zero only where symmetry demands it, where few
-digits are printed, or where all energies are shifted by one of them; what is left is taken as no label.
+digits are printed, or where all energies are shifted by one of them; all others are not used as labels.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import composition
 from keel.atoms.soundness.symmetry import demanded_zero, is_alone
 
-NO_ENERGY = "energy of exactly zero, which stands for nothing: taken as no energy"
-NO_FORCES = "forces of exactly zero on every atom, which no symmetry demands: taken as no forces"
-NO_STRESS = "stress of exactly zero whatever the volume: taken as no stress"
+NO_ENERGY = "energy of exactly zero, a placeholder: not used"
+NO_FORCES = "forces of exactly zero on every atom, which symmetry does not demand: not used"
+NO_STRESS = "stress of exactly zero at any volume: not used"
 
 FAR = 1.0
-"""eV/atom from all others: further than a structure of one composition is from another."""
+"""eV/atom from all others: more than structures of the same composition differ."""
 FINE = 1e-4
 """eV/angstrom: forces printed to this digit or finer are not zero by rounding."""
 LIKE_OTHERS = 0.3
 """Of the median force of the other frames; a frame under less is at rest, and may be the zero of the energies."""
 MANY = 5
-"""Frames of which none can be relaxed so well that all its forces round to zero."""
+"""Fewest frames, which cannot all be relaxed so well that all forces round to zero."""
 OTHER_VOLUME = 0.01
-"""Relative; two cells that differ by more have not both no stress."""
+"""Relative; two cells that differ by more cannot both have no stress."""
 
 
 def without_placeholders(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames without labels that are none; each says in its remarks what it lost.
+    """Return the frames without invalid labels; remarks of each state what was removed.
 
-    Linear in the number of frames; only those with zeros among their labels cost more than a look.
+    Linear in the number of frames; only those with zeros among their labels take noticeable time.
     """
     kept = _without_energies(frames)
     kept = _without_forces(kept)
@@ -104,7 +104,7 @@ def _gaps(zeros: Sequence[Frame], others: Sequence[Frame]) -> tuple[Array, float
 
 
 def _size(frame: Frame) -> float:
-    """Root mean square force, 0 where there is none."""
+    """Root mean square force, 0 if there is none."""
     return 0.0 if frame.forces is None else float(np.sqrt(np.mean(frame.forces**2)))
 
 

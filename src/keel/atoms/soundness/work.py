@@ -1,8 +1,8 @@
-"""Do forces and stress belong to the energies? Signs and units are the most common mistakes in shared data.
+"""Are forces and stress consistent with the energies? Signs and units are the most common mistakes in shared data.
 
 From one frame to the next the energy changes by the work of the forces and of the stress. Regressed on that work it has
-a slope of 1, with a scatter that the length of the steps explains. Another slope tells which unit or sign is wrong;
-more scatter tells that energies and forces are of different calculations.
+a slope of 1, with a scatter that the length of the steps explains. A different slope shows which unit or sign is wrong;
+more scatter shows that energies and forces are from different calculations.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SOUND: Mapping[Checked, tuple[float, float]] = {"forces": (0.4, 1.5), "stress": 
 """Slopes outside contradict the energies: a unit or a sign is wrong. Inside, the scatter decides."""
 AGREES: Mapping[Checked, tuple[float, float]] = {"forces": (0.8, 1.25), "stress": SOUND["stress"]}
 MOST_ASTRAY: Mapping[Checked, float] = {"forces": 0.25, "stress": 0.5}
-"""Share of pairs that may go astray. Bases that change with the cell, and magnetic moments, disturb many stresses."""
+"""Share of pairs that may be outliers. Bases that change with the cell, and magnetic moments, disturb many stresses."""
 
 PAIRS_BESIDE = 500
-"""So many pairs of strained cells at most tell of the forces; they take three times as long as others."""
+"""Largest number of pairs of strained cells used to check the forces; they take three times as long as others."""
 PRECISE = 0.1
-"""Error of a slope that tells, however badly the two correlate."""
+"""Error of a slope that is conclusive even if the correlation is poor."""
 
 ASTRAY, ASTRAY_SHARE = 5.0, 0.1
-"""A pair goes astray if work and change differ by more than 5 times what the step explains, and by more than a tenth of
-the root mean square of the work."""
+"""A pair is an outlier if work and change differ by more than 5 times what the step explains, and by more than a tenth
+of the root mean square of the work."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class LabelCheck:
     pairs
         Number of neighbouring frames that were compared.
     slope
-        1 where the label belongs to the energies; NaN where there was nothing to compare.
+        1 if the label is consistent with the energies; NaN if there was nothing to compare.
     correlation
         Of the two; low where other things (noise, basis set changing with the cell) dominate.
     atoms, volume
@@ -77,7 +77,7 @@ class LabelCheck:
 
     @property
     def conclusive(self) -> bool:
-        """Whether enough pairs tell the same."""
+        """Whether enough pairs agree."""
         return (
             self.pairs >= FEWEST_PAIRS[self.label]
             and abs(self.correlation) > LEAST_CORRELATION[self.label]
@@ -108,8 +108,8 @@ class LabelCheck:
         off = precise and not self._within(AGREES[self.label])
         if off or self.astray > MOST_ASTRAY[self.label] * self.pairs:
             return (
-                f"the energies do not follow the {self.label}: over {self.pairs} neighbouring frames they change "
-                f"otherwise than by the work, beyond what the steps explain ({self._figures()}); energies or "
+                f"the energies are inconsistent with the {self.label}: over {self.pairs} neighbouring frames their "
+                f"changes differ from the work by more than the steps explain ({self._figures()}); energies or "
                 f"{self.label} are wrong (electrons not converged, smearing, another functional), or the frames come "
                 "from different settings"
             )
@@ -118,7 +118,7 @@ class LabelCheck:
             return None
         return (
             f"between {self.astray} of {self.pairs} neighbouring frames the energy does not change by the work of the "
-            f"forces, first {self.where}; look at the labels there"
+            f"forces, first {self.where}; check the labels there"
         )
 
     def _figures(self) -> str:
@@ -150,8 +150,8 @@ def check_forces(frames: Sequence[Frame]) -> LabelCheck:
     """Regress dE on sum F . dr over neighbouring frames of one group and one cell.
 
     The trapezoidal rule on both sides makes the slope 1 to second order in the step. Frames belong to one group if they
-    hold the same atoms in the same order; neighbours are those that follow each other in the file. Where the cell never
-    stays as it is, the work of the stress is taken off the change of energy.
+    have the same atoms in the same order; neighbours are consecutive in the file. If the cell always changes, the work
+    of the stress is subtracted from the change of energy.
     """
     labelled = [f for f in frames if f.energy is not None and f.forces is not None]
     check = _regressed("forces", neighbours(labelled), step_of_forces)

@@ -1,4 +1,4 @@
-"""Stores: folders of Arrow files that hold more frames than memory does."""
+"""Stores: folders of Arrow files for more frames than fit into memory."""
 
 from keel.lazy import find_submodules
 

@@ -68,7 +68,7 @@ COLUMNS = (
 """Every column of a store, in eV, angstrom and fs, with the shapes of :class:`keel.Frame`."""
 BY_NAME: Mapping[str, Column] = {column.name: column for column in COLUMNS}
 ALWAYS = ("numbers", "positions", "cell", "pbc")
-"""What no frame is without."""
+"""Columns that every frame has."""
 
 
 class Values(NamedTuple):

@@ -23,10 +23,10 @@ from keel.showing import Facts, Shown
 
 FORMAT = Format("store")
 CONTENTS = "store.json"
-"""Name of the file that says what is in a store; it is written last."""
+"""Name of the file that describes a store; it is written last."""
 SUFFIX = ".keel"
 AT_ONCE, SPARSEST = 64, 4
-"""Frames that are read together where they follow each other, or where at least every fourth is wanted."""
+"""Number of frames read together if they are consecutive, or if at least every fourth is requested."""
 Change = Callable[[Frame], Frame]
 Places = range | NDArray[np.int64] | NDArray[np.int32]
 
@@ -47,7 +47,7 @@ def contents_of(path: Path) -> dict[str, Any]:
     try:
         content = json.loads((path / CONTENTS).read_text())
     except FileNotFoundError:
-        raise DataError(f"{path}: the store is not finished; run the `keel pack` that makes it again") from None
+        raise DataError(f"{path}: the store is not finished; run its `keel pack` command again") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path / CONTENTS}: it cannot be read ({error}); pack the data again") from None
     content = FORMAT.upgraded(content, path / CONTENTS)
@@ -183,7 +183,7 @@ class StoredFrames(Shown, Sequence[Frame]):
 
     @property
     def fingerprint(self) -> str:
-        """What tells these frames from others, without reading them."""
+        """What identifies these frames, without reading them."""
         digest = hashlib.sha256()
         for first in range(0, len(self), 1 << 16):
             digest.update(np.asarray(self.places[first : first + (1 << 16)], dtype=np.int64).tobytes())
@@ -257,7 +257,7 @@ class StoredFrames(Shown, Sequence[Frame]):
                 yield shard, own, places[own - own[0]] - start
 
     def _between(self, first: int, last: int) -> NDArray[np.int64]:
-        """Return the numbers of the frames that stand between two places of the store."""
+        """Return the numbers of the frames between two places of the store."""
         if not isinstance(self.places, range):
             return np.flatnonzero((self.places >= first) & (self.places < last))
         # Those from which on a rising range lies beyond a place.

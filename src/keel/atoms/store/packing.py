@@ -31,9 +31,9 @@ from keel.plugins import in_use, take_over
 from keel.ranges import Processes, checked
 
 PLAN = "plan.json"
-"""Name of the file in an unfinished store that says what it is made of."""
+"""Name of the file in an unfinished store that lists its sources."""
 LARGE = 64 << 20
-"""Bytes. All processes share a file that is larger; smaller ones are taken together up to this size."""
+"""Bytes. Larger files are divided among all processes; smaller ones are grouped up to this size."""
 MOST_TOGETHER = 1000
 Advance = Callable[[int, int, str], object]
 
@@ -104,9 +104,9 @@ def pack(
     skip_bad: str | Path | BadFrames | None = None,
     advance: Advance | None = None,
 ) -> StoredFrames:
-    """Pack files of structures into a store, a folder that is taken wherever a file is.
+    """Pack files of structures into a store, a folder that can be used wherever a file can.
 
-    Killed, it goes on where it was when it is called again with the same arguments, and ends with the same bytes,
+    After an interruption, a call with the same arguments continues where it stopped and ends with the same bytes,
     whatever the number of workers.
 
     Parameters
@@ -116,19 +116,19 @@ def pack(
     out
         The folder, whose name ends in ``.keel``.
     workers
-        Processes that work side by side.
+        Number of parallel processes.
     keys, require, skip_bad
         As for :func:`keel.read`.
     advance
-        Called with what is done, of how much, and what it is.
+        Called with the amount done, the total, and a description.
 
     Raises
     ------
     DataError
-        As :func:`keel.read` does. What many frames tell together is looked for in 20 stretches of 500 frames, evenly
-        spread; numbers that stand for "unknown", in each shard of 8,192 frames.
+        As :func:`keel.read` does. Problems that show only in many frames are searched for in 20 stretches of 500
+        frames, evenly spread; numbers that mean "unknown", in each shard of 8,192 frames.
     ConfigError
-        If the folder holds something else.
+        If the folder contains something else.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def pack(
     """
     paths, folder = [Path(file) for file in files], Path(out)
     if not paths:
-        raise DataError("no file was given to pack")
+        raise DataError("no file to pack was given")
     bad, workers = set_aside_into(skip_bad, paths), checked(Processes, workers, "workers")
     packer = Packer(folder, keys or LabelKeys(), required_labels(require), bad is not None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,9 @@ def pack(
         plan = _plan(paths, packer)
         if (folder / CONTENTS).is_file():
             if contents_of(folder).get("plan") != plan:
-                raise ConfigError(f"{folder}: it holds a store made of other files; remove it or choose another name")
+                raise ConfigError(
+                    f"{folder}: it contains a store made of other files; remove it or choose another name"
+                )
             tidy(folder)
             return open_store(folder)
         _begin(folder, plan)
@@ -174,7 +176,7 @@ def write_store(folder: Path, frames: Iterable[Frame]) -> int:
         As :func:`pack`; or if the folder holds something else.
     """
     if folder.exists() and not (folder / CONTENTS).is_file():
-        raise DataError(f"{folder}: it holds something else than a finished store; choose another name")
+        raise DataError(f"{folder}: it contains something other than a finished store; choose another name")
     waiting, shards, count = iter(frames), 0, 0
 
     def write(temporary: Path) -> None:
@@ -196,7 +198,7 @@ def write_store(folder: Path, frames: Iterable[Frame]) -> int:
 
 
 def _refuse(folder: Path, who: str) -> None:
-    raise ConfigError(f"{folder}: {who} packs into it; wait until it has ended")
+    raise ConfigError(f"{folder}: {who} is packing into it; wait until it has finished")
 
 
 def _plan(files: Sequence[Path], packer: Packer) -> dict[str, Any]:
@@ -218,7 +220,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     said = folder / PLAN
     there = [path for path in folder.iterdir() if not path.name.startswith(".writing-")]
     if not said.is_file() and there:
-        raise ConfigError(f"{folder}: it holds other files, such as {there[0].name}; choose another name")
+        raise ConfigError(f"{folder}: it contains other files, such as {there[0].name}; choose another name")
     if said.is_file() and json.loads(said.read_text()) != plan:
         raise ConfigError(
             f"{folder}: it was begun with other files or options, or these have changed; remove it to start anew"
@@ -248,7 +250,7 @@ def _size(path: Path) -> int:
 
 
 def _shares(work: Work, workers: int) -> list[Work]:
-    """Return what each process does of some files: all where they are small, else every so many shards."""
+    """Return the share of each process in some files: whole files if they are small, else every n-th shard."""
     of = workers if sum(map(_size, work.files)) > LARGE else 1
     return [replace(work, first=first, of=of) for first in range(of)]
 
@@ -270,8 +272,7 @@ def _do(packer: Packer, shares: Sequence[Work], workers: int, tick: Callable[[],
                 tick()
         except BrokenProcessPool:
             raise KeelError(
-                "a worker was killed, as the system does for want of memory; fewer --workers need less, and what was "
-                "finished is kept"
+                "a worker was killed, probably because memory ran out; use fewer --workers; finished work is kept"
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

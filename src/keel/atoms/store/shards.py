@@ -23,15 +23,15 @@ from keel.errors import DataError
 from keel.files import replace_file
 
 SHARD_FRAMES = 8192
-"""Frames in a shard; the last of a file has fewer."""
+"""Number of frames in a shard; the last of a file has fewer."""
 OPEN_FILES = 128
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a column stands in a file: first bytes of its validity bits, offsets and values.
+    """Place of a column in a file: first bytes of its validity bits, offsets and values.
 
-    ``validity`` and ``offsets`` are None where every frame has a value, and where rows have one length.
+    ``validity`` and ``offsets`` are None if every frame has a value, and if rows have one length.
     """
 
     validity: int | None
@@ -50,7 +50,7 @@ class Shard:
     frames
         Their number.
     places
-        Where each column stands; one that no frame has is absent.
+        Place of each column; one that no frame has is absent.
     """
 
     path: Path
@@ -153,7 +153,7 @@ class Store:
         return int(self.starts[-1])
 
     def shard_of(self, place: int) -> int:
-        """Return the number of the shard in which a frame stands."""
+        """Return the number of the shard that contains a frame."""
         return int(np.searchsorted(self.starts, place, side="right")) - 1
 
     def source(self, place: int) -> str:
@@ -164,7 +164,7 @@ class Store:
 
 @lru_cache(OPEN_FILES)
 def _opened(path: Path) -> FileIO:
-    """Return an open file; who reads from it holds it, so that it is not closed meanwhile."""
+    """Return an open file; a reader keeps a reference, so that it is not closed meanwhile."""
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:
@@ -172,7 +172,7 @@ def _opened(path: Path) -> FileIO:
 
 
 def open_shard(path: Path) -> Shard:
-    """Find where everything stands in a shard.
+    """Find the places of all data in a shard.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def open_shard(path: Path) -> Shard:
         raise DataError(f"{path}: the shard is damaged ({what}); pack the data again") from None
     found = {name: place for name, place in places.items() if place is not None}
     if any(name not in found for name in ALWAYS):
-        raise DataError(f"{path}: the shard holds no structures; pack the data again")
+        raise DataError(f"{path}: the shard contains no structures; pack the data again")
     return Shard(path, frames, found)
 
 

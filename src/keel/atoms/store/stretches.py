@@ -1,4 +1,4 @@
-"""Parts of many frames in which neighbours stay together, for what frames that follow each other tell."""
+"""Parts of many frames in which neighbours stay together, for checks of consecutive frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.store.frames import StoredFrames
 
 STRETCHES, STRETCH = 20, 500
-"""How many frames that follow each other are looked at together, and in how many places."""
+"""Number of consecutive frames that are checked together, and number of places."""
 
 
 def stretches(frames: Sequence[Frame]) -> list[Frame]:

@@ -32,14 +32,14 @@ from keel.evaluation.probing import energies_and_forces, in_precision, prepared
 from keel.potentials.base import Potential
 
 BONDED = 1.25
-"""Atoms are bonded when no further apart than this times the sum of their covalent radii."""
+"""Atoms are bonded if no further apart than this times the sum of their covalent radii."""
 
 N_POINTS = 100
 SHORTEST, LONGEST = 0.5, 2.0
-"""Of the path, in sums of the covalent radii."""
+"""Ends of the path, in sums of the covalent radii."""
 
 FLOOR = 1.0
-"""Changes of the force of less than this, in (eV/angstrom)^2 summed over atoms, are not told from none."""
+"""Smaller changes of the force, in (eV/angstrom)^2 summed over atoms, are treated as zero."""
 
 
 def bond_scans(
@@ -54,8 +54,8 @@ def bond_scans(
 
     It passes if every scan is finite; repels where the two atoms overlap (closer than half the sum of their covalent
     radii) and within its wall; and has energies and forces without jumps, the force along the path being the slope of
-    the energy. How often the force changes its sign is noted (once for a single well; a bond of a cluster may do so
-    more often), and the Force Smoothness Deviation if there is a potential ``beside``.
+    the energy. The number of sign changes of the force is given (one for a single well; a bond of a cluster may have
+    more), and the Force Smoothness Deviation if there is a potential ``beside``.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def bond_scans(
         sums of covalent radii), the shortest of those that split the cluster, else the shortest of all. If a bond does
         not split the cluster, only its two atoms move.
     beside
-        A potential to compare with, such as the teacher; the reference of the Force Smoothness Deviation.
+        A potential for comparison, such as the teacher; the reference of the Force Smoothness Deviation.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision of the test; float32 for a potential that always computes in it.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from keel.evaluation.probing import in_precision
 from keel.potentials.base import Potential
 
 CROWDED = 0.5
-"""Two atoms overlap when closer than this share of the sum of their covalent radii, where simulations end too."""
+"""Two atoms overlap if closer than this fraction of the sum of their covalent radii; simulations end there too."""
 
 BOND_HEIGHT = 5.0
 """The bonding window reaches from where the reference is this high above its minimum, in eV, ..."""
@@ -42,11 +42,11 @@ def diatomics(
     dft: Mapping[str, DimerCurve] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
-    """Judge the dimers of all pairs of some elements, and note what public leaderboards make of them.
+    """Judge the dimers of all pairs of some elements, with the metrics of public leaderboards for information.
 
     It passes if every pair, from 0.1 to 8 angstrom, is finite; rises by 10 eV to a wall, and repels from there inwards,
     and below half the sum of covalent radii, without a hole in which atoms would fuse; and has outside the wall forces
-    that are the slope of the energy, and no jumps. Tortuosity, flips and correlations are noted: means over the pairs
+    that are the slope of the energy, and no jumps. Tortuosity, flips and correlations are given: means over the pairs
     of like atoms, each leaderboard's at its own distances, in its window, with its thresholds
     (:mod:`keel.evaluation.clusters.leaderboards`).
 
@@ -55,23 +55,22 @@ def diatomics(
     elements
         None: all that the potential knows.
     leaderboards
-        Whose metrics to note.
+        Leaderboards whose metrics are given.
     beside
-        A potential whose curves are drawn too, and compared with.
+        A potential whose curves are also drawn, for comparison.
     dft
-        Curves of DFT to draw too, and to compare with, by name of the pair (``"O-Si"``), see
-        :func:`keel.evaluation.dimer_curves_of`. Their energies are zero at their last distance, and so are those that
-        they are compared with.
+        DFT curves, also drawn, for comparison, by name of the pair (``"O-Si"``), see
+        :func:`keel.evaluation.dimer_curves_of`. Their energies are zero at their last distance, and so are those
+        compared with them.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision of the test; float32 for a potential that always computes in it.
 
     Raises
     ------
     ConfigError
         If there is no such leaderboard or precision.
     DataError
-        If no elements are given and the potential knows all, it does not know one of them, or there are curves of DFT
-        of none of their pairs.
+        If no elements are given and the potential knows all, it does not know one of them, or no pair has a DFT curve.
     """
     model = in_precision(potential, dtype)
     pairs = list(combinations_with_replacement(known_elements(model, elements), 2))
@@ -112,7 +111,7 @@ def known_elements(potential: Potential, elements: Iterable[int | str] | None) -
         raise DataError(f"a {type(potential).__name__} takes every element; name the elements to probe")
     found = sorted({atomic_number(e) for e in (potential.elements if elements is None else elements) or ()})
     if not found:
-        raise DataError("there is no element to probe the potential on; name at least one")
+        raise DataError("there is no element to probe the potential with; name at least one")
     return found
 
 

@@ -2,8 +2,8 @@
 
 Each is a pure function of ascending distances r (angstrom), energies E (eV) and radial forces F = -dE/dr (eV/angstrom,
 positive = repulsive). Sources: Chiang et al., MLIP Arena (arXiv 2509.20630), task "homonuclear diatomics"; Riebesell et
-al., matbench-discovery, metrics/diatomics. Differences of two samples depend on the sampling: numbers stand beside a
-leaderboard's only at its own distances (see :mod:`keel.evaluation.clusters.leaderboards`).
+al., matbench-discovery, metrics/diatomics. Differences of two samples depend on the sampling: numbers can be compared
+with a leaderboard's only at its own distances (see :mod:`keel.evaluation.clusters.leaderboards`).
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ WALL_HEIGHTS = (1.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Energies above the minimum in eV at which walls are compared."""
 
 BOUND = 0.05
-"""A reference less deep, in eV, has neither bond length nor well."""
+"""A shallower reference, in eV, has neither bond length nor well."""
 
 N_POINTS = 200
-"""Of the even grid on which curves are compared, over the distances that both have."""
+"""Points of the even grid on which curves are compared, over their common distances."""
 
 
 def spline_energy_mae(curve: DimerCurve, reference: DimerCurve) -> float:

@@ -14,7 +14,7 @@ from keel.errors import DataError
 from keel.evaluation.clusters.dimers import DimerCurve
 
 FEWEST = 5
-"""Distances that make a curve."""
+"""Fewest distances of a curve."""
 
 IMAGES = 6.0
 """Every other image in a periodic cell must be this far away in angstrom, ..."""
@@ -22,7 +22,7 @@ IMAGES_SHARE = 1.5
 """... and this many times as far as the two atoms are from each other."""
 
 SAME = 1e-6
-"""Distances closer than this, in angstrom, are one."""
+"""Distances that differ by less than this, in angstrom, count as one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Point:
 def dimer_curves_of(frames: Structures) -> dict[str, DimerCurve]:
     """Return the curves of all pairs of elements in some frames of two atoms, by name of the pair (``"O-Si"``).
 
-    Energies are zero at the largest distance. The force is (F_j - F_i) . (r_j - r_i) / (2 r); where a frame of the pair
+    Energies are zero at the largest distance. The force is (F_j - F_i) . (r_j - r_i) / (2 r); if a frame of the pair
     has no forces, it is minus the slope of a cubic spline through the energies of the pair.
 
     Parameters
@@ -50,9 +50,9 @@ def dimer_curves_of(frames: Structures) -> dict[str, DimerCurve]:
     Raises
     ------
     DataError
-        If there is no frame, one does not hold two atoms or has no energy, other images are near (closer than
-        :data:`IMAGES`, or than :data:`IMAGES_SHARE` times the distance), or a pair has one distance twice or fewer than
-        :data:`FEWEST`.
+        If there is no frame, one does not have two atoms or has no energy, other images are near (closer than
+        :data:`IMAGES`, or than :data:`IMAGES_SHARE` times the distance), or a pair has a distance twice or fewer than
+        :data:`FEWEST` distances.
     """
     frames = as_frames(frames)
     pairs: dict[tuple[int, int], list[_Point]] = {}
@@ -60,7 +60,7 @@ def dimer_curves_of(frames: Structures) -> dict[str, DimerCurve]:
         point = _point(frame)
         pairs.setdefault(point.numbers, []).append(point)
     if not pairs:
-        raise DataError("there is no frame of two atoms to make a dimer curve of")
+        raise DataError("there is no frame of two atoms for a dimer curve")
     curves = [_curve(pairs[numbers]) for numbers in sorted(pairs)]
     return {curve.name: curve for curve in curves}
 
@@ -69,7 +69,7 @@ def _point(frame: Frame) -> _Point:
     if len(frame) != 2:
         raise DataError(f"{frame.source}: a dimer has two atoms, not {len(frame)}; leave this structure out")
     if frame.energy is None:
-        raise DataError(f"{frame.source}: this dimer has no energy to make a curve of")
+        raise DataError(f"{frame.source}: this dimer has no energy for a curve")
     vector = _bond(frame)
     r = float(np.linalg.norm(vector))
     force = np.nan if frame.forces is None else float((frame.forces[1] - frame.forces[0]) @ vector) / (2.0 * r)
@@ -87,11 +87,12 @@ def _bond(frame: Frame) -> Array:
     nearest = int(np.argmin(np.where(i != j, distances, np.inf)))
     r, others = distances[nearest], np.delete(distances, nearest)
     if r < SAME:
-        raise DataError(f"{frame.source}: the two atoms of this dimer are at one place")
+        raise DataError(f"{frame.source}: the two atoms of this dimer are at the same place")
     if others.size and others.min() < max(IMAGES, IMAGES_SHARE * r):
         raise DataError(
             f"{frame.source}: the next image is {others.min():.3g} angstrom away, too near for a dimer of {r:.3g}; "
-            f"compute it in a cell with images at least {max(IMAGES, IMAGES_SHARE * r):.3g} angstrom apart, or in none"
+            f"compute it in a cell with images at least {max(IMAGES, IMAGES_SHARE * r):.3g} angstrom apart, or without "
+            "a cell"
         )
     return np.asarray(vectors[nearest] if i[nearest] == 0 else -vectors[nearest])
 

@@ -11,9 +11,9 @@ from keel.evaluation.clusters.dimers import DISTANCES, DimerCurve, dimer_curve
 from keel.potentials.base import Potential
 
 HEIGHT = 10.0
-"""eV above the atoms apart, where a wall stands: a collision at 10,000 K hardly reaches it."""
+"""Energy in eV above the separated atoms that defines the wall: collisions at 10,000 K hardly reach it."""
 FINER = 20
-"""Points for each one of a reference."""
+"""Points per point of a reference."""
 
 
 @dataclass(frozen=True)

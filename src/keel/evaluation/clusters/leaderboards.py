@@ -1,16 +1,16 @@
-"""Dimers exactly as two public leaderboards take and judge them, under the names that they give to the metrics.
+"""Dimers exactly as sampled and judged by two public leaderboards, with their names of the metrics.
 
 ``mlip-arena``: Chiang et al., MLIP Arena (arXiv 2509.20630), task "homonuclear diatomics" (``flows/diatomics.py``).
 Two atoms without periodicity, from 0.9 covalent radii to 3.1 van der Waals radii (Alvarez 2013; 6 angstrom where there
 is none), int((r_max - r_min) / 0.01) even distances, all of which are judged. Means over elements leave out NaN.
 
 ``matbench-discovery``: Riebesell et al., ``models/run_diatomics.py`` and ``metrics/diatomics`` (state of 2026). Two
-atoms in a periodic cube of 50 angstrom, as good as alone below a cutoff of 44 angstrom; 119 distances in a geometric
-series from 0.1 to 6 angstrom, of which those between 0.9 covalent and 3.1 van der Waals radii are judged (6 angstrom
-where there is none); left out are elements beyond uranium or not in the Materials Project, curves with fewer than 5
-such distances and curves not finite there. Means have four digits.
+atoms in a periodic cube of 50 angstrom, effectively isolated below a cutoff of 44 angstrom; 119 distances in a
+geometric series from 0.1 to 6 angstrom, of which those between 0.9 covalent and 3.1 van der Waals radii are judged (6
+angstrom where there is none); left out are elements beyond uranium or not in the Materials Project, curves with fewer
+than 5 such distances and curves not finite there. Means have four digits.
 
-Both judge pairs of like atoms only. For two elements the radii are averaged here, which is no leaderboard's number.
+Both judge pairs of like atoms only. For two elements the radii are averaged here, which neither leaderboard does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Leaderboard = Literal["mlip-arena", "matbench-discovery"]
 LEADERBOARDS: tuple[Leaderboard, ...] = get_args(Leaderboard)
 
 ARENA_R_MAX = 6.0
-"""In angstrom, where there is no van der Waals radius."""
+"""Radius in angstrom if there is no van der Waals radius."""
 
 MBD_DISTANCES: Array = np.geomspace(0.1, 6.0, 119)
 MBD_LAST_ELEMENT = 92

@@ -1,7 +1,7 @@
-"""What must hold along a path on which atoms meet: dimers, the angle of a trimer, a bond of a cluster.
+"""Requirements along a path on which atoms meet: dimers, the angle of a trimer, a bond of a cluster.
 
 Atoms meet at the start of the path. The *wall* ends where, coming from the far end, E first lies 10 eV above the lowest
-place passed; no simulation climbs it. From the wall inwards only repulsion is sound: what attracts there is a hole, in
+place passed; no simulation climbs it. From the wall inwards only repulsion is sound: attraction there is a hole, in
 which atoms fuse. From the wall outwards energy and force must not jump, and the force must be the slope.
 """
 
@@ -23,12 +23,12 @@ from keel.potentials.accuracy import MILLI
 from keel.testing.differences import STENCIL, slopes
 
 WALL = 10.0
-"""Height in eV that a wall must have."""
+"""Required height of a wall in eV."""
 
 EVERY = 10
 """The force is compared with the slope of the energy at every tenth point, ..."""
 SHARE = 0.9
-"""... and this share of them must agree: a jump spoils the few that meet it, and those only."""
+"""... and this share of them must agree: a jump spoils only the few points next to it."""
 
 NOT_FINITE = "points that are not finite"
 
@@ -156,9 +156,9 @@ def judged_scans(
     curves: Sequence[Curve] = (),
     good: str,
 ) -> CheckResult:
-    """Return a result that passes if every scan is sound: the metrics of the worst, how many fail, and what is noted.
+    """Return a result that passes if every scan is sound: the metrics of the worst, how many fail, and further metrics.
 
-    The worst is the one with most metrics beyond their limits; of equals the one with the largest.
+    The worst is the one with most metrics beyond their limits; among equals, the one with the largest.
     """
     found = {scan.name: scan.metrics(dtype, wall=wall) for scan in scans}
     broken = {name: sum(not m.passed for m in metrics) for name, metrics in found.items()}

@@ -21,7 +21,7 @@ from keel.potentials.base import Potential
 INSIDE = 0.8
 """A path starts at this share of the angle at which the end atoms overlap, ..."""
 SMALLEST_ANGLE = 40
-"""... but at no more than so many degrees."""
+"""... but at no more than this many degrees."""
 
 Triple = tuple[int | str, int | str, int | str]
 
@@ -38,18 +38,18 @@ def trimers(
 
     It passes if every chain is finite; repels where the end atoms overlap (closer than half the sum of their covalent
     radii); and has energies and torques without jumps, the torque being the slope of the energy. The number of minima
-    is noted.
+    is given.
 
     Parameters
     ----------
     triples
         Elements of end, middle and end, e.g. ``("O", "Si", "O")``; None: all A-B-A of ``elements``.
     elements
-        To make triples of; None: all that the potential knows.
+        Elements of the triples; None: all that the potential knows.
     bond_length
         In angstrom; None: the sum of the covalent radii of each bond.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision of the test; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def _triples(
     if triples is None:
         return [(a, b, a) for a, b in product(known_elements(model, elements), repeat=2)]
     if not triples:
-        raise DataError("there is no triple to probe the potential on; give at least one")
+        raise DataError("there is no triple to probe the potential with; give at least one")
     for triple in triples:
         if isinstance(triple, str) or len(triple) != 3:
-            raise DataError(f'{triple!r} is no triple; give three elements, such as ("O", "Si", "O")')
+            raise DataError(f'{triple!r} is not a triple; give three elements, such as ("O", "Si", "O")')
     return [(atomic_number(a), atomic_number(b), atomic_number(c)) for a, b, c in triples]

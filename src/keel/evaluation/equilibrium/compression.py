@@ -17,7 +17,7 @@ from keel.wording import number
 
 NAME = "compression"
 COMPARED_AT = 0.84
-"""Of the length, 0.59 of the volume: where the pressure is compared with that of another potential."""
+"""Fraction of the length (0.59 of the volume) at which the pressure is compared with that of another potential."""
 
 
 def compression(potential: Potential, frames: Structures, *, beside: Potential | None = None) -> CheckResult:
@@ -98,7 +98,7 @@ def _bad(found: Sequence[Squeezed]) -> str:
     length = max(falls)
     crystal, where = falls[length], f"at {length:.2f} of its length ({length**3:.2f} of its volume)"
     if not np.isfinite(crystal.pressure).all():
-        return f"under compression the pressure of {crystal.name} is no finite number {where}"
+        return f"under compression the pressure of {crystal.name} is not finite {where}"
     count = sum(s.first_fall is not None for s in found)
     others = f", the first of {count} crystals that do" if count > 1 else ""
     return f"under compression {crystal.name} caves in {where}{others}: the pressure falls{_how(crystal, length)}"

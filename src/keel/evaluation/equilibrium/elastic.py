@@ -18,9 +18,9 @@ NAME = "elastic constants"
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """xx yy zz yz xz xy."""
 MODULUS_LIMIT = 20.0
-"""% by which bulk and shear modulus may differ from those of the potential beside."""
+"""% by which bulk and shear modulus may differ from those of the reference potential."""
 ASYMMETRY_LIMIT = 2.0
-"""% of the largest constant by which C_ij and C_ji may differ: they do not where stress is not a derivative."""
+"""% of the largest constant by which C_ij and C_ji may differ; they do differ if the stress is not a derivative."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,11 +19,11 @@ NAME = "equation of state"
 VOLUMES = (0.8, 1.2)
 """From the densest to the widest structure, in units of the relaxed volume."""
 FIT_RANGE = 0.05
-"""Part of the relaxed volume on either side of it to which the equation of Birch and Murnaghan is fitted."""
+"""Range on either side of the relaxed volume, as a share of it, to which the Birch-Murnaghan equation is fitted."""
 WORK_LIMIT = 1.0
 """% of the height of the curve by which energies may differ from the work of the pressure."""
 VOLUME_LIMIT, MODULUS_LIMIT = 2.0, 20.0
-"""% by which volume and bulk modulus may differ from those of the potential beside, as two density functionals do."""
+"""% by which volume and bulk modulus may differ from those of the reference potential, as two functionals do."""
 
 
 @dataclass(frozen=True)

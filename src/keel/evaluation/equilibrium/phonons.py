@@ -18,11 +18,11 @@ from keel.potentials.external.extras import optional
 
 NAME = "phonons"
 IMAGINARY = 0.05
-"""A mode counts as imaginary below minus this frequency in THz; nearer to zero differences of forces say nothing."""
+"""A mode counts as imaginary below minus this frequency in THz; finite differences cannot resolve smaller ones."""
 DRIFT_LIMIT = 0.05
-"""THz by which the three translations of the crystal may differ from zero: a force that depends on the origin."""
+"""THz by which the three translations of the crystal may differ from zero; else forces depend on the origin."""
 FREQUENCY_LIMIT = 10.0
-"""% of the mean frequency of the potential beside by which frequencies may differ on average."""
+"""% of the mean frequency of the reference potential by which frequencies may differ on average."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ def harmonic_phonons(
     mesh: tuple[int, int, int],
     displacement: float = 0.01,
 ) -> Phonons:
-    """Return the frequencies of a relaxed crystal on a mesh that holds the zone centre.
+    """Return the frequencies of a relaxed crystal on a mesh that includes the zone centre.
 
     Raises
     ------

@@ -30,11 +30,11 @@ ROUGH = 0.05  # eV/angstrom: from here on a quasi-Newton method is safe
 RUNAWAY = 3.0  # a cell that has changed its volume by this factor is on its way to another structure, or to nowhere
 
 LARGEST_CHANGE = 20.0
-"""% of the volume: what density functionals and temperature make of a crystal is less."""
+"""% of the volume; different density functionals and temperatures change a crystal by less."""
 
 Found = TypeVar("Found")
 Relax = Callable[[Potential, Frame], Frame]
-"""Returns the nearest minimum of the energy, as :func:`relaxed` does."""
+"""Returns the nearest minimum of the energy, like :func:`relaxed`."""
 
 
 class NotRelaxedError(DataError):
@@ -206,7 +206,7 @@ def at_equilibrium(
 
 
 def shift(name: str, value: float, expected: float, limit: float | None = None) -> Metric:
-    """Return how much larger a value is than expected, in %; no limit holds where nothing finite is."""
+    """Return how much larger a value is than expected, in %; no limit is met by a value that is not finite."""
     percent = 100.0 * (value / expected - 1.0)
     return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(expected) else None)
 

@@ -21,18 +21,18 @@ from keel.potentials.convert import converted
 from keel.showing import Facts, Shown, line
 
 SMALLEST_VOLUME = 0.4
-"""Of the crystal's own: 0.737 of its length, where DFT pressures are of some hundreds of GPa."""
+"""As a fraction of the crystal's own volume: 0.737 of its length, where DFT pressures are some hundreds of GPa."""
 STEPS = 27
-"""Of a hundredth of the length each. A bond of 2 angstrom shrinks by 0.02 angstrom from one to the next, and the holes
-that networks have in their walls are wider than 0.1 angstrom: none is stepped over."""
+"""Steps of a hundredth of the length each. A bond of 2 angstrom shrinks by 0.02 angstrom from one to the next, and the
+holes that networks have in their walls are wider than 0.1 angstrom, so none is missed."""
 ROUNDING = 0.01 * GPA
-"""A pressure has fallen if it is lower by more than this: a hundred times what float32 makes of a sum of 100 GPa."""
+"""A pressure has fallen if it is lower by more than this: a hundred times the float32 rounding of a sum of 100 GPa."""
 DIFFERENCE = 1e-3
-"""Change of the length, as a share of it, by which energies tell the pressure of a potential without stress."""
+"""Relative change of the length for finite differences: the pressure of a potential without stress, from energies."""
 SMALL, MOST = 128, 3
-"""Crystals have at most so many atoms where there are such, and so many of them are looked at."""
+"""Largest number of atoms of a crystal if smaller ones are available, and the number of crystals probed."""
 AT_ONCE = 128
-"""Atoms in a batch on a CPU: squeezed ones have so many neighbours that networks take twice as long for 1,024."""
+"""Atoms in a batch on a CPU: compressed atoms have so many neighbours that batches of 1,024 take twice as long."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,13 +20,13 @@ from keel.wording import number
 
 NAME = "stretching"
 FARTHEST = 4.0
-"""Times the crystal's own length: a bond of 1.6 angstrom is then 6.4 angstrom long, beyond most cutoffs."""
+"""Largest length, in crystal lengths: a bond of 1.6 angstrom is then 6.4 angstrom long, beyond most cutoffs."""
 STEPS = 60
-"""Of a twentieth of the length each."""
+"""Steps of a twentieth of the length each."""
 DEEPEST = 1.0
-"""In eV/atom: no stretch gains this much, unless the crystal was squeezed to begin with."""
+"""In eV/atom: no stretch gains this much unless the crystal was compressed to begin with."""
 STRONGEST = 10.0
-"""In eV/atom: no crystal is bound so strongly. Tungsten, at 8.9, comes nearest (Kittel, Introduction to Solid State
+"""In eV/atom: no crystal is bound this strongly. Tungsten, at 8.9, comes nearest (Kittel, Introduction to Solid State
 Physics)."""
 
 
@@ -60,17 +60,17 @@ class Stretched:
 
 
 def stretching(potential: Potential, frames: Structures) -> CheckResult:
-    """Stretch crystals uniformly to four times their length, and look at the energy on the way to free atoms.
+    """Stretch crystals uniformly to four times their length, and check the energy on the way to free atoms.
 
-    It fails if an energy is not finite, if somewhere it falls more than 1 eV/atom below the crystal's (a crack or a
-    vapour would win energy without end), or if the free atoms lie more than 10 eV/atom above the crystal, which no
-    matter does. Nothing is relaxed. What lies between is noted: data of crystals alone do not say how strongly they
+    It fails if an energy is not finite, if it falls more than 1 eV/atom below the crystal's (a crack or a vapour would
+    gain energy without limit), or if the free atoms lie more than 10 eV/atom above the crystal, which no matter does.
+    Nothing is relaxed. Values in between are for information: data of crystals alone do not determine how strongly they
     are bound.
 
     Parameters
     ----------
     frames
-        Crystals; others than those periodic in three directions are left out.
+        Crystals; structures not periodic in three directions are left out.
 
     Raises
     ------

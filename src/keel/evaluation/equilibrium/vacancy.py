@@ -27,7 +27,7 @@ NAME = "vacancy"
 FMAX = 1e-3
 """Largest force in eV/angstrom on an atom around a vacancy: an energy of 1e-6 eV is left."""
 FORMATION_LIMIT = 20.0
-"""% by which the relaxed formation energy may differ from that of the potential beside."""
+"""% by which the relaxed formation energy may differ from that of the reference potential."""
 
 
 @dataclass(frozen=True)

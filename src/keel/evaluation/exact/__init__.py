@@ -1,4 +1,4 @@
-"""What holds of every potential: derivatives, symmetries, conservation, range."""
+"""Properties of every potential: derivatives, symmetries, conservation, range."""
 
 from keel.lazy import find_submodules
 

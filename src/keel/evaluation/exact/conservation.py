@@ -18,8 +18,8 @@ from keel.potentials.base import Potential
 from keel.testing.differences import displaced, slopes
 
 CONSISTENT = {torch.float32: 1e-2, torch.float64: 1e-4}
-"""Median |F + dE/dx| over the RMS force. Forces that networks predict apart from the energy are off by some per cent;
-rounding alone (see :data:`~keel.evaluation.probing.STEPS`) leaves less than a tenth of these limits."""
+"""Median |F + dE/dx| over the RMS force. Forces that networks predict separately from the energy are off by some per
+cent; rounding alone (see :data:`~keel.evaluation.probing.STEPS`) leaves less than a tenth of these limits."""
 
 DRIFT = 1.0
 """meV/atom/ps; it heats a crystal (E = 3 k T) by 4 K in a picosecond."""

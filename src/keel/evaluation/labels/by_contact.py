@@ -30,16 +30,16 @@ from keel.potentials.batches import known_to
 from keel.showing import Shown
 
 EDGES = (0.5, 0.6, 0.75, 0.9, 1.1)
-"""Between bins, in bonds. Below 0.5 atoms count as fused and simulations end; below 0.75 they are too close for a bond;
-0.9 to 1.1 is where bonds are at rest and 0.75 to 0.9 where heat, pressure and multiple bonds bring them; beyond 1.1 an
-atom has no neighbour."""
+"""Limits of the bins, in sums of covalent radii. Below 0.5 atoms count as fused and simulations end; below 0.75
+contacts are rare in DFT data; bonds at rest are at 0.9 to 1.1, and heat, pressure and multiple bonds bring them to 0.75
+to 0.9; beyond 1.1 an atom has no neighbour."""
 UNITS = {"forces": "meV/angstrom", "energy": "meV/atom", "pressure": "GPa"}
-"""Of errors and labels, by quantity."""
+"""Units of errors and labels, by quantity."""
 FRAMES_PER_OFFSET = 3
-"""With fewer frames for each element, offsets would explain away what is to be judged, and energies are left out."""
+"""With fewer frames per element, fitted offsets would absorb the errors to be judged, so energies are left out."""
 
 NAMED = 10
-"""Unknown elements that a sentence names."""
+"""Number of unknown elements that a sentence names."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -168,7 +168,7 @@ class LeftOut:
 
     @property
     def sentence(self) -> str:
-        """What to tell the user."""
+        """The message for the user."""
         more = len(self.elements) - NAMED
         unknown = ", ".join(self.elements[:NAMED]) + (f" and {more} more elements" if more > 0 else "")
         return f"{self.frames} of {self.of} frames are left out: the potential does not know {unknown}."
@@ -194,7 +194,7 @@ def known_frames(potential: Potential, frames: Sequence[Frame]) -> tuple[list[Fr
         knows = ", ".join(map(symbol, potential.elements or ()))
         raise DataError(
             f"{frames[0].source} and all other frames, {len(frames)} in all, have elements that the potential does not "
-            f"know; give some of {knows} alone"
+            f"know; give frames that contain only {knows}"
         )
     return known, left_out
 
@@ -234,7 +234,7 @@ def _energies(found: Accuracy, frames: Sequence[Frame], closest: Array) -> tuple
     shares, error = compositions(members, elements), found.energy.reference - found.energy.prediction
     rank = int(np.linalg.matrix_rank(shares, tol=1e-6))
     if len(known) < FRAMES_PER_OFFSET * rank:
-        few = f"{len(known)} frames are too few to find the zeros of energy of {rank} independent compositions"
+        few = f"{len(known)} frames are too few to determine the energy zeros of {rank} independent compositions"
         return None, {}, f"{few}, {FRAMES_PER_OFFSET} for each are needed"
     finite = np.isfinite(error)
     offsets = least_absolute(shares[finite], error[finite])

@@ -7,7 +7,7 @@ import numpy as np
 from keel.atoms.frame import Array
 
 WORTH = 0.95
-"""In units of the typical force, and of the mean one: a potential that has learnt something errs less in either."""
+"""In units of the median and of the mean force: a potential that has learnt something has smaller errors in both."""
 
 
 def typical(values: Array) -> float:

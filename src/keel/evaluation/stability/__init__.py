@@ -1,4 +1,4 @@
-"""How long molecular dynamics holds, and what goes wrong in it."""
+"""How long molecular dynamics remains stable, and what goes wrong in it."""
 
 from keel.lazy import find_submodules
 

@@ -1,4 +1,4 @@
-"""What simulations have to stand: heat, pressure, compression."""
+"""What simulations have to withstand: heat, pressure, compression."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from keel.ranges import Duration, Runs, Temperature, VolumeShare
 from keel.settings import Listed
 
 SHORTEST_FS = 1000.0
-"""A simulation that lives says nothing if it is shorter: that is some ten vibrations, and ten times the 100 fs in which
-the usual thermostat (friction 0.01/fs) makes a start forget where it came from."""
+"""Shorter simulations that survive prove nothing: this is about ten vibrations, and ten times the 100 fs in which the
+usual thermostat (friction 0.01/fs) erases the memory of the start."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What a simulation has to stand.
+    """What a simulation has to withstand.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Condition:
     pressure
         In GPa, with NPT; two numbers: rising from the first to the second; None: NVT.
     volume
-        Of the start, as a share of the given structure's.
+        Volume of the start, relative to that of the given structure.
     """
 
     temperature: float
@@ -58,10 +58,14 @@ class Condition:
 class LadderSettings(BarostatSettings):
     """Simulations up a ladder of temperatures, and at the lowest of them under pressure and compressed."""
 
-    temperatures: Listed[Temperature] = Field([1000.0, 2000.0, 3000.0], min_length=1, description="the ladder")
-    pressures: Listed[Pressure] = Field([], description="at the lowest temperature; two numbers: a ramp")
-    compression: Listed[VolumeShare] = Field([], description="shares of the volume, at the lowest temperature")
-    must_hold: Temperature = Field(1000.0, description="up to here no simulation may fail")
+    temperatures: Listed[Temperature] = Field(
+        [1000.0, 2000.0, 3000.0], min_length=1, description="temperatures of the ladder"
+    )
+    pressures: Listed[Pressure] = Field([], description="pressures at the lowest temperature; two numbers: a ramp")
+    compression: Listed[VolumeShare] = Field(
+        [], description="fractions of the volume to start from, at the lowest temperature"
+    )
+    must_hold: Temperature = Field(1000.0, description="no simulation may fail up to this temperature")
     length_fs: Duration = Field(5000.0, description="length of each simulation")
     n_runs: Runs | None = Field(None, description="simulations under each condition; null: one from each start")
 
@@ -83,4 +87,4 @@ class LadderSettings(BarostatSettings):
 
 
 STANDARD = LadderSettings()
-"""What every potential should stand."""
+"""What every potential should withstand."""

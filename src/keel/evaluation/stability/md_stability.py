@@ -1,4 +1,4 @@
-"""Does molecular dynamics hold while it gets hotter, is squeezed, or starts compressed?"""
+"""Does molecular dynamics remain stable when hotter, under pressure, or started compressed?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "MD stability"
 LIFETIME = "time to failure"
 """Name of the sample of each condition."""
 FILM = 30
-"""States before a failure that a film shows, one of each time step."""
+"""Number of states before a failure in a film, one per time step."""
 
 
 def md_stability(
@@ -40,17 +40,18 @@ def md_stability(
 ) -> CheckResult:
     """Simulate up a ladder of temperatures, and under pressure, until each run fails or ends.
 
-    A run fails at the first step that meets one of the criteria. Judged is the share of failed runs; beside it stand
-    the median time to failure (if half of the runs failed) and the mean time survived, the area under the Kaplan-Meier
-    curve. Curves are survival with its 95 % band, films the last moments of the first run that failed under each
+    A run fails at the first step that meets one of the criteria. The share of failed runs is judged; the median time to
+    failure (if half of the runs failed) and the mean time survived, the area under the Kaplan-Meier curve, are given as
+    well. Curves are survival with its 95 % band, films the last moments of the first run that failed under each
     condition, samples the times of all runs.
 
     Parameters
     ----------
     potential, starts
-        What to simulate, from where.
+        What to simulate, and from which structures.
     settings
-        Temperatures, pressures, compression, length; up to ``must_hold`` no run may fail, what happens above is noted.
+        Temperatures, pressures, compression, length; up to ``must_hold`` no run may fail; results above are for
+        information.
     criteria, compute
         See :func:`keel.dynamics.simulate`.
     callback
@@ -86,7 +87,7 @@ def ladder(
     Raises
     ------
     DataError
-        If there is no structure, or one that is not periodic shall be compressed or stand a pressure.
+        If there is no structure, or a structure that is not periodic is to be compressed or put under pressure.
     """
     starts = as_frames(starts, labels=False)
     conditions = settings.conditions
@@ -107,7 +108,7 @@ def ladder(
 
 
 def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float) -> CheckResult:
-    """Return what the runs of a :func:`ladder` say of the potential, which must hold up to a temperature in K."""
+    """Judge a potential by the runs of a :func:`ladder`; it must be stable up to a temperature in K."""
     share = 100 * float(np.mean([result.failed_share for result in rungs.values()]))
     overall = Metric("failed runs under all conditions", share, "%")
     metrics = (overall, *(m for c, result in rungs.items() for m in _metrics(c, result, must_hold)))

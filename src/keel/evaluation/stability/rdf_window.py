@@ -47,7 +47,7 @@ class RDFWindow:
     _sums: dict[int, _Histograms] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
-        """Say all of it, every number of the reference: simulations in files are told apart by it."""
+        """Show everything, every number of the reference: it distinguishes simulations in files."""
         g = self.reference
         reference = f"RDF(r={g.r!r}, g={g.g!r}, n_frames={g.n_frames!r})"
         rest = (f"{name}={getattr(self, name)!r}" for name in ("delta", "window", "every", "by_pair", "cause"))

@@ -29,12 +29,12 @@ from keel.evaluation.structure.recorded import (
 
 NAME = "bond angles"
 BOND = 1.3
-"""Atoms nearer than so many times the sum of their covalent radii are bonded."""
+"""Atoms closer than this times the sum of their covalent radii are bonded."""
 
 LARGEST_ERROR = 0.1
-"""Share of the angles that may be elsewhere, where noise is smaller. Angles tell less than distances: of the 66 couples
-of those 12 zeolites (``LARGEST_ERROR`` of :mod:`~keel.evaluation.structure.pair_structure`) 54 fail by angles, 64 by
-distances."""
+"""Share of the angles that may differ if the noise is smaller. Angles are less sensitive than distances: of the 66
+couples of those 12 zeolites (``LARGEST_ERROR`` of :mod:`~keel.evaluation.structure.pair_structure`) 54 fail by angles,
+64 by distances."""
 
 ALL = "all angles"
 """Name of the error over all triples of elements together, which also sees angles that the reference has not."""
@@ -181,7 +181,9 @@ def first_minimum(r: Array, g: Array) -> float:
     valley = start + int(np.argmin(above[start:]))
     end = valley + int(np.argmax(above[valley:]))
     if not start < valley < end:
-        raise DataError("g(r) of the reference has no first minimum that tells bonds from other distances; give bonds")
+        raise DataError(
+            "g(r) of the reference has no first minimum that separates bonds from other distances; give bonds"
+        )
     lowest = smooth[valley:end].min()
     return float(np.median(r[valley:end][smooth[valley:end] <= lowest + 1e-3]))
 

@@ -1,8 +1,8 @@
-"""How sure is the slope of a mean-squared displacement? Its values at different lags come from the same path.
+"""The uncertainty of the slope of a mean-squared displacement, whose values at different lags come from the same path.
 
 A path of T frames has T - m displacements over a lag of m frames. They overlap, and those of different lags have steps
-in common, so that the mean-squared displacement (MSD) at one lag says much of what it says at another. For Brownian
-motion seen through white noise, x_k = B_k + xi_k with Var(B_(k+1) - B_k) = 2 D dt and Var(xi) = s^2 along each axis,
+in common, so that the mean-squared displacements (MSD) at different lags are strongly correlated. For Brownian motion
+seen through white noise, x_k = B_k + xi_k with Var(B_(k+1) - B_k) = 2 D dt and Var(xi) = s^2 along each axis,
 displacements over m from frame k and over n from frame l have the covariance
 
     c_mn(k, l) = 2 D dt |[k, k + m] n [l, l + n]| + s^2 (d(k+m, l+n) - d(k+m, l) - d(k, l+n) + d(k, l))
@@ -10,9 +10,9 @@ displacements over m from frame k and over n from frame l have the covariance
 
 with the length of the overlap | n | in frames and Kronecker's d (Qian, Sheetz & Elson, Biophys. J. 60, 910 (1991);
 Michalet, Phys. Rev. E 82, 041914 (2010)). Generalised least squares with it give the best straight line, as in kinisi
-(McCluskey et al., J. Chem. Theory Comput. 21, 79 (2025)). Where there is no noise, lags beyond twice the shortest add
-next to nothing to its slope (Vestergaard, Blainey & Flyvbjerg, Phys. Rev. E 89, 022726 (2014)); where atoms vibrate
-more than they wander, long lags tell most.
+(McCluskey et al., J. Chem. Theory Comput. 21, 79 (2025)). Without noise, lags beyond twice the shortest add almost
+nothing to its slope (Vestergaard, Blainey & Flyvbjerg, Phys. Rev. E 89, 022726 (2014)); if atoms vibrate more than they
+diffuse, long lags contribute most.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from keel.comparison.series import Estimate
 
 DIMENSIONS = 3
 MOST_SHARE = 20
-"""The variance of growths is found at a lag that fits so many times into the run."""
+"""The variance of growths is determined at a lag that fits this many times into the run."""
 
 ROUNDS = 3
-"""The covariance depends on what is sought; so many rounds settle it."""
+"""The covariance depends on the result; this many iterations converge it."""
 
 PRIOR = 10.0
 """Degrees of freedom that Brownian motion has without being seen."""
@@ -150,7 +150,7 @@ def _variance_of_mean(series: Array, reach: int) -> tuple[float, float]:
 
 
 def straight(msd: Array, lag: int, n_frames: int, n_paths: int) -> bool:
-    """Whether an MSD is a straight line from a lag on, as far as its noise lets tell.
+    """Whether an MSD is a straight line beyond a lag, within its noise.
 
     Displacements over m that follow the next but one are correlated by (MSD_3m - 2 MSD_2m + MSD_m) / 2, zero for a
     straight line; it may be twice what it would be for Brownian motion by chance.

@@ -29,13 +29,13 @@ LARGEST_CHANGE = 10.0
 and heating a crystal by 1000 K makes 1 to 5 %; what lies beyond is another structure or another equation of state."""
 
 SAME = 1e-6
-"""Volumes are the same to this share: files have seven digits or more."""
+"""Relative tolerance for equal volumes: files have seven digits or more."""
 
 RECORDS = 400
 """Volumes recorded in each run."""
 
 FEWEST = 8
-"""Volumes of a run that tell how sure their mean is."""
+"""Fewest volumes of a run for an error of their mean."""
 
 UNKNOWN = Estimate(float("nan"), float("nan"), 1.0)
 
@@ -104,7 +104,9 @@ def density(
     found = _judge(runs, np.array([_volume(frame) for frame in frames]), discard, "start")
     if reference is None:
         return found
-    return replace(found, verdict=f"{found.verdict}; the reference has a constant volume, which tells nothing")
+    return replace(
+        found, verdict=f"{found.verdict}; the reference has a constant volume, so there is nothing to compare with"
+    )
 
 
 def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: str | None = None) -> Array | None:
@@ -119,7 +121,7 @@ def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: s
         If there is no reference frame of a structure, or one is not periodic in three directions.
     """
     if not reference:
-        raise DataError("there is no reference frame to take the volume of")
+        raise DataError("there is no reference frame whose volume could be compared")
     for frame in reference:
         if not frame.pbc.all():
             raise DataError(f"{frame.source}: a volume needs a cell that is periodic in three directions")
@@ -134,7 +136,7 @@ def reference_volumes(frames: Sequence[Frame], reference: Sequence[Frame], by: s
 
 
 def _moves(frames: Sequence[Frame]) -> bool:
-    """Whether the volume changes from frame to frame. Runs may stand in one file, their frames in turn."""
+    """Whether the volume changes from frame to frame. Runs may be in one file, with alternating frames."""
     runs: dict[object, list[float]] = {}
     for frame in frames:
         runs.setdefault(frame.info.get("run"), []).append(_volume(frame))
@@ -172,7 +174,7 @@ def _judge(runs: Sequence[Trajectory], expected: Array, discard: float, whose: s
         for run, v in zip(runs, series, strict=True)
     ]
     good = f"{metrics[2].value:.4g} +- {metrics[3].value:.1g} g/cm^3, volume {changes[worst]:+.2g} % from the {whose}'s"
-    bad = "the volume does not hold" + (f" ({', '.join(sorted(set(causes)))})" if causes else "")
+    bad = "the volume is wrong" + (f" ({', '.join(sorted(set(causes)))})" if causes else "")
     return judged(NAME, metrics, curves, good, bad)
 
 

@@ -24,17 +24,17 @@ CM2_PER_S = 0.1
 """1 angstrom^2/fs in cm^2/s."""
 
 SHORTEST = 20
-"""A run needs so many frames to tell diffusion from what comes before it."""
+"""Fewest frames of a run that separate diffusion from what precedes it."""
 
 LONGEST = 3
-"""No lag is longer than this part of a run, but for the first two."""
+"""No lag is longer than this share of a run, except the first two."""
 MOST_LAGS = 8
-"""Lags of a window that a line is laid through."""
+"""Lags of a window through which a line is fitted."""
 
 FACTOR = 0.5
 """Share by which a diffusion coefficient may differ from the reference's, ..."""
 VIBRATION = 0.5
-"""... or by so many angstrom^2 of displacement over the longest lag: so little is no diffusion."""
+"""... or by this many angstrom^2 of displacement over the longest lag: less is not diffusion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,9 @@ def diffusion(
     runs = [_paths(trajectory, discard) for trajectory in trajectories]
     usable = [run for run in runs if len(run.positions) >= SHORTEST]
     if not usable:
-        return CheckResult(NAME, (), (), "skipped", f"no run has {SHORTEST} recorded frames to see diffusion in")
+        return CheckResult(
+            NAME, (), (), "skipped", f"no run has the {SHORTEST} recorded frames that are needed to see diffusion"
+        )
     found, expected = diffusion_by_element(usable, window), None
     if reference is not None and reference_interval_fs is not None:
         expected = diffusion_by_element([paths_of(unwrapped(reference), reference_interval_fs)], window)
@@ -125,7 +127,7 @@ class Paths:
 
     @property
     def work(self) -> float:
-        """Atoms times time: how much a run tells."""
+        """Atoms times time: the weight of a run."""
         return float(self.positions.shape[0] * self.positions.shape[1] * self.interval_fs)
 
     def of(self, number: int) -> Paths:
@@ -154,7 +156,7 @@ def paths_of(frames: Sequence[Frame], interval_fs: float) -> Paths:
 def unwrapped(frames: Sequence[Frame]) -> list[Frame]:
     """Return a trajectory in which every atom moves on to its nearest image (in the cell's own coordinates)."""
     if len(frames) < SHORTEST:
-        raise DataError(f"a reference trajectory needs at least {SHORTEST} frames to see diffusion in")
+        raise DataError(f"a reference trajectory needs at least {SHORTEST} frames to see diffusion")
     if any(not np.array_equal(f.numbers, frames[0].numbers) for f in frames):
         raise DataError("the frames of the reference are not of the same atoms; it must be one trajectory")
     result = [frames[0]]
@@ -224,7 +226,7 @@ def _lags(run: Paths, first: float, window: tuple[float, float] | None) -> Lags:
     low, high = max(1, np.ceil(window[0] * last)), np.floor(window[1] * last)
     lags = np.unique(np.linspace(low, high, MOST_LAGS).round().astype(np.int64))
     if high <= low:
-        raise ConfigError(f"the window {window} holds fewer than two lags of a run of {last + 1} frames")
+        raise ConfigError(f"the window {window} contains fewer than two lags of a run of {last + 1} frames")
     return lags
 
 
@@ -253,12 +255,12 @@ def _judge(
     if expected is None:
         return CheckResult(NAME, (*metrics, *counts), tuple(curves), "noted", f"diffusion coefficients: {said}")
     if set(expected) != set(found):
-        raise DataError(f"the reference holds {', '.join(expected)}, the simulation {', '.join(found)}")
+        raise DataError(f"the reference contains {', '.join(expected)}, the simulation {', '.join(found)}")
     for element, d in expected.items():
         metrics.append(_difference(element, found[element], d))
         curves.append(_curve(f"{element} reference: D = {_in_cm(d)}", d))
     good = f"diffusion coefficients are the reference's within their errors: {said}"
-    return judged(NAME, [*metrics, *counts], curves, good, "atoms do not wander as the reference's")
+    return judged(NAME, [*metrics, *counts], curves, good, "atoms do not diffuse as in the reference")
 
 
 def _difference(element: str, found: Diffusion, expected: Diffusion) -> Metric:

@@ -30,7 +30,7 @@ In DFT frames of 12 silica zeolites the halves (100 frames) of one framework are
 frameworks 8 % and more, half of them more than 37 %."""
 
 FU_RANGE = 6.0
-"""Fu et al. integrate up to so many angstrom."""
+"""Fu et al. integrate up to this distance in angstrom."""
 
 
 def pair_structure(
@@ -44,11 +44,10 @@ def pair_structure(
 ) -> CheckResult:
     """Compare g(r) of each pair of elements with that of the reference.
 
-    It passes if no pair is off by more than :data:`LARGEST_ERROR`, or by more than three times what is expected of
-    noise, found from the halves of the reference (:mod:`keel.evaluation.structure.recorded`), whichever is larger; a
-    pair for which that is more than 50 % is not judged. Two errors stand beside each other:
-    100 int |g - g_ref| dr / int |g_ref - 1| dr, which is judged (matbench-discovery), and int |g - g_ref| dr in
-    angstrom (Fu et al., arXiv 2210.07237).
+    It passes if no pair is off by more than :data:`LARGEST_ERROR`, or by more than three times the expected noise, from
+    the halves of the reference (:mod:`keel.evaluation.structure.recorded`), whichever is larger; a pair for which that
+    is more than 50 % is not judged. Two errors are given: 100 int |g - g_ref| dr / int |g_ref - 1| dr, which is judged
+    (matbench-discovery), and int |g - g_ref| dr in angstrom (Fu et al., arXiv 2210.07237).
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def pair_structure(
     discard
         Share of each run that is left out at its beginning.
     by
-        Key in ``Frame.info`` that names the structure, where the reference holds several
+        Key in ``Frame.info`` that names the structure, if the reference has several
         (:func:`~keel.evaluation.structure.recorded.compared`).
 
     Raises

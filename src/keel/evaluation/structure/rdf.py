@@ -56,8 +56,8 @@ def rdf(frames: Structures, *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
     """Return g_ab(r) = <n_ab(r)> / (rho_a rho_b V 4 pi r^2 dr) over frames of any periodic cell.
 
     n_ab counts ordered pairs of an atom a and an atom b at distance r, *all* periodic images included, so r may exceed
-    half the cell. 1 is an ideal gas, 0 an empty shell. N_a N_b pairs are expected, not N_a (N_b - 1): the images of
-    an atom are among its neighbours. An element pair is averaged over the frames that hold both.
+    half the cell. 1 is an ideal gas, 0 an empty shell. N_a N_b pairs are expected, not N_a (N_b - 1): the images of an
+    atom are among its neighbours. An element pair is averaged over the frames that contain both.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def rdf(frames: Structures, *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
             counts[name] += count
             expected[name] += weight
     if n_frames == 0:
-        raise DataError("there is no frame to compute g(r) from")
+        raise DataError("there is no frame from which to compute g(r)")
     g = {name: counts[name] / (expected[name] * shells) for name in sorted(counts, key=lambda n: (n == TOTAL, n))}
     return RDF(0.5 * (edges[1:] + edges[:-1]), g, n_frames)
 

@@ -1,4 +1,4 @@
-"""What probes of recorded trajectories share: the frames that count, and a limit that knows the reference's noise.
+"""Common parts of probes of recorded trajectories: the frames that count, and a limit from the noise of the reference.
 
 A distribution (of distances, of angles) is averaged over the simulation and over the reference and the two are
 compared. Neither is exact. Halves of a reference of n samples differ, by noise alone, by c sqrt(4/n), so a simulation
@@ -6,9 +6,9 @@ of m samples is expected to differ from the whole by
 
     c sqrt(1/n + 1/m) = (difference of the halves) sqrt(1 + n/m) / 2
 
-A sample is an atom in a frame. The simulation's own halves are not asked: one that changes on its way would excuse
-itself. Frames should be recorded about as far apart in time as the reference's; those that resemble each other count
-for more than they tell. Bands are 95 % intervals of the reference, from the scatter of successive blocks of its frames
+A sample is an atom in a frame. The halves of the simulation itself are not used: drift would then widen its own limit.
+Frames should be recorded about as far apart in time as the reference's; correlated frames are given too much weight.
+Bands are 95 % intervals of the reference, from the scatter of successive blocks of its frames
 (:func:`keel.comparison.series.series_mean`).
 """
 
@@ -29,16 +29,16 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 
 MOST_BLOCKS = 40
-"""A reference is divided into so many blocks of successive frames, a shorter one into its frames."""
+"""A reference is divided into this many blocks of successive frames, a shorter one into its frames."""
 
 Distributions = Mapping[str, Array]
 """Values on a common grid by name, shape (K,) each."""
 
 DISCARD = 0.2
-"""Share of each run that is left out at its beginning, where it still remembers its start."""
+"""Share of each run left out at its beginning, where it still depends on its start."""
 
 NOISE = 3.0
-"""A simulation may differ from the reference by so many times what is expected of noise."""
+"""A simulation may differ from the reference by this many times the expected noise."""
 
 
 def settled(trajectory: Trajectory, discard: float) -> tuple[Snapshot, ...]:
@@ -80,7 +80,7 @@ def settled_frames(trajectories: Sequence[Trajectory], discard: float) -> list[F
 def check_reference(frames: Sequence[Frame]) -> None:
     """Raise a DataError if there is no frame."""
     if not frames:
-        raise DataError("there is no reference frame to compare with")
+        raise DataError("there is no reference frame for comparison")
 
 
 def failed_runs(trajectories: Sequence[Trajectory]) -> Metric:
@@ -186,10 +186,10 @@ def noise_limit(floor: float, noise: float | None, largest: float) -> float | No
 def judged_if_possible(
     name: str, errors: Sequence[Metric], others: Sequence[Metric], curves: Sequence[Curve], bad: str
 ) -> CheckResult:
-    """Return a result that names the worst error judged; "noted" where the reference is too noisy to judge any."""
+    """Return a result that names the worst error judged; "noted" if the reference is too noisy to judge any."""
     known = [m for m in errors if m.limit is not None]
     unknown = ", ".join(m.name for m in errors if m.limit is None)
-    note = f"not judged, for there are too few frames: {unknown}" if unknown else ""
+    note = f"not judged, because there are too few frames: {unknown}" if unknown else ""
     if not known:
         return CheckResult(name, (*errors, *others), tuple(curves), "noted", note)
     top = max(known, key=lambda m: m.value)

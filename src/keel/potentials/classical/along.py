@@ -20,9 +20,9 @@ from keel.parallel import in_threads
 from keel.potentials.base import Potential
 
 METHODS = {"forward", "derivatives", "energies_and_gradient", "atomic_energies", "pair_energy", "prepare", "terms"}
-"""Of which a kernel takes the place."""
+"""Classes that a kernel replaces."""
 VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
-"""Places of xx yy zz yz xz xy in a matrix."""
+"""Indices of xx yy zz yz xz xy in a matrix."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Found:
 
 
 Along = Callable[[SkinPairs, Array], Found]
-"""From the pairs of a list and positions (N, 3) in angstrom to what a potential says of them."""
+"""From the pairs of a list and positions (N, 3) in angstrom to the results of a potential."""
 
 
 @runtime_checkable

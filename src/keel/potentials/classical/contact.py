@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 HELD_WITHIN = 0.2
-"""Below a contact distances come to rest within this fraction of it."""
+"""Below a contact, distances become constant within this fraction of it."""
 
 
 def held(r: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A constant force between atoms that are closer than a contact: a wall where no data tell of one."""
+"""A constant force between atoms that are closer than a contact: a wall where there are no data."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from keel.potentials.classical.eam_kernel import columns, density, embeddings, f
 from keel.potentials.classical.eam_tables import EAMTables
 
 U = nb.uint64
-"""Indices without a sign need no test for being negative."""
+"""Unsigned indices need no check for negative values."""
 
 
 @kernel

@@ -18,7 +18,7 @@ from keel.potentials.classical.contact import HELD_WITHIN
 from keel.potentials.classical.eam_terms import SWITCH_START
 
 U = nb.uint64
-"""Indices without a sign need no test for being negative."""
+"""Unsigned indices need no check for negative values."""
 
 
 @kernel

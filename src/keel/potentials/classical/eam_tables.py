@@ -13,11 +13,12 @@ from keel.atoms.frame import Array
 from keel.potentials.classical.eam_terms import EAMTerms
 
 INTERVALS = (800, 1600, 3200, 6400)
-"""Of which the first is taken whose error suffices; the switch begins at a whole one (0.66 of all)."""
+"""Numbers of points, of which the first with a sufficient error is used; the switch begins at a grid point (0.66 of
+all)."""
 ERROR = 1e-7
 """Largest error of a derivative in eV/angstrom, or as a share of it where it is larger than 1 eV/angstrom."""
 MOST_PAIRS = 2000
-"""Of which tables are kept, 51 kB each."""
+"""Number of cached tables, 51 kB each."""
 
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Value and derivative at distances (angstrom)."""
@@ -29,7 +30,7 @@ class EAMTables:
     Parameters
     ----------
     terms
-        The functions, with parameters in float64 on CPU. Contacts are left out: below them tables do not hold.
+        The functions, with parameters in float64 on CPU. Contacts are left out: below them tables are not valid.
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class EAMTables:
         n = terms.n_elements
         self.embedding = self.terms.embedding.numpy()
         functions = [self._density(k) for k in range(n)]
-        # The first pair stands for all: what decides is the exponents, which are alike.
+        # The first pair represents all: the exponents decide, and they are similar.
         functions += [self._pair(k, k) for k in range(n)]
         self.intervals = next((m for m in INTERVALS if self._suffices(functions, m)), INTERVALS[-1])
         self.densities = np.stack([self._tabulated(f) for f in functions[:n]])
@@ -57,7 +58,7 @@ class EAMTables:
         self.step = np.array([self.intervals / terms.cutoff, self.intervals])
 
     def cover(self, species: NDArray[np.int64], structure: NDArray[np.int64]) -> None:
-        """Have tables of all pairs of elements that a structure holds together; both are of atoms, (N,)."""
+        """Make tables of all pairs of elements of a structure; both are of atoms, (N,)."""
         present = np.zeros((int(structure.max(initial=0)) + 1, len(self.pair_of)), dtype=np.float32)
         present[structure, species] = 1.0
         together = np.triu(present.T @ present > 0.0)
@@ -90,7 +91,7 @@ class EAMTables:
         return function
 
     def _all_of(self, pairs: list[list[int]]) -> Function:
-        """Return what tells the functions of P pairs at K distances, (P, K), all at once."""
+        """Return the functions of P pairs at K distances, (P, K), all at once."""
         places = torch.tensor([a * self.terms.n_elements + b for a, b in pairs])
 
         def function(r: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A three-body term: what angles between neighbours cost, which no sum over pairs can tell."""
+"""A three-body term: the energy of angles between neighbours, which no sum over pairs can describe."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ThreeBody(Potential):
         rest = torch.empty(len(names), len(names), dtype=torch.float64)
         rest[first, second] = rest[second, first] = torch.tensor(list(self.resting.values()), dtype=torch.float64)
         if not bool((rest.reshape(-1, 1) < outer).all()):
-            raise ConfigError("each inner distance of a three-body term must lie below where its reaches end")
+            raise ConfigError("each inner distance of a three-body term must be below the end of its reaches")
         self.register_buffer("inner", rest.reshape(-1), persistent=False)
         self.register_buffer("outer", outer, persistent=False)
         self.register_buffer("coefficients", self._coefficients(), persistent=False)

@@ -20,9 +20,9 @@ from keel.potentials.base import Potential
 from keel.potentials.compiling.repairs import keep_order_of_sums
 
 PAYS_FROM = 500_000
-"""Atoms times steps from which the time that compiled code saves outweighs that of compiling it."""
+"""Atoms times steps above which compiled code saves more time than compiling takes."""
 MOST_THREADS = 4
-"""With more threads on CPU, nothing is compiled unless asked for: the loops of compiled code run on one."""
+"""With more threads on CPU, nothing is compiled unless requested: loops of compiled code use a single thread."""
 VARIANTS = 64
 """Versions of a compiled function: each architecture and precision has its own, with and without gradients."""
 
@@ -36,7 +36,7 @@ def obstacle(device: torch.device) -> str | None:
         return None if any(c and shutil.which(c) for c in compilers) else "there is no C++ compiler; install g++"
     if device.type == "cuda":
         return None if importlib.util.find_spec("triton") else "Triton is not installed; run pip install triton"
-    return f"torch.compile does not serve the device {device.type}"
+    return f"torch.compile does not support the device {device.type}"
 
 
 def worth_compiling(device: torch.device, atom_steps: float) -> bool:
@@ -65,7 +65,7 @@ def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> I
     if wanted is None:
         wanted = worth_compiling(potential.device, atom_steps)
     elif wanted and networks and (reason := obstacle(potential.device)):
-        warnings.warn(f"nothing is compiled, which is slower but no less right: {reason}", KeelWarning, stacklevel=3)
+        warnings.warn(f"nothing is compiled, which is slower but equally correct: {reason}", KeelWarning, stacklevel=3)
         wanted = False
     for network in networks:
         network.compiled = wanted
@@ -87,7 +87,7 @@ def compiled(function: Callable[..., Result], *arguments: Any) -> Result | None:
         if not last:
             _forget()
     warnings.warn(
-        f"going on without compiled code, which is slower but no less right ({reason})", KeelWarning, stacklevel=2
+        f"continuing without compiled code, which is slower but equally correct ({reason})", KeelWarning, stacklevel=2
     )
     return None
 

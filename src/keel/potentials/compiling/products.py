@@ -1,8 +1,8 @@
 """Matrix products of compiled networks on CPU: by oneDNN, which takes half the time of the default on AMD processors.
 
 A pass over the compiled graph, after differentiation, replaces the products in which one size is the number of edges or
-atoms; it is a symbol there, so that it can be told from the sizes of the layers. Where the default stays, another pass
-takes the sums out of the products.
+atoms; it is a symbol there, and thus distinguishable from the sizes of the layers. Where the default is kept, another
+pass takes the sums out of the products.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_file
 from torch.fx import Graph, Node
 
 LEAST_WORK = 1_000_000
-"""Multiplications below which a call of oneDNN takes longer than it saves."""
+"""Number of multiplications below which a call of oneDNN costs more than it saves."""
 FEW, MANY = 17, 64
-"""Numbers of features between which gradients of weights are as fast by default."""
+"""Range of the number of features in which gradients of weights are equally fast by default."""
 
 _library = torch.library.Library("keel", "DEF")
 _library.define("product(Tensor x, Tensor y, Tensor? bias) -> Tensor")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 VACUUM = 10.0
-"""Angstrom on either side of a molecule in the box of a calculator that wants a cell: 20 between two images."""
+"""Angstrom on either side of a molecule in the box of a calculator that needs a cell: 20 between two images."""
 
 
 class ASEPotential(Potential):
@@ -118,7 +118,7 @@ class ASEPotential(Potential):
     def config(self) -> NoReturn:
         """Refuse: a calculator is not a matter of numbers."""
         raise ConfigError(
-            "a potential around an ASE calculator cannot be saved; name the calculator where it is used "
+            "an ASE calculator cannot be saved as a potential; name the calculator where it is used "
             "(teacher: {calculator: ase.calculators.emt.EMT} in the configuration of a run, or in Python)"
         )
 
@@ -130,11 +130,13 @@ class ASEPotential(Potential):
     def from_config(cls, config: dict[str, Any]) -> NoReturn:
         """Refuse: a file that names what to import could run anything."""
         del config
-        raise UnavailableError("an ASE calculator cannot come from a potential file, which could then run any code")
+        raise UnavailableError(
+            "an ASE calculator cannot be read from a potential file, because such a file could then run any code"
+        )
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> NoReturn:
         """Refuse: a calculator gives forces on atoms, no derivatives with respect to edge vectors."""
-        raise ConfigError("a potential around an ASE calculator cannot be trained")
+        raise ConfigError("an ASE calculator cannot be trained")
 
     def energies(self, graph: AtomGraph) -> Tensor:
         """See :class:`Potential`."""

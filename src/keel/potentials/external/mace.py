@@ -19,7 +19,7 @@ ATOMS_PER_VOLUME = 0.06  # per cubic angstrom, about that of an oxide
 
 
 class MACE(ForeignNetwork):
-    """Higher-order equivariant message passing, as mace-torch computes it (its ``ScaleShiftMACE``).
+    """Higher-order equivariant message passing, computed by mace-torch (its ``ScaleShiftMACE``).
 
     E_i = scale * mace_i + offset of the element: scale and offsets take the places of mace's ``scale_shift`` and
     atomic energies. Energies and forces vanish smoothly at the cutoff.
@@ -33,11 +33,11 @@ class MACE(ForeignNetwork):
     cutoff
         Of one layer, in angstrom.
     preset
-        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Batatia et al., rMD17).
+        Defaults of the other options: ``"small"``, ``"default"`` or ``"paper"`` (Batatia et al., rMD17).
     head
         Index of the head that is used, if ``heads`` names several.
     channels, max_l
-        The hidden features: so many of each order l = 0..max_l (64 and 1: ``64x0e + 64x1o``).
+        The hidden features: this many of each order l = 0..max_l (64 and 1: ``64x0e + 64x1o``).
     layers
         Number of interactions.
     max_ell
@@ -45,10 +45,10 @@ class MACE(ForeignNetwork):
     correlation
         How many messages are multiplied; the body order is one more.
     average_neighbours
-        By which sums over neighbours are divided; by default the number of atoms within the cutoff at 0.06 atoms
-        per cubic angstrom.
+        Divisor of sums over neighbours; by default the number of atoms within the cutoff at 0.06 atoms per cubic
+        angstrom.
     **given
-        These options, and others that mace's constructor takes, in its words: ``pair_repulsion=True``,
+        These options, and others of mace's constructor, by their names there: ``pair_repulsion=True``,
         ``num_bessel=10``, ``interaction_cls="RealAgnosticDensityResidualInteractionBlock"``, ... (those of
         :data:`mace_module.OPTIONS`, and whatever else it has a default for).
 

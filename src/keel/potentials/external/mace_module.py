@@ -30,7 +30,7 @@ OPTIONS: Mapping[str, Any] = {
     # mace's own default, True, makes the weights depend on which other packages are installed.
     "use_reduced_cg": False,
 }
-"""Arguments of mace's constructor, besides those that ``MACE`` names, and what they are if they are not given."""
+"""Arguments of mace's constructor besides those of ``MACE``, with their defaults."""
 
 
 def further(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _check(model: Any) -> list[int]:
     core, reasons = model.model, []
     elements = [atomic_number(e) for e in core.element_types]
     if type(core).__name__ not in MODELS:
-        reasons.append(f"{type(core).__name__} is none of {', '.join(MODELS)}")
+        reasons.append(f"{type(core).__name__} is not one of {', '.join(MODELS)}")
     if float(model.data_mean) != 0:
         reasons.append("it adds a constant to the energy of each structure (data_mean)")
     if model.calc_repuls:

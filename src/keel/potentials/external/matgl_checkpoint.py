@@ -23,7 +23,7 @@ from keel.potentials.external.matgl_weights import network_state
 from keel.potentials.networks.m3gnet import M3GNet
 
 MODEL_VERSION = 2
-"""Of matgl's M3GNet class, in matgl 4.1.2, whose equations keel follows."""
+"""Version of matgl's M3GNet class in matgl 4.1.2, whose equations keel follows."""
 
 # Argument of matgl -> the only value that keel supports.
 REQUIRED: Mapping[str, Any] = {
@@ -156,7 +156,7 @@ def _set_scale_and_offsets(
     references = state.get("element_refs.property_offset")
     if references is not None:
         if references.ndim != 1 or len(references) < len(numbers):
-            raise DataError("the element references of the potential are not one energy for each element")
+            raise DataError("the element references of the potential are not one energy per element")
         network.set_offsets(dict(zip(numbers, references.double().tolist(), strict=False)))
 
 
@@ -178,5 +178,5 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         raise DataError(f"{file}: its weights cannot be read ({type(error).__name__})") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{file}: this holds more than tensors; only plain weights are read")
+        raise DataError(f"{file}: this contains more than tensors; only plain weights are read")
     return state

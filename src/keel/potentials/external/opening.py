@@ -21,7 +21,7 @@ from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_w
 from keel.potentials.loading import load
 
 FILE_SUFFIXES = (*KEEL_SUFFIXES, *PICKLED_SUFFIXES, ".ckpt")
-"""A name that ends so is that of a file, whether there is one or not."""
+"""Names with these endings are file names, whether the file exists or not."""
 
 
 def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None, *, trust: bool = False) -> Potential:
@@ -113,7 +113,7 @@ def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
     except UnavailableError as error:
         own = f"{name.split('.')[0]}.py"
         hint = f"; name the program with --plugin {own}" if Path(own).exists() else ""
-        raise UnavailableError(f"{error}, and there is no file of this name{hint}") from None
+        raise UnavailableError(f"{error}, and there is no file with this name{hint}") from None
 
 
 def _head(path: Path, arguments: Mapping[str, Any] | None) -> str | None:
@@ -122,7 +122,7 @@ def _head(path: Path, arguments: Mapping[str, Any] | None) -> str | None:
     if given.keys() == {"head"} and path.suffix in PICKLED_SUFFIXES:
         return str(given["head"])
     if given:
-        raise ConfigError(f"{path}: arguments are those of a calculator, and this is none")
+        raise ConfigError(f"{path}: arguments belong to a calculator, but this is not one")
     return None
 
 
@@ -132,7 +132,7 @@ def _from_file(path: Path, trust: bool, head: str | None = None) -> Potential:
     if path.suffix not in KEEL_SUFFIXES:
         refuse_recognised(path)
     if path.suffix == ".ckpt":
-        raise ConfigError(f"{path}: turn a checkpoint of torchmd-net into a file of keel first, with keel import")
+        raise ConfigError(f"{path}: first convert the checkpoint of torchmd-net to a file of keel with keel import")
     if path.suffix in PICKLED_SUFFIXES and path.is_file():
         return _pickled(path, trust, head)
     try:
@@ -141,7 +141,7 @@ def _from_file(path: Path, trust: bool, head: str | None = None) -> Potential:
         refuse_recognised(path)
         if path.suffix in FILE_SUFFIXES:
             raise
-        what = "this is no potential" if path.is_file() else "there is no such file"
+        what = "this is not a potential" if path.is_file() else "there is no such file"
         raise DataError(f"{path}: {what}; name {POTENTIALS}") from None
 
 
@@ -160,15 +160,15 @@ def _matgl(path: Path) -> Potential:
         inside = sorted(
             (p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1]), key=lambda p: (p.stem != "potential", p.name)
         )
-        raise DataError(f"{path}: this folder is no model of matgl; name {inside[0] if inside else POTENTIALS}")
+        raise DataError(f"{path}: this folder is not a matgl model; name {inside[0] if inside else POTENTIALS}")
     return from_matgl(path)
 
 
 def _pickled(path: Path, trust: bool, head: str | None) -> Potential:
     if holds_weights_alone(path):
         raise DataError(
-            f"{path}: it holds weights without the network that they belong to; build that in its own package, load "
-            f"them into it, and {OWN_FUNCTION}"
+            f"{path}: it contains weights without their network; build the network in its own package, load the "
+            f"weights into it, and {OWN_FUNCTION}"
         )
     if not trust:
         what = (
@@ -177,8 +177,8 @@ def _pickled(path: Path, trust: bool, head: str | None) -> Potential:
             else "reading this file"
         )
         raise ConfigError(
-            f"{path}: {what} runs the code in it; say --trust (trust: true in YAML, trust=True in Python) "
-            "if you trust where it came from"
+            f"{path}: {what} runs the code in it; use --trust (trust: true in YAML, trust=True in Python) if you trust "
+            "its source"
         )
     from keel.potentials.external.extras import optional, quiet, trusting
     from keel.potentials.external.mace import MACE

@@ -1,4 +1,4 @@
-"""Well-known models that keel does not open by itself: told by name and beginning, and what to do with them.
+"""Well-known models that keel does not open itself: how they are recognised, and what to do with them.
 
 Nothing of such a file is executed: archives are listed, and pickles searched for the names of classes.
 """
@@ -16,13 +16,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 BEGINNING, MOST = 200_000, 20_000_000
-"""Bytes of a file, or of the pickle in it, by which it is told, and in which classes are looked for."""
+"""Number of bytes of a file, or of the pickle in it, that are searched for its type and classes."""
 MATGL = ("model.json", "state.pt", "model.pt")
-"""What the folder of a model of matgl holds."""
+"""Files in the folder of a matgl model."""
 ARRAYS = {"torch", "collections", "numpy", "builtins", "_codecs", "__builtin__"}
-"""Packages whose classes hold numbers and nothing of a network, ..."""
+"""Packages whose classes contain numbers but no network, ..."""
 NETWORKS = ("torch.nn.modules", "torch.jit", "torch.fx")
-"""... but for these modules."""
+"""... except these modules."""
 OWN_FUNCTION = (
     "write a function in mine.py that returns its ASE calculator, and name it: mine.FUNCTION with --plugin mine.py"
 )
@@ -39,11 +39,11 @@ class Recognised:
     instead
         What to do; ``{0}`` is the file.
     names
-        By which names such files are known, with wildcards, in lower case.
+        Names of such files, with wildcards, in lower case.
     holds
-        Regular expression that is found in such files, and in no others; ``member NAME`` is what archives hold.
+        Regular expression found in such files, and in no others; ``member NAME`` for the members of archives.
     packages
-        Whose classes such a pickle holds.
+        Packages whose classes such a pickle contains.
     """
 
     name: str
@@ -60,7 +60,7 @@ def _calculator(path: str, argument: str, package: str, more: str = "") -> str:
 
 MODELS: tuple[Recognised, ...] = (
     Recognised(
-        "a model of metatomic, as keel export writes them",
+        "a metatomic model, as written by keel export",
         _calculator("metatomic_ase.MetatomicCalculator", "model", "metatomic-ase"),
         holds=rb"member \S*extra/metatomic-version",
     ),
@@ -165,7 +165,7 @@ MODELS: tuple[Recognised, ...] = (
     ),
     Recognised("a model of matgl", "save it as a folder, with matgl's model.save(FOLDER)", packages=("matgl",)),
     Recognised(
-        "a compiled network (TorchScript) of a package that is not known",
+        "a compiled network (TorchScript) of an unknown package",
         OWN_FUNCTION,
         holds=rb"member [^/\n]+/code/__torch__",
     ),
@@ -174,9 +174,9 @@ FOLDERS: tuple[tuple[str, str, str], ...] = (
     ("saved_model.pb", "a model of GRACE or another of TensorFlow", "tensorpotential.calculator.TPCalculator"),
     ("input.nn", "a network of n2p2 or RuNNer", "ase.calculators.lammpslib.LAMMPSlib"),
 )
-"""What a folder holds, what that is, and its ASE calculator."""
+"""A file in a folder, what the folder is, and its ASE calculator."""
 KIM = re.compile(r".*__(?:MO|SM)_\d{12}_\d{3}")
-"""Names of models of OpenKIM."""
+"""Names of OpenKIM models."""
 KIM_CALCULATOR = _calculator("ase.calculators.kim.KIM", "model_name", "of ASE, with the KIM API")
 
 
@@ -189,7 +189,7 @@ def direction(path: Path) -> str | None:
         held = next(
             (f"{name}; name {calculator}" for file, name, calculator in FOLDERS if (path / file).exists()), None
         )
-        return held and f"this folder holds {held}"
+        return held and f"this folder contains {held}"
     if path.suffix == ".py":
         function = f"{path.stem}.FUNCTION with --plugin {path}"
         return f"this is a program; name a function in it that returns an ASE calculator: {function}"
@@ -200,13 +200,13 @@ def direction(path: Path) -> str | None:
 
 
 def holds_weights_alone(path: Path) -> bool:
-    """Whether a pickle holds numbers, and nothing of the network that they belong to."""
+    """Whether a pickle contains only numbers, without their network."""
     modules = modules_in(path)
     return bool(modules) and not any(m.startswith(NETWORKS) or _package(m) not in ARRAYS for m in modules)
 
 
 def modules_in(path: Path) -> set[str]:
-    """Return the modules of the classes in a pickle, without reading it; none if that cannot be told."""
+    """Return the modules of the classes in a pickle, without loading it; empty if unknown."""
     file, found, strings = io.BytesIO(_pickle(path)), set[str](), [""]
     with suppress(Exception):  # at the end, where there are no more pickles but numbers, or where it is damaged
         while True:
@@ -235,7 +235,7 @@ def _recognised(path: Path) -> Recognised | None:
 
 
 def _content(path: Path) -> Iterator[bytes]:
-    """Yield what a file is told by: its beginning, or what lies in an archive and the beginning of its pickle."""
+    """Yield what identifies a file: its beginning, or the members of an archive and the beginning of its pickle."""
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             yield file.read(BEGINNING)
@@ -246,7 +246,7 @@ def _content(path: Path) -> Iterator[bytes]:
 
 
 def _pickle(path: Path) -> bytes:
-    """Return the pickle that a file is or that lies in an archive; empty if there is none."""
+    """Return the pickle that a file is, or that is in an archive; empty if there is none."""
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             return file.read(MOST)

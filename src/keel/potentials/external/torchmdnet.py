@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, Any] = {
     "output_model": "Scalar",
     "output_mlp_num_layers": 0,
 }
-"""Options of torchmd-net's ``create_model`` that can be given, and what they are if they are not."""
+"""Options of torchmd-net's ``create_model`` that can be given, with their defaults."""
 FIXED: Mapping[str, Any] = {
     "precision": 32,
     "derivative": False,
@@ -136,7 +136,7 @@ class TorchMDNetPotential(ForeignNetwork):
             numbers = graph.numbers[graph.batch == structure]
             raise DataError(
                 f"structure {structure} of the batch ({_formula(numbers)}): its cell is shorter than the cutoff of "
-                f"{self.cutoff:g} angstrom, where torchmd-net is wrong; use a larger cell"
+                f"{self.cutoff:g} angstrom, for which torchmd-net is wrong; use a larger cell"
             )
         n = graph.n_atoms
         self.model.representation_model.distance.give(i, j, vectors, n)

@@ -62,16 +62,16 @@ def from_torchmdnet(
     path
         The checkpoint.
     elements
-        Symbols or atomic numbers to take over; all that the checkpoint has if None.
+        Symbols or atomic numbers to keep; None: all of the checkpoint.
     energy_unit
-        Its unit of energy in eV: a checkpoint does not say. 0.0433641 for kcal/mol, 27.2114 for hartree. Lengths are in
-        angstrom.
+        Its energy unit in eV, which checkpoints do not record: 0.0433641 for kcal/mol, 27.2114 for hartree. Lengths are
+        in angstrom.
 
     Raises
     ------
     DataError
-        If the file is absent, no checkpoint, holds more than plain data, or a model that is neither of these, or not
-        for energies.
+        If the file is absent, is not a checkpoint, or contains more than plain data or another model, or one not for
+        energies.
     UnavailableError
         If a TensorNet is to be read and torchmd-net is not installed.
     """
@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         what = f"an object of {found[1]}" if found else "more than plain data"
-        raise DataError(f"{path}: it holds {what}, which may run code; it is not read") from None
+        raise DataError(f"{path}: it contains {what}, which may run code; it is not read") from None
     except (RuntimeError, ValueError, EOFError, OSError, AttributeError, LookupError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: this is not a checkpoint, or it is damaged ({error})") from None
     if not (isinstance(content, dict) and isinstance(content.get("state_dict"), dict)):
@@ -148,8 +148,8 @@ def converted(
     potential.set_offsets({z: energy * energy_unit for z, energy in offsets.items()})
     if mean:
         warnings.warn(
-            f"torchmd-net adds {mean * energy_unit:g} eV to the energy of each structure, whatever its size; "
-            "it is left out here, forces are the same",
+            f"torchmd-net adds {mean * energy_unit:g} eV to the energy of each structure, whatever its size; it is "
+            "left out here; forces are unaffected",
             KeelWarning,
             stacklevel=3,
         )
@@ -231,7 +231,7 @@ def _priors(arguments: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
 
 def _load(potential: TorchMDET, ours: Mapping[str, Tensor], left: Mapping[str, Tensor]) -> None:
     if left:
-        raise DataError(f"it holds weights that an equivariant transformer does not have: {', '.join(sorted(left))}")
+        raise DataError(f"it contains weights that an equivariant transformer does not have: {', '.join(sorted(left))}")
     try:
         potential.load_state_dict({**potential.state_dict(), **ours})
     except RuntimeError as error:

@@ -126,7 +126,7 @@ def _names(potential: TorchMDET) -> dict[str, str]:
 
 
 def _heads_within_parts(rows: Tensor, heads: int) -> Tensor:
-    """Return rows that stand as (head, part, channel of the head) as (part, head, channel of the head)."""
+    """Return rows in the order (head, part, channel of the head) as (part, head, channel of the head)."""
     return rows.reshape(heads, 3, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)
 
 

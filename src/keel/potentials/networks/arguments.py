@@ -15,7 +15,7 @@ from keel.potentials.networks.network import Network
 from keel.potentials.registry import concrete
 
 SECTION = "networks[architecture: {}]"
-"""The place of the arguments of a class: they stand beside its name."""
+"""The place of the arguments of a class: beside its name."""
 LENGTHS = ("cutoff", "cutoff_lower")
 
 
@@ -24,15 +24,15 @@ def arguments_described() -> Iterator[Setting]:
     for name, cls in concrete(Potential.registry, Network).items():
         if cls.presets and cls.__module__.startswith("keel."):
             place, meanings = SECTION.format(name), _meanings(cls)
-            meaning = f"what may stand beside architecture: {name}"
+            meaning = f"arguments with architecture: {name}"
             yield Setting(place, "settings", "", "", "", meaning)
             known = {**cls.presets["default"], **cls.same}
-            yield _setting(place, "preset", ", ".join(cls.presets), "default", "what arguments have that are not given")
+            yield _setting(place, "preset", ", ".join(cls.presets), "default", "defaults of the other arguments")
             modes = inspect.signature(cls.__init__).parameters
             if "mode" in modes:
                 yield _setting(place, "mode", "smooth, reference", "smooth", "smooth at the cutoff, or as published")
             for option, usual in known.items():
-                meaning = meanings.get(option) or "as the package of the network defines it"
+                meaning = meanings.get(option) or "as defined by the package of the network"
                 yield _setting(place, option, WORDS.get(type(usual), "anything"), usual, meaning)
 
 
@@ -50,4 +50,4 @@ def _meanings(cls: type[Network]) -> dict[str, str]:
         plain = re.sub(r":\w+:|`", "", sentence).strip().replace('"', "")
         plain = plain[:1].lower() + plain[1:] if plain.partition(" ")[0][1:].islower() else plain
         found |= dict.fromkeys(names.split(", "), plain)
-    return found | {"cutoff": "how far an atom sees its neighbours"}
+    return found | {"cutoff": "distance up to which an atom interacts with its neighbours"}

@@ -1,4 +1,4 @@
-"""Networks as chains: the geometry of the edges, layers that change what the atoms carry, an output.
+"""Networks as chains: the geometry of the edges, layers that update the features of the atoms, an output.
 
 The gradient of the energy is the chain of the blocks' pullbacks (vector-Jacobian products) in reverse:
 
@@ -10,8 +10,8 @@ A pullback computes its block again, so that only the states are kept in memory 
 pullbacks may be compiled one by one, each kind once however many layers there are, and be differentiated with respect
 to the parameters.
 
-A batch may be cut into tiles: ranges of atoms with the edges that start there, and the neighbours these need. Tiles go
-through a layer one after the other and then tell each other the new states of their own atoms.
+A batch may be cut into tiles: ranges of atoms with the edges that start there, and the neighbours these need. Tiles
+pass through a layer one after the other and then exchange the new states of their atoms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keel.potentials.compiling.compiled import compiled
 from keel.potentials.networks.gather import gather, scatter
 
 State = tuple[Tensor, ...]
-"""What the atoms, and perhaps the edges, carry from layer to layer."""
+"""Features of the atoms, and possibly of the edges, passed from layer to layer."""
 
 
 class Chain(NamedTuple):

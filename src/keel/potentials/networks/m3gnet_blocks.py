@@ -126,7 +126,7 @@ class Triples(NamedTuple):
 
 
 class ThreeBody(nn.Module):
-    """e_ij' = e_ij + phi(t_ij), what the other neighbours k of i tell an edge, without a list of triples.
+    """e_ij' = e_ij + phi(t_ij), the effect of the other neighbours k of i on an edge, without a list of triples.
 
         t_ij,ln = sum_{k != j} R_ln(r_ik) Y_l0(theta_jik) sigmoid(W v_k + b)_ln f_c(r_ij) f_c(r_ik)
         Y_l0(theta_jik) = sqrt((2l+1)/4 pi) sum_m C_lm(r_ij) C_lm(r_ik)               addition theorem

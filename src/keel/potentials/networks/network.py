@@ -26,9 +26,9 @@ from keel.process import give_back_freed_memory
 from keel.ranges import Cutoff, Length, Size, checked
 
 FEWEST_EDGES = 32
-"""Smaller batches are not worth compiled code, and sizes of 0 and 1 would need their own."""
+"""Smaller batches are not worth compiling, and sizes of 0 and 1 would need their own code."""
 PROVEN_EDGES = 2_000
-"""Compiled code is compared with plain code for so many edges: plain code takes more memory."""
+"""Number of edges for which compiled code is compared with plain code, which takes more memory."""
 
 Preset = Literal["small", "default", "paper"]
 Mode = Literal["smooth", "reference"]
@@ -75,15 +75,15 @@ class Network(Potential):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Options by the name of the preset: ``"small"``, ``"default"``, ``"paper"``."""
     same: ClassVar[Mapping[str, Any]] = {}
-    """Options that are the same in every preset; None: as the network decides."""
+    """Options that are the same in every preset; None: decided by the network."""
 
     layer_by_layer: bool | None = None
-    """Keep the states between the layers only, and compute the rest twice: for large cells, where memory is short
+    """Keep only the states between the layers and recompute the rest: for large cells and little memory
     (gradient checkpointing; in training, of compiled networks). None: for more than ``many_edges``."""
     many_edges: ClassVar[int] = 200_000
     """More edges are evaluated layer by layer, ..."""
     tile_edges: ClassVar[int] = 100_000
-    """... in tiles of about so many."""
+    """... in tiles of about this many."""
     trained_in_layers: bool = False
     """Compiled layer by layer for training, where compiling the whole would take many minutes."""
 
@@ -187,7 +187,7 @@ class Network(Potential):
             if not self._proofs[kind]:
                 warnings.warn(
                     f"the compiler of PyTorch {torch.__version__} gives wrong numbers for this {type(self).__name__}; "
-                    "going on without compiled code, which is slower but right",
+                    "continuing without compiled code, which is slower but correct",
                     KeelWarning,
                     stacklevel=2,
                 )
@@ -238,12 +238,12 @@ def _fitting(cls: type[Network], name: str, value: Any, usual: Any) -> Any:
 
 
 def network_class(name: str) -> type[Network]:
-    """Return a class of networks by its name: built in, of another package, or your own.
+    """Return a class of networks by its name: built in, from another package, or your own.
 
     Raises
     ------
     ConfigError
-        If there is none; names all there are.
+        If there is none; names all classes.
     """
     if name not in Potential.registry:
         discover()

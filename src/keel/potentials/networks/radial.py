@@ -53,7 +53,7 @@ def cosine_cutoff(r: Tensor, cutoff: float, lower: float = 0.0) -> Tensor:
 class ExponentialNormalBasis(nn.Module):
     """e_k(r) = f_c(r) exp(-beta_k (exp(-alpha (r - r_l)) - mu_k)^2), alpha = 5 / (r_c - r_l).
 
-    f_c is the cosine cutoff, mu_k stand evenly from exp(r_l - r_c) to 1, beta_k = (2 (1 - exp(r_l - r_c)) / K)^-2
+    f_c is the cosine cutoff, mu_k are evenly spaced from exp(r_l - r_c) to 1, beta_k = (2 (1 - exp(r_l - r_c)) / K)^-2
     (Unke & Meuwly, J. Chem. Theory Comput. 15, 3678 (2019), eq. 7; Tholke & De Fabritiis, ICLR 2022, eq. 1). Exactly
     zero where the exponential falls below exp(-30).
 

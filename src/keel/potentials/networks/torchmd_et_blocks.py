@@ -1,6 +1,6 @@
 """The blocks of the TorchMD-NET equivariant transformer.
 
-A pair of atoms stands once in the list: its radial features are those of both its messages, i <- j and j <- i. An atom
+A pair of atoms occurs once in the list: its radial features are those of both its messages, i <- j and j <- i. An atom
 also sends a message to itself, whose radial features are the same for all atoms: it needs no edge.
 
 The state is the scalars x (N, C), and the vectors V (3, N, C) unless all are zero or nobody reads them.

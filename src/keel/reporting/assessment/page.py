@@ -1,4 +1,4 @@
-"""The page that tells whether a potential can be trusted in MD, and the page that compares several."""
+"""The page that shows whether a potential can be trusted in MD, and the page that compares several."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from keel.version import __version__
 
 
 def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Path:
-    """Write what probes found out as one HTML file that needs nothing else, and as JSON and CSV beside it.
+    """Write the results of probes as one self-contained HTML file, and as JSON and CSV beside it.
 
-    Of one potential it is the assessment page; several stand side by side, and are compared with the first one.
+    For one potential it is the assessment page; several are shown side by side, and compared with the first one.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
         raise ConfigError("there is no assessment to write; give at least one")
     repeated = [name for name, count in Counter(a.potential for a in assessments).items() if count > 1]
     if repeated:
-        raise ConfigError(f"two potentials are named {repeated[0]!r}; give each its own name to compare them")
+        raise ConfigError(f"two potentials are named {repeated[0]!r}; to compare them, give each its own name")
     path = Path(path)
     pairs = comparisons(assessments)
     page = render(assessments, path.stem, pairs)

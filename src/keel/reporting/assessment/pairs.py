@@ -27,7 +27,7 @@ from keel.results.assessment import Assessment
 from keel.wording import listed, typeset
 
 MANY = 0.5
-"""A condition decides where one of the two failed in so many of its runs."""
+"""A condition decides if one of the two failed in at least this share of its runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ class Versus:
     def deciding(self) -> Simulations | None:
         """The lowest temperature at which one of the two failed in half of its runs, or else the highest.
 
-        Whichever of the two it is, so that the choice favours neither: where the baseline alone decided, it would stand
+        Either of the two may decide, so that the choice favours neither: if the baseline alone decided, it would be
         where chance went against the baseline. Runs under pressure and from compressed starts do not decide.
         """
         ladder = sorted([r for r in self.simulations if r.plain] or self.simulations, key=lambda r: r.temperature)
@@ -122,7 +122,7 @@ class Versus:
         if deciding.failed_share >= MANY:
             why = "the lowest temperature at which one of the two failed in at least half of its runs"
         else:
-            why = "the highest temperature, because at none did either fail in half of its runs"
+            why = "the highest temperature, because neither failed in half of its runs at any of them"
         return f"Judged at {deciding.condition}: {why}."
 
     @property
@@ -135,7 +135,7 @@ class Versus:
         """One sentence on stability in the deciding condition, and on the force error."""
         forces = next((e for e in self.errors if e.name == FORCES), None)
         if self.deciding is None:
-            why = self.obstacle or "runs had other starts, random numbers or settings"
+            why = self.obstacle or "runs had different starts, random numbers or settings"
             text = f"the stability of “{self.potential}” was not compared with that of “{self.baseline}”: {why}"
             text += f"; {forces.sentence}" if forces else ""
         else:

@@ -16,11 +16,11 @@ from keel.results.assessment import Assessment, unique
 from keel.wording import number, typeset
 
 POINTS, RUNS = 80_000, 100
-"""All curves of a page together have about so many points at most, and one of them is divided into so many runs."""
+"""Largest number of points of all curves on a page together (about), and of segments of one curve."""
 POSITIONS, FRAMES = 400_000, 60
-"""All films of a page together have so many positions at most, and one of them so many frames."""
+"""Largest number of positions of all films on a page together, and of frames of one film."""
 PICTURED, ATOMS = 30_000, 2000
-"""All pictures of atoms together have so many at most, and one of them so many."""
+"""Largest number of atoms of all pictures together, and of one picture."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def contact_figure(network: str, quantity: str, trials: Trials, teacher: Mapping
     first = next(iter(drawn.values()))[0]
     there = first.values > 0
     x = np.where(np.isfinite(first.contact), first.contact, first.lower)[there]
-    axes.plot(x, first.label[there], color=INK, linewidth=3, alpha=0.4, label="predicting none")
-    parts: list[tuple[Any, ...]] = [("predicting none", x, first.frames[there], first.label[there], *_unknown(x))]
+    axes.plot(x, first.label[there], color=INK, linewidth=3, alpha=0.4, label="predicting zero")
+    parts: list[tuple[Any, ...]] = [("predicting zero", x, first.frames[there], first.label[there], *_unknown(x))]
     for name, found in drawn.items():
         error, low, high = _over_seeds(found, there)
         style: dict[str, Any] = {"color": QUIET, "marker": "x"}
@@ -50,8 +50,8 @@ def contact_figure(network: str, quantity: str, trials: Trials, teacher: Mapping
     return ReportFigure(
         name=slug("contact", network, quantity),
         title=f"{WORDS[quantity].capitalize()} error by contact",
-        caption="Points stand at the median contact of a bin, whose ends are marked on the axis; bars reach over the "
-        "95 % intervals of all seeds, where they are known.",
+        caption="Points are at the median contact of each bin, whose limits are marked on the axis; bars span the 95 % "
+        "intervals of all seeds, where known.",
         alt=f"Mean {WORDS[quantity]} error of {network} against the closest contact: {', '.join(drawn)}.",
         figure=figure,
         data=joined(("curve", "contact", "frames", "error", "low", "high"), parts),

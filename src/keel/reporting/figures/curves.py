@@ -118,7 +118,7 @@ def _undivided_figure(pair: str, teacher: Decomposition) -> ReportFigure:
     axes.set_title(pair)
     return ReportFigure(
         name=slug("teacher", pair),
-        alt=f"Dimer energy of {pair} as the teacher has it.",
+        alt=f"Dimer energy of {pair} according to the teacher.",
         figure=figure,
         data={"r": teacher.r, "total": teacher.total},
     )

@@ -22,7 +22,7 @@ CAUSES = {
     "temperature": ("#E69F00", "temperature ran away"),
     "force": ("#CC79A7", "force above the cap"),
     "non-finite": ("#56B4E9", "numbers not finite"),
-    "atoms lost": ("#009E73", "atoms flew off"),
+    "atoms lost": ("#009E73", "atoms escaped"),
     "rdf": ("#F0E442", "structure lost (RDF)"),
 }
 
@@ -41,7 +41,7 @@ def survival_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
         axes.plot(censored, [curve.at(time) for time in censored], "|", color=colour, markersize=7)
         _append_curve(data, name, curve)
     axes.axhline(0.5, color="#8b949e", linewidth=0.7, linestyle=":")
-    axes.set(xlabel="time (fs)", ylabel="share of runs still sound", ylim=(-0.03, 1.05))
+    axes.set(xlabel="time (fs)", ylabel="share of surviving runs", ylim=(-0.03, 1.05))
     axes.set_xlim(left=0)
     axes.set_title(conditions_title(strategies))
     figure.legend(loc="outside lower center", ncols=1)
@@ -49,7 +49,7 @@ def survival_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
     return ReportFigure(
         name=slug("survival", strategies[0].network),
         title="Survival in molecular dynamics",
-        caption="Share of runs that had not failed yet (Kaplan-Meier, all seeds pooled). Bands are 95 % confidence "
+        caption="Share of runs that had not yet failed (Kaplan-Meier, all seeds pooled). Bands are 95 % confidence "
         "intervals, ticks mark runs that reached their end unharmed, the dotted line is one half.",
         alt=f"Survival curves of {strategies[0].network}. {medians}.",
         figure=figure,
@@ -141,7 +141,7 @@ def trade_off_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
     return ReportFigure(
         name=slug("accuracy-stability", strategies[0].network),
         title="Accuracy against stability",
-        caption="Large open markers: all seeds; small ones: single seeds. An arrow means “longer than this”: fewer "
+        caption="Large open markers: all seeds; small markers: single seeds. An arrow means “longer than this”: fewer "
         "than half of the runs failed.",
         alt=f"Median time to failure against force error. {medians}.",
         figure=figure,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, GRID = "#24292f", "#d8dde3"
-"""Text and lines of a figure, which follow the page in dark mode."""
+"""Text and lines of a figure, which follow the page's dark mode."""
 QUIET = "#7d8690"
-"""Lines that only guide the eye."""
+"""Guides to the eye."""
 
 RC: dict[str, Any] = {
     "font.size": 8.5,
@@ -66,7 +66,7 @@ Column: TypeAlias = Sequence[Any] | NDArray[Any]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReportFigure(Shown):
-    """A figure with what must stand beside it.
+    """A figure with its texts and data.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class ReportFigure(Shown):
     data
         The numbers that it shows: equally long columns by name.
     title, caption
-        What stands above and below it; may be empty.
+        Text above and below it; may be empty.
     on_paper
         Keep its white background on a dark page.
     """
@@ -130,7 +130,7 @@ def new_figure(height: float = ..., *, panels: tuple[int, ...]) -> tuple[Figure,
 def new_figure(height: float = 2.6, *, panels: tuple[int, ...] | None = None) -> tuple[Figure, Axes | tuple[Axes, ...]]:
     """Return an empty figure of 3.7 inches, readable at the width of a phone and of a printed column.
 
-    ``panels`` are the relative heights of panels that stand above each other and share their x axis.
+    ``panels`` are the relative heights of stacked panels that share their x axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

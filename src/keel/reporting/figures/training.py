@@ -71,7 +71,7 @@ def validation_figure(network: str, trials: Sequence[TrialResults]) -> ReportFig
     axes.legend(loc="upper right")
     return ReportFigure(
         name=slug("validation", network),
-        caption="On DFT frames that were not trained on; shaded: steps of pretraining on the teacher's labels.",
+        caption="On DFT frames not used for training; shaded: pretraining on the teacher's labels.",
         alt=f"Validation force error of {network} against the optimiser step: {', '.join(by_strategy(trials))}.",
         figure=figure,
         data=joined(("strategy", "seed", "step", "validation_force_mae_mev_per_angstrom"), parts),

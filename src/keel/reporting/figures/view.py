@@ -13,7 +13,7 @@ from keel.atoms.elements import COVALENT_RADII
 from keel.atoms.frame import Array, Frame
 
 SMALL = 500
-"""All pairs of so many atoms are compared; of more, those that may be closest."""
+"""Up to this number of atoms all pairs are compared; beyond, only candidates for the closest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def _near_pairs(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     margin = reach * np.linalg.norm(np.linalg.inv(cell), axis=0)
     fractional = wrapped @ np.linalg.inv(cell)
     owners, points = [], []
-    # With so many atoms in it no cell is thinner than the distance of the closest two.
+    # With this many atoms in it no cell is thinner than the distance of the closest two.
     for shift in product(*((-1, 0, 1) if periodic else (0,) for periodic in frame.pbc)):
         moved = fractional + shift
         near = np.flatnonzero((((moved >= -margin) & (moved <= 1.0 + margin)) | ~frame.pbc).all(axis=1))

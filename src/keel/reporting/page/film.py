@@ -21,13 +21,13 @@ from keel.reporting.figures.view import ClosestPair, best_view, closest_pair, wr
 from keel.wording import number
 
 BOND = 1.15
-"""Atoms are joined where they are closer than this times the sum of their covalent radii."""
+"""Atoms closer than this times the sum of their covalent radii are joined."""
 CLOSE = 0.75
-"""The closest pair is marked where its distance is below this times the sum of covalent radii."""
+"""The closest pair is marked if its distance is below this times the sum of covalent radii."""
 STEP = 1e-3
 """Positions are rounded to this, in angstrom."""
 LARGEST, ABSENT = 32767, -32768
-"""Of 16-bit integers: the furthest position, and the mark of an atom that cannot be drawn."""
+"""As 16-bit integers: the furthest position, and the mark of an atom that cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def player(film: Film, name: str, title: str, *, most_atoms: int = 2000, most_fr
         _pair_in_words(frames, pair),
     ]
     if stride > 1:
-        notes.append(f"One in {stride} frames is shown")
+        notes.append(f"One frame in {stride} is shown")
     if left_out:
         notes.append(f"{left_out} atoms far from the middle are not shown")
     if lost := int(np.isnan(scene.positions).any(axis=(0, 2)).sum()):
-        notes.append(f"{lost} atoms flew out of sight or have no finite position")
+        notes.append(f"{lost} atoms left the view or have no finite position")
     note = ". ".join(filter(None, notes)) + "."
     alt = f"{title}: the last frame of {note}"
     return Player(title, note, alt, picture(scene, name, alt), encoded(scene, times))

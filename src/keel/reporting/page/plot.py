@@ -17,16 +17,16 @@ from keel.reporting.page.thinning import kept
 from keel.wording import capitalised, listed, number, typeset
 
 WIDTH, HEIGHT = 420.0, 250.0
-"""Of a plot, in units in which letters are 11 high."""
+"""Size of a plot, in units in which letters are 11 high."""
 TOP, BOTTOM, RIGHT = 10.0, 42.0, 12.0
 COLOURS = 8
 """Colours of curves in the style sheet; ``0`` is the ink of the page."""
 DASHES = ("", "6 3", "2 3", "9 3 2 3")
 
 STEEP = 100.0
-"""An axis is drawn as asinh(y / w) if its range is so many times that of the middle half of the values."""
+"""An axis is drawn as asinh(y / w) if its range is this many times that of the middle half of the values."""
 DECADES = 6
-"""Such an axis ends so many decades above w."""
+"""Such an axis ends this many decades above w."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Plot:
     Parameters
     ----------
     title, note, alt
-        Above it, below it (may be empty), and for readers who do not see it.
+        Text above it, below it (may be empty), and for readers who cannot see it.
     svg
         The picture, as HTML.
     data
@@ -180,9 +180,9 @@ def _note(lines: Sequence[Line], vertical: Axis) -> str:
     if vertical.w:
         notes.append(f"The vertical axis is linear up to about {number(vertical.w)} and logarithmic beyond.")
     if vertical.overflow:
-        notes.append("Values go beyond it.")
+        notes.append("Some values lie beyond it.")
     if any(line.curve.low is not None for line in lines):
-        notes.append("Shaded bands reach from the lower to the upper bound of a curve.")
+        notes.append("Shaded bands span the lower to the upper bound of a curve.")
     if missing := sum(int((~np.isfinite(line.curve.y)).sum()) for line in lines):
         notes.append(f"{missing} of the points shown {'is' if missing == 1 else 'are'} not finite and left open.")
     return " ".join(notes)
@@ -227,7 +227,7 @@ def _path(x: Array, y: Array) -> str:
     text, pen = [], False
     for a, b in zip(x, y, strict=True):
         if ok := bool(np.isfinite(a) and np.isfinite(b)):
-            # h0 makes a point that stands alone a dot.
+            # h0 makes an isolated point a dot.
             text.append(f"L{a:.1f} {b:.1f}" if pen else f"M{a:.1f} {b:.1f}h0")
         pen = ok
     return "".join(text)

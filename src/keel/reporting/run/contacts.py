@@ -36,8 +36,8 @@ def contact_table(trials: Sequence[TrialResults], teacher: Divided) -> Table | N
         for k, bin_name in enumerate(errors.names)
         if errors.values[k]
     )
-    caption = "Mean absolute errors by closest contact (mean over seeds; in brackets the ends of 95 % intervals)"
-    return Table(caption, ("contact in bonds", "frames", "mean label", *groups), rows)
+    caption = "Mean absolute errors by closest contact (mean over seeds; 95 % intervals in brackets)"
+    return Table(caption, ("contact (sum of covalent radii)", "frames", "mean label", *groups), rows)
 
 
 def _cell(found: Sequence[ContactErrors], k: int) -> str:

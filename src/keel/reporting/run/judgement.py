@@ -15,7 +15,7 @@ from keel.results.run import RunResults
 from keel.training.known import BASELINE, STRATEGIES, subject_of
 from keel.wording import capitalised
 
-NO_BASELINE = f"There is no {BASELINE} twin in this run, so nothing can be compared; each strategy has its numbers."
+NO_BASELINE = f"There is no {BASELINE} training in this run, so nothing can be compared; the tables show each strategy."
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run says of one network.
+    """The result of a run for one network.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ class Judgement:
     strategies
         How it was trained.
     warning
-        What stands above all else if it has learnt nothing, else None.
+        Shown first if it has learnt nothing, else None.
     verdicts
-        Each strategy compared with plain training, the method first; empty where there is none.
+        Each strategy compared with plain training, the method first; empty if there is none.
     given
-        How the network failed before it was repaired, where nothing else was trained in this run.
+        How the network failed before it was repaired, if nothing else was trained in this run.
     """
 
     network: str
@@ -68,9 +68,11 @@ class Judgement:
         if self.warning:
             return REMEDY
         if self.given is not None:
-            return "`keel assess GIVEN REPAIRED --data FRAMES` puts both to the same probes, on the same structures."
+            return (
+                "`keel assess GIVEN REPAIRED --data FRAMES` subjects both to the same probes, on the same structures."
+            )
         if not self.verdicts:
-            return f"Add {BASELINE} to strategies to see what the others are worth."
+            return f"Add {BASELINE} to strategies to see what the others gain."
         by_name = {s.strategy: s for s in self.strategies}
         return _next_step(self.verdicts[0], by_name[BASELINE], by_name[self.verdicts[0].strategy])
 
@@ -86,7 +88,7 @@ def judgements(results: RunResults) -> list[Judgement]:
 
 
 def _given(results: RunResults, network: str, strategies: Sequence[StrategyResult]) -> RungChoice | None:
-    """Return how the network of a file failed that this run goes on from; None where plain training did."""
+    """Return how the network that this run starts from failed; None if the run includes plain training."""
     names = [s.strategy for s in strategies]
     repaired = BASELINE not in names and names and names[0] in STRATEGIES and STRATEGIES[names[0]].after is not None
     return results.rungs.get(network) if repaired else None
@@ -96,7 +98,7 @@ def _beside_given(given: RungChoice, strategies: Sequence[StrategyResult]) -> st
     temperature, share = given.temperature_k, _share(given)
     after = " and ".join(f"with {s.strategy} {s.failures} of {s.runs} runs failed" for s in strategies if s.runs)
     return (
-        f"As it was given, the network failed in {share} of its simulations at {number(temperature)} K, from "
+        f"As given, the network failed in {share} of its simulations at {number(temperature)} K, from "
         f"validation structures; {after or 'nothing was simulated afterwards'}, from test structures."
     )
 
@@ -110,32 +112,32 @@ def _next_step(verdict: Verdict, base: StrategyResult, other: StrategyResult) ->
     if verdict.effect == "untested":
         return _untested(base, other)
     if verdict.effect == "unclear":
-        return "More runs (md: runs) and more seeds (seeds) would tell, if there is something to tell."
+        return "More runs (md: runs) and more seeds (seeds) would show a difference, if there is one."
     if verdict.effect == "worse":
         return (
-            f"Keep {BASELINE} training; how good the teacher is stands in the report under “The EAM teacher”, and "
-            "other strategies may do better."
+            f"Keep {BASELINE} training; the quality of the teacher is shown in the report under “The EAM teacher”, "
+            "and other strategies may do better."
         )
     if other.failures:
         return (
-            f"Still {other.failures} of {other.runs} runs failed: see in the report what they had in common, under "
-            "“The frame before failure”, and simulate no hotter than you need."
+            f"Still, {other.failures} of {other.runs} runs failed: see in the report under “The frame before "
+            "failure” what they had in common, and simulate no hotter than you need."
         )
     if len(other.records) == 1:
-        return "Train it from more seeds (seeds: [0, 1, 2]) before you rely on the difference."
-    return "Put the potential that you take through keel assess before you rely on it."
+        return "Train with more seeds (seeds: [0, 1, 2]) before you rely on the difference."
+    return "Run keel assess on the potential that you choose before you rely on it."
 
 
 def _untested(base: StrategyResult, other: StrategyResult) -> str:
-    """Say what to do where stability could not be compared."""
+    """Return what to do if stability could not be compared."""
     if not (base.runs and other.runs):
-        return "Give both the same seeds, and MD runs, to compare how stable they are."
+        return "Give both the same seeds and MD runs to compare their stability."
     temperature, length = base.mean("md_temperature_k"), min(base.length_fs, other.length_fs)
     if length < SHORTEST_FS:
-        return f"Runs of {length:g} fs are too short to tell anything: simulate longer (md: length_fs, longest_fs)."
+        return f"Runs of {length:g} fs are too short for a comparison: simulate longer (md: length_fs, longest_fs)."
     return (
-        f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so that there was "
-        "nothing to mend: for a difference simulate hotter or longer (md: temperatures, longest_fs)."
+        f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so there was nothing "
+        "to repair: to see a difference, simulate hotter or longer (md: temperatures, longest_fs)."
     )
 
 
@@ -151,7 +153,7 @@ def short_table(found: Sequence[Judgement]) -> Table:
     """Return a row for each network and strategy: what failed, how long runs lived, and errors on the test frames."""
     rows = [(judgement, s) for judgement in found for s in judgement.strategies]
     known = {title: name for title, name in COLUMNS.items() if any(s.mean(name) is not None for _, s in rows)}
-    head = ("Network", "Strategy", "Failed\nruns", "Median\nlife (fs)", *known, f"Stability\nbeside {BASELINE}")
+    head = ("Network", "Strategy", "Failed\nruns", "Median\nlife (fs)", *known, f"Stability\nvs {BASELINE}")
     cells = tuple(
         (
             judgement.network,

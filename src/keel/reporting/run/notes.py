@@ -63,18 +63,18 @@ def story(results: RunResults) -> list[tuple[str, str]]:
 
 
 def remarks(results: RunResults) -> list[str]:
-    """Return what a careful reader must know: absent stages, unequal budgets, a rung not reached."""
+    """Return what a careful reader must know: absent stages, unequal budgets, an unreached temperature."""
     notes, reference = list(results.split.get("leaks", ())), _reference(results.records)
     for network, rung in results.rungs.items():
         if not rung.reached:
             notes.append(
-                f"{network}: at none of the temperatures tried did {reference} fail in half of its validation runs; "
-                f"the comparison stands at the last, {rung.temperature_k:g} K."
+                f"{network}: {reference} did not fail in half of its validation runs at any temperature tried; the "
+                f"comparison is at the last, {rung.temperature_k:g} K."
             )
     for network in results.networks:
         if caving := caving_in([t for t in results.trials if t.network == network]):
             notes.append(
-                f"{network}: under compression crystals cave in with {listed(caving)}; simulations show it only when "
+                f"{network}: under compression crystals cave in with {listed(caving)}; simulations show it only if "
                 "they get there."
             )
         strategies = compare(results.records, network)
@@ -89,7 +89,7 @@ def remarks(results: RunResults) -> list[str]:
                 f"({_list(temperatures)} K)."
             )
         if any(len(s.records) == 1 for s in strategies):
-            notes.append(f"{network}: one seed only; the spread between trainings is not known.")
+            notes.append(f"{network}: only one seed; the spread between trainings is unknown.")
     return notes + _absent(results)
 
 
@@ -116,7 +116,10 @@ def _data(results: RunResults) -> str:
 
 def _split(results: RunResults) -> str:
     split = results.split
-    counts = f"{split['train']} frames train, {split.get('validation', 0)} choose the weights, {split['test']} test"
+    counts = (
+        f"{split['train']} training frames, {split.get('validation', 0)} validation frames (to choose the "
+        f"weights), {split['test']} test frames"
+    )
     if split.get("groups"):
         counts = "; ".join(parts_told(split))
     return (
@@ -138,8 +141,8 @@ def _dynamics(results: RunResults) -> str | None:
         return None
     first = tested[0]
     ladder = (
-        "; the temperature was chosen on validation structures, as the lowest at which half of the runs of "
-        f"{_reference(results.records)} fail"
+        f"; the temperature is the lowest at which half of the runs of {_reference(results.records)} from "
+        "validation structures failed"
     )
     chosen = ladder if any(rung.reached for rung in results.rungs.values()) else ""
     return (

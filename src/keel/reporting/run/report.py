@@ -19,7 +19,7 @@ from keel.results.run import RunResults, load_results
 def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write the report of a run folder: ``report.html`` and ``figures/NAME.{png,pdf,csv}``.
 
-    Potentials that have no plain name yet (:mod:`keel.results.named`) are given theirs.
+    Potentials without a plain name (:mod:`keel.results.named`) are given one.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     Raises
     ------
     DataError
-        If the folder is none of a run, or a file of it is absent or damaged.
+        If the folder is not a run folder, or a file of it is absent or damaged.
     """
     results = load_results(folder)
     path, images = places(Path(folder), None if out is None else Path(out))

@@ -43,7 +43,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it; on paper its figures take a half of the width, or ``thirds``."""
+    """A heading with its content; on paper its figures take half of the width, or ``thirds``."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -117,8 +117,8 @@ def _failures(network: str, trials: Trials, suffix: str, album: Album) -> Sectio
         album.draw(figures.failure_figure(network, strategy, frame)) for strategy, frame in chosen.items() if frame
     )
     text = (
-        "The structure in which the median failing run of each strategy stood just before it failed. Balls have "
-        "covalent radii; the closest pair is ringed, and atoms in front of it are glassy.",
+        "The structure of the median failing run of each strategy just before it failed. Balls have covalent radii; "
+        "the closest pair is ringed, and atoms in front of it are transparent.",
     )
     return Section(f"The frame before failure{suffix}", text, drawings) if drawings else None
 
@@ -138,9 +138,9 @@ def _squeeze(network: str, trials: Trials, results: RunResults, suffix: str, alb
         album.draw(figures.squeeze_figure(network, name, trials, teacher)) for name in crystal_names(trials, teacher)
     )
     text = (
-        "Crystals of the test frames, squeezed evenly to 0.74 of their length (0.4 of their volume) while their atoms "
-        "keep their places in the cell. With a sound potential the pressure rises at every step. Where it falls (a "
-        "cross), the crystal caves in under that load, and a simulation that comes there does not come back. Thin "
+        "Crystals of the test frames, compressed uniformly to 0.74 of their length (0.4 of their volume) at fixed "
+        "fractional coordinates. With a sound potential the pressure rises at every step. Where it falls (a cross), "
+        "the crystal collapses under that load, and a simulation that gets there does not recover. Thin "
         "lines are further seeds. The vertical axis is linear around zero and logarithmic far from it.",
     )
     return Section(f"Under compression{suffix}", text, drawings, (squeeze_table(trials, teacher),))
@@ -153,7 +153,7 @@ def _rdfs(network: str, trials: Trials, results: RunResults, suffix: str, album:
     table = rdf_table(trials)
     if not drawings:
         return None
-    text = ("Simulation against DFT at the temperature of the data; bands reach from the lowest to the highest seed.",)
+    text = ("Simulation against DFT at the temperature of the data; bands span the lowest to the highest seed.",)
     return Section(f"Radial distribution functions{suffix}", text, drawings, (table,) if table else ())
 
 
@@ -164,13 +164,15 @@ def _dimers(network: str, trials: Trials, results: RunResults, suffix: str, albu
     teacher = results.teacher.decomposition if results.teacher else {}
     shown = tuple(album.draw(figures.dimer_figure(network, p, trials, teacher.get(p))) for p in pairs[:MOST_PAIRS])
     text = [
-        "Two atoms alone, a distance that no data set shows: a sound potential rises without end towards short "
-        "distances. The axis is linear around zero and logarithmic far from it. Dotted: the sum of the covalent radii; "
+        "Isolated pairs of atoms, which no data set covers at all distances: a sound potential keeps rising towards "
+        "short distances. The axis is linear around zero and logarithmic far from it. Dotted: the sum of the covalent "
+        "radii; "
         "shaded: closer than half of it, where a run counts as failed. Thin lines are further seeds."
     ]
     if len(pairs) > MOST_PAIRS:
         text.append(
-            f"The {MOST_PAIRS} most common of {len(pairs)} pairs are shown; stages/ has the curves of all (dimers.csv)."
+            f"The {MOST_PAIRS} most common of {len(pairs)} pairs are shown; stages/ has the curves of all pairs "
+            "(dimers.csv)."
         )
     table = dimer_table(trials, pairs[:MOST_PAIRS])
     return Section(f"Dimer curves{suffix}", tuple(text), shown, (table,) if table else ())
@@ -178,11 +180,7 @@ def _dimers(network: str, trials: Trials, results: RunResults, suffix: str, albu
 
 def _probes(trials: Trials, suffix: str) -> Section | None:
     table = probe_table(trials)
-    return (
-        Section(f"Probes{suffix}", ("On the test frames, as `keel assess` does them.",), tables=(table,))
-        if table
-        else None
-    )
+    return Section(f"Probes{suffix}", ("On the test frames, as in `keel assess`.",), tables=(table,)) if table else None
 
 
 def _teacher(results: RunResults, album: Album) -> Section | None:
@@ -193,14 +191,16 @@ def _teacher(results: RunResults, album: Album) -> Section | None:
     drawings = tuple(album.draw(figures.decomposition_figure(p, curves[p])) for p in pairs)
     kind = fit.get("kind")
     text = [
-        f"What labels the structures of pretraining: {kind}."
+        f"The potential that labels the structures of pretraining: {kind}."
         if kind
         else "The embedded-atom potential that labels the structures of pretraining, fitted to the training frames. "
-        "The total energy of a dimer is the sum of its Morse, embedding and core parts; below, the electron density "
-        "that each of the two atoms feels (1 is the mean of the training data)."
+        "The total energy of a dimer is the sum of its Morse, embedding and core parts; below, the electron density at "
+        "each of the two atoms (1 is the mean of the training data)."
     ]
     if fit.get("pairs_without_data"):
-        text.append(f"Pairs without data, given a nuclear wall only: {', '.join(map(str, fit['pairs_without_data']))}.")
+        text.append(
+            f"Pairs without data, which have a nuclear wall only: {', '.join(map(str, fit['pairs_without_data']))}."
+        )
     table = teacher_table(fit)
     warnings = tuple(str(w) for w in fit.get("warnings") or ())
     return Section(
@@ -245,10 +245,10 @@ def _contacts(network: str, results: RunResults, suffix: str, album: Album) -> S
     names = dict.fromkeys(q for t in trials for q in t.by_contact)
     drawings = tuple(album.draw(figures.contact_figure(network, name, trials, teacher)) for name in names)
     text = (
-        "The test frames divided by how close atoms are, in sums of covalent radii: forces by the nearest neighbour of "
+        "The test frames grouped by how close atoms are, in sums of covalent radii: forces by the nearest neighbour of "
         "the atom, pressures and energies by the closest contact of the frame. An error as large as the label is that "
-        "of a potential that predicts none: no force, no pressure, and one energy for each element. Energies are "
-        "compared after each element has the offset with which their error is least.",
+        "of a trivial potential: no force, no pressure, and one energy for each element. Energies are compared after "
+        "fitting an offset for each element that minimises their error.",
     )
     return Section(f"Errors as atoms come close{suffix}", text, drawings, (table,), thirds=True)
 

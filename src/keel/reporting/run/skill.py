@@ -12,7 +12,7 @@ from keel.reporting.strategies import number
 from keel.results.run import TrialResults
 from keel.training.known import BASELINE
 
-REMEDY = "More data, more steps, a larger network or squared errors (training: loss: kind: l2) come first."
+REMEDY = "First try more data, more steps, a larger network or squared errors (training: loss: kind: l2)."
 """Where nothing was learnt."""
 
 
@@ -48,7 +48,7 @@ class Skill:
 
     @property
     def is_of_atoms_at_rest(self) -> bool:
-        """Whether only typical forces are predicted no better than by none, because they are next to nothing."""
+        """Whether only typical forces are predicted no better than by zero, because they are almost zero."""
         return self._errs_typically and not self.is_none
 
     @property
@@ -57,11 +57,11 @@ class Skill:
 
     @property
     def sentence(self) -> str:
-        """What to know before anything else is read."""
+        """What to know before reading anything else."""
         return (
-            f"The typical force error of {self.network} ({number(self.error)} meV/Å, the median) is as large as "
-            f"the typical force ({number(self.force)} meV/Å), or nearly, and so is the mean one (by MAE or RMSE). Such "
-            "a network has not learnt these structures, and how long its simulations last says little."
+            f"The median force error of {self.network} ({number(self.error)} meV/Å) is about as large as the median "
+            f"force ({number(self.force)} meV/Å), and so is the mean error (MAE or RMSE). Such a "
+            "network has not learnt these structures, and how long its simulations last says little."
         )
 
 

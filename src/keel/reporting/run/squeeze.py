@@ -1,4 +1,4 @@
-"""What the report tells of crystals under compression: rows of the table of strategies, and a table of its own."""
+"""Crystals under compression in the report: rows of the table of strategies, and a separate table."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def strategy_table(strategies: Sequence[StrategyResult], squeezed: Sequence[tupl
             ("Median time to failure (fs)", *map(_median, strategies)),
             ("  95 % interval (fs)", *map(_median_interval, strategies)),
             ("Runs that failed", *(f"{s.failures} of {s.runs}" if s.runs else "–" for s in strategies)),
-            ("Still sound at the end (%)", *map(_share_at_end, strategies)),
+            ("Survived to the end (%)", *map(_share_at_end, strategies)),
             ("Mean time survived (fs)", *(number(s.survival.restricted_mean()) if s.runs else "–" for s in strategies)),
             *_against_baseline(strategies),
         ]
@@ -65,7 +65,7 @@ def strategy_table(strategies: Sequence[StrategyResult], squeezed: Sequence[tupl
         ("Peak memory (MB)", *(mean_and_spread(s, "peak_memory_mb") for s in strategies)),
     ]
     seeds = max(len(s.records) for s in strategies)
-    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, so no spread is known"
+    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed, so the spread is unknown"
     caption = f"{strategies[0].network}: errors on the test frames ({spread}) and stability (runs of all seeds pooled)"
     return Table(caption, ("", *(s.strategy for s in strategies)), tuple(rows))
 
@@ -140,7 +140,7 @@ def element_table(trials: Sequence[TrialResults]) -> Table | None:
 
 
 def census_table(census: Mapping[str, Any]) -> Table:
-    """What the files hold, in counts."""
+    """Counts of the content of the files."""
     periodic = {int(k): v for k, v in census.get("periodic", {}).items()}
     rows = [
         ("Frames, atoms", f"{census['frames']:,}, {census.get('atoms', 0):,}"),
@@ -151,7 +151,7 @@ def census_table(census: Mapping[str, Any]) -> Table:
         ("Groups by key", _text(census.get("groups", {}))),
         ("Check of the stress", _text(census.get("stress", {}).get("verdict"))),
     ]
-    return Table("All frames that were read", ("", "value"), tuple(row for row in rows if row[1] not in ("", "–")))
+    return Table("All frames read", ("", "value"), tuple(row for row in rows if row[1] not in ("", "–")))
 
 
 def ranges_table(census: Mapping[str, Any]) -> Table | None:

@@ -15,8 +15,8 @@ from keel.results.named import TEACHER
 from keel.results.run import Record
 
 RULE = (
-    "Of each network the strategy with the fewest failed runs, of equals that with the lowest force error on the test "
-    "frames; of its seeds likewise."
+    "Chosen: for each network the strategy with the fewest failed runs (ties: the lowest force error on the test "
+    "frames), then its best seed in the same way."
 )
 
 
@@ -41,9 +41,9 @@ class Winner:
 
 
 def winners(found: Sequence[Judgement]) -> list[Winner]:
-    """Return the potential to take of each network that has learnt something, those with smaller force errors first.
+    """Return the potential to use of each network that has learnt something, those with smaller force errors first.
 
-    Networks are simulated at different temperatures, so that their failed runs do not tell which of them to take.
+    Networks are simulated at different temperatures, so that their failed runs do not show which of them to use.
     """
     best = [_winner(judgement.strategies) for judgement in found if not judgement.warning]
     return sorted(best, key=lambda winner: _known(winner.record.force_mae_mev_per_angstrom))

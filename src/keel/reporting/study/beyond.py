@@ -19,11 +19,11 @@ from keel.wording import typeset
 
 TEACHER = ("EAM", "the teacher")
 QUANTITIES = {"forces": "force", "pressure": "pressure"}
-"""Shown by contact; the CSV file has energies too."""
+"""Shown by contact; the CSV file also has energies."""
 
 
 def squeeze_table(study: Study, system: str) -> str | None:
-    """Where the pressure of each network and strategy falls, and how it stands to the teacher's; None without any."""
+    """Where the pressure of each network and strategy falls, and how it compares with the teacher's; may be None."""
     found = study.tables["squeeze"].where(system=system)
     if not len(found):
         return None

@@ -23,7 +23,7 @@ MOST_PAIRS = 12
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """Runs on the same data, of which no two hold the same network, strategy and seed."""
+    """Runs on the same data, no two with the same network, strategy and seed."""
 
     name: str
     runs: tuple[RunResults, ...]
@@ -57,7 +57,7 @@ def numbered(name: str) -> tuple[str, int] | None:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the folders in which a run has begun; ``silica`` stands before ``silica-20``."""
+    """Return the folders in which a run has begun; ``silica`` precedes ``silica-20``."""
     found = {path.parent for name in ("config.yaml", "results.json") for path in folder.glob(f"*/{name}")}
     return sorted(found, key=lambda path: by_number(path.name))
 
@@ -103,7 +103,7 @@ def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
 
 
 def describe(folder: Path, run: RunResults | None, system: str) -> dict[str, Any]:
-    """Return what ``runs.json`` tells of a run, which may not have finished a trial yet."""
+    """Return the entry of ``runs.json`` for a run, which may not have finished a trial yet."""
     text = run.configuration if run else _text(folder / "config.yaml")
     one_by_one = ("sources", "groups", "leaks")
     split = {key: value for key, value in (run.split if run else {}).items() if key not in one_by_one}

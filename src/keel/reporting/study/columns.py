@@ -16,7 +16,7 @@ from keel.records import read_columns, write_csv
 LATER = ("squeeze", "contacts")
 """Tables that studies of the second format do not have."""
 STUDY = Format("study", steps=(lambda runs: {"runs": runs}, lambda content: {**content, "absent": LATER}))
-"""Covers all tables; the number stands in ``runs.json``, which in format 1 was a list of the runs alone.
+"""Covers all tables; the number is in ``runs.json``, which in format 1 was a list of the runs alone.
 
 3: there are tables of crystals under compression and of errors by contact.
 """
@@ -24,7 +24,7 @@ REMEDY = "write the study again from its run folders, or put an undamaged copy i
 
 TRIAL = ("system", "network", "strategy")
 EFFECTS = ("median_ratio", "mean_ratio", "failed_difference", "force_difference")
-"""Each against vanilla, with the ends of its 95 % interval in ``NAME_low`` and ``NAME_high``."""
+"""Each relative to vanilla, with the ends of its 95 % interval in ``NAME_low`` and ``NAME_high``."""
 RECORD = (
     "seed",
     "train_frames",

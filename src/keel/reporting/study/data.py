@@ -24,7 +24,7 @@ FEWEST_SIZES = 3
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The tables of a study by name, see :data:`~keel.reporting.study.columns.TABLES`, and what ``runs.json`` tells."""
+    """Tables of a study by name, see :data:`~keel.reporting.study.columns.TABLES`, and ``runs.json``."""
 
     tables: Mapping[str, Columns]
     runs: tuple[Mapping[str, Any], ...]
@@ -65,7 +65,7 @@ class Study:
         return self.tables["cells"].where(system=system).different("network")
 
     def run(self, system: str) -> Mapping[str, Any]:
-        """Return what ``runs.json`` tells of the first run of a system; empty where it does not name one."""
+        """Return the entry of ``runs.json`` for the first run of a system; empty if it does not name one."""
         return next((run for run in self.runs if run.get("system") == system), {})
 
     def strategies(self, system: str, network: str) -> tuple[StrategyResult, ...]:
@@ -101,7 +101,7 @@ def read_study(folder: Path) -> Study:
     told = STUDY.upgraded(content, folder / "runs.json")
     runs, absent = told.get("runs"), told.get("absent", ())
     if not isinstance(runs, list) or not all(isinstance(run, dict) and "folder" in run for run in runs):
-        raise DataError(f"{folder / 'runs.json'} holds no list of runs; {REMEDY}")
+        raise DataError(f"{folder / 'runs.json'} is not a list of runs; {REMEDY}")
     tables = {name: empty_table(name) if name in absent else read_table(folder, name) for name in TABLES}
     return Study(tables, tuple(runs))
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MOST_DRAWN = 6
 """Pairs of elements in one figure; the tables have more."""
 FLOOR = (
-    "The floor is how far the earlier and the later half of the DFT frames are apart: smaller differences say nothing."
+    "The floor is the difference between the earlier and the later half of the DFT frames: smaller differences are "
+    "not significant."
 )
 
 
@@ -32,14 +33,14 @@ def survival_row(system: str, lifetimes: Columns) -> ReportFigure:
     for network, axes in zip(networks, panels[0], strict=True):
         _survival(axes, lifetimes.where(network=network))
         axes.set(title=f"{network}{_temperatures(lifetimes.where(network=network))}", xlabel="time (fs)")
-    panels[0, 0].set_ylabel("share still sound")
+    panels[0, 0].set_ylabel("share of surviving runs")
     legend_below(figure, panels.ravel())
     return ReportFigure(
         name=slug("survival", system),
         title=f"Survival in molecular dynamics, {system}",
-        caption="Share of runs that have not failed yet (Kaplan-Meier, all seeds pooled). Bands reach from the lowest "
-        "to the highest seed, ticks are runs that reached their end unharmed; the median is where a curve crosses the "
-        "dotted line. Curves of strategies none of whose runs failed lie on each other: they are named above it.",
+        caption="Share of runs that have not yet failed (Kaplan-Meier, all seeds pooled). Bands span the lowest to the "
+        "highest seed, ticks are runs that reached their end unharmed; the median is where a curve crosses the dotted "
+        "line. Curves of strategies without failed runs coincide: they are named above it.",
         alt=f"Survival curves of {system} with {', '.join(networks)}.",
         figure=figure,
         data={},
@@ -135,11 +136,11 @@ def _write_floor(axes: Axes, errors: Columns) -> None:
 def _rdf_caption(rdf: Columns, errors: Columns) -> str:
     temperatures = sorted(set(rdf["temperature_k"][np.isfinite(rdf["temperature_k"])].tolist()))
     at = f" at {' and '.join(f'{t:g}' for t in temperatures)} K" if temperatures else ""
-    seeds = "Curves are means over seeds, bands reach from the lowest to the highest seed."
+    seeds = "Curves are means over seeds, bands span the lowest to the highest seed."
     if not np.isfinite(rdf["reference"]).any():
         return (
             f"Molecular dynamics{at} with each strategy. There is no DFT molecular dynamics of this system, so "
-            f"strategies are drawn against each other and nothing says which of them is right. {seeds}"
+            f"strategies are compared with each other, and which of them is right is unknown. {seeds}"
         )
     text = f"Molecular dynamics{at} with each strategy (lines) against the DFT frames (grey). {seeds}"
     return f"{text} {FLOOR}" if np.isfinite(errors["floor_percent"]).any() else text

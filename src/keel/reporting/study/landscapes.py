@@ -54,10 +54,9 @@ def dimer_landscapes(system: str, dimers: Columns, eam: Columns) -> ReportFigure
     return ReportFigure(
         name=slug("dimers", system),
         title=f"Dimer curves, {system}",
-        caption="Energy of two atoms alone between 0.1 and 8 Å, zero at 8 Å. The axis is linear around zero and "
-        "logarithmic far from it. Shaded: closer than 1 Å and further than 6 Å, where no data teach a network and "
-        "unphysical wells and steps are looked for. Bold: the first seed; thin: the others."
-        + shown_of(dimers, MOST_DRAWN),
+        caption="Energy of two isolated atoms between 0.1 and 8 Å, zero at 8 Å. The axis is linear around zero and "
+        "logarithmic far from it. Shaded: closer than 1 Å and beyond 6 Å, where networks have no data and unphysical "
+        "wells and steps are searched for. Bold: the first seed; thin: the others." + shown_of(dimers, MOST_DRAWN),
         alt=f"Dimer curves of {', '.join(pairs)} for {', '.join(networks)} beside the EAM.",
         figure=figure,
         data={},
@@ -107,10 +106,9 @@ def eam_decomposition(system: str, eam: Columns) -> ReportFigure:
     return ReportFigure(
         name=slug("eam-parts", system),
         title=f"What the EAM is made of, {system}",
-        caption="Two atoms alone in the fitted embedded-atom potential. Their energy is the sum of a Morse pair "
-        "interaction and of the energy that each atom gains in the electron density of the other (embedding), and of "
-        "a nuclear core where there is one. Below: that density; 1 is its mean in the training structures."
-        + shown_of(eam, MOST_DRAWN),
+        caption="Two isolated atoms in the fitted embedded-atom potential. Their energy is the sum of a Morse pair "
+        "interaction, the energy of each atom in the electron density of the other (embedding), and a nuclear core if "
+        "there is one. Below: that density; 1 is its mean in the training structures." + shown_of(eam, MOST_DRAWN),
         alt=f"Parts of the EAM energy and the electron density of {', '.join(pairs)}.",
         figure=figure,
         data={},
@@ -155,7 +153,7 @@ def eam_curves(system: str, eam: Columns) -> ReportFigure:
     return ReportFigure(
         name=slug("eam-pairs", system),
         title=f"The EAM, {system}",
-        caption="Energy of two atoms alone for the most common pairs of elements, zero at 8 Å."
+        caption="Energy of two isolated atoms for the most common pairs of elements, zero at 8 Å."
         + shown_of(eam, MOST_DRAWN),
         alt=f"EAM dimer curves of {', '.join(list(pairs)[:MOST_DRAWN])}.",
         figure=figure,

@@ -35,7 +35,7 @@ def accuracy_over_frames(system: str, trials: Columns) -> ReportFigure:
             axes.set(ylabel=title, title=network)
             axes.margins(x=0.1, y=0.12)
     for axes in panels[-1]:
-        axes.set_xlabel("DFT frames that train")
+        axes.set_xlabel("DFT training frames")
     legend_below(figure, panels.ravel())
     return ReportFigure(
         name=slug("frames", system),
@@ -69,7 +69,7 @@ def _curves(axes: Axes, trials: Columns, name: str) -> None:
         frames = np.array(sorted(points))
         means = [float(points[n][name].mean()) for n in frames]
         bars = [float(points[n][name].std(ddof=1)) if len(points[n]) > 1 else 0.0 for n in frames]
-        # Points of strategies stand side by side, or their bars would hide each other.
+        # Points of strategies are side by side, or their bars would hide each other.
         aside = 1.02 ** (number - (len(strategies) - 1) / 2)
         style: dict[str, Any] = {"marker": look_of(strategy).marker, "markersize": 4, "capsize": 2, "elinewidth": 0.9}
         axes.errorbar(frames * aside, means, bars, label=strategy, **style, **line_of(strategy))

@@ -178,7 +178,7 @@ def rdf_table(study: Study, system: str) -> str | None:
     for network, members in trained.groups("network").items():
         for strategy, trials in members.groups("strategy").items():
             known = _whole(trials["rdf_failed"].sum()) if np.isfinite(trials["rdf_failed"]).all() else "–"
-            # There is none where every run failed too soon.
+            # There is none if every run failed too soon.
             own = [found.where(network=network, strategy=strategy) for found in of_pairs]
             if known != "–" or any(map(len, own)):
                 rows.append((network, strategy, known, *(_error(found, "percent", "fu") for found in own)))

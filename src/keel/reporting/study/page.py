@@ -39,18 +39,19 @@ Draw = Callable[[ReportFigure], str]
 HOW_TO_READ = (
     "Errors are mean absolute errors on test frames, mean ± standard deviation over seeds. A run of molecular dynamics "
     "(MD) ends at its first failure: atoms fused, temperature or forces run away, numbers not finite, atoms lost. The "
-    "median time to failure is the time by which half of the runs have failed; “> 2000” says that more than half still "
-    "lived at 2000 fs, so that it is longer. The mean time survived counts a run that lives on with its whole length."
+    "median time to failure is the time by which half of the runs have failed; “> 2000” means that more than half "
+    "still survived at 2000 fs, so the median is longer. In the mean time survived, a run without failure counts with "
+    "its whole length."
 )
 OVERVIEW = "Failed runs of molecular dynamics, and the force error of plain training with the others relative to it."
 INTERVALS = (
-    "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. Brackets "
-    "hold 95 % intervals over seeds and starts. A ratio above 1 says that runs lived longer; failed runs in percentage "
-    "points, below 0 says that fewer failed."
+    "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. "
+    "Brackets contain 95 % intervals over seeds and starts. A ratio above 1 means that runs survived longer; failed "
+    "runs are in percentage points, below 0 means that fewer failed."
 )
 SQUEEZED = (
-    "Crystals of the test frames, all lengths shrunk together down to 0.4 of the volume. Under a load a crystal caves "
-    "in where the pressure falls, as no matter does. Pressures are told over the teacher's, where it presses back: "
+    "Crystals of the test frames, compressed uniformly to 0.4 of the volume. Where the pressure falls, a crystal under "
+    "load caves in, which no real material does. Pressures are relative to the teacher's, where that is positive: "
     "median, and lowest to highest of crystals and seeds."
 )
 VERSIONS = ("keel", "python", "torch", "ase", "platform", "device", "cores", "workers", "started")
@@ -62,7 +63,7 @@ def render(study: Study, draw: Draw) -> str:
         "# Study",
         *_opening(study),
         draw(workflow_figure()),
-        "## What came out",
+        "## Results",
         OVERVIEW,
         overview_table(study),
         *(part for system in study.systems for part in _system(study, system, draw)),
@@ -78,15 +79,15 @@ def _opening(study: Study) -> Iterator[str]:
     yield (
         f"Networks {listed(networks)} on {listed(study.systems)}, trained as {listed(strategies)} from "
         f"{_seeds(trials)}: {len(trials)} training{'s' if len(trials) != 1 else ''}, "
-        f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(trials)}. Every number and curve "
-        "below is in [tables/](tables)."
+        f"{len(study.tables['lifetimes'])} runs of molecular dynamics{_hours(trials)}. Every number and curve below is "
+        "in [tables/](tables)."
     )
     yield HOW_TO_READ
     yield from (KNOWN[name].note for name in strategies if name in KNOWN and KNOWN[name].note)
     waiting = [run for run in study.runs if run.get("planned") and run["cells"] < run["planned"]]
     if waiting:
         found = listed([f"`{run['folder']}` ({run['cells']} of {run['planned']} trials)" for run in waiting])
-        yield f"**Not finished yet:** {found}. What is there is shown."
+        yield f"**Not finished yet:** {found}. What is finished is shown."
 
 
 def _seeds(trials: Columns) -> str:
@@ -154,23 +155,23 @@ def _data(study: Study, system: str) -> str:
 
 
 def _skills(run: Mapping[str, Any]) -> str | None:
-    """Say how typical errors of force stand to typical forces."""
+    """Compare typical force errors with typical forces."""
     found = [Skill(**skill) for skill in run.get("skills") or ()]
     if not found:
         return None
     errors = listed([f"{number(skill.error)} ({skill.network})" for skill in found])
     text = (
         f"Half of the force components of the test frames are smaller than {number(found[0].force)} meV/Å; half of "
-        f"plain training's errors than {errors}."
+        f"the errors of plain training are smaller than {errors}."
     )
     if at_rest := [skill for skill in found if skill.is_of_atoms_at_rest]:
         shares = listed([f"{100 * skill.left:.0f} % ({skill.network})" for skill in at_rest])
-        text = f"{text} Most atoms are at rest; by MAE or RMSE, errors are {shares} of those of predicting no force."
+        text = f"{text} Most atoms are at rest; by MAE or RMSE, errors are {shares} of those of predicting zero."
     lost = [skill.network for skill in found if skill.is_none]
     if not lost:
         return text
     return (
-        f"{text} **{listed(lost)} did not learn these forces:** to predict none at all is about as good. How long such "
+        f"{text} **{listed(lost)} did not learn these forces:** predicting zero is about as good. How long such "
         "simulations last says little."
     )
 
@@ -188,7 +189,7 @@ def _beyond(study: Study, system: str) -> Iterator[str]:
         yield found
     tables = list(contact_tables(study, system))
     if tables:
-        yield "### Errors by how close atoms are"
+        yield "### Errors by closest contact"
     for heading, found in tables:
         yield heading
         yield found
@@ -219,7 +220,7 @@ def _dimers(study: Study, system: str, draw: Draw) -> Iterator[str]:
     dimers, eam = (study.tables[name].where(system=system) for name in ("dimers", "eam"))
     if not len(dimers):
         return
-    yield "### Two atoms alone"
+    yield "### Isolated pairs of atoms"
     yield draw(dimer_landscapes(system, dimers, eam))
     if (found := dimer_table(study, system)) is not None:
         pairs = len(study.tables["dimer_metrics"].where(system=system).different("pair"))
@@ -247,10 +248,11 @@ def _over_frames(study: Study, draw: Draw) -> Iterator[str]:
 
 
 def _provenance(study: Study) -> Iterator[str]:
-    yield "## How this was made"
+    yield "## Provenance"
     yield (
         "One row for each configuration; its text and the fit of its EAM are in [tables/runs.json](tables/runs.json). "
-        "A run folder made from it with `keel run` and as many workers holds the same numbers on the same machine."
+        "A run folder made from it with `keel run` and the same number of workers contains the same numbers on the "
+        "same machine."
     )
     present = [name for name in VERSIONS if any(name in run.get("versions", {}) for run in study.runs)]
     yield provenance_table(study.runs, present)

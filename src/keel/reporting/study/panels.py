@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 7.2
-"""Of a printed page, in inches."""
+"""Size of a printed page, in inches."""
 RESOLUTION = 300
-"""Of PNG files, dots per inch."""
+"""Resolution of PNG files in dots per inch."""
 
 
 def empty_figure(width: float, height: float) -> Figure:
@@ -68,7 +68,7 @@ def line_of(strategy: str) -> dict[str, Any]:
 def shown_of(curves: Columns, most: int) -> str:
     """Return a sentence that says which pairs are drawn, where that is not all of a table."""
     pairs = len(curves.different("pair"))
-    return f" Drawn are the {most} most common of the {pairs} pairs in the tables." if pairs > most else ""
+    return f" The {most} most common of the {pairs} pairs in the tables are drawn." if pairs > most else ""
 
 
 def drawn_range(curves: Sequence[Any]) -> float:

@@ -26,12 +26,12 @@ from keel.training.known import BASELINE
 
 Row = tuple[Any, ...]
 RDF_TOLERANCE = 0.003
-"""Of the highest peak of a g(r): how far points that are left out may lie from the lines between the others."""
+"""Largest deviation of omitted points from the lines between the others, relative to the highest peak of a g(r)."""
 DIMER_TOLERANCE = 0.01
 """The same for asinh(E / 0.2 eV), in which dimers are drawn: 2 meV around zero, 1 % far from it."""
 DIGITS_OF_CURVES = 5
 OF_TEACHER = ("", "teacher")
-"""Network and strategy of rows that tell of the teacher."""
+"""Network and strategy of rows for the teacher."""
 
 
 def write_tables(folder: Path, systems: Sequence[System], runs: Sequence[dict[str, Any]]) -> None:
@@ -120,7 +120,7 @@ def rdf_rows(systems: Sequence[System]) -> Iterator[Row]:
 
 
 def simulated_pairs(system: System) -> list[str]:
-    """Return the most important pairs that most simulations lived long enough to tell of."""
+    """Return the most important pairs for which most simulations lasted long enough."""
     seen = Counter(pair for trial in system.trials for pair in trial.rdf_curves)
     return system.pairs([pair for pair, trials in seen.items() if 2 * trials >= max(seen.values())])
 
@@ -194,7 +194,7 @@ def _squeezed(crystal: Squeezed, seed: int | None, teacher: Sequence[Squeezed]) 
 
 
 def contact_rows(systems: Sequence[System]) -> Iterator[Row]:
-    """Errors in bins of contacts that hold a value: of each teacher, and of each trial."""
+    """Errors in bins of contacts that have a value: of each teacher, and of each trial."""
     for system, run in _runs(systems):
         if run is system.runs[0] and run.teacher_contacts:
             yield from ((system.name, *OF_TEACHER, *row) for row in _bins(run.teacher_contacts.quantities, None))

@@ -41,11 +41,13 @@ class Box:
 BOXES = {
     "data": Box(10, TOP, 18, "DFT data", "structures, energies,\nforces, stresses", DATA, icons.atoms),
     "eam": Box(35, TOP, 20, "EAM fit", "pairs, electron density,\nembedding; in seconds", TEACHER, icons.well),
-    "perturb": Box(62, TOP, 22, "Perturbation", "1. move every atom\n2. push or pull some pairs", TEACHER, icons.moves),
-    "labels": Box(
-        88, TOP, 20, "Labels of the EAM", "energies, forces, stress,\nas many as are wanted", TEACHER, icons.labels
+    "perturb": Box(
+        62, TOP, 22, "Perturbation", "1. displace every atom\n2. push or pull some pairs", TEACHER, icons.moves
     ),
-    "pretrain": Box(88, BOTTOM, 20, "Pretraining", "walls and wells\nthat no data show", NETWORK, icons.network),
+    "labels": Box(
+        88, TOP, 20, "Labels of the EAM", "energies, forces, stress,\nas many as needed", TEACHER, icons.labels
+    ),
+    "pretrain": Box(88, BOTTOM, 20, "Pretraining", "walls and wells\nthat no data cover", NETWORK, icons.network),
     "fine": Box(62, BOTTOM, 20, "Fine-tuning", "all weights,\non the DFT labels", NETWORK, icons.network),
     "md": Box(36, BOTTOM, 20, "Molecular dynamics", "from test structures,\nuntil a run fails", TEST, icons.trajectory),
     "report": Box(10, BOTTOM, 18, "Report", "survival, errors, g(r),\ndimers, verdict", TEST, icons.survival),

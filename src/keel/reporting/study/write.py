@@ -18,16 +18,16 @@ from keel.reporting.study.rows import write_tables
 
 
 def write_study(folder: str | Path, out: str | Path | None = None) -> Path:
-    """Put run folders together into ``tables/``, ``figures/`` and ``study.md``.
+    """Combine run folders into ``tables/``, ``figures/`` and ``study.md``.
 
-    Figures and page are made from the tables alone: a folder with nothing but ``tables/`` gives the same again.
+    Figures and page are made from the tables alone: a folder with only ``tables/`` gives the same result.
 
     Parameters
     ----------
     folder
-        The folder that holds run folders, as `keel run` leaves them, finished or not; or only ``tables/``.
+        The folder of run folders written by `keel run`, finished or not; or only of ``tables/``.
     out
-        Another folder for what is written.
+        Another folder for the output.
 
     Returns
     -------
@@ -44,7 +44,9 @@ def write_study(folder: str | Path, out: str | Path | None = None) -> Path:
     _tables(folder, target / "tables")
     study = read_study(target / "tables")
     if not len(study.tables["cells"]):
-        raise DataError(f"{target / 'tables' / 'cells.csv'} holds no trial; write the study again from its run folders")
+        raise DataError(
+            f"{target / 'tables' / 'cells.csv'} contains no trial; write the study again from its run folders"
+        )
     page = render(study, lambda picture: _shown(picture, target / "figures"))
     path = target / "study.md"
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
@@ -62,7 +64,7 @@ def _tables(folder: Path, tables: Path) -> None:
     if systems:
         write_tables(tables, systems, runs)
     elif not (folder / "tables").is_dir():
-        raise DataError(f"{folder} holds no run with a finished trial; `keel study` makes them")
+        raise DataError(f"{folder} contains no run with a finished trial; make them with `keel study`")
     elif tables.resolve() != (folder / "tables").resolve():
         for name in (*(f"{table}.csv" for table in TABLES), "runs.json"):
             if (source := folder / "tables" / name).is_file():

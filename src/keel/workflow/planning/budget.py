@@ -18,14 +18,14 @@ Chosen = TypeVar("Chosen", bound=Settings)
 NUMBER = r"(\d+(?:\.\d+)?)"
 TIME = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}(?:min|m)|(?<=h){NUMBER}$)?(?:{NUMBER}s)?")
 FEWEST_STEPS = 100
-"""With fewer, no network learns enough to be compared."""
+"""Fewest steps: with fewer, no network learns enough to be compared."""
 MOST_STEPS = 200_000
 SHORTEST_FS = 200.0
-"""Of simulations that are shortened."""
+"""Shortest length of shortened simulations."""
 SIMULATING = 0.4
-"""Share of the time that simulations may take before they are shortened: nobody knows when they will fail."""
+"""Share of the time that simulations may take before they are shortened: when they will fail is unknown."""
 FILE = "budget.json"
-"""In the folder: what a budget has come to, so that the same command goes on with the same numbers."""
+"""File in the run folder: what a budget has resulted in, so that the same command continues with the same numbers."""
 
 
 def seconds_in(text: str) -> float:
@@ -34,7 +34,7 @@ def seconds_in(text: str) -> float:
     Raises
     ------
     ConfigError
-        If it is none, or not positive.
+        If it is not a time, or not positive.
     """
     found = TIME.fullmatch("".join(text.lower().split()))
     hours, minutes, more, seconds = (float(part or 0) for part in found.groups()) if found else [0.0] * 4
@@ -81,7 +81,7 @@ def fitted(config: RunSettings, budget: float, needed: Callable[[RunSettings], f
 
 
 def with_steps(config: RunSettings, factor: float) -> RunSettings:
-    """Return a configuration with so many times the training steps, also where a network has its own."""
+    """Return a configuration with the training steps multiplied by a factor, also those of single networks."""
 
     def scaled(steps: int) -> int:
         return max(2, int(factor * steps))
@@ -96,7 +96,7 @@ def with_steps(config: RunSettings, factor: float) -> RunSettings:
 
 
 def with_length(config: RunSettings, factor: float) -> RunSettings:
-    """Return a configuration with simulations of so many times the length, but not below :data:`SHORTEST_FS`."""
+    """Return a configuration with simulations longer by a factor, but not below :data:`SHORTEST_FS`."""
 
     def scaled(length: float | None) -> float | None:
         return length and min(length, max(SHORTEST_FS, round(factor * length, -1)))
@@ -111,7 +111,7 @@ def with_length(config: RunSettings, factor: float) -> RunSettings:
 def remembered(root: Path, config: Chosen, budget: float) -> Chosen | None:
     """Return what the same budget has come to before for the same configuration; None if it has not."""
     try:
-        kept = read_object(root / FILE, ("seconds", "of", "fitted"), "delete it to fit the budget anew")
+        kept = read_object(root / FILE, ("seconds", "of", "fitted"), "delete it to fit the budget again")
     except DataError:
         return None
     same = kept["seconds"] == budget and kept["of"] == _content(config)

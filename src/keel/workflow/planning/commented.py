@@ -16,23 +16,23 @@ from keel.workflow.planning.proposal import Proposal
 WIDTH = 110
 MEANT = {
     "data": "The DFT data.",
-    "data.files": "Files with labelled structures; paths start from the folder of this file.",
-    "data.split": "Which frames train, which choose the weights and the MD temperature, and which test.",
-    "data.split.by": "What divides them: frame (at random), start (in time), or the key that names a frame's group.",
-    "data.split.train": "What trains: names of groups, or how many groups or frames, or a share.",
-    "data.split.validation": "What chooses the weights and the MD temperature, likewise.",
-    "data.split.test": "What tests, likewise.",
-    "networks": "Networks, each trained with every strategy; further ones go on lines of their own.",
+    "data.files": "Files with labelled structures; paths are relative to the folder of this file.",
+    "data.split": "Frames for training, for choosing the weights and the MD temperature, and for testing.",
+    "data.split.by": "How to split: frame (at random), start (in time), or the key that names a frame's group.",
+    "data.split.train": "For training: names of groups, or a number of groups or frames, or a share.",
+    "data.split.validation": "For choosing the weights and the MD temperature, likewise.",
+    "data.split.test": "For testing, likewise.",
+    "networks": "Networks, each trained with every strategy; one per line.",
     "strategies": "Ways of training to compare: plain, and with pretraining on structures that an EAM labels. Others: "
     f"{', '.join(name for name in KNOWN if name not in (BASELINE, METHOD))}.",
-    "seeds": "Each seed trains every network anew; three seeds say more than one.",
+    "seeds": "Each network is trained once per seed; three seeds give more reliable results than one.",
     "training": "How each network is trained.",
-    "training.steps": "Optimiser steps of each training, pretraining included; more make all networks better.",
-    "md": "Simulations that test how long each network stays physical.",
-    "md.temperatures": "K; networks are compared at the lowest of them at which plain training fails.",
-    "evaluation": "What is looked at besides.",
+    "training.steps": "Optimiser steps of each training, including pretraining; more steps improve all networks.",
+    "md": "Simulations that test how long each network remains physical.",
+    "md.temperatures": "K; networks are compared at the lowest temperature at which plain training fails.",
+    "evaluation": "Further evaluations.",
 }
-"""What settings mean where the words of their classes are not plain enough."""
+"""Explanations of settings, where the descriptions in their classes are too terse."""
 
 
 def commented(proposal: Proposal, command: str) -> str:
@@ -47,7 +47,7 @@ def commented(proposal: Proposal, command: str) -> str:
     """
     head = [f"# {fact[0].upper()}{fact[1:]}." for fact in proposal.facts]
     lines = _section(proposal.given, RunSettings, "", proposal.reasons)
-    return "\n".join([f"# A run of keel. To do what it says: {command}", *head, "", *lines]) + "\n"
+    return "\n".join([f"# Configuration of a run of keel. Run it with: {command}", *head, "", *lines]) + "\n"
 
 
 def _section(

@@ -24,18 +24,19 @@ Task = tuple[str, str]
 """Kind and name, as in the run folder."""
 
 RUNG, FAILING = 0.75, 0.75
-"""Share of the longest search for a temperature, and of vanilla's simulations at it, that is done, runs that failed
-being over."""
+"""Share of the longest search for a temperature, and of vanilla's simulations at it, that is actually simulated, since
+failed runs stop early."""
 HOT = 1.15
-"""Of a step of hot MD, in units of one that begins: atoms come close, and lists of neighbours are made more often."""
+"""Time of a step of hot MD, in units of an initial one: atoms come close, and neighbour lists are rebuilt more
+often."""
 SECOND_GRADIENT = 1.9
-"""Of a sharpness-aware step, in units of a plain one."""
+"""Time of a sharpness-aware step, in units of a plain one."""
 COMPILED = {"train": 0.6, "md": 0.6}
-"""Time of compiled steps in units of others."""
+"""Time of compiled steps in units of uncompiled ones."""
 COMPILING = {"train": 50.0, "md": 12.0}
-"""Seconds in each task; code that lies on the disk already takes less."""
+"""Seconds in each task; code already cached on disk takes less."""
 REPORT = 10.0
-"""Seconds for each network; for the figures above all."""
+"""Seconds for each network, mostly for the figures."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,11 @@ class Forecast:
 
     def by_kind(self) -> dict[str, float]:
         """Return the seconds of training, of simulations and of the rest."""
-        found = {"training": 0.0, "MD": 0.0, "all else": self._report}
+        found = {"training": 0.0, "MD": 0.0, "everything else": self._report}
         for (kind, _), seconds in self.seconds.items():
-            found[{"train": "training", "rung": "MD", "stability": "MD", "rdf": "MD"}.get(kind, "all else")] += seconds
+            found[{"train": "training", "rung": "MD", "stability": "MD", "rdf": "MD"}.get(kind, "everything else")] += (
+                seconds
+            )
         return found
 
     @property

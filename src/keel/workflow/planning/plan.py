@@ -45,9 +45,9 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
     earlier = remembered(pipeline.root, pipeline.config, budget) if budget else None
     if earlier is not None:
         pipeline = pipeline.changed(earlier)
-        _say("plan", f"{_fit(pipeline, budget, asked)}, as was found before")
+        _say("plan", f"{_fit(pipeline, budget, asked)}, as determined before")
     if all(pipeline.found(pipeline.evaluate, trial) is not None for trial in pipeline.trials):
-        _say("plan", *_work(pipeline), "all of it is done; the report is written again")
+        _say("plan", *_work(pipeline), "everything is done; the report is written again")
         return pipeline
     forecast, pipeline = _measured(pipeline, budget if earlier is None else None, workers, started)
     if budget and earlier is None:

@@ -31,13 +31,13 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "MACE": {"cutoff": 5.0, "channels": 32, "max_l": 1, "layers": 2, "max_ell": 2, "correlation": 2,
              "training": {"learning_rate": 0.01}},
 }  # fmt: skip
-"""Of a size that trains in minutes; other networks are taken as small as they can be."""
+"""A size that trains in minutes; other networks use their smallest size."""
 TEMPERATURE = re.compile(r"(md_|target_)?(temp|temperature|t)(_?k)?", re.IGNORECASE)
-"""Keys of ``Frame.info`` under which the temperature of a simulation stands, in K."""
+"""Keys of ``Frame.info`` for the temperature of a simulation in K."""
 ALIKE = 0.02
-"""Share by which temperatures differ that are one for g(r)."""
+"""Relative difference of temperatures that count as one for g(r)."""
 PAIRS = 15
-"""Pairs of elements whose dimers are drawn where there are more."""
+"""Largest number of pairs of elements whose dimers are drawn."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Proposal:
     config
         The configuration.
     given
-        Its settings that are no defaults, as they stand in YAML.
+        Its settings that are not defaults, as in YAML.
     reasons
-        Why settings are as they are, by their places (``data.split``).
+        Reasons for settings, by their places (``data.split``).
     facts
-        What the files hold, a sentence each.
+        Content of the files, a sentence each.
     """
 
     config: RunSettings
@@ -65,14 +65,14 @@ class Proposal:
 def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[str] = ()) -> Proposal:
     """Return the configuration of a run that compares plain training with pretraining on some files.
 
-    It depends on its arguments alone, so that the same files are gone on with when they are given again.
+    It depends on its arguments only, so that a run with the same files is continued.
 
     Parameters
     ----------
     files
-        As they shall stand in the configuration; the first one names the run.
+        Their paths for the configuration; the first one names the run.
     frames
-        What they hold.
+        Their content.
     networks
         Classes of networks; none: CGCNN.
 
@@ -129,7 +129,7 @@ def temperatures(frames: Sequence[Frame]) -> list[float]:
 
 
 def facts(frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Return what frames hold: how many of which size and which elements, and how many have each label."""
+    """Return the content of frames: number, size and elements, and how many have each label."""
     sizes = [len(f) for f in frames]
     atoms = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     elements = [symbol(z) for z in sorted({int(z) for f in frames for z in f.numbers})]
@@ -153,7 +153,7 @@ def _elements(frames: Sequence[Frame], learnt: Sequence[Frame]) -> tuple[dict[st
     if len(learnt) == len(frames):
         return {}, {}
     rare, number = [symbol(z) for z in everything if z not in kept], len(frames) - len(learnt)
-    told = f"{listed(rare)} would be in no frame that trains, so {frames_of(number)} must be left out"
+    told = f"{listed(rare)} would be in no training frame, so {frames_of(number)} must be left out"
     return {"elements": [symbol(z) for z in kept]}, {"data.elements": told}
 
 
@@ -174,9 +174,9 @@ def _md(known: Sequence[float]) -> dict[str, Any]:
 
 def _told(known: Sequence[float]) -> str:
     if not known:
-        return "the frames do not say of which temperature they are"
+        return "the frames do not state their temperature"
     low, high = min(known), max(known)
-    return f"MD: the frames are of {low:g}{'' if low == high else f' to {high:g}'} K"
+    return f"MD: the frames are at {low:g}{'' if low == high else f' to {high:g}'} K"
 
 
 def _evaluation(frames: Sequence[Frame], known: Sequence[float]) -> dict[str, Any]:

@@ -22,17 +22,19 @@ GROUPS = (
     "mp_id", "material_id", "material", "structure_id", "structure", "framework", "polymorph", "system", "phase",
     "group", "config_type",
 )  # fmt: skip
-"""Keys of ``Frame.info`` that usually name what frames have in common: a run, a material, a kind; the closest first."""
+"""Keys of ``Frame.info`` that usually name what frames have in common: a run, a material, a kind; the most specific
+first."""
 FEWEST_GROUPS = 5
-"""With fewer, what tests would be of another kind than all that trains."""
+"""Fewest groups: with fewer, the test data would be unlike all training data."""
 SHORTEST_RUN = 20
-"""Frames; of fewer, nothing follows from how they follow each other."""
+"""Fewest frames from whose order anything can be concluded."""
 NEIGHBOURING = 0.5
-"""Root mean square displacement from one frame of a run to the next, as a share of that over half of the run."""
+"""Root mean square displacement from one frame of a run to the next, relative to that over half of the run."""
 VALIDATION, TEST, GAP = 0.1, 0.2, 0.05
-"""Shares of the frames, or groups."""
+"""Shares of the frames or groups."""
 MOST_FRAMES = {"train": 1000, "validation": 50, "test": 200}
-"""Of each part: more would take time, to fit the teacher above all, that a comparison does not need."""
+"""Largest number of frames of each part: more would take time, mostly for fitting the teacher, without improving the
+comparison."""
 
 
 class ProposedSplit(NamedTuple):
@@ -54,19 +56,19 @@ def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
         If there are fewer than three frames.
     """
     if len(frames) < 3:
-        raise DataError(f"{len(frames)} labelled frames cannot train, validate and test; give at least three")
+        raise DataError(f"{len(frames)} labelled frames are too few to train, validate and test; give at least three")
     found = _usual(frames) or _by_group(frames) or _in_time(frames) or _at_random(frames)
     parts = divide({"train": frames}, SplitSettings(**found.settings)).split
     more = {part: len(own) for part, own in parts.divided.items() if len(own) > MOST_FRAMES[part]}
     thinned = [f"{MOST_FRAMES[part]:,} of the {number:,} {NOUNS[part]} frames" for part, number in more.items()]
-    told = f"; {listed(thinned)} are taken, drawn evenly" if thinned else ""
+    told = f"; {listed(thinned)} are used, drawn evenly" if thinned else ""
     return ProposedSplit(found.settings | {f"{part}_frames": MOST_FRAMES[part] for part in more}, found.reason + told)
 
 
 def learnable(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames all elements of which train, if they are divided as is proposed.
+    """Return the frames all of whose elements are in the training part of the proposed split.
 
-    Nothing can be said of an element that no training frame holds, and its frames would end all comparisons.
+    An element that is in no training frame cannot be predicted, and its frames would prevent all comparisons.
     """
     left = list(frames)
     while True:
@@ -79,29 +81,29 @@ def learnable(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _usual(frames: Sequence[Frame]) -> ProposedSplit | None:
-    """As the file itself says."""
+    """The split stated in the file itself."""
     found = usual_split(frames)
     if found is None:
         return None
     names = {part: own[0] if len(own) == 1 else list(own) for part, own in found.parts.items()}
     drawn = {part: share for part, share in (("validation", VALIDATION), ("test", TEST)) if part not in names}
-    return ProposedSplit({"by": found.by, **names, **drawn}, f"{found.by} of each frame says what it is for")
+    return ProposedSplit({"by": found.by, **names, **drawn}, f"{found.by} of each frame states its use")
 
 
 def _by_group(frames: Sequence[Frame]) -> ProposedSplit | None:
-    """Groups stay whole, so that what is tested resembles nothing that was trained on."""
+    """Groups stay whole, so that test frames are unlike the training frames."""
     keys = _covering(frames)
     sizes = [len(group) for group in group_frames(frames, keys).values()] if keys else []
     if len(sizes) < FEWEST_GROUPS or max(sizes) > len(frames) / 2:
         return None
     validation, test = (max(1, round(share * len(sizes))) for share in (VALIDATION, TEST))
     counts = {"train": len(sizes) - validation - test, "validation": validation, "test": test}
-    what = f"frames of one {' or '.join(keys)} resemble each other, so each stays whole in one part"
+    what = f"frames of the same {' or '.join(keys)} are similar, so each stays in one part"
     return ProposedSplit({"by": keys if len(keys) > 1 else keys[0], **counts}, what)
 
 
 def _covering(frames: Sequence[Frame]) -> list[str]:
-    """Return the usual keys that tell frames apart, as few as name the group of every frame; empty if none do."""
+    """Return the usual keys that distinguish frames, as few as name the group of every frame; empty if none do."""
     keys: list[str] = []
     left = list(frames)
     for key in GROUPS:
@@ -112,14 +114,14 @@ def _covering(frames: Sequence[Frame]) -> list[str]:
 
 
 def _in_time(frames: Sequence[Frame]) -> ProposedSplit | None:
-    """The beginning of a run trains, and its end tests."""
+    """The beginning of a run is for training, its end for testing."""
     for key, runs in _candidates(frames):
         if all(is_run(run) for run in runs):
             shortest = min(map(len, runs))
             counts = {"train": round((1 - VALIDATION - TEST) * shortest), "validation": round(VALIDATION * shortest)}
             settings = {"by": "start", **({"group": key} if key else {}), **counts, "gap": round(GAP * shortest)}
-            what = f"each {key} is one run" if key else "the frames are those of one run"
-            return ProposedSplit(settings, f"{what}, whose beginning trains and whose end tests")
+            what = f"each {key} is one run" if key else "the frames are from one run"
+            return ProposedSplit(settings, f"{what}; its beginning is for training, its end for testing")
     return None
 
 
@@ -159,7 +161,7 @@ def _at_random(frames: Sequence[Frame]) -> ProposedSplit:
     validation, test = (max(1, round(share * len(frames))) for share in (VALIDATION, TEST))
     counts = {"train": len(frames) - validation - test, "validation": validation, "test": test}
     reason = (
-        "nothing says which frames belong together, so they are drawn at random; if some are of one run, say so in "
-        "each (run=NAME), or errors on the test look smaller than they are"
+        "nothing shows which frames belong together, so they are drawn at random; if some are from the same run, "
+        "label each with it (run=NAME), or test errors will look too small"
     )
     return ProposedSplit({"by": "frame", **counts}, reason)

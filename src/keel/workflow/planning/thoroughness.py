@@ -18,10 +18,10 @@ from keel.wording import duration
 from keel.workflow.planning.budget import remember, remembered
 
 SIMULATING = 0.6
-"""Share of the time that simulations may take: nobody knows what the other probes need before they are done."""
+"""Share of the time that simulations may take: the time of the other probes is unknown in advance."""
 FEWEST_STARTS = 2
 STEPS, FIRST = 5, 2
-"""Steps of MD that are timed, and steps before them, which load code."""
+"""Timed steps of MD, and warm-up steps before them, which load code."""
 
 
 def within(
@@ -37,7 +37,7 @@ def within(
         See :func:`fitted_assessment`.
     """
     found = remembered(root, settings, budget)
-    before = ", as was found before" if found else ""
+    before = ", as determined before" if found else ""
     if found is None:
         found = fitted_assessment(settings, subjects(), budget, workers)
         remember(root, settings, budget, found)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from keel.workflow.pipeline import Pipeline
 
 STEPS = 8
-"""Optimiser steps of each kind, and steps of MD, that are counted."""
+"""Timed optimiser steps of each kind, and steps of MD."""
 FIRST = 3
-"""Steps before them: these load code and take memory that later ones use again."""
+"""Warm-up steps: these load code and allocate memory that later ones reuse."""
 LENGTHS = 4
-"""Of the lengths of a squeezed crystal."""
+"""Number of lengths of a squeezed crystal."""
 
 
 @dataclass(frozen=True)
