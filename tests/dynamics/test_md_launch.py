@@ -324,7 +324,7 @@ def test_a_killed_process_loses_nothing(folder):
     """Two of torchrun, one of which is killed; then two of keel go on."""
     first, second = as_torchrun(folder, "hot.extxyz")
     code, output, errors = finished(first)
-    assert (code, output) == (2, b"") and "another process of this simulation has died" in errors
+    assert (code, output) == (2, b"") and "another process of this job has died" in errors
     assert finished(second)[0] == -signal.SIGKILL
 
     code, output, errors = finished(started(folder, "hot.extxyz", "--devices", "2"))
