@@ -108,8 +108,8 @@ def shared_runs(parts: Split) -> Iterator[str]:
             if both:
                 count = frames_of(sum(len(runs[part][name]) for name in both))
                 yield (
-                    f"the {NOUNS[part]} part has {count} of runs that are in the {NOUNS[other]} part too, such as "
-                    f"{key} {both[0]}: neighbours in a run resemble each other"
+                    f"the {NOUNS[part]} part has {count} of runs that are also in the {NOUNS[other]} part, such as "
+                    f"{key} {both[0]}: neighbouring frames of a run are similar"
                 )
 
 
