@@ -28,6 +28,12 @@ OWN = ("silica", "phosphorus")
 FAR = ("mpf-tp", "mpf-alkali-tp", "random-tp")
 BINS = ((0.5, 0.6), (0.6, 0.75), (0.75, 0.9), (0.9, 1.1))
 QUANTITIES = ("forces", "pressure")
+TITLE = """# Judged by DFT where the data end
+
+Errors of the study's networks divided by the mean label (1: the error of predicting zero), by closest contact in units of the
+covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close).
+
+"""
 COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
 
 
@@ -121,7 +127,7 @@ def main() -> None:
                 writer.writeheader()
                 writer.writerows(found)
     parts = [f"## {quantity.capitalize()}\n\n" + "\n".join(table(found, quantity)) for quantity in QUANTITIES]
-    (arguments.out / "judges.md").write_text("\n\n".join(parts) + "\n")
+    (arguments.out / "judges.md").write_text(TITLE + "\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":

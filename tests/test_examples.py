@@ -53,7 +53,7 @@ def test_the_notebook(tmp_path, monkeypatch, capsys):
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         capsys.readouterr()
         exec(compile(block, "notebook.md", "exec"), names)
-    (printed,) = re.findall(r"```\n(Frames.*?)```", text, flags=re.DOTALL)
+    (printed,) = re.findall(r"```text\n(Frames.*?)```", text, flags=re.DOTALL)
     assert capsys.readouterr().out == printed
     assert names["forces"].shape == (128, 3) and len(names["path"]) == 5 and names["verdicts"].page.is_file()
 

@@ -132,7 +132,7 @@ class TestAPotentialOfThePackage:
     def test_says_what_it_needs_and_imports_nothing_by_itself(self, run, folder, monkeypatch):
         monkeypatch.syspath_prepend(folder)
         path = next(run.glob("stages/train/*half-taught*/potential.safetensors"))
-        with pytest.raises(DataError, match="its class CoordinationNet is of the module toykit, which is not") as error:
+        with pytest.raises(DataError, match="CoordinationNet is of the module toykit, which a file cannot") as error:
             keel.open_potential(path)
         assert "name it: --plugin toykit (plugins: [toykit] in YAML" in str(error.value)
         assert "toykit" not in sys.modules

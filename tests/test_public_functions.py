@@ -156,5 +156,5 @@ def test_assess_takes_what_is_in_memory_and_what_lies_in_files(tmp_path):
     folders = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
     keel.assess([ARGON, tmp_path / "potentials" / "CGCNN.safetensors"], ATOMS, probes=["accuracy"], out=tmp_path)
     assert folders == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
-    with pytest.raises(ConfigError, match="cannot be saved; name the calculator"):
+    with pytest.raises(ConfigError, match="cannot be saved as a potential; name the calculator"):
         keel.assess(ASELennardJones(), ATOMS, probes="accuracy", out=tmp_path)

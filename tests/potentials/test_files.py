@@ -109,7 +109,7 @@ def test_wrong_suffixes_are_refused(tmp_path: Path) -> None:
         (b"{}", "not a keel potential"),
         (b"null", "not a keel potential"),
         (b'{"keel_format": 1, "potential": "EAM"}', "not a keel potential"),
-        (b'{"keel_format": 1, "potential": ["EAM"], "config": {}}', "not known"),
+        (b'{"keel_format": 1, "potential": ["EAM"], "config": {}}', "is unknown"),
         (b'{"keel_format": 1, "potential": "EAM", "config": []}', "damaged"),
         (b'{"keel_format": 1, "potential": "EAM", "config": {"elements": {"Si": {}}, "pairs": {}}}', "needs"),
         (b"{" * 100_000, "not a keel potential"),

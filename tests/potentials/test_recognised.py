@@ -190,5 +190,5 @@ def test_a_calculator_may_be_made_by_a_method_of_a_class(tmp_path, monkeypatch):
 def test_a_program_in_the_working_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_program.py").touch()
-    with pytest.raises(ConfigError, match=r"no file of this name; name the program with --plugin own_program\.py"):
+    with pytest.raises(ConfigError, match=r"no file with this name; name the program with --plugin own_program\.py"):
         open_potential("own_program.calculator")

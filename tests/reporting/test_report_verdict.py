@@ -104,13 +104,13 @@ CASES = {
         result("vanilla", [], runs=0),
         result("zbl-delta", [], runs=0, force=None),
         "untested",
-        "The stability of zbl-delta was not compared with vanilla's: no MD runs.",
+        "The stability of zbl-delta was not compared with that of vanilla: no MD runs.",
     ),
     "no runs": (
         result("vanilla", [], runs=0),
         result("zbl-delta", [], runs=0, force=80.0),
         "untested",
-        "The stability of zbl-delta was not compared with vanilla's: no MD runs; "
+        "The stability of zbl-delta was not compared with that of vanilla: no MD runs; "
         "force error +2 meV/Å, without an interval.",
     ),
 }
@@ -163,7 +163,7 @@ def test_what_has_no_counterpart_is_left_out_and_named():
     others = StrategyResult("CGCNN", "pretrain", tuple(replace(r, seed=r.seed + 10) for r in PRETRAIN.records))
     nothing = verdict(VANILLA, others)
     assert nothing.effect == "untested"
-    assert nothing.sentence == "The stability of pretrain was not compared with vanilla's: no seed in common."
+    assert nothing.sentence == "The stability of pretrain was not compared with that of vanilla: no seed in common."
 
 
 def test_runs_from_one_structure_belong_together():

@@ -93,7 +93,7 @@ def test_a_run_on_the_workers_of_a_scheduler_has_the_numbers_of_one_alone(tmp_pa
 
 
 def test_workers_of_several_tasks_in_one_process_are_refused(tmp_path):
-    refused = pytest.raises(ConfigError, match=r"does 2 tasks at a time in one process; start workers with")
+    refused = pytest.raises(ConfigError, match=r"runs 2 tasks at a time in one process; start workers with")
     with scheduler(tmp_path, threads=2) as file, refused, Cluster(scheduler=str(file)):
         pass
 

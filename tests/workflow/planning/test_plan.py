@@ -35,7 +35,7 @@ def test_a_run_says_what_it_will_do(first):
     assert "18 frames of 32 atoms: P" in before
     assert "CGCNN trained with vanilla and pretrain from 1 seed, 20 steps each" in before
     assert "2 runs of 0.02 ps with each network, at the lowest of 500 to 2000 K" in before
-    assert re.match(r"about [\d ]+(s|min)\b.*until \d\d:\d\d \(training .*, MD .* and all else .*\)", after)
+    assert re.match(r"about [\d ]+(s|min)\b.*until \d\d:\d\d \(training .*, MD .* and everything else .*\)", after)
     assert "train  CGCNN" not in before
 
 

@@ -102,7 +102,7 @@ def test_elements_that_would_not_train_are_left_out(phosphorus):
         parts = divide({"train": used}, settings.split).split
         trained = {int(z) for f in parts.train for z in f.numbers}
         assert {int(z) for part in parts.divided.values() for f in part for z in f.numbers} == trained
-        assert (settings.elements == ["P"]) == ("As would be in no frame" in found.reasons.get("data.elements", ""))
+        assert (settings.elements == ["P"]) == ("As would be in no training" in found.reasons.get("data.elements", ""))
 
 
 def test_what_cannot_be_learnt_from_is_refused(phosphorus):
