@@ -30,8 +30,8 @@ BINS = ((0.5, 0.6), (0.6, 0.75), (0.75, 0.9), (0.9, 1.1))
 QUANTITIES = ("forces", "pressure")
 TITLE = """# Judged by DFT where the data end
 
-Errors of the study's networks divided by the mean label (1: the error of predicting zero), by closest contact in units of the
-covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close).
+Errors of the study's networks divided by the mean label (1: the error of predicting zero), by closest contact in
+units of the covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close).
 
 """
 COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
