@@ -33,6 +33,13 @@ def test_the_gravest_fault_decides(case):
     assert told in next_step(assessed(*outcomes))
 
 
+def test_a_calculator_is_not_to_be_trained():
+    holes = assessed(HELD, ("diatomics", "failed"))
+    calculator = Assessment("chgnet", holes.results, {"Type": "ASEPotential"})
+    assert MEND in next_step(holes)
+    assert MEND not in next_step(calculator) and "cannot train a calculator" in next_step(calculator)
+
+
 def test_what_has_learnt_nothing_is_to_be_trained_whatever_else_failed():
     nothing = CheckResult("accuracy", (Metric(LEFT, 1.0, "", 0.95),), (), "failed", "no better than none")
     found = Assessment("net", (nothing, *assessed(("invariance", "failed")).results))

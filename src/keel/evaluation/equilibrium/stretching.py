@@ -99,7 +99,7 @@ def stretching(potential: Potential, frames: Structures) -> CheckResult:
 def _metrics(found: Sequence[Stretched]) -> Iterator[Metric]:
     yield Metric("crystals with unphysical energies", sum(not s.sound for s in found), f"of {len(found)}", 0.0)
     yield Metric(
-        "deepest fall below the crystal", float(np.maximum(0.0, -np.min([s.lowest for s in found]))), "eV/atom"
+        "deepest fall below the crystal", abs(float(np.minimum(0.0, np.min([s.lowest for s in found])))), "eV/atom"
     )
     most = max(found, key=lambda s: abs(s.free))
     yield Metric("free atoms above the crystal", most.free, "eV/atom")

@@ -13,6 +13,8 @@ WALLS = {"MD stability", "density", "diatomics", "trimers", "bond scans", "compr
 """Probes that fail if a potential does not describe atoms that come close."""
 CODE = {"force consistency", "Jacobian symmetry", "smoothness", "invariance", "extensivity", "locality", "NVE drift"}
 """Probes that fail if energy and forces are inconsistent, or depend on what they should not."""
+WITHOUT_WEIGHTS = {"ASEPotential", "TorchSimPotential"}
+"""Types of potentials that keel cannot train."""
 MEND = "keel train FRAMES --start POTENTIAL --strategy repair --out FOLDER"
 
 
@@ -26,6 +28,11 @@ def next_step(assessment: Assessment) -> str:
         return (
             "Fix the code, or check whether the model was made for another precision (--precision float32): as it "
             "is, simulations heat up or depend on the orientation and numbering of the atoms."
+        )
+    if failed & WALLS and assessment.description.get("Type") in WITHOUT_WEIGHTS:
+        return (
+            "Keep simulations away from atoms that come close (small time steps, moderate temperatures, no compression), "
+            "or let a network of keel learn from it (teacher: {calculator: ...}): keel cannot train a calculator."
         )
     if failed & WALLS:
         return f"A network that fails as atoms come close can be repaired: {MEND}."
