@@ -26,7 +26,7 @@ CONFIG = {
     "networks": [{"architecture": "CGCNN", "cutoff": 4.5, "features": 16, "convolutions": 2}],
     "strategies": ["vanilla", "zbl-delta", "pretrain"],
     "seeds": list(range(12)),
-    "training": {"steps": 60, "batch_size": 4},
+    "training": {"steps": 300, "batch_size": 4},
     "md": {"temperatures": [1000], "runs": 2, "rung_fs": 20, "length_fs": 50, "longest_fs": 50},
     "evaluation": {"rdf_temperature": None, "dimers": False},
 }

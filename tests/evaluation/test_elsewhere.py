@@ -87,7 +87,7 @@ class TestRealPrograms:
         network = keel.CGCNN(["Cu"], preset="small", cutoff=4.0)
         result = elsewhere(network, STRUCTURES)
         assert result.outcome == "passed", result.verdict
-        assert result.verdict.startswith("metatomic, LAMMPS, torch-sim, OpenMM and ASE say")
+        assert result.verdict.startswith("metatomic, LAMMPS, torch-sim, OpenMM and ASE agree")
 
     def test_a_calculator_runs_in_lammps_but_is_not_exported(self):
         result = elsewhere(keel.potentials.external.ASEPotential(TorchMorse(), elements=["Cu"]), STRUCTURES)
