@@ -31,7 +31,7 @@ def next_step(assessment: Assessment) -> str:
         )
     if failed & WALLS and assessment.description.get("Type") in WITHOUT_WEIGHTS:
         return (
-            "Keep simulations away from atoms that come close (small time steps, moderate temperatures, no compression), "
+            "Keep simulations away from atoms that come close (small time steps, low temperatures, no compression), "
             "or let a network of keel learn from it (teacher: {calculator: ...}): keel cannot train a calculator."
         )
     if failed & WALLS:
