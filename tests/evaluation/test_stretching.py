@@ -97,12 +97,12 @@ def test_the_worst_of_several_crystals_is_named():
 
 
 def test_numbers_that_are_none_fail():
-    class NotANumber(LennardJones):
+    class EndsInNaN(LennardJones):
         def pair_energy(self, r, first, second):
             phi, slope = super().pair_energy(r, first, second)
             return torch.where(r > 5.0, torch.nan, phi), slope
 
-    result = stretching(NotANumber(), [argon()])
+    result = stretching(EndsInNaN(), [argon()])
     assert result.outcome == "failed" and "an energy that is not finite" in result.verdict
 
 
