@@ -21,6 +21,7 @@ import keel
 from keel.atoms.frame import Frame
 from keel.evaluation.labels.by_contact import bin_name, errors_by_contact
 from keel.potentials.accuracy import accuracy
+from keel.potentials.batches import known_to
 from keel.training.known import STRATEGIES
 
 SQUEEZED = Path(__file__).parents[1] / "tests" / "files"
@@ -56,12 +57,6 @@ def subjects(run: Path) -> Iterator[tuple[str, str, int | None, Path]]:
         name, _, seed = path.stem.rpartition("-seed")
         strategy = max((s for s in STRATEGIES if name.endswith(f"-{s}")), key=len)
         yield name.removesuffix(f"-{strategy}"), strategy, int(seed), path
-
-
-def known_to(potential: keel.Potential, frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames whose elements the potential knows, which may be none."""
-    elements = set(potential.elements or ())
-    return [frame for frame in frames if elements.issuperset(frame.numbers.tolist())]
 
 
 def rows(run: Path, frames: Sequence[Frame], done: set[tuple[str, ...]]) -> Iterator[dict[str, object]]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import typer
@@ -18,14 +16,11 @@ import yaml
 
 import keel
 import notebooks
+from documents import ROOT, blocks, run_python
 from keel.cli import app
 from keel.config import RunSettings
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "yaml", "toml", "shell", "text"}
-FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = re.compile(r"<!-- not run: \S[^\n]+ -->\s*$")
 EXECUTED = {
     "README.md": "test_examples.py",
     "assessment.md": "test_examples.py",
@@ -35,28 +30,6 @@ EXECUTED = {
     "data.md": "test_documents.py",
 }
 """Documents whose Python is executed from beginning to end, and the test that does it; tutorials are by `make docs`."""
-
-
-@dataclass(frozen=True)
-class Block:
-    document: Path
-    language: str
-    code: str
-    marked: bool
-
-    def __str__(self) -> str:
-        first = next((line.strip() for line in self.code.splitlines() if line.strip()), "")
-        return f"{self.document.name}: {first[:50]}"
-
-
-def blocks(*languages: str) -> list[Block]:
-    return [
-        Block(path, found[2], found[3], bool(NOT_RUN.search(text[: found.start()])))
-        for path in DOCUMENTS
-        for text in [path.read_text()]
-        for found in FENCE.finditer(text)
-        if not languages or found[2] in languages
-    ]
 
 
 def commands(code: str) -> list[list[str]]:
@@ -112,8 +85,5 @@ def test_a_store_is_read_by_arrow_alone(tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         app(["pack", "some.extxyz", "--out", "mptrj.keel"])
     assert ended.value.code == 0
-    names: dict = {}
-    for block in blocks("python"):
-        if block.document.name == "data.md":
-            exec(compile(block.code, "data.md", "exec"), names)
+    names, _ = run_python("docs/data.md")
     assert names["table"].num_rows == 3 and {"numbers", "positions", "energy"} <= set(names["table"].column_names)

@@ -3,13 +3,12 @@
 import doctest
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 
 import keel
+from documents import ROOT, blocks, run_python
 
-ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
@@ -29,30 +28,24 @@ def test_docstring_examples(name, tmp_path, monkeypatch):
 
 def test_readme_example(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert blocks
-    names: dict = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    names, count = run_python("README.md")
+    assert count
     assert names["atoms"].get_forces().shape == (len(names["atoms"]), 3)
 
 
 def test_examples_of_assessment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "assessment.md").read_text(), flags=re.DOTALL)
-    assert blocks
-    names: dict = {}
-    for block in blocks:
-        exec(compile(block, "assessment.md", "exec"), names)
+    _, count = run_python("docs/assessment.md")
+    assert count
 
 
 def test_the_notebook(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "notebook.md").read_text()
     names: dict = {}
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+    for block in (b for b in blocks("python") if b.document.name == "notebook.md"):
         capsys.readouterr()
-        exec(compile(block, "notebook.md", "exec"), names)
+        exec(compile(block.code, "notebook.md", "exec"), names)
     (printed,) = re.findall(r"```text\n(Frames.*?)```", text, flags=re.DOTALL)
     assert capsys.readouterr().out == printed
     assert names["forces"].shape == (128, 3) and len(names["path"]) == 5 and names["verdicts"].page.is_file()

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
 
 import keel
+from documents import run_python
 from keel.errors import ConfigError
 from keel.interfaces.lammps import attach, start
 from keel.potentials.external import MACE
@@ -25,7 +25,6 @@ from keel.testing.engines import ENGINES, engines_for
 
 pytestmark = pytest.mark.oracle
 ELEMENTS = ["O", "Si"]
-EXAMPLE = Path(__file__).parents[2] / "docs" / "engines.md"
 
 
 def potential(name: str) -> keel.Potential:
@@ -64,12 +63,8 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     keel.SumPotential([keel.CGCNN(["Si"], preset="small"), keel.ZBL(elements=["Si"])]).save("network.safetensors")
-    names: dict = {}
-    # What is marked "not run" needs a server.
-    blocks = re.findall(r"(?<!-->\n)```python\n(.*?)```", EXAMPLE.read_text(), flags=re.DOTALL)
-    for block in blocks:
-        exec(compile(block, "engines.md", "exec"), names)
-    assert len(blocks) == 4 and names["lmp"].extract_global("ntimestep") == 20
+    names, count = run_python("docs/engines.md")
+    assert count == 4 and names["lmp"].extract_global("ntimestep") == 20
     state = names["context"].getState(energy=True)
     assert np.isfinite([state.getPotentialEnergy()._value, *names["energies"]]).all()
 

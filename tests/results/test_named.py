@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from keel.kinds import TRAINED
 from keel.results.index import RunIndex, TrialFolders
-from keel.results.made import POTENTIAL
 from keel.results.named import FOLDER, give_name, name_all
 
 NAME = "CGCNN-pretrain-seed0"
@@ -15,7 +15,7 @@ NAME = "CGCNN-pretrain-seed0"
 
 def trained(root: Path, task: str, text: str) -> Path:
     """A potential in the folder of a task."""
-    path = root / "stages" / "train" / task / POTENTIAL
+    path = root / "stages" / "train" / task / TRAINED
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
@@ -80,7 +80,7 @@ def test_in_a_folder_that_cannot_be_written_they_stay_where_they_are(tmp_path: P
 
     monkeypatch.setattr("keel.results.named.replace_file", refused)
     found = name_all(tmp_path, index(TrialFolders("CGCNN", "pretrain", 0, train="stages/train/a")))
-    assert found == {NAME: Path("stages/train/a") / POTENTIAL}
+    assert found == {NAME: Path("stages/train/a") / TRAINED}
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

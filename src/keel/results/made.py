@@ -10,15 +10,12 @@ from typing import Any, Self
 import numpy as np
 
 from keel.atoms.frame import Array
-from keel.kinds import TRAINED
 from keel.records import read_columns, read_object, write_json
 from keel.results.curves import REMEDY, read_curves, write_curves
 from keel.wording import counted
 
 TEACHERS = ("teacher.json", "teacher.safetensors")
 """The potential in the folder of a teacher: in closed form, or with weights."""
-POTENTIAL = TRAINED
-"""The potential in the folder of a trained network."""
 
 
 PURPOSES = {"train": "train", "validation": "choose the weights", "test": "test"}

@@ -13,8 +13,9 @@ import shutil
 from pathlib import Path
 
 from keel.files import replace_file
+from keel.kinds import TRAINED
 from keel.results.index import RunIndex
-from keel.results.made import POTENTIAL, Teacher
+from keel.results.made import Teacher
 
 FOLDER = "potentials"
 TEACHER = "teacher"
@@ -40,7 +41,7 @@ def name_all(root: Path, index: RunIndex) -> dict[str, Path]:
 
     In a folder that cannot be written they stay where their tasks left them.
     """
-    files = {cell.name: root / cell.train / POTENTIAL for cell in index.cells if cell.train}
+    files = {cell.name: root / cell.train / TRAINED for cell in index.cells if cell.train}
     if index.teacher:
         files[TEACHER] = Teacher.potential(root / index.teacher)
     return {name: _named(root, name, file).relative_to(root) for name, file in files.items() if file.is_file()}

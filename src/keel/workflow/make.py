@@ -24,6 +24,7 @@ from keel.fitting.held_out import ENERGY_WEIGHT
 from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
 from keel.identity import of_file, of_text
+from keel.kinds import TRAINED
 from keel.plugins import source_of
 from keel.potentials import Potential, load, open_potential
 from keel.potentials.batches import known_to
@@ -33,7 +34,7 @@ from keel.potentials.external.torchsim import around
 from keel.potentials.networks.network import Network, network_class
 from keel.potentials.sum import SumPotential
 from keel.progress import bar
-from keel.results.made import POTENTIAL, TEACHERS, Decomposition, Teacher, TrainingCost
+from keel.results.made import TEACHERS, Decomposition, Teacher, TrainingCost
 from keel.training import train
 from keel.training.delta import on_top_of, taken_apart
 from keel.training.strategies import steps_of
@@ -179,7 +180,7 @@ def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
             folder=folder,
             loggers=[lambda row: advance(row["taken"], steps, f"{row['stage']}, loss {row['total']:.3f}")],
         )
-    result.potential.save(str(folder / POTENTIAL))
+    result.potential.save(str(folder / TRAINED))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     own = (result.pretrain_steps, result.train_steps, result.gradient_evaluations, result.seconds)
     cost = TrainingCost(*own, peak_memory_mb=peak_memory_mb())
@@ -218,4 +219,4 @@ def content_of(path: Path) -> str | list[str]:
 
 def potential_of(folder: Path) -> Potential:
     """Return the potential of a trained network's folder."""
-    return load(folder / POTENTIAL)
+    return load(folder / TRAINED)

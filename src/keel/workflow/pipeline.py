@@ -17,10 +17,11 @@ from keel.errors import ConfigError
 from keel.evaluation import various_crystals
 from keel.evaluation.battery import groups_of
 from keel.identity import of_settings, of_split
+from keel.kinds import TRAINED
 from keel.locks import locked
 from keel.potentials import Potential
 from keel.results.index import RunIndex, TrialFolders
-from keel.results.made import POTENTIAL, DataDescription, RungChoice
+from keel.results.made import DataDescription, RungChoice
 from keel.results.measured import Squeeze
 from keel.results.run import write_records
 from keel.training import BASELINE
@@ -156,7 +157,7 @@ class Pipeline:
         before = None if after is None else self.train(replace(trial, strategy=after))
         inputs = {"data": self.data.name, **self._settings_of(trial)}
         if before is not None:
-            started = {"start": str(before / POTENTIAL), "name": network.label}
+            started = {"start": str(before / TRAINED), "name": network.label}
             network = NetworkSettings(**started, training=network.training)
             inputs["before"] = before.name
         elif network.start is not None:

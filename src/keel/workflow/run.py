@@ -9,11 +9,11 @@ from typing import Any
 from keel.config import RunSettings, dump_yaml
 from keel.errors import DataError
 from keel.files import replace_file
+from keel.kinds import TRAINED
 from keel.progress import console, showing_left
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
-from keel.results.made import POTENTIAL
 from keel.results.named import give_name
 from keel.training.loggers import check_loggers
 from keel.workflow.cluster import Cluster
@@ -99,7 +99,7 @@ def _perform(pipeline: Pipeline, cluster: Cluster) -> None:
     pipeline.teacher_contacts()
     for wave in pipeline.waves:
         for trial, folder in zip(wave, cluster.each(pipeline.train, wave), strict=True):
-            give_name(root, trial.name, folder / POTENTIAL)
+            give_name(root, trial.name, folder / TRAINED)
     for _ in cluster.each(pipeline.rung, pipeline.networks):
         pass
     finished = []

@@ -131,7 +131,7 @@ def squeeze(
         return ()
     model = converted(potential, torch.float64)
     lengths = np.linspace(1.0, smallest_volume ** (1 / 3), steps + 1)
-    energies, pressures = _evaluated(model, _scaled(crystals, lengths))
+    energies, pressures = _evaluated(model, scaled(crystals, lengths))
     if np.isnan(pressures).all() and np.isfinite(energies).any():
         pressures = _slopes(model, crystals, lengths)
     shape = len(crystals), len(lengths)
@@ -168,7 +168,8 @@ def _composition(frame: Frame) -> str:
     return str((numbers.tolist(), (counts // np.gcd.reduce(counts)).tolist()))
 
 
-def _scaled(crystals: Sequence[Frame], lengths: Array) -> list[Frame]:
+def scaled(crystals: Sequence[Frame], lengths: Array) -> list[Frame]:
+    """Return each crystal at each length, in units of its own, with its fractional coordinates kept."""
     return [deformed(frame, np.eye(3) * length) for frame in crystals for length in lengths]
 
 
@@ -184,13 +185,17 @@ def _evaluated(model: Potential, frames: Sequence[Frame]) -> tuple[Array, Array]
 
 def _slopes(model: Potential, crystals: Sequence[Frame], lengths: Array) -> Array:
     """Return pressures from the energies of slightly larger and smaller crystals, (K,)."""
-    ends = [_scaled(crystals, lengths * (1.0 + change)) for change in (-DIFFERENCE, DIFFERENCE)]
+    ends = [scaled(crystals, lengths * (1.0 + change)) for change in (-DIFFERENCE, DIFFERENCE)]
     smaller, larger = (_evaluated(model, frames)[0] for frames in ends)
     volumes = [np.array([frame.volume for frame in frames]) for frames in ends]
     return np.asarray((smaller - larger) / (volumes[1] - volumes[0]), dtype=np.float64)
 
 
 def _squeezed(frame: Frame, lengths: Array, energy: Array, pressure: Array) -> Squeezed:
-    n, volume = len(frame), frame.volume / len(frame)
-    name = f"{frame.formula} at {volume:.1f} angstrom^3/atom"
-    return Squeezed(name, frame.source, lengths, volume * lengths**3, energy / n, pressure)
+    volume = frame.volume / len(frame)
+    return Squeezed(name_of(frame), frame.source, lengths, volume * lengths**3, energy / len(frame), pressure)
+
+
+def name_of(crystal: Frame) -> str:
+    """Return what a crystal is called in verdicts and curves: its formula and volume."""
+    return f"{crystal.formula} at {crystal.volume / len(crystal):.1f} angstrom^3/atom"

@@ -11,8 +11,7 @@ import torch
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.frame import Array
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.equilibrium.relaxation import deformed
-from keel.evaluation.equilibrium.squeeze import compressible
+from keel.evaluation.equilibrium.squeeze import compressible, name_of, scaled
 from keel.potentials.base import Potential
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
@@ -83,12 +82,10 @@ def stretching(potential: Potential, frames: Structures) -> CheckResult:
         return CheckResult(NAME, (), (), "skipped", why)
     model = converted(potential, torch.float64)
     length = np.linspace(1.0, FARTHEST, STEPS + 1)
-    pulled = [deformed(frame, np.eye(3) * s) for frame in crystals for s in length]
+    pulled = scaled(crystals, length)
     energies = np.concatenate([p.energy.double().cpu().numpy() for _, p in predictions(pulled, model)])
     found = [
-        Stretched(
-            f"{frame.formula} at {frame.volume / len(frame):.1f} angstrom^3/atom", length, (e - e[0]) / len(frame)
-        )
+        Stretched(name_of(frame), length, (e - e[0]) / len(frame))
         for frame, e in zip(crystals, energies.reshape(len(crystals), -1), strict=True)
     ]
     curves = [Curve(s.name, s.length, s.energy, "length (1: as it was)", "energy (eV/atom)") for s in found]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from math import floor
 from pathlib import Path
 
 from keel.config import AssessmentSettings
-from keel.dynamics.settings import MDSettings
-from keel.dynamics.simulate import simulate
 from keel.errors import ConfigError
 from keel.evaluation.battery import Subject, groups_of
 from keel.evaluation.stability.conditions import SHORTEST_FS
@@ -20,8 +17,6 @@ from keel.workflow.planning.budget import remember, remembered
 SIMULATING = 0.6
 """Share of the time that simulations may take: the time of the other probes is unknown in advance."""
 FEWEST_STARTS = 2
-STEPS, FIRST = 5, 2
-"""Timed steps of MD, and warm-up steps before them, which load code."""
 
 
 def within(
@@ -74,6 +69,9 @@ def fitted_assessment(
         return settings
     steps_per_fs = 1.0 / settings.md(settings.temperature, SHORTEST_FS).timestep_of(subjects[0].starts)
     a_femtosecond = sum(map(seconds_of_a_step, subjects)) * steps_per_fs * kinds / min(workers, kinds)
+    if not a_femtosecond:
+        # All simulations fail at once, whatever their length.
+        return settings
     starts, allowed = min(settings.starts, len(subjects[0].starts)), SIMULATING * budget / a_femtosecond
     shortest = min(SHORTEST_FS, settings.length_fs)
     if starts * shortest <= allowed:
@@ -97,13 +95,7 @@ def simulations(settings: AssessmentSettings) -> int:
 
 def seconds_of_a_step(subject: Subject) -> float:
     """Return what a step of one simulation takes in the batch of all starts, measured."""
-    starts = subject.starts
+    # Loads what trains networks, which an assessment without a budget does not need.
+    from keel.workflow.planning.timing import md_step
 
-    def run(steps: int) -> float:
-        md = MDSettings(temperature=subject.settings.temperature, length_fs=steps, timestep_fs=1.0)
-        begun = time.perf_counter()
-        simulate(subject.potential, starts, md)
-        return time.perf_counter() - begun
-
-    run(FIRST)
-    return run(STEPS) / STEPS / len(starts)
+    return md_step(subject.potential, subject.starts, subject.settings, subject.settings.temperature)

@@ -14,9 +14,9 @@ import torch
 from keel.atoms.frame import Frame
 from keel.atoms.neighbours import graph_of
 from keel.atoms.splits import evenly
-from keel.config import NetworkSettings, RunSettings
+from keel.config import NetworkSettings
 from keel.dynamics import simulate
-from keel.dynamics.settings import ComputeSettings
+from keel.dynamics.settings import ComputeSettings, SimulationSettings
 from keel.errors import KeelWarning
 from keel.evaluation import accuracy, dimers, squeeze
 from keel.potentials import Potential
@@ -105,7 +105,7 @@ def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
             taught_step=watch.step("pretrain"),
             preparation=_seconds(lambda: [graph_of(f, potential.cutoff) for f in some]) / len(some),
             prediction=_seconds(lambda: accuracy(potential, some)) / len(some),
-            md_step=md_step(potential, split.test, config),
+            md_step=md_step(potential, evenly(split.test, config.md.runs), config.md, min(config.md.temperatures)),
             squeeze=_squeeze(potential, pipeline.crystals),
             dimer=_seconds(lambda: dimers(potential, pairs=pipeline.pairs[:1])) if pipeline.pairs else 0.0,
         )
@@ -116,10 +116,9 @@ def representative(frames: Sequence[Frame], number: int) -> list[Frame]:
     return evenly(sorted(frames, key=len), number)
 
 
-def md_step(potential: Potential, starts: Sequence[Frame], config: RunSettings) -> float:
-    """Return the seconds that a step of one simulated structure takes in the batches of a run."""
-    starts = evenly(starts, config.md.runs)
-    settings = config.md.md(min(config.md.temperatures), (FIRST + STEPS) * config.md.timestep_of(starts))
+def md_step(potential: Potential, starts: Sequence[Frame], md: SimulationSettings, temperature: float) -> float:
+    """Return the seconds that a step of one simulated structure takes, in batches of these starts."""
+    settings = md.md(temperature, (FIRST + STEPS) * md.timestep_of(starts))
     seen: list[tuple[int, float]] = []
     simulate(
         potential,
