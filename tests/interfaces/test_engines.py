@@ -192,6 +192,36 @@ class TestMetatomic:
             found = {tuple(s): float(v) for s, v in zip(some.samples.values.tolist(), some.values[:, 0], strict=True)}
             assert found == pytest.approx({(s, a): truth[s][a] for s, a in chosen})
 
+    def test_forces_of_selected_atoms_are_theirs(self, model):
+        """As of the atoms of one rank: whether the engine asks for energies of systems or of atoms."""
+        from metatensor.torch import Labels
+        from metatomic.torch import ModelEvaluationOptions, ModelOutput, systems_to_torch
+        from vesin.metatomic import neighbor_lists_for_model
+
+        chosen, found = [1, 4, 5, 7], {}
+        labels = Labels(["system", "atom"], torch.tensor([[0, a] for a in chosen], dtype=torch.int32))
+        for kind in ("atom", "system"):
+            (system,) = systems_to_torch([silica(1)], dtype=torch.float64, positions_requires_grad=True)
+            for neighbours in neighbor_lists_for_model("angstrom", model.model()):
+                neighbours.add_neighbor_list([system])
+            outputs = {"energy": ModelOutput(unit="eV", sample_kind=kind)}
+            options = ModelEvaluationOptions("angstrom", outputs, labels)
+            energy = model.model()([system], options, check_consistency=True)["energy"].block().values.sum()
+            (slope,) = torch.autograd.grad(energy, system.positions)
+            found[kind] = float(energy), slope.numpy()
+        network, atoms = potential("TorchMDET").double(), silica(1)
+        truth = network(atoms).atomic_energies[chosen].sum()
+        for energy, slope in found.values():
+            assert energy == pytest.approx(float(truth), abs=1e-9)
+            np.testing.assert_allclose(slope, found["atom"][1], atol=1e-9)
+        for atom, axis in ((4, 0), (0, 2), (7, 1)):
+            ends = []
+            for step in (1e-4, -1e-4):
+                moved = atoms.copy()
+                moved.positions[atom, axis] += step
+                ends.append(float(network(moved).atomic_energies[chosen].sum()))
+            assert found["system"][1][atom, axis] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-5, abs=1e-7)
+
     def test_its_capabilities(self, model):
         capabilities = model.model().capabilities()
         assert capabilities.atomic_types == [8, 14] and capabilities.dtype == "float64"

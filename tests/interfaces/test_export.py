@@ -1,4 +1,4 @@
-"""What `keel export --to metatomic` writes, as far as it needs no metatomic: traces, ranges, and what is refused."""
+"""What `keel export --to metatomic` writes, as far as it needs no metatomic: scripts, ranges, what is refused."""
 
 import copy
 
@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 import keel
 from keel.cli import app
 from keel.errors import ConfigError, UnavailableError
-from keel.interfaces.metatomic import _Core, _slopes, _traced, _trials, range_of, write_metatomic
+from keel.interfaces.metatomic import range_of, write_metatomic
+from keel.interfaces.torchscript import Core, by_autograd, scripted, trial_arguments
 from keel.potentials.external import ASEPotential
 from small_potentials import cgcnn
 from torch_calculator import TorchMorse
@@ -26,20 +27,18 @@ def small(kind: type, **options) -> keel.Network:
 
 POTENTIALS = {
     "CGCNN": lambda: small(keel.CGCNN),
-    "M3GNet": lambda: small(keel.M3GNet),
     "TorchMDET": lambda: small(keel.TorchMDET),
-    "M3GNet on a core": lambda: keel.SumPotential([small(keel.M3GNet), keel.ZBL(elements=ELEMENTS)]),
     "M3GNet on an EAM": lambda: keel.SumPotential([small(keel.M3GNet), keel.EAM.from_elements(ELEMENTS, 4.0)]),
     "EAM": lambda: keel.EAM.from_elements(ELEMENTS, 4.0),
 }
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
-def test_a_trace_gives_the_numbers_of_the_potential_for_other_sizes(name):
+def test_a_script_gives_the_numbers_of_the_potential_for_other_sizes(name):
     potential = POTENTIALS[name]()
     potential.set_offsets({29: -1234.5, 8: -400.0})
-    traced, devices = _traced(potential)
-    assert devices == ["cpu", "cuda"]
+    script = scripted(potential)
+    assert script.devices == ["cpu", "cuda"] and script.slopes is not None
     rng = np.random.default_rng(1)
     for n, length, pbc in ((1, 2.0, True), (2, 9.0, False), (7, 5.0, True), (30, 7.0, True), (1, 9.0, False)):
         atoms = bulk("Cu", cubic=True)[:1] * (n, 1, 1)
@@ -49,14 +48,21 @@ def test_a_trace_gives_the_numbers_of_the_potential_for_other_sizes(name):
         atoms.pbc = pbc
         graph = keel.batch(atoms, potential.cutoff, half_list=potential.half_list, dtype=torch.float64)
         arguments = graph.numbers, graph.edge_index, graph.edge_shift, graph.edge_vectors()
-        energies, slopes = _slopes(traced, *arguments)
-        truth = potential(graph)
-        torch.testing.assert_close(energies, truth.atomic_energies, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(slopes, _slopes(_Core(potential), *arguments)[1], rtol=1e-9, atol=1e-9)
+        weights = torch.from_numpy(rng.uniform(size=n))
+        truth = by_autograd(Core(potential), *arguments, weights)
+        torch.testing.assert_close(truth[0], potential(graph).atomic_energies, rtol=1e-9, atol=1e-9)
+        for found in (by_autograd(script.energies, *arguments, weights), script.slopes(*arguments, weights)):
+            for ours, theirs in zip(truth, found, strict=True):
+                torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-9)
+
+
+def test_no_script_is_bound_to_the_device_on_which_it_was_made():
+    script = scripted(POTENTIALS["EAM"]())
+    assert script.devices == ["cpu", "cuda"] and "cpu" not in str(script.slopes.inlined_graph)
 
 
 def test_trials_hold_images_crowds_a_molecule_and_an_atom_without_neighbours():
-    trials = list(_trials(keel.CGCNN(ELEMENTS)))
+    trials = list(trial_arguments(keel.CGCNN(ELEMENTS)))
     numbers, edges, _, vectors = trials[0]
     assert bool((edges[0] == edges[1]).any()) and float(vectors.norm(dim=1).min()) < 1.0
     assert set(numbers.tolist()) == {8, 29}
@@ -79,9 +85,9 @@ class OfNumpy(keel.CGCNN):
 
 
 @pytest.mark.parametrize("kind", [Branching, OfNumpy])
-def test_a_trace_that_would_give_other_numbers_is_refused(kind):
+def test_a_script_that_would_give_other_numbers_is_refused(kind):
     with pytest.raises(ConfigError, match=f"a {kind.__name__} cannot be exported"):
-        _traced(small(kind))
+        scripted(small(kind))
 
 
 def test_how_far_atoms_feel_each_other():

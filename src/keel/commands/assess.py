@@ -93,7 +93,10 @@ def assess(
     seed: Annotated[Seed | None, typer.Option(help="Seed of all random choices; default 0.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Time limit, e.g. 15min or 1h30; length and number of simulations are chosen to meet it."),
+        typer.Option(
+            help="Time limit, e.g. 30min or 1h30; length and number of simulations are chosen to meet it. Default: "
+            "none, or 15min for ASE calculators unless --length-fs or --starts is given."
+        ),
     ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,

@@ -7,27 +7,71 @@ It is imported only where metatomic-torch is installed.
 # read all of that.
 # ruff: noqa: UP006, UP035, UP045
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import ModelOutput, NeighborListOptions, System
 
 
+@torch.jit.interface
+class Slopes(torch.nn.Module):
+    """Energies of atoms and the gradient of their weighted sum: :class:`keel.interfaces.torchscript.Scripted`.
+
+    As an interface it is a program of its own to TorchScript, which would otherwise make it part of what it has to
+    differentiate, and slower by a tenth.
+    """
+
+    def forward(
+        self,
+        numbers: torch.Tensor,
+        edges: torch.Tensor,
+        shifts: torch.Tensor,
+        vectors: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        pass  # nothing else is allowed in an interface
+
+
+class GivenSlopes(torch.nn.Module):
+    """A program under the names of :class:`Slopes`; None: something that is never called."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(
+        self,
+        numbers: torch.Tensor,
+        edges: torch.Tensor,
+        shifts: torch.Tensor,
+        vectors: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Return energies (N,) and gradient (E, 3)."""
+        if self.program is None:
+            return weights, vectors
+        energies, gradient = self.program(numbers, edges, shifts, vectors, weights)
+        return energies, gradient
+
+
 class Engine(torch.nn.Module):
-    """A traced potential as metatomic's ``ModelInterface``.
+    """A potential as metatomic's ``ModelInterface``.
 
     Parameters
     ----------
-    core
-        From atomic numbers (N,), edges (2, E), shifts (E, 3) and edge vectors (E, 3) to energies of atoms (N,) in eV.
+    energies, slopes
+        See :class:`keel.interfaces.torchscript.Scripted`.
     cutoff, half_list
         Of the neighbour list that engines are asked for, in angstrom.
     """
 
-    def __init__(self, core: Any, cutoff: float, half_list: bool) -> None:
+    slopes: Slopes
+
+    def __init__(self, energies: Any, slopes: Any, cutoff: float, half_list: bool) -> None:
         super().__init__()
-        self.core = core
+        program: Any = GivenSlopes(slopes)
+        self.energies, self.slopes, self.has_slopes = energies, program, slopes is not None
         self._neighbours = NeighborListOptions(cutoff=cutoff, full_list=not half_list, strict=True)
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
@@ -61,22 +105,35 @@ class Engine(torch.nn.Module):
             atoms = torch.arange(n, dtype=torch.int32, device=system.device)
             places.append(torch.stack([torch.full_like(atoms, k), atoms], dim=1))
             first += n
-        edges = torch.cat(ends).t().contiguous()
-        energies = self.core(torch.cat(numbers), edges, torch.cat(shifts), torch.cat(vectors))
-        values = energies.to(systems[0].positions.dtype).unsqueeze(1)
-        samples = Labels(["system", "atom"], torch.cat(places), assume_unique=True)
+        edges, vector = torch.cat(ends).t().contiguous(), torch.cat(vectors)
+        number, place, shift = torch.cat(numbers), torch.cat(places), torch.cat(shifts)
+        device, dtype = place.device, systems[0].positions.dtype
+        samples = Labels(["system", "atom"], place, assume_unique=True)
+        chosen = torch.arange(first, device=device)
         if selected_atoms is not None:
             chosen = samples.select(selected_atoms)
-            values = values.index_select(0, chosen)
-            samples = Labels(["system", "atom"], samples.values.index_select(0, chosen), assume_unique=True)
-        if outputs["energy"].sample_kind != "atom":
-            of_system = samples.values[:, 0].to(torch.int64)
-            values = values.new_zeros(len(systems), 1).index_add(0, of_system, values)
-            rows = torch.arange(len(systems), dtype=torch.int32, device=values.device).unsqueeze(1)
+        if outputs["energy"].sample_kind == "atom":
+            values = self.energies(number, edges, shift, vector).to(dtype).index_select(0, chosen)
+            samples = Labels(["system", "atom"], place.index_select(0, chosen), assume_unique=True)
+        else:
+            system_of = place[:, 0].to(torch.int64)
+            values = torch.zeros(len(systems), dtype=dtype, device=device)
+            if self.has_slopes and vector.requires_grad:
+                fixed = vector.detach()
+                weights = torch.zeros(first, dtype=torch.float64, device=device).index_fill(0, chosen, 1.0)
+                atomic, slopes = self.slopes(number, edges, shift, fixed, weights)
+                # Zero, with the gradient of the energy. What computed it is detached, or TorchScript would take that
+                # for a part of what is to be differentiated.
+                atomic, zero = atomic.detach(), (slopes.detach() * (vector - fixed)).sum(dim=1).to(dtype)
+                values = values.index_add(0, system_of.index_select(0, edges[0]), zero)
+            else:
+                atomic = self.energies(number, edges, shift, vector)
+            of_chosen = atomic.to(dtype).index_select(0, chosen)
+            values = values.index_add(0, system_of.index_select(0, chosen), of_chosen)
+            rows = torch.arange(len(systems), dtype=torch.int32, device=device).unsqueeze(1)
             samples = Labels(["system"], rows, assume_unique=True)
-        device = values.device
         block = TensorBlock(
-            values=values,
+            values=values.unsqueeze(1),
             samples=samples,
             components=torch.jit.annotate(List[Labels], []),
             properties=Labels(["energy"], torch.zeros(1, 1, dtype=torch.int32, device=device)),

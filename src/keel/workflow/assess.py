@@ -24,7 +24,7 @@ from keel.results.assessment import Assessment, GroupResults, unique
 from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.cluster import Cluster
-from keel.workflow.planning.thoroughness import within
+from keel.workflow.planning.thoroughness import usual_budget, within
 from keel.workflow.probes import measure_probes, subject_of
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
@@ -191,7 +191,8 @@ def assess(
         Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
     budget
         Seconds that it may take, to which length and number of simulations are fitted
-        (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it.
+        (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it, but 15 minutes for ASE calculators
+        whose simulations are not chosen.
 
     Returns
     -------
@@ -214,6 +215,7 @@ def assess(
         Cluster(workers, scheduler=scheduler, device=settings.device) as cluster,
     ):
         every = [Assessing(o, material, settings, place, beside) for o, place in zip(openings, places, strict=True)]
+        budget = budget or usual_budget(settings, openings)
         if budget is not None:
             settings = within(budget, root, settings, lambda: [a.subject for a in every], cluster.workers)
             every = [replace(assessing, settings=settings) for assessing in every]

@@ -14,9 +14,17 @@ from keel.errors import ConfigError
 from keel.evaluation.battery import Subject
 from keel.evaluation.stability.conditions import SHORTEST_FS
 from keel.potentials import LennardJones
+from keel.potentials.external.opening import Opening
 from keel.workflow.assess import Assessing, Material, assess
 from keel.workflow.planning import thoroughness as rules
-from keel.workflow.planning.thoroughness import SIMULATING, fitted_assessment, seconds_of_a_step, simulations, within
+from keel.workflow.planning.thoroughness import (
+    SIMULATING,
+    fitted_assessment,
+    seconds_of_a_step,
+    simulations,
+    usual_budget,
+    within,
+)
 
 ARGON = as_frame(bulk("Ar", a=5.3, cubic=True))
 
@@ -66,11 +74,19 @@ class TestFitted:
         one = fitted_assessment(AssessmentSettings(), [subject()], 600, 1)
         assert fitted_assessment(AssessmentSettings(), [subject()] * 2, 1200, 1) == one
 
-    def test_what_cannot_fit_is_refused_with_what_would(self):
+    def test_what_cannot_fit_is_left_out(self, tmp_path, capsys):
+        usual = AssessmentSettings()
+        found = within(60.0, tmp_path, usual, lambda: [subject()], 1)
+        assert simulations(found) == 0 and not {"stability", "structure", "density"} & set(found.probes)
+        assert {"exact", "clusters", "compression", "accuracy"} <= set(found.probes)
+        assert "no simulations, because not even 2 of each kind fit 1 min" in capsys.readouterr().err
+
+    def test_where_nothing_else_was_asked_for_it_is_refused_with_what_would_fit(self):
+        only = AssessmentSettings(probes=["stability"])
         with pytest.raises(
-            ConfigError, match=r"--budget: 1 min 0 s is too short: 2 starts of 1000 fs .* about 2 min 47 s"
+            ConfigError, match=r"--budget: 1 min 0 s is too short: 2 starts of 1000 fs .* about 1 min 40 s"
         ):
-            fitted_assessment(AssessmentSettings(), [subject()], 60, 1)
+            fitted_assessment(only, [subject()], 60, 1)
 
     def test_shorter_ones_that_were_asked_for_stay(self):
         short = AssessmentSettings(length_fs=20.0, starts=2)
@@ -87,8 +103,16 @@ class TestFitted:
         monkeypatch.setattr(rules, "seconds_of_a_step", lambda _: 1.0)
         assert within(600.0, tmp_path, usual, list, 1) == found
         assert "as determined before" in capsys.readouterr().err
-        with pytest.raises(ConfigError, match="too short"):
-            within(601.0, tmp_path, usual, lambda: [subject()], 1)
+        assert not simulations(within(601.0, tmp_path, usual, lambda: [subject()], 1))
+
+
+def test_calculators_have_a_limit_unless_their_simulations_are_chosen():
+    emt, file = (Opening(name) for name in ("ase.calculators.emt.EMT", "network.safetensors"))
+    assert usual_budget(AssessmentSettings(), [file, emt]) == 900.0
+    assert usual_budget(AssessmentSettings(temperatures=[500.0]), [emt]) == 900.0
+    assert usual_budget(AssessmentSettings(), [file]) is None
+    for chosen in ({"starts": 8}, {"length_fs": 5000.0}):
+        assert usual_budget(AssessmentSettings(**chosen), [emt]) is None
 
 
 def test_a_step_takes_time():
@@ -106,7 +130,7 @@ def test_assess_uses_what_fits(tmp_path, monkeypatch):
     monkeypatch.setattr(Assessing, "folder", folder)
     keel.write(tmp_path / "data.extxyz", [ARGON] * 4)
     LennardJones().save(str(tmp_path / "lj.json"))
-    opening = keel.potentials.external.opening.Opening(str(tmp_path / "lj.json"))
+    opening = Opening(str(tmp_path / "lj.json"))
     with pytest.raises(InterruptedError):
         assess([opening], Material(tmp_path / "data.extxyz"), AssessmentSettings(), tmp_path / "out", budget=60.0)
     assert lengths[0][0] == 1800.0

@@ -10,6 +10,7 @@ from keel.config import AssessmentSettings
 from keel.errors import ConfigError
 from keel.evaluation.battery import Subject, groups_of
 from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.potentials.external.opening import Opening, is_calculator
 from keel.progress import console
 from keel.wording import duration
 from keel.workflow.planning.budget import remember, remembered
@@ -17,6 +18,19 @@ from keel.workflow.planning.budget import remember, remembered
 SIMULATING = 0.6
 """Share of the time that simulations may take: the time of the other probes is unknown in advance."""
 FEWEST_STARTS = 2
+SIMULATED = {"stability", "structure", "density"}
+"""Groups of probes that simulate."""
+OF_CALCULATORS = 900.0
+"""Seconds for ASE calculators, which evaluate one structure after the other, without ``--budget``."""
+
+
+def usual_budget(settings: AssessmentSettings, openings: Sequence[Opening]) -> float | None:
+    """Return the seconds that an assessment may take if nobody has said: no limit unless a potential is a calculator.
+
+    Length and number of simulations that were chosen are kept.
+    """
+    chosen = settings.model_fields_set & {"length_fs", "starts"}
+    return OF_CALCULATORS if not chosen and any(is_calculator(o.name) for o in openings) else None
 
 
 def within(
@@ -36,8 +50,11 @@ def within(
     if found is None:
         found = fitted_assessment(settings, subjects(), budget, workers)
         remember(root, settings, budget, found)
-    each = f"simulations of {found.length_fs / 1000:g} ps from up to {found.starts} starts"
-    console.print(f"     plan  --budget: {each} fit {duration(budget)}{before}", soft_wrap=True)
+    if simulations(found) or not simulations(settings):
+        each = f"simulations of {found.length_fs / 1000:g} ps from up to {found.starts} starts fit {duration(budget)}"
+    else:
+        each = f"no simulations, because not even {FEWEST_STARTS} of each kind fit {duration(budget)}"
+    console.print(f"     plan  --budget: {each}{before}", soft_wrap=True)
     return found
 
 
@@ -46,7 +63,8 @@ def fitted_assessment(
 ) -> AssessmentSettings:
     """Return the settings with simulations of a length, and from a number of starts, that a time allows.
 
-    Simulations become shorter first, down to the 1000 fs below which they prove nothing, then fewer.
+    Simulations become shorter first, down to the 1000 fs below which they prove nothing, then fewer; if not even two
+    starts fit, the groups of probes that simulate are left out.
 
     Parameters
     ----------
@@ -62,7 +80,7 @@ def fitted_assessment(
     Raises
     ------
     ConfigError
-        If not even two starts and 1000 fs fit.
+        If nothing but simulations was asked for and not even two starts and 1000 fs fit.
     """
     kinds = simulations(settings)
     if not kinds:
@@ -79,10 +97,12 @@ def fitted_assessment(
         return settings.replace(length_fs=max(length, shortest))
     fewest = min(FEWEST_STARTS, starts)
     if fewest * shortest > allowed:
+        if others := [name for name in groups_of(settings.probes) if name not in SIMULATED]:
+            return settings.replace(probes=tuple(others))
         least = duration(fewest * shortest * a_femtosecond / SIMULATING)
         raise ConfigError(
             f"--budget: {duration(budget)} is too short: {fewest} starts of {shortest:g} fs under each condition take "
-            f"about {least} with all other probes; give more time, or fewer conditions or --probes"
+            f"about {least}; give more time, or fewer conditions or --probes"
         )
     return settings.replace(starts=floor(allowed / shortest), length_fs=shortest)
 
