@@ -8,12 +8,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import keel.datasets
 from undrawn import undrawn
 
 torch.set_num_threads(1)
@@ -22,6 +24,9 @@ torch.set_num_threads(1)
 # run tries the same examples: a failure can be repeated anywhere, and is due to the change that is tested.
 settings.register_profile("keel", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("keel")
+
+# Half of all data sets that tests take are the same one: it is read and checked once in each process.
+keel.datasets._load = cache(keel.datasets._load)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,6 +51,15 @@ def _denormals() -> Iterator[None]:
 def _undrawn() -> Iterator[None]:
     """Leave the figures of pages empty, but where a test has them drawn."""
     with undrawn():
+        yield
+
+
+@pytest.fixture
+def avx2() -> Iterator[None]:
+    """What is compiled here is for AVX2, or uses no vectors where there is none; no program is tried to learn more."""
+    from torch._inductor import config
+
+    with config.patch({"cpp.simdlen": 256, "cpp.vec_isa_ok": True}):
         yield
 
 

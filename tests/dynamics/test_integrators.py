@@ -64,7 +64,7 @@ def test_langevin_samples_the_canonical_ensemble_of_a_dimer():
     temperature, potential = 300.0, Spring(stiffness=5.0)
     start = molecule([[0, 0, 0], [2.0, 0, 0]], [18, 18])
     settings = of_steps(
-        1000, 4.0, temperature=temperature, friction_per_fs=0.02, record_every=10, max_atoms=10_000, seed=1
+        1000, 4.0, temperature=temperature, friction_per_fs=0.02, record_every=10, max_atoms=10_000, seed=1, skin=4.0
     )
     runs = simulate(potential, [start] * 150, settings, criteria=(), compute=DOUBLE)
     late = [run.snapshots[20:] for run in runs]

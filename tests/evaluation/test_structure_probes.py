@@ -397,7 +397,7 @@ def test_density_of_an_ideal_gas():
     starts = [Frame(np.full(n, 18), rng.random((n, 3)) * a, np.eye(3) * a, np.ones(3, bool)) for _ in range(32)]
     settings = NPT.replace(
         temperature=temperature, pressure=pressure, length_fs=4000.0, pressure_time_fs=50.0, compressibility=2.0,
-        timestep_fs=2.0, max_atoms=10_000,
+        timestep_fs=2.0, max_atoms=10_000, skin=4.0,
     )  # fmt: skip
     result = density(IdealGas(), starts, settings, criteria=(), compute=ComputeSettings(precision="float64"))
     expected = (n + 1) * unit / n

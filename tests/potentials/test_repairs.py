@@ -9,6 +9,7 @@ from keel.potentials.compiling.repairs import keep_order_of_sums
 pytestmark = [
     pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler"),
     pytest.mark.xdist_group("compiling"),
+    pytest.mark.usefixtures("avx2"),
 ]
 
 

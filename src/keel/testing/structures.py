@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -67,6 +68,12 @@ def _molecule(numbers: Sequence[int], positions: Sequence[Sequence[float]]) -> F
 
 
 def _grid(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, pbc: tuple[bool, ...]) -> Frame:
+    frame = _unscaled(shape, elements, cutoff, pbc)
+    scale = _off_the_cutoff(shape, tuple(map(int, elements)), float(cutoff), pbc)
+    return frame.replace(positions=scale * frame.positions, cell=scale * frame.cell)
+
+
+def _unscaled(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, pbc: tuple[bool, ...]) -> Frame:
     n = int(np.prod(shape))
     numbers = np.resize(np.array(elements, dtype=np.int64), n)
     spacing = max(2.1 * float(COVALENT_RADII[numbers].mean()), 0.25 * cutoff)
@@ -75,16 +82,18 @@ def _grid(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, p
     cell = spacing * np.array(shape)[:, None] * SHEAR
     cell[[not p for p in pbc]] = 0.0
     positions = spacing * (points + jitter) @ SHEAR
-    frame = Frame(numbers=numbers, positions=positions, cell=cell, pbc=np.array(pbc), source=f"trial structure {shape}")
-    scale = _off_the_cutoff(frame, cutoff)
-    return frame.replace(positions=scale * positions, cell=scale * cell)
+    return Frame(numbers=numbers, positions=positions, cell=cell, pbc=np.array(pbc), source=f"trial structure {shape}")
 
 
-def _off_the_cutoff(frame: Frame, cutoff: float) -> float:
-    """Return a scale, a little above 1, at which no distance is the cutoff.
+@cache
+def _off_the_cutoff(
+    shape: tuple[int, int, int], elements: tuple[int, ...], cutoff: float, pbc: tuple[bool, ...]
+) -> float:
+    """Return a scale of a grid, a little above 1, at which no distance is the cutoff.
 
     There a potential that is cut off abruptly has no derivative, and rounding decides who is a neighbour.
     """
+    frame = _unscaled(shape, elements, cutoff, pbc)
     r = lengths(batch([frame], (1 + 2 * GAP) * cutoff, dtype=torch.float64).edge_vectors()).numpy()
     scales = np.linspace(1.0, 1.1, 200)
     gaps = np.abs(scales[:, None] * r - cutoff).min(axis=1, initial=GAP * cutoff)

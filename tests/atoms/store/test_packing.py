@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -170,16 +167,26 @@ def test_mistakes_are_told_in_one_sentence(file, tmp_path):
     assert str(done.exception) == "--out must end in .keel, not a.arrow"
 
 
-SLOWLY = """
-import sys, time
-from keel.atoms.store import packing, shards
+# Three processes, one after the other, which need keel imported only once.
+KILLED = """
+import os, random, signal, sys, time
+from keel.atoms.store import packing
+
 packing.SHARD_FRAMES, packing.LARGE = 3, 100
-write, replace = packing.write_shard, shards.replace_file
-def told(path, table):
-    print(path.name, flush=True)
-    write(path, table)
-packing.write_shard = told
-packing.pack([sys.argv[1]], sys.argv[2])
+write, moments = packing.write_shard, random.Random(1)
+for _ in range(3):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        packing.write_shard = lambda path, table: (os.write(writer, b"."), write(path, table))
+        packing.pack([sys.argv[1]], sys.argv[2])
+        os._exit(0)
+    os.close(writer)
+    for _ in range(moments.randint(1, 4)):
+        os.read(reader, 1)
+    time.sleep(moments.random() * 0.01)
+    os.kill(child, signal.SIGKILL)
+    print(os.waitpid(child, 0)[1])
 """
 
 
@@ -187,15 +194,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(file, tmp_path, monkey
     monkeypatch.setattr(packing, "SHARD_FRAMES", 3)
     monkeypatch.setattr(packing, "LARGE", 100)
     pack([file], tmp_path / "whole.keel")
-    moments = random.Random(1)
-    for _ in range(3):
-        command = [sys.executable, "-c", SLOWLY, str(file), str(tmp_path / "killed.keel")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for _ in range(moments.randint(1, 4)):
-                process.stdout.readline()
-            time.sleep(moments.random() * 0.01)
-            os.kill(process.pid, signal.SIGKILL)
+    command = [sys.executable, "-c", KILLED, str(file), str(tmp_path / "killed.keel")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == 3 * [str(int(signal.SIGKILL))]
     assert not (tmp_path / "killed.keel" / "store.json").exists()
     pack([file], tmp_path / "killed.keel")
     assert contents(tmp_path / "killed.keel") == contents(tmp_path / "whole.keel")
