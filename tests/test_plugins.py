@@ -29,6 +29,7 @@ from keel.training.known import KNOWN, STRATEGIES, look_of, strategy_of
 from keel.workflow import make
 from tiny_run import FEW
 
+pytestmark = pytest.mark.xdist_group("plugins")
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 SCRIPT = "from undrawn import undrawn; from keel.cli import main\nwith undrawn(): main()"
 TINY = {

@@ -15,6 +15,7 @@ from keel.evaluation import Condition, LadderSettings, judge_ladder, ladder, md_
 from keel.evaluation.stability.md_stability import FILM, film_of
 from simulated import Given, argon, frame_of, molecule
 
+pytestmark = pytest.mark.xdist_group("md_stability")
 LJ = keel.LennardJones(cutoff=8.5)
 HOT = LadderSettings(temperatures=(4000,), length_fs=300, n_runs=6, must_hold=4000)
 

@@ -23,6 +23,8 @@ from keel.fitting.start import expected
 from keel.fitting.walls import wall_positions, weak_walls
 from keel.potentials.classical.dimer import dimer
 
+pytestmark = pytest.mark.xdist_group("fitting")
+
 
 @pytest.fixture(scope="module")
 def salt_frames() -> list[Frame]:

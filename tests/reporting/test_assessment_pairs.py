@@ -23,6 +23,7 @@ from keel.reporting import Assessment, read_assessments, write_assessment
 from keel.reporting.assessment.pairs import comparisons, versus
 from simulated import argon, frame_of
 
+pytestmark = pytest.mark.xdist_group("assessment_pairs")
 LENGTH = 1000.0
 RUNS = 12
 finite = st.floats(-1e3, 1e3)

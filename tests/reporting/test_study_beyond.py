@@ -18,6 +18,7 @@ from keel.reporting.study.data import read_study
 from keel.results.squeezed import LENGTHS, over_teacher, summary_of
 from run_folder import HELPS, build_run_folder, silica
 
+pytestmark = pytest.mark.xdist_group("study_beyond")
 TWO = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
 
 

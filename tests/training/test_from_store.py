@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,25 +89,27 @@ def test_another_choice_of_frames_is_another_training(tmp_path):
 
 
 TRAIN = """
-import sys
+import random, sys
 sys.path.insert(0, sys.argv[3])
-import keel
+import keel, lightning.fabric
 from small_training import SHORT, network
-said = lambda row: print(row["step"], flush=True)
-keel.train(network(), keel.read(sys.argv[1]), settings=SHORT, folder=sys.argv[2], loggers=[said])
+from waiting import killed
+
+train, moments = keel.train, random.Random(2)
+
+def work(step):
+    train(network(), keel.read(sys.argv[1]), settings=SHORT, folder=sys.argv[2], loggers=[lambda row: step()])
+
+print([killed(work, moments.randint(1, 4)) for _ in range(2)])
 """
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):
-    store, moments = stored(argon(8), tmp_path / "a.keel", 4), random.Random(2)
+    store = stored(argon(8), tmp_path / "a.keel", 4)
     whole = keel.train(network(), store, settings=SHORT, folder=tmp_path / "whole")
-    for _ in range(2):
-        command = [sys.executable, "-c", TRAIN, *map(str, (tmp_path / "a.keel", tmp_path / "run"))]
-        with subprocess.Popen([*command, str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for _ in range(moments.randint(1, 4)):
-                process.stdout.readline()
-            os.kill(process.pid, signal.SIGKILL)
+    paths = tmp_path / "a.keel", tmp_path / "run", Path(__file__).parents[1]
+    command = [sys.executable, "-c", TRAIN, *map(str, paths)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[True, True]\n"
     again = keel.train(network(), keel.read(tmp_path / "a.keel"), settings=SHORT, folder=tmp_path / "run")
     for first, second in zip(whole.potential.parameters(), again.potential.parameters(), strict=True):
         assert torch.equal(first, second)

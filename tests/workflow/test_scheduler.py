@@ -21,6 +21,8 @@ from keel.workflow.run import run
 from tiny_run import tiny
 from waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("scheduler")
+
 
 @contextmanager
 def scheduler(folder: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Path]:
@@ -63,8 +65,15 @@ class Visitor:
         return os.getcwd(), os.getpid()
 
 
-def test_workers_do_tasks_in_the_folder_of_who_asks_and_are_heard_there(tmp_path, capfd):
-    with scheduler(tmp_path) as file, Cluster(scheduler=str(file)) as cluster:
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory) -> Iterator[Path]:
+    """The file of a scheduler with one worker."""
+    with scheduler(tmp_path_factory.mktemp("scheduler")) as file:
+        yield file
+
+
+def test_workers_do_tasks_in_the_folder_of_who_asks_and_are_heard_there(one_worker, capfd):
+    with Cluster(scheduler=str(one_worker)) as cluster:
         assert cluster.workers == 1
         (place, process), second = cluster.each(Visitor().where, [1, 2])
         assert place == os.getcwd() and process != os.getpid() and second == (place, process)
@@ -112,13 +121,13 @@ def test_a_scheduler_that_is_not_there(where, sentence, monkeypatch):
         pass
 
 
-def test_runs_from_two_folders_share_a_scheduler(tmp_path, monkeypatch):
+def test_runs_from_two_folders_share_a_scheduler(one_worker, tmp_path, monkeypatch):
     """Each task is done from the folder of who asks, also after one of the other's."""
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
     places = []
-    with scheduler(tmp_path) as file, Cluster(scheduler=str(file)) as cluster:
+    with Cluster(scheduler=str(one_worker)) as cluster:
         for folder, visitor in zip(folders, visitors := [Visitor(), Visitor()], strict=True):
             monkeypatch.chdir(folder)
             places += [place for place, _ in cluster.each(visitor.where, [0])]
