@@ -1,9 +1,9 @@
-"""How often does each 95 % interval that keel states hold the truth? Of data whose truth is known.
+"""How often does each 95 % interval that keel states contain the truth? Measured on data whose truth is known.
 
     OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py --repeats 200 --out docs/results/coverage
 
-The cases are those of ``tests/coverage_cases.py``; every repeat has random numbers of its own. Written are a table
-(``.md``) and its numbers (``.json``), after each case, so that a long run can be looked at.
+The cases are those of ``tests/coverage_cases.py``; every repeat has random numbers of its own. A table
+(``.md``) and its numbers (``.json``) are written after each case, so that a long run can be looked at.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ Rows = dict[tuple[str, str], dict[str, Any]]
 CHEAP = 5
 """Cheap cases are repeated so many times as often."""
 
-ABOUT = """# Do stated intervals hold the truth?
+ABOUT = """# Do stated intervals contain the truth?
 
 `python benchmarks/interval_coverage.py --repeats 200`
 
-Each interval that keel states was asked of many sets of synthetic data whose truth is known. They are correlated as
-those of simulations are: frames resemble the next, atoms of a frame each other, runs from one structure and networks
-of one seed each other. Nominal is 95 % everywhere; 200 sets fix the share to 3.0 points, 1000 to 1.4. The cases are
-in `tests/coverage_cases.py`; some repeats of each are among the tests.
+Every kind of interval that keel states was computed for many sets of synthetic data whose true value is known. The data
+are correlated as those of simulations are: each frame resembles the next, and so do atoms of a frame, runs from one
+structure and networks of one seed; "that remember for 10 of 320 records" is a correlation time. Every interval should
+contain the truth in 95 % of the sets; 200 sets determine this share to within 3.0 points, 1000 to within 1.4. The cases
+are in `tests/coverage_cases.py`; the tests run a few repeats of each.
 
-| interval | data | sets | holds the truth (%) |
+| interval | data | sets | contains the truth (%) |
 |---|---|---|---|
 """
 
 
 def covered(case: Case, repeats: int) -> float:
-    """Return the share of intervals that held the truth."""
+    """Return the share of intervals that contain the truth."""
     place = zlib.crc32(case.data.encode())
     held = [np.mean(case.repeat(np.random.default_rng([place, k]))) for k in range(repeats)]
     return float(np.mean(held))
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def known(out: Path) -> Rows:
-    """Return the rows of an earlier run: what is asked again takes their places."""
+    """Return the rows of an earlier run; those computed again replace them."""
     path = out.with_suffix(".json")
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return {(row["interval"], row["data"]): row for row in rows}

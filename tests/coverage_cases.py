@@ -1,4 +1,4 @@
-"""Every interval that keel states, asked of data whose truth is known: how often does it hold the truth?
+"""Every interval that keel states, computed for data whose truth is known: how often does it contain the truth?
 
 Each case is a function from a random number generator to whether intervals held the truth, one or several. Data are
 correlated as those of simulations are: frames resemble the next, atoms of a frame each other, runs from one structure
@@ -31,7 +31,7 @@ RESAMPLES, LENGTH = 400, 3000.0
 
 @dataclass(frozen=True)
 class Case:
-    """An interval that keel states, the data it is asked of, and one repeat; cheap ones are asked more often."""
+    """An interval that keel states, its data, and one repeat; cheap cases are repeated more often."""
 
     interval: str
     data: str
