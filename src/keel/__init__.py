@@ -56,12 +56,12 @@ _PUBLIC = {
 }
 
 _OTHERWISE = {"census": "take_census"}
-"""Names that are others in their modules."""
+"""Public names that differ from those in their modules."""
 _ROOMS = (
     *("atoms", "comparison", "datasets", "dynamics", "errors", "evaluation", "fitting", "interfaces", "perturbation"),
     *("potentials", "reporting", "results", "testing", "training", "workflow"),
 )
-"""Those that users call; the other modules are there too when they are named."""
+"""Packages that users call; other modules are imported too when they are named."""
 
 __all__ = sorted([*_PUBLIC, "datasets"])
 

@@ -19,7 +19,7 @@ from keel.commands.dimers import dimers
 from keel.commands.evaluate import evaluate
 from keel.commands.export import export
 from keel.commands.fit import fit
-from keel.commands.help_ import VERSION, help_, tell_version
+from keel.commands.help_ import VERSION, help_, print_version
 from keel.commands.import_ import import_
 from keel.commands.init import init
 from keel.commands.md import md
@@ -75,7 +75,7 @@ app.command("help")(help_)
 @app.callback()
 def prepare(
     context: typer.Context,
-    _: Annotated[bool, typer.Option("--version", callback=tell_version, is_eager=True, help=VERSION)] = False,
+    _: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help=VERSION)] = False,
     plugin: Plugins = None,
 ) -> None:
     """Physics-informed pretraining that keeps machine-learned interatomic potentials stable in MD."""

@@ -177,7 +177,7 @@ class RunSettings(Settings):
     @field_validator("plugins")
     @classmethod
     def _loaded(cls, plugins: list[str]) -> list[str]:
-        # Before anything asks for what they register.
+        # Before anything needs what they register.
         load_plugins(plugins)
         return plugins
 
@@ -287,7 +287,7 @@ def _yaml(path: Path) -> Any:
 
 
 def _merged(base: Any, changes: Any) -> Any:
-    """Return a section with changes; what is no section is replaced."""
+    """Return a section with changes; anything but a section is replaced."""
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
     return base | {key: _merged(base.get(key), value) for key, value in changes.items()}

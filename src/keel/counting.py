@@ -1,4 +1,4 @@
-"""How many structures have been evaluated, for progress bars of unknown length."""
+"""Counting evaluated structures, for progress bars of unknown length."""
 
 from __future__ import annotations
 

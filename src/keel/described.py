@@ -48,7 +48,7 @@ class Setting:
     default
         As in YAML; ``required`` if there is none.
     unit, limits
-        Of a number; empty if there is none.
+        Unit and range of a number; empty if there is none.
     meaning
         What it does.
     """

@@ -1,12 +1,12 @@
-"""How far potentials disagree about the forces in a structure: where they do, at least one of them does not know it.
+"""How far potentials disagree about the forces in a structure: where they do, at least one of them is wrong.
 
     d_i = sqrt( (1/K) sum_k |F_i^(k) - F_i|^2 )        in eV/angstrom, for atom i
 
-F_i is the force of the potential that is used and F_i^(k) that of K others: trainings from other seeds, or the
+F_i is the force of the potential in use and F_i^(k) that of K others: trainings from other seeds, or the
 teacher. With one other it is the length of the difference. A committee's standard deviation, the usual measure (Schran,
 Brezina & Marsalek, J. Chem. Phys. 153, 104105 (2020)), refers to the mean of all members; here one potential moves the
-atoms, and it is its error that is asked for. Of trainings that scatter alike about their mean, <d^2> is twice the
-variance. What d is worth, errors against labels say (:mod:`keel.evaluation.labels.by_disagreement`).
+atoms, and its error is of interest. For trainings that scatter equally about their mean, <d^2> is twice the variance.
+Errors against labels show what d is worth (:mod:`keel.evaluation.labels.by_disagreement`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames
     Parameters
     ----------
     potential
-        The one that is used.
+        The one in use.
     beside
         One other or several: potentials, or what has or names them
         (:func:`keel.potentials.external.as_potential`).
@@ -51,12 +51,12 @@ def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames
     Returns
     -------
     list
-        Of each structure one number for each atom, eV/angstrom, shape (N,).
+        For each structure the disagreement about each atom in eV/angstrom, shape (N,).
 
     Raises
     ------
     DataError
-        If a potential does not know an element, or there is none beside.
+        If a potential does not know an element, or ``beside`` is empty.
 
     Examples
     --------

@@ -21,14 +21,14 @@ COMPRESSED = (".gz", ".xz", ".bz2")
 
 @dataclass(frozen=True)
 class Output:
-    """Where a result goes, so that it can be checked before the work whether it can be written there.
+    """Where a result goes; whether it can be written there is checked before the work begins.
 
     Parameters
     ----------
     suffixes
-        That the name of a file must have one of; empty: any.
+        Suffixes that a file may have; empty: any.
     compressible
-        Those of them that ``.gz``, ``.xz`` or ``.bz2`` may follow.
+        Those that ``.gz``, ``.xz`` or ``.bz2`` may follow.
     folder
         It is a folder; None: a folder or a file.
     """
@@ -75,7 +75,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Do the same with a folder: ``write`` is called with an empty one, which then takes the place of what is there."""
+    """Do the same with a folder: ``write`` is called with an empty one, which then replaces the existing one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=path.parent, prefix=WRITING))
     made, old = place / "made", place / "old"
@@ -95,7 +95,7 @@ def _written(write: Callable[[Path], object], temporary: Path, path: Path) -> No
     try:
         write(temporary)
     except SafetensorError as error:
-        # It names the system's error by its number, and only so.
+        # It names the system's error only by its number.
         found = re.search(r"os error (\d+)", str(error))
         if found is None:
             raise
@@ -116,7 +116,7 @@ def by_number(name: str) -> list[tuple[int, str]]:
 
 def sentence(error: OSError) -> str:
     """Return one sentence that says what the system refused and what to do."""
-    # What is being written has a name that nobody knows.
+    # The temporary name means nothing to the user.
     place = str(error.filename or "a file")
     place = str(Path(place).parent) if Path(place).name.startswith(WRITING) else place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -15,8 +15,8 @@ Content = dict[str, Any]
 class Format:
     """A format of files, whose number is that of the first release, usually 1, plus one for each change.
 
-    A change that readers must know of comes with a step, which converts the content of a file of the previous format.
-    So every file written by a release of keel stays readable.
+    A change that readers must know about comes with a step, which converts the content of a file of the previous
+    format. So every file written by a release of keel stays readable.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Format:
 
     @property
     def stamp(self) -> Content:
-        """What is added to a file that is written now."""
+        """The mark of the format in a file that is written now."""
         return {self.key: self.number}
 
     def refuse_newer(self, content: Any, where: object) -> None:

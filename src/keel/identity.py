@@ -62,17 +62,17 @@ class Structure(Protocol):
 
 
 class Stated(Protocol):
-    """What is asked of a potential; every :class:`keel.Potential` has it."""
+    """What a potential must offer to be hashed; every :class:`keel.Potential` does."""
 
     def config(self) -> dict[str, Any]:
-        """Return what rebuilds it; raises a KeelError if nothing does."""
+        """Return the arguments that rebuild it; raises a KeelError if nothing does."""
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Return its weights by their names."""
 
 
 class Digest:
-    """A hash that takes what it is given in turn."""
+    """A hash of a sequence of parts."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -84,7 +84,7 @@ class Digest:
             self._hash.update(taken if isinstance(taken, bytes) else np.ascontiguousarray(taken).tobytes())
 
     def hex(self, letters: int = 64) -> str:
-        """Return the first letters of the hash."""
+        """Return the first digits of the hash."""
         return self._hash.hexdigest()[:letters]
 
 
@@ -96,7 +96,7 @@ def of_text(text: str) -> str:
 def of_file(path: Path) -> str:
     """Return the hash of a file's content, or of the names and contents of all files in a folder.
 
-    It is empty where there is neither (whoever reads it says so).
+    It is empty where there is neither (the reader reports that).
     """
     if path.is_file():
         with open(path, "rb") as file:
@@ -108,7 +108,7 @@ def of_file(path: Path) -> str:
 
 
 def of_geometry(frame: Structure) -> str:
-    """Return twelve letters that identify a structure, whatever its file and labels."""
+    """Return twelve characters that identify a structure, whatever its file and labels."""
     digest = Digest()
     digest.add(frame.numbers.astype(np.int64), frame.positions.astype(float), frame.cell.astype(float), frame.pbc)
     return digest.hex(12)
@@ -212,9 +212,9 @@ def of_settings(settings: BaseModel, *, exclude: Iterable[str] = ()) -> dict[str
 def later(settings: BaseModel) -> dict[str, Any]:
     """Return, as pydantic's ``exclude``, the settings that came after the first release and change nothing.
 
-    Such a setting says what was done before there was a choice: its default, or what :data:`BEFORE` has where the
-    default has changed since. So new settings, and new defaults, leave all earlier results in their places, to be found
-    by whoever asks for what was done then. Those of :data:`WITHOUT_EFFECT` change nothing, whatever their value.
+    Such a setting has the value of what was done before there was a choice: its default, or what :data:`BEFORE` has
+    where the default has changed since. So new settings and new defaults leave earlier results valid for those who ask
+    for what was done then. Those of :data:`WITHOUT_EFFECT` change nothing, whatever their value.
     """
     first, before = FIRST.get(type(settings).__name__), as_before(settings)
     none = WITHOUT_EFFECT.get(type(settings).__name__, ())
@@ -266,5 +266,5 @@ BEFORE: Mapping[str, Mapping[str, Any]] = {
 }
 """What a default was at first, by class and setting, of those that have changed: ``{"A": {"size": 1}}``.
 
-Whoever changes a default adds it here, and nothing else is to be done.
+A changed default is added here; nothing else needs to be done.
 """

@@ -41,12 +41,12 @@ class FrameFormat:
     name
         What such files are.
     suffixes
-        That identify them.
+        Suffixes that identify them.
     reader
         Import path of ``reader(path) -> Iterator[PendingFrame]``.
     writer
-        Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read. One of
-        folders replaces what is there itself.
+        Import path of ``writer(path, frames) -> int``, which returns the number of frames; None: only read. A writer of
+        folders replaces existing ones itself.
     compressed
         Reader and writer take compressed files too.
     names
@@ -202,7 +202,7 @@ def register_reader(
             raise ConfigError(
                 f"the reader {form.reader}: give the suffixes, names or beginning that identify its files"
             )
-        # The same may be defined again, by a cell of a notebook that is run twice.
+        # It may be defined again by a notebook cell that is run twice.
         FRAME_FORMATS[:] = [other for other in FRAME_FORMATS if other.reader != form.reader]
         for other in FRAME_FORMATS:
             if taken := {*other.suffixes} & {*form.suffixes}:

@@ -41,8 +41,8 @@ def launched(device: str = "auto", devices: int | None = 1, nodes: int = 1, prec
     Raises
     ------
     ConfigError
-        If there is no such device, or there are fewer; if other processes are wanted where they cannot be started, or
-        another number of them than were started earlier.
+        If there is no such device, or there are fewer; if other processes are requested where they cannot be started,
+        or their number differs from that started earlier.
     """
     devices, nodes = size_of_job(devices, nodes)
     _check(device, devices)
@@ -63,7 +63,7 @@ def launched(device: str = "auto", devices: int | None = 1, nodes: int = 1, prec
         precision=precision,
         plugins=[_environment()],
     )
-    for name in ("lightning.fabric", "lightning.pytorch"):  # they announce every process
+    for name in ("lightning.fabric", "lightning.pytorch"):  # Fabric announces every process
         logging.getLogger(name).setLevel(logging.WARNING)
     fabric.launch()
     # Threads of the group that still run when the process ends would abort it.
@@ -80,8 +80,8 @@ def _leave() -> None:
 def size_of_job(devices: int | None, nodes: int = 1) -> tuple[int, int]:
     """Return the devices of each node, and the nodes, that share the work of this process.
 
-    One device of one node is this process alone, whoever started it. Otherwise the numbers are those of torchrun or
-    srun if they have started it, whatever was asked for. ``devices=None`` asks for what they say, else for one.
+    One device of one node is this process alone, however it was started. Otherwise the numbers are those of torchrun or
+    srun if they have started it, whatever was requested. ``devices=None`` means their number, or one without them.
     """
     if nodes < 1 or (devices is not None and devices < 1):
         raise ConfigError("devices and nodes must be at least 1")
@@ -119,7 +119,7 @@ def _of_torchrun() -> bool:
 
 
 def _of_srun() -> bool:
-    # In a batch script that does not use srun, the other variables are there and the other processes are not.
+    # In a batch script that does not use srun, the other variables are set but there are no other processes.
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 

@@ -39,7 +39,7 @@ def submodules(package: str) -> list[str]:
 def find_submodules(package: str) -> None:
     """Make the modules of a package available as its attributes; call it at the end of its ``__init__.py``.
 
-    A function rather than a ``__getattr__`` in the package, which to mypy would then have every attribute.
+    A function rather than a ``__getattr__`` in the package, because mypy would then allow every attribute.
     """
     names = vars(sys.modules[package])
     names["__getattr__"] = lambda name: submodule(package, name)
@@ -56,7 +56,7 @@ def _public(names: Mapping[str, Any]) -> Collection[str]:
 def imported_for_good(module: str) -> Iterator[None]:
     """Skip garbage collection while a large module is imported within the block, and exclude it later.
 
-    That is a quarter of the time that importing PyTorch takes. If the module is already imported, this does nothing.
+    It takes a quarter of the time of importing PyTorch. If the module is already imported, this does nothing.
     """
     if module in sys.modules or not gc.isenabled():
         yield

@@ -1,7 +1,7 @@
 """Locks between processes that work in one folder, on one machine or several; a lock ends with its process.
 
 Each is a file that the system locks (flock; over NFS, a lock of its server). Two locks of one file exclude each other
-also within one process.
+even within one process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def locked(path: Path, held: Callable[[str], object] | None = None, *, passing: 
     Parameters
     ----------
     path
-        The file, whose folder is there.
+        The file, whose folder exists.
     held
         Called first if another process holds the lock, with the name of that process; an exception from it ends the
         waiting.

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: each mistake with its place and the name probably meant."""
+"""Mistakes in settings, in words: each with its place and the name probably meant."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def mistakes(error: ValidationError, settings: type[BaseModel], options: Mapping
     """
     found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     places = [_place(one["loc"], settings) for one in found]
-    told: dict[Place, str] = {}
+    sentences: dict[Place, str] = {}
     meant: set[Place] = set()
     for place, one in zip(places, found, strict=True):
-        # Of a value that may be one thing or another, what is said of its parts, or else of the first thing.
+        # For a value of several possible types: mistakes in its parts, or else that of the first type.
         if any(other[: len(place)] == place != other for other in places):
             continue
-        if place in told:
-            told[place] += f"; or it{_told(place, one, settings)}"
+        if place in sentences:
+            sentences[place] += f"; or it{_predicate(place, one, settings)}"
             continue
         if one["type"] == "extra_forbidden":
             near = nearest(str(place[-1]), names_at(place[:-1], settings))
             meant |= {(*place[:-1], near)} if near else set()
         if not (one["type"] == "missing" and place in meant):
-            told[place] = _sentence(place, one, settings, options or {})
-    return list(told.values())
+            sentences[place] = _sentence(place, one, settings, options or {})
+    return list(sentences.values())
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
@@ -113,9 +113,9 @@ def _place(loc: Place, settings: type[BaseModel]) -> Place:
 
 def _sentence(place: Place, error: ErrorDetails, settings: type[BaseModel], options: Mapping[str, str]) -> str:
     """Return a mistake as a sentence."""
-    said = _told(place, error, settings)
+    said = _predicate(place, error, settings)
     if not place:
-        # What contradicts each other begins with a name, if it begins with one of those.
+        # A contradiction begins with a name if it begins with one of these.
         first, space, rest = said.removeprefix(": ").partition(" ")
         return f"{options.get(first, first)}{space}{rest}"
     if str(place[0]) in options:
@@ -123,7 +123,7 @@ def _sentence(place: Place, error: ErrorDetails, settings: type[BaseModel], opti
     return f"{'.'.join(map(str, place))}{said}"
 
 
-def _told(place: Place, error: ErrorDetails, settings: type[BaseModel]) -> str:
+def _predicate(place: Place, error: ErrorDetails, settings: type[BaseModel]) -> str:
     """Return what follows the name of the setting."""
     given = repr(error["input"])
     given = given if len(given) <= LONGEST else f"{given[:LONGEST]}..."

@@ -31,7 +31,7 @@ def in_threads(work: Callable[[int], Any], parts: int) -> None:
 
 
 def ahead(make: Callable[[Item], Result], items: Iterable[Item], most: int = 2) -> Generator[Result]:
-    """Yield ``make`` of each item in order; meanwhile another thread makes the next ones, at most ``most``.
+    """Yield ``make`` of each item in order; meanwhile another thread prepares the next ones, at most ``most``.
 
     Exceptions are raised in place of the result. Close it (``contextlib.closing``) to end the thread.
     """

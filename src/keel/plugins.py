@@ -67,13 +67,13 @@ def load_plugins_of(configuration: Any, folder: Path) -> None:
 
 
 def discover() -> None:
-    """Import what is installed for keel and what ``KEEL_PLUGINS`` names, once; called when a name is not found."""
+    """Import, once, what is installed for keel and what ``KEEL_PLUGINS`` names; called when a name is not found."""
     global _looked
     if _looked:
         return
     from importlib.metadata import entry_points  # late: it takes a while
 
-    _looked = True  # first of all: what is imported may miss something itself
+    _looked = True  # before the imports: what is imported may itself lack something
     for entry in entry_points(group=GROUP):
         try:
             entry.load()
@@ -119,7 +119,7 @@ def source_of(value: Any) -> str:
     """Return the code of a class or function of a plugin, on which results depend; empty for keel's own."""
     if value.__module__.split(".")[0] == "keel":
         return ""
-    with suppress(OSError, TypeError):  # of what was typed in
+    with suppress(OSError, TypeError):  # of code that was typed in
         return inspect.getsource(value)
     return ""
 

@@ -55,7 +55,7 @@ class Advance(Protocol):
     """Moves the bar."""
 
     def __call__(self, done: int, total: int, remark: str = "") -> None:
-        """Say how much of how much is done."""
+        """Report the amount done and the total."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[remark]}"),
     )
-    # Transient: the line that stays is the one that says how the work ended.
+    # Transient: the line that stays is the one on how the work ended.
     with Progress(*columns, console=console, transient=True, disable=not (_bars and console.is_terminal)) as progress:
         task = progress.add_task(title, total=total or None, remark="")
         begun, left = time.monotonic(), None if _left is None or progress.disable else _left()
@@ -114,13 +114,13 @@ def bar(title: str, total: int = 0) -> Iterator[Advance]:
 
 
 class _Pace:
-    """Says once how long some work takes, if that is long."""
+    """Prints once how long some work takes, if that is long."""
 
     def __init__(self, title: str) -> None:
         self.title, self.first, self.judged = title, (0, 0.0), False
 
     def judge(self, done: int, total: int) -> None:
-        # From the first report on: before it code is loaded and compiled, or done long ago.
+        # From the first report on: before it code is loaded and compiled, or the work was done earlier.
         now, (before, begun) = time.monotonic(), self.first
         if not begun:
             self.first = (done, now)

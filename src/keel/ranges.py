@@ -57,7 +57,7 @@ class Range:
         Raises
         ------
         ValueError
-            Saying what it must be, as the predicate of a sentence.
+            Its message is what the number must be, as the predicate of a sentence.
         """
         value = _whole(given) if self.whole else _real(given)
         if value is None:
@@ -80,7 +80,7 @@ class Range:
         return f"must be {words} {plain(limit)}{unit}, not {plain(value)}"
 
     def __str__(self) -> str:
-        """Return e.g. ``0 < x <= 20``, without an upper limit that nobody comes near."""
+        """Return e.g. ``0 < x <= 20``, without an upper limit that is far beyond use."""
         if self.high >= FAR:
             return f"x {'>' if self.above else '>='} {plain(self.low)}"
         low = "" if self.low == -inf else f"{plain(self.low)} {'<' if self.above else '<='} "
@@ -94,7 +94,7 @@ class Range:
             try:
                 return self.number(given)
             except ValueError as error:
-                raise PydanticCustomError("out_of_range", "{told}", {"told": str(error)}) from None
+                raise PydanticCustomError("out_of_range", "{reason}", {"reason": str(error)}) from None
 
         return core_schema.no_info_before_validator_function(check, handler(source))
 
@@ -107,7 +107,7 @@ class Range:
 
 
 def _real(given: Any) -> float | None:
-    """Return a number, or what a text says as one; None if it is neither."""
+    """Return a number, or a text as one; None if it is neither."""
     try:
         return None if isinstance(given, bool) else float(given)
     except (TypeError, ValueError, OverflowError):
@@ -172,7 +172,7 @@ Runs = Annotated[int, Range(1, 10**5, "runs", whole=True)]
 Rounds = Annotated[int, Range(1, 10**4, "rounds", whole=True)]
 Starts = Annotated[int, Range(1, 10**5, "structures", whole=True)]
 Steps = Annotated[int, Range(1, 10**8, "steps", whole=True)]
-"""Of a whole training."""
+"""Steps of a whole training."""
 Every = Annotated[int, Range(1, 10**9, "steps", whole=True)]
 """Steps between two events; more than there are: never."""
 StepsOrNone = Annotated[int, Range(0, 10**9, "steps", whole=True)]

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def plain(content: Any) -> Any:
-    """Return content as JSON has it: arrays as lists, what is not finite as None."""
+    """Return content as JSON has it: arrays as lists, numbers that are not finite as None."""
     if isinstance(content, Mapping):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -65,7 +65,7 @@ def read_json(path: Path, remedy: str) -> Any:
     Raises
     ------
     DataError
-        If it is absent or no JSON.
+        If it is absent or not JSON.
     """
     try:
         return json.loads(read_text(path, remedy))
@@ -79,7 +79,7 @@ def read_object(path: Path, required: Iterable[str], remedy: str) -> dict[str, A
     Raises
     ------
     DataError
-        If it is absent, no JSON, no object, or lacks a key.
+        If it is absent, not JSON, not an object, or lacks a key.
     """
     return checked(read_json(path, remedy), required, str(path), remedy)
 

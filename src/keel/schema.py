@@ -34,7 +34,7 @@ def schema_of_files(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _needed(part: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be given, section by section."""
+    """Return the required settings, section by section."""
     below = {name: _needed(_section(field, inside), inside) for name, field in part.get("properties", {}).items()}
     found: dict[str, Any] = {"required": part["required"]} if "required" in part else {}
     if deeper := {name: needed for name, needed in below.items() if needed}:

@@ -22,7 +22,7 @@ class AsList:
     """A list that may be given as a single value without brackets: ``seeds: 0``."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Put what is no list into one."""
+        """Put a value that is not a list into one."""
 
         def listed(given: Any) -> Any:
             return given if given is None or isinstance(given, list | tuple) else [given]
@@ -30,7 +30,7 @@ class AsList:
         return core_schema.no_info_before_validator_function(listed, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Tell editors so."""
+        """Describe both forms to editors."""
         as_list = handler(schema)
         return {"anyOf": [as_list, as_list["items"]]}
 
@@ -56,7 +56,7 @@ class OrName:
         return core_schema.no_info_before_validator_function(named, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Tell editors so."""
+        """Describe both forms to editors."""
         return {"anyOf": [handler(schema), {"type": "string"}]}
 
 
@@ -69,7 +69,7 @@ class Settings(BaseModel):
     Raises
     ------
     ConfigError
-        Naming all settings that are unknown or impossible.
+        Names all settings that are unknown or impossible.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,11 +80,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigError(f"{type(self).__name__}: {mistake(error, type(self))}") from None
 
-    # What pydantic checks by itself, files and settings within settings, does not pass here and keeps its places.
+    # What pydantic checks by itself, files and settings within settings, bypasses this and keeps its places.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Yield the settings that are not as they would be without a word: a notebook prints these."""
+        """Yield the settings that differ from their defaults: a notebook prints these."""
         fields = type(self).model_fields
         yield from ((n, v) for n, v in self if v != fields[n].get_default(call_default_factory=True))
 
@@ -112,14 +112,14 @@ def parse(model: type[Model], content: Any, source: str, options: Mapping[str, s
     content
         Settings by name.
     source
-        Who says so: a file, a command.
+        Origin of the settings: a file, a command.
     options
-        By the name of a setting that of the command's option, if they were given so.
+        Options of the command by the names of their settings, if they were given on the command line.
 
     Raises
     ------
     ConfigError
-        Naming all settings that are wrong, and why.
+        Names all settings that are wrong, and why.
     """
     try:
         return model.model_validate(content)
@@ -130,7 +130,7 @@ def parse(model: type[Model], content: Any, source: str, options: Mapping[str, s
 def parse_given(
     model: type[Model], given: dict[str, Any], source: str, options: Mapping[str, str] | None = None
 ) -> Model:
-    """Check options of a command of which those that are None were not given, and leave these to their defaults.
+    """Check options of a command; those that are None were not given and take their defaults.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def parse_given(
     given
         Options by the names of their settings.
     options
-        Names of those options that are not called like their settings.
+        Names of the options that differ from those of their settings.
     """
     names = {name: f"--{name.replace('_', '-')}" for name in given} | dict(options or {})
     return parse(model, {name: value for name, value in given.items() if value is not None}, source, names)

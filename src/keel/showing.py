@@ -1,4 +1,4 @@
-"""How objects show themselves: in one line, and in a notebook as a small table, with a picture where there is one.
+"""How objects display themselves: in one line, and in a notebook as a small table, with a picture if there is one.
 
 A class derives from :class:`Shown` and writes one method, :meth:`Shown.facts`; a dataclass of numbers need not.
 """
@@ -21,12 +21,12 @@ MOST_ROWS = 12
 
 
 class Shown:
-    """An object that says what it is."""
+    """An object that describes itself."""
 
     def facts(self) -> Facts:
-        """Return what is to be known of it, by term, in the order of a reader's interest.
+        """Return the facts about the object, by term, in the order of a reader's interest.
 
-        Of a dataclass these are its fields, arrays by their shapes.
+        For a dataclass these are its fields, arrays by their shapes.
         """
         named = [field.name for field in fields(self) if not field.name.startswith("_")]  # type: ignore[arg-type]
         return {name.replace("_", " "): brief(getattr(self, name)) for name in named}
@@ -36,17 +36,17 @@ class Shown:
         return ""
 
     def __repr__(self) -> str:
-        """Say it in one line."""
+        """Describe the object in one line."""
         return f"{type(self).__name__}({'; '.join(' '.join(fact) for fact in self.facts().items())})"
 
     def _repr_html_(self) -> str:
-        """Say it in a notebook."""
+        """Describe the object in a notebook."""
         rows = [(capitalised(term), value) for term, value in self.facts().items()]
         return beside(self.picture(), table(rows, title=type(self).__name__))
 
 
 def brief(value: object) -> str:
-    """Return a value in few words: arrays by their shape, long texts by their beginning, much by its number."""
+    """Return a value in few words: arrays by their shape, long texts by their beginning, collections by their size."""
     shape = getattr(value, "shape", ())
     if shape:
         return f"({', '.join(map(str, shape))})"

@@ -51,7 +51,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def shortened(words: Sequence[str], most: int) -> list[str]:
-    """Return the words, or the first of more than ``most`` and how many there are besides."""
+    """Return the words, or if there are more than ``most`` the first ones and the number of the others."""
     return list(words) if len(words) <= most else [*words[: most - 1], f"{len(words) - most + 1} more"]
 
 
@@ -62,7 +62,7 @@ def counted(counts: Iterable[tuple[str, int]], noun: str, most: int = 6) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time that a reader can grasp: ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``12 days``."""
+    """Return a time for readers: ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``12 days``."""
     whole = round(seconds)
     if whole < 60:
         return f"{number(seconds, 2)} s"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import keel
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.mobility import degrees_of_freedom, freed, honoured
+from keel.atoms.mobility import degrees_of_freedom, freed, motion_in_words
 from keel.cli import app
 from keel.dynamics import Snapshot, read_trajectories, simulate
 from keel.dynamics.integrators import ACCELERATION, BOLTZMANN, maxwell_boltzmann
@@ -220,4 +220,4 @@ class TestCommand:
         assert shown.exit_code == 0 and "note" not in shown.output
 
     def test_nothing_to_say_of_plain_structures(self):
-        assert honoured([argon(1)], "draw") == []
+        assert motion_in_words([argon(1)], "draw") == []

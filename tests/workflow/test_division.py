@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keel.atoms.frame import Frame
 from keel.atoms.settings import DataSettings, SplitSettings
 from keel.errors import ConfigError, DataError
-from keel.results.made import parts_told
+from keel.results.made import parts_in_words
 from keel.settings import parse
 from keel.workflow.division import divide
 
@@ -38,7 +38,7 @@ class TestNamed:
         assert (sizes(division), division.notes) == ([30, 5, 5], ())
         described = division.to_dict()
         assert described["description"] == "Split by part: no test group was trained on."
-        assert parts_told(described) == [
+        assert parts_in_words(described) == [
             "30 frames train: finetune",
             "5 frames choose the weights: val",
             "5 frames test: test",
@@ -104,7 +104,7 @@ class TestFiles:
         assert division.split.divided == {"train": self.TRAIN, "validation": self.VAL, "test": self.TEST}
         assert division.notes == ()
         described = division.to_dict()
-        assert parts_told(described)[1:] == ["4 frames choose the weights: b.extxyz", "6 frames test: c.extxyz"]
+        assert parts_in_words(described)[1:] == ["4 frames choose the weights: b.extxyz", "6 frames test: c.extxyz"]
         assert described["description"] == "Split by file: no test group was trained on."
 
     @pytest.mark.parametrize(

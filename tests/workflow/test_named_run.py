@@ -12,10 +12,10 @@ import keel
 from keel.cli import app
 from keel.config import RunSettings, read_config
 from keel.reporting.run.notes import remarks, story
-from keel.results.made import DataDescription, parts_told
+from keel.results.made import DataDescription, parts_in_words
 from keel.workflow.data import read_data
 from keel.workflow.pipeline import Pipeline
-from keel.workflow.run import tell_data
+from keel.workflow.run import print_data
 from tiny_run import FEW, TINY, tiny
 
 PHASES = {"by": "phase", "train": "black", "validation": 0.2, "test": "liquid-P4"}
@@ -36,7 +36,7 @@ def pipeline(data, folder) -> Pipeline:
 
 
 def told(made, capsys) -> list[str]:
-    tell_data(made)
+    print_data(made)
     lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
     return [line for line in lines if not line.startswith("data ")]
 
@@ -116,7 +116,7 @@ def test_the_report_has_the_groups_and_what_stands_twice():
 
 
 def test_parts_of_earlier_versions_are_told_by_their_sizes():
-    assert parts_told({"train": 1, "validation": 0, "test": 1200, "sources": {}}) == [
+    assert parts_in_words({"train": 1, "validation": 0, "test": 1200, "sources": {}}) == [
         "1 frame train",
         "1,200 frames test",
     ]

@@ -32,7 +32,8 @@ def close_pairs(frame: Frame, share: float) -> tuple[List, Array]:
 def closest_contacts(frame: Frame, share: float) -> Array:
     """Return how far the nearest neighbour of each atom is in bonds, infinite from ``share`` bonds on, shape (N,).
 
-    Nearest is the neighbour of least distance in units of the sum of covalent radii; images of an atom itself count.
+    The nearest neighbour is the one at the least distance in units of the sum of covalent radii; images of an atom
+    itself count.
     """
     ((i, j), _), lengths = close_pairs(frame, share)
     closest = np.full(len(frame), np.inf)

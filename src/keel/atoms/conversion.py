@@ -102,15 +102,15 @@ def as_frame(given: Structure, *, labels: bool = True) -> Frame:
 
 
 def _is_atoms(given: Any) -> bool:
-    # ASE need not be imported to see that something is not of it.
+    # ASE need not be imported to see that an object is not one of its own.
     return hasattr(given, "get_positions") and hasattr(given, "arrays")
 
 
 def _members(given: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what there is, each with what messages call it."""
+    """Yield each structure given, with its name in messages."""
     if isinstance(given, Frame | str | PathLike) or _is_atoms(given):
         return iter([("in memory", given)])
-    # Members of a dictionary are keys; those of a structure of another package would be refused with less sense.
+    # A dictionary yields its keys, a structure of another package its parts: refused here, with a message that fits.
     if isinstance(given, Iterable) and not isinstance(given, dict) and not any(hasattr(given, m) for m in FOREIGN):
         return ((f"in memory, frame {k}", member) for k, member in enumerate(given))
     raise DataError(_refusal(given))

@@ -121,7 +121,7 @@ class Frame(Shown):
         return replace(self, **changes | ({"forces_mask": None} if label == "forces" else {}))
 
     def repeated(self, repeats: Sequence[int]) -> Frame:
-        """Return the unlabelled supercell that repeats the cell so often along each lattice vector.
+        """Return the unlabelled supercell with this many cells along each lattice vector.
 
         Its first atoms are those of the frame.
         """

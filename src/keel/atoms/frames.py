@@ -33,8 +33,8 @@ class Frames(Shown, list[Frame]):
 
     def _labels(self) -> str:
         counts = {label: sum(getattr(f, label) is not None for f in self) for label in LABELS}
-        told = (label if n == len(self) else f"{label} of {n:,}" for label, n in counts.items() if n)
-        return ", ".join(told) or "none"
+        names = (label if n == len(self) else f"{label} of {n:,}" for label, n in counts.items() if n)
+        return ", ".join(names) or "none"
 
     def __repr__(self) -> str:
         """Say what is in it."""

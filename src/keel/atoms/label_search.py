@@ -81,7 +81,7 @@ def search(record: Record, keys: LabelKeys) -> Found:
 
 
 def no_labels(record: Record) -> Found:
-    """Return a record's info without its labels, which nobody looks at."""
+    """Return a record's info without its labels, which are not checked."""
     info = {k: v for k, v in record.info.items() if not is_label_name(k)}
     return Found(None, None, None, info, {k for k in record.arrays if not is_label_name(k)}, [])
 
@@ -103,7 +103,7 @@ class _Search:
         info = {k: v for k, v in self.record.info.items() if k not in self.used}
         # Labels that were not chosen get a name that is not read as one.
         info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
-        # What info and columns both have is, where it belongs to the structure, that of info.
+        # Where info and columns both have a quantity of the structure, that of info is taken.
         unused = {k for k in self.record.arrays if k not in self.used or (is_global(k) and k in self.record.info)}
         return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
 
@@ -183,7 +183,7 @@ class _Search:
         return "bar" if key == "Stress" and self.record.info.keys() >= LAMMPS_HEADER else "ase"
 
     def _without_motion(self, values: list[_Value]) -> list[_Value]:
-        """Of a virial and a stress whose difference is the kinetic part of a pressure, return the virial alone."""
+        """Return the virial alone if its difference from the stress is the kinetic part of a pressure."""
         virials = [v for v in values if "virial" in v.key.lower()]
         others = [v for v in values if v not in virials]
         finite = all(np.isfinite(v.number).all() for v in values)
@@ -255,7 +255,7 @@ def _agree(values: list[_Value]) -> bool:
 
 
 def _says_unknown(value: Any) -> bool:
-    """Return whether a value is a word for nothing, or absent."""
+    """Return whether a value is absent, or a word that means "none"."""
     return value is None or value is True or (isinstance(value, str) and value.strip().lower() in UNKNOWN_WORDS)
 
 

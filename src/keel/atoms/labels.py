@@ -1,4 +1,4 @@
-"""From what a file says of a structure to a frame: labels under their names, in keel's units, and what moves how.
+"""From what a file says of a structure to a frame: labels under their names, in keel's units, and which atoms may move.
 
 Names are recognised in any case and with the usual prefixes: ``energy``, ``REF_energy``, ``dft_energy``,
 ``free_energy``, ``forces``, ``force``, ``stress``, ``virial``, ... Nothing is guessed: two names that contradict each
@@ -38,7 +38,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     keys
         Names and units where they are not the usual ones.
     labels
-        False: only the structure is of interest, labels are neither looked at nor refused.
+        False: only the structure is of interest; labels are neither checked nor refused.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def frame_from_ase(
 ) -> Frame:
     """Return the frame of an ``ase.Atoms``; labels come from its calculator's results, ``info`` and ``arrays``.
 
-    A calculator is never asked to compute, and results that belong to other positions are not taken.
+    A calculator is never run, and results for other positions are ignored.
 
     Raises
     ------

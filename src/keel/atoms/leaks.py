@@ -24,7 +24,7 @@ RUN = re.compile(r"(^|_)(traj|trajectory|run|relaxation)(_?(id|name))?$", re.IGN
 
 
 def shared_structures(parts: Split) -> Iterator[str]:
-    """Yield a sentence for each two parts that contain the same structures (:mod:`keel.atoms.soundness.repeats`).
+    """Yield a sentence for each pair of parts that contain the same structures (:mod:`keel.atoms.soundness.repeats`).
 
     For frames of a store, 16 bytes each are in memory.
     """
@@ -98,7 +98,7 @@ def _alike(values: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
 
 
 def shared_runs(parts: Split) -> Iterator[str]:
-    """Yield a sentence for each two parts with frames of the same run, by the keys that usually name one."""
+    """Yield a sentence for each pair of parts with frames of the same run, by the keys that usually name one."""
     for key in _run_keys(parts.divided.values()):
         runs = {part: group_members(frames, key) for part, frames in parts.divided.items()}
         if len(set().union(*runs.values())) == 1:

@@ -1,4 +1,4 @@
-"""Half neighbour lists by linked cells, for what computes along lists: five times as fast as general ones."""
+"""Half neighbour lists by linked cells, for code that computes along lists; five times as fast as general ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keel.atoms.neighbours import check_list, neighbour_list
 from keel.kernels import kernels_run
 
 BINS_PER_CUTOFF = 2
-"""Narrower bins hold fewer pairs that are too far, and more boundaries."""
+"""Narrower bins hold fewer pairs that are too far apart, but have more boundaries."""
 
 
 @dataclass(frozen=True, eq=False)
 class HalfList:
-    """Every pair of a structure that is closer than a cutoff once, in order of its first atom.
+    """Every pair of a structure closer than a cutoff, each once, in order of its first atom.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def ordered_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], Array]:
     """Return pairs in the order of (i, j, shift): their ends (2, E), the place of each one's shift, and shifts (S, 3).
 
-    A half list has i < j, or i = j and of two opposite shifts the later one.
+    A half list has i < j, or i = j and the later of two opposite shifts.
     """
     if not kernels_run():
         return _ordered_plainly(positions, cell, pbc, cutoff, half)

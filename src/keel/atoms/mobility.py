@@ -44,8 +44,8 @@ def marks_of_motion(frame: Frame) -> dict[str, NDArray[np.bool_]]:
     return marks | {"move_mask": ~frame.fixed[:, : 1 if whole else 3]}
 
 
-def honoured(frames: Sequence[Frame], velocities: str) -> list[str]:
-    """Say in phrases what simulations that start from some frames take from their file, and what they leave.
+def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:
+    """Describe in phrases what simulations that start from these frames take from their file, and what they ignore.
 
     Parameters
     ----------

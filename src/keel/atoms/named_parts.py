@@ -43,7 +43,7 @@ def split_by_name(
     Raises
     ------
     ConfigError
-        If a name is that of no group (says which there are) or of two parts, or a part is left empty.
+        If a name belongs to no group (says which there are) or to two parts, or a part is left empty.
     DataError
         If a frame lacks the key.
     """
@@ -99,17 +99,17 @@ def _there(groups: Mapping[str, Sequence[Frame]]) -> str:
 
 
 def check_counted(parts: Split, by: Keys) -> list[str]:
-    """Look at groups that are called train, val and test, but were counted and drawn at random.
+    """Check groups that are named train, val and test, but were drawn at random by number.
 
     Returns
     -------
     list
-        A sentence if one is in another part than it is called after, none of them to train.
+        A sentence if one is in another part than its name says, but none of these is trained on.
 
     Raises
     ------
     ConfigError
-        If one is to train that is not called so, or the other way round; says how to name them.
+        If one named otherwise would be trained on, or one named train would not; says how to name them.
     """
     groups = {part: group_frames(frames, by) for part, frames in parts.divided.items()}
     usual = sort_names(_key(by), {name for own in groups.values() for name in own})
@@ -117,13 +117,13 @@ def check_counted(parts: Split, by: Keys) -> list[str]:
     wrong = [(name, part) for part, own in groups.items() for name in own if called.get(name, part) != part]
     # What is wrongly trained on comes first.
     for name, part in sorted(wrong, key=lambda found: "train" not in (found[1], called[found[0]])):
-        told = (
+        sentence = (
             f"{_key(by)} itself states the use of frames, but its groups are drawn at random, so {name!r} is in the "
             f"{NOUNS[part]} part; name the groups: {usual}"
         )
         if "train" in (part, called[name]):
-            raise ConfigError(f"split: {told}")
-        return [told]
+            raise ConfigError(f"split: {sentence}")
+        return [sentence]
     return []
 
 
@@ -141,7 +141,7 @@ def only_those(frames: Iterable[Frame], only: str | None) -> Iterable[Frame]:
     Raises
     ------
     ConfigError
-        If that is not what the text says, or a name is that of no frame (says which there are).
+        If the text has another form, or no frame has such a name (says which there are).
     DataError
         If a frame lacks the key.
     """

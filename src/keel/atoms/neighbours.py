@@ -32,7 +32,7 @@ def neighbour_list(
 
     A full list is sorted by i, a half list is not.
 
-    Positions may lie outside the cell. Not periodic directions never have shifts.
+    Positions may lie outside the cell. Directions that are not periodic never have shifts.
 
     Raises
     ------

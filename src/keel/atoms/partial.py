@@ -63,7 +63,7 @@ class LabelledSet:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What of the frames is not used and what is used otherwise, in sentences with counts."""
+        """Which frames and labels are not used, or used otherwise, in sentences with counts."""
         found = notes(self.frames)
         lacking = {label: int((~have(self.labelled, label)).sum()) for label in ("energy", "forces")}
         found += [

@@ -32,11 +32,12 @@ def read(
 ) -> Frames | StoredFrames:
     """Read frames with the labels that each has, from one file or several.
 
-    Stores (folders ``.keel``, made by :func:`keel.atoms.pack`) are not read: their frames are, one by one, when they
-    are asked for. They were checked when they were packed. Together with other files they are read as these are.
+    Stores (folders ``.keel``, made by :func:`keel.atoms.pack`) are not read as a whole: each frame is, when it is
+    accessed. They were checked when they were packed. Listed together with other files they are read into memory like
+    these.
 
     Numbers that stand for "unknown" (NaN throughout, a stress of zero beside forces that are not, forces of constrained
-    atoms) are no labels; each such frame says so in its ``remarks``.
+    atoms) are not labels; each such frame says so in its ``remarks``.
 
     Parameters
     ----------
@@ -98,13 +99,13 @@ def believed(frames: Sequence[Frame]) -> Frames:
 
 
 def stored_frames(paths: Paths) -> StoredFrames | None:
-    """Return the frames of stores without reading them; None if one of the files is no store."""
+    """Return the frames of stores without reading them; None if one of the files is not a store."""
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     return open_store(*files) if files and all(map(is_store, files)) else None
 
 
 def warn_of_stores(paths: Paths) -> None:
-    """Say that large stores are read into memory because files that are none are read with them.
+    """Warn that large stores are read into memory because other files are read with them.
 
     Warns
     -----
@@ -131,8 +132,8 @@ def iter_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of some files one by one, so that a file need not fit into memory.
 
-    Arguments and errors as :func:`read`; what takes many frames to see is not looked for: whether forces and stresses
-    belong to the energies, and forces of constrained atoms.
+    Arguments and errors as :func:`read`, but what only many frames together can show is not checked: whether forces and
+    stresses belong to the energies, and forces of constrained atoms.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     bad = set_aside_into(skip_bad, files)

@@ -24,7 +24,7 @@ def scatter_gradient(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> tup
 
 
 def runs_kernels(*edge_tensors: Tensor) -> bool:
-    """Whether a kernel may take these tensors, one row for each edge: numbers on CPU that nobody differentiates."""
+    """Whether a kernel may take these tensors, one row for each edge: on CPU, and not differentiated."""
     return kernels_run() and all(
         type(t) is Tensor and t.device.type == "cpu" and not t.requires_grad and len(t) > 0 for t in edge_tensors
     )

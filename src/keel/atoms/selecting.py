@@ -79,7 +79,7 @@ def made_of(frames: Sequence[Frame], elements: Sequence[int]) -> Sequence[Frame]
 
 
 def left_out(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> Sequence[Frame]:
-    """Return the frames that are in none of some parts of them."""
+    """Return the frames that are in none of the given parts."""
     if isinstance(frames, StoredFrames):
         held = np.concatenate([np.zeros(0), *(part.places for part in parts if isinstance(part, StoredFrames))])
         return frames.take(np.flatnonzero(~np.isin(np.asarray(frames.places), held)))

@@ -134,13 +134,13 @@ class DataSettings(Settings):
 
     @property
     def files_of(self) -> dict[str, list[str]]:
-        """The files of each part; those of which nobody says what they are for are under ``train``."""
+        """The files of each part; files given without a part are under ``train``."""
         if isinstance(self.files, list):
             return {"train": self.files}
         return {part: names for part, names in dict(self.files).items() if names}
 
     def located(self, locate: Callable[[str], str]) -> DataSettings:
-        """Return the settings with the names of files as ``locate`` has them; ``phosphorus`` is no file."""
+        """Return the settings with file names as ``locate`` returns them; ``phosphorus`` is not a file."""
         places = {
             part: [name if name == "phosphorus" else locate(name) for name in names]
             for part, names in self.files_of.items()

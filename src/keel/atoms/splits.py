@@ -89,7 +89,7 @@ def split(
     Raises
     ------
     ConfigError
-        If the sizes ask for more than there is, or leave a requested part empty.
+        If the sizes ask for more frames or groups than there are, or leave a requested part empty.
     DataError
         If there are no frames, or a frame lacks the key ``by``.
 
@@ -177,7 +177,7 @@ def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int
 
 
 def group_frames(frames: Structures, by: Keys) -> dict[str, Sequence[Frame]]:
-    """Return the frames of each value of ``info[by]``, in the order given; of several keys the first there counts.
+    """Return the frames of each value of ``info[by]``, in the order given; of several keys the first present counts.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Foreign units of length, energy, force and stress, each with one factor to angstrom, eV, eV/angstrom, eV/angstrom^3.
 
 Factors follow from CODATA 2014, as ASE and most codes of the field have them (Mohr, Newell, Taylor, Rev. Mod. Phys. 88,
-035009 (2016)). A minus sign before a unit turns the sign round: ``-eV/angstrom`` is the gradient, not the force.
+035009 (2016)). A minus sign before a unit reverses the sign: ``-eV/angstrom`` is the gradient, not the force.
 """
 
 from __future__ import annotations

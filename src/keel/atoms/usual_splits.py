@@ -71,7 +71,7 @@ def usual_split(frames: Structures) -> UsualSplit | None:
 
 
 def sort_names(by: str, values: Iterable[str]) -> UsualSplit | None:
-    """Return the values of a key sorted by what they are called, or None if they are no usual names of parts."""
+    """Return the values of a key sorted by what they are called, or None if these are not usual names of parts."""
     parts: dict[str | None, list[str]] = {None: [], **{part: [] for part in CALLED}}
     for value in sorted(values):
         parts[part_called(value)].append(value)

@@ -199,7 +199,7 @@ class VerletList:
     def _rebuild(self, positions: Tensor, moved: Tensor, structures: list[int]) -> None:
         for b in structures:
             start, stop = self._bounds[b], self._bounds[b + 1]
-            # A structure that blew up (also to infinity) keeps its list: whoever runs it must notice and stop it.
+            # A structure that blew up (also to infinity) keeps its list: the caller must notice and stop it.
             if not bool(moved[start:stop].max() < MAX_DISPLACEMENT**2):
                 continue
             cell = self._cell64[b].cpu().numpy()

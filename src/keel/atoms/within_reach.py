@@ -26,7 +26,7 @@ ALONE = 0.05
 def check_cutoff(frames: Sequence[Frame], cutoff: float, name: str = "the cutoff") -> None:
     """Refuse a cutoff that reaches no neighbour or far too many, and warn of one that is near to that.
 
-    What a training costs is proportional to the number of neighbours.
+    The cost of training is proportional to the number of neighbours.
 
     Parameters
     ----------
@@ -104,5 +104,5 @@ def _distances(frame: Frame, reach: float) -> list[float]:
 
 
 def _rounded(value: float) -> str:
-    """Return a number with two digits that count: ``2,800``."""
+    """Return a number with two significant digits: ``2,800``."""
     return f"{float(f'{value:.2g}'):,.0f}"

@@ -153,5 +153,5 @@ def assess(
 
 
 def _names(text: str | None) -> list[str] | None:
-    """Return what commas separate."""
+    """Return names separated by commas."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

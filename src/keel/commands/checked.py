@@ -67,7 +67,7 @@ def _callback(mark: Range | Output) -> Callable[..., Any]:
 
 
 def check(mark: Range | Output, value: float | Path, name: str) -> None:
-    """Raise a ConfigError if an option of this name cannot be meant."""
+    """Raise a ConfigError if the value of an option is impossible."""
     try:
         mark.number(value) if isinstance(mark, Range) else mark.check(Path(str(value)))
     except ValueError as error:

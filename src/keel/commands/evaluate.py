@@ -69,7 +69,7 @@ def evaluate(
     radii, each beside the mean size of the label, which shows where a potential knows nothing.
 
     With --beside (the teacher, or trainings from other seeds) errors of forces are also divided by how far these
-    disagree about them, which says what the numbers of keel md --beside mean, and which --stop-above suits.
+    disagree about them, which shows how to read the numbers of keel md --beside, and which --stop-above suits.
 
     Example: keel evaluate runs/silica/cgcnn.safetensors test.extxyz
     """
@@ -100,7 +100,7 @@ def evaluate(
     if by is None and not others:
         share = islice(frames, ranks.rank, None, ranks.size)
     else:
-        # Shares of frames that follow each other: together they are in their order again.
+        # Shares are consecutive frames, so that joined they are in order again.
         first, last = (len(known) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1))
         share = islice(known, first, last)
     result = together(ranks.gathered(lambda: [compared(model, share)]))

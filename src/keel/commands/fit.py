@@ -10,7 +10,7 @@ import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
-from keel.commands.split_options import By, TrainNames, needs_key, not_taken, to_fit, told
+from keel.commands.split_options import By, TrainNames, needs_key, not_taken, parts_in_sentences, to_fit
 from keel.files import Output
 from keel.kinds import POTENTIAL_FILE, readable
 from keel.ranges import AtomCount, Cutoff, Seed
@@ -95,7 +95,7 @@ def fit(
     parts: list[Sequence[Frame]]
     if by is not None:
         divided = to_fit(material.labelled, by, train_names, test)
-        where = told(material.labelled, divided, by)
+        where = parts_in_sentences(material.labelled, divided, by)
         frames, parts = Frames([*divided.train, *material.atoms]), [divided.train, divided.test]
     else:
         where = not_taken(frames)

@@ -21,7 +21,7 @@ def help_(
     whole.main(([command] if command else []) + ["--help"], prog_name=context.parent.info_name)
 
 
-def tell_version(asked: bool) -> None:
+def print_version(asked: bool) -> None:
     """Print the version and end, if asked to."""
     if asked:
         typer.echo(f"keel {__version__}")

@@ -89,15 +89,15 @@ def md(
 
     With --beside, written frames say how far other potentials, such as the teacher or trainings from other seeds,
     disagree about the force on each atom (force_disagreement). With --stop-above a run ends where they disagree more:
-    it has left the data. That is no failure, and its last frame is worth a DFT calculation. What a disagreement means,
-    keel evaluate --beside says.
+    it has left the data. That is not a failure, and its last frame is worth a DFT calculation. keel evaluate --beside
+    shows what a disagreement means.
 
     Several devices, or processes started by torchrun or srun, share the runs; each writes its part of the trajectories,
     hot.0-of-4.extxyz and so on, which read_trajectories finds under the plain name.
 
     Example: keel md cgcnn.safetensors test.extxyz -T 3000 --runs 8 --length-fs 2000 --out hot.extxyz
     """
-    from keel.atoms.mobility import honoured
+    from keel.atoms.mobility import motion_in_words
     from keel.atoms.read import read
     from keel.dynamics import ComputeSettings, MDSettings, stability
     from keel.dynamics.simulate import CHECKPOINT_EVERY
@@ -129,12 +129,12 @@ def md(
         "compare_every": compare_every,
     }
     settings = parse_given(MDSettings, given, "keel md")
-    # One device is not asked for: torchrun and srun say how many there are.
+    # One device is not a request: torchrun and srun decide how many there are.
     compute = ComputeSettings(device=device, devices=devices if devices * nodes > 1 else None, nodes=nodes)
     if not is_first():
         without_bars()
     starts = read(file, index=index, labels=False)
-    if said := honoured(starts, settings.velocities):
+    if said := motion_in_words(starts, settings.velocities):
         console.print(f"     note  {file}: {'; '.join(said)}", soft_wrap=True)
     named = openings([potential, *(beside or [])], arguments, trust)
     model, others = named[potential].open(), [named[name].open() for name in beside or []]

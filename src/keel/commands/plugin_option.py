@@ -1,4 +1,4 @@
-"""``--plugin``, which every command takes, and keel itself before the command."""
+"""``--plugin``, an option of every command and of keel itself."""
 
 from __future__ import annotations
 

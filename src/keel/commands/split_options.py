@@ -68,7 +68,7 @@ def check_validation(by: str | None, validation: str | None) -> None:
 
 
 def held_out(frames: Sequence[Frame], validation: str | None, seed: int, keys: LabelKeys) -> Split:
-    """Return what trains and what validates: a share of the frames, drawn at random, or the frames of a file."""
+    """Return training and validation frames: a share of the frames, drawn at random, or the frames of a file."""
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.splits import Split, split
@@ -150,7 +150,7 @@ def not_taken(frames: Sequence[Frame]) -> list[str]:
     )
 
 
-def told(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
+def parts_in_sentences(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
     """Return sentences that state which groups are in which part, and which in none."""
     from keel.atoms.leaks import shared_runs, shared_structures
     from keel.atoms.named_parts import NOUNS

@@ -11,7 +11,16 @@ from typer.core import TyperCommand, TyperOption
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
-from keel.commands.split_options import By, TrainNames, check_validation, held_out, needs_key, not_taken, to_train, told
+from keel.commands.split_options import (
+    By,
+    TrainNames,
+    check_validation,
+    held_out,
+    needs_key,
+    not_taken,
+    parts_in_sentences,
+    to_train,
+)
 from keel.files import Output
 from keel.kinds import TRAINED, readable
 from keel.ranges import AtomCount, BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
@@ -130,7 +139,7 @@ def train(
     model = build_network(described, elements_in(frames), seed)
     check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
-        for note in (*material.notes, *(told(frames, parts, by) if by else not_taken(frames))):
+        for note in (*material.notes, *(parts_in_sentences(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.

@@ -99,9 +99,10 @@ class Lifetimes(Shown):
     def median_interval(self, n_resamples: int = 2000, seed: int = 0) -> Interval:
         """Return the median of all runs with its 95 % interval, in fs; a median that is censored is infinite.
 
-        Of one seed with a structure for each run that of Brookmeyer & Crowley (:class:`keel.dynamics.Survival`). Where
-        runs share seeds or structures they are no independent runs: then both are drawn again
-        (:func:`~keel.comparison.statistics.bootstrap_interval`), on the logarithm, an end beyond the runs being open.
+        For one seed with a structure for each run the interval is that of Brookmeyer & Crowley
+        (:class:`keel.dynamics.Survival`). Runs that share seeds or structures are not independent: then both are drawn
+        again (:func:`~keel.comparison.statistics.bootstrap_interval`), on the logarithm, an end beyond the runs being
+        open.
         """
         median, end = self.survival.median, float(self.times.max())
         if self.shape[0] == 1 and (self.structures is None or len(np.unique(self.structures)) == self.shape[1]):
@@ -135,7 +136,7 @@ class Lifetimes(Shown):
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
-        # Of equal times failures come first: who is censored then was still at risk.
+        # At equal times failures come first: a run censored then was still at risk.
         return np.lexsort((~self.failed.ravel(), self.times.ravel()))
 
     def _survival(self, weights: Array) -> Array:

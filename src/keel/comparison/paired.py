@@ -78,11 +78,11 @@ class Comparison(Shown):
 
     @property
     def is_likely(self) -> bool:
-        """Whether it would be clear had only one of the two been looked at: its own interval leaves out no effect."""
+        """Whether it would be clear if only one of the two had been tested: its own interval excludes no effect."""
         return len(self._found(not self.mean.covers(1.0), not self.failed.covers(0.0))) == 1
 
     def _found(self, by_mean: bool, by_failed: bool) -> set[bool]:
-        """Return whether simulations last longer, according to each of those that count."""
+        """Return whether simulations last longer, according to each measure that counts."""
         return ({self.mean.value > 1} if by_mean else set()) | ({self.failed.value < 0} if by_failed else set())
 
 
@@ -173,7 +173,7 @@ def compare_forces(base: Array, other: Array, **settings: Any) -> Interval:
 
 
 def verdict(comparison: Comparison, subject: str = "pretraining", conditions: str = "") -> str:
-    """Say in one sentence what the subject did to stability and to the force error, and how sure that is.
+    """Describe in one sentence what the subject did to stability and to the force error, and how sure that is.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def verdict(comparison: Comparison, subject: str = "pretraining", conditions: st
 
 
 def force_verdict(force: Interval, base_force: float) -> str:
-    """Say what became of a force error, from its difference and what it was, in meV/angstrom."""
+    """Describe the change of a force error, from its difference and its value before, in meV/angstrom."""
     if not np.isfinite(force.low):
         return f"force error {force.value:+.2g} meV/Å, without an interval"
     found = difference_text(force, "meV/Å")
@@ -198,7 +198,7 @@ def force_verdict(force: Interval, base_force: float) -> str:
 
 
 def stability_verdict(c: Comparison, subject: str = "pretraining") -> str:
-    """Say what the subject did to stability alone; see :func:`verdict`."""
+    """Describe what the subject did to stability alone; see :func:`verdict`."""
     runs, counts = c.base.failed.size, [int(lifetimes.failed.sum()) for lifetimes in (c.base, c.other)]
     if c.effect == "untested":
         return f"the effect of {subject} on stability could not be tested: none of {runs} runs failed on either side"
@@ -247,8 +247,8 @@ def _least_variance(base: Lifetimes, other: Lifetimes) -> float:
 
         V = ((b + c) - (b - c)^2 / N) / N^2,   N = n + 2
 
-    with b and c the pairs of which one side failed only, half a pair added to each: that all or none of a few runs
-    failed does not say that all or none always will. Source: Agresti & Min, Stat. Med. 24, 729 (2005).
+    with b and c the pairs of which one side failed only, half a pair added to each: if all or none of a few runs
+    failed, it does not follow that all or none always will. Source: Agresti & Min, Stat. Med. 24, 729 (2005).
     """
     n = base.failed.size + 2
     b, c = (0.5 + float((one.failed & ~two.failed).sum()) for one, two in ((base, other), (other, base)))

@@ -21,7 +21,7 @@ from keel.showing import Shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sample(Shown):
-    """What was found of each structure, so that two potentials can be compared pair by pair.
+    """Values found for each structure, so that two potentials can be compared pair by pair.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def compare_samples(base: Sample, other: Sample) -> Comparison:
     Raises
     ------
     DataError
-        If the samples are no pairs, or none of times to failure.
+        If the samples are not pairs, or not of times to failure.
     """
     _check(base, other)
     if not base.causes:
@@ -99,7 +99,7 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
     Raises
     ------
     DataError
-        If the samples are no pairs, or a value is not finite.
+        If the samples are not pairs, or a value is not finite.
     """
     _check(base, other)
     difference = other.values - base.values
@@ -109,7 +109,7 @@ def mean_difference(base: Sample, other: Sample, confidence: float = 0.95) -> In
 
 
 def _numbered(structures: Sequence[str]) -> NDArray[np.int64]:
-    """Return a number for each structure, the same for the same, in the order in which they come."""
+    """Return a number for each structure, equal for equal ones, in order of appearance."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(s, len(numbers)) for s in structures], dtype=np.int64)
 

@@ -1,14 +1,14 @@
-"""The mean of numbers that follow each other, and how sure it is: neighbours resemble each other.
+"""The mean of successive numbers and its uncertainty, where neighbours resemble each other.
 
-Successive values are averaged in pairs, and those again, as long as the correlation r of neighbours is seen and ten
-blocks or more are there (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989); when to stop as Jonsson, Phys. Rev. E 98,
-043304 (2018), asks it). What correlation may be left among the b blocks is taken for that of x' = r x + noise, of which
-a mean of k has the variance
+Successive values are averaged in pairs, and those again, as long as a correlation r of neighbours is visible and ten
+blocks or more remain (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989); when to stop after Jonsson, Phys. Rev. E 98,
+043304 (2018)). The correlation that may be left among the b blocks is taken to be that of x' = r x + noise, for which a
+mean of k has the variance
 
     V_k = [(1 + r) / (1 - r) - 2 r (1 - r^k) / (k (1 - r)^2)] / k
 
-in units of that of one, while b blocks scatter with (V_1 - V_b) b / (b - 1) about their mean. Student's t with b - 1
-degrees of freedom does the rest. Independent values keep the usual standard error.
+in units of that of a single value, while b blocks scatter with (V_1 - V_b) b / (b - 1) about their mean. The interval
+follows from Student's t with b - 1 degrees of freedom. Independent values keep the usual standard error.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Estimate:
         return float(np.sqrt(self.variance) * stdtrit(self.freedom, 0.975) / NORMAL)
 
     def over(self, divisor: float) -> Estimate:
-        """Return it divided by a number."""
+        """Return the estimate divided by a number."""
         return Estimate(self.value / divisor, self.variance / divisor**2, self.freedom)
 
 
@@ -62,7 +62,7 @@ def series_mean(values: Array) -> Estimate:
     blocks = np.asarray(values, dtype=np.float64)
     correlation = _correlation(blocks)
     while len(blocks) >= 2 * FEWEST_BLOCKS and abs(correlation) > 1.0 / np.sqrt(len(blocks)):
-        # An odd one out is left out of the variance, not of the mean.
+        # The odd value at the end is left out of the variance, not of the mean.
         blocks = blocks[len(blocks) % 2 :].reshape(-1, 2).mean(axis=1)
         correlation = _correlation(blocks)
     b = len(blocks)
@@ -72,7 +72,7 @@ def series_mean(values: Array) -> Estimate:
 
 
 def _correlation(values: Array) -> float:
-    """Return the correlation of neighbours, without the bias -1/K that taking off the mean gives it."""
+    """Return the correlation of neighbours, without the bias -1/K from subtracting the mean."""
     rest = values - values.mean()
     square = float(rest @ rest)
     return float(rest[1:] @ rest[:-1]) / square + 1.0 / len(values) if square > 0 else 0.0

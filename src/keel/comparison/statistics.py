@@ -48,9 +48,9 @@ class Resamples:
     value
         From every entry once.
     seeds, structures, both
-        Each of shape (B,).
+        Values for each resample, shape (B,).
     n_seeds, n_structures
-        Numbers from which was drawn.
+        Number of seeds and of structures.
     """
 
     value: float
@@ -64,8 +64,8 @@ class Resamples:
     def variances(self) -> tuple[float, float, float]:
         """Variance of the statistic from seeds, structures, and their interaction, each without bias for a mean.
 
-        V_sk is the variance of what both draws do beyond the sum of each: theta_both - theta_s - theta_k + theta. The
-        variances of n resampled entries are too small by (n - 1) / n; corrected they are, for a mean,
+        V_sk is the variance of the effect of both draws beyond the sum of each: theta_both - theta_s - theta_k + theta.
+        The variances of n resampled entries are too small by (n - 1) / n; corrected, those of a mean are
 
             V_s = MS_s / SK,   V_k = MS_k / SK,   V_sk = MS_sk / SK
 
@@ -77,7 +77,7 @@ class Resamples:
 
     @property
     def variance(self) -> float:
-        """V = V_s + V_k - V_sk, at least the larger of the first two: what both share is not counted twice."""
+        """V = V_s + V_k - V_sk, at least the larger of the first two: the share common to both is counted once."""
         v_s, v_k, v_sk = self.variances
         return max(v_s + v_k - v_sk, v_s, v_k)
 
@@ -85,10 +85,10 @@ class Resamples:
     def degrees_of_freedom(self) -> float:
         """Those of V: V^2 / [(V_s^2 - V_sk^2) / nu_s + (V_k^2 - V_sk^2) / nu_k + V_sk^2 / nu_sk].
 
-        After Satterthwaite, Biometrics Bull. 2, 110 (1946), but that what seeds and structures share, the noise of
+        After Satterthwaite, Biometrics Bull. 2, 110 (1946), except that what seeds and structures share, the noise of
         single runs, is known from all of them: where neither matters there are as many degrees of freedom as the
-        interaction has, where one is all, its own. Differences are not less than zero, V_sk no more than V: of
-        medians, which jump, resampling finds too much of it.
+        interaction has, where one explains everything, its own. Differences are at least zero and V_sk at most V,
+        because resampling overestimates it for medians, which jump.
         """
         (v_s, v_k, v_sk), nu_s, nu_k = self.variances, self.n_seeds - 1, self.n_structures - 1
         squares = max(v_s, v_sk) ** 2 - v_sk**2, max(v_k, v_sk) ** 2 - v_sk**2, min(v_sk, self.variance) ** 2
@@ -113,8 +113,8 @@ def bootstrap_interval(
     ``"t"``: theta +- t sqrt(V), V the variance by resampling and t the quantile of Student's distribution
     (:class:`Resamples`). ``"percentile"``: quantiles of theta where both are drawn again (Efron & Tibshirani, An
     Introduction to the Bootstrap, 1993, ch. 13); it never reaches beyond the seeds at hand, and where the spread comes
-    from n seeds it covers at most 1 - 2^(1 - n), 75 % for three. A source of which there is only one does not count;
-    if that holds for both the interval is open.
+    from n seeds it covers at most 1 - 2^(1 - n), 75 % for three. A source with a single member does not count; if that
+    holds for both, the interval is open.
 
     Parameters
     ----------
@@ -176,16 +176,16 @@ def clustered_mean(
     *,
     in_order: bool = False,
 ) -> Interval:
-    """Return a weighted mean with an interval for values of which those of one cluster are not independent.
+    """Return a weighted mean with an interval, for values that are not independent within a cluster.
 
-    Such are the atoms of one structure. With values x_k, weights w_k and the mean R = sum_k w_k x_k / sum_k w_k, of n
-    clusters c
+    The atoms of one structure are such a cluster. With values x_k, weights w_k and the mean R = sum_k w_k x_k / sum_k
+    w_k, of n clusters c
 
         V = n / (n - 1) sum_c (sum_(k in c) w_k (x_k - R))^2 / (sum_k w_k)^2,   R +- t_(n-1) sqrt(V)
 
     for equal weights and clusters of one the standard error of the mean. Open for one cluster, or where a value is not
-    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11. Clusters in order may be successive frames of a run:
-    by how much they resemble each other V is larger (:func:`~keel.comparison.series.series_mean`).
+    finite. Source: Cochran, Sampling Techniques (1977), sec. 2.11. Clusters in order may be successive frames of a run;
+    V then grows with their correlation (:func:`~keel.comparison.series.series_mean`).
 
     Parameters
     ----------

@@ -22,12 +22,12 @@ __all__ = ["DatasetCard", "card", "names", "phosphorus"]
 
 @dataclass(frozen=True, repr=False)
 class DatasetCard(Shown):
-    """What one has to know of a data set before using it.
+    """What to know about a data set before using it.
 
     Parameters
     ----------
     name, title, year, licence, citation
-        What it is called, who may use it, whom to thank.
+        Name, title, year, licence and citation.
     file
         Name of the file in the package.
     group, frames

@@ -1,4 +1,4 @@
-"""Structures that move together; one that fails leaves, and the others do not notice."""
+"""Structures that move together; one that fails leaves the batch without affecting the others."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class RunningBatch:
         return [self.results[run] for run in self.order]
 
     def _advanced(self) -> bool:
-        """Try a step; if it cannot be done, take out the runs that are to blame and return False."""
+        """Try a step; if it fails, take out the runs responsible and return False."""
         motion = self.motion
         try:
             self.state = motion.step(self.state)
@@ -140,7 +140,7 @@ class RunningBatch:
         return snapshots if self.beside is None else self.beside.compared(snapshots)
 
     def _stop_those_far_out(self, snapshots: Sequence[Snapshot]) -> None:
-        """Take out the runs of whose forces the potentials beside say something else."""
+        """Take out the runs whose forces the potentials beside dispute."""
         assert self.beside is not None
         left = {b: said for b, snapshot in enumerate(snapshots) if (said := self.beside.objection(snapshot))}
         for b, said in left.items():
@@ -172,7 +172,7 @@ class RunningBatch:
             self.recorder.commit(Checkpoint(self.runs, tuple(self.recent), self.results))
 
     def _store(self, b: int, cause: str | None, state: State) -> None:
-        """Keep what became of a run, which failed in this state if there is a cause."""
+        """Keep the result of a run, which failed in this state if there is a cause."""
         run = self.runs[b]
         recent = tuple(self._snapshot(s, b) for s in self.recent)
         here = self._snapshot(state, b) if cause is not None or not recent else recent[-1]

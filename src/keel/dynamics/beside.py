@@ -1,4 +1,4 @@
-"""Potentials that are asked beside the one that moves the atoms."""
+"""Potentials that are evaluated beside the one that moves the atoms."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Beside:
     potentials
         The others, in the precision and on the device of the simulation.
     settings
-        Of the simulation: when to compare, and from which disagreement on a run ends.
+        Settings of the simulation: when to compare, and the disagreement that ends a run.
     """
 
     def __init__(self, potentials: Sequence[Potential], settings: MDSettings) -> None:
         self.potentials, self.limit, self.every = potentials, settings.stop_above, settings.compare_every
 
     def due(self, step: int) -> bool:
-        """Return whether a run may have to end after so many steps."""
+        """Return whether a run may have to end after this many steps."""
         return self.limit is not None and step % self.every == 0
 
     def compared(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
@@ -41,7 +41,7 @@ class Beside:
         return [replace(s, disagreement=d) for s, d in zip(snapshots, found, strict=True)]
 
     def objection(self, snapshot: Snapshot) -> str:
-        """Return why a run has to end in this state; empty if it may go on."""
+        """Return why a run has to end in this state; empty if it may continue."""
         assert snapshot.disagreement is not None
         assert self.limit is not None
         atom = int(np.argmax(snapshot.disagreement))  # NaN, of which nothing is known, counts as the largest
@@ -62,7 +62,7 @@ def _known(frame: Frame) -> Array:
 def _forces(potential: Potential, frames: Sequence[Frame]) -> list[Array]:
     try:
         return forces_of(potential, frames)
-    # A potential may raise anything for a structure that it was not made for, and only that structure is to blame.
+    # A potential may raise anything for a structure that it was not made for; only that structure is affected.
     except Exception:
         if len(frames) == 1:
             return [np.full((len(frames[0]), 3), np.inf)]

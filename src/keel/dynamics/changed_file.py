@@ -31,7 +31,7 @@ class Changes:
     patches: tuple[tuple[int, bytes], ...] = ()
 
     def write_tail(self, path: Path) -> None:
-        """Write what comes after the old end, if anything; whoever knows the old size still sees the old file."""
+        """Write what comes after the old end, if anything; a reader that knows the old size still sees the old file."""
         with open(path, "r+b" if path.exists() else "w+b") as file:
             file.truncate(self.old_size)
             file.seek(self.old_size)
@@ -47,7 +47,7 @@ class Changes:
 
 
 class ChangedFile(io.RawIOBase):
-    """The first ``size`` bytes of a file, to be read and changed as any file; the file itself is left alone."""
+    """The first ``size`` bytes of a file, to be read and changed like any file; the file itself is not touched."""
 
     def __init__(self, path: Path, size: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ChangedFile(io.RawIOBase):
         self._at = 0
 
     def changes(self) -> Changes:
-        """Return what was changed, and let go of the file."""
+        """Return what was changed, and close the file."""
         tail = self._bytes(self._old_size, self._size)
         patches = []
         for page in sorted(self._pages):

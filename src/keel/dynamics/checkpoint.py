@@ -39,7 +39,7 @@ class Checkpoint:
     Parameters
     ----------
     runs
-        Numbers of the runs that live, in the order of the batch; none: the batch has finished.
+        Numbers of the surviving runs, in the order of the batch; empty: the batch has finished.
     recent
         Their last states, oldest first.
     results

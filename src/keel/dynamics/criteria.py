@@ -26,7 +26,7 @@ class Moment:
     Parameters
     ----------
     step
-        Steps done.
+        Number of steps done.
     timestep_fs
         In fs.
     runs
@@ -54,7 +54,7 @@ class Moment:
     temperature
         Kinetic temperature in K, shape (B,).
     target
-        The temperature asked for, in K.
+        The target temperature in K.
     """
 
     step: int
@@ -108,7 +108,7 @@ class Criterion(Protocol):
     def failed(self, moment: Moment) -> Tensor | None:
         """Return which structures have failed, bool, shape (B,), or None if none has.
 
-        None should be found out by as few operations as can be: a step of a small structure has time for few.
+        Finding that none has failed should take few operations: a step of a small structure leaves no time for many.
         """
 
 
@@ -164,7 +164,7 @@ class FusedAtoms:
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        # As a rule no two atoms are so near that they would be too near if both were of the largest.
+        # Usually no two atoms are closer than even the largest pair of atoms may be.
         nearest_allowed = (2.0 * self.fraction * moment.largest_radius) ** 2
         if moment.nearest is not None and moment.nearest >= nearest_allowed:
             return None

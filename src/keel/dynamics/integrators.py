@@ -50,7 +50,7 @@ def thermalise(velocities: Tensor, noise: Tensor, spread: Tensor, decay: float) 
 
 
 def thermal_spread(masses: Tensor, temperature: float) -> Tensor:
-    """Return sqrt(kT/m) in angstrom/fs, of the shape of the masses; what is infinitely heavy rests."""
+    """Return sqrt(kT/m) in angstrom/fs, of the shape of the masses; zero for infinite masses."""
     return (ACCELERATION * BOLTZMANN * temperature / masses).sqrt()
 
 

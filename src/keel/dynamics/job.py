@@ -82,7 +82,7 @@ class Job:
         return converted(potential, torch.float64 if exact else self.compute.dtype, device)
 
     def _count(self, ranks: Ranks, limit: int) -> int:
-        """Return the number of parts: as many as were begun, else one for each process, as far as there is work."""
+        """Return the number of parts: as many as were begun, else one for each process that has work."""
         everything = range(len(self.states))
         pieces = len(everything) if self.settings.max_atoms is None else len(self._batched(everything, limit))
         begun = None if self.out is None else begun_parts(self.out)
@@ -99,7 +99,7 @@ class Job:
         everything = range(len(self.states))
         if self.settings.max_atoms is None:
             return [self._batched(members, limit) for members in dealt([self._work(k) for k in everything], count)]
-        # Whole batches: sums are rounded differently in another company.
+        # Whole batches: sums are rounded differently in other batches.
         batches = self._batched(everything, limit)
         shares = dealt([sum(map(self._work, batch)) for batch in batches], count)
         return [[batches[k] for k in share] for share in shares]
@@ -131,7 +131,7 @@ class Job:
         if self.out is None:
             return None
         members = [m for batch in batches for m in batch]
-        told = identity(
+        inputs = identity(
             self.potential,
             [self.states[m] for m in members],
             [self.runs[m] for m in members],
@@ -142,13 +142,13 @@ class Job:
             device=potential.device.type,
             beside=self.beside,
         )
-        return Recorder(part_of(self.out, part, parts), self.checkpoint_every, told)
+        return Recorder(part_of(self.out, part, parts), self.checkpoint_every, inputs)
 
 
 def batched(sizes: Sequence[int], steps: Sequence[int], max_atoms: int) -> list[list[int]]:
     """Return batches of consecutive structures of one step with at most ``max_atoms`` atoms, or one larger structure.
 
-    There are as few as can be, and the largest has as few atoms as can be.
+    There are as few as possible, and the largest has as few atoms as possible.
     """
     batches: list[list[int]] = []
     for members in _of_one_step(steps):

@@ -1,4 +1,4 @@
-"""Molecular dynamics as in ``keel md``: structures and a potential in, the fate of each run out."""
+"""Molecular dynamics as in ``keel md``: from structures and a potential to the outcome of each run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def md(
     compute: ComputeSettings = HERE,
     beside: Given | Sequence[Given] = (),
 ) -> StabilityResult:
-    """Simulate until each run fails or ends, and say how long it lived and what ended it.
+    """Simulate until each run fails or ends; the result shows how long it lasted and what ended it.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ def md(
     runs
         Number of runs; None: one from each structure.
     settings
-        Everything else, such as ensemble, pressure, time step and seed; what is given beside it counts.
+        Everything else, such as ensemble, pressure, time step and seed; the other arguments take precedence.
     record_every
-        Steps between two structures that are kept, in ``trajectories`` or in ``out``; None: 10 with ``out``, without it
-        none.
+        Steps between two structures that are kept, in ``trajectories`` or in ``out``; None: 10 with ``out``, else none
+        are kept.
     out
         File for the trajectories: ``.extxyz``, ``.h5`` or ``.traj``.
     compute
         See :func:`keel.dynamics.simulate`.
     beside
-        Other potentials, given as the first is, whose forces are compared with its in all states that are kept, and
-        with ``stop_above`` in the settings end a run where they disagree more, see :func:`keel.dynamics.simulate`.
+        Other potentials, given as the first is. Their forces are compared with its forces in all states that are kept;
+        with ``stop_above`` in the settings a larger disagreement ends the run, see :func:`keel.dynamics.simulate`.
 
     Raises
     ------

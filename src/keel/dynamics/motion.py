@@ -73,7 +73,7 @@ class Motion:
         self.cell_noise = Noise(settings.seed, self.runs, [(1,) for _ in self.frames], self.device, "barostat")
 
     def look_around(self, frames: Sequence[Frame]) -> None:
-        """Find the neighbours of all atoms, where they are now."""
+        """Find the neighbours of all atoms at their present positions."""
         self.lists = self._lists(frames)
 
     def first_state(self, starts: Sequence[Frame | Snapshot]) -> State:
@@ -87,7 +87,7 @@ class Motion:
         return State(step, positions, moving, cell, *self._predicted(positions, cell))
 
     def step(self, s: State) -> State:
-        """Return the state one time step later; ``tried`` is what was to be evaluated if the potential raises."""
+        """Return the state one time step later; ``tried`` is the state to evaluate, kept for errors."""
         self.tried = None
         settings, dt = self.settings, self.settings.timestep_fs
         velocities = flow.kick(s.velocities, s.forces, self.inertia, 0.5 * dt)
@@ -109,7 +109,7 @@ class Motion:
         return State(s.step + 1, positions, velocities, cell, energy, forces, stress)
 
     def moment(self, s: State) -> Moment:
-        """Return what criteria look at, in the state that was evaluated last."""
+        """Return what criteria check, in the state that was evaluated last."""
         look = Survey.of if self.along is None else Survey.by_kernel
         survey = look(s, self.masses, self.batch)
         return Moment(

@@ -32,8 +32,8 @@ def begun_parts(path: Path) -> int | None:
     if path.name in names or f"{path.name}.checkpoint" in names:
         counts.add(1)
     if len(counts) > 1:
-        told = " and of ".join(map(str, sorted(counts)))
-        raise DataError(f"{path}: there are files of simulations in {told} parts; move or delete those of all but one")
+        found = " and of ".join(map(str, sorted(counts)))
+        raise DataError(f"{path}: there are files of simulations in {found} parts; move or delete those of all but one")
     return next(iter(counts), None)
 
 

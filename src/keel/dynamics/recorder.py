@@ -2,9 +2,9 @@
 
 A commit brings both to a common step, so that a kill at any moment leaves the old pair or the new one:
 
-1. What the trajectory's file gains is written behind its end, where nobody looks who knows the old size.
-2. The checkpoint is replaced by one that says the new size and what changes before the old end (if there is an index).
-3. Those changes are made; whoever finds the checkpoint makes them again.
+1. New content is written behind the end of the trajectory's file, where no reader looks that knows the old size.
+2. The checkpoint is replaced by one with the new size and the changes before the old end (if there is an index).
+3. Those changes are made; a process that finds the checkpoint makes them again.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Recorder:
         if not self._file(index).exists():
             return None
         checkpoint, changes = load_checkpoint(self._file(index), starts, settings, device)
-        # Only the last checkpoint knows what the file has to be: later ones have changed it.
+        # Only the last checkpoint describes the file: later batches have changed it.
         if not self._file(index + 1).exists():
             self._restore(changes)
         self._size = changes.size
@@ -107,7 +107,7 @@ class Recorder:
         return step % self.every == 0 or self._bytes > LARGEST_WAIT
 
     def commit(self, checkpoint: Checkpoint) -> None:
-        """Write what waits, and the checkpoint that it belongs to.
+        """Write the waiting states, and the checkpoint that they belong to.
 
         Raises
         ------
@@ -142,15 +142,15 @@ class Recorder:
 
     def _claim(self, identity: dict[str, Any]) -> None:
         """Make the folder, or make sure that it belongs to the same simulation."""
-        path, told = self.folder / "settings.json", plain(identity)
+        path, inputs = self.folder / "settings.json", plain(identity)
         if path.is_file():
-            _refuse_others(self.folder, read_json(path, f"delete {self.folder} and {self.path} to start again"), told)
+            _refuse_others(self.folder, read_json(path, f"delete {self.folder} and {self.path} to start again"), inputs)
             for left_over in self.folder.glob(".writing-*"):
                 left_over.unlink()
         elif self.path.exists():
             raise DataError(f"{self.path}: it exists but has no checkpoints to continue from; choose another name")
         else:
-            write_json(path, told)
+            write_json(path, inputs)
 
     def _restore(self, changes: Changes) -> None:
         found = self.path.stat().st_size if self.path.is_file() else 0
@@ -188,13 +188,13 @@ def identity(
 ) -> dict[str, Any]:
     """Return all that the result of a simulation depends on.
 
-    Names and values are those of the first release, whose checkpoints are gone on from. A setting that comes later is
-    to be added where it has not its default.
+    Names and values are those of the first release, whose checkpoints can be continued. A later setting is added only
+    where it differs from its default.
 
     Parameters
     ----------
     max_atoms, device
-        As they were chosen where the settings leave it open.
+        As chosen where the settings leave them open.
     beside
         Potentials that are compared.
     """
@@ -229,12 +229,12 @@ def _refuse_others(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any])
         if old.get(name) == new.get(name):
             continue
         short = all(len(str(d.get(name))) < 40 for d in (old, new))
-        detail = f"{name} {_told(old.get(name))} instead of {_told(new.get(name))}" if short else f"other {name}"
+        detail = f"{name} {_short(old.get(name))} instead of {_short(new.get(name))}" if short else f"other {name}"
         raise ConfigError(
             f"{folder}: these checkpoints are of a simulation with {detail}; "
             "give the same arguments, choose another file, or delete the folder and its trajectory"
         )
 
 
-def _told(value: Any) -> str:
+def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from keel.dynamics.integrators import ACCELERATION, BOLTZMANN
 from keel.showing import Facts, Shown
 
 LEFT_THE_DATA = "left the data"
-"""Cause of the end of a run whose forces other potentials dispute: it has not failed, but nobody vouches for it."""
+"""Cause of the end of a run whose forces other potentials dispute: it has not failed, but is not reliable."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,7 +31,7 @@ class Snapshot(Shown):
         Since the run began, in fs.
     disagreement
         How far potentials beside disagree about the force on each atom (:mod:`keel.disagreement`), in eV/angstrom,
-        shape (N,); None where they were not asked.
+        shape (N,); None where they were not evaluated.
     """
 
     frame: Frame
@@ -77,8 +77,8 @@ class Snapshot(Shown):
 
         Labels that are not finite are left out.
         """
-        told = {"run": run, "step": self.step, "time_fs": self.time, "temperature_k": round(self.temperature, 3)}
-        frame = self.frame.replace(info={**self.frame.info, **told})
+        info = {"run": run, "step": self.step, "time_fs": self.time, "temperature_k": round(self.temperature, 3)}
+        frame = self.frame.replace(info={**self.frame.info, **info})
         finite = frame.forces is not None and bool(np.isfinite(frame.forces).all() and np.isfinite(self.total_energy))
         return frame if finite else frame.replace(energy=None, forces=None)
 
@@ -131,7 +131,7 @@ class Trajectory(Shown):
         return self.last.picture()
 
     def __repr__(self) -> str:
-        """Say what became of it."""
+        """Describe its outcome."""
         ending = "survived" if self.cause is None else self.cause
         return f"Trajectory(run {self.run}, {self.time:g} fs, {ending}, {len(self.snapshots)} snapshots)"
 

@@ -81,7 +81,7 @@ class SimulationSettings(Settings):
 
 
 class BarostatSettings(SimulationSettings):
-    """What simulations under pressure share besides."""
+    """Settings of simulations under pressure."""
 
     pressure_time_fs: Duration = Field(500.0, description="npt: relaxation time of the volume")
     compressibility: Compressibility = Field(
@@ -97,7 +97,7 @@ class MDSettings(BarostatSettings):
     (:mod:`keel.dynamics.barostat`). What is null in a file is None here.
 
     Without ``max_atoms`` 1,024 atoms move in one batch on a CPU, where larger ones gain little for their memory, and
-    50,000 on a GPU; a structure that is larger moves alone. In another batch a run is the same but for rounding.
+    50,000 on a GPU; a structure that is larger moves alone. A run is the same in any batch, but for rounding.
     """
 
     temperature: TemperatureOrZero = Field(..., description="temperature of the thermostat and of drawn velocities")
@@ -149,7 +149,7 @@ class Schedule(MDSettings):
         return max(1, -int(-(self.length_fs / self.timestep_fs - 5e-7) // 1))
 
     def pressure_at(self, step: int) -> float:
-        """Return the pressure asked for in GPa: constant, or on a straight line from start to end of the run."""
+        """Return the target pressure in GPa: constant, or on a straight line from start to end of the run."""
         if not isinstance(self.pressure, tuple):
             return self.pressure
         first, last = self.pressure
@@ -157,12 +157,13 @@ class Schedule(MDSettings):
 
 
 class ComputeSettings(Settings):
-    """Where simulations run, and in which precision; positions and velocities are float64 whatever it is.
+    """Where simulations run, and in which precision; positions and velocities are always float64.
 
-    Runs are dealt to the devices so that all have about as much to do; each has a process, and each process returns all
-    results. If torchrun or srun has started this process, their numbers count where ``devices`` and ``nodes`` are not
-    both 1; ``devices=None`` asks for them, if there are any (:func:`keel.launch.launched`). With ``max_atoms`` whole
-    batches are dealt, and the numbers are those of one process to the last bit (on a CPU).
+    Runs are divided among the devices so that all have about as much to do; each has a process, and each process
+    returns all results. If torchrun or srun has started this process, their numbers of processes are used where
+    ``devices`` and ``nodes`` are not both 1; ``devices=None`` uses them if there are any
+    (:func:`keel.launch.launched`). With ``max_atoms`` whole batches are divided, and the numbers are those of one
+    process to the last bit (on a CPU).
     """
 
     precision: Precision = Field("float32", description="precision of the potential")

@@ -36,7 +36,7 @@ def simulate(
     callback: Callable[[int, int], None] | None = None,
     beside: Sequence[Potential] = (),
 ) -> list[Trajectory]:
-    """Simulate each structure until it fails or reaches the length; the structures do not see each other.
+    """Simulate each structure until it fails or reaches the length; the structures do not interact.
 
     Velocities are drawn at the temperature with zero total momentum and not rescaled, unless the settings ask for those
     of the file. Fixed components of a structure do not move, whatever the forces, and do not count as degrees of
@@ -79,8 +79,8 @@ def simulate(
     Raises
     ------
     ConfigError
-        If a setting is impossible, ``stop_above`` stands without a potential beside, or ``out`` belongs to a simulation
-        with other arguments.
+        If a setting is impossible, ``stop_above`` is given without a potential beside, or ``out`` belongs to a
+        simulation with other arguments.
     DataError
         If there is no structure, or one is empty or cannot have a neighbour list, or contains an element that the
         potential or one beside does not know; if ``out`` cannot be written (the last checkpoint is kept).

@@ -1,4 +1,4 @@
-"""Work dealt to several processes, each with a device of its own, and their results brought together again."""
+"""Work divided among several processes, each with a device of its own, and the gathering of their results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Ranks:
             return cls(0, 1, device)
         fabric = launched(str(device), devices, nodes)
         if fabric.world_size > 1:
-            _group()  # where all are at the same place; later it would not be waited for
+            _group()  # while all are at the same place; later the others would not wait
         return cls(fabric.global_rank, fabric.world_size, fabric.device)
 
     def own(self, count: int) -> range:
@@ -95,5 +95,5 @@ def dealt(work: Sequence[int], count: int) -> list[list[int]]:
 
 @cache
 def _group() -> Any:
-    # Not the group of Fabric: on GPUs it would give up after minutes, and hold memory of them for a few numbers.
+    # Not the group of Fabric: on GPUs it would time out after minutes, and use GPU memory for a few numbers.
     return torch.distributed.new_group(backend="gloo", timeout=PATIENCE)

@@ -58,7 +58,7 @@ class StabilityResult(Shown):
         }
 
     def _repr_html_(self) -> str:
-        """Show what became of each run."""
+        """Show the outcome of each run."""
         title = "; ".join(" ".join(fact) for fact in self.facts().items())
         runs = (
             (t.run, t.last.frame.source, f"{'' if t.cause else '> '}{t.time:g}", t.cause or "")
@@ -89,7 +89,7 @@ class StabilityResult(Shown):
 
     @property
     def first_failure(self) -> Trajectory | None:
-        """The run that failed first, of several the one with the lowest number; None if all survived."""
+        """The run that failed first, if several, the one with the lowest number; None if all survived."""
         failed = [t for t, failed in zip(self.trajectories, self.failed, strict=True) if failed]
         return min(failed, key=lambda t: (t.time, t.run), default=None)
 
@@ -128,7 +128,7 @@ def stability(
     callback: Callable[[int, int], None] | None = None,
     beside: Sequence[Potential] = (),
 ) -> StabilityResult:
-    """Simulate ``n_runs`` times from some structures and note when and why each run failed.
+    """Simulate ``n_runs`` times from some structures and record when and why each run failed.
 
     Run k starts from structure k modulo their number, with velocities and noise of (seed, k).
 
@@ -205,7 +205,7 @@ class Rung(Shown):
         return kaplan_meier(times, [c is not None for r in results for c in r.causes]).median
 
     def length_fs(self, factor: float = 5.0) -> float | None:
-        """Return ``factor`` times the median, long enough to see what lives longer; None without a rung."""
+        """Return ``factor`` times the median, so that longer lives show too; None without a rung."""
         return None if self.median is None else factor * self.median
 
 
@@ -228,7 +228,7 @@ def find_rung(
     potentials
         The potential to be compared with (vanilla), or one for each training seed; their runs are pooled.
     starts
-        Validation structures: those that later serve the comparison would bias the choice.
+        Validation structures: those of the later comparison would bias the choice.
     settings
         Of each run; its temperature is that of the rung.
     ladder

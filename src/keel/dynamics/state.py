@@ -25,7 +25,7 @@ class State:
     cell
         In angstrom, shape (B, 3, 3).
     energy, forces, stress
-        What the potential says, in eV, shape (B,), eV/angstrom, shape (N, 3), and eV/angstrom^3, shape (B, 3, 3).
+        Predictions of the potential in eV, shape (B,), eV/angstrom, shape (N, 3), and eV/angstrom^3, shape (B, 3, 3).
     """
 
     step: int
@@ -109,7 +109,7 @@ def alone(
 
 
 def unknown(step: int, positions: Tensor, velocities: Tensor, cell: Tensor) -> State:
-    """Return a state that no potential has looked at: energies and forces are NaN."""
+    """Return a state that no potential has evaluated: energies and forces are NaN."""
     energy = positions.new_full((len(cell),), torch.nan)
     return State(
         step,

@@ -17,7 +17,7 @@ from keel.parallel import plain
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """Of a batch of B structures.
+    """The result for a batch of B structures.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Survey:
 
     @classmethod
     def of(cls, state: State, masses: Tensor, batch: Tensor) -> Survey:
-        """Look at N atoms of ``masses`` (N, 1) in structures ``batch`` (N,)."""
+        """Check N atoms of ``masses`` (N, 1) in structures ``batch`` (N,)."""
         # NaN and infinity survive a sum, so one number covers all.
         numbers = torch.stack([t.sum() for t in (state.positions, state.velocities, state.forces, state.energy)]).sum()
         largest = squared_lengths(state.forces).max().sqrt()

@@ -1,4 +1,4 @@
-"""What `keel assess` asks of a potential: groups of probes that share what they need."""
+"""The probes of `keel assess`, in groups that share what they need."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ class Subject:
 
     @property
     def md(self) -> MDSettings:
-        """Of a simulation in which structure and density are looked at."""
+        """Settings of a simulation in which structure and density are measured."""
         return self.settings.md(self.settings.temperature, self.settings.length_fs)
 
 
 def in_turn(probes: Mapping[str, Callable[[], CheckResult]], progress: Progress) -> Results:
-    """Return what each of some probes finds, by its name; that the potential refuses one is a verdict like others.
+    """Return the result of each probe by its name; a refusal by the potential is a verdict like any other.
 
     A probe for which a package is not installed is skipped.
     """
@@ -141,7 +141,7 @@ def exact(subject: Subject, progress: Progress) -> Results:
 
 
 def clusters(subject: Subject, progress: Progress) -> Results:
-    """Two atoms, three, and bonds of what is no crystal."""
+    """Two atoms, three, and bonds of structures that are not crystals."""
     potential, beside, dtype = subject.potential, subject.beside, subject.settings.dtype
     probes: dict[str, Callable[[], CheckResult]] = {
         "diatomics": partial(diatomics, potential, subject.elements, beside=beside, dft=subject.dimers, dtype=dtype),
@@ -239,10 +239,11 @@ BATTERY: dict[str, Group] = {
 
 
 def register_probe(name: str) -> Callable[[Probe], Probe]:
-    """Let a function be a probe, as ``@keel.register_probe("melting")``.
+    """Register a function as a probe: ``@keel.register_probe("melting")``.
 
-    It takes a :class:`Subject` and returns a :class:`~keel.evaluation.CheckResult`, or several. `keel assess` puts it
-    to every potential, and `keel run` to every network that it trains if ``evaluation: {probes: [melting]}`` says so.
+    It takes a :class:`Subject` and returns a :class:`~keel.evaluation.CheckResult`, or several. `keel assess` applies
+    it to every potential, and `keel run` to every network that it trains if ``evaluation: {probes: [melting]}`` says
+    so.
 
     Raises
     ------
@@ -262,7 +263,7 @@ def register_probe(name: str) -> Callable[[Probe], Probe]:
 
 
 def probed(name: str, subject: Subject, progress: Progress) -> Results:
-    """Put a group of probes to a potential; if it refuses what the whole group needs, that is the verdict."""
+    """Apply a group of probes to a potential; if it refuses what the whole group needs, that is the verdict."""
     try:
         return _group(name)(subject, progress)
     except RefusedError as error:
@@ -270,7 +271,7 @@ def probed(name: str, subject: Subject, progress: Progress) -> Results:
 
 
 def code_of(name: str) -> str:
-    """Return the code of a plugin's probe; empty of keel's own."""
+    """Return the code of a plugin's probe; empty for keel's own."""
     group = _group(name)
     return source_of(getattr(group, "__wrapped__", group))
 
@@ -282,12 +283,12 @@ def _group(name: str) -> Group:
 
 
 def groups_of(names: Sequence[str] | None) -> list[str]:
-    """Return the names of groups of probes in the order of the page; all where None are named.
+    """Return the names of groups of probes in the order of the page; None means all.
 
     Raises
     ------
     ConfigError
-        If there is no group of a name, or none is named.
+        If a name is not that of a group, or the list is empty.
     """
     discover()
     if unknown := [name for name in names or () if name not in BATTERY]:

@@ -1,4 +1,4 @@
-"""What every probe of a potential answers with."""
+"""The result of a probe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from keel.wording import SYMBOLS, typeset
 from keel.wording import number as rounded
 
 Outcome = Literal["passed", "failed", "noted", "skipped"]
-"""``noted``: for information, without a limit; ``skipped``: the probe does not apply, and says why."""
+"""``noted``: for information, without a limit; ``skipped``: the probe does not apply, and the verdict gives the
+reason."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Metric:
 
     @property
     def passed(self) -> bool:
-        """Whether the value keeps to its limit; NaN does not."""
+        """Whether the value is within its limit; NaN is not."""
         return self.limit is None or bool(abs(self.value) <= self.limit)
 
 
@@ -88,7 +89,7 @@ class Film(Shown):
     frames
         All of the same atoms.
     times
-        Of each frame in fs, shape (K,); empty if they are no times.
+        Time of each frame in fs, shape (K,); empty if frames are not ordered in time.
     """
 
     name: str
@@ -106,7 +107,7 @@ class Film(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckResult(Shown):
-    """What a probe found out about a potential.
+    """The result of a probe of a potential.
 
     Parameters
     ----------
@@ -186,14 +187,14 @@ class CheckResult(Shown):
 
 
 def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: str, bad: str) -> CheckResult:
-    """Return a result that passes if every metric keeps to its limit.
+    """Return a result that passes if every metric is within its limit.
 
     Parameters
     ----------
     good
         The verdict if it passes.
     bad
-        The verdict if it fails; the metrics that do not keep to their limits are added.
+        The verdict if it fails; the metrics beyond their limits are added.
     """
     broken = [m for m in metrics if not m.passed]
     if not broken:

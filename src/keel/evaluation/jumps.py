@@ -29,7 +29,7 @@ ZOOMS = 3
 
 
 def largest_jump(x: Array, values: Array, along: Callable[[Array], Array], limit: float) -> float:
-    """Return the largest jump of a curve; above the limit, what smaller spacings leave of it.
+    """Return the largest jump of a curve; above the limit, what remains of it with smaller spacings.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ def largest_jump(x: Array, values: Array, along: Callable[[Array], Array], limit
     along
         The curve anywhere near the grid, from and to shape (K,).
     limit
-        Smaller jumps are not looked at again, in the unit of the curve.
+        Smaller jumps are not examined again; in the unit of the curve.
     """
     sizes, spacing = extrapolated_jumps(values), float(x[1] - x[0])
-    # The largest may be steep physics and hide a jump elsewhere: what a smaller spacing clears is put aside.
+    # The largest may be steep physics and hide a jump elsewhere: what vanishes with a smaller spacing is set aside.
     while sizes.max() > limit:
         worst = int(sizes.argmax())
         left = _zoomed(along, float(x[worst + 2]), spacing, limit)

@@ -88,7 +88,7 @@ def size_of(forces: Array) -> float:
 def nearest_images(frame: Frame, atom: int) -> Array:
     """Return the distance of each atom from the nearest image of one of them in angstrom, shape (N,).
 
-    Images up to one cell away are looked at: right for cells that are not extremely sheared.
+    Images up to one cell away are considered: correct for cells that are not extremely sheared.
     """
     cell = frame.cell * frame.pbc[:, None]
     vectors = frame.positions - frame.positions[atom]

@@ -12,7 +12,7 @@ from keel.settings import Listed
 
 
 class AssessmentSettings(LadderSettings):
-    """What is asked of a potential, and how thoroughly; the seed is that of all random choices."""
+    """Which probes are applied to a potential, and how thoroughly; the seed fixes all random choices."""
 
     probes: Listed[str] | None = Field(None, description="groups of probes; null: all")
     starts: Starts = Field(8, description="number of starting structures of simulations")

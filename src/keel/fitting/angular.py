@@ -1,6 +1,6 @@
-"""What a three-body term adds to an EAM fit: columns that are multiplied by what is fitted, computed once.
+"""What a three-body term adds to an EAM fit: columns to be multiplied by the fitted coefficients, computed once.
 
-Fitted are shares of 1 - cos, cos and P_2 of each element and reach, none of them negative, which is what keeps the term
+The fit varies shares of 1 - cos, cos and P_2 of each element and reach, none of them negative, which keeps the term
 bounded (:class:`keel.potentials.classical.three_body.ThreeBody`).
 """
 
@@ -29,7 +29,7 @@ PLACES = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
 
 
 class AngularColumns(NamedTuple):
-    """What coefficients add to energies (B, C), forces (3, N, C) and virials (B, 6, C), and which they are, (C,)."""
+    """What coefficients add to energies (B, C), forces (3, N, C) and virials (B, 6, C), and their numbers, (C,)."""
 
     which: NDArray[np.int64]
     energy: Array
@@ -57,7 +57,7 @@ class AngularColumns(NamedTuple):
 
 
 def unfitted(eam: EAM, closest: Array) -> ThreeBody:
-    """Return a three-body term without strength, whose functions of distance rest where the data of a pair end."""
+    """Return a three-body term of zero strength, whose functions of distance level off where the data of a pair end."""
     inner = np.minimum(closest, RESTING * plain(eam.pair_radius)).tolist()
     nothing = [[0.0, 0.0, 0.0]] * len(REACHES)
     resting = dict(zip(eam.pair_names, inner, strict=True))
@@ -72,7 +72,7 @@ def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
     near = graph.within(term.cutoff)
     vectors, species = near.edge_vectors(), term.species(near)
     found = term.sums(near, vectors)
-    # From powers of the cosine to the shares that are fitted.
+    # From powers of the cosine to the fitted shares.
     of_shares = powers(legendre(torch.eye(3, dtype=vectors.dtype))).T
     all_sums = (found.sums @ of_shares).flatten(1)
     there, back = torch.einsum("dnpx,ps->dnsx", found.gradient, of_shares).flatten(1, 2).tensor_split(2)

@@ -1,7 +1,8 @@
 """Where the data of each pair of elements end, and how an EAM describes closer atoms.
 
 A fitted function is extrapolated a little below the closest contact of its data; there the force is kept constant, and
-a nuclear repulsion is added. Walls of the fitted functions themselves would be too far out by half an angstrom or more.
+a nuclear repulsion is added. The walls of the fitted functions themselves would be half an angstrom or more too far
+out.
 """
 
 from __future__ import annotations
@@ -61,14 +62,14 @@ def contacts_in(model: EAM, frames: Sequence[Frame]) -> Contacts:
 
 
 def pairs_without_data(model: EAM, contacts: Contacts) -> list[str]:
-    """Return the names of the pairs that are met too seldom at a distance where bonds and walls are."""
+    """Return the names of the pairs that occur too rarely at distances of bonds and walls."""
     return [name for name, n in zip(model.pair_names, contacts.near.tolist(), strict=True) if n < FEW_PAIRS]
 
 
 def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
-    """Return the EAM at rest below the contacts of its pairs, a push there (:class:`ContactRepulsion`), and nuclei.
+    """Return the EAM, constant below the contacts of its pairs, a push there (:class:`ContactRepulsion`), and nuclei.
 
-    The push is the force between two atoms where the functions come to rest, a tenth below the contact, among the
+    The push is the force between two atoms where the functions become constant, a tenth below the contact, among the
     neighbours that their elements have in the data:
 
         push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
@@ -87,7 +88,7 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
 
 
 def with_core(eam: EAM, contacts: Contacts, covered: Sequence[str]) -> Potential:
-    """Return an EAM without contacts, with a core under some pairs, each up to where data of that pair begin."""
+    """Return an EAM without contacts, with a core under some pairs, each up to where the data of that pair begin."""
     if not covered:
         return eam
     return SumPotential([eam, _nuclei(eam, contacts.closest, covered)])

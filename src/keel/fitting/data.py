@@ -43,7 +43,7 @@ class FitData:
 
 @dataclass(frozen=True)
 class Weights:
-    """What an error costs: shares of one label so that each kind's sum of squares is a mean over the data."""
+    """The cost of errors: shares of each label such that each kind's sum of squares is a mean over the data."""
 
     energy: float
     force: float

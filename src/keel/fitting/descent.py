@@ -31,7 +31,7 @@ ROUGHLY, THOROUGHLY = Limits(1e-3, 1e-5, 60), Limits(1e-4, 1e-7, 200)
 
 
 def descend(objective: Objective, theta: Tensor, limits: Limits) -> tuple[float, Tensor]:
-    """Return loss and theta at the bottom of the valley of a start."""
+    """Return loss and theta at the minimum below a start."""
     if objective.parametrisation.n_pairs <= MOST_PAIRS:
         return _levenberg_marquardt(objective, theta, limits)
     options = {"maxiter": limits.steps, "maxcor": 30, "ftol": limits.lbfgs}
@@ -40,7 +40,7 @@ def descend(objective: Objective, theta: Tensor, limits: Limits) -> tuple[float,
 
 
 def _levenberg_marquardt(objective: Objective, theta: Tensor, limits: Limits) -> tuple[float, Tensor]:
-    """Damped Gauss-Newton steps; the damping follows how well the last step was foreseen.
+    """Damped Gauss-Newton steps; the damping follows how well the last step was predicted.
 
     Source: Nielsen, Damping Parameter in Marquardt's Method, IMM-REP-1999-05 (1999), eq. 2.5.
     """
@@ -51,11 +51,11 @@ def _levenberg_marquardt(objective: Objective, theta: Tensor, limits: Limits) ->
         while np.abs(step).max() > LONGEST:
             damping *= 2.0
             step = _step(here, damping)
-        foreseen = float(step @ (damping * step - here.gradient))
+        predicted = float(step @ (damping * step - here.gradient))
         there = objective.normal(x + step)
         gain = here.loss - there.loss
         if gain > 0.0:
-            damping, rise = damping * max(1 / 3, 1 - (2 * gain / foreseen - 1) ** 3), 2.0
+            damping, rise = damping * max(1 / 3, 1 - (2 * gain / predicted - 1) ** 3), 2.0
             done = gain < limits.gauss_newton * here.loss
             x, here = x + step, there
         else:

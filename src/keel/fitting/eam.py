@@ -39,29 +39,29 @@ from keel.ranges import AtomCount, Cutoff, Seed, checked
 from keel.showing import Facts, Shown, number_of
 
 Cores = Literal["contacts", "all", "soft"]
-"""Pairs with a nuclear repulsion: those with a contact, which are all, or without contacts all or the soft ones."""
+"""Pairs with a nuclear repulsion: with contacts all of them; without contacts all or only the soft ones."""
 FIRST_ATOMS, ATOMS, ATOMS_PER_ELEMENT = 1_500, 10_000, 500
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EAMFit(Shown):
-    """A fitted EAM and what is to be known of it.
+    """A fitted EAM and its quality.
 
     Parameters
     ----------
     potential
-        The :class:`EAM`, as a rule with a :class:`ZBL` core under it, and its :class:`ThreeBody` term if one was asked
-        for; offsets included.
+        The :class:`EAM`, usually with a :class:`ZBL` core under it, and its :class:`ThreeBody` term if one was
+        requested; offsets included.
     eam
         The EAM itself.
     errors
-        Predictions beside the labels of all frames that were given.
+        Errors on all frames that were given.
     warnings
         Sentences for the user.
     pairs_without_data
         Names of the pairs whose parameters rest on mixing rules.
     frames_used
-        Number of frames that the fit saw.
+        Number of frames in the fit.
     """
 
     potential: Potential
@@ -77,13 +77,13 @@ class EAMFit(Shown):
         return {"potential": repr(self.potential), **self.errors.facts(), **words}
 
     def __repr__(self) -> str:
-        """Say how good it is; warnings are counted."""
+        """Show the errors, and the number of warnings."""
         errors = "; ".join(" ".join(fact) for fact in self.errors.facts().items())
         return f"EAMFit({self.potential!r}; {errors}; {number_of(len(self.warnings), 'warning')})"
 
 
 class _Fitted(NamedTuple):
-    """A potential, the frames that it saw, and its pairs without data and with walls too soft."""
+    """A potential, the frames of its fit, and its pairs without data and with walls too soft."""
 
     potential: Potential
     chosen: Sequence[Frame]

@@ -1,4 +1,4 @@
-"""What an error of the energy should cost in a fit, found out on frames that are held out."""
+"""The weight of energies in a fit, chosen on held-out frames."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], 
     """Return the energy weight, 5 or 1, with which a fit to four fifths of the frames describes the others' forces.
 
     Forces come first, since they are what an EAM teaches: 1 is taken where the mean absolute error of the forces falls
-    by a tenth or more, whatever becomes of the energies, and otherwise 5. But an EAM whose energies hardly count
-    may bind two atoms far too strongly (molybdenum by 18 eV); then it is 5 all the same.
+    by a tenth or more, whatever happens to the energies, and otherwise 5. But an EAM whose energies hardly count may
+    bind two atoms far too strongly (molybdenum by 18 eV); then the weight stays 5.
     """
     labelled = [f for f in frames if f.forces is not None]
     rest = [f for f in frames if f.forces is None or f not in labelled[::EACH]]

@@ -2,7 +2,7 @@
 
 Columns are alpha, repulsion and attraction of all pairs of elements, then density, beta and embedding of all elements
 (P and K of each). A parameter of the density acts on a pair directly, through f', and on all pairs of an atom through
-its dF/d rho; of the latter only what reaches the neighbours is summed over pairs, the rest over atoms.
+its dF/d rho; of the latter only the effect on neighbours is summed over pairs, the rest over atoms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Are labels sound if neighbouring frames cannot decide? Stiffness, symmetry and a quickly fitted EAM are the judges.
+"""Are labels sound if neighbouring frames cannot decide? Judged by stiffness, symmetry and a quickly fitted EAM.
 
 An EAM fitted to the forces alone predicts how energies differ and what the stresses are; a factor between the two, or
 forces of single frames that are several times too large, reveal a wrong unit or sign. If the EAM predicts the forces of
@@ -33,7 +33,7 @@ MOST_ELEMENTS = 8
 """With more elements, an EAM fitted in seconds cannot judge."""
 FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
 SKILL = 0.6
-"""Least correlation of forces of frames that the EAM has not seen with its own."""
+"""Least correlation of the EAM's forces with those of frames that it was not fitted to."""
 NO_SKILL = 0.2
 """If lower, forces that also do not push the shortest contacts apart belong to other atoms."""
 NOT_OF_THE_ATOMS = (
@@ -55,14 +55,14 @@ OUTLYING = 3.0
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judges found.
+    """What was found about the labels.
 
     Parameters
     ----------
     findings
         Sentences on labels that cannot be right.
     checked
-        Label -> how it was checked, of labels against which nothing was found.
+        Label -> how it was checked, for labels with no fault found.
     unchecked
         Label -> why it could not be checked.
     """
@@ -73,7 +73,7 @@ class Judgement:
 
 
 def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -> Judgement:
-    """Check signs, sizes and orders of energies, forces and stresses without need of neighbouring frames.
+    """Check signs, sizes and orders of energies, forces and stresses without the need for neighbouring frames.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -
 
 
 def _against_contacts(frames: Sequence[Frame]) -> str | None:
-    """Say that forces draw the nearest atoms together in frame after frame."""
+    """Report that forces draw the nearest atoms together in frame after frame."""
     cosines = contact_cosines(frames)
     if len(cosines) < FEWEST:
         return None
@@ -173,7 +173,7 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
 
 
 def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
-    """Return an EAM of some frames, neither those of the smallest nor those of the largest forces, and their ids."""
+    """Return an EAM of frames with neither the smallest nor the largest forces, and their ids."""
     sizes = np.array([np.sqrt(np.mean(f.forces**2)) for f in frames if f.forces is not None])
     low, high = np.quantile(sizes, [0.3, 0.96])
     members = [f for f, size in zip(frames, sizes, strict=True) if low <= size <= high]

@@ -23,7 +23,7 @@ LN_2, PER_LN_2 = math.log(2.0), 1.0 / math.log(2.0)
 
 @inlined
 def exponential(y: Any) -> Any:
-    """exp(y) to a share of 2e-16 (1 + |y|), for |y| < 700 and beyond as there; unlike ``math.exp`` several at a time.
+    """exp(y) to a relative error of 2e-16 (1 + |y|), clamped at |y| = 700; vectorised, unlike ``math.exp``.
 
     2^n exp(t) with |t| <= ln(2)/2: a Taylor polynomial, and n set into the exponent's bits.
     """
@@ -63,8 +63,8 @@ def energies(pairs: Any, parameters: Any, work: Any, rho: Any, energy: Any) -> N
         total = 0.0
         for q in range(start, stop):
             x[q] = exponential(alpha * (radius - r[q]))
-        # A loop that sums stores nothing: else the order of the sum would depend on where arrays lie in memory, because
-        # code for several at a time gives way to one at a time where it cannot exclude an overlap.
+        # A loop that sums stores nothing: otherwise the order of the sum would depend on where arrays lie in memory,
+        # because vectorised code is replaced by scalar code where arrays may overlap.
         for q in range(start, stop):
             total += (repulsion * x[q] - attraction) * x[q] * s[q]
         for q in range(start, stop):

@@ -34,14 +34,14 @@ class Equations(NamedTuple):
 class Objective:
     """L(theta) = weighted squared errors + (ln <rho>)^2 + 1e-5 |theta - expected|^2.
 
-    Callable as ``scipy.optimize.minimize(..., jac=True)`` wants it. The offsets eps are linear: for each theta they
+    Callable as ``scipy.optimize.minimize(..., jac=True)`` requires. The offsets eps are linear: for each theta they
     take their best value, and the gradient is that at fixed eps (variable projection; Golub and Pereyra, SIAM J.
     Numer. Anal. 10, 413 (1973)). The gauge, in which density and embedding share a scale, is fixed by <rho> = 1.
 
     Parameters
     ----------
     data, parametrisation
-        What is fitted to, and what is varied.
+        The labels, and the parameters that are varied.
     expected
         theta that the weak prior expects; its corrections of pairs are zero.
     """
@@ -137,7 +137,7 @@ def _gradients(evaluations: list[Evaluation], on_energy: Array, on_rho: float) -
 
 
 def _each(parts: Sequence[P], work: Callable[[P], R]) -> list[R]:
-    """Return the result of each part in their order, whichever thread was first: sums are always the same."""
+    """Return the results of the parts in order, whichever thread was first: sums are always the same."""
     found: dict[int, R] = {}
 
     def do(k: int) -> None:

@@ -25,7 +25,7 @@ def fit_offsets(frames: Structures, energies: Array | None = None) -> dict[int, 
     correct either way.
 
     What compositions determine is not taken from isolated atoms. A network would then begin with
-    the cohesive energy of several eV per atom still to be learnt, and has no use for the limit of separate atoms, on
+    the cohesive energy of several eV per atom still to be learnt, and does not need the limit of separate atoms, on
     which it is not trained: after 300 steps on phosphorus, with an atom 3.5 eV above the mean energy, the energy errors
     of a CGCNN were 6.2 and 6.7 meV/atom, against 5.3 and 5.3 with these offsets (two seeds), its force errors the same.
 
@@ -78,20 +78,20 @@ def inseparable(frames: Sequence[Frame], elements: Sequence[int]) -> bool:
 
 
 def minimum_norm(matrix: Array, target: Array) -> NDArray[np.float64]:
-    """Return the least-squares solution of minimum norm; directions that the data hardly see stay zero."""
+    """Return the least-squares solution of minimum norm; directions that the data hardly determine stay zero."""
     return np.asarray(np.linalg.lstsq(matrix, target, rcond=1e-8)[0], dtype=np.float64)
 
 
 def unexplained(matrix: Array, target: Array) -> Array:
-    """Return what the least-squares solution leaves of the target: energies beyond one for each element."""
+    """Return the residual of the least-squares solution: energies beyond one for each element."""
     return np.asarray(target - matrix @ minimum_norm(matrix, target))
 
 
 def least_absolute(matrix: Array, target: Array) -> NDArray[np.float64]:
     """Return the x that makes sum_k |target_k - (matrix x)_k| least, by least squares with weights 1 / |residual|.
 
-    A few wild values hardly move it, as they would a least-squares solution. Residuals below :data:`SMALLEST` count
-    alike, and directions that the data hardly see stay zero.
+    A few wild values hardly affect it, unlike a least-squares solution. Residuals below :data:`SMALLEST` count
+    alike, and directions that the data hardly determine stay zero.
 
     Source: iteratively reweighted least squares; Schlossmacher, J. Am. Stat. Assoc. 68, 857 (1973).
     """

@@ -20,7 +20,7 @@ from keel.potentials.classical.three_body import ThreeBody
 WALL_SLOPE = 2.0
 """The least slope of a dimer's energy at the end of its wall, in eV/angstrom."""
 LEAST_ALPHA = 1.1
-"""alpha is at least this times beta/4; 1 is where the embedding energy would outgrow the repulsion."""
+"""alpha is at least this times beta/4; at 1 the embedding energy would outgrow the repulsion."""
 MOST_BETA = 6.0
 """Upper limit of beta in 1/angstrom."""
 MOST_ALPHA = 3.0
@@ -45,7 +45,7 @@ class Parametrisation:
     walls
         r_w in angstrom of each pair, in the order of ``model.pair_names``.
     angular
-        A three-body term whose shares are varied too; walls need no care of it.
+        A three-body term whose shares are varied too; it does not affect walls.
     """
 
     def __init__(self, model: EAM, walls: Tensor, angular: ThreeBody | None = None) -> None:
@@ -85,7 +85,7 @@ class Parametrisation:
         return plain(found)
 
     def theta(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Return theta from values with ``slack``; what is about zero starts at a fiftieth, so that it can grow."""
+        """Return theta from values with ``slack``; values near zero start at a fiftieth, so that they can grow."""
         least = self.least_alpha(values["beta"])
         share = ((values["alpha"] - least) / (MOST_ALPHA - least)).clamp(0.02, 0.98)
         beta = (values["beta"] / MOST_BETA).clamp(0.02, 0.98)
@@ -97,7 +97,7 @@ class Parametrisation:
             logs = _log(value)
             parts[f"element_{name}"] = logs[like]
             parts[f"pair_{name}"] = logs - torch.log(self.mix(torch.exp(logs[like])))
-        # Many pairs of neighbours add up: what counts is a hundredth of what counts of one pair.
+        # Many pairs of neighbours add up, so a hundredth of the scale of one pair matters.
         parts["angular"] = _log(values["angular"], 0.01)
         return torch.cat([parts[name] for name in self.sizes])
 
@@ -127,6 +127,6 @@ class Parametrisation:
 
 
 def _log(values: Tensor, size: float = 1.0) -> Tensor:
-    """Return logarithms; ``size`` in eV is at least what values count as large, of which a fiftieth is about zero."""
+    """Return logarithms; ``size`` in eV is the least scale of the values; below a fiftieth of it they count as zero."""
     most = max([size, *values.tolist()])
     return torch.log(torch.clamp(values, min=0.02 * most))

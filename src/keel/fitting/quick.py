@@ -26,7 +26,7 @@ CUTOFF = 6.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the EAM says of a frame: energy in eV without offsets, forces in eV/angstrom, stress in eV/angstrom^3."""
+    """Prediction for a frame: energy in eV without offsets, forces in eV/angstrom, stress in eV/angstrom^3."""
 
     energy: float
     forces: Array
@@ -34,7 +34,7 @@ class Prediction:
 
 
 class QuickEAM:
-    """An EAM fitted to forces alone. Its walls are repulsive by construction, so that its signs are those of nature.
+    """An EAM fitted to forces alone. Its walls are repulsive by construction, so that its signs are physical.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class QuickEAM:
     values
         Its parameters, fitted to forces of root mean square 1 eV/angstrom: walls and priors have that size.
     scale
-        Of the forces that were given, in eV/angstrom.
+        Scale of the given forces, in eV/angstrom.
     """
 
     def __init__(self, model: EAM, values: dict[str, Tensor], scale: float) -> None:
@@ -69,7 +69,7 @@ class QuickEAM:
         return cls(model, parametrisation.values(best), scale)
 
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
-        """Return what the EAM says of each frame; only elements that it was fitted to."""
+        """Return the prediction for each frame; it may contain only elements that the EAM was fitted to."""
         data = fit_data([f.unlabelled() for f in frames], self.model, 1.0, 1.0)
         parameters, predictions = Parameters.of(self.model, self.values), []
         for chunk in data.chunks:

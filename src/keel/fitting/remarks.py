@@ -1,4 +1,4 @@
-"""What a user should know of a fit."""
+"""What a user should know about a fit."""
 
 from __future__ import annotations
 

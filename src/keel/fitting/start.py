@@ -22,7 +22,7 @@ LINEAR = ("slack", "attraction", "embedding", "angular")
 
 
 def expected(parametrisation: Parametrisation) -> Tensor:
-    """Return what a fit expects before it has seen data; the same for all elements."""
+    """Return the values that a fit expects before it has data; the same for all elements."""
     pair, element = _ones(parametrisation)
     values = {"alpha": 1.5 * pair, "attraction": 0.5 * pair, "slack": 0.5 * pair}
     values["angular"] = torch.full((parametrisation.n_angles,), 0.1, dtype=torch.float64)
@@ -61,7 +61,7 @@ def _solve(objective: Objective, alpha: float, beta: float) -> tuple[float, Tens
 
 
 def _not_negative(matrix: Array, gradient: Array) -> tuple[Array, float]:
-    """Minimise x^T matrix x + 2 gradient x for x >= 0; return x and by how much it is below zero."""
+    """Minimise x^T matrix x + 2 gradient x for x >= 0; return x and by how much the value is below zero."""
     weights, directions = np.linalg.eigh(matrix)
     known = weights > 1e-12 * weights[-1]
     root = np.sqrt(weights[known])

@@ -11,14 +11,14 @@ from keel.plugins import HOW, discover, register
 from keel.potentials.base import Potential
 
 EAM = "eam"
-"""The name of keel's own, :func:`keel.fit_eam`."""
+"""The name of keel's own teacher, :func:`keel.fit_eam`."""
 TEACHERS: dict[str, Callable[..., Potential]] = {}
 
 Fit = TypeVar("Fit", bound=Callable[..., Potential])
 
 
 def register_teacher(name: str) -> Callable[[Fit], Fit]:
-    """Let a function fit teachers, as ``@keel.register_teacher("pairs")``: ``teacher: {fit: pairs}`` in YAML.
+    """Register a function that fits teachers, ``@keel.register_teacher("pairs")``: ``teacher: {fit: pairs}`` in YAML.
 
     It takes the training frames (``Sequence[keel.Frame]``) and, by keyword, ``arguments``, and returns a
     :class:`keel.Potential`.

@@ -72,7 +72,7 @@ def weak_walls(potential: Potential) -> list[str]:
 
 
 def cohesion_per_bond(potential: Potential, frames: Sequence[Frame]) -> float:
-    """Return by how much a potential binds the atoms of frames, in eV for each bond; NaN if none has a neighbour."""
+    """Return the energy by which a potential binds the atoms of frames, in eV per bond; NaN if none has a neighbour."""
     eam, _ = eam_and_cores(potential)
     energy, bonds = 0.0, 0.0
     for graph, prediction in predictions(frames, potential):
@@ -90,8 +90,8 @@ def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, 
     """Return depth (eV) and position (angstrom) of wells of two atoms deeper than six times ``cohesion`` (eV).
 
     No small cluster binds more strongly for each of its bonds than its dimers do: embedding energies are concave in the
-    density and vanish with it, so that neighbours gain less together than each by itself. What a three-body term may
-    gain at most for each neighbour is counted as a part of the well.
+    density and vanish with it, so that neighbours together gain less than each by itself. The most that a three-body
+    term may gain for each neighbour counts as part of the well.
     """
     eam, _ = eam_and_cores(potential)
     grid = torch.arange(SHORTEST, potential.cutoff, 0.02, dtype=torch.float64)

@@ -1,4 +1,6 @@
-"""Is a teacher worth learning from? Its errors beside those of no force, no stress and one energy per element."""
+"""Is a teacher worth learning from? Its errors against those of predicting no force, no stress and one energy per
+element.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ BADLY = 0.4
 """If the forces of an EAM are wrong by this share of their size and bonds are covalent, a three-body term helps
 much."""
 WILD = 10.0
-"""Times the usual error of forces (median over frames) that a frame may have, unless its forces are as large."""
+"""A frame is wild if its force error is this many times the usual one (median over frames) and as large as its
+forces."""
 NAMED = 3
 NOTHING = {"energies": "one energy for each element", "forces": "no force", "stresses": "no stress"}
 REMEDY = (
@@ -36,17 +39,17 @@ def doubts(teacher: Potential, frames: Sequence[Frame], which: str, errors: Accu
     """Return sentences on what a teacher does not describe of labelled frames; none if it is worth learning from.
 
     Forces and stresses are compared with zero, energies per atom with the best single energy of each element. Frames
-    whose forces are wrong by more than ten times the usual, and by more than their size, are named. The remedy of an
-    EAM without angles whose forces are wrong by more than 0.4 of their size is a three-body term.
+    whose forces are wrong by more than ten times the usual, and by more than their size, are named. For an EAM without
+    angles whose forces are wrong by more than 0.4 of their size the remedy is a three-body term.
 
     Parameters
     ----------
     teacher
         Any potential that knows the elements.
     frames
-        Labelled frames, best of all some that the teacher was not fitted to.
+        Labelled frames, ideally some that the teacher was not fitted to.
     which
-        How they are called: ``"the validation frames"``.
+        Their name in sentences: ``"the validation frames"``.
     errors
         Of the teacher on these frames, as :func:`accuracy` finds them, if they are known.
     """
@@ -88,7 +91,7 @@ def _known(parity: Parity) -> tuple[Array, Array]:
 
 
 def _share(error: Array, label: Array) -> float:
-    """Return the root mean square error in that of the label; 0 without labels or where all are zero."""
+    """Return the root mean square error over that of the label; 0 without labels or where all are zero."""
     return _rms(error) / _rms(label) if _rms(label) > 0.0 else 0.0
 
 

@@ -3,8 +3,8 @@
 It is imported only where metatomic-torch is installed.
 """
 
-# Without postponed annotations, with the types of `typing`, and without comments on types: metatomic and TorchScript
-# read all of that.
+# Without postponed annotations, with the types of `typing`, and without type comments: metatomic and TorchScript read
+# annotations.
 # ruff: noqa: UP006, UP035, UP045
 
 from typing import Any, Dict, List, Optional, Tuple
@@ -63,7 +63,7 @@ class Engine(torch.nn.Module):
     energies, slopes
         See :class:`keel.interfaces.torchscript.Scripted`.
     cutoff, half_list
-        Of the neighbour list that engines are asked for, in angstrom.
+        Of the neighbour list that engines must supply; the cutoff in angstrom.
     """
 
     slopes: Slopes
@@ -84,7 +84,7 @@ class Engine(torch.nn.Module):
         outputs: Dict[str, ModelOutput],
         selected_atoms: Optional[Labels] = None,
     ) -> Dict[str, TensorMap]:
-        """Return the energy in eV, of atoms or of systems as the engine asks, of the selected atoms or of all."""
+        """Return the energy in eV, per atom or per system as the engine requests, of the selected atoms or of all."""
         results: Dict[str, TensorMap] = {}
         if "energy" not in outputs or len(systems) == 0:
             return results

@@ -1,4 +1,4 @@
-"""Any potential as an ASE calculator: MD, relaxation (of the cell too), NEB, phonons, whatever ASE scripts do."""
+"""Any potential as an ASE calculator: MD, relaxation (of the cell too), NEB, phonons and all other ASE scripts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
 
     With potentials beside, ``results`` also has ``force_disagreement``, how far they disagree about the force on each
     atom (:mod:`keel.disagreement`; eV/angstrom, shape (N,)), and ``max_force_disagreement``, the largest of these.
-    ``atoms.calc.get_property("force_disagreement", atoms)`` asks for it; each call then evaluates all potentials.
+    ``atoms.calc.get_property("force_disagreement", atoms)`` returns it; each call then evaluates all potentials.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     default_dtype
         The same under its name in MACE's calculator; ``""`` keeps the potential's, too.
     compile
-        Run networks compiled: worth it from about 500,000 atoms times steps.
+        Run networks compiled; worthwhile from about 500,000 atoms times steps.
     skin
-        Of the neighbour list in angstrom: larger is rebuilt less often, and filtered longer at every call.
+        Of the neighbour list in angstrom: a larger one is rebuilt less often, but takes longer to filter at every call.
     beside
         Other potentials to compare forces with, given as the first is, whose precision and device they get.
     arguments, trust
@@ -100,7 +100,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         place = self.potential.dtype, self.potential.device
         self.beside = [Moving(opened(o, *place, trust=trust), compile=compile, skin=skin) for o in others]
         if self.beside:
-            # Of this calculator alone: one without potentials beside has no disagreement.
+            # For this calculator only: without potentials beside there is no disagreement.
             self.implemented_properties = [*self.implemented_properties, COLUMN, f"max_{COLUMN}"]  # type: ignore[misc]
 
     def facts(self) -> Facts:
@@ -153,7 +153,7 @@ def check_stress(atoms: Atoms) -> None:
 
 
 def _precision(dtype: torch.dtype | str | None, default_dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """Return the one precision that both names of the argument ask for."""
+    """Return the precision that the two names of the argument agree on."""
     asked = {floating(given) for given in (dtype, default_dtype) if given not in (None, "")}
     if len(asked) > 1:
         raise ConfigError(

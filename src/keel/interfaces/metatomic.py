@@ -48,8 +48,8 @@ def write_metatomic(
     path
         Of the file, usually ``.pt``.
     interaction_range
-        How far the energy of an atom feels others, in angstrom, by which engines divide large systems; None: number
-        of layers times the cutoff.
+        Range in angstrom within which atoms affect the energy of an atom, by which engines divide large systems; None:
+        number of layers times the cutoff.
     dtype
         Precision inside; None keeps that of the potential.
     trust
@@ -92,12 +92,12 @@ def write_metatomic(
 
 
 def range_of(potential: Potential) -> float:
-    """Return how far the energy of an atom feels others in angstrom: number of layers times the cutoff.
+    """Return the range within which atoms affect the energy of an atom in angstrom: number of layers times the cutoff.
 
     Raises
     ------
     ConfigError
-        If the potential does not say it.
+        If the potential does not state it.
     """
     if isinstance(potential, SumPotential):
         return max(range_of(m) for m in potential.members if isinstance(m, Potential))

@@ -1,4 +1,4 @@
-"""A structure that another program moves: evaluated step after step, with a neighbour list that lasts."""
+"""A structure that another program moves: evaluated step after step, with a lasting neighbour list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from keel.process import keep_freed_memory
 
 
 class Moved(NamedTuple):
-    """What a potential says of N atoms, float64.
+    """Predictions of a potential for N atoms, float64.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Moving:
         self._listed: tuple[np.ndarray, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Lists and kernels hold what has no copy, and are quickly made anew.
+        # Lists and kernels hold objects that cannot be copied, and are quickly rebuilt.
         return {"potential": self.potential, "compile": self.compile, "skin": self.skin}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ class Moving:
         return Moved(energies, found.forces, found.stress(np.ones(1))[0])
 
     def _bound(self) -> Along:
-        """Return the potential's kernel with the parameters that it has now."""
+        """Return the potential's kernel with its present parameters."""
         state = [(t.data_ptr(), t._version) for t in self._tensors]
         if self._kernel is None or state != self._state:
             assert isinstance(self.potential, AlongLists)
@@ -149,12 +149,12 @@ def opened(
     *,
     trust: bool = False,
 ) -> Potential:
-    """Return a potential, or that which has this name (:func:`keel.open_potential`), in a precision on a device.
+    """Return a potential, given as such or by name (:func:`keel.open_potential`), in a precision on a device.
 
     Raises
     ------
     ConfigError, DataError
-        If dtype or device cannot be used, or what is named cannot be opened so.
+        If dtype or device cannot be used, or the named potential cannot be opened in this way.
     """
     if isinstance(potential, str | Path):
         potential = open_potential(potential, arguments, trust=trust)

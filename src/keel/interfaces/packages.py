@@ -1,6 +1,6 @@
-"""Networks back in the packages that they come from: files that mace-torch, matgl and torchmd-net load themselves.
+"""Returning networks to the packages that they come from: files that mace-torch, matgl and torchmd-net load.
 
-A file is written only if the package's own code, on what was written, gives the numbers of the network.
+A file is written only if the package's own code reproduces the network from it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from keel.potentials.networks.torchmd_et import TorchMDET
 from keel.potentials.sum import SumPotential
 
 EXACT = 1e-6
-"""By how many eV the energy of an element may be rounded in a file, unless its precision is asked for."""
+"""Largest rounding of the energy of an element in a file in eV, unless a precision is requested."""
 AGREES = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""Relative to the largest value, what energies and forces on trial may differ, ..."""
+"""Largest difference of energies and forces in a trial, relative to the largest value, ..."""
 AGREES_MATGL = {torch.float32: 1e-5, torch.float64: 1e-6}
 """... in matgl, which rounds the zeros of its Bessel functions to float32 in every precision."""
 INSTEAD = "keel export --to metatomic writes a file that LAMMPS, ASE and others run"
@@ -184,7 +184,7 @@ def _network(
     *,
     enough: bool,
 ) -> Network:
-    """Return the network to be written, in the precision of the file; ``enough``: in one that its energies need."""
+    """Return the network to be written, in the precision of the file; ``enough``: in the one that its energies need."""
     if dtype is not None and floating(dtype) not in AGREES:
         raise ConfigError(f"files of {package} are written in float32 or float64, not in {dtype}")
     found = opened(potential, None, "cpu", trust=trust)

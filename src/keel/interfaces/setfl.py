@@ -48,13 +48,13 @@ def write_setfl(
     elements
         Symbols or atomic numbers of a part of the EAM; None: all that it knows.
     report
-        Called with how much of how much is written.
+        Called with the amount written and the total.
 
     Raises
     ------
     ConfigError
         If the potential is anything but an EAM and pair potentials, does not know an element, or is too steep for a
-        table, or the suffix is that of another style: readers go by it.
+        table, or the suffix is that of another style, by which readers decide.
     """
     functions, path = Functions(potential, elements), Path(path)
     check_suffix(path, functions)

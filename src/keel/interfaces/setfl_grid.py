@@ -1,12 +1,12 @@
-"""The functions of an EAM as LAMMPS tabulates them, and a grid on which its interpolation is good enough.
+"""The functions of an EAM as LAMMPS tabulates them, and a grid on which its interpolation is accurate enough.
 
-LAMMPS lays a cubic through neighbouring points f_m, f_(m+1) with slopes g from five points, fewer at the ends of a
+LAMMPS fits a cubic through neighbouring points f_m, f_(m+1) with slopes g from five points, fewer at the ends of a
 table (``PairEAM::interpolate``), in units of the spacing:
 
     g_0 = f_1 - f_0,   g_1 = (f_2 - f_0) / 2,   g_m = (f_(m-2) - 8 f_(m-1) + 8 f_(m+1) - f_(m+2)) / 12
 
 and the same at the other end. The error falls with the fourth power of the spacing inside and with its square below
-rho_1, where atoms of a gas, of clusters and of dimers are: there sqrt(rho + delta) bends most, too. So the first
+rho_1, where the densities of gases, clusters and dimers lie, and where sqrt(rho + delta) bends most, too. So the first
 cells decide how fine the table of densities must be.
 """
 
@@ -152,7 +152,7 @@ def choose_grid(functions: Functions, report: Report | None = None) -> SetflGrid
 
     def embedding(element: int, n: int) -> bool:
         rho, _, error, slope_error = interpolation_errors(lambda rho: functions.embedding(rho, element), end, n)
-        # The last cells lie beyond what is promised; d rho/dr is at most about 5 rho/angstrom.
+        # The last cells lie beyond the range that is guaranteed; d rho/dr is at most about 5 rho/angstrom.
         judged = rho < end * (1.0 - END_CELLS / (n - 1))
         on_forces = 5.0 * rho * slope_error
         return bool((error[judged] < EMBEDDING_ERROR).all() and (on_forces[judged] < FORCE_ERROR).all())

@@ -55,7 +55,7 @@ def torch_sim_model(
 
 
 class Evaluator:
-    """Evaluates states of torch-sim; the neighbour list lasts while atoms and cells are those of the last call."""
+    """Evaluates states of torch-sim; the neighbour list is kept while atoms and cells are those of the last call."""
 
     def __init__(self, potential: Potential, skin: float) -> None:
         self.potential, self.skin = potential, skin

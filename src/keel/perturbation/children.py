@@ -47,7 +47,7 @@ class Children:
 
     @classmethod
     def unmoved(cls, sizes: NDArray[np.int64]) -> Children:
-        """Return children that are as their parents, with these numbers of atoms (B,)."""
+        """Return children identical to their parents, with these numbers of atoms (B,)."""
         n, offsets = len(sizes), np.concatenate([[0], np.cumsum(sizes)])
         still = np.tile(np.eye(3), (n, 1, 1)), np.ones(n), np.zeros((int(offsets[-1]), 3))
         return cls(np.zeros(n, np.int64), offsets, *still, np.zeros((2, 0), np.int64), np.zeros(0))

@@ -1,4 +1,4 @@
-"""Perturbed, labelled frames to be written to a file and looked at."""
+"""Perturbed, labelled frames, to be written to a file and inspected."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def perturb(
     seed: int = 0,
     counts: Counts | None = None,
 ) -> Iterator[Frame]:
-    """Yield a labelled child of each frame for each round, and of the frame compressed, but none beyond a cap.
+    """Yield a labelled child of each frame for each round, and of the compressed frame, except those beyond a cap.
 
     A child's ``info`` is that of its parent, with ``round`` (from 1), ``parent`` (where the parent comes from) and, if
-    the parent was compressed, ``length`` (as a share of its own); of these there is one of each length. The
+    the parent was compressed, ``length`` (as a share of its own); of these there is one for each length. The
     children of a frame depend on its number, the settings and the seed only.
 
     Parameters
@@ -42,7 +42,7 @@ def perturb(
     settings
         How children are made.
     seed
-        Of everything random.
+        Seed of all random numbers.
     counts
         If given, children made and left out are counted in it (:meth:`Counts.zero`).
 

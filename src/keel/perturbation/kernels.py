@@ -47,7 +47,7 @@ def displace(normals: Any, lengths: Any, offsets: Any, displacement: Any) -> Non
     for b in range(len(lengths)):
         for i in range(offsets[b], offsets[b + 1]):
             x, y, z = float(normals[i, 0]), float(normals[i, 1]), float(normals[i, 2])
-            # Exactly zero with a probability of about 1e-130 only, in single precision about 1e-20.
+            # Exactly zero only with a probability of about 1e-130, in single precision about 1e-20.
             scale = lengths[b] / math.sqrt(x * x + y * y + z * z)
             displacement[i, 0] = scale * x
             displacement[i, 1] = scale * y
@@ -58,7 +58,7 @@ def displace(normals: Any, lengths: Any, offsets: Any, displacement: Any) -> Non
 def choose(draws: Any, fraction: float, partners: Any, structure: Any, chosen: Any, n: int) -> int:
     """Let each atom, with probability ``fraction``, choose a partner, so that no atom is in two pairs.
 
-    The smallest of ``draws[0]`` come first, so that no atom comes before others by its place in the file; ``draws[1]``
+    The smallest of ``draws[0]`` come first, so that no atom is favoured by its place in the file; ``draws[1]``
     choose among its ``partners``. ``structure``: its number, first and last atom. ``chosen``, from place ``n`` on:
     both atoms (2, N), structure (N,), vector (N, 3) and bond length (N,); returns where the next structure begins.
     """
@@ -160,7 +160,7 @@ def near(parent: Any, move: Any, limits: Any, starts: Any, structures: Any, foun
     """Place a child and write its pairs; return where the next one's begin, -1 if the parent's list is too short.
 
     In a child the vector of a pair of length r in the parent has at least smallest r - |u_i| - |u_j|, with the
-    smallest eigenvalue of I + e: the rest of an atom's pairs, which stand in order of r, can be too far as a whole.
+    smallest eigenvalue of I + e: the rest of an atom's pairs, which are sorted by r, can then be skipped.
 
     ``parent``: numbers, positions, cell, shifts, where the pairs of each atom begin, second atoms, places of shifts,
     lengths. ``move``: I + e, smallest eigenvalue, u. ``limits``: radius, cutoff of the list. ``starts``: its number,
@@ -241,7 +241,7 @@ def both_ways(pairs: Any, shifts: Any, squared_cutoff: float, places: Any, edges
             if squared[U(k)] < squared_cutoff:
                 j, s = U(j_of[U(k)]), U(shift_of[U(k)])
                 p, q = U(places[i]), U(places[j])
-                # Of an atom and its own image both ends are the same atom's.
+                # For an atom and its own image both ends belong to the same atom.
                 q += U(i) == j
                 places[i] += 1
                 places[j] += 1
@@ -269,7 +269,7 @@ def total(found: Any, at_rest: Any, offsets: Any, cells: Any, periodic: Any, tot
             for c in range(3):
                 force[i, c] = forces[i, c]
                 squared += forces[i, c] * forces[i, c]
-            # What is not a number remains.
+            # NaN remains.
             if not (squared <= largest or math.isnan(largest)):
                 largest = squared
         energy[b], strongest[b] = whole, largest

@@ -1,4 +1,4 @@
-"""Labelling children with a teacher, and setting aside those whose labels are too extreme to be worth learning."""
+"""Labelling children with a teacher, and setting aside those whose labels are too extreme to learn from."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def beyond_caps(
     ``strongest`` (B,) is the largest squared force in eV^2/angstrom^2, ``excess`` (B,) the energy per atom above the
     parent's in eV.
     """
-    # Not (x <= cap) rather than x > cap: what is not a number lies beyond every cap.
+    # Not (x <= cap) rather than x > cap: NaN lies beyond every cap.
     force_cap = np.inf if settings.force_cap is None else settings.force_cap
     energy_cap = np.inf if settings.energy_cap is None else settings.energy_cap
     strong = ~((strongest <= force_cap**2) & np.isfinite(strongest))

@@ -21,12 +21,13 @@ def random_deformations(rng: np.random.Generator, periodic: NDArray[np.bool_], s
     """Return a symmetric deformation I + e of each structure, shape (B, 3, 3), and its smallest eigenvalue, (B,).
 
     The principal strains (eigenvalues of e) are uniform in [-strain, strain], along uniformly random axes, so that no
-    length changes by more than the factor 1 +- strain. What is not ``periodic`` (B,) is not deformed.
+    length changes by more than the factor 1 +- strain. Structures that are not ``periodic`` (B,) are not deformed.
     """
     from keel.perturbation.kernels import deform
 
     n = len(periodic)
-    # Normal vectors made orthonormal are a uniformly random set of axes, but for their signs, which do not matter here.
+    # Normal vectors made orthonormal are a uniformly random set of axes, except for their signs, which do not matter
+    # here.
     normals = rng.standard_normal((n, 3, 3))
     principal = rng.uniform(-strain, strain, (n, 3))
     deformation, smallest = np.empty((n, 3, 3)), np.empty(n)
@@ -59,7 +60,7 @@ def choose_pairs(
 ) -> tuple[Chosen, Indices]:
     """Let each atom, with probability ``fraction``, choose one of its partners.
 
-    Returns the pairs, and their order by what was drawn.
+    Returns the pairs, and their order by the numbers drawn.
     """
     from keel.perturbation.kernels import choose
 

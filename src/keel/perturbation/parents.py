@@ -138,7 +138,7 @@ def scaled(frame: Frame, length: float) -> Frame:
 
 
 class ParentCache:
-    """Prepared parents, the least recently used given up when they need more than ``max_bytes`` of memory."""
+    """Prepared parents; the least recently used are dropped when they need more than ``max_bytes`` of memory."""
 
     def __init__(self, build: Callable[[int], Parent], max_bytes: float) -> None:
         self.build, self.max_bytes = build, max_bytes
@@ -170,6 +170,6 @@ def _cumulative(atom: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np
     probability = 1.0 / np.bincount(group)[group]
     rank = np.unique(atom, return_inverse=True)[1]
     probability /= np.bincount(rank, probability)[rank]
-    # Each atom that has a choice adds one to the sum.
+    # Each atom with a choice adds one to the sum.
     cumulative: NDArray[np.float64] = np.cumsum(probability) + (atom - rank)
     return cumulative

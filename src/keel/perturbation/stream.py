@@ -37,7 +37,7 @@ class PerturbationStream:
 
     The batch of a step is a pure function of (seed, stage, step, rank): a run that was killed continues with the
     batches that it would have seen. Ranks share the structures that a single one would make: two with a ``batch_size``
-    of 4 have the same structures as one with 8. Each makes them all and keeps its part, because only then it is known
+    of 4 have the same structures as one with 8. Each makes them all and keeps its part, because only then is it known
     which are set aside. Parents are drawn uniformly, and so is the round of each child; a share of the parents is
     compressed. Children beyond a cap are set aside, counted in :attr:`counts`, and replaced by other draws.
 
@@ -110,7 +110,7 @@ class PerturbationStream:
         self.ranks = ranks
         self.counts = Counts.zero(self.settings.rounds)
         self._frames = parents
-        # Parent k + n * level is frame k, compressed as the level says; 0 is as it is.
+        # Parent k + n * level is frame k, compressed by its level; level 0 is not compressed.
         self._lengths = 1.0, *self.settings.compressions
         self._sizes, self._periodic = sizes(parents), are_periodic(parents)
         self._energies: dict[int, float] = {}

@@ -68,7 +68,7 @@ class Accuracy(Shown):
     numbers
         Element of each atom of ``forces``, shape (M,).
     n_frames, n_atoms
-        Of all frames, labelled or not, but for atoms alone.
+        Numbers for all frames, labelled or not, except atoms alone.
     alone
         Energy in eV of each atom alone (:mod:`keel.atoms.isolated`), one value for each that is labelled.
     """
@@ -83,12 +83,12 @@ class Accuracy(Shown):
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        told = {
+        errors = {
             name: f"MAE {number(MILLI * p.mae, 3)}, RMSE {number(MILLI * p.rmse, 3)} {unit}"
             for name, (p, unit) in self._quantities().items()
             if p.reference.size
         }
-        return {**told, "of": f"{number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"}
+        return {**errors, "of": f"{number_of(self.n_frames, 'frame')}, {number_of(self.n_atoms, 'atom')}"}
 
     def _repr_html_(self) -> str:
         """Show the errors, those of forces also by element, beside the mean label."""
@@ -102,7 +102,7 @@ class Accuracy(Shown):
         return table(rows, title=title, header=("", "MAE", "RMSE", "mean label", "unit"))
 
     def _quantities(self) -> dict[str, tuple[Parity, str]]:
-        """Return what is compared by name, with the unit of its errors."""
+        """Return the compared quantities by name, with the unit of their errors."""
         return {
             "energy": (self.energy, "meV/atom"),
             "forces": (self.forces, "meV/Å"),
@@ -145,7 +145,7 @@ def accuracy(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Accuracy:
-    """Compare a potential with the labels of some frames; frames are streamed, labels that are absent do not count.
+    """Compare a potential with the labels of some frames; frames are streamed, absent labels do not count.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def accuracy(
 
 
 def compared(potential: Potential, frames: Iterable[Frame], max_atoms: int | None = None) -> tuple[Accuracy, int]:
-    """Return the errors of :func:`accuracy` and the number of frames, whatever there is to compare with."""
+    """Return the errors of :func:`accuracy` and the number of frames, even without labels."""
     parts: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
     numbers, n_frames, n_atoms = [np.empty(0, dtype=np.int64)], 0, 0
     atoms: list[Frame] = []
@@ -196,7 +196,7 @@ def together(parts: Sequence[tuple[Accuracy, int]]) -> Accuracy:
     members = [part for part, _ in parts]
     result = {}
     for name in ("energy", "forces", "stress", "alone"):
-        # What a part has none of may be of another shape.
+        # A quantity that a part lacks may have another shape.
         pairs = [p for part in members if (p := getattr(part, name)).reference.size]
         result[name] = _joined([(p.reference, p.prediction) for p in pairs])
     if not any(p.reference.size for p in result.values()):
@@ -210,7 +210,7 @@ def together(parts: Sequence[tuple[Accuracy, int]]) -> Accuracy:
 
 
 def _with_company(frames: Iterable[Frame], atoms: list[Frame]) -> Iterator[Frame]:
-    """Yield the frames but for atoms alone, which go into a list."""
+    """Yield the frames except atoms alone, which go into a list."""
     for frame in frames:
         if is_isolated(frame):
             atoms.append(frame)

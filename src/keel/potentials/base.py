@@ -38,18 +38,18 @@ MAX_ATOMIC_NUMBER = 118
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Shown):
-    """What a potential says of a batch of B structures and N atoms.
+    """What a potential predicts for a batch of B structures and N atoms.
 
     Parameters
     ----------
     energy
         Total energies in eV, float64, shape (B,).
     forces
-        Forces in eV/angstrom, shape (N, 3), or None if not asked for.
+        Forces in eV/angstrom, shape (N, 3), or None if not requested.
     stress
         Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs per volume of the cell; NaN for structures that
         are periodic in fewer than two directions or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
-        asked for.
+        requested.
     atomic_energies
         Share of each atom in the total energy in eV, float64, shape (N,).
     """
@@ -62,14 +62,14 @@ class Prediction(Shown):
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         low, high = map(float, self.energy.detach().aminmax())
-        told = {"structures": f"{len(self.energy):,}", "atoms": f"{len(self.atomic_energies):,}"}
-        told["energy"] = f"{low:.4f} eV" if low == high else f"{low:.4f} to {high:.4f} eV"
+        shown = {"structures": f"{len(self.energy):,}", "atoms": f"{len(self.atomic_energies):,}"}
+        shown["energy"] = f"{low:.4f} eV" if low == high else f"{low:.4f} to {high:.4f} eV"
         if self.forces is not None:
-            told["largest force"] = f"{float(self.forces.detach().norm(dim=1).max()):.4g} eV/angstrom"
-        return told
+            shown["largest force"] = f"{float(self.forces.detach().norm(dim=1).max()):.4g} eV/angstrom"
+        return shown
 
     def detached(self) -> Prediction:
-        """Return it without its autograd history."""
+        """Return the prediction without its autograd history."""
         parts: dict[str, Any] = {name: part if part is None else part.detach() for name, part in vars(self).items()}
         return Prediction(**parts)
 
@@ -80,7 +80,7 @@ class Potential(Shown, nn.Module, ABC):
     Parameters
     ----------
     cutoff
-        Radius in angstrom beyond which two atoms do not see each other in one step.
+        Radius in angstrom beyond which two atoms do not interact directly.
     elements
         Atomic numbers that the potential knows; None for all.
     """

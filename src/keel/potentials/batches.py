@@ -42,12 +42,12 @@ def groups(items: Iterable[Item], size: Callable[[Item], int], most: int) -> Ite
 
 
 def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
-    """Return the frames all elements of which a potential knows."""
+    """Return the frames whose elements a potential knows."""
     return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
 
 
 def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int | None = None) -> Iterator[AtomGraph]:
-    """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), where the potential is.
+    """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), on the potential's device.
 
     None: :func:`atoms_at_once`.
     """
@@ -60,9 +60,9 @@ def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int | None
 def predictions(
     frames: Iterable[Frame], potential: Potential, max_atoms: int | None = None
 ) -> Iterator[tuple[AtomGraph, Prediction]]:
-    """Yield the frames as :func:`batches` does, with what the potential says of them.
+    """Yield the frames as :func:`batches` does, with the predictions of the potential.
 
-    Closed forms on CPU need no graph: theirs has no edges, and what they say is in float64.
+    Closed forms on CPU need no graph: theirs has no edges, and their predictions are float64.
     """
     if not (isinstance(potential, AlongLists) and follows_lists(potential)):
         for graph in batches(frames, potential, max_atoms):

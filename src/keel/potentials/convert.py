@@ -21,7 +21,7 @@ def converted(
     Raises
     ------
     ConfigError
-        If the dtype is no floating-point dtype, or there is no such device here.
+        If the dtype is not a floating-point dtype, or there is no such device here.
     """
     precision = None if dtype is None else floating(dtype)
     place = potential.device if device is None else _device(device)
@@ -36,7 +36,7 @@ def cast(potential: Potential, precisions: Mapping[str, torch.dtype]) -> None:
         part = potential.get_submodule(place)
         if not isinstance(part, Potential):
             raise TypeError(f"{place!r} is not a potential")
-        # Members of a sum have places of their own: cast twice, they would lose digits.
+        # Members of a sum have their own places; cast twice, they would lose digits.
         part._apply(partial(_as_dtype, dtype=dtype), recurse=len(part.precisions()) == 1)
 
 
@@ -60,7 +60,7 @@ def floating(dtype: torch.dtype | str) -> torch.dtype:
 
 def _device(device: torch.device | str) -> torch.device:
     try:
-        # An allocation names the index that "cuda" leaves open, and fails where there is no such device.
+        # An allocation shows the index that "cuda" leaves open, and fails where there is no such device.
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"the device {str(device)!r} cannot be used here ({str(error).splitlines()[0]})") from None

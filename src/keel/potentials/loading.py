@@ -1,6 +1,6 @@
 """Reading keel's own files of potentials, which never run code; :mod:`keel.potentials.saving` writes them.
 
-Files of other packages come in by :func:`keel.open_potential`.
+Files of other packages are opened by :func:`keel.open_potential`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _load_safetensors(path: Path) -> Potential:
         raise DataError(f"{path}: this is not a keel potential, or it is damaged ({error})") from None
     potential = _build_described(path, content)
     if "precision" not in content:
-        # The first release left it to the weights.
+        # In the first release the weights decided it.
         dtypes = {t.dtype for k, t in tensors.items() if t.is_floating_point() and not k.endswith("energy_offsets")}
         if len(dtypes) == 1:
             potential = potential.to(dtypes.pop())
@@ -116,7 +116,7 @@ def _build_described(path: Path, content: Any) -> Potential:
 
 
 def _check_modules(path: Path, modules: Any) -> None:
-    """Raise a DataError if a class of another package is not known, which is never imported for a file's sake."""
+    """Raise a DataError if a class of another package is not known, which is never imported because of a file."""
     if not isinstance(modules, dict) or not all(isinstance(m, str) for m in modules.values()):
         raise DataError(f"{path}: its modules are damaged")
     if missing := [name for name in modules if name not in Potential.registry]:

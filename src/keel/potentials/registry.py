@@ -1,4 +1,4 @@
-"""Every class of potentials by its name: that is how files, configurations and commands call it."""
+"""Every class of potentials by its name: the name used in files, configurations and commands."""
 
 from __future__ import annotations
 

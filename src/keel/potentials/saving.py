@@ -24,13 +24,13 @@ FORMAT = Format("potential", key="keel_format")
 
 
 class Saved(Protocol):
-    """What is asked of a potential to be saved; every :class:`~keel.Potential` has it."""
+    """What a potential must offer to be saved; every :class:`~keel.Potential` does."""
 
     closed_form: bool
     trained_by: str
 
     def config(self) -> dict[str, Any]:
-        """Return what rebuilds it."""
+        """Return the arguments that rebuild it."""
 
     def offsets(self) -> Tensor:
         """Return the energy of each element alone."""
@@ -46,7 +46,7 @@ class Saved(Protocol):
 
 
 def description(potential: Saved) -> dict[str, Any]:
-    """Return what rebuilds the potential's architecture in its precision, JSON-compatible."""
+    """Return a JSON-compatible description that rebuilds the potential's architecture in its precision."""
     found = {place: str(dtype).removeprefix("torch.") for place, dtype in potential.precisions().items()}
     needed = dict(sorted(potential.modules_needed().items()))
     return {

@@ -87,7 +87,7 @@ class SumPotential(Potential):
         energies, gradient = vectors.new_zeros(graph.n_atoms), torch.zeros_like(vectors)
         for member, weight in self._weighted():
             part, edges = _part(member, graph, vectors)
-            # Detached from the others': a member may ask for gradients of its own edges.
+            # Detached from the others': a member may need gradients of its own edges.
             own = _rows(vectors, edges, member).detach()
             e, g = member.energies_and_gradient(part, own, differentiable=differentiable)
             e, g = weight * e.to(energies.dtype), weight * g.to(gradient.dtype)
@@ -105,7 +105,7 @@ class SumPotential(Potential):
     def derivatives(
         self, graph: AtomGraph, *, differentiable: bool, vectors: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`Potential`; of members that know no edges, such as ASE calculators, the results add up."""
+        """See :class:`Potential`; the results of members without edges, such as ASE calculators, add up."""
         if self._along_edges():
             return super().derivatives(graph, differentiable=differentiable, vectors=vectors)
         parts = [

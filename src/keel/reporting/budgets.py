@@ -1,4 +1,4 @@
-"""What strategies took in optimiser steps, and whether that makes a comparison at equal cost."""
+"""Optimiser steps of the strategies, and whether the comparison is at equal cost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def steps_text(records: Sequence[Record]) -> str:
 
 
 def inequality(records: Sequence[Record], configuration: str) -> str | None:
-    """Say how many steps the strategies of a network took in all, where not all are equal; None where they are.
+    """Report how many steps the strategies of a network took in all, where these differ; None where they do not.
 
     Parameters
     ----------
     records
         Of the network.
     configuration
-        Of the run, as YAML: with patience the numbers are what each strategy needed, not what it was given.
+        Configuration of the run, as YAML: with patience the numbers are the steps that each strategy needed.
     """
     taken: dict[str, list[int]] = {}
     for r in records:

@@ -1,4 +1,4 @@
-"""Strategies side by side: pooled runs, means over seeds, and the verdict in one honest sentence."""
+"""Strategies side by side: pooled runs, means over seeds, and the verdict in one sentence."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def verdicts(strategies: Sequence[StrategyResult]) -> tuple[Verdict, ...]:
 
 
 def verdict(base: StrategyResult, other: StrategyResult) -> Verdict:
-    """Say what ``other`` did to stability and to the force error, compared with ``base``, run by run.
+    """Describe the effect of ``other`` on stability and on the force error, compared with ``base``, run by run.
 
     See :func:`keel.comparison.paired.compare_lifetimes` for when a difference counts as clear.
     """
@@ -130,7 +130,7 @@ def verdict(base: StrategyResult, other: StrategyResult) -> Verdict:
 
 
 def counterparts(base: StrategyResult, other: StrategyResult) -> tuple[StrategyResult, StrategyResult]:
-    """Return what can be compared run by run: the seeds that both have, each with the runs that all of them have."""
+    """Return what can be compared run by run: the seeds that both have, with the runs common to all of them."""
     seeds = sorted({r.seed for r in base.records} & {r.seed for r in other.records})
     tables = [[next(r for r in s.records if r.seed == seed) for seed in seeds] for s in (base, other)]
     runs = min((len(r.time_to_failure_fs) for records in tables for r in records), default=0)
@@ -160,7 +160,7 @@ def median_interval(result: StrategyResult) -> Interval:
 
 
 def _structures(records: Sequence[Record]) -> list[int] | None:
-    """Return the number of the structure of each run, the same for the same, if all seeds started from the same."""
+    """Return the number of the structure of each run, if all seeds started from the same structures."""
     starts = {record.sources for record in records}
     sources = starts.pop() if len(starts) == 1 else ()
     return [sources.index(source) for source in sources] or None
@@ -183,7 +183,7 @@ def _cut(record: Record, runs: int) -> Record:
 
 
 def _left_out(result: StrategyResult, kept: StrategyResult) -> list[str]:
-    """Return what of a strategy has no counterpart: seeds, and the last runs of each."""
+    """Return the parts of a strategy without a counterpart: seeds, and the last runs of each."""
     seeds = sorted({r.seed for r in result.records} - {r.seed for r in kept.records})
     found = [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} of {result.strategy}"] if seeds else []
     runs, most = kept.runs // len(kept.records), max(len(r.time_to_failure_fs) for r in result.records)

@@ -1,7 +1,7 @@
-"""What an assessment is and leaves on disk: the results of all probes on one potential, and what judges them.
+"""Assessments and their files: the results of all probes on one potential, and their verdict.
 
-A group of probes leaves its results in a folder; an assessment is put together from such folders, and written as JSON
-and CSV beside its page.
+The results of a group of probes are in a folder; an assessment is combined from such folders, and written as JSON and
+CSV beside its page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment(Shown):
-    """What the probes found out about one potential, and all that one must know to judge it.
+    """The results of the probes of one potential, and all that is needed to judge it.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class Assessment(Shown):
     results
         Of each probe, in the order of the page.
     description
-        What it is, by term.
+        Description of the potential, by term.
     structures
-        What it was probed on, by term.
+        Description of the structures, by term.
     versions
-        Of the packages, by name.
+        Versions of the packages, by name.
     wall_seconds
         How long the probes took; None if unknown.
     """
@@ -107,7 +107,7 @@ class Assessment(Shown):
 
     @property
     def unjudged(self) -> str:
-        """What the verdict does not count; may be empty."""
+        """Probes that the verdict does not count; may be empty."""
         parts = []
         if noted := self.named("noted"):
             parts.append(f"Without a limit: {listed(noted)}.")
@@ -117,12 +117,12 @@ class Assessment(Shown):
 
     @property
     def by_probe(self) -> dict[str, CheckResult]:
-        """The results by the name of their probe; a name that comes again is numbered."""
+        """The results by the name of their probe; repeated names are numbered."""
         return dict(zip(unique(result.name for result in self.results), self.results, strict=True))
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """Return names with those that come again numbered: ``phonons``, ``phonons (2)``."""
+    """Return names, repeated ones numbered: ``phonons``, ``phonons (2)``."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:
@@ -132,7 +132,7 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def described(potential: Potential, file: str | Path | None = None) -> dict[str, str]:
-    """Return what a potential is, in words for :class:`Assessment`; with the hash of its file, where it has one."""
+    """Return a description of a potential for :class:`Assessment`, with the hash of its file, if it has one."""
     parameters = sum(p.numel() for p in potential.parameters())
     elements = potential.elements
     words = {
@@ -154,7 +154,7 @@ def described(potential: Potential, file: str | Path | None = None) -> dict[str,
 
 @dataclass(frozen=True, eq=False)
 class GroupResults:
-    """What a group of probes found out: results, and in words, by term, what was judged and on what."""
+    """The results of a group of probes, and descriptions, by term, of the potential and the structures."""
 
     results: Sequence[CheckResult]
     potential: Texts
@@ -219,7 +219,7 @@ def write_assessments(
 
 
 def read_assessments(path: str | Path) -> list[Assessment]:
-    """Read the assessments that :func:`write_assessments` wrote, e.g. of several potentials; films are not there.
+    """Read the assessments that :func:`write_assessments` wrote, e.g. of several potentials; without films.
 
     Raises
     ------

@@ -15,9 +15,9 @@ from keel.results.curves import REMEDY
 RUN = Format("run folder", steps=(dict, dict, dict))
 """Covers every file of a run folder; the number is in ``results.json``.
 
-2: ``census.json`` has more on the checks, and what is not used; readers treat what is absent as empty. 3: trials and
+2: ``census.json`` has more on the checks, and what is not used; readers treat absent parts as empty. 3: trials and
 the teacher may have a squeeze, which is also in the summary, and errors by contact. 4: ``split.json`` has the groups of
-each part, and what is in two of them; ``potentials/`` has the trained ones and the teacher under plain names.
+each part, and frames that are in two of them; ``potentials/`` has the trained ones and the teacher under plain names.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Parts of a trial, in this order."""
@@ -29,7 +29,7 @@ def name_of(network: str, strategy: str, seed: int) -> str:
 
 
 class OfTrial:
-    """What belongs to one network trained with one strategy from one seed."""
+    """Key of one network trained with one strategy from one seed."""
 
     network: str
     strategy: str
@@ -48,7 +48,7 @@ class OfTrial:
 
 @dataclass(frozen=True)
 class TrialFolders(OfTrial):
-    """Where the tasks of a trial left their results, from the run folder; None for one that was not done."""
+    """Folders of the tasks of a trial, relative to the run folder; None for a task that was not done."""
 
     network: str
     strategy: str
@@ -64,7 +64,7 @@ class TrialFolders(OfTrial):
     """By group."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data, without probes if there are none, as in files from before probes existed."""
+        """Return it as plain data, without probes if there are none, as in files written before probes existed."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) or f.name != "probes"}
 
 

@@ -1,4 +1,4 @@
-"""What the tasks of a run that make something leave in their folders: data, teacher, trained networks, temperatures."""
+"""Results of the tasks of a run that make something: data, teacher, trained networks, temperatures."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class DataDescription:
 
     @property
     def parts(self) -> list[str]:
-        """What each part of the data is for, how large it is, and the groups in it, in few words."""
-        return parts_told(self.split)
+        """Use, size and groups of each part of the data, in few words."""
+        return parts_in_words(self.split)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -46,18 +46,18 @@ class DataDescription:
         return cls(census, read_object(folder / "split.json", ("train", "test"), REMEDY))
 
 
-def parts_told(split: Mapping[str, Any]) -> list[str]:
+def parts_in_words(split: Mapping[str, Any]) -> list[str]:
     """Return e.g. ``80 frames train: edi (40 frames) and sod (40)`` for each part of a split that has frames."""
     groups: dict[str, list[tuple[str, int]]] = {}
     for group in split.get("groups") or ():
         groups.setdefault(group["part"], []).append((group["name"], group["frames"]))
-    told = []
+    phrases = []
     for part, verb in PURPOSES.items():
         names = groups.get(part, [])
         which = names[0][0] if len(names) == 1 else counted(names, "frame")
         if number := split.get(part):
-            told.append(f"{number:,} frame{'s' * (number != 1)} {verb}{f': {which}' if which else ''}")
-    return told
+            phrases.append(f"{number:,} frame{'s' * (number != 1)} {verb}{f': {which}' if which else ''}")
+    return phrases
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Decomposition:
 
     @property
     def name(self) -> str:
-        """What the teacher is called in figures: an EAM has parts, others have not."""
+        """Name of the teacher in figures: only an EAM has parts."""
         return "EAM" if np.isfinite(self.morse).any() else "teacher"
 
 
@@ -88,7 +88,7 @@ class Teacher:
     decomposition: Mapping[str, Decomposition]
 
     def write(self, folder: Path) -> None:
-        """Leave it in a folder; the potential itself is saved by whoever has it."""
+        """Leave it in a folder; the potential itself is saved separately."""
         write_json(folder / "fit.json", self.fit)
         write_curves(folder / "decomposition.csv", Decomposition, self.decomposition)
 
@@ -107,7 +107,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What a network has cost, together with the one that it was trained on from.
+    """Cost of a network, including that of the network from which its training continued.
 
     Optimiser steps on teacher labels first and afterwards, gradients taken, seconds, and the largest memory of the
     process until then in MB.

@@ -1,4 +1,4 @@
-"""What of the results of probes means anything: a pass that proves nothing counts as not tested."""
+"""Which results of probes are significant: a pass that proves nothing counts as not tested."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def meaningful(groups: Groups, length_fs: float) -> tuple[CheckResult, ...]:
     found = {name: list(results) for name, results in groups.items()}
     if length_fs < SHORTEST_FS:
         short = f"runs of {length_fs:g} fs are too short to pass: {SHORTEST_FS:g} fs are needed"
-        found |= {name: [_untold(r, short) for r in found[name]] for name in SIMULATED if name in found}
+        found |= {name: [_revoked(r, short) for r in found[name]] for name in SIMULATED if name in found}
     if "equilibrium" in found:
         found["equilibrium"] = _without_rest(found["equilibrium"])
     if nothing_learnt(r for results in found.values() for r in results):
         empty = "a pass means nothing for a potential that has learnt nothing"
-        found |= {name: [_untold(r, empty) for r in found[name]] for name in found if name not in OF_CODE}
+        found |= {name: [_revoked(r, empty) for r in found[name]] for name in found if name not in OF_CODE}
     return tuple(r for results in found.values() for r in results)
 
 
@@ -71,14 +71,14 @@ def nothing_learnt(results: Iterable[CheckResult]) -> str:
 
 
 def _height(diatomics: CheckResult | None) -> float | None:
-    """Return by how many eV the energy of the most different pair varies with its distance; None if not known."""
+    """Return the largest variation in eV of a pair's energy with its distance; None if not known."""
     curves = [] if diatomics is None else [c for c in diatomics.curves if c.y_label == "energy (eV)"]
     own = [c for c in curves if not c.name.startswith(("reference ", "DFT "))]
     return max((float(np.ptp(c.y)) for c in own if np.isfinite(c.y).all()), default=None)
 
 
 def _without_rest(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Return the results on a crystal, in which the one fault that it finds no rest counts once."""
+    """Return the results on a crystal, in which a failed relaxation counts once."""
     first, *others = results
     if first.outcome != "failed" or first.metrics:
         return list(results)
@@ -90,7 +90,7 @@ def _unmeasured(result: CheckResult) -> bool:
     return result.outcome == "failed" and not result.metrics
 
 
-def _untold(result: CheckResult, why: str) -> CheckResult:
+def _revoked(result: CheckResult, why: str) -> CheckResult:
     if result.outcome != "passed":
         return result
     return replace(result, outcome="skipped", verdict=f"{why}; {result.verdict}")

@@ -1,4 +1,4 @@
-"""What the tasks of a run that measure a trained network leave in their folders."""
+"""Results of the tasks of a run that measure a trained network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keel.results.curves import REMEDY, read_curves, write_curves
 Number = float | None
 CONTACT_COLUMNS = tuple(f.name for f in fields(ContactErrors))
 COLUMNS = ("length", "volume", "energy", "pressure")
-"""Of a crystal under compression."""
+"""Columns of a crystal under compression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,8 @@ class StabilityRuns:
     def summary(self) -> dict[str, Any]:
         """Their entries in a summary, by name."""
         left_out = ("sources", "failures")
-        told = {name: value for name, value in vars(self).items() if name not in left_out}
-        return told | {name: tuple(told[name]) for name in ("time_to_failure_fs", "failure_cause")}
+        entries = {name: value for name, value in vars(self).items() if name not in left_out}
+        return entries | {name: tuple(entries[name]) for name in ("time_to_failure_fs", "failure_cause")}
 
     def write(self, folder: Path) -> None:
         """Leave it in a folder."""
@@ -207,11 +207,11 @@ class Squeeze:
         """Read what :meth:`write` left."""
         path = folder / "squeeze.json"
         content = read_object(path, ("crystals",), REMEDY)["crystals"]
-        told = [checked(crystal, ("name", "source"), str(path), REMEDY) for crystal in content]
+        squeezed = [checked(crystal, ("name", "source"), str(path), REMEDY) for crystal in content]
         curves = read_groups(folder / "squeeze.csv", "crystal", COLUMNS, REMEDY)
-        if absent := [s["name"] for s in told if s["name"] not in curves]:
+        if absent := [s["name"] for s in squeezed if s["name"] not in curves]:
             raise DataError(f"{folder / 'squeeze.csv'} lacks {absent[0]}; {REMEDY}")
-        return cls(tuple(Squeezed(s["name"], s["source"], **curves[s["name"]]) for s in told))
+        return cls(tuple(Squeezed(s["name"], s["source"], **curves[s["name"]]) for s in squeezed))
 
 
 def _summary(crystal: Squeezed) -> dict[str, Any]:

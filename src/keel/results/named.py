@@ -1,6 +1,6 @@
 """The potentials of a run folder under plain names: ``potentials/CGCNN-pretrain-seed0.safetensors``.
 
-Folders of tasks carry hashes; who wants to use a potential looks for its name.
+Folders of tasks have hashes in their names; users look for the name of a potential.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ UNPLAIN = re.compile(r"[^\w.+-]+")
 
 
 def give_name(root: Path, name: str, file: Path) -> Path:
-    """Let ``potentials/NAME`` of a run folder be this file, instead of what it was before; return its path.
+    """Link ``potentials/NAME`` of a run folder to this file, replacing what it was before; return its path.
 
     It is the same file (a hard link), or a copy where the disk has no such links.
     """
-    # Names come from settings, and of runs of others from their files: none leads out of the folder.
+    # Names come from settings, or from files of other people's runs: none may lead out of the folder.
     named = root / FOLDER / f"{UNPLAIN.sub('-', name).lstrip('.')}{file.suffix}"
     # By size and time of change, which a copy takes over.
     if not (named.is_file() and filecmp.cmp(file, named)):
@@ -37,7 +37,7 @@ def give_name(root: Path, name: str, file: Path) -> Path:
 
 
 def name_all(root: Path, index: RunIndex) -> dict[str, Path]:
-    """Give their names to all potentials of a run that are there; return where each is, from the run folder.
+    """Name all existing potentials of a run; return the path of each, relative to the run folder.
 
     In a folder that cannot be written they stay where their tasks left them.
     """

@@ -1,6 +1,6 @@
-"""A run folder: what `keel run` found, as frozen objects that are written by the run and read by figures and tables.
+"""A run folder: the results of `keel run`, as frozen objects that the run writes and figures and tables read.
 
-``summary.json`` has a row for each trial; the index of all else is that of :mod:`keel.results.index`.
+``summary.json`` has a row for each trial; :mod:`keel.results.index` is the index of everything else.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Record(OfTrial):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrialResults(Shown, OfTrial):
-    """All that is known of one network trained with one strategy from one seed; a task that was not done is None."""
+    """All results of one network trained with one strategy from one seed; a task that was not done is None."""
 
     network: str
     strategy: str

@@ -14,7 +14,7 @@ LENGTHS = (0.92, 0.84, 0.76)
 def over_teacher(crystal: Squeezed, teacher: Sequence[Squeezed], length: float) -> float | None:
     """Return the pressure of a crystal over the one that the teacher gives it, at a length.
 
-    None where the teacher was not asked for this crystal, or does not press back, so that there is nothing to compare.
+    None where there is no result of the teacher for this crystal, or its pressure is not positive.
     """
     own = next((other.pressure_at(length) for other in teacher if other.name == crystal.name), 0.0)
     return crystal.pressure_at(length) / own if own > ROUNDING else None

@@ -1,6 +1,6 @@
 """The property contract that every potential must pass, also usable for potentials from other packages.
 
-``check_potential(potential)`` raises an AssertionError that says what is violated; :class:`PotentialContract` is the
+``check_potential(potential)`` raises an AssertionError that states what is violated; :class:`PotentialContract` is the
 same as a pytest class (requires pytest). ``check_engine("LAMMPS", potential)`` compares another program's numbers.
 """
 
@@ -39,15 +39,16 @@ __all__ = [
 
 
 def check_potential(potential: Potential, exempt: Collection[str] = (), *, silent: bool = False) -> None:
-    """Try a potential on every check, structure and dtype; a network with two modes in both.
+    """Apply every check to a potential, on each structure and in each dtype; to a network with two modes, in both.
 
     Parameters
     ----------
     potential
         Is not changed.
     exempt
-        Names of checks and rules that do not apply, e.g. ``["smooth_cutoff"]``, or of the mode that is not to be tried
-        besides the potential's own, e.g. ``["reference"]``. Of a reference mode smoothness is not asked anyway.
+        Names of checks and rules that do not apply, e.g. ``["smooth_cutoff"]``, or of a mode, other than the
+        potential's own, that is not to be tried, e.g. ``["reference"]``. Smoothness is not required of a reference mode
+        in any case.
     silent
         Show no bar; there is one on a terminal only.
 
@@ -56,7 +57,7 @@ def check_potential(potential: Potential, exempt: Collection[str] = (), *, silen
     AssertionError
         One sentence that names the first check that fails, the structure, by how much, and the usual cause.
     ConfigError
-        If ``exempt`` names nothing that there is.
+        If ``exempt`` contains an unknown name.
 
     Examples
     --------

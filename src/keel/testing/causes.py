@@ -1,4 +1,4 @@
-"""What usually is the cause where a potential fails a check: the end of the sentence that says so."""
+"""The usual causes of failed checks: the ends of the sentences that report them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every potential must fulfil, as functions that raise an AssertionError where it does not.
+"""Properties of every potential, as functions that raise an AssertionError where one is violated.
 
 Each takes a potential and the frames of a trial structure; the potential's dtype decides how closely numbers must
 agree.
@@ -37,8 +37,8 @@ STEP = 1e-4
 """Step of finite differences, in angstrom or as a strain."""
 
 SINGLE = 2e-3
-"""Tolerance for rounding in float32, relative to the largest value. Large networks that are not trained come to 1e-3;
-float64 distinguishes rounding from mistakes."""
+"""Tolerance for rounding in float32, relative to the largest value. Large untrained networks reach 1e-3; float64
+distinguishes rounding from mistakes."""
 
 
 TABLES = 1e-6
@@ -105,7 +105,7 @@ def translation(potential: Potential, frames: Sequence[Frame]) -> None:
 
 
 def rotation(potential: Potential, frames: Sequence[Frame]) -> None:
-    """Energies stay; forces and stress rotate with the structure."""
+    """Energies do not change; forces and stress rotate with the structure."""
     assert_same(*rotated(potential, frames), "rotated structures")
 
 
@@ -130,7 +130,7 @@ def batching(potential: Potential, frames: Sequence[Frame]) -> None:
 
 
 def extensivity(potential: Potential, frames: Sequence[Frame]) -> None:
-    """Energies of supercells, and of fragments that do not see each other, add up."""
+    """Energies of supercells, and of fragments that do not interact, add up."""
     assert_same(*supercells(potential, frames), "doubled structures")
 
 

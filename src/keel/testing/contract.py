@@ -15,7 +15,7 @@ from keel.testing.trials import DTYPES, Trial, applies, attempt, cast, known
 
 
 class PotentialContract:
-    """Tests that every potential must pass; inherit it and give one fixture. A network with two modes must in both.
+    """Tests that every potential must pass; inherit it and give one fixture. A network with two modes passes in both.
 
     ``exempt`` names what does not apply, as in :func:`keel.testing.check_potential`, e.g. ``{"smooth_cutoff"}`` for an
     architecture that is cut off abruptly.

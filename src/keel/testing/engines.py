@@ -1,4 +1,4 @@
-"""Do other programs give the numbers of a potential? Each as a user would run it."""
+"""Do other programs reproduce the numbers of a potential? Each is run as a user would run it."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Engine:
     Parameters
     ----------
     module
-        The Python module by which one knows that it is installed.
+        The Python module that shows whether it is installed.
     opened
-        From a potential and an empty folder to what evaluates structures in that program.
+        Takes a potential and an empty folder; returns a function that evaluates structures in that program.
     mixed
         Whether it takes structures that are periodic in some directions only.
     """
@@ -69,7 +69,7 @@ class Engine:
 
     @property
     def installed(self) -> bool:
-        """Whether it is."""
+        """Whether the program is installed."""
         return find_spec(self.module) is not None
 
     def takes(self, frame: Frame) -> bool:
@@ -87,11 +87,11 @@ def check_engine(
     engine
         A name in :data:`ENGINES`, or a function from a :class:`keel.Frame` to :class:`Numbers`.
     potential
-        In the precision in which it is used.
+        A potential, in the precision in which it is used.
     structures
         None: a crystal, a slab, a molecule and a single atom.
     allowed
-        How far the two may be apart.
+        The largest differences allowed.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def check_engine(
 
 
 def differences(evaluate: Evaluate, potential: Potential, frame: Frame) -> tuple[Apart, Apart]:
-    """Return by how much a structure's numbers in another program differ from ours, and the largest of ours."""
+    """Return the differences of a structure's numbers in another program from ours, and the largest of ours."""
     ours, theirs = _by_keel(potential, Path())(frame), evaluate(frame)
     n, alone = len(frame), potential.offsets().cpu().numpy()[frame.numbers]
     stress = None if ours.stress is None or theirs.stress is None else (ours.stress, theirs.stress)
@@ -132,7 +132,7 @@ def differences(evaluate: Evaluate, potential: Potential, frame: Frame) -> tuple
             0.0 if stress is None else float(np.abs(stress[1] - stress[0]).max()),
         ),
         Apart(
-            # Without energies of elements, which may be large and are exact.
+            # Without energies of elements, which may be large but are exact.
             float(np.abs(ours.energy - alone.sum()) / n),
             float(np.abs(ours.forces).max(initial=0.0)),
             0.0 if stress is None else float(np.abs(stress[0]).max()),

@@ -20,7 +20,7 @@ EXEMPT: Mapping[str, frozenset[str]] = {"reference": frozenset({"smooth_cutoff"}
 
 
 def in_each_mode(potential: Potential, without: Collection[str] = ()) -> dict[str, Potential]:
-    """Return the potential by the name of its mode, ``""`` if it has none, and after it its twin in the other mode.
+    """Return the potential by the name of its mode, ``""`` if it has none, followed by its twin in the other mode.
 
     The twin has the same options and, where their names and shapes agree, the same weights. There is none ``without``
     its mode, or if the constructor refuses it with a ConfigError, since some options belong to one mode.

@@ -56,9 +56,9 @@ def smooth_cutoff(potential: Potential) -> None:
 
 
 def _vanishes(what: str, sizes: Mapping[float, Array], pairs: Sequence[tuple[int, int]]) -> None:
-    """Raise unless values by their distance in cutoffs become small enough towards it, of each pair of elements."""
-    # What vanishes at least linearly is twenty times smaller at 0.999 of the cutoff than at 0.98, and ten times than at
-    # 0.99; at one of the two it may pass through zero.
+    """Raise unless the values of each pair of elements, by distance in cutoffs, become small enough towards it."""
+    # A value that vanishes at least linearly is twenty times smaller at 0.999 of the cutoff than at 0.98, and ten times
+    # smaller than at 0.99; at one of the two it may pass through zero.
     far, near = np.maximum(sizes[0.98], sizes[0.99]), sizes[0.999]
     worst = int((near - 0.1 * far).argmax())
     pair = "-".join(map(symbol, pairs[worst]))
@@ -126,7 +126,7 @@ def inputs_untouched(potential: Potential) -> None:
 
 
 def files(potential: Potential) -> None:
-    """What was saved is loaded again, to the last bit."""
+    """A saved potential loads again identical to the last bit."""
     with tempfile.TemporaryDirectory() as folder:
         for suffix in (".safetensors", ".json") if potential.closed_form else (".safetensors",):
             path = Path(folder) / f"potential{suffix}"
@@ -187,7 +187,7 @@ def parameter_gradients(potential: Potential) -> None:
 
 
 def _direction(parameters: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Return a random direction of length 1 among all parameters, so that a step is as small however many there are."""
+    """Return a random direction of length 1 among all parameters, so that a step is small whatever their number."""
     direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
     return [d / _length(direction) for d in direction]
 

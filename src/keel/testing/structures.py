@@ -91,7 +91,7 @@ def _off_the_cutoff(
 ) -> float:
     """Return a scale of a grid, a little above 1, at which no distance is the cutoff.
 
-    There a potential that is cut off abruptly has no derivative, and rounding decides who is a neighbour.
+    There a potential that is cut off abruptly has no derivative, and rounding decides which atoms are neighbours.
     """
     frame = _unscaled(shape, elements, cutoff, pbc)
     r = lengths(batch([frame], (1 + 2 * GAP) * cutoff, dtype=torch.float64).edge_vectors()).numpy()

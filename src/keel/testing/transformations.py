@@ -1,7 +1,7 @@
-"""Changes of structures that no potential may notice.
+"""Changes of structures that must not affect any potential.
 
-Each takes a potential and frames, and returns what the potential says of the changed structures, and what it should
-say, from the unchanged ones.
+Each takes a potential and frames, and returns its predictions for the changed structures, and those expected from the
+unchanged ones.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def batched(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, 
 
 
 def supercells(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction, Prediction]:
-    """Double each structure along each periodic direction, or else put a copy where the two do not see each other."""
+    """Double each structure along each periodic direction, or else add a copy beyond the reach of interactions."""
     found, expected = [], []
     for frame in frames:
         one = predict(potential, [frame])

@@ -1,4 +1,4 @@
-"""Everything that is tried on a potential: each check on each structure in each dtype, and each rule."""
+"""All trials of a potential: each check on each structure in each dtype, and each rule."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def known(exempt: Collection[str]) -> frozenset[str]:
     Raises
     ------
     ConfigError
-        If there is nothing of such a name.
+        If a name is unknown.
     """
     exempt = frozenset([exempt] if isinstance(exempt, str) else exempt)
     unknown = sorted(exempt - {*CAUSES, *MODES})
@@ -54,7 +54,7 @@ def known(exempt: Collection[str]) -> frozenset[str]:
 
 
 def applies(trial: Trial, mode: str, exempt: Collection[str]) -> bool:
-    """Return whether a trial is made in a mode: not if exempt, or if that mode does not promise it."""
+    """Return whether a trial is made in a mode: not if exempt, or if that mode does not guarantee it."""
     return trial.check not in exempt and trial.check not in EXEMPT.get(mode, ())
 
 
@@ -66,12 +66,12 @@ def cast(potential: Potential, dtype: str) -> Potential:
 
 
 def attempt(trial: Trial, potential: Potential, mode: str = "") -> None:
-    """Make a trial of a potential, which has its dtype already.
+    """Perform a trial of a potential that already has its dtype.
 
     Raises
     ------
     AssertionError
-        One sentence: what fails in which mode, on which structure, by how much, and what usually is the cause.
+        One sentence: what fails in which mode, on which structure, by how much, and the usual cause.
     """
     name = type(potential).__name__ + (mode and f" in {mode} mode")
     try:

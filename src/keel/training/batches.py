@@ -53,7 +53,7 @@ class Sources:
     def ahead(self, stage: Stage, first: int, ranks: Sequence[int] = (0,)) -> Iterator[Iterator[list[AtomGraph]]]:
         """Offer the batches of some ranks in each step of a stage, from step ``first`` on.
 
-        They are made while the network learns from those before.
+        They are made while the network learns from earlier ones.
         """
 
         def make(step: int) -> list[AtomGraph]:
@@ -148,7 +148,7 @@ class Epochs:
     most
         Atoms in a batch.
     ordered
-        Gives the order of an epoch.
+        Returns the order of an epoch.
     """
 
     def __init__(self, sizes: NDArray[Any], most: int, ordered: Callable[[int], NDArray[np.int32]]) -> None:

@@ -45,7 +45,7 @@ class TrainingState:
     history
         Rows of the metrics.
     seconds
-        Time spent in all sessions of this run.
+        Time spent in this training, over all interruptions.
     """
 
     network: Network
@@ -72,7 +72,7 @@ def save_state(path: Path, state: TrainingState, optimizer: torch.optim.Optimize
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in entries.items()}
     metadata = {k: getattr(state, k) for k in TrainingState._PLAIN} | {**FORMAT.stamp, "identity": identity}
     metadata["usual_norm"] = None if state.usual_norm is None else float(state.usual_norm)
-    # Cloned: the moving average may share memory with the best weights, which safetensors refuses.
+    # Cloned: the moving average may share memory with the best weights, which safetensors does not accept.
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     replace_file(path, lambda temporary: save_file(tensors, temporary, metadata={"keel": json.dumps(metadata)}))
 

@@ -1,4 +1,4 @@
-"""Delta learning: the network learns what a base potential leaves of the labels, and is used on top of it."""
+"""Delta learning: the network learns the remainder of the labels beyond a base potential, and is used on top of it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> 
         return None
     if strategy.base == "zbl":
         return ZBL(elements=network.elements).to(network.device)
-    # The walls of a teacher that has none are those of nuclei.
+    # For a teacher without walls those of nuclei are used.
     assert teacher is not None
     base = walls_of(teacher) if strategy.base == "walls" else copy.deepcopy(teacher)
     return (base or ZBL(elements=network.elements)).to(network.device)
 
 
 def walls_of(teacher: Potential) -> Potential | None:
-    """Return a copy of what acts in a teacher only where atoms are closer than in the data, None if nothing does.
+    """Return a copy of the parts of a teacher that act only where atoms are closer than in the data; None without any.
 
-    It changes nothing of what data say, and a network on it cannot forget it.
+    They change nothing within the data, and a network on top of them cannot forget them.
     """
     walls = [copy.deepcopy(member) for member in members_of(teacher) if isinstance(member, WALLS)]
     return together(walls) if walls else None
@@ -61,9 +61,9 @@ def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
 
 
 def remainder(frames: Sequence[Frame], base: Potential | None) -> Sequence[Frame]:
-    """Return the frames with labels from which those of the base are taken off, in float64.
+    """Return the frames with the base's predictions subtracted from their labels, in float64.
 
-    From frames of a store they are taken off whenever one is read.
+    For frames of a store they are subtracted whenever one is read.
     """
     if base is None:
         return frames
@@ -90,9 +90,9 @@ def on_top_of(base: Potential | None, network: Network) -> Network | SumPotentia
 
 
 def taught_remainder(teacher: Potential | None, base: Potential | None) -> Potential | None:
-    """Return what labels perturbed structures: the teacher, less the base.
+    """Return the potential that labels perturbed structures: the teacher minus the base.
 
-    Walls that both have are left out, not subtracted: they are so steep that rounding would remain of them.
+    Walls that both have are left out, not subtracted: they are so steep that the difference would be rounding.
     """
     if teacher is None or base is None:
         return teacher
@@ -106,7 +106,7 @@ def taught_remainder(teacher: Potential | None, base: Potential | None) -> Poten
 
 
 def _without_walls_of(members: Sequence[Potential], others: Sequence[Potential]) -> list[Potential]:
-    """Return copies of the members but for the walls that are among the others too."""
+    """Return copies of the members, except walls that are also among the others."""
     walls = [(type(other), other.config()) for other in others if isinstance(other, WALLS)]
     return [
         copy.deepcopy(member)

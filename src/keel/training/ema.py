@@ -20,14 +20,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights of the network after optimiser step ``step`` (from 0)."""
+        """Add the weights of the network after optimiser step ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         averages = [self.weights[name] for name in self._parameters]
         torch._foreach_lerp_(averages, self.parameters, 1.0 - decay)
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        """Let the network have the averaged weights for a while."""
+        """Give the network the averaged weights within the block."""
         own = {k: p.detach().clone() for k, p in network.named_parameters()}
         copy_weights(network, self.weights)
         try:

@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 def one_at_a_time(work: Callable[P, T]) -> Callable[P, T]:
-    """Let ``work(..., folder=...)`` wait while another process does it in the same folder; without a folder it is free.
+    """Make ``work(..., folder=...)`` wait while another process does it in the same folder.
 
-    Of the processes of one job the first waits for all: the others meet it when it has begun.
+    In a job of several processes the first waits for all: the others join it when it has begun.
     """
 
     @wraps(work)

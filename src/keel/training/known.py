@@ -1,4 +1,5 @@
-"""The strategies that keel knows by name, each whole in one place: what it does, in words, and how it is drawn.
+"""The strategies that keel knows by name, with everything about each in one place: what it does, in words, and how it
+is drawn.
 
 A strategy that is added here is known to `keel run`, `keel train`, their help, the reports and the documentation.
 """

@@ -24,29 +24,29 @@ class Logger(Protocol):
     """Any logger of Lightning Fabric."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Take in numbers by name."""
+        """Log numbers by name."""
 
     def save(self) -> None:
-        """Write what was taken in."""
+        """Write what was logged."""
 
     def finalize(self, status: str) -> None:
-        """Come to the end: ``"success"`` or ``"failed"``."""
+        """Finish with the status ``"success"`` or ``"failed"``."""
 
 
 Function = Callable[[Row], object]
 
 
 class Log:
-    """Gives functions each row of the metrics at once, and loggers those rows that a checkpoint is about to hold.
+    """Passes each row of the metrics to functions at once, and to loggers just before a checkpoint contains it.
 
     A training resumed from the checkpoint repeats the steps after it, which loggers have not seen.
 
     Parameters
     ----------
     functions, loggers
-        Who gets the rows.
+        Receivers of the rows.
     history
-        Grows with each step; what is in it now has been given.
+        Grows with each step; its present rows have been passed on.
     """
 
     def __init__(self, functions: Sequence[Function], loggers: Sequence[Logger], history: list[Row]) -> None:
@@ -70,7 +70,7 @@ def _give(logger: Logger, rows: Sequence[Row]) -> None:
     for row in rows:
         numbers = {f"{row['stage']}/{n}": x for n, x in row.items() if n not in ("stage", "step", "taken")}
         logger.log_metrics(numbers, row["taken"])
-    if not type(logger).__module__.startswith("wandb."):  # it sends by itself; its save() would add an empty row
+    if not type(logger).__module__.startswith("wandb."):  # W&B sends by itself; its save() would add an empty row
         logger.save()
 
 
@@ -88,7 +88,7 @@ def logged(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    # One process alone takes Slurm's word for its rank, and loggers are silent where that is not 0.
+    # A single process takes its rank from Slurm, and loggers are silent where that is not 0.
     rank_zero_only.rank = fabric.global_rank
     functions = [one for one in given if not isinstance(one, Logger)]
     loggers: list[Logger] = []
@@ -117,7 +117,7 @@ def check_loggers(names: Sequence[str], given: Sequence[object] = (), *, folder:
     UnavailableError
         If its package is not installed.
     ConfigError
-        If there is no folder to write into (None), or what was given is no logger.
+        If there is no folder to write into (None), or an object is not a logger.
     """
     for name in names:
         packages = _PACKAGES.get(name, ())
@@ -129,7 +129,7 @@ def check_loggers(names: Sequence[str], given: Sequence[object] = (), *, folder:
         if not (callable(one) or isinstance(one, Logger)):
             raise ConfigError(
                 f"{one!r} is neither a logger of Lightning Fabric nor a function; "
-                "names stand in the settings: TrainingSettings(loggers=['csv'])"
+                "names belong in the settings: TrainingSettings(loggers=['csv'])"
             )
 
 
@@ -137,7 +137,7 @@ def check_loggers(names: Sequence[str], given: Sequence[object] = (), *, folder:
 def _csv(place: Path, history: list[Row]) -> Iterator[Logger]:
     from lightning.fabric.loggers import CSVLogger
 
-    # It begins its file anew, so what came before is written again.
+    # It starts its file anew, so earlier rows are written again.
     (place / "csv" / "metrics.csv").unlink(missing_ok=True)
     logger = CSVLogger(place, name="", version="csv")
     _give(logger, history)
@@ -148,7 +148,7 @@ def _csv(place: Path, history: list[Row]) -> Iterator[Logger]:
 def _tensorboard(place: Path, history: list[Row]) -> Iterator[Logger]:
     from lightning.fabric.loggers import TensorBoardLogger
 
-    # What an earlier process may have written of steps that are still to be taken is not shown.
+    # Rows that an earlier process may have written for steps still to be taken are not shown.
     yield TensorBoardLogger(place, name="", version="tensorboard", purge_step=len(history) + 1)
 
 

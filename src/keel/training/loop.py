@@ -43,8 +43,8 @@ def run_stage(
     """Take the remaining optimiser steps of a stage, fewer if it has lost patience.
 
     ``objective`` is the :class:`~keel.training.losses.Objective` of the network of ``state``, wrapped by Fabric;
-    ``batches`` are those of each remaining step; ``validation`` gives what :func:`validate` does, None without frames.
-    ``report`` is called with the metrics of each step, ``save`` when a checkpoint is due.
+    ``batches`` are those of each remaining step; ``validation`` returns what :func:`validate` does; None without
+    frames. ``report`` is called with the metrics of each step, ``save`` when a checkpoint is due.
     """
     metrics = Metrics(fabric, state, report)
     stopped = has_lost_patience(state.history, settings.patience)
@@ -87,7 +87,7 @@ def step(
     ``graphs`` are batches of this rank whose gradients are taken one after the other and add up. Means are those over
     all of them on all ranks: each loss divides by the mean of what they would divide by, so that the mean of the
     losses, and of the gradients, is that of one batch of all structures. Only then is the gradient clipped, and only
-    after all of them does a sharpness-aware step climb.
+    after all of them does a sharpness-aware step ascend.
 
     Teacher batches among DFT ones remind the network of what it would forget. Late in training, gradients from
     teacher-labelled batches are tens of times larger, because they contain atoms that nearly touch, and would otherwise
@@ -99,7 +99,7 @@ def step(
         over = fabric.all_reduce(weights.mean(dim=0), reduce_op="mean")
 
     def part(graph: AtomGraph, last: bool) -> dict[str, Tensor]:
-        # Ranks meet in the last of them only.
+        # Ranks synchronise in the last of them only.
         with fabric.no_backward_sync(objective, enabled=not last):
             parts: dict[str, Tensor] = objective(lambda: (graph, over))
             fabric.backward(parts["total"] / count)
@@ -159,7 +159,7 @@ def has_lost_patience(history: Sequence[Row], patience: int | None) -> bool:
 def validate(fabric: Fabric, state: TrainingState, graphs: Sequence[AtomGraph], objective: Objective) -> Row:
     """Return the mean validation loss of the averaged weights, and their errors, NaN where there is no label.
 
-    ``graphs`` are the batches of this rank; what is returned is that of all ranks, the same in each.
+    ``graphs`` are the batches of this rank; the result is over all ranks, the same in each.
     """
     # Sums over batches and labels, and how many these are.
     sums = torch.zeros(3, 2, dtype=torch.float64, device=fabric.device)
@@ -179,7 +179,7 @@ def validate(fabric: Fabric, state: TrainingState, graphs: Sequence[AtomGraph], 
                 sums[row, 1] += values.numel()
     sums = fabric.all_reduce(sums, reduce_op="sum")
     names = ("validation", "validation_energy_mae", "validation_force_mae")
-    # All ranks keep the same weights and stop at the same step, also if their sums differ in the last digit.
+    # All ranks keep the same weights and stop at the same step, even if their sums differ in the last digit.
     found: Row = fabric.broadcast(dict(zip(names, (sums[:, 0] / sums[:, 1]).tolist(), strict=True)))
     return found
 
@@ -194,6 +194,6 @@ def keep_best(state: TrainingState, score: float) -> None:
 def validation_batches(
     frames: Sequence[Frame], cutoff: float, rank: int = 0, ranks: int = 1, most_atoms: int = 400
 ) -> list[AtomGraph]:
-    """Return the share that one of several ranks has of the frames, in batches of a bounded number of atoms."""
+    """Return one rank's share of the frames, in batches of a bounded number of atoms."""
     shares = list(groups(frames, len, most_atoms))[rank::ranks]
     return [collate([graph_of(frame, cutoff) for frame in members]) for members in shares]

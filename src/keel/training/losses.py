@@ -31,7 +31,7 @@ def label_weights(graph: AtomGraph, settings: LossSettings) -> Tensor:
 
         sum over structures of 1,    3 sum_i w_i,    9 sum over structures of 1
 
-    over what carries the label: what the means of the loss divide by.
+    over all that carry the label: the divisors of the means in the loss.
 
     Raises
     ------
@@ -62,8 +62,7 @@ def loss(
     of stress in eV/angstrom^3 (None: the number of s), l the penalty |x|, x^2 or Huber's,
     w_i = 1/max(1, |F*_i| / falloff), and means over the structures, atoms and components that carry the label.
 
-    ``over`` is what the means divide by instead of the :func:`label_weights` of this batch, if it is a part of a larger
-    one.
+    ``over`` replaces the :func:`label_weights` of this batch as divisors of the means, if it is a part of a larger one.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def loss(
     over = (label_weights(graph, settings) if over is None else over).clamp(min=1e-12)
     zero = prediction.energy.new_zeros(())
     energy, forces, stress = zero, zero, zero
-    # Entries without a label are masked, not left out: their number, which a GPU would have to be waited for, is not
+    # Entries without a label are masked, not left out: their number, for which one would have to wait for a GPU, is not
     # needed.
     if settings.energy:
         residual = (prediction.energy - labels.energy) / graph.atoms_per_structure / scale
@@ -127,7 +126,7 @@ class Objective(nn.Module):
     settings
         Of the loss.
     stress_scale
-        What :func:`loss` divides stress by, in eV/angstrom^3; None: the number of the network's force scale.
+        Scale of the stress in :func:`loss`, in eV/angstrom^3; None: the number of the network's force scale.
     """
 
     def __init__(self, network: Network, settings: LossSettings, stress_scale: float | None = None) -> None:
@@ -137,7 +136,7 @@ class Objective(nn.Module):
         self.stress_scale = stress_scale
 
     def forward(self, batch: Callable[[], tuple[AtomGraph, Tensor | None]]) -> dict[str, Tensor]:
-        """Return the loss and its parts by name, of a graph and of what the means divide by.
+        """Return the loss and its parts by name, from a graph and the divisors of the means.
 
         Both come in a closure: Fabric would turn every tensor that it finds in an argument, energies of thousands of
         eV too, into the precision of the network.

@@ -1,4 +1,4 @@
-"""What a training says of its steps."""
+"""The metrics of the steps of a training."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class TrainingError(KeelError):
 
 
 class Metrics:
-    """The metrics of steps, means over all ranks: they enter the history, and are reported, in order.
+    """The metrics of steps, means over all ranks: they are added to the history and reported, in order.
 
-    To read a number from an accelerator is to wait until it has done all its work. Therefore numbers stay there for a
-    while, until they are read together.
+    Reading a number from an accelerator means waiting until it has done all its work. Numbers are therefore kept there
+    for a while, and read together.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Metrics:
         self._unread: list[tuple[Row, dict[str, Tensor], Row]] = []
 
     def add(self, row: Row, parts: dict[str, Tensor], norm: Tensor, validation: Row, *, at_once: bool) -> None:
-        """Take in a step: what is known of it, the parts of its loss, the norm of its gradient, and its validation.
+        """Add a step: what is known about it, the parts of its loss, the norm of its gradient, and its validation.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What comes before the first step of a training: checks, the zero of energy, the scale, where batches come from."""
+"""What comes before the first step of a training: checks, the zero of energy, the scale, the sources of batches."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from keel.training.settings import LossSettings, TrainingSettings
 from keel.training.strategies import Strategy
 
 AT_REST = 1e-3
-"""RMS force in eV/angstrom below which nothing moves."""
+"""RMS force in eV/angstrom below which frames count as at rest."""
 UNSTRESSED = 1e-6
 """RMS stress in eV/angstrom^3 that counts as zero: 0.2 MPa, less than that of relaxed structures."""
 
 
 def check_strategy(strategy: Strategy, network: Network, teacher: Potential | None) -> None:
-    """Raise a ConfigError if a strategy does not go with the network, or lacks a teacher."""
+    """Raise a ConfigError if a strategy does not suit the network, or lacks a teacher."""
     if strategy.after is not None and not network.trained:
         raise ConfigError(f"this strategy continues from a network trained with {strategy.after!r}; give it as a start")
     if strategy.base == "teacher" and network.trained:
@@ -52,7 +52,7 @@ def check_elements(network: Network, frames: Sequence[Frame]) -> None:
 
 
 def check_validation(validation: Sequence[Frame], settings: TrainingSettings) -> None:
-    """Raise a DataError if no validation frame has a label that counts, a ConfigError if patience has none to count."""
+    """Raise a DataError if no validation frame has a label that counts, a ConfigError if patience lacks validations."""
     if settings.patience is not None and not len(validation):
         raise ConfigError(
             f"patience ({settings.patience}) counts validations, but there are no validation frames; give some, or "
@@ -75,8 +75,8 @@ def known_atoms(network: Network, atoms: Sequence[Frame]) -> list[Frame]:
 def prepare(network: Network, frames: Sequence[Frame], atoms: Sequence[Frame] = ()) -> None:
     """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames.
 
-    Neither is done to a network that is trained already; its zero of energy is moved to that of the labels. Energies of
-    ``atoms`` alone have the part in it that :func:`fit_offsets` says.
+    Neither is done for a network that is trained already; its zero of energy is moved to that of the labels. Energies
+    of ``atoms`` alone enter as described in :func:`fit_offsets`.
     """
     labelled = [f for f in frames if f.energy is not None]
     if network.trained:
@@ -85,14 +85,14 @@ def prepare(network: Network, frames: Sequence[Frame], atoms: Sequence[Frame] = 
     network.set_offsets(fit_offsets([*labelled, *atoms]))
     rms = _rms([f.forces[labelled_atoms(f)] for f in frames if f.forces is not None])
     if rms is not None:
-        # Frames at rest have no force to measure by.
+        # Frames at rest have no forces to set the scale.
         network.scale.fill_(rms if rms > AT_REST else 1.0)
 
 
 def stress_scale(frames: Sequence[Frame], settings: LossSettings) -> float | None:
-    """Return what the loss divides stress by, the RMS stress component of the frames in eV/angstrom^3.
+    """Return the scale of the stress in the loss, the RMS stress component of the frames in eV/angstrom^3.
 
-    None, which leaves it to the force scale, if settings say so or no frame is under stress.
+    None, for the force scale, if the settings ask for it or no frame is under stress.
     """
     if settings.stress_scale == "force":
         return None
@@ -110,7 +110,7 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     """Return a copy of the teacher with its zero of energy moved, element by element, to that of the DFT labels.
 
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
-    is added. What the network learns from the teacher then continues in the DFT labels without a step.
+    is added. There is then no step between what the network learns from the teacher and the DFT labels.
     """
     found = [prediction.energy.cpu().numpy() for _, prediction in predictions(frames, teacher)]
     energies = np.concatenate([np.zeros(0), *found])
@@ -135,7 +135,7 @@ def sources_of(
 ) -> Sources:
     """Return the batches of a strategy: of the labelled frames and, with a teacher to learn from, of their children.
 
-    The zero of energy of the teacher is found by ``some`` of the frames. Each batch of a gradient that is accumulated
+    The zero of energy of the teacher is determined from ``some`` of the frames. Each batch of an accumulated gradient
     is that of a rank.
     """
     ranks *= settings.accumulate

@@ -25,7 +25,7 @@ class TrainingResult(Shown):
     history
         Metrics of each optimiser step.
     pretrain_steps, train_steps
-        Optimiser steps taken on teacher labels first, and afterwards; with patience these may be fewer than there were.
+        Optimiser steps taken on teacher labels first, and afterwards; with patience these may be fewer than planned.
     gradient_evaluations
         Gradients of the loss taken (sharpness-aware steps take two).
     seconds
@@ -57,7 +57,7 @@ class TrainingResult(Shown):
 
 
 def result_of(potential: Potential, state: TrainingState) -> TrainingResult:
-    """Return the result of a training that has come to its end."""
+    """Return the result of a finished training."""
     taken = Counter(row["stage"] for row in state.history)
     return TrainingResult(
         potential=potential,

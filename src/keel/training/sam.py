@@ -15,8 +15,8 @@ def ascended(network: nn.Module, rho: float, eta: float = 0.01) -> Iterator[None
 
         epsilon = rho T^2 g / |T g|,   T = |w| + eta
 
-    with g the gradients that the parameters hold on entry; they are cleared, so that the gradient taken inside is
-    that of the sharp point.
+    with g the gradients that the parameters hold on entry; they are cleared, so that the gradient taken inside is that
+    at the sharp point.
 
     Source: Foret et al., ICLR 2021; Kwon et al., ICML 2021 (adaptive form, eq. 9).
     """

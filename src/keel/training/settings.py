@@ -54,7 +54,7 @@ class TrainingSettings(Settings):
     """Settings of one training run.
 
     The budget is in optimiser steps. Strategies that pretrain take their steps from it, so that strategies with
-    the same settings are compared at equal cost. With ``patience`` it is the most that each may cost, and they are
+    the same settings are compared at equal cost. With ``patience`` it is the upper limit for each, and strategies are
     compared where the same rule stops them.
     """
 

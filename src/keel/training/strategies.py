@@ -16,7 +16,7 @@ from keel.training.settings import TrainingSettings
 class Strategy(Settings):
     """What is done with a budget of optimiser steps.
 
-    Without any choice it is plain training on the DFT labels.
+    The default is plain training on the DFT labels.
     """
 
     pretrain_share: ShareBelowOne = Field(0.0, description="share of the steps on teacher-labelled structures")

@@ -101,9 +101,9 @@ def train(
         continues from there, reports from which step, and ends with the same numbers. A second process waits until the
         first has finished.
     loggers
-        Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that none gets a step
-        twice when a training is resumed; and functions, called with the metrics after each step. Loggers that keel
-        opens itself are named in ``settings``.
+        Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that a resumed training
+        logs no step twice; and functions, called with the metrics after each step. Loggers that keel opens itself are
+        named in ``settings``.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def train(
     sources = sources_of(network, frames, some, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
-    # Weights to go on from are an input; those of a new network follow from its seed.
+    # Weights to continue from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
     named = partial(
         of_training,
@@ -197,7 +197,7 @@ def train(
             state.stage, state.step = state.stage + 1, 0
             save(None)
     adopt_best(state)
-    network.trained, network.trained_by = True, _told(network.trained_by, strategy, state, len(frames))
+    network.trained, network.trained_by = True, _description(network.trained_by, strategy, state, len(frames))
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
     give_back_freed_memory()
@@ -213,15 +213,15 @@ def write_metrics(path: Path, history: Sequence[Row]) -> None:
 
 
 def _moves(given: PerturbationSettings | None, strategy: Strategy) -> list[PerturbationSettings | None]:
-    """Return the settings of the perturbation as checkpoints are named by them, then as earlier ones may have been."""
+    """Return the settings of the perturbation as they name checkpoints, then as they may have named earlier ones."""
     if not strategy.learns_from_teacher:
         return [None]
     moves = given or PerturbationSettings()
-    # Once, settings that were not given had no part in the name.
+    # Earlier, settings that were not given had no part in the name.
     return [moves, None] if dict(moves) == as_before(moves) else [moves]
 
 
-def _told(before: str, strategy: Strategy, state: TrainingState, frames: int) -> str:
+def _description(before: str, strategy: Strategy, state: TrainingState, frames: int) -> str:
     """Return how a network was trained, following the description of earlier trainings."""
     name = next((name for name, known in STRATEGIES.items() if known == strategy), "a strategy of one's own")
     now = f"{name} ({len(state.history):,} steps, {number_of(frames, 'frame')})"

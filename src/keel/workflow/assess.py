@@ -1,4 +1,4 @@
-"""What ``keel assess`` does: every group of probes as a kept task, then the pages."""
+"""``keel assess``: every group of probes as a cached task, then the pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_ELEMENTS = 8
 class Material:
     """Files with structures; see :class:`~keel.evaluation.battery.Subject` for what they are for.
 
-    Of the frames of ``data`` those that ``only`` names, such as ``"part=test"``; None: all.
+    ``only`` selects frames of ``data``, such as ``"part=test"``; None: all.
     """
 
     data: Path | None = None
@@ -49,7 +49,7 @@ class Material:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What the numbers depend on, JSON-compatible."""
+        """What the results depend on, JSON-compatible."""
         files = {"data": self.data, "reference": self.reference, "crystal": self.crystal, "dimers": self.dimers}
         chosen = {"only": self.only} if self.only else {}
         return {**{k: p and of_file(p) for k, p in files.items()}, "elements": self.elements, **chosen}
@@ -91,7 +91,7 @@ class Assessing:
         return groups_of(self.settings.probes)
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a group of probes, measuring what has not been measured."""
+        """Return the folder of a group of probes, after measuring what has not been measured."""
         inputs: dict[str, Any] = {
             "potential": self.opening.identity,
             "material": self.material.identity,
@@ -103,9 +103,9 @@ class Assessing:
         return TaskCache(self.root).task("probes", name, inputs, lambda f: self._measure(f, name))
 
     def assessment(self, name: str, folders: Sequence[Path]) -> Assessment:
-        """Return the results in the folders of the groups, with what must be known to judge them.
+        """Return the results in the folders of the groups, with what is needed to judge them.
 
-        Neither the potential nor the data are opened: each group has left their description.
+        Neither the potential nor the data are opened: each group has stored their description.
         """
         groups = [GroupResults.read(folder) for folder in folders]
         by_name = {group: found.results for group, found in zip(self.groups, groups, strict=True)}
@@ -149,7 +149,7 @@ class Assessing:
         measure_probes(folder, name, self.subject, path if path.is_file() else None, self._structures())
 
     def _structures(self) -> dict[str, str]:
-        """Return what is judged on what, in words."""
+        """Return descriptions of the potential and the structures."""
         s = self.subject
         return {
             "Structures": self.material.said or ", ".join(f.source for f in s.frames),
@@ -172,7 +172,7 @@ def assess(
     scheduler: str | None = None,
     budget: float | None = None,
 ) -> Path:
-    """Put potentials through every group of probes and write the page: of one, or of several side by side.
+    """Apply every group of probes to potentials and write the page: of one, or of several side by side.
 
     Groups that were done before in this folder, with the same inputs, are not done again; several processes that assess
     in one folder share them.
@@ -188,9 +188,9 @@ def assess(
     workers
         Processes that work on groups side by side, each on one thread if there are several.
     scheduler
-        Of Dask, whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
+        Dask scheduler whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
     budget
-        Seconds that it may take, to which length and number of simulations are fitted
+        Seconds that it may take, by which length and number of simulations are chosen
         (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it, but 15 minutes for ASE calculators
         whose simulations are not chosen.
 

@@ -20,14 +20,14 @@ from keel.workflow.assess import assess as assess_files
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessments(Shown):
-    """What the probes found out about one potential or several; ``[0]`` is the first.
+    """The results of the probes for one potential or several; ``[0]`` is the first.
 
     Parameters
     ----------
     assessments
         Of each potential.
     page
-        The HTML page that shows all of it, films and curves too.
+        The HTML page that shows everything, including films and curves.
     """
 
     assessments: tuple[Assessment, ...]
@@ -64,7 +64,7 @@ def assess(
     beside: Given | Opening | None = None,
     workers: int = 1,
 ) -> Assessments:
-    """Put a potential through every probe: can it be trusted in MD? Of several, the first is the baseline.
+    """Apply every probe to a potential: can it be trusted in MD? Of several, the first is the baseline.
 
     What was measured before in the folder, with the same inputs, is not measured again.
 
@@ -112,7 +112,7 @@ def assess(
 
 
 def _opened(potentials: Sequence[Given | Opening], folder: Path) -> list[Opening]:
-    """Return how each potential is opened, after saving those that have no name."""
+    """Return how each potential is opened, after saving those without a name."""
     in_memory = {k: as_potential(p) for k, p in enumerate(potentials) if not isinstance(p, str | PathLike | Opening)}
     names = unique(Path(p.source).stem if p.source else type(p).__name__ for p in in_memory.values())
     files = dict(zip(in_memory, (folder / f"{name}.safetensors" for name in names), strict=True))
@@ -123,7 +123,7 @@ def _opened(potentials: Sequence[Given | Opening], folder: Path) -> list[Opening
 
 
 def _file(structures: Structures | None, path: Path) -> Path | None:
-    """Return the file of some structures, writing those that have none."""
+    """Return the file of some structures, after writing those without one."""
     if structures is None or isinstance(structures, str | PathLike):
         return None if structures is None else Path(structures)
     write(path, as_frames(structures))

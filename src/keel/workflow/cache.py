@@ -32,18 +32,18 @@ FORMATS: Mapping[str, int] = {
     "contacts": 1,
     "probes": 1,
 }
-"""Version of the work of each kind of task, kept by hand: it is raised only if the same inputs give a different result,
-so that earlier results are redone."""
+"""Version of each kind of task, set by hand: raised only if the same inputs give a different result, so that earlier
+results are redone."""
 FIRST = {"keel": "0.1.0"}
 """What represents format 1 in the hash of a task: the release that introduced it."""
 
 
 class NotDoneError(Exception):
-    """A task that one only looks for is not done."""
+    """A task that is only looked up is not done."""
 
 
 class TakenError(Exception):
-    """Another process does the task now."""
+    """Another process is doing the task."""
 
 
 _wait = ContextVar("wait", default=True)
@@ -51,7 +51,7 @@ _wait = ContextVar("wait", default=True)
 
 @contextmanager
 def not_waiting() -> Iterator[None]:
-    """Within this block a task that another process does raises :class:`TakenError` instead of being waited for."""
+    """Within this block a task that another process is doing raises :class:`TakenError` instead of waiting for it."""
     token = _wait.set(False)
     try:
         yield
@@ -60,7 +60,7 @@ def not_waiting() -> Iterator[None]:
 
 
 def done(task: Callable[[Item], Result], item: Item, wait: bool) -> Result | TakenError:
-    """Return ``task(item)``; unless one waits, the error that another keel does it now."""
+    """Return ``task(item)``, or, without waiting, the error that another process is doing it."""
     if wait:
         return task(item)
     try:
@@ -105,17 +105,17 @@ class TaskCache:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".lock"
         with locked(lock, lambda holder: _held(f"{kind} {name}", holder)):
-            if not done.is_file():  # by whom was waited for
+            if not done.is_file():  # by the process that was waited for
                 self._do(folder, work, json.loads(text))
                 left = f", {duration(self.left())} left" if self.left else ""
                 console.print(f"{kind:>9}  {name}  [dim]{seconds_of(folder):.1f} s{left}", soft_wrap=True)
-            # Who has opened this file before finds the task done.
+            # A process that opened this file earlier finds the task done.
             lock.unlink(missing_ok=True)
         return folder
 
     def _do(self, folder: Path, work: Callable[[Path], None], inputs: Mapping[str, Any]) -> None:
         stopped = folder / "stopped.json"
-        # A task continued after an error or Ctrl-C has also taken the time before.
+        # The time before an error or Ctrl-C counts too.
         started = time.perf_counter() - (_seconds(stopped) if stopped.is_file() else 0.0)
         try:
             work(folder)

@@ -1,4 +1,4 @@
-"""Tasks side by side: in this process, in others of this machine, or wherever the workers of a Dask scheduler are."""
+"""Tasks side by side: in this process, in others of this machine, or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ AGAIN = "finished work is kept when the same command is run again"
 class Cluster:
     """Workers that do tasks side by side, each on one thread; they start with the first task and end with the block.
 
-    Dask deals the tasks out. A worker that dies is started again and its task done once more; other tasks, and what is
-    finished, do not suffer. All fill the same folders of tasks as one process alone would.
+    Dask distributes the tasks. A worker that dies is restarted and its task repeated; other tasks and finished ones are
+    not affected. All fill the same folders of tasks as a single process would.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Cluster:
         (``--scheduler-file``): its workers do the tasks instead. They must see the folders of the run under the same
         paths. A task takes one GPU where workers were started with ``--resources "GPU=1"``.
     device
-        Where the tasks compute; ``"cuda:1"``: all on that one GPU. None where that is chosen for each.
+        Where the tasks compute; ``"cuda:1"``: all on that one GPU. None: chosen for each task.
     modules
         Large modules that the tasks need, which are imported once for all processes of this machine.
 
@@ -72,7 +72,7 @@ class Cluster:
     def each(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Yield ``task(item)`` of each item, in order. The task is a method; each worker has a copy of its object.
 
-        What another keel works on in the same folder comes last, so that two share the work.
+        Tasks that another process is doing in the same folder come last, so that two share the work.
         """
         results: dict[int, Any] = {}
         taken: list[int] = []
@@ -131,7 +131,7 @@ class Cluster:
             name, local = f"keel-{uuid.uuid4()}", self.scheduler is None
             client.register_plugin(prepared(name, owner, local, gpus_for(self.device) if local else ()))
             self._open.callback(forget, client, name)
-            self._owners[id(owner)] = owner, name  # held, so that no other gets its id
+            self._owners[id(owner)] = owner, name  # kept, so that no other object gets its id
         return self._owners[id(owner)][1]
 
     def _start(self) -> Client:

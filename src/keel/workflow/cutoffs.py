@@ -1,4 +1,4 @@
-"""Whether the cutoffs of a run go with its structures, before anything is fitted or trained."""
+"""Whether the cutoffs of a run suit its structures, checked before anything is fitted or trained."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from keel.config import TeacherSettings
 
 
 def check_cutoffs(teacher: TeacherSettings, frames: Sequence[Frame], networks: Sequence[float]) -> None:
-    """Refuse a cutoff that does not go with the training frames, see :func:`keel.atoms.within_reach.check_cutoff`.
+    """Refuse a cutoff that does not suit the training frames, see :func:`keel.atoms.within_reach.check_cutoff`.
 
     Parameters
     ----------
     teacher
-        Whose cutoff counts if it is fitted.
+        Settings of the teacher, whose cutoff is checked if it is fitted.
     frames
-        That train.
+        The training frames.
     networks
         The cutoff of each network.
 
     Raises
     ------
     ConfigError
-        Naming the setting.
+        Names the setting.
     """
     for k, cutoff in enumerate(networks):
         check_cutoff(frames, cutoff, f"networks.{k}.cutoff")

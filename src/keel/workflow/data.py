@@ -1,4 +1,4 @@
-"""The data of a run: read and divided as the configuration says."""
+"""The data of a run: read and divided as configured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keel.errors import ConfigError
 def read_data(settings: DataSettings, base: Path) -> dict[str, Sequence[Frame]]:
     """Return the labelled frames of the files of each part; those to be divided are under ``train``.
 
-    ``"phosphorus"`` is the embedded set, paths start from ``base``.
+    ``"phosphorus"`` is the embedded set; paths are relative to ``base``.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _chosen(frames: Sequence[Frame], elements: Sequence[str] | None) -> Sequence
 
 
 def check_periodic(frames: Iterable[Frame]) -> None:
-    """Refuse to look for the g(r) of test frames that have none.
+    """Refuse test frames without a g(r) where one is to be compared.
 
     Raises
     ------
@@ -76,6 +76,6 @@ def frequent_pairs(frames: Iterable[Frame], number: int | None = None) -> list[t
     sets = [sorted(set(frame.numbers.tolist())) for frame in frames]
     counts = Counter(pair for elements in sets for pair in combinations_with_replacement(elements, 2))
     everything = combinations_with_replacement(sorted(set().union(*sets)), 2)
-    # Of equal counts the lighter pair.
+    # The lighter pair, if counts are equal.
     ranked = sorted(everything, key=lambda pair: (-counts[pair], pair))
     return sorted(ranked[:number])

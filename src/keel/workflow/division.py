@@ -1,4 +1,4 @@
-"""How the data of a run are divided into what trains, what chooses the weights, and what tests."""
+"""How the data of a run are divided into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Division:
     split
         The parts.
     settings
-        What was done: the settings that were given, or those that the files themselves suggest.
+        The settings in use: those that were given, or those that the files suggest.
     files
         Parts that have files of their own, if any has.
     notes
-        What a user should know of it, in sentences.
+        What a user should know about it, in sentences.
     """
 
     split: Split
@@ -65,7 +65,7 @@ class Division:
 
 
 def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
-    """Return what a run's folder says of its data: all frames in numbers, and how they were divided."""
+    """Return the description of the data in a run folder: counts of all frames, and how they were divided."""
     split = division.to_dict()
     split["leaks"] = [*shared_structures(division.split), *shared_runs(division.split)]
     split["sources"] = {name: _sources(part) for name, part in division.split.parts.items()}
@@ -73,12 +73,12 @@ def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
 
 
 def _sources(frames: Sequence[Frame]) -> list[str]:
-    """Return what frames are called; those of a store, which may be millions, by its name."""
+    """Return the names of frames; those of a store, which may be millions, by its name."""
     return [*map(str, frames.store.paths)] if isinstance(frames, StoredFrames) else [f.source for f in frames]
 
 
 def described_anew(folder: Path, division: Division) -> DataDescription:
-    """Return the description in a folder; another split may have made the same parts, and described them otherwise."""
+    """Return the description in a folder, renewed if another split with the same parts described them differently."""
     found = DataDescription.read(folder)
     known = replace(found, split={**found.split, **division.to_dict()})
     if known.split != found.split:
@@ -94,7 +94,7 @@ def divide(material: Mapping[str, Sequence[Frame]], settings: SplitSettings | No
     material
         Frames of each part that has files of its own; what ``train`` has is divided among the others.
     settings
-        How; None: as the files say themselves, or else at random.
+        How to divide; None: as stated in the files, or else at random.
 
     Raises
     ------
@@ -180,8 +180,8 @@ def _left_out(pool: Sequence[Frame], parts: Split, settings: SplitSettings) -> l
     rest = left_out(pool, list(parts.divided.values()))
     if not len(rest) or settings.by == "start":
         return []
-    told, name_of = f"{frames_of(len(rest))} of {len(pool):,} are in no part of the split", _group_of(settings)
-    return [told if name_of is None else f"{told}: {counted(Counter(map(name_of, rest)).items(), 'frame')}"]
+    sentence, name_of = f"{frames_of(len(rest))} of {len(pool):,} are in no part of the split", _group_of(settings)
+    return [sentence if name_of is None else f"{sentence}: {counted(Counter(map(name_of, rest)).items(), 'frame')}"]
 
 
 def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tuple[Split, list[str]]:
@@ -202,19 +202,19 @@ def _thinned(parts: Split, settings: SplitSettings, files: frozenset[str]) -> tu
             by = None if part in files - {"train"} else group_key(settings)
             found[part] = sample(frames, most, by=by, seed=settings.seed)
         if part != "train":
-            found[part], told = _learnable(part, found[part], found["train"])
-            notes += told
+            found[part], remarks = _learnable(part, found[part], found["train"])
+            notes += remarks
         if most is not None and most > len(frames):
             notes.append(
                 f"data.split.{part}_frames asks for {most:,} frames, but the {NOUNS[part]} part has {len(frames):,}: "
                 "all are used"
             )
-    # What judges is read again and again.
+    # Test frames are read many times.
     return Split(**{part: own if part == "train" else list(own) for part, own in found.items()}), notes
 
 
 def _learnable(part: str, frames: Sequence[Frame], training: Sequence[Frame]) -> tuple[Sequence[Frame], list[str]]:
-    """Return the frames of a part all of whose elements are in the training frames, and a sentence about the others.
+    """Return the frames of a part whose elements are all in the training frames, and a sentence about the others.
 
     Nothing can be learnt about an element that is in no training frame, and the teacher does not know it.
     """

@@ -1,4 +1,4 @@
-"""What makes potentials: the teacher is fitted, networks are built and trained; each leaves files in its folder."""
+"""Making potentials: fitting the teacher, building and training networks; each leaves files in its folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from keel.training.strategies import steps_of
 
 
 def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Sequence[tuple[int, int]]) -> None:
-    """Fit the EAM to the training frames, or take what is given instead; note its errors and the parts of dimers."""
+    """Fit the EAM to the training frames, or use a given potential; record its errors and the parts of dimers."""
     started = time.perf_counter()
     warnings: Sequence[str] = ()
     without_data: Sequence[str] = ()
@@ -52,7 +52,7 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
     else:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
         walls = {"contacts": settings.contacts, "zbl": settings.zbl}
-        # Without contacts the fit is that of earlier versions, whose results are gone on with.
+        # Without contacts the fit is that of earlier versions, whose results can be continued.
         weight = None if settings.contacts else ENERGY_WEIGHT
         fit = fit_eam(split.train, settings.cutoff, **walls, three_body=settings.three_body, energy_weight=weight)
         teacher, warnings, without_data = fit.potential, fit.warnings, fit.pairs_without_data
@@ -78,7 +78,7 @@ def fit_teacher(folder: Path, settings: TeacherSettings, split: Split, pairs: Se
 
 
 def kind_of(settings: TeacherSettings) -> str | None:
-    """Return in words what the teacher is; None for the EAM that is fitted."""
+    """Return a description of the teacher; None for a fitted EAM."""
     if settings.calculator is not None:
         return f"the calculator {settings.calculator}"
     if settings.file is not None:
@@ -126,7 +126,7 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
 
 
 def code_of(settings: NetworkSettings | TeacherSettings) -> dict[str, str]:
-    """Return the hash of the code of a plugin's network or teacher, by ``code``; nothing where it is keel's own."""
+    """Return the hash of the code of a plugin's network or teacher, by ``code``; empty for keel's own."""
     if isinstance(settings, NetworkSettings):
         code = "" if settings.start is not None else source_of(network_class(settings.class_name))
     else:
@@ -150,7 +150,7 @@ class TrainingOrder:
     teacher
         Folder of the teacher, or None.
     before
-        Folder in which the network that it starts from was trained, or None; what that cost is added.
+        Folder in which the network that it starts from was trained, or None; its cost is added.
     """
 
     config: RunSettings
@@ -188,7 +188,7 @@ def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
 
 
 def decomposed(teacher: Potential, a: int, b: int) -> Decomposition:
-    """Return the energy of two atoms against distance, and what it consists of if the teacher is an EAM."""
+    """Return the energy of two atoms against distance, and its parts if the teacher is an EAM."""
     distances = torch.arange(0.1, 8.0 + 1e-9, 0.02, dtype=torch.float64)
     try:
         d = dimer(teacher.double(), a, b, distances)
@@ -201,7 +201,7 @@ def decomposed(teacher: Potential, a: int, b: int) -> Decomposition:
 
 
 def elements_of(split: Split) -> list[int]:
-    """Return the atomic numbers that occur in what trains, validates or tests, ascending."""
+    """Return the atomic numbers in the training, validation and test frames, ascending."""
     return sorted({z for part in split.divided.values() for z in elements_in(part)})
 
 

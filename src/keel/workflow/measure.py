@@ -1,4 +1,4 @@
-"""What judges potentials: accuracy, stability, RDF, dimers; each leaves files in its folder."""
+"""Measuring potentials: accuracy, stability, RDF, dimers; each leaves files in its folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure_accuracy(folder: Path, potential: Potential, frames: Sequence[Frame]
 
 
 def measure_contacts(folder: Path, potential: Potential, frames: Sequence[Frame]) -> None:
-    """Divide the errors on those test frames all elements of which the potential knows by how close atoms are."""
+    """Divide the errors on the test frames whose elements the potential knows by how close atoms are."""
     known = known_to(potential, frames)
     Contacts(errors_by_contact(accuracy(potential, known), known).quantities if known else {}).write(folder)
 
@@ -121,7 +121,7 @@ def measure_rdf(
     """Compare g(r) of MD at the data's own temperature with that of the DFT frames that it starts from.
 
     The first third of each run is left out; a run that fails counts until then. How far two halves of the DFT frames
-    are apart, the earlier and the later of each group, is the floor below which no simulation can be expected.
+    are apart, the earlier and the later of each group, is the lowest error to be expected of a simulation.
     """
     starts = evenly(frames, evaluation.rdf_runs)
     temperature = evaluation.rdf_temperature
@@ -157,7 +157,7 @@ def measure_dimers(folder: Path, potential: Potential, pairs: Sequence[tuple[int
 
 
 def measure_squeeze(folder: Path, potential: Potential, crystals: Sequence[Frame]) -> None:
-    """Squeeze the crystals all elements of which the potential knows."""
+    """Squeeze the crystals whose elements the potential knows."""
     Squeeze(squeeze(potential, known_to(potential, crystals))).write(folder)
 
 

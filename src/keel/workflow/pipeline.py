@@ -1,4 +1,4 @@
-"""The tasks of a run, each of which finds what it needs by asking for the tasks before it."""
+"""The tasks of a run, each of which obtains what it needs by calling earlier tasks."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ Item = TypeVar("Item", Trial, NetworkSettings)
 
 
 class Pipeline:
-    """The tasks of a run. A task that is done costs nothing but a look at its folder.
+    """The tasks of a run. A finished task costs no more than a look at its folder.
 
     Parameters
     ----------
     config
-        What to do.
+        The configuration.
     root
         The run folder.
     base
@@ -63,8 +63,8 @@ class Pipeline:
         self.cache = TaskCache(root)
         material = read_data(config.data, base)
         self.division = divide(material, config.data.split)
-        told = [everything(material)] if len(material) == 1 or not any_stay(material.values()) else material.values()
-        self.notes = [*(note for frames in told for note in LabelledSet(frames).notes), *self.division.notes]
+        sets = [everything(material)] if len(material) == 1 or not any_stay(material.values()) else material.values()
+        self.notes = [*(note for frames in sets for note in LabelledSet(frames).notes), *self.division.notes]
         self.split = self.division.split
         self.fingerprint = of_split(self.split.parts.values())
         if config.evaluation.rdf_temperature is not None:
@@ -143,7 +143,7 @@ class Pipeline:
 
     @property
     def waves(self) -> list[list[Trial]]:
-        """The trials, those that continue from networks of others after these."""
+        """The trials; those that continue from the networks of others come later."""
         depth: dict[str, int] = {}
         for name in self.config.strategies:
             after = self.config.before(name)
@@ -194,7 +194,7 @@ class Pipeline:
         test, by = self.split.test, group_key(self.division.settings)
         evaluation, md, trained = self.config.evaluation, self.config.md, self.train(trial)
         rung = RungChoice.read(self.rung(trial.network))
-        potential = cache(lambda: make.potential_of(trained))  # loaded if a task asks for it, and once
+        potential = cache(lambda: make.potential_of(trained))  # loaded if a task needs it, and only once
         inputs: dict[str, Any] = {"potential": trained.name, "data": self.data.name}
         with_md = {**inputs, "md": of_settings(md)}
 
@@ -235,7 +235,7 @@ class Pipeline:
         )
 
     def found(self, ask: Callable[[Item], T], trial: Item) -> T | None:
-        """Return what a task of a trial or network gives, without doing anything: None if something is to be done.
+        """Return the result of a task of a trial or network if it is done, else None; nothing is computed.
 
         For example ``pipeline.found(pipeline.train, trial)``.
         """
@@ -246,7 +246,7 @@ class Pipeline:
             return None
 
     def alone(self) -> AbstractContextManager[None]:
-        """Let no other keel write the files of all trials in the run folder while a block runs."""
+        """Keep other processes from writing the files of all trials in the run folder while a block runs."""
         return locked(self.root / ".results")
 
     def write_results(self, finished: Sequence[TrialFolders]) -> None:

@@ -1,4 +1,6 @@
-"""What every worker needs, imported once for all of them: they begin as copies of a process that has only imported."""
+"""Modules that every worker needs, imported once for all: workers begin as copies of a process that has only
+imported.
+"""
 
 import gc
 
@@ -10,5 +12,5 @@ gc.disable()
 import keel.workflow.pipeline  # noqa: E402, F401
 from keel.atoms.kernels.moved import moved_beyond  # noqa: E402
 
-# The first kernel that runs makes Numba ready for all others.
+# Running a first kernel prepares Numba for all others.
 moved_beyond(np.zeros((1, 3)), np.zeros((1, 3)), 1.0)

@@ -1,4 +1,4 @@
-"""Groups of probes as tasks: what they look at, and what they leave."""
+"""Groups of probes as tasks: their inputs and results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def subject_of(
     **more: Any,
 ) -> Subject:
     """Return a potential with the structures that it is probed on; ``more`` as :class:`Subject` has it."""
-    # An atom alone is neither a crystal nor a start of anything; its energy is compared all the same.
+    # An atom alone is neither a crystal nor a start of a simulation; its energy is compared nevertheless.
     material = set_apart(frames)[0] or list(frames)
     small = [f for f in material if len(f) <= SMALL] or [min(material, key=len)]
     return Subject(
@@ -44,7 +44,7 @@ def subject_of(
 
 
 def crystal_of(frames: Sequence[Frame]) -> Frame:
-    """Return the smallest periodic structure, of several the one with the lowest energy."""
+    """Return the smallest periodic structure; of several, the one with the lowest energy."""
     periodic = [f for f in frames if f.pbc.all()] or list(frames)
     return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
 
@@ -61,7 +61,7 @@ def probing(
     frames: Sequence[Frame],
     evaluation: EvaluationSettings,
 ) -> tuple[dict[str, Any], Callable[[Path], None], str]:
-    """Return the inputs of a task that puts a group of probes to a network of a run, the work, and its name's end."""
+    """Return inputs, work and end of the name of a task that applies a group of probes to a network of a run."""
     settings = settings_of(evaluation)
     reference = tuple(frames) if evaluation.rdf_temperature is not None and evaluation.rdf_reference else ()
 
@@ -76,12 +76,12 @@ def probing(
 
 
 def probes_end(group: str) -> str:
-    """Return the end of the name of a task that puts a group of probes to a network."""
+    """Return the end of the name of a task that applies a group of probes to a network."""
     return f"-{group.replace(' ', '-')}"
 
 
 def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None, structures: dict[str, str]) -> None:
-    """Put a group of probes to a potential and leave what it finds, with words on what was judged and on what."""
+    """Apply a group of probes to a potential and store the results, with descriptions of potential and structures."""
     with bar(f"   probes  {group}") as advance:
         results = probed(group, subject, advance)
     GroupResults(results, described(subject.potential, file), structures).write(folder)

@@ -1,4 +1,4 @@
-"""What ``keel run`` does: all tasks in order, then the report."""
+"""``keel run``: all tasks in order, then the report."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run(
         Cluster(workers, scheduler=scheduler, modules=["lightning.fabric", "keel.jit"]) as cluster,
     ):
         pipeline = Pipeline(config, root, Path(base), tuple(only))
-        tell_data(pipeline)
+        print_data(pipeline)
         if plan or budget is not None:
             pipeline = planned(pipeline, budget, cluster.workers)
         with showing_left(pipeline.cache.left):
@@ -109,8 +109,8 @@ def _perform(pipeline: Pipeline, cluster: Cluster) -> None:
             pipeline.write_results(finished)
 
 
-def tell_data(pipeline: Pipeline) -> None:
-    """Print what of the data is used, which groups are in which part, and what a user should know of it."""
+def print_data(pipeline: Pipeline) -> None:
+    """Print which data are used, which groups are in which part, and what a user should know about them."""
     described = pipeline.divided()
     lines = [("note", note) for note in pipeline.notes]
     lines += [("split", part) for part in described.parts]
@@ -120,7 +120,7 @@ def tell_data(pipeline: Pipeline) -> None:
 
 
 def _keep_versions(path: Path, now: dict[str, Any]) -> None:
-    """Write the versions; others that finished tasks may have been made with are kept under ``before``."""
+    """Write the versions; others with which finished tasks may have been made are kept under ``before``."""
     try:
         earlier = read_object(path, (), REMEDY)
     except DataError:
@@ -128,6 +128,6 @@ def _keep_versions(path: Path, now: dict[str, Any]) -> None:
         return
     changed = [name for name in now if name not in ("started", "workers") and earlier.get(name) != now[name]]
     if changed:
-        told = ", ".join(f"{name} {earlier.get(name)} -> {now[name]}" for name in changed)
-        console.print(f"     note  continuing with {told}; finished tasks are kept")
+        differences = ", ".join(f"{name} {earlier.get(name)} -> {now[name]}" for name in changed)
+        console.print(f"     note  continuing with {differences}; finished tasks are kept")
         write_json(path, {**now, "before": [*earlier.pop("before", []), earlier]})

@@ -1,4 +1,4 @@
-"""Dask's side of a cluster: processes of this machine as workers, or a scheduler that is there already."""
+"""Dask's side of a cluster: processes of this machine as workers, or an existing scheduler."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LOST = (FutureCancelledError, CommClosedError)
 WAITED = 600
 """Seconds in which a scheduler may come back, or its first worker appear."""
 SETTINGS = {
-    # A worker begins as a copy of a process that has imported everything; elsewhere than on Linux a copy may fail.
+    # A worker begins as a copy of a process that has imported everything; outside Linux a copy may fail.
     "distributed.worker.multiprocessing-method": "forkserver" if sys.platform == "linux" else "spawn",
-    # A task that ended its worker is tried once more, not thrice.
+    # A task that ended its worker is tried once more, not three times.
     "distributed.scheduler.allowed-failures": 1,
-    # Tasks wait with the scheduler, so that a worker that dies takes none with it but its own.
+    # Tasks wait at the scheduler, so that a dying worker loses only its own.
     "distributed.scheduler.worker-saturation": 1.0,
     # Compiling and large fits keep a worker from answering for minutes.
     "distributed.scheduler.worker-ttl": None,
@@ -41,7 +41,7 @@ SETTINGS = {
 
 @contextmanager
 def of_this_machine(number: int, modules: Sequence[str], endings: list[int]) -> Iterator[Client]:
-    """Have processes of this machine as workers while the block runs.
+    """Use processes of this machine as workers while the block runs.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def of_this_machine(number: int, modules: Sequence[str], endings: list[int]) -> 
     """
 
     class Watched(Nanny):  # type: ignore[misc]
-        """Starts a worker again when it has ended, and keeps how it did."""
+        """Restarts a worker when it has ended, and records its exit code."""
 
         async def _on_worker_exit(self, exitcode: int) -> None:
             endings.append(exitcode)
@@ -82,7 +82,7 @@ def of_this_machine(number: int, modules: Sequence[str], endings: list[int]) -> 
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """Be connected with a scheduler while the block runs.
+    """Connect to a scheduler while the block runs.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def resources_of(client: Client) -> dict[str, float] | None:
 
 
 def forget(client: Client, name: str) -> None:
-    """Have workers drop what they were made ready with; those of a scheduler that has gone are gone too."""
+    """Make workers drop what they were prepared with; those of a scheduler that has gone are gone too."""
     with suppress(*LOST):
         client.unregister_worker_plugin(name)
 
@@ -125,9 +125,9 @@ def gpus_for(device: str | None) -> tuple[str, ...]:
     return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
 
 
-def visible_gpus(told: str | None, count: int) -> tuple[str, ...]:
+def visible_gpus(visible: str | None, count: int) -> tuple[str, ...]:
     """Return the names of the GPUs that PyTorch counts, given CUDA_VISIBLE_DEVICES or None."""
-    names = map(str, range(count)) if told is None else (name.strip() for name in told.split(","))
+    names = map(str, range(count)) if visible is None else (name.strip() for name in visible.split(","))
     return tuple(names)[:count]
 
 
@@ -147,7 +147,7 @@ def why_ended(endings: Sequence[int]) -> str:
 
 
 def _answer(scheduler: str) -> Client:
-    """Return a client of a scheduler, which may be about to come back."""
+    """Return a client of a scheduler, which may be restarting."""
     where: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
@@ -175,7 +175,7 @@ def _workers_of(client: Client) -> dict[str, Any]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what the engine logs off the terminal: keel says what matters."""
+    """Keep Dask's logs off the terminal: keel reports what matters."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

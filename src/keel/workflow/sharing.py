@@ -1,4 +1,4 @@
-"""Folders of tasks, in which one keel continues after another, or several share the work."""
+"""Folders of tasks, in which one process continues after another, or several share the work."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def working_in(root: Path, *, begun: bool) -> Iterator[None]:
     Parameters
     ----------
     root
-        The folder, which is made.
+        The folder, created if necessary.
     begun
         Whether tasks have been done there before.
     """
     if begun:
         console.print(f"continuing in {root}; finished tasks are kept", soft_wrap=True)
     root.mkdir(parents=True, exist_ok=True)
-    with shared(root / ".in-use", lambda: _clear(root), lambda: _say_that_shared(root)):
+    with shared(root / ".in-use", lambda: _clear(root), lambda: _report_sharing(root)):
         yield
 
 
 def _clear(root: Path) -> None:
-    """Delete what killed processes were writing; nothing refers to it."""
+    """Delete files that killed processes were writing; nothing refers to them."""
     for unfinished in root.rglob(".writing-*"):
         unfinished.unlink(missing_ok=True)
 
 
-def _say_that_shared(root: Path) -> None:
+def _report_sharing(root: Path) -> None:
     console.print(
         f"     note  another keel works in {root}: the two share the tasks, and no task is done twice", soft_wrap=True
     )

@@ -1,4 +1,4 @@
-"""What ``keel study`` does: a run for each configuration of a folder, and what they show together."""
+"""``keel study``: a run for each configuration of a folder, and their combined results."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Member:
 
     @cached_property
     def _pipeline(self) -> Pipeline | None:
-        """The tasks to look for; None if the data cannot be read, which is reported when the run is to be done."""
+        """The tasks to look for; None if the data cannot be read, which is reported when the run starts."""
         try:
             return Pipeline(self.config, self.folder, self.path.parent)
         except KeelError:
@@ -70,16 +70,16 @@ def members(folder: str | Path, out: str | Path, data: str | Path | None = None)
     Parameters
     ----------
     folder, out
-        Where configurations are, and results go.
+        Folder of the configurations, and folder for the results.
     data
-        Folder in which, or below which, the data files are found by their names; None: where configurations say.
+        Folder in which, or below which, the data files are found by their names; None: as the configurations state.
 
     Raises
     ------
     ConfigError
         If there is no configuration, or one is damaged.
     DataError
-        If a data file is not there.
+        If a data file is missing.
     """
     paths = sorted(Path(folder).glob("*.yaml"), key=lambda path: by_number(path.stem))
     if not paths:
@@ -108,7 +108,7 @@ def study(runs: Sequence[Member], *, workers: int = 1, scheduler: str | None = N
     Raises
     ------
     KeelError
-        Naming the runs that could not be done.
+        Names the runs that could not be done.
     """
     from keel.reporting.study import write_study
 
@@ -122,7 +122,7 @@ def study(runs: Sequence[Member], *, workers: int = 1, scheduler: str | None = N
     try:
         page = write_study(runs[0].folder.parent)
     except DataError:
-        # Where no run has a finished trial there is no page; what is below says why.
+        # Without a finished trial there is no page; the reason is reported below.
         if not problems:
             raise
     if problems:
@@ -131,7 +131,7 @@ def study(runs: Sequence[Member], *, workers: int = 1, scheduler: str | None = N
 
 
 def progress_table(runs: Sequence[Member]) -> Table:
-    """Return what is done of a study: a row for each network of each run, a column for each strategy."""
+    """Return the progress of a study: a row for each network of each run, a column for each strategy."""
     strategies = list(dict.fromkeys(s for m in runs for s in m.config.strategies))
     legend = f"{SIMULATED} trained and simulated, {TRAINED} trained, {TO_DO} to do, for each seed"
     caption = f"{legend}; {_megabytes(runs):.0f} MB on disk"
@@ -180,7 +180,7 @@ def _on_one_screen(runs: Sequence[Member]) -> Iterator[None]:
 
 
 def _with_data(config: RunSettings, path: Path, data: str | Path | None) -> RunSettings:
-    """Return the configuration with the places of its files."""
+    """Return the configuration with the paths of its files."""
     if data is None:
         return config
     located = config.data.located(lambda name: _found(Path(name).name, Path(data), path))

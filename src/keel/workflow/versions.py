@@ -14,7 +14,7 @@ from keel.version import __version__
 
 
 def versions(workers: int) -> dict[str, Any]:
-    """Return what the numbers of a run may depend on besides its inputs."""
+    """Return the versions and the machine, on which the numbers of a run may depend besides its inputs."""
     packages = ("torch", "numpy", "scipy", "ase", "vesin", "lightning")
     return {
         "keel": __version__,

@@ -1,4 +1,4 @@
-"""What a worker does: it takes over plugins and the owner of the tasks, then does one task after another."""
+"""The work of a worker: it takes over plugins and the owner of the tasks, then does one task after another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from keel.progress import console, plain_warnings, without_bars
 from keel.workflow.cache import done
 
 _known: dict[str, Prepared] = {}
-"""What this process was prepared with, by the names of the owners of tasks."""
+"""Preparations of this process, by the names of the owners of tasks."""
 _owners: dict[str, Any] = {}
 """The owners themselves, from their first task on."""
 
@@ -58,7 +58,7 @@ class Prepared(WorkerPlugin):  # type: ignore[misc]
     gpus: Sequence[str] = ()
 
     def setup(self, worker: Worker) -> None:
-        """Prepare the process; the owner is unpickled by the first task, whose error is seen."""
+        """Prepare the process; the owner is unpickled by the first task, whose error is reported."""
         first = not _known
         _known[self.name] = self
         if not first:
@@ -68,10 +68,10 @@ class Prepared(WorkerPlugin):  # type: ignore[misc]
             return
         # A worker that outlived a killed run would write into the folders of the next one.
         end_with_parent()
-        # It began as a copy of a process that only imports: nothing of that is garbage.
+        # It began as a copy of a process that only imports: none of that is garbage.
         gc.freeze()
         gc.enable()
-        # Python's own answer to Ctrl-C would end the task at hand only, and the worker would take the next.
+        # Python's default reaction to Ctrl-C would end only the present task, and the worker would take the next.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[int(worker.name) % len(self.gpus)]
@@ -83,13 +83,13 @@ class Prepared(WorkerPlugin):  # type: ignore[misc]
 
 
 def prepared(name: str, owner: Any, local: bool, gpus: Sequence[str] = ()) -> Prepared:
-    """Return what gets workers ready for the tasks of an owner."""
+    """Return the preparation of workers for the tasks of an owner."""
     return Prepared(name, pickle.dumps(owner), in_use(), os.getcwd(), local, gpus)
 
 
 def do(name: str, task: str, item: Any, wait: bool) -> Any:
     """Do a task of an owner in this process, on one thread; see :func:`~keel.workflow.cache.done`."""
-    # Of each thread by itself, and a scheduler chooses the thread.
+    # Per thread, and the scheduler chooses the thread.
     torch.set_num_threads(1)
     prepare_process()
     without_bars()
@@ -127,7 +127,7 @@ def _enter(place: str) -> None:
 
 
 class _ToClient(io.TextIOBase):
-    """Sends lines to the terminal of who runs keel; the worker's own may be on another machine."""
+    """Sends lines to the terminal of the user; the worker's own may be on another machine."""
 
     def __init__(self) -> None:
         self._begun = ""
@@ -140,7 +140,7 @@ class _ToClient(io.TextIOBase):
 
 
 def _travels(error: Exception) -> bool:
-    """Whether an error arrives where it is sent: the class of some takes other arguments."""
+    """Whether an error survives pickling: the classes of some take other arguments."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -12,7 +12,7 @@ from keel.atoms.frame import Frame
 from keel.records import write_json
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning import forecast as rules
-from keel.workflow.planning.forecast import REPORT, Forecast, foreseen
+from keel.workflow.planning.forecast import REPORT, Forecast, forecast_of
 from keel.workflow.planning.timing import Costs, Stopwatch, measure, representative, training_device
 from tiny_run import TINY, tiny
 
@@ -22,7 +22,7 @@ COSTS = Costs(
 
 
 def of(tmp_path, costs=COSTS, workers=1, **changes):
-    return foreseen(Pipeline(tiny(**changes), tmp_path, tmp_path), {"CGCNN": costs}, workers).seconds
+    return forecast_of(Pipeline(tiny(**changes), tmp_path, tmp_path), {"CGCNN": costs}, workers).seconds
 
 
 def done(root, kind, name, seconds, after=0.0):

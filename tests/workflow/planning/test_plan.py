@@ -63,7 +63,7 @@ def test_only_what_is_to_be_done_counts(first, monkeypatch):
     two = tiny(networks=[*TINY["networks"], {**TINY["networks"][0], "name": "other"}])
     asked = []
     monkeypatch.setattr("keel.workflow.planning.plan.measure", lambda _, network: asked.append(network.label))
-    monkeypatch.setattr("keel.workflow.planning.plan.foreseen", lambda *_: 1 / 0)
+    monkeypatch.setattr("keel.workflow.planning.plan.forecast_of", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(two, folder, plan=True)
     assert asked == ["other"]

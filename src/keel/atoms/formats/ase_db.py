@@ -29,7 +29,7 @@ def lmdb_frames(path: Path) -> Iterator[PendingFrame]:
     lmdb = optional("lmdb", path, "ase-db-backends")
     for file, where in files_in(path, "*.aselmdb"):
         _check_whole(lmdb, file)
-        # Opened otherwise it must be writable, and a lock stays beside it.
+        # Opened in any other way the file must be writable, and a lock file is left beside it.
         database = guarded(partial(backend.LMDBDatabase, file, readonly=True, use_lock_file=False), file)
         yield from _frames(database, path, where)
 
@@ -43,7 +43,7 @@ def write_db(path: Path, frames: Iterable[Frame]) -> int:
 
 
 def _check_whole(lmdb: Any, file: Path) -> None:
-    """Refuse a file that ends before its last page: to read what is not there kills the process."""
+    """Refuse a file that ends before its last page: reading a missing page kills the process."""
     try:
         with lmdb.open(str(file), subdir=False, readonly=True, lock=False) as database:
             needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]

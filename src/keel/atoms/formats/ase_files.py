@@ -68,7 +68,7 @@ def broken_frame(source: str, reason: str) -> PendingFrame:
 
 
 def guarded(call: Callable[[], Any], source: Path | str) -> Any:
-    """ASE's readers fail in every way there is; each becomes one sentence."""
+    """Turn any exception of ASE's readers into one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

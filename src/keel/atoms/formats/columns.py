@@ -1,4 +1,4 @@
-"""The columns of extended XYZ: what ``Properties`` promises of each atom, and the words of a file turned into it."""
+"""The columns of extended XYZ: what ``Properties`` declares for each atom, and the words of a file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Rows = Sequence[Sequence[bytes]]
 
 
 def parse_columns(properties: str, rows: Rows) -> dict[str, Any]:
-    """Return the per-atom arrays that ``Properties=name:type:columns:...`` promises.
+    """Return the per-atom arrays that ``Properties=name:type:columns:...`` declares.
 
     Real, whole and logical columns are arrays, (N,) or (N, columns); texts are lists or arrays of ``str``.
 
     Raises
     ------
     DataError
-        If the promise cannot be understood or is not kept; names the atom.
+        If the declaration cannot be understood, or an atom's line does not match it; names the atom.
     """
     fields = fields_of(properties)
     total = sum(width for _, _, width in fields)

@@ -1,7 +1,7 @@
-"""The comment line of extended XYZ: ``key=value`` pairs, read as its specification and its writers have them.
+"""The comment line of extended XYZ: ``key=value`` pairs, as its specification and its writers mean them.
 
 The specification is that of libAtoms (github.com/libAtoms/extxyz); where writers depart from it (an empty value without
-quotation marks, bare keys, braces around a text, any case of ``Lattice``), what they mean is read.
+quotation marks, bare keys, braces around a text, any case of ``Lattice``), the value they mean is taken.
 """
 
 from __future__ import annotations

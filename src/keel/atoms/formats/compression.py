@@ -48,7 +48,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened_text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open a plain or compressed text; bytes that are no UTF-8 (a name in a title, say) are replaced.
+    """Open a plain or compressed text; bytes that are not UTF-8 (a name in a title, say) are replaced.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The text that GPAW prints, with the free energy that its forces belong to.
 
-ASE's reader hands out the energy extrapolated to zero smearing alone, and stops without a word at a step that did not
-converge (ASE 3.29). See https://gpaw.readthedocs.io.
+ASE's reader returns only the energy extrapolated to zero smearing, and stops silently at a step that did not converge
+(ASE 3.29). See https://gpaw.readthedocs.io.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ def plugin_frames(form: FrameFormat, path: Path) -> Iterator[PendingFrame]:
     DataError
         If the reader fails, or yields something else.
     """
-    images = _asked(lambda: iter(imported(form.reader)(path)), form, str(path))
+    images = _call(lambda: iter(imported(form.reader)(path)), form, str(path))
     for index in count():
         source = f"{path}, frame {index}"
-        image = _asked(lambda: next(images, None), form, source)
+        image = _call(lambda: next(images, None), form, source)
         if image is None:
             return
         if not (isinstance(image, PendingFrame) or hasattr(image, "get_positions")):
@@ -34,7 +34,7 @@ def plugin_frames(form: FrameFormat, path: Path) -> Iterator[PendingFrame]:
         yield image if pending else PendingFrame(source, partial(record_of_ase, image, source))
 
 
-def _asked(call: Callable[[], Any], form: FrameFormat, source: str) -> Any:
+def _call(call: Callable[[], Any], form: FrameFormat, source: str) -> Any:
     try:
         return call()
     except KeelError:

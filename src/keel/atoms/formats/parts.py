@@ -71,7 +71,7 @@ def table(rows: list[list[str]], columns: int, what: str) -> Array:
     Raises
     ------
     DataError
-        If a row has another number of words, or one of them is no number.
+        If a row has another number of words, or one of them is not a number.
     """
     for row in rows:
         if len(row) != columns:

@@ -1,4 +1,4 @@
-"""VASP's OUTCAR: ASE's parsers, one ionic step after the other, with a look at whether the electrons converged.
+"""VASP's OUTCAR: ASE's parsers, one ionic step after the other, with a check of whether the electrons converged.
 
 See https://www.vasp.at/wiki/OUTCAR.
 """
@@ -22,7 +22,7 @@ END_OF_RUN = "General timing and accounting"
 
 
 def outcar_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of an OUTCAR; of a file that was cut off, the step that is not whole comes out as damaged.
+    """Yield the frames of an OUTCAR; the incomplete step of a file that was cut off comes out as damaged.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def outcar_frames(path: Path) -> Iterator[PendingFrame]:
 
     with opened_text(path) as stream:
         lines = guarded(lambda: parsers.build_header(stream), path)
-        # Eigenvalues are not needed, and theirs is the part that fails most often.
+        # Eigenvalues are not needed, and reading them fails most often.
         reader = parsers.OutcarHeaderParser([parsers.SpeciesTypes(), parsers.IonsPerSpecies()])
         header = guarded(lambda: reader.build(lines), path)
         header["constraint"] = _constraints(path, header["symbols"])
@@ -76,7 +76,7 @@ def _constraints(path: Path, symbols: list[str]) -> list[Any] | None:
         beside = path.with_name(name)
         try:
             atoms = read_vasp(str(beside))
-        except Exception:  # It is not there, or not finished; OUTCAR itself is whole.
+        except Exception:  # It is absent or unfinished; OUTCAR itself is complete.
             continue
         if list(atoms.symbols) == list(symbols):
             return list(atoms.constraints)

@@ -1,7 +1,7 @@
 """VASP's vasprun.xml, read as a stream, one ionic step after the other.
 
-ASE's reader takes a step whose electrons did not converge like any other, and drops the last step of a file that was
-cut off without a word (ASE 3.29). See https://www.vasp.at/wiki/Vasprun.xml.
+ASE's reader takes a step whose electrons did not converge like any other, and silently drops the last step of a file
+that was cut off (ASE 3.29). See https://www.vasp.at/wiki/Vasprun.xml.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class _Run:
 
 
 def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of a vasprun.xml; of a file that was cut off, the step that is not whole comes out as damaged.
+    """Yield the frames of a vasprun.xml; the incomplete step of a file that was cut off comes out as damaged.
 
     Raises
     ------
     DataError
-        If it ends before its first step, or is no vasprun.xml.
+        If it ends before its first step, or is not a vasprun.xml.
     """
     run, index, open_step = _Run(), 0, False
     with opened(path) as stream:
@@ -75,7 +75,7 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
 
 
 def _elements(stream: IO[bytes]) -> Iterator[tuple[str, Element]]:
-    """Yield what begins and ends on the highest level; a step that was yielded leaves memory with its frame."""
+    """Yield the start and the end of top-level elements; the memory of a step is freed with its frame."""
     depth, root = 0, None
     for event, element in ElementTree.iterparse(stream, events=("start", "end")):
         root = element if root is None else root

@@ -16,7 +16,7 @@ PAYS_FROM = 4 << 20
 
 
 def xyz_frames(path: Path) -> Iterator[PendingFrame]:
-    """Yield the frames of a file; of a large one usual frames are read by machine code."""
+    """Yield the frames of a file; usual frames of a large file are read by machine code."""
     with opened(path) as stream:
         if path.stat().st_size >= PAYS_FROM and kernels_run():
             from keel.atoms.formats.xyz_quick import quick_frames

@@ -101,7 +101,7 @@ class _Block:
     known: list[Template]
 
     def pending(self, k: int) -> PendingFrame:
-        """Return a frame that nobody has looked at yet."""
+        """Return a frame that has not been checked yet."""
         line, atoms = self.found[k].tolist()
         start, end = (int(self.ends[line - 1]) + 1 if line else 0), int(self.ends[line + 1 + atoms]) + 1
         source = f"{self.name}, frame {self.first + k}"
@@ -109,7 +109,7 @@ class _Block:
         return PendingFrame(source, partial(_carefully, source, text), text, partial(self.frame, k, source))
 
     def frame(self, k: int, source: str) -> Frame | None:
-        """Return a frame if it is usual in every way, and sound for sure."""
+        """Return a frame if it is usual in every way, and certainly sound."""
         from keel.atoms.kernels import xyz
 
         line, atoms = self.found[k].tolist()
@@ -191,7 +191,7 @@ def _pbc(text: str) -> tuple[int] | None:
 
 def _stress(numbers: NDArray[np.float64], virial: bool, cell: NDArray[np.float64]) -> NDArray[np.float64] | None:
     if numbers.size == 9 and not virial:
-        # It is in keel's convention, and its symmetry has been looked at.
+        # It is in keel's convention, and its symmetry has been checked.
         return numbers.reshape(3, 3).copy()
     try:
         return stress_of(numbers.copy(), "virial" if virial else "ase", float(abs(np.linalg.det(cell))))

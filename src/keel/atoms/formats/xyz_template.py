@@ -69,7 +69,7 @@ class Template:
 
 
 def template_of(text: str) -> Template | None:
-    """Return the template of a comment line if all its pairs are plain and each label is there once."""
+    """Return the template of a comment line if all its pairs are plain and each label occurs once."""
     pairs: dict[str, str] = {}
     properties = ""
     at = len(text) - len(text.lstrip())

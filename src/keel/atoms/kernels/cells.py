@@ -39,8 +39,8 @@ def pairs(atoms: Any, cell: Any, bins: Any, periodic: Any, reach: Any, squared_c
 
     ``atoms``: sorted positions (3, N) in the cell that the atoms were taken from (N, 3), bins (N, 3), first atom in
     each bin, atoms sorted by bins, their ranks. ``reach``: how many bins away a neighbour may be. ``found``: where the
-    pairs of each atom begin (N + 1,), second atoms (room,), shifts (room, 3) and squared lengths (room,); what finds no
-    room is counted all the same.
+    pairs of each atom begin (N + 1,), second atoms (room,), shifts (room, 3) and squared lengths (room,); pairs beyond
+    the room are counted but not written.
     """
     positions, whole, bin_of, first_in, sorted_atoms, rank = atoms
     first_of, j_of, shifts, squared = found

@@ -9,7 +9,7 @@ from keel.jit import exact_kernel
 
 @exact_kernel
 def moved_beyond(positions: Any, reference: Any, squared_limit: float) -> bool:
-    """Return whether any atom is further from its reference (N, 3) than allowed; what is not a number is not."""
+    """Return whether any atom is further from its reference (N, 3) than allowed; a NaN counts as not moved."""
     for i in range(len(positions)):
         x = positions[i, 0] - reference[i, 0]
         y = positions[i, 1] - reference[i, 1]

@@ -1,4 +1,4 @@
-"""Pairs in an order that depends on nothing but which they are, as machine code."""
+"""Pairs in an order that depends only on the pairs themselves, as machine code."""
 
 from __future__ import annotations
 

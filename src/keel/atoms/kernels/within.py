@@ -13,7 +13,7 @@ U = nb.uint64
 
 @exact_kernel
 def within(positions: Any, pairs: Any, squared_cutoff: float, found: Any) -> int:
-    """Write what is closer than the cutoff, and return how many pairs that are.
+    """Write what is closer than the cutoff, and return how many pairs there are.
 
     ``pairs``: ends i and j (E,), place of each lattice translation (E,), translations (S, 3) and their whole numbers
     (S, 3). ``found`` has room for one pair more: ends (2, E), vectors (E, 3), squared lengths (E,), shifts (E, 3).

@@ -82,7 +82,7 @@ def split_frames(text: Any, ends: Any, last: bool, found: Any) -> Any:
 
 @exact_kernel
 def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, positions: Any, forces: Any) -> Any:
-    """Read the rows of one frame, each from its start to the next; returns whether all is as it should be for sure.
+    """Read the rows of one frame, each from its start to the next; returns whether it is certainly valid.
 
     ``kinds`` is the kind of each column, ``elements`` the atomic number of a symbol by its two bytes.
     """
@@ -128,7 +128,7 @@ def read_rows(text: Any, starts: Any, kinds: Any, elements: Any, numbers: Any, p
 
 @exact_kernel
 def reals_between(text: Any, start: Any, end: Any, found: Any) -> Any:
-    """Write the numbers between two places of a text; returns how many there are, -1 if that is not sure."""
+    """Write the numbers between two places of a text; returns how many there are, -1 if that is uncertain."""
     at, count = start, 0
     while True:
         while at < end and blank(text[at]):
@@ -152,18 +152,19 @@ def all_alike(values: Any) -> Any:
 
 
 ASYMMETRIC = 5e-3
-"""Of the largest component; see :func:`keel.atoms.units.matrix_from_voigt`."""
+"""Relative to the largest component; see :func:`keel.atoms.units.matrix_from_voigt`."""
 FILLER = 99.0
 """See :data:`keel.atoms.label_search.SMALLEST_FILLER`."""
 LONGEST, FLATTEST, LEAST_VOLUME, NEAREST = 1e4, 0.3, 0.5, 0.11
-"""Angstrom, angstrom^3 per atom: what lies within needs no closer look; see :mod:`keel.atoms.soundness.frames`."""
+"""Angstrom, angstrom^3 per atom: structures within these limits need no closer look; see
+:mod:`keel.atoms.soundness.frames`."""
 MOST_ATOMS = 300
 """With more, a neighbour list is faster than all pairs."""
 
 
 @exact_kernel
 def surely_sound(positions: Any, cell: Any, periodic: Any) -> Any:
-    """Return whether a structure, periodic in all directions or in none, is sound for sure.
+    """Return whether a structure, periodic in all directions or in none, is certainly sound.
 
     Where faces are 0.3 angstrom apart, two atoms that are closer than 0.11 differ by less than half a lattice vector in
     each direction, so that rounding finds the nearest image.

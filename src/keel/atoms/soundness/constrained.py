@@ -76,13 +76,13 @@ def _in_all(frames: Sequence[Frame]) -> NDArray[np.bool_]:
     if len(frames) < FRAMES:
         return none
     zero = np.logical_and.reduce([f.forces == 0.0 for f in frames])
-    if not zero.any() or not _are_printed_well(frames):
+    if not zero.any() or not _have_enough_digits(frames):
         return none
     asked = frames[:: -(-len(frames) // LOOKED_AT)]
     return np.asarray((zero & ~np.logical_and.reduce([demanded_zero(f) for f in asked])).any(axis=1))
 
 
-def _are_printed_well(frames: Sequence[Frame]) -> bool:
+def _have_enough_digits(frames: Sequence[Frame]) -> bool:
     forces = [f.forces for f in frames if f.forces is not None]
     digit = max(map(last_digit, forces))
     values = np.concatenate([f[f != 0.0] for f in forces])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Finding:
     """One thing worth knowing, in one sentence.
 
-    ``level`` is ``refuse`` (the data cannot be used so), ``warn`` (look at it) or ``note``.
+    ``level`` is ``refuse`` (the data cannot be used as they are), ``warn`` (look at it) or ``note``.
     """
 
     level: str

@@ -1,8 +1,8 @@
 """The order of magnitude of forces and stresses in any structure, without a parameter to fit.
 
 Bonds of all elements follow nearly one curve in units of their own length and strength (Rose, Smith, Ferrante, Phys.
-Rev. B 28, 1835 (1983)), and a bond is the weaker the more of them an atom has (Pauling, J. Am. Chem. Soc. 69, 542
-(1947)). That is good for a factor of three, where foreign units are off by more than twenty.
+Rev. B 28, 1835 (1983)), and bonds are weaker the more of them an atom has (Pauling, J. Am. Chem. Soc. 69, 542
+(1947)). That is accurate to a factor of three, while foreign units are off by more than twenty.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def reference(frame: Frame) -> Reference:
     """Return the labels of a universal potential.
 
     E = sum_ij D L / R / sqrt(Z_i Z_j) (exp(-2 a (r - s R)) - 2 exp(-a (r - s R))), with coordination numbers Z, sums
-    of covalent radii R, and s, the typical spacing of the structure itself: forces compare even where all bonds are
-    longer than covalent radii say.
+    of covalent radii R, and s, the typical spacing of the structure itself: forces are comparable even where all bonds
+    are longer than covalent radii suggest.
     """
     n = len(frame)
     for reach in (SEARCHED, SEARCHED_AGAIN):

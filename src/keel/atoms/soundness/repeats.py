@@ -16,7 +16,7 @@ SAME = 1e-4
 UNIT_LENGTH = 7.3
 """Angstrom; phases of directions without a period are counted in it."""
 FINE = 64
-"""Largest differences of one structure's marks that a step of what is hashed is long."""
+"""Step of the hash grids, in units of the largest difference between marks of one structure."""
 AT_ONCE = 512
 """Frames whose marks are computed together."""
 _WAVES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 2]], dtype=np.float64)
@@ -25,10 +25,10 @@ _WAVES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 2]], dtype
 def repeats(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     """Return pairs (first, repeat) of frames that are the same structure, in the order of the repeats.
 
-    The same are those of equal elements and periodicity whose lattice vectors and positions agree to :data:`SAME`,
-    positions modulo the periodic lattice vectors. Turned structures, other cells of one crystal and shifted origins are
-    not recognised. Frames are sorted by structure factors, which wrapping and order of the atoms leave as they are and
-    rounding changes little, so that the time is about linear in the number of frames.
+    Structures are the same if elements and periodicity are equal and lattice vectors and positions agree to
+    :data:`SAME`, positions modulo the periodic lattice vectors. Rotated structures, other cells of one crystal and
+    shifted origins are not recognised. Frames are sorted by structure factors, which wrapping and order of the atoms
+    leave as they are and rounding changes little, so that the time is about linear in the number of frames.
     """
     groups: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
@@ -81,17 +81,17 @@ def _among(frames: Sequence[Frame], members: Sequence[int]) -> list[tuple[int, i
 
 
 def hashes(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
-    """Yield two numbers of 64 bits for each frame, of which the same structures have at least one in common.
+    """Yield two numbers of 64 bits for each frame, at least one of which is the same for the same structures.
 
     They are hashes of the elements, the periodicity and the marks that :func:`repeats` sorts by, these in steps on two
-    grids that are shifted against each other. It is missed only where rounding puts two marks of one structure on both
-    sides of steps in both; others hardly ever have a hash in common.
+    grids that are shifted against each other. A repeat is missed only where rounding puts two marks of one structure on
+    both sides of steps in both; different structures hardly ever share a hash.
     """
     for first in range(0, len(frames), AT_ONCE):
         block = list(frames[first : first + AT_ONCE])
         marks, slacks = _marks(block)
         steps = marks / (FINE * slacks)
-        # A quarter: so that zero, and what else is the same in many structures, is amid a step.
+        # A quarter: so that zero and other values common to many structures lie within a step.
         grids = [np.floor(steps + shift).astype(np.int64) for shift in (0.25, 0.75)]
         for k, frame in enumerate(block):
             what = np.sort(frame.numbers).astype(np.int64).tobytes() + frame.pbc.tobytes()

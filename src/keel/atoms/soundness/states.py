@@ -1,4 +1,4 @@
-"""Do all frames lie on one surface of potential energy? Charge, spin, functional, kinds of energy; how cells are given.
+"""Do all frames lie on one potential energy surface? Charge, spin, functional, kinds of energy; how cells are given.
 
 A network sees elements and positions only. Frames of another charge, spin or functional have other energies for the
 same positions, so that it learns the mean of both.

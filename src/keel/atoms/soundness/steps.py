@@ -42,7 +42,7 @@ def neighbours(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
 
 
 def step_of_forces(first: Frame, second: Frame) -> Step | None:
-    """None if the cell or its periodicity differs, or atoms are too far apart or have not moved."""
+    """Return the step; None if the cell or its periodicity differs, or atoms are too far apart or have not moved."""
     if not (np.array_equal(first.cell, second.cell) and np.array_equal(first.pbc, second.pbc)):
         return None
     steps = second.positions - first.positions
@@ -55,7 +55,7 @@ def step_of_forces(first: Frame, second: Frame) -> Step | None:
 
 
 def step_of_stress(first: Frame, second: Frame) -> Step | None:
-    """With the energy change that forces do not explain; None if the frames are too far apart."""
+    """Return the step with the energy change that forces do not explain; None if the frames are too far apart."""
     parts = _strained(first, second)
     if parts is None:
         return None
@@ -64,7 +64,7 @@ def step_of_stress(first: Frame, second: Frame) -> Step | None:
 
 
 def step_beside_strain(first: Frame, second: Frame) -> Step | None:
-    """Of the forces, with the energy change that the stress does not explain."""
+    """Return the step of the forces, with the energy change that the stress does not explain."""
     parts = _strained(first, second)
     if parts is None:
         return None
@@ -74,11 +74,11 @@ def step_beside_strain(first: Frame, second: Frame) -> Step | None:
 
 def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] | None:
     """Return change of energy, work of forces and stress, tolerance, per atom; None if frames are too far apart."""
-    # All at once: a call of numpy costs more than what it does to matrices of three by three.
+    # All at once: a call of numpy costs more than its arithmetic on matrices of three by three.
     cells = np.stack([first.cell, second.cell, 0.5 * (first.cell + second.cell)])
     volumes = np.abs(np.linalg.det(cells))
     if not volumes.all() or volumes[2] < 0.5 * volumes[:2].min():
-        return None  # Cells that point in opposite directions are no neighbours.
+        return None  # Cells that point in opposite directions are not neighbours.
     inverses = np.linalg.inv(cells)
     strain = inverses[2] @ (second.cell - first.cell)
     strain = 0.5 * (strain + strain.T)
@@ -103,7 +103,7 @@ def _strained(first: Frame, second: Frame) -> tuple[float, float, float, float] 
 def _of_atoms(first: Frame, second: Frame, steps: Array) -> tuple[float, float, float]:
     """Return the change of energy, the work of the forces and the error that the trapezoidal rule may have, in eV.
 
-    Of a force that falls off as exp(-k r), the rule misses k h/12 of the change of the force times the step h. Atoms
+    For a force that falls off as exp(-k r), the rule misses k h/12 of the change of the force times the step h. Atoms
     add up at random, to which a tenth of their plain sum is added for those that move together.
     """
     assert first.energy is not None

@@ -26,7 +26,7 @@ def demanded_zero(frame: Frame) -> NDArray[np.bool_]:
 
     A force is a vector that turns with the surroundings of its atom; where their symmetry makes every such vector
     vanish, it makes  p_i = sum_j w(r_ij / (R_i + R_j)) r_ij / |r_ij|  vanish, with covalent radii R and any weight w.
-    Where p_i does not vanish, an exactly zero force is no accident of symmetry. Atoms without neighbours have none.
+    Where p_i does not vanish, an exactly zero force is not due to symmetry. Atoms without neighbours have none.
     """
     vectors, total = polarity(frame)
     return np.asarray((np.abs(vectors) < VANISHING * total[:, None]) | (total < LEAST)[:, None])

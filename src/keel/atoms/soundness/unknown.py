@@ -26,7 +26,8 @@ FAR = 1.0
 FINE = 1e-4
 """eV/angstrom: forces printed to this digit or finer are not zero by rounding."""
 LIKE_OTHERS = 0.3
-"""Of the median force of the other frames; a frame under less is at rest, and may be the zero of the energies."""
+"""Relative to the median force of the other frames; a frame with less is at rest, and may be the zero of the
+energies."""
 MANY = 5
 """Fewest frames, which cannot all be relaxed so well that all forces round to zero."""
 OTHER_VOLUME = 0.01
@@ -128,7 +129,7 @@ def _without_forces(frames: Sequence[Frame]) -> list[Frame]:
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for k in strange:
         groups[composition(frames[k])].append(k)
-    # Of one composition several structures may be relaxed, but not many.
+    # Several structures of one composition may be relaxed, but not many.
     many = {k for group in groups.values() if len(group) >= 3 and _differ([frames[k] for k in group]) for k in group}
     return _without(frames, many, "forces", NO_FORCES)
 
@@ -136,7 +137,7 @@ def _without_forces(frames: Sequence[Frame]) -> list[Frame]:
 def _without_stresses(frames: Sequence[Frame]) -> list[Frame]:
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for k, f in enumerate(frames):
-        # Beside forces other than zero it has been set aside already, frame by frame.
+        # Where forces are not zero it has already been set aside, frame by frame.
         if f.stress is not None and not f.stress.any() and not (f.forces is not None and f.forces.any()):
             groups[composition(f)].append(k)
     chosen: set[int] = set()

@@ -101,7 +101,7 @@ class LabelCheck:
 
     @property
     def warning(self) -> str | None:
-        """That enough energy changes do not follow the work though no unit explains it, as one sentence, or None."""
+        """One sentence if too many energy changes differ from the work although no unit explains it, or None."""
         if self.contradiction or self.pairs < FEWEST_PAIRS[self.label]:
             return None
         precise = self.conclusive or (self.label == "forces" and self.error < PRECISE)
@@ -186,7 +186,7 @@ def _regressed(
         return LabelCheck(label, len(steps), float("nan"), float("nan"), atoms)
     work, change, tolerance = np.array([s[2:] for s in steps]).T
     astray = _astray(work, change, tolerance)
-    # What disturbs stresses (a basis that changes, magnetic moments) is not known step by step: all count alike.
+    # What disturbs stresses (a changing basis, magnetic moments) is not known step by step: all steps count equally.
     weight = 1.0 / tolerance if label == "forces" else np.ones(len(steps))
     given, true = weight * work, weight * change
     scale = float(given @ given)
@@ -208,7 +208,7 @@ def _regressed(
 
 
 def _error(given: Array, true: Array, slope: float) -> float:
-    """Half the 95 % interval; residuals of pairs that draw the line to themselves count for more (HC3)."""
+    """Half the 95 % interval; residuals of pairs with a large leverage count for more (HC3)."""
     from scipy.special import stdtrit  # loaded where it is needed: commands that only simulate start sooner
 
     scale = float(given @ given)

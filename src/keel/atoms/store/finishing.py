@@ -1,4 +1,4 @@
-"""The end of packing: what many frames say together, and the file that makes a folder of shards a store."""
+"""The end of packing: checks of many frames together, and the file that makes a folder of shards a store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keel.identity import of_file
 
 
 def judged_together(folder: Path, shards: Sequence[Path], judge: Callable[[Sequence[Frame]], object]) -> None:
-    """Let ``judge`` look at stretches of the frames, which are called after the folder."""
+    """Apply ``judge`` to stretches of the frames, named after the folder."""
     opened = [open_shard(path) for path in shards]
     starts = np.cumsum([0, *(shard.frames for shard in opened)])
     store = Store((folder,), np.zeros(1, np.int64), tuple(opened), starts, "")
@@ -30,7 +30,7 @@ def judged_together(folder: Path, shards: Sequence[Path], judge: Callable[[Seque
 
 
 def finish(folder: Path, shards: Sequence[Path], plan: Mapping[str, Any], bad: BadFrames | None) -> None:
-    """Write what is in a store; what only packing needed goes.
+    """Write what a store contains, and delete what only packing needed.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def finish(folder: Path, shards: Sequence[Path], plan: Mapping[str, Any], bad: B
 
 
 def tidy(folder: Path) -> None:
-    """Take away what only packing needed."""
+    """Delete what only packing needed."""
     for pattern in ("plan.json", "part-*.json", "shard-*.aside", "shard-*.reasons"):
         for path in folder.glob(pattern):
             path.unlink()

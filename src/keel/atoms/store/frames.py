@@ -1,4 +1,4 @@
-"""Frames that stay on disk: a sequence like any other, which reads a frame when it is asked for it."""
+"""Frames that stay on disk: a sequence like any other, which reads a frame when it is accessed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_store(path: Path) -> bool:
 
 
 def contents_of(path: Path) -> dict[str, Any]:
-    """Return what a store says of itself.
+    """Return the description of a store.
 
     Raises
     ------
@@ -80,9 +80,9 @@ def open_store(*paths: Path) -> StoredFrames:
 
 
 class StoredFrames(Shown, Sequence[Frame]):
-    """Frames of a store: each is read when it is asked for, and none is kept.
+    """Frames of a store: each is read when it is accessed, and none is kept.
 
-    Slices and choices are of the same kind. It never changes.
+    Slices and selections are of the same kind. It is immutable.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class StoredFrames(Shown, Sequence[Frame]):
                 yield self._changed(frame)
 
     def __add__(self, others: Sequence[Frame]) -> Self | list[Frame]:
-        """Return the frames of both; what is of the same store stays there."""
+        """Return the frames of both; those of the same store stay there."""
         if not len(others):
             return self
         if isinstance(others, StoredFrames) and others.store is self.store and others.change is self.change:
@@ -252,7 +252,7 @@ class StoredFrames(Shown, Sequence[Frame]):
         for shard, start in zip(self.store.shards, self.store.starts.tolist(), strict=False):
             own = self._between(start, start + shard.frames)
             if len(own):
-                # Of a range no array is made: there may be millions.
+                # No array is made of a range: there may be millions.
                 places = np.asarray(self.places[own[0] : own[-1] + 1])
                 yield shard, own, places[own - own[0]] - start
 
@@ -260,7 +260,7 @@ class StoredFrames(Shown, Sequence[Frame]):
         """Return the numbers of the frames between two places of the store."""
         if not isinstance(self.places, range):
             return np.flatnonzero((self.places >= first) & (self.places < last))
-        # Those from which on a rising range lies beyond a place.
+        # Where a rising range passes each end.
         rising = self.places if self.places.step > 0 else self.places[::-1]
         low, high = (max(0, min(len(rising), -((rising.start - at) // rising.step))) for at in (first, last))
         found = np.arange(low, high)
@@ -269,11 +269,11 @@ class StoredFrames(Shown, Sequence[Frame]):
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         labels = {label: int(self.present(label).sum()) for label in LABELS}
-        told = ", ".join(name if n == len(self) else f"{name} of {n:,}" for name, n in labels.items() if n)
+        labelled = ", ".join(name if n == len(self) else f"{name} of {n:,}" for name, n in labels.items() if n)
         return {
             "frames": f"{len(self):,}",
             "atoms": f"{int(self.counts().sum(dtype=np.int64)):,}",
             "elements": ", ".join(map(symbol, self.elements)),
-            "labels": told or "none",
+            "labels": labelled or "none",
             "in": ", ".join(map(str, self.store.paths)),
         }

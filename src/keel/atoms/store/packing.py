@@ -1,4 +1,4 @@
-"""Packing: files of any format become a store, by several processes, and after a kill from where it was."""
+"""Packing: files of any format become a store, by several processes, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Work:
     Parameters
     ----------
     number
-        Of these files among all, which begins the names of their shards.
+        Number of these files among all, with which the names of their shards begin.
     """
 
     number: int
@@ -64,7 +64,7 @@ class Packer:
     skip: bool
 
     def __call__(self, work: Work, tick: Callable[[], None] | None = None) -> int:
-        """Do the work, but for shards that are there, and return the number of frames in the files."""
+        """Do the work, except for shards that exist, and return the number of frames in the files."""
         done = self.folder / f"part-{work.number:05d}-{work.first}-{work.of}.json"
         if done.is_file():
             return int(json.loads(done.read_text())["found"])
@@ -168,7 +168,7 @@ def pack(
 def write_store(folder: Path, frames: Iterable[Frame]) -> int:
     """Write frames as a store and return their number; they are checked as :func:`pack` checks them.
 
-    A store that is there is replaced once the new one is complete.
+    An existing store is replaced once the new one is complete.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def _plan(files: Sequence[Path], packer: Packer) -> dict[str, Any]:
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
-    """Say in the folder what it is made of, or see that it was begun so; ConfigError if it was not."""
+    """Record in the folder what it is made from, or check it against the record; ConfigError if they differ."""
     said = folder / PLAN
     there = [path for path in folder.iterdir() if not path.name.startswith(".writing-")]
     if not said.is_file() and there:

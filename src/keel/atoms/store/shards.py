@@ -157,7 +157,7 @@ class Store:
         return int(np.searchsorted(self.starts, place, side="right")) - 1
 
     def source(self, place: int) -> str:
-        """Return what a frame is called."""
+        """Return the name of a frame in messages."""
         which = int(np.searchsorted(self.firsts, place, side="right")) - 1
         return f"{self.paths[which]}, frame {place - int(self.firsts[which])}"
 

@@ -14,7 +14,7 @@ STRETCHES, STRETCH = 20, 500
 
 
 def stretches(frames: Sequence[Frame]) -> list[Frame]:
-    """Return all frames; of many in a store, stretches of such as follow each other, evenly spread."""
+    """Return all frames; of many in a store, evenly spread stretches of consecutive ones."""
     if not isinstance(frames, StoredFrames) or len(frames) <= STRETCHES * STRETCH:
         return list(frames)
     begins = np.linspace(0, len(frames) - STRETCH, STRETCHES).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""Is the energy sound when a bond of a cluster is pressed and stretched, and how far are forces from a reference's?
+"""Is the energy sound when a bond of a cluster is compressed and stretched, and how far are forces from a reference's?
 
 The path and the Force Smoothness Deviation are those of the Bond Smoothness Characterization Test, BSCT (Liu et al.,
 arXiv 2602.04861): the bond takes 100 lengths from half to twice the sum of the covalent radii of its atoms; the
@@ -50,7 +50,7 @@ def bond_scans(
     beside: Potential | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
-    """Press and stretch bonds of clusters.
+    """Compress and stretch bonds of clusters.
 
     It passes if every scan is finite; repels where the two atoms overlap (closer than half the sum of their covalent
     radii) and within its wall; and has energies and forces without jumps, the force along the path being the slope of
@@ -120,7 +120,7 @@ class Stretch:
 
     @property
     def length(self) -> float:
-        """Of the bond as it is, in angstrom."""
+        """Present length of the bond in angstrom."""
         return float(np.linalg.norm(self.vector))
 
     @property
@@ -141,7 +141,7 @@ class Stretch:
         return first, second
 
     def at(self, lengths: Array) -> list[Frame]:
-        """Return the cluster with the bond so long."""
+        """Return the cluster with the bond at this length."""
         frame = self.frame.unlabelled()
         return [frame.replace(positions=frame.positions + (a - self.length) * self.motion) for a in lengths]
 

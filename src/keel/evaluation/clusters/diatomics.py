@@ -105,7 +105,7 @@ def known_elements(potential: Potential, elements: Iterable[int | str] | None) -
     Raises
     ------
     DataError
-        If none are given and the potential knows all, or there is none.
+        If no elements are given and the potential knows all, or there are no elements.
     """
     if elements is None and potential.elements is None:
         raise DataError(f"a {type(potential).__name__} takes every element; name the elements to probe")

@@ -85,7 +85,7 @@ def force_total_variation(force: Array) -> float:
 
 
 def conservation_deviation(r: Array, energy: Array, force: Array) -> float:
-    """Return mean |F + dE/dr| in eV/angstrom, dE/dr by central differences; 0 but for the sampling if F = -dE/dr."""
+    """Return mean |F + dE/dr| in eV/angstrom, dE/dr by central differences; 0 up to sampling errors if F = -dE/dr."""
     return float(np.abs(force + np.gradient(energy, r)).mean())
 
 
@@ -149,7 +149,7 @@ def _flips(values: Array) -> np.ndarray:
 
 
 def _outermost_minimum(values: Array) -> int:
-    # Of equal values, as beyond a cutoff, leaderboards take the outermost: they sort from far to near.
+    # Among equal values, as beyond a cutoff, leaderboards take the outermost: they sort from far to near.
     return len(values) - 1 - int(values[::-1].argmin())
 
 

@@ -52,8 +52,8 @@ def too_rough(reference: DimerCurve) -> bool:
 def wall_distance_mae(curve: DimerCurve, reference: DimerCurve) -> float:
     """Return the mean difference in angstrom of the distances at which the walls rise to :data:`WALL_HEIGHTS`.
 
-    Heights that the reference does not reach are left out; what only the curve does not reach counts as off by the
-    whole distance.
+    Heights that the reference does not reach are left out; a height that only the curve does not reach counts as off by
+    the whole distance.
     """
     errors = []
     for height in WALL_HEIGHTS:
@@ -109,7 +109,7 @@ def vibration_error(curve: DimerCurve, reference: DimerCurve) -> float:
 
 
 def bottom(curve: DimerCurve) -> tuple[float, float]:
-    """Return place and curvature (eV/angstrom^2) of a parabola through the five points about the minimum.
+    """Return position and curvature (eV/angstrom^2) of a parabola through the five points about the minimum.
 
     NaN for the curvature if it does not open upwards or there are fewer than three points; the place of the lowest
     point then, and where the vertex lies outside the five.

@@ -92,7 +92,8 @@ class DimerCurve(Shown):
     def window_metrics(self) -> dict[str, float]:
         """Return the metrics in the window that public leaderboards judge (see ``leaderboard_window``).
 
-        At the distances of this curve, which are no leaderboard's: see :mod:`keel.evaluation.clusters.leaderboards`.
+        At the distances of this curve, which are not those of any leaderboard: see
+        :mod:`keel.evaluation.clusters.leaderboards`.
         """
         return self.window(*metric.leaderboard_window(*self.numbers, r_max=float(self.r[-1]))).metrics()
 

@@ -24,7 +24,7 @@ class Landmarks:
     ----------
     wall
         The outermost distance in angstrom at which the energy is :data:`HEIGHT` above that of the atoms apart; NaN if
-        it nowhere is.
+        it never is.
     well
         The distance in angstrom of the lowest energy outside the wall; NaN if nothing binds.
     depth

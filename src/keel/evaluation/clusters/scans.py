@@ -93,7 +93,7 @@ class Scan:
         return size_of(self.values[1][min(self.wall, len(self.x) - 5) :])
 
     def force_error(self, dtype: torch.dtype) -> float:
-        """Return what nine tenths of |F + dE/dx| outside the wall keep below, over the root mean square of F."""
+        """Return the 90th percentile of |F + dE/dx| outside the wall, over the root mean square of F."""
         spacing = float(self.x[1] - self.x[0])
         step = spacing * STEPS[dtype] / STEPS[torch.float64] / 100
         chosen = np.arange(min(self.wall, len(self.x) - 1 - EVERY), len(self.x), EVERY)
@@ -102,7 +102,7 @@ class Scan:
         return float(np.quantile(np.abs(self.values[1][chosen] + slope), SHARE) / self.scale)
 
     def jumps(self, dtype: torch.dtype) -> tuple[Metric, Metric]:
-        """Return the largest jumps of energy and force outside the wall; above the limit, what smaller spacings leave.
+        """Return the largest jumps of energy and force outside the wall; above the limit, those at smaller spacings.
 
         Limits are shares of the RMS force, and of its work along a hundred spacings.
         """
@@ -118,12 +118,12 @@ class Scan:
         return largest_jump(self.x[start:], self.values[quantity][start:], lambda x: self.along(x)[quantity], limit)
 
     def metrics(self, dtype: torch.dtype, *, wall: bool) -> tuple[Metric, ...]:
-        """Return what is judged; only the number of points if some are not finite.
+        """Return the judged metrics; only the number of points if some are not finite.
 
         Parameters
         ----------
         wall
-            Whether the path leads so far inwards that the wall must reach :data:`WALL`.
+            Whether the path leads far enough inwards for the wall to reach :data:`WALL`.
         """
         if self.not_finite:
             return (Metric(NOT_FINITE, self.not_finite, "", 0.0),)

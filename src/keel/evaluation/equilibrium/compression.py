@@ -21,17 +21,17 @@ COMPARED_AT = 0.84
 
 
 def compression(potential: Potential, frames: Structures, *, beside: Potential | None = None) -> CheckResult:
-    """Squeeze crystals to 0.4 of their volume and look whether the pressure rises at every step.
+    """Squeeze crystals to 0.4 of their volume and check whether the pressure rises at every step.
 
     It fails if the pressure of one of them falls (by more than 0.01 GPa) or stops being finite: under that load the
-    crystal caves in. Nothing is relaxed, and the crystals are taken as they are, so that all potentials are asked the
-    same; see :func:`~keel.evaluation.squeeze`.
+    crystal caves in. Nothing is relaxed, and the crystals are taken as they are, so that all potentials have the same
+    task; see :func:`~keel.evaluation.squeeze`.
 
     Parameters
     ----------
     frames
-        Crystals, not stretched far beyond their equilibrium; others than those periodic in three directions are left
-        out. :func:`~keel.evaluation.various_crystals` finds some.
+        Crystals, not stretched far beyond their equilibrium; structures that are not periodic in three directions are
+        left out. :func:`~keel.evaluation.various_crystals` finds some.
     beside
         A potential to draw beside.
 
@@ -65,7 +65,7 @@ def _metrics(found: Sequence[Squeezed]) -> Iterator[Metric]:
 
 
 def _against(found: Sequence[Squeezed], expected: Sequence[Squeezed]) -> Iterator[Metric]:
-    """Yield how many times the pressure of the reference one has, in the crystal where they differ most."""
+    """Yield the ratio of a pressure to the reference's, in the crystal where they differ most."""
     pairs = [tuple(s.pressure_at(COMPARED_AT) for s in both) for both in zip(found, expected, strict=False)]
     ratios = [own / other for own, other in pairs if own > 0 and other > 0]
     if ratios:

@@ -1,4 +1,4 @@
-"""The elastic tensor of a crystal at rest: how stiff it is, and whether any strain makes it give way."""
+"""The elastic tensor of a crystal at rest: how stiff it is, and whether it is stable under any small strain."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def elastic_tensor(
     Raises
     ------
     NotRelaxedError
-        If the ions of a strained cell find no rest.
+        If the ions of a strained cell cannot be relaxed.
     """
     strains = np.concatenate([strain * np.eye(6), -strain * np.eye(6)])
     stresses = np.stack([_stress(potential, crystal, e, relax_ions) for e in strains])

@@ -53,7 +53,7 @@ def fit_birch_murnaghan(volume: Array, energy: Array) -> BirchMurnaghan:
     """
     middle = float(np.mean(volume))
     curve = np.polynomial.Polynomial.fit((middle / volume) ** (2 / 3), energy, 3)
-    # Of the two roots of a quadratic slope the one where it rises, in the form that bears a vanishing cubic term.
+    # The root of the quadratic slope at which it rises, in the form that allows for a vanishing cubic term.
     c, b, a = (float(k) for k in curve.deriv().coef)
     lowest = -2.0 * c / (b + float(np.sqrt(b * b - 4.0 * a * c))) if b * b > 4.0 * a * c else np.nan
     if not abs(lowest) <= 1.0:
@@ -106,11 +106,11 @@ def equation_of_state(
     n_points: int = 41,
     relax: Relax = relaxed,
 ) -> CheckResult:
-    """Scale the relaxed crystal at fixed fractional coordinates and look at E(V).
+    """Scale the relaxed crystal at fixed fractional coordinates and examine E(V).
 
-    It passes if E(V) has one minimum, which is where the stress vanishes, and equals the work of the pressure (it does
-    not where energies jump, or where stress or forces are not their derivative), and if volume and bulk modulus are
-    near those of the potential beside. In crystals with free coordinates B is that of clamped ions; see
+    It passes if E(V) has one minimum, at the volume where the stress vanishes, and equals the work of the pressure (not
+    so where energies jump, or where stress or forces are not their derivative), and if volume and bulk modulus are near
+    those of the potential beside. In crystals with free coordinates B is that of clamped ions; see
     :func:`keel.evaluation.equilibrium.elastic.elastic` for relaxed ions.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Vibrations of a crystal at rest: how fast they are, and whether one of them tears it apart."""
+"""Vibrations of a crystal at rest: their frequencies, and whether one of them is unstable."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def phonons(
 ) -> CheckResult:
     """Measure the harmonic frequencies of the relaxed crystal by finite displacements in a supercell.
 
-    It passes if no mode is imaginary, translations cost nothing, and frequencies are near those of the other. Force
-    constants end at half the supercell: for frequencies to be exact it must be twice the reach of the forces. Charges
-    (the splitting of longitudinal and transverse modes) are left out.
+    It passes if no mode is imaginary, translations cost nothing, and frequencies are near those of the potential
+    beside. Force constants end at half the supercell: for frequencies to be exact it must be twice the reach of the
+    forces. Charges (the splitting of longitudinal and transverse modes) are left out.
 
     Source: Togo et al., J. Phys. Condens. Matter 35, 353001 (2023); phonopy.
 
@@ -107,7 +107,7 @@ def phonons(
     optional("phonopy", "The phonon probe", "phonopy", "assess")
 
     def measure(model: Potential, crystal: Frame) -> Phonons:
-        # Of the structure as given, so that both potentials have the same.
+        # From the structure as given, so that both potentials have the same supercell.
         supercell, mesh = repetitions(frame, min_length), repetitions(frame, mesh_length)
         return harmonic_phonons(model, crystal, supercell=supercell, mesh=mesh, displacement=displacement)
 

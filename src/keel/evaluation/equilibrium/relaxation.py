@@ -27,7 +27,7 @@ FMAX = 1e-4
 """Largest force in eV/angstrom, and largest |stress| V/N in eV, of a relaxed structure."""
 MAX_STEPS = 500
 ROUGH = 0.05  # eV/angstrom: from here on a quasi-Newton method is safe
-RUNAWAY = 3.0  # a cell that has changed its volume by this factor is on its way to another structure, or to nowhere
+RUNAWAY = 3.0  # a cell whose volume has changed by this factor is heading for another structure, or does not converge
 
 LARGEST_CHANGE = 20.0
 """% of the volume; different density functionals and temperatures change a crystal by less."""
@@ -38,7 +38,7 @@ Relax = Callable[[Potential, Frame], Frame]
 
 
 class NotRelaxedError(DataError):
-    """A structure has no equilibrium that can be reached."""
+    """No equilibrium of a structure can be reached."""
 
 
 def relaxed(
@@ -77,7 +77,7 @@ def relaxed(
     atoms = frame.unlabelled().to_ase()
     atoms.calc = KeelCalculator(potential, dtype=torch.float64)
     target = FrechetCellFilter(atoms) if cell else atoms
-    # Matrices of a cell are tiny: threads that share them wait for each other, tens of times as long on a busy machine.
+    # Matrices of a cell are tiny: threads that share them wait for each other, up to tens of times as long.
     with threadpool_limits(1, "blas"):
         for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
             converged = False
@@ -90,7 +90,7 @@ def relaxed(
 
 
 def relaxed_once() -> Relax:
-    """Return :func:`relaxed` with a memory: each structure is relaxed once with each potential, or found restless."""
+    """Return :func:`relaxed` with a memory: each structure is relaxed (or fails) once with each potential."""
 
     @cache
     def outcome(potential: Potential, frame: Frame) -> Frame | NotRelaxedError:
@@ -116,7 +116,7 @@ def relaxation(potential: Potential, frame: Structure, *, relax: Relax = relaxed
     Parameters
     ----------
     frame
-        A crystal near its equilibrium, e.g. as DFT has it.
+        A crystal near its equilibrium, e.g. as from DFT.
     relax
         Finds the equilibrium; :func:`relaxed_once` shares it with other probes.
     """
@@ -152,13 +152,13 @@ def evaluated(potential: Potential, frame: Frame) -> Frame:
 
 
 def deformed(frame: Frame, deformation: Array) -> Frame:
-    """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates stay."""
+    """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates are kept."""
     positions, cell = frame.positions @ deformation.T, frame.cell @ deformation.T
     return frame.unlabelled().replace(positions=positions, cell=cell)
 
 
 def repetitions(frame: Frame, min_length: float) -> tuple[int, int, int]:
-    """Return how often a cell must be repeated for its opposite faces to be ``min_length`` angstrom apart."""
+    """Return how many times a cell must be repeated for its opposite faces to be ``min_length`` angstrom apart."""
     heights = 1.0 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)
     a, b, c = (max(1, ceil(min_length / h - 1e-6)) for h in heights)
     return a, b, c
@@ -180,9 +180,9 @@ def at_equilibrium(
     name
         Of the probe.
     measure
-        What the probe finds, from a potential in float64 and its relaxed structure.
+        Returns what the probe finds, from a potential in float64 and its relaxed structure.
     judge
-        The result from what was found and what the other says, None without one.
+        Returns the result from what was found with the potential and with the other, None without one.
     beside
         The other potential, or None.
     relax
@@ -206,7 +206,7 @@ def at_equilibrium(
 
 
 def shift(name: str, value: float, expected: float, limit: float | None = None) -> Metric:
-    """Return how much larger a value is than expected, in %; no limit is met by a value that is not finite."""
+    """Return how much larger a value is than expected, in %; a value that is not finite meets no limit."""
     percent = 100.0 * (value / expected - 1.0)
     return Metric(f"{name} against the reference", percent, "%", limit if np.isfinite(expected) else None)
 
@@ -225,7 +225,7 @@ def _refuse_runaway(atoms: Atoms, start: Frame) -> None:
     if start.pbc.all() and not 1.0 / RUNAWAY < change < RUNAWAY:
         raise NotRelaxedError(f"while it relaxes its volume changes by a factor of {change:.2g}")
     if start.pbc.all():
-        # A cell drawn out a hundredfold at constant volume has a logarithm of few digits, which the filter takes.
+        # A cell stretched a hundredfold at constant volume leaves few digits in the logarithm that the filter takes.
         stretches = np.linalg.svd(np.linalg.solve(start.cell, atoms.cell.array), compute_uv=False)
         most = max(stretches[0], 1.0 / stretches[-1])
         if not most < RUNAWAY:

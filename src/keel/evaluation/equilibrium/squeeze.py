@@ -48,7 +48,7 @@ class Squeezed(Shown):
     volume, energy
         In angstrom^3 and eV per atom, shape (K,).
     pressure
-        In eV/angstrom^3, shape (K,); without the part of moving atoms.
+        In eV/angstrom^3, shape (K,); without the kinetic part.
     """
 
     name: str
@@ -106,8 +106,9 @@ def squeeze(
     All structures are evaluated together in float64, in batches. Where a potential gives no stress, P is the central
     difference of E(V).
 
-    Under a load the crystal caves in where P falls, as no matter does. One that begins beyond its spinodal (1.29 times
-    the equilibrium volume for Lennard-Jones pairs) is the exception: there P falls at first with any sound potential.
+    Under load a crystal caves in where P falls, which no real matter does. One that starts beyond its spinodal (1.29
+    times the equilibrium volume for Lennard-Jones pairs) is the exception: there P falls at first with any sound
+    potential.
 
     Parameters
     ----------
@@ -140,15 +141,15 @@ def squeeze(
 
 
 def compressible(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames that are periodic in three directions and no atoms alone."""
+    """Return the frames that are periodic in three directions and not isolated atoms."""
     return [frame for frame in set_apart(frames)[0] if frame.pbc.all()]
 
 
 def various_crystals(frames: Structures, most: int = MOST) -> list[Frame]:
     """Return some crystals of different composition and density from frames; empty if none can be compressed.
 
-    Of those that agree in both (to 0.1 angstrom^3/atom), such as the frames of one simulation, it is the smallest, and
-    of equal size that of the lowest energy.
+    Among those that agree in both (to 0.1 angstrom^3/atom), such as the frames of one simulation, the smallest is
+    taken, and among equal sizes the one of lowest energy.
     """
     frames = as_frames(frames, labels=False)
     crystals = compressible(frames)
@@ -197,5 +198,5 @@ def _squeezed(frame: Frame, lengths: Array, energy: Array, pressure: Array) -> S
 
 
 def name_of(crystal: Frame) -> str:
-    """Return what a crystal is called in verdicts and curves: its formula and volume."""
+    """Return the name of a crystal in verdicts and curves: its formula and volume."""
     return f"{crystal.formula} at {crystal.volume / len(crystal):.1f} angstrom^3/atom"

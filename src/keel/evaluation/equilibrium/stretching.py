@@ -1,4 +1,4 @@
-"""Do crystals lose energy only within reason as they are pulled apart into free atoms?"""
+"""Does the energy stay within reason as crystals are pulled apart into free atoms?"""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stretched:
 
     @property
     def free(self) -> float:
-        """Energy of the atoms apart, in eV/atom."""
+        """Energy of the separated atoms, in eV/atom."""
         return float(self.energy[-1])
 
     @property
@@ -54,7 +54,7 @@ class Stretched:
 
     @property
     def sound(self) -> bool:
-        """Whether all energies are finite and within what matter shows."""
+        """Whether all energies are finite and physically possible."""
         return bool(self.lowest >= -DEEPEST and self.free <= STRONGEST)
 
 
@@ -62,9 +62,9 @@ def stretching(potential: Potential, frames: Structures) -> CheckResult:
     """Stretch crystals uniformly to four times their length, and check the energy on the way to free atoms.
 
     It fails if an energy is not finite, if it falls more than 1 eV/atom below the crystal's (a crack or a vapour would
-    gain energy without limit), or if the free atoms lie more than 10 eV/atom above the crystal, which no matter does.
-    Nothing is relaxed. Values in between are for information: data of crystals alone do not determine how strongly they
-    are bound.
+    gain energy without limit), or if the free atoms lie more than 10 eV/atom above the crystal, which does not occur in
+    matter. Nothing is relaxed. Values in between are for information: data of crystals alone do not determine how
+    strongly they are bound.
 
     Parameters
     ----------

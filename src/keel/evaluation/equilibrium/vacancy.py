@@ -1,4 +1,4 @@
-"""What it costs to take an atom out of a crystal, before and after its neighbours have moved."""
+"""The energy to take an atom out of a crystal, before and after its neighbours have relaxed."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def vacancy(
     beside
         A potential to compare with, relaxed by itself.
     min_length
-        Distance in angstrom between opposite faces of the supercell; beyond the cutoff vacancies do not see their
-        images before atoms move.
+        Distance in angstrom between opposite faces of the supercell; beyond the cutoff vacancies do not interact with
+        their images before atoms move.
     relax
         Finds the equilibrium; :func:`~keel.evaluation.equilibrium.relaxation.relaxed_once` shares it with other probes.
     """
@@ -93,7 +93,7 @@ def formation_energy(potential: Potential, crystal: Frame, *, min_length: float 
     Raises
     ------
     NotRelaxedError
-        If the atoms around a vacancy find no rest.
+        If the atoms around a vacancy cannot be relaxed.
     """
     whole = evaluated(potential, crystal.repeated(repetitions(crystal, min_length)))
     counts = Counter(crystal.numbers.tolist())

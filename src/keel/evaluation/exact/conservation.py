@@ -55,7 +55,7 @@ def force_consistency(
     step
         Displacement in angstrom; None: by the precision.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -95,9 +95,9 @@ def nve_drift(
 ) -> CheckResult:
     """Measure the drift of the total energy in NVE runs at a time step and at half of it.
 
-    The drift is the slope of a straight line through the total energy per atom, sampled a hundred times. What the
-    integrator adds falls with the time step, at least fourfold at half of it, so the smaller step is judged; what the
-    potential adds stays.
+    The drift is the slope of a straight line through the total energy per atom, sampled a hundred times. The
+    integrator's share falls with the time step, at least fourfold at half of it, so the smaller step is judged; the
+    potential's share does not.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Do other programs give the numbers that ASE gets?"""
+"""Do other programs give the same numbers as ASE?"""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def elsewhere(
     """Evaluate structures with the programs that are installed, and compare with :class:`keel.KeelCalculator`.
 
     It passes if energies agree to 1e-6 eV/atom, forces to 1e-5 eV/angstrom and stresses to 1e-6 eV/angstrom^3 (relative
-    for values above 1), in the precision of the potential. A program that cannot run it is named; without any program,
-    the probe is skipped.
+    for values above 1), in the precision of the potential. A program that cannot run the potential is named; without
+    any program, the probe is skipped.
 
     Parameters
     ----------

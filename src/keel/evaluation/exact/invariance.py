@@ -1,4 +1,4 @@
-"""Does a result depend on what has no meaning: origin, orientation, order, images, hand of the cell, batch?"""
+"""Does a result depend on arbitrary choices: origin, orientation, order, images, handedness of the cell, batch?"""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ for bonds of 50 eV/angstrom^2 is 5e-4 and 5e-13 eV/angstrom. What float16 comput
 def invariance(
     potential: Potential, frames: Structures, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> CheckResult:
-    """Translate, rotate, permute, wrap, batch the structures and turn the hand of their cells: do results change?
+    """Translate, rotate, permute, wrap, batch the structures and invert the handedness of their cells.
 
-    Energies, forces and stresses are compared.
+    It passes if energies, forces and stresses do not change.
 
     Parameters
     ----------
     frames
         Structures; they are rattled by 0.05 angstrom.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def invariance(
 def deviation(found: Prediction, expected: Prediction, volume: float) -> float:
     """Return the largest deviation of any atom's energy, force component or virial over the RMS force.
 
-    Energies and virials (stress times ``volume``, that of an atom in angstrom^3) are taken over the work of the RMS
+    Energies and virials (stress times ``volume``, that of an atom in angstrom^3) are divided by the work of the RMS
     force along 1 angstrom. NaN if a result is not finite.
     """
     assert found.forces is not None

@@ -31,7 +31,7 @@ def jacobian_symmetry(
 
     J is found by central differences of forces, for any potential, on groups of an atom and its nearest neighbours,
     whose forces depend on each other. The median over groups is judged: one in which a neighbour crosses the cutoff
-    within the step says nothing of symmetry.
+    within the step says nothing about symmetry.
 
     Source: Bigi, Langer and Ceriotti, "The dark side of the forces", arXiv 2412.11569.
 
@@ -44,7 +44,7 @@ def jacobian_symmetry(
     step
         Displacement in angstrom; None: by the precision.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -84,5 +84,5 @@ def _jacobian(model: Potential, frame: Frame, coordinates: NDArray[np.int64], st
 
 def _asymmetry(jacobian: Array) -> float:
     size = np.linalg.norm(jacobian)
-    # Atoms that do not see each other: no forces, nothing to be asymmetric.
+    # Atoms that do not interact: no forces, nothing to be asymmetric.
     return float(np.linalg.norm(jacobian - jacobian.T) / size) if size != 0 else 0.0

@@ -25,16 +25,16 @@ four layers."""
 def extensivity(
     potential: Potential, frames: Structures, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> CheckResult:
-    """Double each structure along each periodic direction: energies per atom, forces and stress must stay.
+    """Double each structure along each periodic direction: energies per atom, forces and stress must not change.
 
-    A molecule gets a copy out of its sight.
+    A molecule gets a copy beyond the reach of its interactions.
 
     Parameters
     ----------
     frames
         Structures; they are rattled by 0.05 angstrom.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def locality(
     displacement
         In angstrom, in a random direction.
     max_atoms
-        Skipped if the supercell had more.
+        Skipped if the supercell needs more.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------

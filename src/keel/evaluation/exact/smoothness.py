@@ -30,7 +30,7 @@ def smoothness(
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> CheckResult:
-    """Move an atom of each structure along a straight line and look for jumps of the energy and of its force.
+    """Move an atom of each structure along a straight line and check the energy and its force for jumps.
 
     Skipped where no neighbour crosses the cutoff on the way and nothing jumps.
 
@@ -39,10 +39,10 @@ def smoothness(
     frames
         Structures; they are rattled by 0.05 angstrom.
     length, n_points
-        Of the path, in angstrom, with the atom's place in its middle: of several random atoms and directions the path
-        on which most neighbours cross the cutoff.
+        Length of the path in angstrom, centred on the atom, and number of points; of several random atoms and
+        directions, the path on which most neighbours cross the cutoff is taken.
     dtype
-        Precision to judge in; float32 for a potential that computes in it whatever it is asked for.
+        Precision to judge in; float32 for a potential that always computes in it.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class _Line:
         return np.stack([energies, forces[:, self.atom] @ self.direction])
 
     def jumps(self, path: Array, share: float) -> Array:
-        """Return the largest jumps of energy and force (2,); above the limit, what smaller spacings leave of them."""
+        """Return the largest jumps of energy and force (2,); above the limit, those left with smaller spacings."""
         self.values = self.along(path)
         self.scale = size_of(energies_and_forces(self.model, [self.frame])[1])
         return np.array([self._jump(quantity, path, share * self.scale) for quantity in range(2)])
@@ -110,7 +110,7 @@ class _Line:
         return int((inside[1:] != inside[:-1]).sum())
 
     def curves(self, path: Array) -> tuple[Curve, Curve]:
-        """Return what :meth:`jumps` looked at."""
+        """Return the curves that :meth:`jumps` examined."""
         energy, force = self.values
         return (
             Curve("energy", path, energy - energy[0], "displacement (angstrom)", "energy (eV)"),

@@ -27,7 +27,7 @@ LEFT = "left of forces as errors"
 FEWEST = 5
 """Frames in a bin of contacts for its errors to be judged."""
 SMALLEST = 10.0
-"""Mean label in meV/angstrom below which an error of the same size is no fault: DFT itself is no more precise."""
+"""Mean label in meV/angstrom below which an error of the same size is not a fault: DFT itself is no more precise."""
 
 
 def evaluate(
@@ -62,8 +62,8 @@ def evaluate(
 def errors(potential: Potential, frames: Structures) -> CheckResult:
     """Measure mean absolute and root mean square errors of energy per atom, force and stress components.
 
-    It fails only where forces are no better than none (:mod:`keel.evaluation.labels.skill`), as those of random weights
-    are; what is small enough beyond that depends on what the potential is for. Skipped where there are no labels.
+    It fails only where forces are no better than predicting zero (:mod:`keel.evaluation.labels.skill`), as with random
+    weights; which errors are small enough depends on the use of the potential. Skipped where there are no labels.
     Samples are the mean absolute errors of each frame, of forces and of the energy.
 
     Raises
@@ -77,9 +77,9 @@ def errors(potential: Potential, frames: Structures) -> CheckResult:
 
 
 def contact_errors(potential: Potential, frames: Structures) -> CheckResult:
-    """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than none.
+    """Divide the errors by how close atoms are, and judge whether forces are anywhere worse than predicting zero.
 
-    That is the least that can be asked of a potential at any contact. It fails if in one bin of contacts
+    That is the least to be expected of a potential at any contact. It fails if in one bin of contacts
     (:mod:`keel.evaluation.labels.by_contact`) of :data:`FEWEST` frames or more the mean absolute force error exceeds
     the mean absolute force by more than chance, the 95 % interval of their difference, or is not finite. Bins of
     smaller forces than :data:`SMALLEST` are not judged. Curves show each error in units of its label, so that at 1
@@ -118,11 +118,11 @@ def _judged(forces: ContactErrors | None) -> tuple[Outcome, str]:
     if not judged.any():
         return "noted", f"no bin of contacts has {FEWEST} frames with forces to judge by"
     k = int(np.flatnonzero(worse if worse.any() else judged)[0])
-    told = f"{forces.error[k]:.3g} meV/angstrom where the mean force is {forces.label[k]:.3g}"
-    told = f"{told}, contacts {forces.names[k]} bonds in {forces.frames[k]:.0f} frames"
+    numbers = f"{forces.error[k]:.3g} meV/angstrom where the mean force is {forces.label[k]:.3g}"
+    numbers = f"{numbers}, contacts {forces.names[k]} bonds in {forces.frames[k]:.0f} frames"
     if worse.any():
-        return "failed", f"forces are worse than predicting zero: {told}"
-    return "passed", f"forces are nowhere clearly worse than predicting zero; at the closest, {told}"
+        return "failed", f"forces are worse than predicting zero: {numbers}"
+    return "passed", f"forces are nowhere clearly worse than predicting zero; at the closest, {numbers}"
 
 
 def _metrics(name: str, bins: ContactErrors) -> list[Metric]:
@@ -160,8 +160,8 @@ def _errors(found: Accuracy, labelled: Sequence[Frame]) -> CheckResult:
     known = [q for q in quantities if q[2].reference.size]
     metrics = [Metric(name, MILLI * parity.mae, unit) for name, unit, parity in known]
     metrics += [Metric(name.replace("MAE", "RMSE"), MILLI * parity.rmse, unit) for name, unit, parity in known]
-    told = ", ".join(f"{metric.value:.3g} {metric.unit}" for metric in metrics[: len(known)])
-    verdict = f"mean absolute errors of {len(labelled)} frames: {told}"
+    numbers = ", ".join(f"{metric.value:.3g} {metric.unit}" for metric in metrics[: len(known)])
+    verdict = f"mean absolute errors of {len(labelled)} frames: {numbers}"
     members = [f for f in labelled if not is_isolated(f)]
     samples = (*_forces(found, members), *_energies(found, members))
     nothing = [m for m in _left(found) if not m.passed]

@@ -1,4 +1,4 @@
-"""Errors by how close atoms are: what a potential says where it has seen few data, or none.
+"""Errors by how close atoms are, also where a potential has seen few data or none.
 
 Energies and pressures belong to the closest contact of a structure, a force to that of its atom. Contacts are in bonds,
 sums of the covalent radii of the two atoms.
@@ -78,7 +78,7 @@ class ContactErrors(Shown):
 
     @property
     def names(self) -> list[str]:
-        """What each bin is called: ``"0.6 to 0.75"``."""
+        """Names of the bins: ``"0.6 to 0.75"``."""
         return [bin_name(*ends) for ends in zip(self.lower.tolist(), self.upper.tolist(), strict=True)]
 
     @property
@@ -98,8 +98,8 @@ class ErrorsByContact(Shown):
     quantities
         By the names of :data:`UNITS`, those that have labels.
     offsets
-        By element, eV that were added to the energy of each of its atoms so that the mean absolute error of the
-        energies per atom is least. Potentials count energies from zeros of their own; what is left are differences.
+        By element, eV added to the energy of each of its atoms so that the mean absolute error of the energies per atom
+        is least. Potentials count energies from zeros of their own; only differences remain.
     unjudged
         Why energies that have labels are left out; empty if they are not.
     """
@@ -121,7 +121,7 @@ class ErrorsByContact(Shown):
 
 @dataclass(frozen=True, eq=False)
 class _Values:
-    """Of each atom or structure its contact, the number of its structure, its error and its label, shape (K,)."""
+    """Contact, number of the structure, error and label of each atom or structure, shape (K,)."""
 
     contact: Array
     structure: NDArray[np.int64]
@@ -135,14 +135,14 @@ def errors_by_contact(found: Accuracy, frames: Structures) -> ErrorsByContact:
     Errors and labels are means of absolute values: of the components of forces, of energies per atom once each element
     has the offset that suits the potential, or the labels, best, and of pressures -tr(stress) / 3.
 
-    Intervals know that atoms of one structure are not independent, nor are structures of one formula, which are often
-    snapshots of one run or relaxation. Where all have one formula, structures count by how much successive ones
-    resemble each other.
+    Intervals allow for the fact that atoms of one structure are not independent, nor are structures of one formula,
+    which are often snapshots of one run or relaxation. Where all have one formula, structures count by how much
+    successive ones resemble each other.
 
     Parameters
     ----------
     found
-        What :func:`~keel.potentials.accuracy.accuracy` says of these frames.
+        The result of :func:`~keel.potentials.accuracy.accuracy` for these frames.
     frames
         In the same order.
     """
@@ -179,7 +179,7 @@ class LeftOut:
 
 
 def known_frames(potential: Potential, frames: Sequence[Frame]) -> tuple[list[Frame], LeftOut]:
-    """Return the frames all elements of which a potential knows, and what is left out.
+    """Return the frames whose elements a potential knows, and what is left out.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def known_frames(potential: Potential, frames: Sequence[Frame]) -> tuple[list[Fr
 
 
 def bin_name(lower: float, upper: float) -> str:
-    """Return what a bin is called: ``"below 0.5"``, ``"0.5 to 0.6"``, ``"from 1.1"``."""
+    """Return the name of a bin: ``"below 0.5"``, ``"0.5 to 0.6"``, ``"from 1.1"``."""
     if lower == 0:
         return f"below {upper:g}"
     return f"{lower:g} to {upper:g}" if np.isfinite(upper) else f"from {lower:g}"

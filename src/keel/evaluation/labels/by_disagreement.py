@@ -1,10 +1,10 @@
-"""What is the disagreement of potentials worth: are forces wrong where they differ, and by how much?
+"""How much does the disagreement of potentials say: are forces wrong where they differ, and by how much?
 
-Both are lengths of vectors: of an atom the disagreement d (:mod:`keel.disagreement`) and the error e = |F - F_label|.
-The rank correlation (Spearman) says whether larger disagreement goes with larger error. Large forces have large errors
-anyway, so that of the size |F| of the predicted force stands beside, which needs no other potential. Bins of equally
-many atoms compare root mean squares of e and d; where their ratio is the same in all, it makes of d a calibrated error.
-Source of such bins: Levi, Gispan, Giladi & Fetaya, Sensors 22, 5540 (2022).
+Both are lengths of vectors: the disagreement d about an atom (:mod:`keel.disagreement`) and the error e = |F -
+F_label|. The rank correlation (Spearman) says whether larger disagreement goes with larger error. Large forces have
+large errors anyway, so the correlation with the size |F| of the predicted force, which needs no other potential, is
+given beside it. Bins with equal numbers of atoms compare root mean squares of e and d; where their ratio is the same in
+all, it turns d into a calibrated error. Source of such bins: Levi, Gispan, Giladi & Fetaya, Sensors 22, 5540 (2022).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RESAMPLES = 400
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bins(Shown):
-    """Atoms in order of their disagreement, in bins of equally many; eV/angstrom, columns of shape (bins,).
+    """Atoms sorted by disagreement, in bins of equal numbers; eV/angstrom, columns of shape (bins,).
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Bins(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ErrorsByDisagreement(Shown):
-    """How well disagreement foretells errors of forces.
+    """How well disagreement predicts errors of forces.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ class ErrorsByDisagreement(Shown):
         Their numbers; only atoms with a label count.
     rank, rank_of_size
         Spearman's correlation of the error with the disagreement, and with the size of the predicted force; NaN where
-        all are equal. Intervals hold 95 %, over frames drawn again.
+        all are equal. Intervals of 95 %, over resampled frames.
     more
-        The first minus the second, of the same frames.
+        The first minus the second, over the same frames.
     ratio
         Root mean square error / root mean square disagreement of all atoms.
     bins
@@ -102,8 +102,8 @@ class ErrorsByDisagreement(Shown):
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         return {
-            "rank correlation with the error": _told(self.rank),
-            "of the force itself": _told(self.rank_of_size),
+            "rank correlation with the error": _with_interval(self.rank),
+            "of the force itself": _with_interval(self.rank_of_size),
             "error / disagreement": number(self.ratio, 3),
             "of": f"{self.frames} frames, {self.atoms} atoms",
         }
@@ -145,13 +145,13 @@ def errors_by_disagreement(
 ) -> ErrorsByDisagreement:
     """Compare the errors of forces with the disagreement of other potentials about the same atoms.
 
-    Intervals are percentiles over frames drawn again with all their atoms; frames of one run resemble each other, and
-    then they are too narrow.
+    Intervals are percentiles over frames resampled with all their atoms; where frames of one run resemble each other,
+    they are too narrow.
 
     Parameters
     ----------
     found
-        What :func:`~keel.potentials.accuracy.accuracy` says of these frames.
+        The result of :func:`~keel.potentials.accuracy.accuracy` for these frames.
     beside
         The others, see :func:`keel.disagreement.force_disagreement`.
     frames
@@ -227,5 +227,5 @@ def _rms(values: Array) -> float:
     return float(np.sqrt(np.square(values).mean()))
 
 
-def _told(found: Interval) -> str:
+def _with_interval(found: Interval) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"

@@ -1,4 +1,4 @@
-"""Are predicted forces any better than none?"""
+"""Are predicted forces any better than predicting zero?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def left_of_means(errors: Array, labels: Array) -> float:
 
 
 def left(errors: Array, labels: Array) -> float:
-    """Return what is left of forces as errors, typical or mean, the smaller: nothing is known from :data:`WORTH` on.
+    """Return the error over the force, typical or mean, whichever is smaller: from :data:`WORTH` on nothing is known.
 
     Where most atoms are at rest, as in crystals of high symmetry among hot ones, a typical error may well be above a
     typical force: then means decide.

@@ -13,8 +13,8 @@ def close_contacts(frames: Structures, share: float = CLOSE) -> float:
     """Return the pairs of atoms closer than ``share`` times the sum of their covalent radii, for every 1000 atoms.
 
     Each pair counts once in each frame, all periodic images included. NaN without frames. A network with a nuclear core
-    may never let atoms fuse and yet keep many of them where only the core separates them: such simulations last, but
-    their material does not exist.
+    may never let atoms fuse and yet leave many of them where only the core separates them: such simulations last, but
+    such a material does not exist.
     """
     frames = each_frame(frames, labels=False)
     pairs, atoms = 0, 0

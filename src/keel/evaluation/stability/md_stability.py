@@ -150,7 +150,7 @@ def survival_curve(name: str, survival: Survival) -> Curve:
 
 
 def film_of(name: str, run: Trajectory) -> Film:
-    """Return the last moments of a run, the failure included unless its positions are no numbers."""
+    """Return the last moments of a run, the failure included unless its positions are not finite."""
     states = {state.step: state for state in (*run.recent, *([run.failed] if run.failed else []))}
     shown = [state for state in states.values() if np.isfinite(state.frame.positions).all()]
     return Film(name, tuple(_drawable(state) for state in shown), tuple(state.time for state in shown))

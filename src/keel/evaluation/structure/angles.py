@@ -37,7 +37,8 @@ couples of those 12 zeolites (``LARGEST_ERROR`` of :mod:`~keel.evaluation.struct
 64 by distances."""
 
 ALL = "all angles"
-"""Name of the error over all triples of elements together, which also sees angles that the reference has not."""
+"""Name of the error over all triples of elements together, which also counts angles that the reference does not
+have."""
 
 
 def bond_angles(
@@ -126,7 +127,7 @@ def angle_distribution(frames: Sequence[Frame], longest: Array, n_bins: int) -> 
 
 
 def angles(frame: Frame, longest: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Return the angles between each two bonds of an atom in degrees (A,), and a code of their elements (A,).
+    """Return the angles between each pair of bonds of an atom in degrees (A,), and a code of their elements (A,).
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def angles(frame: Frame, longest: Array) -> tuple[Array, NDArray[np.int64]]:
 
 
 def pairs_of_a_kind(i: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return places e < f of every two equal members of a sorted array, without a loop over them."""
+    """Return indices e < f of every pair of equal members of a sorted array, without a loop over them."""
     places = np.arange(len(i))
     later = np.searchsorted(i, i, side="right") - places - 1
     first = np.repeat(places, later)
@@ -171,7 +172,7 @@ def first_minimum(r: Array, g: Array) -> float:
     Raises
     ------
     DataError
-        If it has no two peaks.
+        If it does not have two peaks.
     """
     from scipy.ndimage import gaussian_filter1d
 

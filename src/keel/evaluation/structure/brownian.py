@@ -31,7 +31,7 @@ ROUNDS = 3
 """The covariance depends on the result; this many iterations converge it."""
 
 PRIOR = 10.0
-"""Degrees of freedom that Brownian motion has without being seen."""
+"""Degrees of freedom that Brownian motion is given in advance."""
 
 Lags = NDArray[np.int64]
 
@@ -49,7 +49,7 @@ def msd_covariance(lags: Lags, n_frames: int, step: float, noise: float) -> Arra
     covariance = np.empty((len(lags), len(lags)))
     for a, m in enumerate(lags):
         for b, n in enumerate(lags[: a + 1]):
-            later = np.arange(-n, m + 1)  # l - k of displacements that have something in common
+            later = np.arange(-n, m + 1)  # l - k of displacements that have steps in common
             first, last = np.maximum(0, -later), np.minimum(n_frames - m, n_frames - n - later)
             overlap = np.minimum(m, later + n) - np.maximum(0, later)
             ends = 1.0 * (later == m - n) - (later == m) - (later == -n) + (later == 0)
@@ -78,17 +78,17 @@ def _components(first: float, lag: int, value: float) -> tuple[float, float]:
 
 
 def slope(positions: Array, msd: Array, lags: Lags, diffusive: int) -> Estimate:
-    """Return the slope of the MSD of atoms between lags, and how sure it is.
+    """Return the slope of the MSD of atoms between lags, and its uncertainty.
 
-    Its variance is that of Brownian motion (:func:`msd_covariance`), times what is found of this kind of motion at the
-    lags l and 2 l over what Brownian motion would have there. Found is, with the T - 2 l growths over a lag l
+    Its variance is that of Brownian motion (:func:`msd_covariance`), times the ratio of an observed variance to that of
+    Brownian motion, both at the lags l and 2 l. Observed is, with the T - 2 l growths over a lag l
 
         g_k = (1/N) sum_i |r_i(k + 2 l) - r_i(k)|^2 - |r_i(k + l) - r_i(k)|^2
 
-    which have nothing in common if they are more than 2 l apart, the variance of their mean,
-    (c_0 + 2 sum_(t <= 2 l) c_t) / (T - 2 l), from their autocovariance c_t. Atoms that move together, or rarely, or of
-    which some do not move at all, make it larger. With M values summed it has (T - 2 l) / (2 M - 1) degrees of freedom;
-    Brownian motion counts as :data:`PRIOR` more, so that a short run is taken for such.
+    which have no steps in common if they are more than 2 l apart, the variance of their mean,
+    (c_0 + 2 sum_(t <= 2 l) c_t) / (T - 2 l), from their autocovariance c_t. Atoms that move together, or rarely, or
+    some of which do not move at all, make it larger. With M values summed it has (T - 2 l) / (2 M - 1) degrees of
+    freedom; Brownian motion counts as :data:`PRIOR` more, so that a short run is assumed to be Brownian.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def slope(positions: Array, msd: Array, lags: Lags, diffusive: int) -> Estimate:
     lags
         Two or more, in frames, rising, shape (L,).
     diffusive
-        The lag l; at most a twentieth of the run, so that there are enough growths that have nothing in common.
+        The lag l; at most a twentieth of the run, so that there are enough independent growths.
     """
     lag = max(1, min(diffusive, len(positions) // MOST_SHARE))
     value, expected = _brownian(msd, lags, positions.shape)
@@ -113,7 +113,7 @@ def slope(positions: Array, msd: Array, lags: Lags, diffusive: int) -> Estimate:
 
 
 def _brownian(msd: Array, lags: Lags, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Return the slope of the best line, and what its variance is for Brownian motion."""
+    """Return the slope of the best line, and its variance for Brownian motion."""
     step, noise = components(lags[:2], msd[lags[:2]])
     value = variance = 0.0
     for _ in range(ROUNDS):
@@ -135,9 +135,9 @@ def _squares(positions: Array, lag: int) -> Array:
 def _variance_of_mean(series: Array, reach: int) -> tuple[float, float]:
     """Return the variance of the mean of a series (K,), and its degrees of freedom.
 
-    Members are independent if further apart than ``reach``; the sum of the autocovariance ends before that where two
-    that follow each other add up to less than zero (Geyer, Stat. Sci. 7, 473 (1992)). The mean of the series, which is
-    taken off, takes a share of it.
+    Members are independent if further apart than ``reach``; the sum of the autocovariance ends earlier where two
+    successive members add up to less than zero (Geyer, Stat. Sci. 7, 473 (1992)). Subtracting the mean of the series is
+    corrected for.
     """
     rest, n = series - series.mean(), len(series)
     power = np.abs(np.fft.rfft(rest, 2 * n)) ** 2
@@ -152,8 +152,8 @@ def _variance_of_mean(series: Array, reach: int) -> tuple[float, float]:
 def straight(msd: Array, lag: int, n_frames: int, n_paths: int) -> bool:
     """Whether an MSD is a straight line beyond a lag, within its noise.
 
-    Displacements over m that follow the next but one are correlated by (MSD_3m - 2 MSD_2m + MSD_m) / 2, zero for a
-    straight line; it may be twice what it would be for Brownian motion by chance.
+    Displacements over m that are separated by one such interval are correlated by (MSD_3m - 2 MSD_2m + MSD_m) / 2, zero
+    for a straight line; it may be twice what it would be for Brownian motion by chance.
     """
     lags = lag * np.arange(1, 4)
     bend = np.array([1.0, -2.0, 1.0])
@@ -162,10 +162,10 @@ def straight(msd: Array, lag: int, n_frames: int, n_paths: int) -> bool:
 
 
 def diffusive_lag(msd: Array, n_paths: int) -> int:
-    """Return from which lag on, in frames, an MSD (T,) over a number of paths is diffusion.
+    """Return the lag in frames from which on an MSD (T,) over a number of paths is diffusive.
 
-    Three times the shortest of 1, 2, 4, ... from which on it is :func:`straight`: what correlation is left there and
-    cannot be seen has decayed further. Where it never is, the longest lag that leaves six of its kind in the run.
+    Three times the shortest of 1, 2, 4, ... from which on it is :func:`straight`: correlation too small to be seen
+    there has then decayed further. Where it never is, the longest lag that fits six times into the run.
     """
     n_frames = len(msd)
     rungs = [1 << k for k in range(n_frames.bit_length()) if 1 << k <= max(1, n_frames // 6)]

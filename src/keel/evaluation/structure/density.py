@@ -1,4 +1,4 @@
-"""What volume does a potential give a structure under pressure?"""
+"""Which volume does a structure have under pressure with a potential?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ GRAMS_PER_CM3 = 1.66053906892
 
 LARGEST_CHANGE = 10.0
 """% by which the mean volume may differ from the reference's. Density functionals differ by some 5 % among themselves,
-and heating a crystal by 1000 K makes 1 to 5 %; what lies beyond is another structure or another equation of state."""
+and heating a crystal by 1000 K expands it by 1 to 5 %; larger differences mean another structure or equation of
+state."""
 
 SAME = 1e-6
 """Relative tolerance for equal volumes: files have seven digits or more."""
@@ -55,8 +56,8 @@ def density(
     """Simulate each structure at constant pressure, and compare its mean volume with that of the reference.
 
     It passes if no run fails and no mean volume is off by more than :data:`LARGEST_CHANGE`. The density is the mass
-    over the mean volume, averaged over runs; 1.96 errors to either side are 95 % intervals, which know how much
-    successive volumes of a run resemble each other (:func:`~keel.comparison.series.series_mean`).
+    over the mean volume, averaged over runs; 1.96 errors to either side are 95 % intervals, which allow for the
+    correlation of successive volumes of a run (:func:`~keel.comparison.series.series_mean`).
 
     Parameters
     ----------
@@ -65,9 +66,9 @@ def density(
     settings
         Of the simulations, among them temperature, pressure and length; the ensemble is NPT.
     reference
-        At this temperature and pressure, in order of time: their mean volume per atom is the reference. Where the
-        volume of a structure does not change from frame to frame it was not measured, and is not compared with.
-        None: the volume that each run starts with, that of the DFT cell.
+        At this temperature and pressure, in order of time: their mean volume per atom is the reference. A volume that
+        does not change from frame to frame was not measured, and is not used for comparison. None: the volume that each
+        run starts with, that of the DFT cell.
     by
         Key in ``Frame.info`` that names the structure, if there are several; None: all are of one.
     discard

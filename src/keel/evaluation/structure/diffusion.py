@@ -1,4 +1,4 @@
-"""How far do atoms wander? Mean-squared displacement and diffusion coefficient of each element."""
+"""Mean-squared displacement and diffusion coefficient of each element."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VIBRATION = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Diffusion:
-    """Of one element: mean-squared displacement (K,) in angstrom^2 at lags (K,) in fs, and what it grows by.
+    """Diffusion of one element: mean-squared displacement (K,) in angstrom^2 at lags (K,) in fs, and its growth.
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ def diffusion(
     """Measure the mean-squared displacement <|r(t0 + t) - r(t0)|^2>, and D = MSD / (6 t) (Einstein relation).
 
     The average is over the atoms of an element, all time origins t0, and runs; the drift of the centre of mass is
-    taken off. D is the slope of the straight line through the MSD from the lag on at which displacements that follow
-    each other, but for the next, are no more correlated than noise allows
-    (:func:`~keel.evaluation.structure.brownian.diffusive_lag`): ballistic motion and vibration are over. That lag does
-    not grow with the run, so that errors fall as 1/sqrt(length). Line and error allow for the correlation of the MSD
-    with itself (:func:`~keel.evaluation.structure.brownian.slope`), and for atoms that hop together. What differs
+    subtracted. D is the slope of the straight line through the MSD from the lag on at which displacements separated by
+    one such interval are no more correlated than noise allows
+    (:func:`~keel.evaluation.structure.brownian.diffusive_lag`): ballistic motion and vibration are then over. That lag
+    does not grow with the run, so that errors fall as 1/sqrt(length). Line and error allow for the correlation of the
+    MSD with itself (:func:`~keel.evaluation.structure.brownian.slope`), and for atoms that hop together. What differs
     between runs beyond this, such as their structures, is not in the error. Runs count by atoms times length.
-    Displacements are those from the centre of mass: of n atoms alike that know nothing of each other D
-    is smaller by 1/n than that of one.
+    Displacements are relative to the centre of mass: for n independent, equal atoms D is smaller by 1/n than that of
+    one.
 
-    Only with a reference trajectory it is judged: D must not differ by more than half of the reference's, nor three
+    D is judged only with a reference trajectory: D must not differ by more than half of the reference's, nor three
     standard errors, nor 0.5 angstrom^2 over the longest lag, whichever is largest.
 
     Parameters
@@ -90,7 +90,7 @@ def diffusion(
     discard
         Share of each run (not of the reference) that is left out at its beginning.
     window
-        Lags to lay the line through, as shares of the length of a run; None: chosen by correlation.
+        Lags to fit the line through, as shares of the length of a run; None: chosen by correlation.
 
     Raises
     ------
@@ -141,9 +141,9 @@ class Paths:
 
 
 def paths_of(frames: Sequence[Frame], interval_fs: float) -> Paths:
-    """Return where the atoms of a trajectory with unwrapped positions go, without the drift of the centre of mass.
+    """Return the paths of the atoms of a trajectory with unwrapped positions, without the drift of the centre of mass.
 
-    Where a barostat changes the cell, displacements are those in the mean cell: its rescaling is no motion.
+    Where a barostat changes the cell, displacements are those in the mean cell: its rescaling is not motion.
     """
     cells, positions = np.stack([f.cell for f in frames]), np.stack([f.positions for f in frames])
     if np.ptp(cells, axis=0).any():
@@ -218,7 +218,7 @@ def _diffusion(runs: Sequence[Paths], window: tuple[float, float] | None) -> Dif
 
 
 def _lags(run: Paths, first: float, window: tuple[float, float] | None) -> Lags:
-    """Return the lags in frames that a line is laid through: one, twice it, four times ..., or some of a window."""
+    """Return the lags in frames through which a line is fitted: one, twice it, four times ..., or some of a window."""
     last = len(run.positions) - 1
     if window is None:
         lag = min(max(1, round(first / run.interval_fs)), last // 2)

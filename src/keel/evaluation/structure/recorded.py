@@ -7,7 +7,7 @@ of m samples is expected to differ from the whole by
     c sqrt(1/n + 1/m) = (difference of the halves) sqrt(1 + n/m) / 2
 
 A sample is an atom in a frame. The halves of the simulation itself are not used: drift would then widen its own limit.
-Frames should be recorded about as far apart in time as the reference's; correlated frames are given too much weight.
+Frames should be recorded about as far apart in time as the reference's, since correlated frames get too much weight.
 Bands are 95 % intervals of the reference, from the scatter of successive blocks of its frames
 (:func:`keel.comparison.series.series_mean`).
 """
@@ -84,7 +84,7 @@ def check_reference(frames: Sequence[Frame]) -> None:
 
 
 def failed_runs(trajectories: Sequence[Trajectory]) -> Metric:
-    """Return how many runs ended by a failure; their frames count until then."""
+    """Return how many runs ended in a failure; their frames count until then."""
     return Metric("runs that failed", sum(not t.survived for t in trajectories))
 
 
@@ -95,7 +95,7 @@ class AgainstReference:
     Parameters
     ----------
     blocks
-        Of each structure of the reference, its distributions in successive blocks of frames.
+        For each structure of the reference, its distributions in successive blocks of frames.
     scale
         sqrt(1 + n/m) / 2 for n samples of the reference and m of the simulation.
     """
@@ -111,7 +111,7 @@ class AgainstReference:
         return distance(self.reference, self.simulated)
 
     def noise(self, distance: Callable[[Distributions, Distributions], dict[str, float]]) -> dict[str, float]:
-        """Return the distance expected of noise alone; empty if the reference has no halves."""
+        """Return the distance expected from noise alone; empty if the reference has no halves."""
         found = {} if self.halves is None else distance(*self.halves)
         return {name: self.scale * value for name, value in found.items()}
 
@@ -148,9 +148,9 @@ def compared(
     Parameters
     ----------
     by
-        Key in ``Frame.info`` that names the structure, if there are several: only those simulated are taken of the
-        reference, and each has the same weight in both averages. Without it the halves of a reference that holds one
-        structure after the other differ by more than noise.
+        Key in ``Frame.info`` that names the structure, if there are several: only the structures simulated are taken
+        from the reference, and each has the same weight in both averages. Without it the halves of a reference that
+        holds one structure after the other differ by more than noise.
 
     Raises
     ------

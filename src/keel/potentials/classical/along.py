@@ -1,7 +1,7 @@
 """Closed forms along a Verlet list: from positions to forces without a graph, on CPU.
 
-A potential that can do this has :meth:`AlongLists.along_lists`; a sum of such can too. Each part of the atoms is
-the work of one thread, with sums of its own.
+A potential that can do this has :meth:`AlongLists.along_lists`; a sum of such potentials can too. Each part of the
+atoms is the work of one thread, with sums of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
 @dataclass
 class Found:
-    """What a potential says of N atoms in B structures, float64, without offsets.
+    """Predictions of a potential for N atoms in B structures, float64, without offsets.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class AlongLists(Protocol):
     """A potential that needs no graph where there is a Verlet list."""
 
     def along_lists(self) -> Along:
-        """Return what finds energies and forces, with the parameters that the potential has now."""
+        """Return a function for energies and forces, with the present parameters of the potential."""
 
 
 def follows_lists(potential: Potential) -> bool:
@@ -86,7 +86,7 @@ def follows_lists(potential: Potential) -> bool:
 
 
 def _has_kernel(potential: Potential) -> bool:
-    """Whether its kernel says what its other methods say: a class derived from it may have changed them."""
+    """Whether its kernel agrees with its other methods: a derived class may have changed them."""
     for kind in type(potential).__mro__:
         if "along_lists" in vars(kind):
             return True

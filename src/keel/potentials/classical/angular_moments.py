@@ -18,9 +18,9 @@ from torch import Tensor
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 POWERS = (2, 1, 0)
-"""Of the cosine, in the order of coefficients."""
+"""Powers of the cosine, in the order of coefficients."""
 ROWS, COLUMNS = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
-"""Of the six components of a symmetric matrix, of which the last three count twice."""
+"""Places of the six components of a symmetric matrix, of which the last three count twice."""
 
 
 class Directed(NamedTuple):
@@ -32,7 +32,7 @@ class Directed(NamedTuple):
 
     @classmethod
     def of(cls, r: Tensor, edge_index: Tensor, inner: Tensor, outer: Tensor) -> Directed:
-        """Look at a half list from both ends; ``r`` and ``inner`` (E,), ``outer`` (E, n) in angstrom."""
+        """See a half list from both ends; ``r`` and ``inner`` (E,), ``outer`` (E, n) in angstrom."""
         ends = r[:, None], inner[:, None], outer
         g, dg = quintic_switch(*ends), quintic_switch_derivative(*ends)
         return cls(edge_index.reshape(-1), g.repeat(2, 1), dg.repeat(2, 1))

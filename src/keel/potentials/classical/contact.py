@@ -1,4 +1,4 @@
-"""The distance that two atoms feel where they are closer than any of the data."""
+"""The effective distance of two atoms that are closer than any in the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HELD_WITHIN = 0.2
 
 
 def held(r: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance q that is felt at a distance r, and dq/dr: below a contact c it comes to rest.
+    """Return the effective distance q at a distance r, and dq/dr: below a contact c it becomes constant.
 
     q(r) = c - w/2 + w (u^3 - u^4/2),  u = (r - c + w) / w,  between c - w and c with w = 0.2 c; it has two continuous
     derivatives. Without a contact (0) q is r.

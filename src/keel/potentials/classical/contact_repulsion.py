@@ -20,11 +20,11 @@ SIZE = MAX_ATOMIC_NUMBER + 1
 
 
 class ContactRepulsion(PairPotential):
-    """Two atoms closer than the contact of their elements repel each other by a force that soon is constant.
+    """Two atoms closer than the contact of their elements repel each other by a force that soon becomes constant.
 
-        phi(r) = push (q(r) - r),    q(r) = r above the contact, at rest 0.2 contacts below it (:func:`held`)
+        phi(r) = push (q(r) - r),    q(r) = r above the contact, constant from 0.2 contacts below it (:func:`held`)
 
-    Above the contact it is exactly zero: nothing that is said of structures with longer distances is changed. It has
+    Above the contact it is exactly zero: predictions for structures with longer distances do not change. It has
     two continuous derivatives.
 
     Parameters

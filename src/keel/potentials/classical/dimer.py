@@ -1,4 +1,4 @@
-"""What the energy of two atoms consists of in an EAM: the picture by which one judges a fit."""
+"""The parts of the energy of two atoms in an EAM, by which a fit can be judged."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def is_eam(potential: Potential) -> bool:
 
 
 def eam_and_cores(potential: Potential) -> tuple[EAM, list[PairPotential]]:
-    """Return the EAM and the pair potentials of which a potential is the sum, but for a three-body term.
+    """Return the EAM and the pair potentials of which a potential is the sum, apart from a three-body term.
 
     Raises
     ------

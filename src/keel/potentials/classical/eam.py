@@ -1,4 +1,4 @@
-"""The embedded-atom method: a closed-form potential that never forgets that atoms repel."""
+"""The embedded-atom method: a closed-form potential in which atoms always repel each other at short range."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ class EAM(Potential):
     per-element energy offsets (:meth:`Potential.set_offsets`). All parameters can be trained and stay positive;
     one that is zero stays zero.
 
-    Below the ``contact`` of a pair, phi and the densities feel a distance q(r) that comes to rest within a fifth of the
-    contact (:func:`keel.potentials.classical.contact.held`): two atoms closer than any of the data bind each
-    other no more strongly than at contact. What keeps them apart is the matter of :class:`ContactRepulsion` and
-    :class:`ZBL`.
+    Below the ``contact`` of a pair, phi and the densities depend on a distance q(r) that becomes constant within a
+    fifth of the contact (:func:`keel.potentials.classical.contact.held`): two atoms closer than any of the data bind
+    each other no more strongly than at contact. :class:`ContactRepulsion` and :class:`ZBL` keep them apart.
 
     Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil.
     Mag. A 50, 45 (1984); Morse, Phys. Rev. 34, 57 (1929).
@@ -100,7 +99,7 @@ class EAM(Potential):
 
     @classmethod
     def from_elements(cls, elements: Iterable[int | str], cutoff: float = 8.0) -> Self:
-        """Return a plausible, not fitted EAM: bonds as long as the sum of the covalent radii, half an eV deep."""
+        """Return a plausible, unfitted EAM: bonds as long as the sum of the covalent radii, half an eV deep."""
         numbers = sorted({atomic_number(e) for e in elements})
         radii = {symbol(z): 2.0 * float(COVALENT_RADII[z]) for z in numbers}
         return cls(
@@ -168,7 +167,7 @@ class EAM(Potential):
         return EAMAlong(self._tables(), plain(self.species_index))
 
     def _tables(self) -> EAMTables:
-        """Return tables of the functions, made anew where a parameter has changed."""
+        """Return tables of the functions, rebuilt where a parameter has changed."""
         state = tuple((t.data_ptr(), t._version, t.dtype) for t in [*self.parameters(), *self.buffers()])
         known = _TABLES.get(self)
         if known is None or known[0] != state:

@@ -4,8 +4,8 @@
     pass 2    F(rho), F'(rho) of the atoms
     pass 3    dE/dr = phi' + F'_i f_j' + F'_j f_i'; energies, forces, virials
 
-What pass 1 finds of a pair (ends, vector, place in the tables) waits for pass 3, atom after atom. A part of the atoms
-is the work of one thread.
+The results of pass 1 for a pair (ends, vector, place in the tables) are kept for pass 3, atom after atom. A part of the
+atoms is the work of one thread.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class EAMAlong:
 
     def __init__(self, tables: EAMTables, species_index: NDArray[np.int64]) -> None:
         self.tables, self.species_index = tables, species_index
-        # Closed forms below contacts, which few pairs are; of no pair would a table resolve the bend there.
+        # Closed forms below contacts, which few pairs reach; no table would resolve the bend there.
         of_pairs, of_elements = columns(tables.terms)
         self._closest = of_pairs, of_elements, float(of_pairs[:, :, 4].max()), tables.terms.cutoff
         self._pairs: SkinPairs | None = None
@@ -215,7 +215,7 @@ class EAMAlong:
         return Found(atomic + energies, force, virial, nearest, rho > 0.0)
 
     def _lay_out(self, pairs: SkinPairs) -> None:
-        """Keep what lasts as long as the list: species, and room for what pass 1 finds in each part."""
+        """Keep what is valid as long as the list: species, and room for the results of pass 1 in each part."""
         self._pairs, self._species = pairs, self.species_index[pairs.numbers]
         self.tables.cover(self._species, pairs.structure)
         self._room = [

@@ -45,7 +45,7 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
 
 @inlined
 def felt(r: float, contact: float) -> tuple[float, float]:
-    """Return the distance that a pair feels, and its derivative (:func:`keel.potentials.classical.contact.held`)."""
+    """Return the effective distance of a pair, and its derivative (:func:`keel.potentials.classical.contact.held`)."""
     if r >= contact:
         return r, 1.0
     width = HELD_WITHIN * contact

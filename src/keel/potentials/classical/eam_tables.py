@@ -91,7 +91,7 @@ class EAMTables:
         return function
 
     def _all_of(self, pairs: list[list[int]]) -> Function:
-        """Return the functions of P pairs at K distances, (P, K), all at once."""
+        """Return the functions of P pairs at K distances, (P, K), in one call."""
         places = torch.tensor([a * self.terms.n_elements + b for a, b in pairs])
 
         def function(r: Tensor) -> tuple[Tensor, Tensor]:

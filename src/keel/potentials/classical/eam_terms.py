@@ -16,7 +16,7 @@ SWITCH_START = 0.66
 
 
 class Felt(NamedTuple):
-    """What pairs feel: the distance q(r), dq/dr, and the switch at q with its derivative; all (E,)."""
+    """The effective distance q(r) of pairs, dq/dr, and the switch at q with its derivative; all (E,)."""
 
     q: Tensor
     dq: Tensor
@@ -77,7 +77,7 @@ class EAMTerms:
         return Evaluation(energies.index_add(0, i, half).index_add(0, j, half), slope, rho)
 
     def felt(self, r: Tensor, pair: Tensor) -> Felt:
-        """Return the distances that pairs feel: r, but at rest a fifth of a contact below it (:func:`held`)."""
+        """Return effective distances of pairs: r, but constant from a fifth of a contact below it (:func:`held`)."""
         q, dq = held(r, self._take(self.contact, pair))
         return Felt(q, dq, *switch(q, self.cutoff))
 

@@ -1,4 +1,4 @@
-"""The Lennard-Jones potential: the answer is known, so every probe is tried on it first."""
+"""The Lennard-Jones potential: its properties are known, so every probe is tried on it first."""
 
 from __future__ import annotations
 

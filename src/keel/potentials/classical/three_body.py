@@ -21,16 +21,16 @@ from keel.potentials.switch import quintic_switch
 
 
 class ThreeBody(Potential):
-    """What angles between neighbours cost, in the manner of Stillinger and Weber, for covalent solids.
+    """Energy of the angles between neighbours, in the manner of Stillinger and Weber, for covalent solids.
 
         E      = sum_i sum_n sum_{j < k} g_n(r_ij) g_n(r_ik) sum_{l = 0, 1, 2} c_nl P_l(cos theta_jik)
         g_n(r) = C2 switch from 1 at ``inner`` to 0 at ``reaches[n]`` times the bond, the sum of the covalent radii
 
     P_l are Legendre polynomials, and the coefficients c belong to the element of atom i. With c_0 and c_2 not negative
     and c_1 not below -c_0, which (cos theta - cos theta_0)^2 fulfils for each angle above 79 degrees, the energy of an
-    atom is never below -1/2 sum_n (c_n0 + c_n1 + c_n2) sum_j g_n^2: no crowd of neighbours gains more than each by
-    itself. Below ``inner`` a pair is pulled or pushed no further, so that its wall is what it is without this term. Two
-    atoms have no angle, and no energy.
+    atom is never below -1/2 sum_n (c_n0 + c_n1 + c_n2) sum_j g_n^2: neighbours together never gain more than each by
+    itself. Below ``inner`` the term exerts no force along a pair, so that its wall is the same as without this term.
+    Two atoms have no angle, and no energy.
 
     With the moments S_0 = sum_j g, S_1 = sum_j g u and S_2 = sum_j g u (x) u of the directions u to the neighbours,
     sum_{j < k} g g cos^l is (S_l : S_l - sum_j g^2) / 2: the cost is linear in the neighbours.
@@ -45,7 +45,7 @@ class ThreeBody(Potential):
     reaches
         Where each g_n ends, in sums of the covalent radii.
     inner
-        For each pair of elements (``"O-Si"``, lower atomic number first) where g has come to rest, in angstrom.
+        For each pair of elements (``"O-Si"``, lower atomic number first) where g becomes constant, in angstrom.
     furthest
         No g reaches further than this, in angstrom.
 
@@ -111,7 +111,7 @@ class ThreeBody(Potential):
         return (found.sums * of_atoms).sum(dim=(1, 2)), there - back
 
     def sums(self, graph: AtomGraph, vectors: Tensor) -> AngularSums:
-        """Return what the coefficients multiply, of the pairs of a half list."""
+        """Return the sums that the coefficients multiply, for the pairs of a half list."""
         species = self.species(graph)
         i, j = graph.edge_index
         pair = species[i] * len(self.symbols) + species[j]
@@ -120,7 +120,7 @@ class ThreeBody(Potential):
         return angular_sums(directed, vectors, r, graph.n_atoms)
 
     def most_gain(self, first: int, second: int, r: Tensor) -> Tensor:
-        """Return how much a pair r apart (angstrom) may lower the energies of its atoms at most, in eV, shape of r."""
+        """Return the most by which a pair r apart (angstrom) can lower the energies of its atoms, in eV, shape of r."""
         i, j = (int(self.species_index[z]) for z in (first, second))
         pair = i * len(self.symbols) + j
         g = quintic_switch(r[:, None], self.inner[pair], self.outer[pair])

@@ -32,8 +32,8 @@ def switched(r: float, inner: float, outer: float) -> tuple[float, float]:
 def moments(atoms: Any, positions: Any, lists: Any, species: Any, reach: Any, work: Any, sums: Any) -> float:
     """Add to the moments of atoms ``atoms[0]`` to ``atoms[1]`` and their neighbours; keep the pairs within reach.
 
-    ``reach`` are where g rests (elements, elements) and where it ends (elements, elements, n); ``work`` has the other
-    end, the unit vector and the distance of each pair, and the last pair of each atom.
+    ``reach`` are where g becomes constant (elements, elements) and where it ends (elements, elements, n); ``work`` has
+    the other end, the unit vector and the distance of each pair, and the last pair of each atom.
     """
     first_of, j_of, offset_of, offsets = lists
     inner, outer = reach
@@ -78,7 +78,7 @@ def moments(atoms: Any, positions: Any, lists: Any, species: Any, reach: Any, wo
 
 @kernel
 def pulls(species: Any, coefficients: Any, moment: Any, energies: Any) -> None:
-    """Set the energies of atoms, and turn their moments into what each neighbour's share in them costs.
+    """Set the energies of atoms, and turn their moments into derivatives with respect to each neighbour's share.
 
     That is a multiple of S_2, S_1, S_0, and of g itself in place of the sum of g^2.
     """

@@ -1,4 +1,4 @@
-"""Compiled evaluation of networks: where it pays, and what happens where there is no compiler."""
+"""Compiled evaluation of networks: when it pays, and what happens without a compiler."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def worth_compiling(device: torch.device, atom_steps: float) -> bool:
 
 @contextmanager
 def compiling(potential: Potential, wanted: bool | None, atom_steps: float) -> Iterator[None]:
-    """Let the networks in a potential run compiled for a while.
+    """Run the networks in a potential compiled within the block.
 
     Compiling takes some ten seconds for inference and a minute for training, once for each architecture; results
-    agree with those of eager evaluation up to rounding. Batches of few edges stay eager.
+    agree with those of eager evaluation up to rounding. Batches with few edges are evaluated eagerly.
 
     Parameters
     ----------
     potential
-        Any; only its networks are concerned.
+        Any; only its networks are affected.
     wanted
         True or False; None: if ``atom_steps`` is at least :data:`PAYS_FROM`, there is a compiler, and threads are few.
     atom_steps
@@ -93,9 +93,9 @@ def compiled(function: Callable[..., Result], *arguments: Any) -> Result | None:
 
 
 def agree(results: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> bool:
-    """Return whether compiled code has found what it should, but for rounding: |a - b| <= sqrt(eps) |b| for each b.
+    """Return whether the results of compiled code are right, but for rounding: |a - b| <= sqrt(eps) |b| for each b.
 
-    Compilers have had faults that made results wrong without a word. What is not finite proves nothing.
+    Compilers have had faults that silently made results wrong. Values that are not finite prove nothing.
     """
     for a, b in zip(results, expected, strict=True):
         if b is None or not bool(b.isfinite().all()):
@@ -106,7 +106,7 @@ def agree(results: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -
 
 
 def _forget() -> None:
-    """Begin with an empty folder of compiled code: a process that was killed may have left half a file in the old."""
+    """Start with an empty folder of compiled code: a killed process may have left half a file in the old one."""
     from torch._inductor.utils import clear_inductor_caches
 
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="keel-compiled-")
@@ -124,9 +124,9 @@ def _version(function: Callable[..., Result]) -> Callable[..., Result]:
     keep_order_of_sums()
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, VARIANTS)
-    # Sizes that are equal by chance, of a batch and of a layer, must not be taken for one.
+    # Sizes of a batch and of a layer that are equal by chance must not be identified.
     torch.fx.experimental._config.use_duck_shape = False
-    # Less memory, and less time: what is cheap is computed again in the backward pass rather than kept.
+    # Less memory, and less time: cheap operations are recomputed in the backward pass rather than kept.
     torch._functorch.config.aggressive_recomputation = True
     # Loops run on one thread: with more, sums over edges need atomic additions, which take longer. Products use all.
     products = OneDNNProducts() if pays() else SeparateSums()

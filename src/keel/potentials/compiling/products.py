@@ -48,7 +48,7 @@ class OneDNNProducts(CustomGraphPass):
         graph.lint()
 
     def uuid(self) -> Any:
-        """Tell compiled code of this pass from that of others."""
+        """Return what distinguishes compiled code of this pass from that of others."""
         return get_hash_for_files((__file__,))
 
 
@@ -74,7 +74,7 @@ class SeparateSums(CustomGraphPass):
         graph.lint()
 
     def uuid(self) -> Any:
-        """Tell compiled code of this pass from that of others."""
+        """Return what distinguishes compiled code of this pass from that of others."""
         return type(self).__name__, get_hash_for_files((__file__,))
 
 

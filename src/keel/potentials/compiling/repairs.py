@@ -1,4 +1,4 @@
-"""Faults of torch's compiler that would make results wrong without a word."""
+"""Faults of torch's compiler that would silently make results wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keep_order_of_sums() -> None:
 
     Older versions of torch (torch._inductor.scheduler, ``recompute_size_and_body``) forget, when they change the loops
     of an operation to merge it with others, that the operation reads a buffer after another has added to it: the buffer
-    had been renamed in ``update_mutated_names``. torch 2.8 forgets orders that follow from no index either. The
+    had been renamed in ``update_mutated_names``. torch 2.8 also forgets orders that do not follow from an index. The
     gradients of a network may then lack all messages. Both are recorded and restored.
     """
     if TorchVersion(torch.__version__) >= SUMS_IN_ORDER_FROM:

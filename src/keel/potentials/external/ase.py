@@ -1,4 +1,4 @@
-"""Any ASE calculator as a potential: it labels, it is simulated, it teaches; it cannot be trained."""
+"""Any ASE calculator as a potential: for labels, simulations and as a teacher; it cannot be trained."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ VACUUM = 10.0
 
 
 class ASEPotential(Potential):
-    """Energy, forces and stress of an ASE calculator: a semi-empirical method, DFT, a potential from elsewhere.
+    """Energy, forces and stress of an ASE calculator: a semi-empirical method, DFT, or a potential of another package.
 
-    The energy is the force-consistent free energy where the calculator gives one. It says nothing of single atoms, so
-    each has an equal share. The stress is NaN where the calculator has none. A structure on which the calculation
+    The energy is the force-consistent free energy where the calculator gives one. It says nothing about single atoms,
+    so each has an equal share. The stress is NaN where the calculator has none. A structure on which the calculation
     fails (``ase``'s ``CalculationFailed``, such as a density that does not converge) has NaN for all of them, with a
     warning; perturbed structures without finite labels are set aside and counted.
 
@@ -48,14 +48,14 @@ class ASEPotential(Potential):
     arguments
         Keyword arguments of that class.
     cutoff
-        Of the neighbour lists that are handed in, in angstrom; the calculator makes its own.
+        Of the neighbour lists in batches, in angstrom; the calculator makes its own.
     elements
-        Symbols or atomic numbers that it knows; None: it says so itself.
+        Symbols or atomic numbers that it knows; None: as the calculator states.
 
     Raises
     ------
     UnavailableError
-        If there is nothing to import there.
+        If nothing can be imported from the path.
     ConfigError
         If it cannot be called with the arguments.
     RefusedError
@@ -87,7 +87,7 @@ class ASEPotential(Potential):
             made = _new(*self._made_by) if self._made_by else calculator
             # Some calculators set it for the whole process, and rely on it.
             self._default_dtype = torch.get_default_dtype()
-        # No part of this module, even where it is one: it keeps its precision and its device.
+        # Not a submodule, even where it is a module: it keeps its precision and its device.
         object.__setattr__(self, "calculator", made)
         self._in_boxes: list[bool] = []
         self._precision = self._precision.double()
@@ -97,11 +97,11 @@ class ASEPotential(Potential):
         other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
         other.source, other._made_by, other._default_dtype = self.source, self._made_by, self._default_dtype
-        other._in_boxes = self._in_boxes  # shared: what a copy finds out holds of all
+        other._in_boxes = self._in_boxes  # shared: what one copy finds out holds for all
         return other.to(device=self.device, dtype=self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A pickle of what has a name makes it again: many calculators, also ASE's EMT, cannot be pickled once used.
+        # Named calculators are pickled by name and made again: many, such as ASE's EMT, cannot be pickled once used.
         return vars(self) | ({"calculator": None} if self._made_by else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -112,11 +112,11 @@ class ASEPotential(Potential):
 
     @property
     def boxed(self) -> bool:
-        """Whether structures that are not periodic in three directions go into boxes, because it refuses them else."""
+        """Whether structures not periodic in three directions go into boxes, because they are refused otherwise."""
         return bool(self._in_boxes)
 
     def config(self) -> NoReturn:
-        """Refuse: a calculator is not a matter of numbers."""
+        """Refuse: a calculator is more than numbers."""
         raise ConfigError(
             "an ASE calculator cannot be saved as a potential; name the calculator where it is used "
             "(teacher: {calculator: ase.calculators.emt.EMT} in the configuration of a run, or in Python)"
@@ -135,7 +135,7 @@ class ASEPotential(Potential):
         )
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> NoReturn:
-        """Refuse: a calculator gives forces on atoms, no derivatives with respect to edge vectors."""
+        """Refuse: a calculator gives forces on atoms, not derivatives with respect to edge vectors."""
         raise ConfigError("an ASE calculator cannot be trained")
 
     def energies(self, graph: AtomGraph) -> Tensor:
@@ -145,7 +145,7 @@ class ASEPotential(Potential):
     def derivatives(
         self, graph: AtomGraph, *, differentiable: bool, vectors: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`Potential`; the results are constants, also with ``differentiable``."""
+        """See :class:`Potential`; the results are constants, even with ``differentiable``."""
         energy, forces, stress = self._results(self.prepare(graph), forces=True)
         return self._shares(graph, energy), forces.to(self.dtype), (stress * graph.volume[:, None, None]).to(self.dtype)
 
@@ -166,7 +166,7 @@ class ASEPotential(Potential):
         try:
             # Gradients are off where nothing is trained, but the calculator may need its own.
             with torch.enable_grad(), self._as_made():
-                energy, force, stress = self._in_a_box_if_need_be(atoms, forces)
+                energy, force, stress = self._in_a_box_if_needed(atoms, forces)
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
@@ -175,35 +175,35 @@ class ASEPotential(Potential):
         return energy, nothing[1] if force is None else force, nothing[2] if stress is None else stress
 
     def _as_made(self) -> AbstractContextManager[None]:
-        """Have torch's default dtype be that which the calculator set when it was made."""
+        """Set torch's default dtype to the one that the calculator set when it was made."""
         return _default_dtype(self._default_dtype)
 
-    def _in_a_box_if_need_be(self, atoms: Atoms, forces: bool) -> tuple[float, Array | None, Array | None]:
+    def _in_a_box_if_needed(self, atoms: Atoms, forces: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import CalculationFailed
 
         stressed = forces and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None])[0])
         stress = bool(stressed) and _has(self.calculator, "stress")
         if atoms.pbc.all():
-            return self._asked(atoms, forces, stress=stress)
+            return self._calculate(atoms, forces, stress=stress)
         if self.boxed:
-            return self._asked(in_a_box(atoms), forces, stress=False)
+            return self._calculate(in_a_box(atoms), forces, stress=False)
         try:
-            return self._asked(atoms, forces, stress=stress)
+            return self._calculate(atoms, forces, stress=stress)
         except CalculationFailed:
             raise
         except Exception as error:
             try:
-                found = self._asked(in_a_box(atoms), forces, stress=False)
+                found = self._calculate(in_a_box(atoms), forces, stress=False)
             except Exception:
                 raise error from None
             self._in_boxes.append(True)
             return found
 
-    def _asked(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
+    def _calculate(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import PropertyNotImplementedError
 
         atoms.calc, found = self.calculator, None
-        # Some calculators name properties that they then do not have.
+        # Some calculators list properties that they do not have.
         try:
             energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
         except PropertyNotImplementedError:

@@ -1,6 +1,6 @@
 """Networks as models of the packages that they come from: the same energies and forces, in their precision.
 
-:meth:`keel.potentials.external.MACE.to_model` is that of mace-torch.
+For mace-torch see :meth:`keel.potentials.external.MACE.to_model`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def to_matgl(network: M3GNet | MatglPotential) -> Any:
 def to_torchmdnet(network: TorchMDET | TorchMDNetPotential, *, energy_unit: float = 1.0) -> dict[str, Any]:
     """Return a network as a checkpoint that torchmd-net's ``load_model`` reads, in its precision; lengths in angstrom.
 
-    torchmd-net has no place for the elements that a network knows. Of all others the energy in the ``Atomref`` prior is
-    NaN, and with it that of any structure that holds one; by that ``from_torchmdnet`` tells them.
+    torchmd-net does not store which elements a network knows. The energy of all others in the ``Atomref`` prior is NaN,
+    and so is that of any structure that contains one; ``from_torchmdnet`` recognises them by it.
 
     Parameters
     ----------

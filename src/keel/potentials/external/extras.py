@@ -1,4 +1,4 @@
-"""Importing a package that keel can do without."""
+"""Importing optional packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNSAFE_LOAD = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def optional(module: str, user: str, package: str, extra: str) -> Any:
-    """Return a module of an optional package, imported without a word.
+    """Return a module of an optional package, imported silently.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def optional(module: str, user: str, package: str, extra: str) -> Any:
 
 
 def _hush_warp() -> None:
-    """Let Warp, on which models of matgl run, speak of errors only: it names each kernel that it compiles or loads."""
+    """Let Warp, on which models of matgl run, report errors only: it names each kernel that it compiles or loads."""
     warp = sys.modules.get("warp")
     if warp is not None and hasattr(warp, "LOG_ERROR"):
         warp.config.log_level = warp.LOG_ERROR
@@ -57,7 +57,7 @@ def _hush_warp() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep to itself what a package prints and warns of while it is set up."""
+    """Suppress what a package prints and its warnings while it is set up."""
     with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -65,7 +65,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def trusting() -> Iterator[None]:
-    """Let files run code when they are read, also those that a package reads in turn."""
+    """Let files run code when they are read, including those that a package reads in turn."""
     with _unchanged_process():
         os.environ[UNSAFE_LOAD] = "1"
         yield
@@ -84,7 +84,7 @@ def built_in_float64() -> Iterator[None]:
 
 @contextmanager
 def _unchanged_process() -> Iterator[None]:
-    # Some packages switch off the safe reading of files for the whole process when they are imported.
+    # Some packages disable the safe reading of files for the whole process when they are imported.
     before = os.environ.get(UNSAFE_LOAD)
     try:
         yield

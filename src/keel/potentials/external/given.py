@@ -1,4 +1,4 @@
-"""The door for potentials in Python: whatever is one, or has or names one."""
+"""Potentials in Python arguments: objects that are one, or have or name one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Given: TypeAlias = "Potential | str | Path | HasPotential | Calculator"
 
 
 def as_potential(given: Given) -> Potential:
-    """Return the potential that something is, has or names.
+    """Return the potential that an object is, has or names.
 
     Parameters
     ----------

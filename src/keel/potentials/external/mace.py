@@ -21,7 +21,7 @@ ATOMS_PER_VOLUME = 0.06  # per cubic angstrom, about that of an oxide
 class MACE(ForeignNetwork):
     """Higher-order equivariant message passing, computed by mace-torch (its ``ScaleShiftMACE``).
 
-    E_i = scale * mace_i + offset of the element: scale and offsets take the places of mace's ``scale_shift`` and
+    E_i = scale * mace_i + offset of the element: scale and offsets replace mace's ``scale_shift`` and
     atomic energies. Energies and forces vanish smoothly at the cutoff.
 
     Source: Batatia et al., NeurIPS 35, 11423 (2022).
@@ -43,7 +43,7 @@ class MACE(ForeignNetwork):
     max_ell
         Highest order of the spherical harmonics.
     correlation
-        How many messages are multiplied; the body order is one more.
+        Number of messages that are multiplied; the body order is one more.
     average_neighbours
         Divisor of sums over neighbours; by default the number of atoms within the cutoff at 0.06 atoms per cubic
         angstrom.

@@ -1,4 +1,4 @@
-"""The module of mace-torch inside a :class:`~keel.potentials.external.MACE`: how it is built, fed and read out."""
+"""The module of mace-torch inside a :class:`~keel.potentials.external.MACE`: how it is built and evaluated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, Any] = {
 
 
 def further(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given of the arguments of mace's constructor that keel does not name, such as ``use_so3``."""
+    """Return the given arguments of mace's constructor that keel does not name, such as ``use_so3``."""
     theirs = inspect.signature(_import("mace.modules").MACE).parameters
     known = {name for name, argument in theirs.items() if argument.default is not argument.empty} - OPTIONS.keys()
     return {name: value for name, value in given.items() if name in known}
@@ -136,7 +136,7 @@ def arguments_of(model: Any) -> dict[str, Any]:
 
 @torch.no_grad()
 def copy_weights(source: Any, target: Any) -> None:
-    """Copy weights into a module of the same architecture, and see that it computes the same energies.
+    """Copy weights into a module of the same architecture, and check that it computes the same energies.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def copy_weights(source: Any, target: Any) -> None:
 
 @torch.no_grad()
 def one_head(model: Any, head: int) -> Any:
-    """Return a copy on the CPU of a model with the one of its heads, in its precision."""
+    """Return a copy on the CPU of a model with only one of its heads, in its precision."""
     model = copy.deepcopy(model).cpu()
     if len(model.heads) == 1:
         return model
@@ -174,7 +174,7 @@ def one_head(model: Any, head: int) -> Any:
 
 
 def _with_heads(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state in which also a model of one head has a dimension for it."""
+    """Return a state in which even a model of one head has a dimension for heads."""
     shapes = {"scale_shift.scale": (-1,), "scale_shift.shift": (-1,)}
     energies = "atomic_energies_fn.atomic_energies"
     return {**state, **{k: state[k].reshape(s) for k, s in shapes.items()}, energies: torch.atleast_2d(state[energies])}
@@ -196,7 +196,7 @@ def _trial(model: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _from_json(key: str, value: Any) -> Any:
-    """Return what mace's constructor wants: a class for its name, irreps for their string."""
+    """Return what mace's constructor expects: a class for its name, irreps for their string."""
     names = _names(key)
     if names is not None:
         if value not in names:

@@ -90,7 +90,7 @@ class MatglPotential(ForeignNetwork):
 
     @classmethod
     def from_checkpoint(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
-        """Take over what matgl has saved of a trained ``matgl.apps.pes.Potential``: nothing of it is run.
+        """Take over a saved ``matgl.apps.pes.Potential`` without running any of its code.
 
         Parameters
         ----------
@@ -152,13 +152,13 @@ class MatglPotential(ForeignNetwork):
 def wrapped(core: Any, network: Network) -> Any:
     """Return a model of matgl as its ``Potential``, with the scale and the offsets of a network."""
     offsets = network.energy_offsets.cpu()[list(network.elements or ())]
-    if "dtype" in core._init_args:  # of a TensorNet, whose layers are made in it
+    if "dtype" in core._init_args:  # the precision of a TensorNet, whose layers are made in it
         core._init_args["dtype"] = network.dtype
     potential = optional("matgl.apps.pes", "keel export", "matgl", "matgl").Potential(
         core, data_std=float(network.scale), element_refs=offsets.tolist()
     )
     potential.to(network.dtype)
-    # It was made in matgl's default precision, which may be less than its own.
+    # It was made in matgl's default precision, which may be lower than its own.
     potential.data_std.fill_(float(network.scale))
     potential.element_refs.property_offset.copy_(offsets)
     return potential.eval()

@@ -1,7 +1,7 @@
 """M3GNet checkpoints of matgl as keel potentials.
 
 A checkpoint is the folder that matgl's ``save`` writes: ``model.json`` (class and constructor arguments), ``state.pt``
-(weights) and ``model.pt`` (arguments again, not read here). Nothing is unpickled but tensors.
+(weights) and ``model.pt`` (arguments again, not read here). Only tensors are unpickled.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def from_matgl(path: str | Path) -> M3GNet | MatglPotential:
     Raises
     ------
     DataError
-        If a file is absent or damaged, the model is no M3GNet, or it uses what keel does not have: global state,
+        If a file is absent or damaged, the model is not an M3GNet, or it uses what keel does not have: global state,
         azimuthal angles (``use_phi``), an intensive or classifying readout, a ZBL term.
     """
     path = Path(path)

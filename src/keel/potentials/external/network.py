@@ -41,9 +41,9 @@ class ForeignNetwork(Network):
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`."""
-        # Not as other networks, which may be compiled.
+        # Unlike other networks, which may be compiled.
         return Potential.energies_and_gradient(self, graph, vectors, differentiable=differentiable)
 
     def chain(self, edges: Edges) -> NoReturn:
-        """Refuse: what other packages need of a batch is more than ``edges``."""
+        """Refuse: other packages need more of a batch than ``edges``."""
         raise NotImplementedError(f"the energies of a {type(self).__name__} are those of atomic_energies")

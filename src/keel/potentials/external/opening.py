@@ -1,4 +1,4 @@
-"""The front door: any potential by its name, whoever asks for it.
+"""Opening any potential by its name.
 
 Commands, configurations, :class:`keel.KeelCalculator` and Python open potentials here and nowhere else; files of keel
 are read by :func:`keel.load`, which is a part of it.
@@ -44,7 +44,7 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     ConfigError
         If there is no such calculator, or a file runs code and is not trusted.
     DataError
-        If there is no such file, or it is damaged or no potential.
+        If there is no such file, or it is damaged or not a potential.
     UnavailableError
         If it needs a package that is not installed.
 
@@ -67,7 +67,7 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
 
 @dataclass(frozen=True)
 class Opening:
-    """How a potential is opened, wherever that may be; the arguments of :func:`open_potential`."""
+    """How a potential is opened, in whichever process; the arguments of :func:`open_potential`."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Opening:
 
     @property
     def label(self) -> str:
-        """What it is called in tables, and where its results lie; by its folder if a training named the file."""
+        """Its name in tables and of its results; the name of its folder if a training named the file."""
         if is_calculator(self.name):
             return self.name
         path = Path(self.name)
@@ -93,7 +93,7 @@ class Opening:
 
 
 def contents(path: Path) -> list[str]:
-    """Return the hash of a file or of each file in a folder, by their names; none where there is nothing."""
+    """Return the hash of a file or of each file in a folder, by their names; empty where there is nothing."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] * path.is_file()
     return [of_file(p) for p in files]
 
@@ -117,7 +117,7 @@ def _calculator(name: str, arguments: Mapping[str, Any] | None) -> Potential:
 
 
 def _head(path: Path, arguments: Mapping[str, Any] | None) -> str | None:
-    """Return the head of a MACE model, the only argument that is not one of a calculator."""
+    """Return the head of a MACE model, the only argument that does not belong to a calculator."""
     given = dict(arguments or {})
     if given.keys() == {"head"} and path.suffix in PICKLED_SUFFIXES:
         return str(given["head"])
@@ -147,8 +147,8 @@ def _from_file(path: Path, trust: bool, head: str | None = None) -> Potential:
 
 def refuse_recognised(path: Path) -> None:
     """Raise a DataError if a model is well known but not opened, with what to do instead."""
-    if told := direction(path):
-        raise DataError(f"{path}: {told}")
+    if advice := direction(path):
+        raise DataError(f"{path}: {advice}")
 
 
 def _matgl(path: Path) -> Potential:

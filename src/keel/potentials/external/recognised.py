@@ -1,6 +1,6 @@
 """Well-known models that keel does not open itself: how they are recognised, and what to do with them.
 
-Nothing of such a file is executed: archives are listed, and pickles searched for the names of classes.
+No part of such a file is executed: archives are listed, and pickles searched for the names of classes.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ FIXED: Mapping[str, Any] = {
     "prior_model": None,
     "box_vecs": None,
     "static_shapes": False,
-    # Only their own neighbour search asks for it.
+    # Only their own neighbour search needs it.
     "max_num_neighbors": 1,
 }
 
@@ -51,9 +51,9 @@ FIXED: Mapping[str, Any] = {
 class TorchMDNetPotential(ForeignNetwork):
     """A network of torchmd-net on keel's neighbour lists: E_i = scale * torchmd_i + offset of the element.
 
-    torchmd-net's own neighbour search loses edges without a word where the cell is under twice the cutoff; here every
-    edge is there. Its layers take an edge of an atom to its own image for the atom itself, so a cell in which there are
-    such edges (shorter than the cutoff in some direction) is refused.
+    torchmd-net's own neighbour search silently loses edges where the cell is shorter than twice the cutoff; here all
+    edges are present. Its layers take an edge from an atom to its own image for the atom itself, so a cell with such
+    edges (shorter than the cutoff in some direction) is refused.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class TorchMDNetPotential(ForeignNetwork):
     ConfigError
         If there is no such option.
     DataError
-        When it is used: if an atom sees its own image.
+        When it is used: if an atom is within the cutoff of its own image.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class TorchMDNetPotential(ForeignNetwork):
 
 
 class GivenEdges(nn.Module):
-    """Stands where torchmd-net searches for neighbours, and hands over a list that is known.
+    """Replaces torchmd-net's neighbour search, and returns a known list.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class GivenEdges(nn.Module):
     def forward(self, positions: Tensor, batch: Tensor, box: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return index (2, E), lengths (E,) and vectors (E, 3), whatever the positions."""
         assert self.edges is not None
-        # Handed over once: kept, they would keep the whole autograd graph.
+        # Returned only once: stored, they would keep the whole autograd graph.
         edges, self.edges = self.edges, None
         return edges
 

@@ -55,7 +55,7 @@ def from_torchmdnet(
     Its equivariant transformer becomes keel's own, in reference mode; a TensorNet a :class:`TorchMDNetPotential`, which
     needs torchmd-net. The standard deviation of the training energies becomes ``scale``, and an ``Atomref`` prior the
     energy offsets of the elements. torchmd-net may add the mean of the training energies to each structure, whatever
-    its size; of an equivariant transformer it is left out, with a warning.
+    its size; for an equivariant transformer it is left out, with a warning.
 
     Parameters
     ----------
@@ -190,10 +190,10 @@ def _tensornet(
     elements: Iterable[int | str] | None,
     energy_unit: float,
 ) -> TorchMDNetPotential:
-    """Return what torchmd-net makes of a checkpoint, which is known to hold plain data only."""
+    """Return torchmd-net's model of a checkpoint that is known to hold plain data only."""
     load = optional("torchmdnet.models.model", "TorchMDNetPotential", "torchmd-net", "torchmd-net").load_model
     with quiet():
-        # It knows the layouts of its older versions.
+        # torchmd-net knows the layouts of its older versions.
         model = load(str(path))
     numbers = _elements(elements, int(arguments["max_z"]), current_names(weights))
     potential = TorchMDNetPotential.from_model(model, arguments, numbers)

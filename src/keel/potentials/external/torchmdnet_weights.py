@@ -20,7 +20,7 @@ _OLD_NAMES = (
 )
 
 BOX = "representation_model.distance.box"
-"""The box is that of the structures."""
+"""Weights of the box, which comes from the structures."""
 UNREAD = "output_model.output_network.1.vec2_proj.weight"
 """The last block's vectors are not read."""
 
@@ -55,12 +55,12 @@ def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def take(state: dict[str, Tensor], name: str) -> Tensor:
-    """Take a tensor out of the weights.
+    """Remove a tensor from the weights and return it.
 
     Raises
     ------
     DataError
-        If it is not there.
+        If it is missing.
     """
     if not isinstance(state.get(name), Tensor):
         raise DataError(f"it has no weights {name!r}")
@@ -131,5 +131,5 @@ def _heads_within_parts(rows: Tensor, heads: int) -> Tensor:
 
 
 def _parts_within_heads(rows: Tensor, heads: int) -> Tensor:
-    """Return rows that stand as (part, head, channel of the head) as (head, part, channel of the head)."""
+    """Return rows in the order (part, head, channel of the head) as (head, part, channel of the head)."""
     return rows.reshape(3, heads, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)

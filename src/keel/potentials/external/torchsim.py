@@ -1,4 +1,4 @@
-"""Any model of torch-sim as a potential: it labels, it is simulated, it teaches, many structures at once."""
+"""Any model of torch-sim as a potential, evaluated for many structures at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TorchSimPotential(ASEPotential):
     """Energy, forces and stress of a model of torch-sim (its ``ModelInterface``), which takes whole batches.
 
     MACE, SevenNet, MatterSim, Orb, fairchem and others come as such models. Structures that are not periodic in three
-    directions go into large periodic boxes, as most of these models want.
+    directions go into large periodic boxes, as most of these models require.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def around(calculator: Any, arguments: Mapping[str, Any] | None = None) -> ASEPo
         See :class:`ASEPotential`.
     """
     potential = ASEPotential(calculator, arguments)
-    # Told without importing torch-sim.
+    # Recognised without importing torch-sim.
     if all(base.__module__ != "torch_sim.models.interface" for base in type(potential.calculator).__mro__):
         return potential
     batched = TorchSimPotential(potential.calculator)

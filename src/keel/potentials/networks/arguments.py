@@ -1,4 +1,4 @@
-"""What networks take beside their name in a configuration, described as settings are."""
+"""Arguments of networks beside their name in a configuration, described as settings are."""
 
 from __future__ import annotations
 

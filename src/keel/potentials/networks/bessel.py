@@ -1,6 +1,6 @@
 """Spherical Bessel bases, accurate from r = 0 to the cutoff in every dtype.
 
-The closed form of j_l loses all its digits at small arguments, which is where this package works. But j_l(z s) is an
+The closed form of j_l loses all its digits at small arguments, where it is needed here. But j_l(z s) is an
 even (l even) or odd (l odd) entire function of s = r/r_c, so that on [0, 1] a short Chebyshev series
 
     R(r) = s^(l mod 2) sum_k c_k T_k(2 s^2 - 1)
@@ -31,8 +31,8 @@ class RadialBasis(nn.Module):
 
         R(r + d) = R(r) + R'(r) d + R''(r) d^2/2
 
-    with d = 0, not the sixty steps of the polynomials. Derivatives with respect to distances are therefore right up to
-    the second.
+    with d = 0, not the sixty steps of the polynomials. Derivatives with respect to distances are therefore correct up
+    to the second.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def chebyshev_polynomials(t: Tensor, terms: int) -> Tensor:
 def spherical_bessel_basis(cutoff: float, max_n: int, max_l: int) -> RadialBasis:
     """Return R_ln(r) = sqrt(2/r_c^3) j_l(z_ln r/r_c) / |j_{l+1}(z_ln)|, l < max_l, n < max_n, column l max_n + n.
 
-    z_ln are the roots of j_l. Orthonormal on [0, r_c] with weight r^2; zero at r_c, their slopes not.
+    z_ln are the roots of j_l. Orthonormal on [0, r_c] with weight r^2; zero at r_c, unlike their slopes.
 
     Source: Chen & Ong, Nat. Comput. Sci. 2, 718 (2022), eq. 2.
     """

@@ -84,7 +84,7 @@ class CGCNN(Network):
     cutoff
         In angstrom.
     preset
-        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Xie & Grossman).
+        Values of options that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Xie & Grossman).
     mode
         ``"smooth"``: each message is multiplied by the quintic switch from 1 at ``switch_from * cutoff`` to 0 at the
         cutoff, so that energy and forces vanish there. ``"reference"``: messages as published, cut off abruptly.

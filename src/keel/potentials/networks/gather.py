@@ -1,4 +1,4 @@
-"""From atoms to edges and back: the two operations, transposes of each other, at the heart of every network."""
+"""From atoms to edges and back: the two operations, transposes of each other, that every network is built on."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def gather(x: Tensor, index: Tensor) -> Tensor:
 
 
 def scatter(values: Tensor, index: Tensor, n: int) -> Tensor:
-    """Return the sums (n, ...) of values (E, ...) with equal index: what the edges give to their atoms."""
+    """Return the sums (n, ...) of values (E, ...) with equal index: contributions of edges to their atoms."""
     return values.new_zeros(n, *values.shape[1:]).index_add(0, index, values)

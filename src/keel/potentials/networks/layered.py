@@ -31,7 +31,7 @@ State = tuple[Tensor, ...]
 
 
 class Chain(NamedTuple):
-    """A network that has seen a batch, but not yet the edge vectors.
+    """A network applied to a batch, but not yet to its edge vectors.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Chain(NamedTuple):
     output
         Energies of the atoms, shape (N,), from the last state.
     constants
-        What the blocks need besides, e.g. the edges' atoms.
+        Further arguments of the blocks, e.g. the edges' atoms.
     edge_states
         How many tensors at the end of a state, once it has passed a layer, belong to edges; the others to atoms.
     """
@@ -63,13 +63,13 @@ class Tile(NamedTuple):
     Parameters
     ----------
     chain
-        The network that has seen these atoms and edges only.
+        The network applied to these atoms and edges only.
     first, last
-        Its own atoms are those from the first up to, without, the last.
+        Its own atoms are those from the first up to, but not including, the last.
     edges
         Its edges among those of the batch.
     atoms
-        Atoms of the batch that it knows, its own first, then those that are only neighbours.
+        Atoms of the batch in this tile, its own first, then those that are only neighbours.
     """
 
     chain: Chain
@@ -102,7 +102,7 @@ def energies_and_gradient(tiles: Sequence[Tile], vectors: Tensor, *, compile: bo
     Raises
     ------
     NotCompiledError
-        If a block shall be compiled and cannot.
+        If a block was to be compiled but cannot be.
     """
     run = _compiled if compile else _plain
     chains, parts = [t.chain for t in tiles], [vectors[t.edges] for t in tiles]
@@ -110,7 +110,7 @@ def energies_and_gradient(tiles: Sequence[Tile], vectors: Tensor, *, compile: bo
     layers, states = list(chains[0].layers), [[c.start for c in chains]]
     for layer in layers:
         pieces = zip(chains, states[-1], geometry, strict=True)
-        states.append(_told([run(value, layer, (state, g), c.constants) for c, state, g in pieces], tiles))
+        states.append(_exchanged([run(value, layer, (state, g), c.constants) for c, state, g in pieces], tiles))
     ends = [_own(state, tile) for state, tile in zip(states.pop(), tiles, strict=True)]
     energies = [run(value, c.output, (end,), ()) for c, end in zip(chains, ends, strict=True)]
     gradients = [
@@ -151,7 +151,7 @@ def _padded(state: State, tile: Tile) -> State:
     return (*(torch.cat([x, x.new_zeros(rest, *x.shape[1:])]) for x in atoms), *edges)
 
 
-def _told(states: list[State], tiles: Sequence[Tile]) -> list[State]:
+def _exchanged(states: list[State], tiles: Sequence[Tile]) -> list[State]:
     """Return the states in which each tile has learned from the others what became of its neighbours."""
     if len(tiles) == 1:
         return states
@@ -161,7 +161,7 @@ def _told(states: list[State], tiles: Sequence[Tile]) -> list[State]:
 
 
 def _collected(gradients: list[State], tiles: Sequence[Tile]) -> list[State]:
-    """Return what :func:`_told` makes of gradients: those of neighbours go to the tiles that own them."""
+    """Return what :func:`_exchanged` makes of gradients: those of neighbours go to the tiles that own them."""
     if len(tiles) == 1:
         return gradients
     parts = [_of_atoms(gradient, tile) for gradient, tile in zip(gradients, tiles, strict=True)]

@@ -67,7 +67,7 @@ class M3GNet(Network):
     cutoff
         In angstrom.
     preset
-        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Chen & Ong).
+        Values of options that are not given: ``"small"``, ``"default"`` or ``"paper"`` (Chen & Ong).
     mode
         ``"smooth"``: the radial features are multiplied by the quintic switch from 1 at ``switch_from * cutoff`` to 0
         at the cutoff, so that energy and forces vanish there (features of ``smooth_basis`` do so by themselves).

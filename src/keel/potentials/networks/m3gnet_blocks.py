@@ -18,7 +18,7 @@ from keel.potentials.networks.layered import State
 
 
 class GatedPerceptron(nn.Module):
-    """phi(x) = core(x) * gate(x): two perceptrons with SiLU, of which the gate ends with a sigmoid.
+    """phi(x) = core(x) * gate(x): two perceptrons with SiLU; the gate ends with a sigmoid.
 
     The first layers of core and gate are stacked in this order in one matrix.
 
@@ -44,7 +44,7 @@ class GatedPerceptron(nn.Module):
         return self.after_first(self.first(x))
 
     def after_first(self, z: Tensor) -> Tensor:
-        """Return phi from what the first layers give before their activation, shape (..., 2 sizes[1])."""
+        """Return phi from the output of the first layers before their activation, shape (..., 2 sizes[1])."""
         core, gate = z.chunk(2, dim=-1)
         for core_layer, gate_layer in zip(self.core, self.gate, strict=True):
             core, gate = core_layer(functional.silu(core)), gate_layer(functional.silu(gate))
@@ -85,8 +85,8 @@ class PairPerceptron(GatedPerceptron):
 class Geometry(NamedTuple):
     """What the blocks need of the edge vectors.
 
-    E' edges are nearer than the three-body cutoff. With L = max_l and n = max_n radial functions for each l, a column
-    of what belongs to them stands for one (l, n, m): n L^2 in all.
+    E' edges are shorter than the three-body cutoff. With L = max_l and n = max_n radial functions for each l, each
+    column of their features belongs to one (l, n, m): n L^2 in all.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Geometry(NamedTuple):
 
 
 class Triples(NamedTuple):
-    """The edges that are nearer than the three-body cutoff, the same for every block.
+    """The edges shorter than the three-body cutoff, the same for every block.
 
     Parameters
     ----------

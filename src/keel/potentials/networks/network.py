@@ -35,7 +35,7 @@ Mode = Literal["smooth", "reference"]
 
 
 class Edges(NamedTuple):
-    """Who is whose neighbour: all that a network needs of a batch besides the edge vectors.
+    """The neighbours of each atom: all that a network needs of a batch besides the edge vectors.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Edges(NamedTuple):
     i, j
         Centre and neighbour of each edge, each pair twice and sorted by i, shape (E,).
     near
-        The edges that some networks treat besides, ascending, shape (E',): see :meth:`Network.near`.
+        The edges that some networks treat separately, ascending, shape (E',): see :meth:`Network.near`.
     """
 
     species: Tensor
@@ -222,7 +222,7 @@ class Network(Potential):
         """
         if preset not in cls.presets:
             raise ConfigError(f"{cls.__name__}: preset must be one of {', '.join(cls.presets)}, not {preset!r}")
-        # In this order, which the hash of a training depends on.
+        # In this order, because the hash of a training depends on it.
         known = {**cls.presets[preset], **cls.same}
         if unknown := [name for name in given if name not in known]:
             raise ConfigError(f"{cls.__name__}: there is no option {unknown[0]!r}; {instead(unknown[0], list(known))}")
@@ -260,8 +260,8 @@ def network_class(name: str) -> type[Network]:
 def scaled_energies_and_gradient(network: Network, edges: Edges, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Return atomic energies in eV and the gradient of their sum, as a function that can be compiled.
 
-    Compilers cannot differentiate twice, but what differentiates by itself (``torch.func.grad``) can be compiled and
-    then differentiated once more, with respect to the parameters.
+    Compilers cannot differentiate twice, but a function that differentiates itself (``torch.func.grad``) can be
+    compiled and then differentiated once more, with respect to the parameters.
     """
 
     def total(vectors: Tensor) -> tuple[Tensor, Tensor]:

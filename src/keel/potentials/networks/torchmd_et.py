@@ -70,10 +70,10 @@ class TorchMDET(Network):
     cutoff
         In angstrom.
     preset
-        What options have that are not given: ``"small"``, ``"default"`` or ``"paper"`` (that for MD17).
+        Values of options that are not given: ``"small"``, ``"default"`` or ``"paper"`` (that for MD17).
     mode
         ``"smooth"``: the cutoff function multiplies all messages, and lengths are softened by 0.01, so that energies
-        have derivatives everywhere and they vanish at the cutoff. ``"reference"``: exactly as torchmd-net 3.1.0.
+        have derivatives everywhere, which vanish at the cutoff. ``"reference"``: exactly as torchmd-net 3.1.0.
     channels
         Number C of scalars and of vectors of each atom.
     layers

@@ -3,7 +3,7 @@
 A pair of atoms occurs once in the list: its radial features are those of both its messages, i <- j and j <- i. An atom
 also sends a message to itself, whose radial features are the same for all atoms: it needs no edge.
 
-The state is the scalars x (N, C), and the vectors V (3, N, C) unless all are zero or nobody reads them.
+The state is the scalars x (N, C), and the vectors V (3, N, C) unless all are zero or unused.
 
 Vectors are (3, N, C), so that each component is an array of its own like the scalars: compilers merge operations on
 arrays of one shape.
@@ -120,9 +120,9 @@ class Attention(nn.Module):
         y_i = sum_j s0_ij a_ij,                            w_i = sum_j s1_ij V_j + s2_ij d_ij
         x_i += o2_i <U1 V_i, U2 V_i> + o3_i,               V_i += o1_i U3 V_i + w_i,        [o1, o2, o3] = W_o y + b_o
 
-    What belongs to atom j alone is multiplied before it goes to the edges (v1_j V_j), what belongs to the distance
-    once for both messages of a pair. No message is made of vectors V that are zero yet, or for vectors that nobody
-    reads afterwards.
+    Factors that belong to atom j alone are multiplied before they go to the edges (v1_j V_j), those that belong to the
+    distance once for both messages of a pair. No message is made from vectors V that are still zero, or for vectors
+    that are not used afterwards.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Attention(nn.Module):
     vector_cutoff
         Whether the cutoff function multiplies all messages, or only the attention.
     last
-        Nobody reads the vectors afterwards.
+        The vectors are not used afterwards.
     """
 
     spread: Tensor

@@ -1,4 +1,4 @@
-"""Output networks of the TorchMD-NET equivariant transformer: from what the atoms carry to their energies."""
+"""Output networks of the TorchMD-NET equivariant transformer: from the features of the atoms to their energies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GatedBlock(nn.Module):
     softening
         eps in the norm sqrt(v^2 + eps^2) - eps, whose derivatives are finite at v = 0.
     last
-        V' is not wanted.
+        V' is not needed.
     """
 
     def __init__(self, channels: int, outputs: int, activation: str, softening: float, last: bool) -> None:
@@ -35,7 +35,7 @@ class GatedBlock(nn.Module):
         self.output = linear(channels, outputs if last else 2 * outputs)
 
     def forward(self, state: State) -> State:
-        """Return x' (N, outputs), and V' (3, N, outputs) unless it is not wanted."""
+        """Return x' (N, outputs), and V' (3, N, outputs) if it is needed."""
         x, v = state
         norm = soft_norm(self.u1(v), self.softening) - self.softening
         x = self.output(self.act(self.hidden(torch.cat([x, norm], dim=1))))

@@ -34,7 +34,7 @@ def write_assessment(assessments: Sequence[Assessment], path: str | Path) -> Pat
     Returns
     -------
     Path
-        The HTML file, below 10 MB: what is left out of long curves and films is said there.
+        The HTML file, below 10 MB: it states what is left out of long curves and films.
 
     Raises
     ------

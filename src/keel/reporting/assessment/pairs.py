@@ -42,7 +42,7 @@ class Simulations:
 
     @property
     def failed_share(self) -> float:
-        """Share of runs that failed, of the potential of which more did."""
+        """The larger share of failed runs of the two potentials."""
         return float(max(lifetimes.failed.mean() for lifetimes in (self.comparison.base, self.comparison.other)))
 
     @property
@@ -54,7 +54,7 @@ class Simulations:
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Errors of both on the same frames: that of the baseline, and the difference, in ``unit``."""
+    """Errors of both on the same frames: the error of the baseline, and the difference, in ``unit``."""
 
     name: str
     unit: str
@@ -64,7 +64,7 @@ class Errors:
 
     @property
     def sentence(self) -> str:
-        """What became of the error."""
+        """How the error changed."""
         if self.name == FORCES:
             return force_verdict(self.difference, self.base)
         return f"{self.name.removeprefix('MAE of ')} error {difference_text(self.difference, typeset(self.unit))}"
@@ -93,7 +93,7 @@ class Versus:
     obstacle
         Why no simulations could be compared, if that is so.
     left_out
-        What was not found on the same structures with the same settings on both sides, or is not finite.
+        Results that are not from the same structures with the same settings on both sides, or are not finite.
     """
 
     baseline: str
@@ -107,8 +107,8 @@ class Versus:
     def deciding(self) -> Simulations | None:
         """The lowest temperature at which one of the two failed in half of its runs, or else the highest.
 
-        Either of the two may decide, so that the choice favours neither: if the baseline alone decided, it would be
-        where chance went against the baseline. Runs under pressure and from compressed starts do not decide.
+        Either of the two may decide, so that the choice favours neither: if the baseline alone decided, chance would go
+        against it. Runs under pressure and from compressed starts do not decide.
         """
         ladder = sorted([r for r in self.simulations if r.plain] or self.simulations, key=lambda r: r.temperature)
         return next((r for r in ladder if r.failed_share >= MANY), ladder[-1] if ladder else None)
@@ -127,7 +127,7 @@ class Versus:
 
     @property
     def effect(self) -> Effect:
-        """On stability, in the deciding condition."""
+        """Effect on stability, in the deciding condition."""
         return self.deciding.comparison.effect if self.deciding else "untested"
 
     @property
@@ -199,7 +199,7 @@ def comparisons(assessments: Sequence[Assessment]) -> tuple[Versus, ...]:
 
 
 def versus(base: Assessment, other: Assessment) -> Versus:
-    """Compare two potentials on all that was tried in the same way with both."""
+    """Compare two potentials on everything that was tried in the same way with both."""
     tables = [{(s.name, s.condition): s for result in a.results for s in result.samples} for a in (base, other)]
     pairs = {
         key: (s, tables[1][key]) for key, s in tables[0].items() if key in tables[1] and _paired(s, tables[1][key])

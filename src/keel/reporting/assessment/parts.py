@@ -25,7 +25,7 @@ PICTURED, ATOMS = 30_000, 2000
 
 @dataclass(frozen=True)
 class Cell:
-    """What one potential says in the matrix of results.
+    """The result of one potential in the matrix of results.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _probe(
     name: str, anchor: str, results: list[CheckResult | None], potentials: list[str], runs: int, n_films: int
 ) -> Probe:
     found = [(p, curve) for p, result in enumerate(results) if result is not None for curve in result.curves]
-    # Of several potentials each condition of which there are samples has a plot of its own.
+    # With several potentials, each condition with samples has a plot of its own.
     apart = {s.condition for r in results if r is not None for s in r.samples} if len(potentials) > 1 else set()
     groups: dict[tuple[str, str, str], list[tuple[int, Curve]]] = {}
     for p, curve in found:

@@ -61,7 +61,7 @@ def _columns(crystal: Squeezed) -> tuple[Array, ...]:
 
 
 def _draw(axes: Axes, crystal: Squeezed, **style: Any) -> None:
-    """Draw a curve, with a cross where the pressure falls first."""
+    """Draw a curve, with a cross where the pressure first falls."""
     pressure = np.clip(crystal.pressure / GPA, -10 * HIGHEST_GPA, 10 * HIGHEST_GPA)
     axes.plot(crystal.length, pressure, **style)
     if crystal.first_fall is not None:

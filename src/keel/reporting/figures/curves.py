@@ -82,7 +82,7 @@ def dimer_figure(network: str, pair: str, trials: Trials, teacher: Decomposition
 
 @styled
 def decomposition_figure(pair: str, parts: Decomposition) -> ReportFigure:
-    """The teacher's dimer energy; of an EAM what it is made of, above the electron density that each atom feels."""
+    """The teacher's dimer energy; for an EAM its parts, above the electron density at each atom."""
     if parts.name != "EAM":
         return _undivided_figure(pair, parts)
     figure, (axes, lower) = new_figure(height=3.5, panels=(3, 1))

@@ -1,4 +1,4 @@
-"""How long the runs lived, and of what they died."""
+"""How long the runs lived, and why they failed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def causes_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
         name=slug("causes", strategies[0].network),
         title="How the runs ended",
         caption="A run ends at its first failure. Fused: two atoms closer than half the sum of their covalent radii.",
-        alt=f"Causes of failure. {'; '.join(map(_spoken, strategies, counts))}.",
+        alt=f"Causes of failure. {'; '.join(map(_in_words, strategies, counts))}.",
         figure=figure,
         data={
             "strategy": [s.strategy for s in strategies for _ in causes],
@@ -106,7 +106,7 @@ def causes_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
     )
 
 
-def _spoken(result: StrategyResult, count: Counter[str]) -> str:
+def _in_words(result: StrategyResult, count: Counter[str]) -> str:
     return f"{result.strategy}: " + ", ".join(f"{n} {CAUSES.get(c, ('', c))[1]}" for c, n in count.most_common())
 
 

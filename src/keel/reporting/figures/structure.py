@@ -21,7 +21,7 @@ MARK = "#d1006c"
 
 @styled
 def failure_figure(network: str, strategy: str, frame: Frame) -> ReportFigure:
-    """The structure just before a run failed, its closest pair marked; atoms in front of the pair are glassy.
+    """The structure just before a run failed, its closest pair marked; atoms in front of the pair are translucent.
 
     ``frame`` has at least two atoms, and their positions are finite.
     """
@@ -71,7 +71,7 @@ def draw_cell(axes: Axes, frame: Frame, view: Array) -> None:
 
 
 def draw_atoms(axes: Axes, frame: Frame, seen: Array, pair: ClosestPair) -> None:
-    """Draw every atom as a ball, the far ones first and paler; those that hide the pair become glassy."""
+    """Draw every atom as a ball, the far ones first and paler; those that hide the pair become translucent."""
     from ase.data.colors import jmol_colors
     from matplotlib.patches import Circle
 

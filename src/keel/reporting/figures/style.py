@@ -184,7 +184,7 @@ def inline_svg(picture: ReportFigure, text: str) -> str:
     """Return the SVG of a figure as an element that scales with the page and takes the page's font and ink."""
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     head, body = text[text.index("<svg") :].split(">", 1)
-    # Names of groups repeat from figure to figure; those that are referred to get the figure's name.
+    # Names of groups repeat from figure to figure; those referred to get the figure's name.
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r'( id="|#)((?:p|m|C|h|image)[0-9a-f_]{6,})', rf"\1{picture.name}-\2", body)
     body = body.replace(INK, "currentColor").replace(GRID, "var(--grid)")

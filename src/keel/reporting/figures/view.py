@@ -1,4 +1,4 @@
-"""From where to look at a structure so that its closest pair of atoms is in sight."""
+"""The direction of view from which the closest pair of atoms in a structure is visible."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def closest_pair(frame: Frame) -> ClosestPair:
 
 
 def _near_pairs(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return pairs i < j among which the closest one is, in time and memory that grow as the number of atoms.
+    """Return pairs i < j among which the closest one is, in time and memory proportional to the number of atoms.
 
     The best ratio of direct neighbours, without images, bounds how far apart the closest pair can be.
     """

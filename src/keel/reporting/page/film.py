@@ -37,7 +37,7 @@ class Player:
     Parameters
     ----------
     title, note, alt
-        Above it, below it, and for readers who do not see it.
+        Text above it, below it, and for readers who cannot see it.
     svg
         Its last frame, as HTML.
     data
@@ -84,7 +84,7 @@ def player(film: Film, name: str, title: str, *, most_atoms: int = 2000, most_fr
     name
         Unique in the page; letters and dashes.
     most_atoms, most_frames
-        What is left out beyond is said: atoms far from the middle, and frames in between.
+        The note states what is left out beyond these: atoms far from the middle, and frames in between.
     """
     stride = -(-len(film.frames) // most_frames)
     chosen = list(range(len(film.frames) - 1, -1, -stride))[::-1]
@@ -207,7 +207,7 @@ def picture(scene: Scene, name: str, alt: str) -> str:
 
 
 def bonds(scene: Scene, drawn: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return the pairs of atoms of the last frame that are joined, of those that are drawn; not across the cell."""
+    """Return the pairs of atoms of the last frame that are joined, among those that are drawn; not across the cell."""
     radii = COVALENT_RADII[scene.numbers]
     if len(drawn) < 2:
         return []

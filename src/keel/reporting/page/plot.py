@@ -1,4 +1,4 @@
-"""Curves as SVG that is read without a program and in print, with the numbers that make it interactive."""
+"""Curves as SVG, readable without scripts and in print, with the numbers that make it interactive."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class Plot:
     svg
         The picture, as HTML.
     data
-        What the page's program needs to read values off it, as JSON.
+        What the page's script needs to read values off it, as JSON.
     lines
-        What the legend says.
+        Curves in the legend.
     """
 
     title: str
@@ -114,7 +114,7 @@ def plot(lines: Sequence[Line], runs: int = 100) -> Plot:
 
 
 def axis(values: Array, start: float, end: float, *, steep: bool = False) -> Axis:
-    """Return an axis for all finite values between two places."""
+    """Return an axis for all finite values between two positions."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     w, overflow = 0.0, False
@@ -205,7 +205,7 @@ def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> str:
 
 
 def _curves(lines: Sequence[Line], x: Axis, y: Axis) -> str:
-    # A nested picture cuts off what goes beyond the axes.
+    # A nested picture clips what goes beyond the axes.
     left, height = float(x.place(np.array([x.low]))[0]) - 2, HEIGHT - BOTTOM
     width = WIDTH - RIGHT - left + 3
     place = f'x="{left:.1f}" width="{width:.1f}" height="{height:.1f}"'

@@ -30,7 +30,7 @@ def filled(
     filters
         Functions that the template calls, by name.
     values
-        What else the template names. A name that is not there is an error, text is escaped.
+        Values of the other names in the template. A missing name is an error; text is escaped.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup

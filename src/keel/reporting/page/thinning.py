@@ -1,6 +1,6 @@
-"""Fewer points of a curve that is drawn, so that it looks the same.
+"""Fewer points of a drawn curve, so that it looks the same.
 
-Of every run of consecutive points the first, the last, the lowest and the highest are kept: the picture does not
+From every run of consecutive points the first, the last, the lowest and the highest are kept: the picture does not
 change as long as a run is narrower than a pixel (M4; Jugel, Jerzak, Hackenbroich & Markl, PVLDB 7, 797, 2014).
 """
 

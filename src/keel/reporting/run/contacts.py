@@ -18,7 +18,7 @@ Divided = Mapping[str, ContactErrors]
 
 
 def contact_table(trials: Sequence[TrialResults], teacher: Divided) -> Table | None:
-    """Mean error of each quantity and bin by strategy, beside the mean label; None where nothing is divided."""
+    """Mean error of each quantity and bin by strategy, beside the mean label; None without errors by contact."""
     groups = {s: [t.by_contact for t in members if t.by_contact] for s, members in by_strategy(trials).items()}
     groups = {strategy: members for strategy, members in groups.items() if members}
     if not groups:

@@ -1,4 +1,4 @@
-"""What a run says of each network, and what to do next: the words of the report and of the terminal."""
+"""The conclusions of a run for each network, and what to do next: the words of the report and of the terminal."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Judgement:
 
     @property
     def findings(self) -> list[Finding]:
-        """The verdict in sentences, the weightiest first."""
+        """The verdict in sentences, the most important first."""
         found = [Finding("worse", "Nothing learnt", self.warning)] if self.warning else []
         found += [Finding(v.effect, EFFECTS[v.effect].capitalize(), v.sentence) for v in self.verdicts]
         if self.verdicts:
@@ -78,7 +78,7 @@ class Judgement:
 
 
 def judgements(results: RunResults) -> list[Judgement]:
-    """Return what a run says of each of its networks."""
+    """Return the judgement of each network of a run."""
     warnings = {skill.network: skill.sentence for skill in skills(results.trials) if skill.is_none}
     compared = {network: compare(results.records, network) for network in results.networks}
     return [

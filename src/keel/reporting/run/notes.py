@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keel.reporting.budgets import inequality, steps_text
 from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
-from keel.results.made import parts_told
+from keel.results.made import parts_in_words
 from keel.results.run import Record, RunResults
 from keel.training.known import BASELINE, METHOD, STRATEGIES
 from keel.wording import listed
@@ -121,7 +121,7 @@ def _split(results: RunResults) -> str:
         f"weights), {split['test']} test frames"
     )
     if split.get("groups"):
-        counts = "; ".join(parts_told(split))
+        counts = "; ".join(parts_in_words(split))
     return (
         f"{counts}. {split['description']}" if split.get("description") else f"{counts} (by {split.get('by', 'frame')})"
     )

@@ -18,7 +18,7 @@ REMEDY = "First try more data, more steps, a larger network or squared errors (t
 
 @dataclass(frozen=True)
 class Skill:
-    """What a plainly trained network knows of the forces of the test frames.
+    """How well a plainly trained network knows the forces of the test frames.
 
     Medians, because a few forces of tens of eV/angstrom make most of a mean. But where most atoms are at rest, as in
     crystals of high symmetry among hot ones, a typical error may well be above a typical force: then means decide.
@@ -32,8 +32,7 @@ class Skill:
     force
         Median of |label|, in meV/angstrom: the error of a network that predicts no force anywhere.
     left
-        What is left of forces as errors: MAE or RMSE over that of predicting none, the larger of the two; 1 where it is
-        not known.
+        Error over that of predicting no force, by MAE or RMSE, the larger of the two; 1 where it is not known.
     """
 
     network: str

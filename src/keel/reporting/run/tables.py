@@ -171,7 +171,7 @@ def versions_table(results: RunResults) -> Table:
 
 
 def _against_baseline(strategies: Sequence[StrategyResult]) -> list[tuple[str, ...]]:
-    """Return what was found run by run: ratio of mean times and difference of failed shares, with 95 % intervals."""
+    """Return the comparison run by run: ratio of mean times and difference of failed shares, with 95 % intervals."""
     base = next((s for s in strategies if s.strategy == BASELINE), None)
     if base is None:
         return []

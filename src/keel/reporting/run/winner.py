@@ -1,4 +1,4 @@
-"""Which of the potentials of a run to take, by a rule that is stated, and how to use it."""
+"""Which potential of a run to use, by a stated rule, and how to use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Winner:
-    """The potential to take of a network: that of a trial, and of how it was trained."""
+    """The potential to use of a network: its trial, and how it was trained."""
 
     record: Record
     strategy: StrategyResult
@@ -34,7 +34,7 @@ class Winner:
 
     @property
     def sentence(self) -> str:
-        """Why it is this one: by the numbers of the rule."""
+        """Why it is this one, with the numbers of the rule."""
         failed = f"{self.strategy.failures} of {self.strategy.runs} runs failed" if self.strategy.runs else "no MD runs"
         error = number(self.record.force_mae_mev_per_angstrom)
         return f"{self.name} (with {self.record.strategy} {failed}; its force error is {error} meV/Å)"
@@ -65,7 +65,7 @@ def _known(error: float | None) -> float:
 
 
 def uses(winner: Path, teacher: Path | None = None) -> list[tuple[str, str]]:
-    """Return (what for, line) of how to use a trained potential, and how to export the teacher.
+    """Return (purpose, line) for the uses of a trained potential and the export of the teacher.
 
     Parameters
     ----------

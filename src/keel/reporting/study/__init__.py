@@ -1,4 +1,4 @@
-"""A study: what several run folders found, as plain tables, figures that are drawn from them, and one page."""
+"""A study: results of several run folders as plain tables, figures drawn from these, and one page."""
 
 from keel.lazy import find_submodules
 from keel.reporting.study.write import is_study, write_study

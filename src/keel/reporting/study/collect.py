@@ -1,4 +1,4 @@
-"""Run folders put together: which of them belong to one system, and what is known of each."""
+"""Combining run folders: which of them belong to one system, and the status of each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class System:
         return found
 
     def pairs(self, names: Sequence[str]) -> list[str]:
-        """Return the most important of some pairs of elements, the first of them first."""
+        """Return the most important of some pairs of elements, the most important first."""
         return important_pairs(names, self.runs[0])[:MOST_PAIRS]
 
 
@@ -68,7 +68,7 @@ def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:
     Returns
     -------
     tuple
-        The systems, of finished trials only, and what is known of every run that has begun (see :func:`describe`).
+        The systems, with finished trials only, and the status of every run that has begun (see :func:`describe`).
 
     Raises
     ------
@@ -86,10 +86,10 @@ def collect(folder: Path) -> tuple[tuple[System, ...], list[dict[str, Any]]]:
 
 
 def _system_of(run: RunResults, systems: dict[str, list[RunResults]]) -> str:
-    """Return the name under which a run counts: trials are pooled only where nothing but the network differs.
+    """Return the name of a run's system: trials are pooled only where nothing but the network differs.
 
     The name of its system; ``NAME-FRAMES`` if it has another number of training frames than the run that came before;
-    the name of its folder, or both, if another run has done the same trials.
+    the name of its folder, or both, if another run contains the same trials.
     """
     first = systems.get(run.name)
     frames = run.records[0].train_frames
@@ -129,7 +129,7 @@ def _text(path: Path) -> str:
 
 
 def _planned(configuration: str, folder: Path) -> int | None:
-    """Return how many trials a configuration asks for; None where it does not say."""
+    """Return how many trials a configuration contains; None where that is not stated."""
     try:
         content = yaml.safe_load(configuration)
     except yaml.YAMLError:

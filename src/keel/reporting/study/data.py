@@ -57,7 +57,7 @@ class Study:
 
     @property
     def systems(self) -> list[str]:
-        """Names of the systems without those that are another one with fewer or more training frames."""
+        """Names of the systems, except those that are another one with a different number of training frames."""
         return [s for s in self.all_systems if (parts := numbered(s)) is None or parts[0] not in self.all_systems]
 
     def networks(self, system: str) -> list[str]:
@@ -98,8 +98,8 @@ def read_study(folder: Path) -> Study:
         If one is absent or damaged.
     """
     content = read_json(folder / "runs.json", REMEDY)
-    told = STUDY.upgraded(content, folder / "runs.json")
-    runs, absent = told.get("runs"), told.get("absent", ())
+    index = STUDY.upgraded(content, folder / "runs.json")
+    runs, absent = index.get("runs"), index.get("absent", ())
     if not isinstance(runs, list) or not all(isinstance(run, dict) and "folder" in run for run in runs):
         raise DataError(f"{folder / 'runs.json'} is not a list of runs; {REMEDY}")
     tables = {name: empty_table(name) if name in absent else read_table(folder, name) for name in TABLES}

@@ -1,4 +1,4 @@
-"""What molecular dynamics showed: how long runs lived, and the structures they made."""
+"""Results of molecular dynamics: how long runs lived, and the structures in them."""
 
 from __future__ import annotations
 

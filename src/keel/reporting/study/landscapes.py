@@ -1,4 +1,4 @@
-"""Two atoms alone: the networks beside the EAM that taught them, and what the EAM is made of."""
+"""Two atoms alone: the networks beside the EAM that taught them, and the parts of the EAM."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _landscape(axes: Axes, dimers: Columns, eam: Columns) -> None:
 
 @styled
 def eam_decomposition(system: str, eam: Columns) -> ReportFigure:
-    """Energy of two atoms in the EAM and its parts, above the electron density that each of them feels."""
+    """Energy of two atoms in the EAM and its parts, above the electron density at each of them."""
     pairs = eam.different("pair")[:MOST_DRAWN]
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)

@@ -165,7 +165,7 @@ def _per_cent(difference: Interval, whole: float) -> Interval:
 
 
 def rdf_table(study: Study, system: str) -> str | None:
-    """Failed runs and errors of g(r) by pair, the floor first; None where nothing is known of either."""
+    """Failed runs and errors of g(r) by pair, the floor first; None where neither is known."""
     trained, errors = (study.tables[name].where(system=system) for name in ("cells", "rdf_errors"))
     pairs = errors.different("pair")[:MOST_PAIRS]
     if not pairs and not np.isfinite(trained["rdf_failed"]).any():

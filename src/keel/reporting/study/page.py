@@ -91,14 +91,14 @@ def _opening(study: Study) -> Iterator[str]:
 
 
 def _seeds(trials: Columns) -> str:
-    """Say how many seeds each strategy has; not all need have as many."""
+    """State how many seeds each strategy has; the numbers may differ."""
     seeds_of = Counter(zip(*(trials[name].tolist() for name in TRIAL), strict=True))
     fewest, most = min(seeds_of.values()), max(seeds_of.values())
     return f"{most} seed{'s' if most != 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _hours(trials: Columns) -> str:
-    """Say how long all trials took; nothing where that is not known of each."""
+    """State how long all trials took; nothing where that is not known for each."""
     seconds = trials["cell_seconds"]
     return f", {seconds.sum() / 3600:.1f} hours of one worker" if np.isfinite(seconds).all() else ""
 
@@ -134,7 +134,7 @@ def _system(study: Study, system: str, draw: Draw) -> Iterator[str]:
 
 
 def _unequal(study: Study, system: str) -> Iterator[str]:
-    """Say where trainings stopped by their patience, so that they are compared by a rule and not at equal cost."""
+    """State where patience stopped trainings, which are then compared by one rule and not at equal cost."""
     texts = {run["folder"]: str(run.get("configuration") or "") for run in study.runs if run.get("system") == system}
     patient = [text for text in texts.values() if has_patience(text)]
     for network in study.networks(system) if patient else ():
@@ -182,7 +182,7 @@ def _count(split: dict[str, Any]) -> str:
 
 
 def _beyond(study: Study, system: str) -> Iterator[str]:
-    """What networks say beyond their data, which survival hides."""
+    """Results beyond the data, which survival hides."""
     if (found := squeeze_table(study, system)) is not None:
         yield "### Crystals under compression"
         yield SQUEEZED

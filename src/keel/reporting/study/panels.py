@@ -50,7 +50,7 @@ def legend_below(figure: Figure, panels: Iterable[Axes]) -> None:
         entry = 0.5 + 0.06 * max(map(len, named))
         most = max(1, int(figure.get_figwidth() / entry))
         rows = -(-len(named) // most)
-        columns = -(-len(named) // rows)  # no row has one name only while another is full
+        columns = -(-len(named) // rows)  # no row has only one name while another is full
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, handlelength=2.2)
 
 
@@ -66,7 +66,7 @@ def line_of(strategy: str) -> dict[str, Any]:
 
 
 def shown_of(curves: Columns, most: int) -> str:
-    """Return a sentence that says which pairs are drawn, where that is not all of a table."""
+    """Return a sentence that names the pairs drawn, where these are not all of a table."""
     pairs = len(curves.different("pair"))
     return f" The {most} most common of the {pairs} pairs in the tables are drawn." if pairs > most else ""
 

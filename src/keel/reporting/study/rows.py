@@ -71,7 +71,7 @@ def lifetime_rows(systems: Sequence[System]) -> Iterator[Row]:
         runs = zip(starts, record.failure_cause, record.time_to_failure_fs, strict=True)
         for number, (start, cause, time) in enumerate(runs):
             group = (record.system, record.network, record.strategy)
-            # Where the file lay says nothing to others.
+            # The place of the file means nothing to others.
             yield *group, Path(start).name, cause, record.seed, number, record.md_temperature_k, time
 
 

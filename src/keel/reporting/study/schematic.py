@@ -15,7 +15,7 @@ from keel.reporting.study.panels import WIDTH, empty_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Fill and edge of a box: what is data, what comes from the classical teacher, what is learned, what is measured.
+# Fill and edge of a box: data, from the classical teacher, learned, measured.
 DATA = ("#eef1f4", "#57606a")
 TEACHER = ("#d9f0e6", "#00785a")
 NETWORK = ("#dcebf7", "#00588c")

@@ -22,7 +22,8 @@ def simplified(x: Array, columns: Sequence[Array], tolerance: float) -> NDArray[
     x
         Ascending positions, shape (K,).
     columns
-        Curves over them, each of shape (K,); points that are not finite are kept, but for curves that have no other.
+        Curves over them, each of shape (K,); points that are not finite are kept, except in curves without any finite
+        point.
     tolerance
         Largest distance of a point of any curve from the straight line between the points kept.
     """

@@ -59,7 +59,7 @@ def is_study(folder: Path) -> bool:
 
 
 def _tables(folder: Path, tables: Path) -> None:
-    """Write the tables from run folders, or take those that are there."""
+    """Write the tables from run folders, or use the existing ones."""
     systems, runs = collect(folder)
     if systems:
         write_tables(tables, systems, runs)

@@ -1,4 +1,4 @@
-"""A run that fits a time: fewer or more training steps, and shorter simulations where these would take most of it."""
+"""Fitting a run to a time: fewer or more training steps, and shorter simulations where these would take most of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORTEST_FS = 200.0
 SIMULATING = 0.4
 """Share of the time that simulations may take before they are shortened: when they will fail is unknown."""
 FILE = "budget.json"
-"""File in the run folder: what a budget has resulted in, so that the same command continues with the same numbers."""
+"""File in the run folder: the result of a budget, so that the same command continues with the same numbers."""
 
 
 def seconds_in(text: str) -> float:
@@ -52,7 +52,7 @@ def fitted(config: RunSettings, budget: float, needed: Callable[[RunSettings], f
     Parameters
     ----------
     config
-        What would be done if time did not matter.
+        The configuration without a time limit.
     budget
         Seconds.
     needed
@@ -81,7 +81,7 @@ def fitted(config: RunSettings, budget: float, needed: Callable[[RunSettings], f
 
 
 def with_steps(config: RunSettings, factor: float) -> RunSettings:
-    """Return a configuration with the training steps multiplied by a factor, also those of single networks."""
+    """Return a configuration with the training steps multiplied by a factor, including those of single networks."""
 
     def scaled(steps: int) -> int:
         return max(2, int(factor * steps))
@@ -109,7 +109,7 @@ def with_length(config: RunSettings, factor: float) -> RunSettings:
 
 
 def remembered(root: Path, config: Chosen, budget: float) -> Chosen | None:
-    """Return what the same budget has come to before for the same configuration; None if it has not."""
+    """Return the earlier result of the same budget for the same configuration; None if there is none."""
     try:
         kept = read_object(root / FILE, ("seconds", "of", "fitted"), "delete it to fit the budget again")
     except DataError:
@@ -119,7 +119,7 @@ def remembered(root: Path, config: Chosen, budget: float) -> Chosen | None:
 
 
 def remember(root: Path, config: Settings, budget: float, found: Settings) -> None:
-    """Keep what a budget has come to."""
+    """Store the result of a budget."""
     write_json(root / FILE, {"seconds": budget, "of": _content(config), "fitted": _content(found)})
 
 

@@ -1,4 +1,4 @@
-"""A configuration as YAML that explains itself: each setting with what it means, and why it is as it is."""
+"""A configuration as YAML that explains itself: each setting with its meaning and the reason for its value."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def commented(proposal: Proposal, command: str) -> str:
     proposal
         The configuration, with facts and reasons.
     command
-        The one that does what the file says.
+        The command that runs the file.
     """
     head = [f"# {fact[0].upper()}{fact[1:]}." for fact in proposal.facts]
     lines = _section(proposal.given, RunSettings, "", proposal.reasons)

@@ -1,4 +1,4 @@
-"""How long a run takes: the seconds of each task, foreseen from what little parts of them take, and what is left."""
+"""How long a run takes: the seconds of each task, predicted from timings of small parts, and what is left."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Forecast:
     workers
         Processes that share them.
     begun
-        When it was made, as :func:`time.time`.
+        When the forecast was made, as :func:`time.time`.
     networks
-        That the report is about.
+        Number of networks in the report.
     """
 
     root: Path
@@ -69,7 +69,7 @@ class Forecast:
         return self._shared(self.seconds)
 
     def left(self) -> float:
-        """Return the seconds that are left, learnt from those that finished tasks have taken."""
+        """Return the seconds that are left, judged by those that finished tasks have taken."""
         done = {task: taken for task in self.seconds if (taken := self._taken(task)) is not None}
         pace = _paces(self.seconds, done)
         return self._shared({t: pace[t[0]] * s for t, s in self.seconds.items() if t not in done})
@@ -108,7 +108,7 @@ class Forecast:
 
 
 def _paces(expected: Mapping[Task, float], taken: Mapping[Task, float]) -> Mapping[str, float]:
-    """Return by kind how much longer tasks take than was expected; kinds of which none is done are as the others."""
+    """Return by kind how much longer tasks take than expected; kinds without a finished task count as the others do."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for task, seconds in taken.items():
         for key in (task[0], ""):
@@ -119,10 +119,10 @@ def _paces(expected: Mapping[Task, float], taken: Mapping[Task, float]) -> Mappi
     return defaultdict(lambda: default, over)
 
 
-def foreseen(pipeline: Pipeline, costs: Mapping[str, Costs], workers: int = 1) -> Forecast:
+def forecast_of(pipeline: Pipeline, costs: Mapping[str, Costs], workers: int = 1) -> Forecast:
     """Return the forecast of a run from the costs of each network, by its name in tables.
 
-    Tasks that are done, and networks without costs, have no part in it.
+    Finished tasks, and networks without costs, are left out.
     """
     seconds: dict[Task, float] = {}
     for network in pipeline.networks:
@@ -175,7 +175,7 @@ def _evaluation(pipeline: Pipeline, trial: Trial, cost: Costs) -> dict[str, floa
 
 
 def _probing(pipeline: Pipeline, group: str, cost: Costs) -> float:
-    """Return the seconds of a group of probes; of one that is not known here, such as a plugin's, none are foreseen."""
+    """Return the seconds of a group of probes; 0 for a group that is not known here, such as a plugin's."""
     settings, judged = settings_of(pipeline.config.evaluation), len(pipeline.split.test) * cost.prediction
     simulated = _md(pipeline, cost, settings.starts, settings.length_fs)
     known = {
@@ -201,5 +201,5 @@ def _md(pipeline: Pipeline, cost: Costs, runs: int, length_fs: float, compiled_b
 
 
 def _compiled(kind: str, seconds: float) -> float:
-    """Return what uncompiled work takes where it is compiled."""
+    """Return the time of uncompiled work when it is compiled."""
     return COMPILED[kind] * seconds + COMPILING[kind]

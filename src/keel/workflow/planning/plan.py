@@ -1,4 +1,4 @@
-"""What a run says before it starts: what it will do, and how long that takes."""
+"""The plan that a run prints before it starts: what it will do, and how long that takes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from keel.wording import duration, listed
 from keel.workflow.data import everything
 from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning.budget import fitted, remember, remembered
-from keel.workflow.planning.forecast import Forecast, foreseen
+from keel.workflow.planning.forecast import Forecast, forecast_of
 from keel.workflow.planning.proposal import facts
 from keel.workflow.planning.timing import measure
 
 
 def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -> Pipeline:
-    """Say what a run will do and how long it takes; return its tasks, with training steps that fit a budget.
+    """Print what a run will do and how long it takes; return its tasks, with training steps that fit a budget.
 
-    Steps of what is to be done are measured, for which the teacher is fitted. Where all is done, nothing is measured.
+    Steps of the work ahead are timed, for which the teacher is fitted. If everything is done, nothing is timed.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def planned(pipeline: Pipeline, budget: float | None = None, workers: int = 1) -
     if budget and earlier is None:
         _say("plan", _fit(pipeline, budget, asked))
     _say("plan", *_work(pipeline))
-    _say("time", _told(forecast))
+    _say("time", _in_words(forecast))
     pipeline.cache.left = forecast.left
     return pipeline
 
@@ -67,12 +67,12 @@ def _measured(pipeline: Pipeline, budget: float | None, workers: int, started: f
         spent = time.perf_counter() - started
 
         def needed(config: RunSettings) -> float:
-            return spent + foreseen(pipeline.changed(config), costs, workers).total
+            return spent + forecast_of(pipeline.changed(config), costs, workers).total
 
         found = fitted(pipeline.config, budget, needed)
         remember(pipeline.root, pipeline.config, budget, found)
         pipeline = pipeline.changed(found)
-    return foreseen(pipeline, costs, workers), pipeline
+    return forecast_of(pipeline, costs, workers), pipeline
 
 
 def _unfinished(pipeline: Pipeline) -> list[NetworkSettings]:
@@ -98,7 +98,7 @@ def _say(kind: str, *sentences: str) -> None:
 
 
 def _work(pipeline: Pipeline) -> list[str]:
-    """Return what is trained and simulated."""
+    """Return descriptions of what is trained and simulated."""
     config, trials = pipeline.config, pipeline.trials
     networks, strategies, seeds = (list(dict.fromkeys(names)) for names in zip(*(t.key for t in trials), strict=True))
     training = f"{listed(networks)} trained with {listed(strategies)}"
@@ -112,7 +112,7 @@ def _work(pipeline: Pipeline) -> list[str]:
 
 
 def _fit(pipeline: Pipeline, budget: float | None, asked: RunSettings) -> str:
-    """Return what a budget has made of what was asked for."""
+    """Return how a budget has changed the configuration."""
     length, before = pipeline.config.md.length_fs, asked.md.length_fs
     shortened = f", simulations shortened from {before / 1000:g} to {length / 1000:g} ps" if length < before else ""
     return f"--budget: {_steps(pipeline)} of training fit {duration(budget or 0.0)}{shortened}"
@@ -124,14 +124,14 @@ def _steps(pipeline: Pipeline) -> str:
     return " to ".join(f"{number:,}" for number in sorted({steps[0], steps[-1]})) + " steps"
 
 
-def _told(forecast: Forecast) -> str:
-    """Return the time in words, and of what it consists."""
+def _in_words(forecast: Forecast) -> str:
+    """Return the time in words, and its parts."""
     parts = [f"{name} {rounded(seconds)}" for name, seconds in forecast.by_kind().items() if seconds]
     until = time.strftime("%H:%M", time.localtime(time.time() + forecast.total))
     return f"about {rounded(forecast.total)}, until {until} ({listed(parts)})"
 
 
 def rounded(seconds: float) -> str:
-    """Return a time as it is foreseen: no more digits than are known."""
+    """Return a predicted time with no more digits than are known."""
     unit = next(unit for least, unit in ((3600, 600), (600, 60), (60, 10), (0, 5)) if seconds >= least)
     return duration(max(unit, unit * round(seconds / unit)))

@@ -1,4 +1,4 @@
-"""The configuration of a run that nobody has written: made from the files alone, each setting with its reason."""
+"""A configuration of a run made from the files alone, each setting with its reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 TEMPERATURE = re.compile(r"(md_|target_)?(temp|temperature|t)(_?k)?", re.IGNORECASE)
 """Keys of ``Frame.info`` for the temperature of a simulation in K."""
 ALIKE = 0.02
-"""Relative difference of temperatures that count as one for g(r)."""
+"""Relative difference of temperatures that count as equal for g(r)."""
 PAIRS = 15
 """Largest number of pairs of elements whose dimers are drawn."""
 
@@ -72,7 +72,7 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
     files
         Their paths for the configuration; the first one names the run.
     frames
-        Their content.
+        The content of the files.
     networks
         Classes of networks; none: CGCNN.
 
@@ -99,7 +99,7 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
         "md": md,
         **({"evaluation": evaluation} if evaluation else {}),
     }
-    reasons = {**why, "data.split": split.reason, "md.temperatures": _told(known)}
+    reasons = {**why, "data.split": split.reason, "md.temperatures": _temperatures_in_words(known)}
     return Proposal(parse(RunSettings, given, "keel run"), given, reasons, facts(labelled))
 
 
@@ -123,7 +123,7 @@ def name_of(file: str) -> str:
 
 
 def temperatures(frames: Sequence[Frame]) -> list[float]:
-    """Return the temperatures in K that frames say they are from; empty if they say nothing."""
+    """Return the temperatures in K stated in the frames; empty if none is stated."""
     found = (value for f in frames for key, value in f.info.items() if TEMPERATURE.fullmatch(key))
     return [float(t) for t in found if isinstance(t, int | float) and 0 < t < 1e5]
 
@@ -148,13 +148,13 @@ def _labels(frames: Sequence[Frame]) -> str:
 
 
 def _elements(frames: Sequence[Frame], learnt: Sequence[Frame]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the setting of the elements where some are in no frame that trains, and why it is so."""
+    """Return the setting of the elements where some are in no training frame, and the reason."""
     kept, everything = (sorted({int(z) for f in some for z in f.numbers}) for some in (learnt, frames))
     if len(learnt) == len(frames):
         return {}, {}
     rare, number = [symbol(z) for z in everything if z not in kept], len(frames) - len(learnt)
-    told = f"{listed(rare)} would be in no training frame, so {frames_of(number)} must be left out"
-    return {"elements": [symbol(z) for z in kept]}, {"data.elements": told}
+    reason = f"{listed(rare)} would be in no training frame, so {frames_of(number)} must be left out"
+    return {"elements": [symbol(z) for z in kept]}, {"data.elements": reason}
 
 
 def _network(name: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _md(known: Sequence[float]) -> dict[str, Any]:
     return {"temperatures": list(ladder), "runs": 8, **lengths}
 
 
-def _told(known: Sequence[float]) -> str:
+def _temperatures_in_words(known: Sequence[float]) -> str:
     if not known:
         return "the frames do not state their temperature"
     low, high = min(known), max(known)
@@ -180,7 +180,7 @@ def _told(known: Sequence[float]) -> str:
 
 
 def _evaluation(frames: Sequence[Frame], known: Sequence[float]) -> dict[str, Any]:
-    """Return what is looked at besides: g(r) where the frames are of one temperature, dimers of not too many pairs."""
+    """Return the other evaluations: g(r) where the frames are of one temperature, dimers of not too many pairs."""
     n = len({int(z) for f in frames for z in f.numbers})
     found: dict[str, Any] = {"dimers": PAIRS} if n * (n + 1) // 2 > PAIRS else {}
     one = len(known) == len(frames) and max(known) - min(known) <= ALIKE * max(known)

@@ -1,4 +1,4 @@
-"""How frames are divided of which nobody has said how: as they say themselves, by group, in time, or at random."""
+"""How frames are divided by default: as stated in the files, by group, in time, or at random."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ comparison."""
 
 
 class ProposedSplit(NamedTuple):
-    """The settings of a split, and in plain words why they are as they are."""
+    """The settings of a split, and the reason for them in plain words."""
 
     settings: dict[str, Any]
     reason: str
 
 
 def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
-    """Return how frames are best divided, judged by what they say of themselves.
+    """Return how frames are best divided, judged by their own information.
 
     A division that the file brings along (``split=train``) counts first. Then groups are kept whole where a usual key
     names at least :data:`FEWEST_GROUPS` of them; one run, or several, are cut in time; else frames are drawn at random.
@@ -61,12 +61,12 @@ def proposed_split(frames: Sequence[Frame]) -> ProposedSplit:
     parts = divide({"train": frames}, SplitSettings(**found.settings)).split
     more = {part: len(own) for part, own in parts.divided.items() if len(own) > MOST_FRAMES[part]}
     thinned = [f"{MOST_FRAMES[part]:,} of the {number:,} {NOUNS[part]} frames" for part, number in more.items()]
-    told = f"; {listed(thinned)} are used, drawn evenly" if thinned else ""
-    return ProposedSplit(found.settings | {f"{part}_frames": MOST_FRAMES[part] for part in more}, found.reason + told)
+    also = f"; {listed(thinned)} are used, drawn evenly" if thinned else ""
+    return ProposedSplit(found.settings | {f"{part}_frames": MOST_FRAMES[part] for part in more}, found.reason + also)
 
 
 def learnable(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames all of whose elements are in the training part of the proposed split.
+    """Return the frames whose elements are all in the training part of the proposed split.
 
     An element that is in no training frame cannot be predicted, and its frames would prevent all comparisons.
     """
@@ -126,7 +126,7 @@ def _in_time(frames: Sequence[Frame]) -> ProposedSplit | None:
 
 
 def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[str | None, Sequence[Sequence[Frame]]]]:
-    """Yield what may be runs, and the key that names them; several first, which in a row look like one."""
+    """Yield possible runs, and the key that names them; several come first, because in a row they look like one."""
     for key in GROUPS:
         if all(key in f.info for f in frames):
             runs = list(group_frames(frames, key).values())
@@ -136,7 +136,7 @@ def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[str | None, Sequence[
 
 
 def is_run(frames: Sequence[Frame]) -> bool:
-    """Return whether frames follow each other as those of a simulation do.
+    """Return whether frames look like successive frames of a simulation.
 
     All have the same atoms, which move less from one frame to the next than over half of the run.
     """

@@ -1,4 +1,4 @@
-"""An assessment that fits a time: shorter simulations from fewer starts."""
+"""Fitting an assessment to a time: shorter simulations from fewer starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def usual_budget(settings: AssessmentSettings, openings: Sequence[Opening]) -> f
 def within(
     budget: float, root: Path, settings: AssessmentSettings, subjects: Callable[[], Sequence[Subject]], workers: int
 ) -> AssessmentSettings:
-    """Return the settings that fit a time in seconds, the same as before in the same folder, and print what they are.
+    """Return the settings that fit a time in seconds, the same as before in the same folder, and print them.
 
     ``subjects`` opens the potentials, which is done only where nothing was found before.
 
@@ -69,7 +69,7 @@ def fitted_assessment(
     Parameters
     ----------
     settings
-        What would be done if time did not matter.
+        The settings without a time limit.
     subjects
         The potentials with their starts: a few steps of MD of each are timed.
     budget
@@ -115,7 +115,7 @@ def simulations(settings: AssessmentSettings) -> int:
 
 def seconds_of_a_step(subject: Subject) -> float:
     """Return what a step of one simulation takes in the batch of all starts, measured."""
-    # Loads what trains networks, which an assessment without a budget does not need.
+    # Imports training code, which an assessment without a budget does not need.
     from keel.workflow.planning.timing import md_step
 
     return md_step(subject.potential, subject.starts, subject.settings, subject.settings.temperature)

@@ -1,4 +1,4 @@
-"""What steps of a run take on this machine, measured: a few optimiser steps, steps of MD, evaluations."""
+"""Timings of the steps of a run on this machine: a few optimiser steps, steps of MD, evaluations."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ LENGTHS = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """What the work with one network takes, in seconds, uncompiled.
+    """Time of the work with one network in seconds, uncompiled.
 
     Parameters
     ----------
     labelled_step, taught_step
         An optimiser step on frames of the data, and on structures that the teacher labels; one gradient.
     preparation
-        Of a frame that trains: its neighbours are found.
+        Of a training frame: its neighbours are found.
     prediction
         Of a frame of average size.
     md_step
@@ -68,7 +68,7 @@ class Costs:
 
 
 class Stopwatch:
-    """Notes when each step of training was reported, by stage.
+    """Records when each step of training was reported, by stage.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Stopwatch:
         self.seen: dict[str, list[float]] = {}
 
     def __call__(self, row: Row) -> None:
-        """Note a step."""
+        """Record a step."""
         self.seen.setdefault(row["stage"], []).append(time.perf_counter())
 
     def step(self, stage: str) -> float:
@@ -91,9 +91,9 @@ class Stopwatch:
 
 
 def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
-    """Measure what the work with a network takes, by doing a little of all of it.
+    """Measure the time of the work with a network, by doing a little of each part.
 
-    The teacher is there; training frames, test frames and starts are those of the run.
+    The teacher has been fitted; training frames, test frames and starts are those of the run.
     """
     config, split = pipeline.config, pipeline.split
     with _quiet():
@@ -112,7 +112,7 @@ def measure(pipeline: Pipeline, network: NetworkSettings) -> Costs:
 
 
 def representative(frames: Sequence[Frame], number: int) -> list[Frame]:
-    """Return some frames whose sizes are spread as those of all are."""
+    """Return some frames with the same spread of sizes as all."""
     return evenly(sorted(frames, key=len), number)
 
 
@@ -128,13 +128,13 @@ def md_step(potential: Potential, starts: Sequence[Frame], md: SimulationSetting
         compute=ComputeSettings(compile=False),
         callback=lambda done, _: seen.append((done, time.perf_counter())),
     )
-    # Of runs that end at once there are no more than the first steps.
+    # Runs that end at once have only their first steps.
     (first, started), (last, ended) = seen[min(FIRST, len(seen)) - 1], seen[-1]
     return (ended - started) / (last - first) if last > first else 0.0
 
 
 def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, Potential]:
-    """Take a few steps of each kind and return their times and what came of them."""
+    """Take a few steps of each kind and return their times and the result."""
     config, strategies = pipeline.config, [pipeline.config.strategy(name) for name in pipeline.config.strategies]
     settings, learning = config.training_of(network), [s for s in strategies if s.learns_from_teacher]
     teacher = make.load_teacher(pipeline.teacher(), config.teacher) if learning else None
@@ -178,7 +178,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave what training and simulation warn of to the real ones."""
+    """Suppress warnings, which the real training and simulation will give."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KeelWarning)
         yield
