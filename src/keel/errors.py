@@ -35,7 +35,18 @@ class UnavailableError(ConfigError):
 
 @contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Prefix the message of a DataError with the name of what is being read."""
+    """Prefix the message of a DataError with the name of what is being read.
+
+    Parameters
+    ----------
+    source
+        Its name, such as ``"train.extxyz, frame 12"``.
+
+    Raises
+    ------
+    DataError
+        With the name before its message.
+    """
     try:
         yield
     except DataError as error:

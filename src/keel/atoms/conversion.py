@@ -90,6 +90,13 @@ def each_frame(given: Structures, *, labels: bool = True) -> Iterator[Frame]:
 def as_frame(given: Structure, *, labels: bool = True) -> Frame:
     """Return the frame of a source with one structure, see :func:`as_frames`.
 
+    Parameters
+    ----------
+    given
+        A :class:`keel.Frame`, an ``ase.Atoms``, the path of a file, or a list with one of these.
+    labels
+        False: labels are neither looked for nor checked.
+
     Raises
     ------
     DataError

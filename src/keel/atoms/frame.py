@@ -124,6 +124,11 @@ class Frame(Shown):
         """Return the unlabelled supercell with this many cells along each lattice vector.
 
         Its first atoms are those of the frame.
+
+        Parameters
+        ----------
+        repeats
+            Number of cells along each lattice vector, shape (3,).
         """
         cells = np.indices(tuple(repeats)).reshape(3, -1).T
 

@@ -41,7 +41,20 @@ class BadFrames:
         return len(self.reasons)
 
     def add(self, text: bytes, reason: str) -> None:
-        """Set one frame aside."""
+        """Set one frame aside.
+
+        Parameters
+        ----------
+        text
+            The frame as it stands in its file.
+        reason
+            Why it cannot be used.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
         try:
             with open(self.path, "ab" if self.reasons else "wb") as file:
                 file.write(text if text.endswith(b"\n") else text + b"\n")

@@ -165,6 +165,15 @@ def frame_from_ase(
 
     A calculator is never run, and results for other positions are ignored.
 
+    Parameters
+    ----------
+    atoms
+        The structure.
+    source
+        Its name in messages.
+    keys, labels
+        See :func:`frame_from_record`.
+
     Raises
     ------
     DataError

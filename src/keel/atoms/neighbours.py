@@ -34,6 +34,17 @@ def neighbour_list(
 
     Positions may lie outside the cell. Directions that are not periodic never have shifts.
 
+    Parameters
+    ----------
+    positions
+        Cartesian positions in angstrom, shape (N, 3).
+    cell, pbc
+        Lattice vectors as rows in angstrom, shape (3, 3), and whether each is periodic, shape (3,).
+    cutoff
+        In angstrom.
+    half_list
+        Each pair once instead of twice.
+
     Raises
     ------
     DataError

@@ -134,6 +134,16 @@ def iter_frames(
 
     Arguments and errors as :func:`read`, but what only many frames together can show is not checked: whether forces and
     stresses belong to the energies, and forces of constrained atoms.
+
+    Parameters
+    ----------
+    paths, keys, require, labels, skip_bad
+        See :func:`read`.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If no file was given, or as :func:`read`, for each frame when it is read.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     bad = set_aside_into(skip_bad, files)

@@ -158,6 +158,17 @@ def split_in_time(
 def sample(frames: Structures, number: int, *, by: Keys | None = None, seed: int = 0) -> Sequence[Frame]:
     """Return ``number`` frames drawn at random, as evenly from each group as they allow, in the order given.
 
+    Parameters
+    ----------
+    frames
+        Frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
+    number
+        How many to draw.
+    by
+        Key in ``Frame.info`` that names the group; of several keys the first that a frame has; None: no groups.
+    seed
+        Same seed, same frames.
+
     Raises
     ------
     ConfigError

@@ -59,6 +59,15 @@ class Lifetimes(Shown):
     ) -> Lifetimes:
         """Return the lifetimes of the seeds of a strategy from the times and causes of their runs.
 
+        Parameters
+        ----------
+        times
+            Times to failure or, for survivors, to the end of the run, in fs: a row for each seed.
+        causes
+            Cause of each failure, None for survivors: a row for each seed.
+        structures
+            Number of the structure from which run k of each seed starts; None: each run has its own.
+
         Raises
         ------
         DataError

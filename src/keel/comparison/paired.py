@@ -106,6 +106,8 @@ def compare_lifetimes(
 
     Parameters
     ----------
+    base, other
+        Lifetimes of both strategies, in fs, shape (S, K).
     base_force, other_force
         Force errors in meV/angstrom of each seed, shape (S,), or of each seed and structure.
 

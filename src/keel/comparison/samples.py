@@ -70,7 +70,13 @@ class Sample(Shown):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Sample:
-        """Return the sample that :meth:`to_dict` made plain."""
+        """Return the sample that :meth:`to_dict` made plain.
+
+        Parameters
+        ----------
+        content
+            The plain data.
+        """
         arrays = {k: None if content[k] is None else numbers(content[k]) for k in ("values", "weights")}
         return cls(**{**content, **arrays, **{k: tuple(content[k]) for k in ("structures", "causes")}})
 

@@ -27,7 +27,17 @@ Method = Literal["t", "percentile"]
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval; an open end is infinite."""
+    """An estimate and its confidence interval; an open end is infinite.
+
+    Parameters
+    ----------
+    value
+        The estimate.
+    low, high
+        Ends of the interval.
+    confidence
+        Its confidence level.
+    """
 
     value: float
     low: float
@@ -258,6 +268,11 @@ def variance_components(values: Array) -> VarianceComponents:
     best given as logarithms, those of survivors as the length of the run: their spread is then a lower bound.
 
     Source: Searle, Casella & McCulloch, Variance Components (1992), sec. 4.4 (one entry per pair).
+
+    Parameters
+    ----------
+    values
+        A row for each seed, a column for each structure, shape (S, K).
 
     Raises
     ------

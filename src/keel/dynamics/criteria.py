@@ -103,12 +103,23 @@ class Criterion(Protocol):
         """Name of the failure."""
 
     def reach(self, frames: Sequence[Frame]) -> float:
-        """Return the distance in angstrom up to which the criterion must see neighbours."""
+        """Return the distance in angstrom up to which the criterion must see neighbours.
+
+        Parameters
+        ----------
+        frames
+            The structures of the simulation.
+        """
 
     def failed(self, moment: Moment) -> Tensor | None:
         """Return which structures have failed, bool, shape (B,), or None if none has.
 
         Finding that none has failed should take few operations: a step of a small structure leaves no time for many.
+
+        Parameters
+        ----------
+        moment
+            The batch after a step.
         """
 
 
@@ -215,7 +226,13 @@ class AtomsLost(_LocalCriterion):
 
 
 def default_criteria(force_cap: float = 100.0) -> tuple[Criterion, ...]:
-    """Return the criteria that need no reference data, in the order in which they name a cause."""
+    """Return the criteria that need no reference data, in the order in which they name a cause.
+
+    Parameters
+    ----------
+    force_cap
+        Largest force in eV/angstrom, see :class:`ForceCap`.
+    """
     return NonFinite(), Overheated(), FusedAtoms(), ForceCap(force_cap), AtomsLost()
 
 

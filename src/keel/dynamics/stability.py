@@ -237,6 +237,11 @@ def find_rung(
         Of runs that must fail.
     n_runs, criteria, compute, callback
         See :func:`stability`.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If there is no temperature or no potential; see also :func:`stability`.
     """
     members = [potentials] if isinstance(potentials, Potential) else list(potentials)
     starts = as_frames(starts, labels=False)

@@ -96,6 +96,15 @@ def kaplan_meier(times: Sequence[float], failed: Sequence[bool], confidence: flo
     (Kalbfleisch & Prentice, The Statistical Analysis of Failure Time Data, 2002, sec. 1.4). If S is 0 or 1 this has no
     width, and the exact binomial interval is used: from [(1 - confidence)/2]^(1/n) to 1 for n of n alive.
 
+    Parameters
+    ----------
+    times
+        Time to failure of each run or, for a survivor, to the end of the run, in fs.
+    failed
+        Whether each run failed.
+    confidence
+        Of the intervals.
+
     Raises
     ------
     DataError

@@ -72,6 +72,11 @@ def read_trajectories(path: str | Path) -> dict[int, list[Snapshot]]:
 
     Where several processes wrote its parts, ``hot.0-of-4.extxyz``, ..., the plain name ``hot.extxyz`` means all.
 
+    Parameters
+    ----------
+    path
+        The file of ``simulate(..., out=path)``: ``.extxyz``, ``.h5`` or ``.traj``.
+
     Raises
     ------
     DataError

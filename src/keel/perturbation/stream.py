@@ -121,7 +121,22 @@ class PerturbationStream:
         self._shared: tuple[tuple[int, str], AtomGraph] | None = None
 
     def batch(self, step: int, rank: int = 0, stage: str = "pretrain") -> AtomGraph:
-        """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included)."""
+        """Return the labelled batch of a step, with the energies in the teacher's zero (its offsets included).
+
+        Parameters
+        ----------
+        step
+            Number of the step, from 0.
+        rank
+            Number of the data-parallel rank, from 0.
+        stage
+            Name of the training stage; each has its own random numbers.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such rank.
+        """
         if self.batch_size is not None and not 0 <= rank < self.ranks:
             raise ConfigError(
                 f"there is no rank {rank} of {self.ranks}: give the number of ranks that share the stream (ranks=...)"

@@ -27,7 +27,13 @@ MILLI = 1000.0
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Parity(Shown):
-    """Predictions beside reference labels, in the units of the labels."""
+    """Predictions beside reference labels, in the units of the labels.
+
+    Parameters
+    ----------
+    reference, prediction
+        Labels and predictions, of the same shape.
+    """
 
     reference: Array
     prediction: Array

@@ -50,6 +50,11 @@ def build(name: str, config: dict[str, Any]) -> Potential:
 def load(path: str | Path) -> Potential:
     """Read a potential that :meth:`Potential.save` wrote.
 
+    Parameters
+    ----------
+    path
+        A file of keel, ``.safetensors`` or ``.json``.
+
     Raises
     ------
     DataError

@@ -221,6 +221,11 @@ def write_assessments(
 def read_assessments(path: str | Path) -> list[Assessment]:
     """Read the assessments that :func:`write_assessments` wrote, e.g. of several potentials; without films.
 
+    Parameters
+    ----------
+    path
+        The JSON file.
+
     Raises
     ------
     DataError

@@ -124,7 +124,7 @@ class TrialResults(Shown, OfTrial):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RunResults(Shown):
-    """All content of a run folder that a report shows."""
+    """All content of a run folder that a report shows; parts that the run does not have are None or empty."""
 
     folder: Path
     name: str

@@ -158,7 +158,13 @@ class StoredFrames(Shown, Sequence[Frame]):
         return frame if self.change is None else self.change(frame)
 
     def take(self, indices: Sequence[int] | NDArray[Any]) -> Self:
-        """Return some of the frames, by their numbers among these, without reading them."""
+        """Return some of the frames, by their numbers among these, without reading them.
+
+        Parameters
+        ----------
+        indices
+            Numbers among these frames, in any order.
+        """
         chosen: NDArray[Any] = np.asarray(indices, dtype=np.int64)
         if not isinstance(self.places, range):
             chosen = np.asarray(self.places)[chosen]
@@ -168,7 +174,13 @@ class StoredFrames(Shown, Sequence[Frame]):
         return self._with(places=chosen.astype(np.int32) if len(self.store) < 1 << 31 else chosen)
 
     def changed(self, change: Change) -> Self:
-        """Return the frames, each of which a function changes when it is read; elements and labels stay."""
+        """Return the frames, each of which a function changes when it is read; elements and labels stay.
+
+        Parameters
+        ----------
+        change
+            Takes a frame and returns the changed one.
+        """
         before = self.change
         return self._with(change=change if before is None else lambda frame: change(before(frame)))
 

@@ -103,6 +103,15 @@ def dimer_curve(
 ) -> DimerCurve:
     """Return the curve of one pair of elements; all distances are one batch, in the potential's precision.
 
+    Parameters
+    ----------
+    potential
+        Any potential.
+    first, second
+        Symbols or atomic numbers.
+    distances
+        In angstrom, ascending.
+
     Raises
     ------
     ConfigError
@@ -158,7 +167,15 @@ def dimers(
 
 
 def write_curves(curves: Mapping[str, DimerCurve], path: str | Path) -> None:
-    """Write curves as CSV: pair, r_angstrom, energy_ev, force_ev_per_angstrom."""
+    """Write curves as CSV: pair, r_angstrom, energy_ev, force_ev_per_angstrom.
+
+    Parameters
+    ----------
+    curves
+        By name of the pair.
+    path
+        The file.
+    """
     header = ("pair", "r_angstrom", "energy_ev", "force_ev_per_angstrom")
     rows = ((name, *row) for name, c in curves.items() for row in zip(c.r, c.energy, c.force, strict=True))
     write_csv(Path(path), header, rows)

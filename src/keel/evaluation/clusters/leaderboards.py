@@ -62,6 +62,15 @@ def leaderboard_curve(
 ) -> DimerCurve:
     """Return the curve of a pair at a leaderboard's distances, in the potential's precision (both take float64).
 
+    Parameters
+    ----------
+    potential
+        Any potential.
+    first, second
+        Symbols or atomic numbers.
+    leaderboard
+        ``"mlip-arena"`` or ``"matbench-discovery"``.
+
     Raises
     ------
     ConfigError, DataError
@@ -79,8 +88,17 @@ def leaderboard_metrics(
 
     Parameters
     ----------
+    curve
+        A curve at the distances of the leaderboard.
+    leaderboard
+        ``"mlip-arena"`` or ``"matbench-discovery"``.
     reference
         A DFT curve of the pair (PBE on both leaderboards), for the metrics ``pbe-*`` and ``pbe_*``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such leaderboard.
     """
     if leaderboard == "mlip-arena":
         return _arena(curve, reference)

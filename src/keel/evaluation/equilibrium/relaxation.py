@@ -53,6 +53,10 @@ def relaxed(
 
     Parameters
     ----------
+    potential
+        Any potential.
+    frame
+        The structure to start from.
     cell
         Relax the lattice vectors too, at zero pressure.
     fmax
@@ -115,6 +119,8 @@ def relaxation(potential: Potential, frame: Structure, *, relax: Relax = relaxed
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
     frame
         A crystal near its equilibrium, e.g. as from DFT.
     relax

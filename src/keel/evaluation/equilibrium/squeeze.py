@@ -150,6 +150,13 @@ def various_crystals(frames: Structures, most: int = MOST) -> list[Frame]:
 
     Among those that agree in both (to 0.1 angstrom^3/atom), such as the frames of one simulation, the smallest is
     taken, and among equal sizes the one of lowest energy.
+
+    Parameters
+    ----------
+    frames
+        Frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
+    most
+        Largest number of crystals.
     """
     frames = as_frames(frames, labels=False)
     crystals = compressible(frames)

@@ -48,6 +48,10 @@ def force_consistency(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom, so that no force vanishes by symmetry.
     n_components

@@ -44,6 +44,10 @@ def invariance(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
     dtype

@@ -37,6 +37,10 @@ def jacobian_symmetry(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
     n_atoms, n_groups

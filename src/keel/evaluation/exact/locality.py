@@ -31,6 +31,10 @@ def extensivity(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
     dtype
@@ -71,6 +75,10 @@ def locality(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; the one whose supercell has the fewest atoms is taken, and rattled by 0.05 angstrom. It is repeated
         along one direction until it is longer than twice ``reach``.

@@ -36,6 +36,10 @@ def smoothness(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
+    seed
+        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
     length, n_points

@@ -45,7 +45,13 @@ class Condition:
         return text if self.volume == 1.0 else f"{text} in {100 * self.volume:g} % of the volume"
 
     def start(self, frame: Frame) -> Frame:
-        """Return the structure scaled to the volume: all its distances by the same factor; under pressure all moves."""
+        """Return the structure scaled to the volume: all its distances by the same factor; under pressure all moves.
+
+        Raises
+        ------
+        DataError
+            If a structure that is not periodic in three directions is to be compressed.
+        """
         frame = frame if self.pressure is None else freed(frame)
         if self.volume == 1.0:
             return frame

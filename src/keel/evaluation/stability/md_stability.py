@@ -108,7 +108,15 @@ def ladder(
 
 
 def judge_ladder(rungs: Mapping[Condition, StabilityResult], *, must_hold: float) -> CheckResult:
-    """Judge a potential by the runs of a :func:`ladder`; it must be stable up to a temperature in K."""
+    """Judge a potential by the runs of a :func:`ladder`; it must be stable up to a temperature in K.
+
+    Parameters
+    ----------
+    rungs
+        The runs under each condition.
+    must_hold
+        Temperature in K up to which no run may fail.
+    """
     share = 100 * float(np.mean([result.failed_share for result in rungs.values()]))
     overall = Metric("failed runs under all conditions", share, "%")
     metrics = (overall, *(m for c, result in rungs.items() for m in _metrics(c, result, must_hold)))

@@ -61,6 +61,8 @@ def density(
 
     Parameters
     ----------
+    potential
+        The potential to be probed.
     frames
         Structures to start from, periodic in three directions.
     settings

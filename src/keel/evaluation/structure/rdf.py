@@ -116,6 +116,13 @@ def rdf_error(reference: RDF, simulated: RDF, r_max: float = 6.0) -> dict[str, f
 
     0 is perfect agreement; there is no upper bound; the paper calls a simulation unstable beyond 3 (water, worst
     pair) or 1 (LiPS, all pairs).
+
+    Parameters
+    ----------
+    reference, simulated
+        g(r) on the same grid.
+    r_max
+        End of the integral in angstrom.
     """
     keep = _common_grid(reference, simulated) & (reference.r <= r_max)
     return {
@@ -129,6 +136,11 @@ def rdf_error_percent(reference: RDF, simulated: RDF) -> dict[str, float]:
     """Return 100 min(1, int |g - g_ref| dr / int |g_ref - 1| dr) by pair and in total, as matbench-discovery's MD task.
 
     0 is perfect agreement, 100 as far from the reference as an ideal gas; also 100 where the reference is an ideal gas.
+
+    Parameters
+    ----------
+    reference, simulated
+        g(r) on the same grid.
     """
     _common_grid(reference, simulated)
     errors = {}

@@ -99,7 +99,15 @@ class EAM(Potential):
 
     @classmethod
     def from_elements(cls, elements: Iterable[int | str], cutoff: float = 8.0) -> Self:
-        """Return a plausible, unfitted EAM: bonds as long as the sum of the covalent radii, half an eV deep."""
+        """Return a plausible, unfitted EAM: bonds as long as the sum of the covalent radii, half an eV deep.
+
+        Parameters
+        ----------
+        elements
+            Symbols or atomic numbers.
+        cutoff
+            In angstrom.
+        """
         numbers = sorted({atomic_number(e) for e in elements})
         radii = {symbol(z): 2.0 * float(COVALENT_RADII[z]) for z in numbers}
         return cls(
@@ -124,7 +132,13 @@ class EAM(Potential):
         }
 
     def values(self, names: Iterable[str] = PAIR_PARAMETERS + ELEMENT_PARAMETERS) -> dict[str, Tensor]:
-        """Return parameters by name: per pair (in the order of ``pair_names``) or per element (``symbols``)."""
+        """Return parameters by name: per pair (in the order of ``pair_names``) or per element (``symbols``).
+
+        Parameters
+        ----------
+        names
+            Names of parameters.
+        """
         return {n: getattr(self, f"{n}_start") * torch.exp(getattr(self, f"{n}_log_change")) for n in names}
 
     def wells(self) -> dict[str, tuple[float, float]]:

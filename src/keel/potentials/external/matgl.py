@@ -65,6 +65,11 @@ class MatglPotential(ForeignNetwork):
     def from_model(cls, model: Any) -> Self:
         """Take over a trained ``matgl.apps.pes.Potential`` in its own precision, energies and forces unchanged.
 
+        Parameters
+        ----------
+        model
+            The model; it is not changed.
+
         Raises
         ------
         ConfigError

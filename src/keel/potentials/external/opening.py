@@ -67,7 +67,13 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
 
 @dataclass(frozen=True)
 class Opening:
-    """How a potential is opened, in whichever process; the arguments of :func:`open_potential`."""
+    """How a potential is opened, in whichever process; the arguments of :func:`open_potential`.
+
+    Parameters
+    ----------
+    name, arguments, trust
+        See :func:`open_potential`.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)

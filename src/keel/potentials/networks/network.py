@@ -106,10 +106,21 @@ class Network(Potential):
         """Return the network as a chain that ends with the energy of each atom in units of ``scale``.
 
         It may be compiled: shapes must not depend on the values of tensors.
+
+        Parameters
+        ----------
+        edges
+            The neighbours of each atom.
         """
 
     def near(self, vectors: Tensor) -> Tensor:
-        """Return the edges that :meth:`chain` finds in ``edges.near``, shape (E',); none by default."""
+        """Return the edges that :meth:`chain` finds in ``edges.near``, shape (E',); none by default.
+
+        Parameters
+        ----------
+        vectors
+            Edge vectors in angstrom, shape (E, 3).
+        """
         return vectors.new_empty(0, dtype=torch.int64)
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
