@@ -238,7 +238,7 @@ class Potential(Shown, nn.Module, ABC):
             self.energy_offsets[number] = value
 
     def prepare(self, graph: AtomGraph) -> AtomGraph:
-        """Return the graph with this potential's cutoff and list kind, after checking that it knows the elements."""
+        """Give the graph this potential's cutoff and list kind; DataError if elements or cutoff do not suit it."""
         if self.elements is not None and graph.n_atoms:
             unknown = self.species_index.index_select(0, graph.numbers) < 0
             if bool(unknown.any()):
