@@ -44,7 +44,7 @@ def test_all_at_once():
          "did you mean steps?; steps must be at least 1, not 0"),
         ({"strategies": "pretrian"}, "there is no strategy 'pretrian'; did you mean pretrain?"),
         ({"perturbation": {"displacement": [0, 99]}}, "perturbation.displacement.1 must be at most 10 Å, not 99"),
-        ({"name": 3}, "name must be a text, not 3"),
+        ({"name": 3}, "name must be text, not 3"),
         ({"training": 3}, "training: it must contain settings, as NAME: VALUE lines"),
     ],
 )  # fmt: skip

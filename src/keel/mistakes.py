@@ -18,7 +18,7 @@ ADDED = re.compile(r"^(bool|int|float|str)$|[\[(-]|Files$|Settings$")
 """Pydantic's names of types, such as ``tuple[float, float]``."""
 PLAIN = {
     "missing": "must be given",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",

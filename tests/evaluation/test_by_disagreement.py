@@ -71,9 +71,9 @@ def test_a_teacher_that_is_right_foretells_all_and_one_that_is_noise_nothing():
     assert divided(noise(0.05, 1), ARGON).rank.value == pytest.approx(1, abs=1e-6)
     assert "better than the size" in divided(noise(0.05, 1), ARGON).verdict
     nothing = divided(lj(1.01), noise(3.0, 2))
-    assert nothing.rank.covers(0) and nothing.verdict.startswith("The disagreement foretells nothing")
+    assert nothing.rank.covers(0) and nothing.verdict.startswith("The disagreement predicts nothing")
     same = divided(lj(1.1), lj(1.1))
-    assert np.isnan(same.rank.value) and same.verdict.startswith("The disagreement foretells nothing")
+    assert np.isnan(same.rank.value) and same.verdict.startswith("The disagreement predicts nothing")
     one = divided(lj(1.1), lj(1.3), FRAMES[:1])
     assert (one.rank.low, one.rank.high) == (-1, 1) and np.isinf(one.bins.high).all()
 

@@ -18,7 +18,7 @@ def assessed(*outcomes: tuple[str, str], name: str = "net") -> Assessment:
 
 HELD = ("MD stability", "passed")
 CASES = {
-    "all held": ([HELD, ("diatomics", "passed")], "Nothing speaks against MD"),
+    "all held": ([HELD, ("diatomics", "passed")], "No probe found a reason against MD"),
     "too short": ([("MD stability", "skipped")], "Simulate before you trust it in MD"),
     "not simulated": ([("diatomics", "passed")], "Simulate before you trust it in MD"),
     "holes": ([HELD, ("diatomics", "failed"), ("phonons", "failed")], MEND),

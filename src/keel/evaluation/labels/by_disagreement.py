@@ -112,17 +112,17 @@ class ErrorsByDisagreement(Shown):
     def verdict(self) -> str:
         """One sentence on what the disagreement is good for."""
         if not self.rank.low > 0:
-            return "The disagreement foretells nothing: errors are as large where there is little of it"
+            return "The disagreement predicts nothing: errors are as large where it is small"
         lowest, highest = (number(float(end), 2) for end in (self.bins.ratio.min(), self.bins.ratio.max()))
         size = (
             "better than"
             if self.more.low > 0
             else "worse than"
             if self.more.high < 0
-            else "no better than, for all one can see,"
+            else "apparently no better than"
         )
         return (
-            f"Larger disagreement goes with larger errors, {size} the size of the force itself does; the error is "
+            f"Larger disagreement goes with larger errors and predicts them {size} the size of the force; the error is "
             f"{lowest} to {highest} times the disagreement"
         )
 

@@ -40,7 +40,7 @@ def next_step(assessment: Assessment) -> str:
         return "See on the page by how much, and whether that matters for your use of the potential."
     if outcomes.get("MD stability") != "passed":
         return "Simulate before you trust it in MD: --probes stability, with runs of 5000 fs or more (--length-fs)."
-    return "Nothing speaks against MD of such structures at the temperatures and for the times on the page."
+    return "No probe found a reason against MD of such structures at the temperatures and for the times on the page."
 
 
 def counts(assessments: Sequence[Assessment]) -> Table:
