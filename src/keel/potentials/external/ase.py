@@ -184,22 +184,22 @@ class ASEPotential(Potential):
         stressed = forces and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None])[0])
         stress = bool(stressed) and _has(self.calculator, "stress")
         if atoms.pbc.all():
-            return self._calculate(atoms, forces, stress=stress)
+            return self._results_of(atoms, forces, stress=stress)
         if self.boxed:
-            return self._calculate(in_a_box(atoms), forces, stress=False)
+            return self._results_of(in_a_box(atoms), forces, stress=False)
         try:
-            return self._calculate(atoms, forces, stress=stress)
+            return self._results_of(atoms, forces, stress=stress)
         except CalculationFailed:
             raise
         except Exception as error:
             try:
-                found = self._calculate(in_a_box(atoms), forces, stress=False)
+                found = self._results_of(in_a_box(atoms), forces, stress=False)
             except Exception:
                 raise error from None
             self._in_boxes.append(True)
             return found
 
-    def _calculate(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
+    def _results_of(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import PropertyNotImplementedError
 
         atoms.calc, found = self.calculator, None
