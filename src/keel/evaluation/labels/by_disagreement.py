@@ -115,11 +115,7 @@ class ErrorsByDisagreement(Shown):
             return "The disagreement predicts nothing: errors are as large where it is small"
         lowest, highest = (number(float(end), 2) for end in (self.bins.ratio.min(), self.bins.ratio.max()))
         size = (
-            "better than"
-            if self.more.low > 0
-            else "worse than"
-            if self.more.high < 0
-            else "apparently no better than"
+            "better than" if self.more.low > 0 else "worse than" if self.more.high < 0 else "apparently no better than"
         )
         return (
             f"Larger disagreement goes with larger errors and predicts them {size} the size of the force; the error is "
