@@ -4,21 +4,26 @@
 
 Reads the finished potentials of each run (``RUN/potentials``) and judges them on structures that nobody trained on or
 chose by: silica and phosphorus on single points of squeezed crystals (tests/files/README.md), the others on hot and
-compressed frames of many materials (``--far``). Writes ``judges.csv`` and ``judges.md``. Of several seeds the median
-counts; the number of frames is that of the bin.
+compressed frames of many materials (``--far``), and all of them on the walls of DFT dimers (``dimers-pbe`` in
+``--far``). Writes ``judges.csv``, ``walls.csv`` and ``judges.md``. Of several seeds the median counts; the number of
+frames is that of the bin.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keel
 from keel.atoms.frame import Frame
+from keel.evaluation.clusters.dimers import DimerCurve
+from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+from keel.evaluation.clusters.landmarks import marked
 from keel.evaluation.labels.by_contact import bin_name, errors_by_contact
 from keel.potentials.accuracy import accuracy
 from keel.potentials.batches import known_to
@@ -35,7 +40,17 @@ Errors of the study's networks divided by the mean label (1: the error of predic
 units of the covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close).
 
 """
+WALLS = """## Walls of dimers
+
+The distance at which two atoms are 10 eV above the atoms apart, less that of PBE, for the elements of the data: mean
+of the absolute values and the largest, in angstrom; and how many pairs have no wall, or a well deeper than DFT's by
+more than 1 eV.
+
+| system | network | strategy | pairs | mean | largest | no wall | too deep |
+| --- | --- | --- | ---: | ---: | --- | ---: | ---: |
+"""
 COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
+WALL_COLUMNS = ("system", "network", "strategy", "seed", "pair", "wall", "depth")
 
 
 def judges(system: str, far: Path | None) -> list[Frame]:
@@ -103,6 +118,40 @@ def table(found: Sequence[dict[str, str]], quantity: str) -> list[str]:
     return lines
 
 
+def walls(run: Path, reference: Mapping[str, DimerCurve]) -> Iterator[dict[str, object]]:
+    """Yield wall and well of each dimer that a potential knows, less those of the reference if that has a wall."""
+    for network, strategy, seed, path in subjects(run):
+        potential = keel.load(path).double()
+        for pair, curve in reference.items():
+            if not set(curve.numbers) <= set(potential.elements or ()):
+                continue
+            marks = marked(potential, curve)
+            if math.isfinite(marks.reference.wall):
+                values = (pair, marks.difference.wall, marks.difference.depth)
+                yield dict(
+                    zip(WALL_COLUMNS, (run.name, network, strategy, "" if seed is None else seed, *values), strict=True)
+                )
+
+
+def wall_table(found: Sequence[dict[str, object]]) -> str:
+    """Return a row for each potential of the first seed."""
+    by_potential: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
+    for row in found:
+        if row["seed"] in ("", 0):
+            by_potential[str(row["system"]), str(row["network"]), str(row["strategy"])].append(row)
+    lines = []
+    for key, pairs in by_potential.items():
+        apart = {str(p["pair"]): float(str(p["wall"])) for p in pairs}
+        standing = {pair: value for pair, value in apart.items() if math.isfinite(value)}
+        worst = max(standing, key=lambda pair: abs(standing[pair]), default="")
+        mean = f"{statistics.mean(map(abs, standing.values())):.2f}" if standing else ""
+        largest = f"{standing[worst]:+.2f} ({worst})" if standing else ""
+        deep = sum(float(str(p["depth"])) > 1.0 for p in pairs)
+        cells = (*key, len(pairs), mean, largest, len(apart) - len(standing), deep)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return WALLS + "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path)
@@ -122,6 +171,15 @@ def main() -> None:
                 writer.writeheader()
                 writer.writerows(found)
     parts = [f"## {quantity.capitalize()}\n\n" + "\n".join(table(found, quantity)) for quantity in QUANTITIES]
+    if arguments.far is not None:
+        reference = dimer_curves_of(keel.read(arguments.far / "dimers-pbe.extxyz"))
+        runs = sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir())
+        apart = [row for run in runs for row in walls(run, reference)]
+        with (arguments.out / "walls.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, WALL_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()} for row in apart)
+        parts.append(wall_table(apart))
     (arguments.out / "judges.md").write_text(TITLE + "\n\n".join(parts) + "\n")
 
 
