@@ -98,8 +98,8 @@ class Settings(BaseModel):
         return table(rows, title=type(self).__name__, header=("setting", "value", "meaning"))
 
     def replace(self, **changes: Any) -> Self:
-        """Return the settings with some changed, checked again."""
-        return type(self)(**{**dict(self), **changes})
+        """Return the settings with some changed, checked again; what was left at its default stays so."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
 
 
 def parse(model: type[Model], content: Any, source: str, options: Mapping[str, str] | None = None) -> Model:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from keel.atoms.named_parts import only_those
 from keel.atoms.read import read
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
-from keel.evaluation.battery import Subject, code_of, groups_of
+from keel.evaluation.battery import TITLES, Subject, code_of, groups_of
+from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
 from keel.identity import of_file, of_settings, of_text
 from keel.potentials.base import Potential
@@ -24,7 +25,7 @@ from keel.results.assessment import Assessment, GroupResults, unique
 from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.cluster import Cluster
-from keel.workflow.planning.thoroughness import usual_budget, within
+from keel.workflow.planning.thoroughness import left_out, usual_budget, within
 from keel.workflow.probes import measure_probes, subject_of
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
@@ -74,6 +75,8 @@ class Assessing:
         The folder.
     beside
         Another potential to compare with, or None.
+    left_out
+        Groups of probes that were asked for but are not run, each with the reason.
     """
 
     opening: Opening
@@ -81,6 +84,7 @@ class Assessing:
     settings: AssessmentSettings
     root: Path
     beside: Opening | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         groups_of(self.settings.probes)
@@ -108,7 +112,11 @@ class Assessing:
         Neither the potential nor the data are opened: each group has stored their description.
         """
         groups = [GroupResults.read(folder) for folder in folders]
-        by_name = {group: found.results for group, found in zip(self.groups, groups, strict=True)}
+        by_name: dict[str, Sequence[CheckResult]] = {
+            group: [CheckResult(title, (), (), "skipped", why) for title in TITLES.get(group, (group,))]
+            for group, why in self.left_out.items()
+        }
+        by_name |= {group: found.results for group, found in zip(self.groups, groups, strict=True)}
         return Assessment(
             potential=name,
             results=meaningful(by_name, self.settings.length_fs),
@@ -217,8 +225,9 @@ def assess(
         every = [Assessing(o, material, settings, place, beside) for o, place in zip(openings, places, strict=True)]
         budget = budget or usual_budget(settings, openings)
         if budget is not None:
-            settings = within(budget, root, settings, lambda: [a.subject for a in every], cluster.workers)
-            every = [replace(assessing, settings=settings) for assessing in every]
+            fitted = within(budget, root, settings, lambda: [a.subject for a in every], cluster.workers)
+            omitted = left_out(settings, fitted, budget)
+            every = [replace(assessing, settings=fitted, left_out=omitted) for assessing in every]
         for name, assessing in zip(names, every, strict=True):
             # Simulations take longest and come first.
             folders = list(cluster.each(assessing.folder, assessing.groups))

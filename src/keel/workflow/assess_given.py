@@ -78,7 +78,8 @@ def assess(
     out
         Folder of the results and the page.
     settings
-        How thoroughly; the defaults if None.
+        How thoroughly; the defaults if None. With ASE calculators, simulations are shortened so that all takes about 15
+        minutes, unless ``starts`` or ``length_fs`` is set here.
     probes
         Groups of probes (:data:`keel.evaluation.battery.BATTERY`), such as ``["exact", "clusters"]``; None: all.
     reference, crystal, dimers, beside

@@ -15,6 +15,8 @@ from keel.evaluation.battery import Subject
 from keel.evaluation.stability.conditions import SHORTEST_FS
 from keel.potentials import LennardJones
 from keel.potentials.external.opening import Opening
+from keel.reporting.assessment.advice import next_step
+from keel.results.assessment import read_assessments
 from keel.workflow.assess import Assessing, Material, assess
 from keel.workflow.planning import thoroughness as rules
 from keel.workflow.planning.thoroughness import (
@@ -113,6 +115,30 @@ def test_calculators_have_a_limit_unless_their_simulations_are_chosen():
     assert usual_budget(AssessmentSettings(), [file]) is None
     for chosen in ({"starts": 8}, {"length_fs": 5000.0}):
         assert usual_budget(AssessmentSettings(**chosen), [emt]) is None
+
+
+def test_choosing_something_else_is_not_choosing_simulations():
+    emt = [Opening("ase.calculators.emt.EMT")]
+    assert usual_budget(AssessmentSettings().replace(probes=["stability"]), emt) == 900.0
+    assert usual_budget(AssessmentSettings(starts=8).replace(probes=["stability"]), emt) is None
+
+
+def test_the_page_shows_what_did_not_fit(tmp_path):
+    LennardJones().save(str(tmp_path / "lj.json"))
+    keel.write(tmp_path / "data.extxyz", [ARGON])
+    settings = AssessmentSettings(probes=["stability", "contacts", "structure"])
+    page = assess(
+        [Opening(str(tmp_path / "lj.json"))],
+        Material(tmp_path / "data.extxyz"),
+        settings,
+        tmp_path / "out",
+        budget=1e-3,
+    )
+    (found,) = read_assessments(page.with_suffix(".json"))
+    simulated = ["MD stability", "pair structure", "bond angles", "diffusion"]
+    assert [r.name for r in found.results] == [*simulated, "errors by contact"]
+    assert all("not even 2 simulations of each kind fit" in found.by_probe[name].verdict for name in simulated)
+    assert "Not tested: MD stability" in found.unjudged and "Simulate before you trust it" in next_step(found)
 
 
 def test_a_step_takes_time():

@@ -107,6 +107,12 @@ def fitted_assessment(
     return settings.replace(starts=floor(allowed / shortest), length_fs=shortest)
 
 
+def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: float) -> dict[str, str]:
+    """Return the groups of probes that a time in seconds leaves out, each with the reason."""
+    why = f"not even {FEWEST_STARTS} simulations of each kind fit the time limit of {duration(budget)} (--budget)"
+    return {name: why for name in groups_of(asked.probes) if name not in groups_of(fitted.probes)}
+
+
 def simulations(settings: AssessmentSettings) -> int:
     """Return how many simulations the chosen probes run from each start."""
     groups = groups_of(settings.probes)
