@@ -36,6 +36,10 @@ def test_what_keel_wrote_for_other_ends_is_named(tmp_path):
     keel.EAM.from_elements(["Mo"], cutoff=5.0).save(str(tmp_path / "eam.json"))
     with pytest.raises(DataError, match="this is a potential of keel, not structures; perhaps two arg"):
         keel.read(tmp_path / "eam.json")
+    for name in ("network.safetensors", "mace.model"):
+        (tmp_path / name).write_bytes(bytes(range(256)))
+        with pytest.raises(DataError, match=rf"{name}: this is a potential, not structures; perhaps two arg"):
+            keel.read(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["run.out", "run.log", "run.data", "run"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from copy import deepcopy
 from typing import Any
 
@@ -19,6 +20,7 @@ from keel.errors import ConfigError
 from keel.potentials import PairPotential, Potential, SumPotential
 from keel.potentials.convert import converted
 from keel.testing import STRUCTURES, PotentialContract, check_potential, trial_frames
+from keel.testing.checks import stress
 from keel.testing.modes import in_each_mode
 from keel.testing.trials import TRIALS
 from small_potentials import Soft, cgcnn, m3gnet, torchmd_et
@@ -43,6 +45,13 @@ class TestOfPlainNumbers(PotentialContract):
     @pytest.fixture
     def potential(self) -> Potential:
         return HookeSpring()
+
+
+def test_a_slab_without_volume_causes_no_warning() -> None:
+    """Its stress does not exist, so there is nothing to compare."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stress(HookeSpring(), trial_frames("slab", [14], 3.0))
 
 
 class TestDtypeWithoutTensors:

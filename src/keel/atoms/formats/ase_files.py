@@ -12,7 +12,7 @@ from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
-from keel.kinds import readable
+from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, readable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -78,6 +78,9 @@ def guarded(call: Callable[[], Any], source: Path | str) -> Any:
     except Exception as error:
         if Path(source).suffix in (".yaml", ".yml"):
             said = "this is a configuration, not structures; use it with `keel run`"
+            raise DataError(f"{source}: {said}") from None
+        if Path(source).suffix in (KEEL_SUFFIXES[0], *PICKLED_SUFFIXES):
+            said = "this is a potential, not structures; perhaps two arguments are in the wrong order"
             raise DataError(f"{source}: {said}") from None
         if type(error).__name__ == "UnknownFileTypeError":
             raise DataError(f"{source}: its format is unknown; keel reads {readable()}") from None
