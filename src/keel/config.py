@@ -283,7 +283,9 @@ def _yaml(path: Path) -> Any:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: this is not YAML ({' '.join(str(error).split())})") from None
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        raise ConfigError(f"{place}: this is not YAML; check indentation, colons, brackets and quotes") from None
 
 
 def _merged(base: Any, changes: Any) -> Any:

@@ -75,7 +75,7 @@ def test_unreadable(tmp_path):
     with pytest.raises(ConfigError, match="not YAML"):
         read_config(tmp_path / "binary.yaml")
     (tmp_path / "broken.yaml").write_text("a: [1, 2\nb: }")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not YAML; check indentation"):
         read_config(tmp_path / "broken.yaml")
 
 
