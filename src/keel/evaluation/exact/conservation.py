@@ -50,10 +50,10 @@ def force_consistency(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom, so that no force vanishes by symmetry.
+    seed
+        Seed of displacements and choices.
     n_components
         Number of force components of each structure, drawn at random.
     step

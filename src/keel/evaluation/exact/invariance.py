@@ -46,10 +46,10 @@ def invariance(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
+    seed
+        Seed of displacements and choices.
     dtype
         Precision to judge in; float32 for a potential that always computes in it.
 

@@ -39,10 +39,10 @@ def jacobian_symmetry(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
+    seed
+        Seed of displacements and choices.
     n_atoms, n_groups
         Atoms in a group; groups in a structure, around atoms drawn at random.
     step

@@ -33,10 +33,10 @@ def extensivity(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
+    seed
+        Seed of displacements and choices.
     dtype
         Precision to judge in; float32 for a potential that always computes in it.
 
@@ -77,11 +77,11 @@ def locality(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; the one whose supercell has the fewest atoms is taken, and rattled by 0.05 angstrom. It is repeated
         along one direction until it is longer than twice ``reach``.
+    seed
+        Seed of displacements and choices.
     reach
         Distance in angstrom beyond which no force may respond; None: :data:`CUTOFFS` cutoffs.
     displacement

@@ -38,10 +38,10 @@ def smoothness(
     ----------
     potential
         The potential to be probed.
-    seed
-        Seed of displacements and choices.
     frames
         Structures; they are rattled by 0.05 angstrom.
+    seed
+        Seed of displacements and choices.
     length, n_points
         Length of the path in angstrom, centred on the atom, and number of points; of several random atoms and
         directions, the path on which most neighbours cross the cutoff is taken.
