@@ -1,4 +1,4 @@
-"""What metatomic compiles: the module around a potential; :mod:`keel.interfaces.metatomic` writes it.
+"""What metatomic compiles: the module around a potential; ``keel.interfaces.metatomic`` writes it.
 
 It is imported only where metatomic-torch is installed.
 """
@@ -16,7 +16,7 @@ from metatomic.torch import ModelOutput, NeighborListOptions, System
 
 @torch.jit.interface
 class Slopes(torch.nn.Module):
-    """Energies of atoms and the gradient of their weighted sum: :class:`keel.interfaces.torchscript.Scripted`.
+    """Energies of atoms and the gradient of their weighted sum: ``keel.interfaces.torchscript.Scripted``.
 
     As an interface it is a program of its own to TorchScript, which would otherwise make it part of what it has to
     differentiate, and slower by a tenth.
@@ -34,7 +34,7 @@ class Slopes(torch.nn.Module):
 
 
 class GivenSlopes(torch.nn.Module):
-    """A program under the names of :class:`Slopes`; None: something that is never called."""
+    """A program under the names of ``Slopes``; None: something that is never called."""
 
     def __init__(self, program: Any) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Engine(torch.nn.Module):
     Parameters
     ----------
     energies, slopes
-        See :class:`keel.interfaces.torchscript.Scripted`.
+        See ``keel.interfaces.torchscript.Scripted``.
     cutoff, half_list
         Of the neighbour list that engines must supply; the cutoff in angstrom.
     """
