@@ -27,7 +27,7 @@ docs: $(VENV)/.installed
 
 # The many processes that tests start find keel compiled to bytecode, whatever the environment says.
 test: $(VENV)/.installed
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not oracle" -n 2 --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not oracle and not slow" -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ lint: $(VENV)/.installed
 
 oracles: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable ".[oracles]"
-	$(BIN)/pytest -m oracle
+	$(BIN)/pytest -m "oracle or slow"
 
 # What a release uploads: a source archive and a wheel, made from what git holds, and checked.
 package: $(VENV)/.installed

@@ -320,6 +320,7 @@ def finished(process):
     return process.returncode, output, errors.decode()
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing(folder):
     """Two of torchrun, one of which is killed; then two of keel go on."""
     first, second = as_torchrun(folder, "hot.extxyz")

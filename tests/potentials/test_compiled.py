@@ -37,6 +37,7 @@ def gradients(potential: Potential, graph: keel.AtomGraph) -> list[torch.Tensor]
 
 
 @needs_compiler
+@pytest.mark.slow
 @pytest.mark.usefixtures("avx2")
 class TestTheSameNumbers:
     """One test compiles, once for inference and once for training: each takes many seconds."""

@@ -147,6 +147,7 @@ class TestAlgebra:
         assert torch.equal(net(graph(), differentiable=True).forces, expected)
         assert not net.compiled
 
+    @pytest.mark.slow
     @pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="there is no C++ compiler")
     def test_a_compiled_layer_and_its_second_derivatives(self):
         """Compiling takes the time of this test; what was compiled once is found again for another batch."""
