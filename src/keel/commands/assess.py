@@ -95,7 +95,7 @@ def assess(
         str | None,
         typer.Option(
             help="Time limit, e.g. 30min or 1h30; length and number of simulations are chosen to meet it. Default: "
-            "none, or 15min for ASE calculators unless --length-fs or --starts is given."
+            "none, or 12min for ASE calculators unless --length-fs or --starts is given."
         ),
     ] = None,
     workers: Workers = 1,

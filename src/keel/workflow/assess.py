@@ -199,7 +199,7 @@ def assess(
         Dask scheduler whose workers do that instead; see :class:`~keel.workflow.cluster.Cluster`.
     budget
         Seconds that it may take, by which length and number of simulations are chosen
-        (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it, but 15 minutes for ASE calculators
+        (:mod:`keel.workflow.planning.thoroughness`); None: as the settings have it, but 12 minutes for ASE calculators
         whose simulations are not chosen.
 
     Returns

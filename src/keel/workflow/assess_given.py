@@ -78,7 +78,7 @@ def assess(
     out
         Folder of the results and the page.
     settings
-        How thoroughly; the defaults if None. With ASE calculators, simulations are shortened so that all takes about 15
+        How thoroughly; the defaults if None. With ASE calculators, simulations are shortened so that all takes about 12
         minutes, unless ``starts`` or ``length_fs`` is set here.
     probes
         Groups of probes (:data:`keel.evaluation.battery.BATTERY`), such as ``["exact", "clusters"]``; None: all.

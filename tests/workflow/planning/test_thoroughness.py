@@ -110,8 +110,8 @@ class TestFitted:
 
 def test_calculators_have_a_limit_unless_their_simulations_are_chosen():
     emt, file = (Opening(name) for name in ("ase.calculators.emt.EMT", "network.safetensors"))
-    assert usual_budget(AssessmentSettings(), [file, emt]) == 900.0
-    assert usual_budget(AssessmentSettings(temperatures=[500.0]), [emt]) == 900.0
+    assert usual_budget(AssessmentSettings(), [file, emt]) == 720.0
+    assert usual_budget(AssessmentSettings(temperatures=[500.0]), [emt]) == 720.0
     assert usual_budget(AssessmentSettings(), [file]) is None
     for chosen in ({"starts": 8}, {"length_fs": 5000.0}):
         assert usual_budget(AssessmentSettings(**chosen), [emt]) is None
@@ -119,7 +119,7 @@ def test_calculators_have_a_limit_unless_their_simulations_are_chosen():
 
 def test_choosing_something_else_is_not_choosing_simulations():
     emt = [Opening("ase.calculators.emt.EMT")]
-    assert usual_budget(AssessmentSettings().replace(probes=["stability"]), emt) == 900.0
+    assert usual_budget(AssessmentSettings().replace(probes=["stability"]), emt) == 720.0
     assert usual_budget(AssessmentSettings(starts=8).replace(probes=["stability"]), emt) is None
 
 

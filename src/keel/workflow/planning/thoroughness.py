@@ -20,7 +20,7 @@ SIMULATING = 0.6
 FEWEST_STARTS = 2
 SIMULATED = {"stability", "structure", "density"}
 """Groups of probes that simulate."""
-OF_CALCULATORS = 900.0
+OF_CALCULATORS = 720.0
 """Seconds for ASE calculators, which evaluate one structure after the other, without ``--budget``."""
 
 
