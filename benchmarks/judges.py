@@ -18,6 +18,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keel
 from keel.atoms.frame import Frame
@@ -50,7 +51,6 @@ more than 1 eV.
 | --- | --- | --- | ---: | ---: | --- | ---: | ---: |
 """
 COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
-WALL_COLUMNS = ("system", "network", "strategy", "seed", "pair", "wall", "depth")
 
 
 def judges(system: str, far: Path | None) -> list[Frame]:
@@ -118,8 +118,20 @@ def table(found: Sequence[dict[str, str]], quantity: str) -> list[str]:
     return lines
 
 
-def walls(run: Path, reference: Mapping[str, DimerCurve]) -> Iterator[dict[str, object]]:
-    """Yield wall and well of each dimer that a potential knows, less those of the reference if that has a wall."""
+class Wall(NamedTuple):
+    """How far wall (angstrom) and well (eV) of a dimer are from those of the reference; the teacher has no seed."""
+
+    system: str
+    network: str
+    strategy: str
+    seed: int | None
+    pair: str
+    wall: float
+    depth: float
+
+
+def walls(run: Path, reference: Mapping[str, DimerCurve]) -> Iterator[Wall]:
+    """Yield the walls of all dimers that the potentials of a run know, where the reference has one."""
     for network, strategy, seed, path in subjects(run):
         potential = keel.load(path).double()
         for pair, curve in reference.items():
@@ -127,27 +139,22 @@ def walls(run: Path, reference: Mapping[str, DimerCurve]) -> Iterator[dict[str, 
                 continue
             marks = marked(potential, curve)
             if math.isfinite(marks.reference.wall):
-                values = (pair, marks.difference.wall, marks.difference.depth)
-                yield dict(
-                    zip(WALL_COLUMNS, (run.name, network, strategy, "" if seed is None else seed, *values), strict=True)
-                )
+                yield Wall(run.name, network, strategy, seed, pair, marks.difference.wall, marks.difference.depth)
 
 
-def wall_table(found: Sequence[dict[str, object]]) -> str:
+def wall_table(found: Sequence[Wall]) -> str:
     """Return a row for each potential of the first seed."""
-    by_potential: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
-    for row in found:
-        if row["seed"] in ("", 0):
-            by_potential[str(row["system"]), str(row["network"]), str(row["strategy"])].append(row)
+    by_potential: dict[tuple[str, str, str], list[Wall]] = defaultdict(list)
+    for one in found:
+        if not one.seed:
+            by_potential[one.system, one.network, one.strategy].append(one)
     lines = []
     for key, pairs in by_potential.items():
-        apart = {str(p["pair"]): float(str(p["wall"])) for p in pairs}
-        standing = {pair: value for pair, value in apart.items() if math.isfinite(value)}
-        worst = max(standing, key=lambda pair: abs(standing[pair]), default="")
-        mean = f"{statistics.mean(map(abs, standing.values())):.2f}" if standing else ""
-        largest = f"{standing[worst]:+.2f} ({worst})" if standing else ""
-        deep = sum(float(str(p["depth"])) > 1.0 for p in pairs)
-        cells = (*key, len(pairs), mean, largest, len(apart) - len(standing), deep)
+        standing = [one for one in pairs if math.isfinite(one.wall)]
+        worst = max(standing, key=lambda one: abs(one.wall), default=None)
+        mean = f"{statistics.mean(abs(one.wall) for one in standing):.2f}" if standing else ""
+        largest = f"{worst.wall:+.2f} ({worst.pair})" if worst else ""
+        cells = (*key, len(pairs), mean, largest, len(pairs) - len(standing), sum(one.depth > 1.0 for one in pairs))
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return WALLS + "\n".join(lines)
 
@@ -161,7 +168,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "judges.csv"
     found = list(csv.DictReader(path.open())) if path.is_file() else []
-    for run in sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir()):
+    runs = sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir())
+    for run in runs:
         frames = judges(run.name, arguments.far)
         done = {tuple(row[c] for c in COLUMNS[:4]) for row in found}
         for row in rows(run, frames, done) if frames else ():
@@ -173,12 +181,11 @@ def main() -> None:
     parts = [f"## {quantity.capitalize()}\n\n" + "\n".join(table(found, quantity)) for quantity in QUANTITIES]
     if arguments.far is not None:
         reference = dimer_curves_of(keel.read(arguments.far / "dimers-pbe.extxyz"))
-        runs = sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir())
-        apart = [row for run in runs for row in walls(run, reference)]
+        apart = [one for run in runs for one in walls(run, reference)]
         with (arguments.out / "walls.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, WALL_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()} for row in apart)
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(Wall._fields)
+            writer.writerows((*one[:5], f"{one.wall:.4g}", f"{one.depth:.4g}") for one in apart)
         parts.append(wall_table(apart))
     (arguments.out / "judges.md").write_text(TITLE + "\n\n".join(parts) + "\n")
 

@@ -115,8 +115,8 @@ def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: floa
 
 def simulations(settings: AssessmentSettings) -> int:
     """Return how many simulations the chosen probes run from each start."""
-    groups = groups_of(settings.probes)
-    return len(settings.conditions) * ("stability" in groups) + ("structure" in groups) + ("density" in groups)
+    simulated = SIMULATED.intersection(groups_of(settings.probes))
+    return sum(len(settings.conditions) if name == "stability" else 1 for name in simulated)
 
 
 def seconds_of_a_step(subject: Subject) -> float:
