@@ -8,14 +8,24 @@ from ase.neighborlist import neighbor_list
 
 
 class TorchMorse(Calculator):
-    """Morse pairs; optionally with the habits of others: it wants a cell, takes few atoms, or sets torch's dtype."""
+    """Morse pairs; optionally with the habits of others: it wants a cell, takes few atoms, or sets torch's dtype.
+
+    It computes in ``inside``, whatever is asked of it.
+    """
 
     implemented_properties = ("energy", "forces", "stress")
     cutoff = 5.0
 
-    def __init__(self, *, wants_cell: bool = False, most_atoms: int | None = None, dtype: str | None = None):
+    def __init__(
+        self,
+        *,
+        wants_cell: bool = False,
+        most_atoms: int | None = None,
+        dtype: str | None = None,
+        inside: torch.dtype = torch.float64,
+    ):
         super().__init__()
-        self.wants_cell, self.most_atoms = wants_cell, most_atoms
+        self.wants_cell, self.most_atoms, self.inside = wants_cell, most_atoms, inside
         self.seen: list[Atoms] = []
         if dtype:
             torch.set_default_dtype(getattr(torch, dtype))
@@ -28,15 +38,15 @@ class TorchMorse(Calculator):
         if self.most_atoms is not None and len(atoms) > self.most_atoms:
             raise RuntimeError(f"no more than {self.most_atoms} atoms")
         i, j, shifts = neighbor_list("ijS", atoms, self.cutoff)
-        positions = torch.tensor(atoms.positions, requires_grad=True)
-        strain = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
-        vectors = positions[j] - positions[i] + torch.from_numpy(shifts @ atoms.cell.array)
+        positions = torch.tensor(atoms.positions, dtype=self.inside, requires_grad=True)
+        strain = torch.zeros(3, 3, dtype=self.inside, requires_grad=True)
+        vectors = positions[j] - positions[i] + torch.from_numpy(shifts @ atoms.cell.array).to(self.inside)
         r = (vectors + vectors @ strain).norm(dim=1)
         well = (1 - torch.exp(-1.5 * (r - 2.6))) ** 2 - 1
         energy = 0.5 * (0.3 * well * torch.where(r < self.cutoff, (1 - (r / self.cutoff) ** 2) ** 3, 0)).sum()
         slopes = torch.autograd.grad(energy, (positions, strain), allow_unused=True, materialize_grads=True)
         virial = slopes[1].numpy()
-        self.results = {"energy": energy.item(), "forces": (-slopes[0]).float().numpy()}
+        self.results = {"energy": energy.item(), "forces": -slopes[0].numpy()}
         if atoms.pbc.all():
             stress = 0.5 * (virial + virial.T) / atoms.get_volume()
             self.results["stress"] = stress.ravel()[[0, 4, 8, 5, 2, 1]]

@@ -15,6 +15,7 @@ from torch import Tensor
 import keel
 from broken import Broken, HalfPrecision, NonConservative, SignFlip, Truncated
 from keel.atoms.graph import AtomGraph
+from keel.counting import counted
 from keel.dynamics import ComputeSettings, MDSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import (
@@ -27,7 +28,7 @@ from keel.evaluation import (
     smoothness,
 )
 from keel.evaluation.exact.conservation import NVE
-from keel.evaluation.jumps import extrapolated_jumps, largest_jump
+from keel.evaluation.jumps import RoughError, extrapolated_jumps, largest_jump
 from keel.evaluation.probing import nearest_images
 from keel.testing.structures import dimer
 from keel.testing.transformations import predict
@@ -272,6 +273,34 @@ def test_steep_physics_is_told_from_a_jump(cutoff):
     for result in results:
         assert (result.outcome == "failed") == (result["neighbours that crossed the cutoff"] > 0)
     assert ("failed" in {r.outcome for r in results}) == (cutoff < 9)
+
+
+class Rough(Spring):
+    """A wave of 0.008 angstrom on a spring: on points 0.0025 angstrom apart every place looks like a jump."""
+
+    def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        energy, slope = super().pair_energy(r, first, second)
+        return energy + 1e-5 * torch.sin(800 * r), slope + 8e-3 * torch.cos(800 * r)
+
+
+def test_where_everything_is_rough_jumps_cannot_be_told_and_few_places_are_examined():
+    evaluated = []
+    with counted(evaluated.append):
+        result = smoothness(
+            Rough(stiffness=4.0, length=2.0, cutoff=9.0), [molecule([[0, 0, 0], [2.5, 0, 0]], [18, 18])], seed=1
+        )
+    assert result.outcome == "skipped" and "rough at 0.0025 angstrom" in result.verdict
+    assert sum(evaluated) < 1000 and [curve.name for curve in result.curves] == ["energy", "force"]
+
+
+def test_places_that_are_examined_can_be_limited():
+    def curve(x):
+        return 1e-2 * np.sin(2000 * x)
+
+    x = np.linspace(0, 0.2, 81)
+    assert largest_jump(x, curve(x), curve, 1e-3) < 1e-3
+    with pytest.raises(RoughError):
+        largest_jump(x, curve(x), curve, 1e-3, places=3)
 
 
 def test_range_by_hand():

@@ -14,10 +14,11 @@ from keel.errors import DataError, RefusedError, UnavailableError, naming
 from keel.evaluation import CheckResult
 from keel.evaluation.battery import in_turn, probed
 from keel.evaluation.clusters.dimers import dimers
+from keel.evaluation.probing import computed_in
 from keel.potentials.external import ASEPotential
 from keel.potentials.external.ase import VACUUM, in_a_box
-from keel.results.assessment import described
-from keel.workflow.probes import subject_of
+from keel.results.assessment import GroupResults, described
+from keel.workflow.probes import measure_probes, subject_of
 from torch_calculator import TorchMorse, pair_energy
 
 
@@ -156,6 +157,40 @@ class TestVerdicts:
 
     def _probed(self, group, subject):
         return probed(group, subject, lambda done, total: None)
+
+
+class TestPrecision:
+    """One that computes in float32, whatever is asked of it, is judged by the rounding of float32."""
+
+    def judged(self, potential, tmp_path, **settings):
+        subject = subject_of(potential, keel.atoms.as_frames([copper()] * 2), AssessmentSettings(starts=2, **settings))
+        measure_probes(tmp_path, "exact", subject, None, {})
+        found = GroupResults.read(tmp_path)
+        failed = [r.name for r in found.results if r.outcome == "failed"]
+        return failed, found.potential["Precision"].split(",")[0]
+
+    def test_as_it_computes(self, tmp_path):
+        assert self.judged(ASEPotential(TorchMorse(inside=torch.float32)), tmp_path / "single") == ([], "float32")
+        assert self.judged(ASEPotential(TorchMorse()), tmp_path / "double") == ([], "float64")
+
+    def test_unless_a_precision_is_asked_for(self, tmp_path):
+        single = ASEPotential(TorchMorse(inside=torch.float32))
+        failed, _ = self.judged(single, tmp_path / "double", precision="float64")
+        assert {"force consistency", "Jacobian symmetry", "invariance"} <= set(failed)
+        assert self.judged(single, tmp_path / "single", precision="float32")[0] == []
+
+    @pytest.mark.parametrize(
+        ("potential", "expected"),
+        [
+            (ASEPotential("ase.calculators.emt.EMT"), torch.float64),
+            (keel.CGCNN(elements=["Cu"]), torch.float64),
+            (keel.SumPotential([keel.ZBL(elements=["Cu"]), ASEPotential(TorchMorse())]), torch.float64),
+            (ASEPotential(TorchMorse(most_atoms=1)), torch.float64),
+            (keel.LennardJones(epsilon=0.0), torch.float64),
+        ],
+    )
+    def test_nothing_else_is_mistaken_for_it(self, potential, expected):
+        assert computed_in(potential, keel.atoms.as_frames([copper(), copper(2)])) == expected
 
 
 def test_evaluations_are_counted():

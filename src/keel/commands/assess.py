@@ -85,8 +85,8 @@ def assess(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Precision of the tests of exact properties; default float64, or float32 if the model has nothing "
-            "else."
+            help="Precision of the tests of exact properties; default float64, or float32 for a model that always "
+            "computes in it."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from typing import TypeVar
+
+import torch
 
 from keel.atoms.frame import Frame
 from keel.dynamics.settings import MDSettings
@@ -32,6 +34,7 @@ from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
 from keel.evaluation.labels.against_labels import contact_errors, errors
+from keel.evaluation.probing import computed_in
 from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
@@ -106,6 +109,11 @@ class Subject:
         """Settings of a simulation in which structure and density are measured."""
         return self.settings.md(self.settings.temperature, self.settings.length_fs)
 
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """The precision to judge exact properties in."""
+        return self.settings.dtype or computed_in(self.potential, self.few)
+
 
 def in_turn(probes: Mapping[str, Callable[[], CheckResult]], progress: Progress) -> Results:
     """Return the result of each probe by its name; a refusal by the potential is a verdict like any other.
@@ -135,14 +143,14 @@ def exact(subject: Subject, progress: Progress) -> Results:
         "extensivity": extensivity,
         "locality": locality,
     }
-    judged = {name: partial(p, potential, few, seed=settings.seed, dtype=settings.dtype) for name, p in probes.items()}
-    drift = partial(nve_drift, potential, few, settings.md(NVE.temperature, NVE.length_fs))
+    judged = {name: partial(p, potential, few, seed=settings.seed, dtype=subject.dtype) for name, p in probes.items()}
+    drift = partial(nve_drift, potential, few[: settings.nve_starts], settings.md(NVE.temperature, NVE.length_fs))
     return in_turn({**judged, "NVE drift": drift}, progress)
 
 
 def clusters(subject: Subject, progress: Progress) -> Results:
     """Two atoms, three, and bonds of structures that are not crystals."""
-    potential, beside, dtype = subject.potential, subject.beside, subject.settings.dtype
+    potential, beside, dtype = subject.potential, subject.beside, subject.dtype
     probes: dict[str, Callable[[], CheckResult]] = {
         "diatomics": partial(diatomics, potential, subject.elements, beside=beside, dft=subject.dimers, dtype=dtype),
         "trimers": partial(trimers, potential, elements=subject.elements, dtype=dtype),

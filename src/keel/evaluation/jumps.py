@@ -28,7 +28,13 @@ ZOOMS = 3
 """... this many times: even a wall that rises within 0.005 angstrom is then smooth, and a jump is still there."""
 
 
-def largest_jump(x: Array, values: Array, along: Callable[[Array], Array], limit: float) -> float:
+class RoughError(Exception):
+    """A curve is so rough that jumps cannot be told from it."""
+
+
+def largest_jump(
+    x: Array, values: Array, along: Callable[[Array], Array], limit: float, places: int | None = None
+) -> float:
     """Return the largest jump of a curve; above the limit, what remains of it with smaller spacings.
 
     Parameters
@@ -39,10 +45,21 @@ def largest_jump(x: Array, values: Array, along: Callable[[Array], Array], limit
         The curve anywhere near the grid, from and to shape (K,).
     limit
         Smaller jumps are not examined again; in the unit of the curve.
+    places
+        The most places to examine again; None: as many as need it.
+
+    Raises
+    ------
+    RoughError
+        If none of these places jumps, and there are more.
     """
     sizes, spacing = extrapolated_jumps(values), float(x[1] - x[0])
     # The largest may be steep physics and hide a jump elsewhere: what vanishes with a smaller spacing is set aside.
+    examined = 0
     while sizes.max() > limit:
+        if examined == places:
+            raise RoughError
+        examined += 1
         worst = int(sizes.argmax())
         left = _zoomed(along, float(x[worst + 2]), spacing, limit)
         if not left <= limit:

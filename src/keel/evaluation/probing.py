@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from keel.atoms.frame import Array, Frame
-from keel.errors import ConfigError, DataError
+from keel.errors import ConfigError, DataError, RefusedError
 from keel.potentials.base import Potential
 from keel.potentials.batches import batches
 from keel.potentials.convert import converted
@@ -57,6 +57,20 @@ def in_precision(potential: Potential, dtype: torch.dtype) -> Potential:
     if dtype not in STEPS:
         raise ConfigError(f"probes run in torch.float32 or torch.float64, not {dtype}")
     return converted(potential, dtype)
+
+
+def computed_in(potential: Potential, frames: Sequence[Frame]) -> torch.dtype:
+    """Return the precision that a potential computes in when asked for float64: float32 if it has nothing else.
+
+    Calculators may round to float32 inside, whatever they are asked for; then every component of every force is a
+    number of float32.
+    """
+    double = prepared(potential, frames, torch.float64)
+    try:
+        forces = np.concatenate([energies_and_forces(double, [f])[1].ravel() for f in all_rattled(frames, seed=0)])
+    except RefusedError:
+        return torch.float64
+    return torch.float32 if forces.any() and np.array_equal(forces, np.float32(forces)) else torch.float64
 
 
 def all_rattled(frames: Sequence[Frame], seed: int) -> list[Frame]:

@@ -21,10 +21,19 @@ class AssessmentSettings(LadderSettings):
     by: str | None = Field(
         None, description="info key that names the structure of a frame; null: all frames are of the same structure"
     )
-    precision: Precision = Field("float64", description="precision of the tests of exact properties")
+    precision: Precision | None = Field(
+        None,
+        description="precision of the tests of exact properties; null: float64, or float32 for potentials that always "
+        "compute in it",
+    )
     device: str | None = Field(None, description="cpu, cuda, ...; null: the device of the potential")
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The precision as PyTorch names it."""
-        return DTYPES[self.precision]
+    def nve_starts(self) -> int:
+        """The number of starts of simulations at constant energy, which take three times as many steps as others."""
+        return max(1, self.starts // 2)
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The precision as PyTorch names it; None: that of the potential."""
+        return DTYPES[self.precision] if self.precision else None

@@ -25,7 +25,7 @@ from keel.results.assessment import Assessment, GroupResults, unique
 from keel.results.meaning import meaningful
 from keel.workflow.cache import TaskCache, seconds_of
 from keel.workflow.cluster import Cluster
-from keel.workflow.planning.thoroughness import left_out, usual_budget, within
+from keel.workflow.planning.thoroughness import left_out, longest_first, usual_budget, within
 from keel.workflow.probes import measure_probes, subject_of
 from keel.workflow.sharing import working_in
 from keel.workflow.versions import versions
@@ -229,9 +229,9 @@ def assess(
             omitted = left_out(settings, fitted, budget)
             every = [replace(assessing, settings=fitted, left_out=omitted) for assessing in every]
         for name, assessing in zip(names, every, strict=True):
-            # Simulations take longest and come first.
-            folders = list(cluster.each(assessing.folder, assessing.groups))
-            assessments.append(assessing.assessment(name, folders))
+            groups = longest_first(assessing.settings)
+            folders = dict(zip(groups, cluster.each(assessing.folder, groups), strict=True))
+            assessments.append(assessing.assessment(name, [folders[group] for group in assessing.groups]))
         return write_assessment(assessments, root / "assessment.html")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
@@ -84,4 +86,7 @@ def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None
     """Apply a group of probes to a potential and store the results, with descriptions of potential and structures."""
     with bar(f"   probes  {group}") as advance:
         results = probed(group, subject, advance)
-    GroupResults(results, described(subject.potential, file), structures).write(folder)
+    description = described(subject.potential, file)
+    if not subject.settings.precision and subject.dtype == torch.float32:
+        description["Precision"] = "float32, whatever is asked of it: exact properties are judged by that"
+    GroupResults(results, description, structures).write(folder)

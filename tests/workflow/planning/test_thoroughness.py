@@ -11,7 +11,7 @@ import keel
 from keel.atoms.conversion import as_frame
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError
-from keel.evaluation.battery import Subject
+from keel.evaluation.battery import Subject, groups_of
 from keel.evaluation.stability.conditions import SHORTEST_FS
 from keel.potentials import LennardJones
 from keel.potentials.external.opening import Opening
@@ -21,9 +21,12 @@ from keel.workflow.assess import Assessing, Material, assess
 from keel.workflow.planning import thoroughness as rules
 from keel.workflow.planning.thoroughness import (
     SIMULATING,
+    busiest_fs,
     fitted_assessment,
+    longest_first,
     seconds_of_a_step,
-    simulations,
+    simulated_fs,
+    simulating,
     usual_budget,
     within,
 )
@@ -42,20 +45,33 @@ def a_step(monkeypatch):
 
 
 def needed(settings: AssessmentSettings, workers: int = 1) -> float:
-    kinds = simulations(settings)
-    return kinds * settings.starts * settings.length_fs * 0.01 / min(workers, kinds)
+    return 0.01 * busiest_fs(settings, workers)
 
 
-def test_simulations_of_the_default_are_three_temperatures_structure_and_density():
-    assert simulations(AssessmentSettings()) == 5
-    assert simulations(AssessmentSettings(probes=["structure"])) == 1
-    more = AssessmentSettings(compression=[0.9, 0.8], pressures=[(0.0, 10.0)], probes=["stability", "exact"])
-    assert simulations(more) == 6
+def test_simulated_are_three_temperatures_structure_density_and_conservation_of_energy():
+    usual = AssessmentSettings(length_fs=2000.0, starts=2)
+    assert simulated_fs(usual) == {"stability": 12000.0, "structure": 4000.0, "density": 4000.0, "exact": 3000.0}
+    more = usual.replace(compression=[0.9, 0.8], pressures=[(0.0, 10.0)], probes=["stability", "contacts"])
+    assert simulated_fs(more) == {"stability": 24000.0}
+    assert simulated_fs(AssessmentSettings(probes=["exact", "contacts"])) == {"exact": 9000.0}
+
+
+@given(workers=st.integers(1, 20), length=st.sampled_from([1000.0, 5000.0]))
+def test_processes_share_groups_but_not_the_simulations_of_one(workers, length):
+    usual = AssessmentSettings(length_fs=length)
+    assert busiest_fs(usual, workers) == max(3 * 8 * length, sum(simulated_fs(usual).values()) / workers)
+    assert busiest_fs(usual.replace(probes=["density"]), workers) == 8 * length
+
+
+def test_the_longest_begin_first_and_the_others_in_the_order_of_the_page():
+    order = longest_first(AssessmentSettings(length_fs=1000.0, starts=2))
+    assert order[:5] == ["stability", "exact", "structure", "density", "accuracy"]
+    assert sorted(order) == sorted(groups_of(None))
 
 
 @pytest.mark.usefixtures("a_step")
 class TestFitted:
-    @given(minutes=st.floats(3.0, 1000.0), workers=st.integers(1, 8))
+    @given(minutes=st.floats(4.0, 1000.0), workers=st.integers(1, 8))
     def test_fits_and_is_never_too_short_to_count(self, minutes, workers):
         usual = AssessmentSettings()
         found = fitted_assessment(usual, [subject()], 60 * minutes, workers)
@@ -79,7 +95,7 @@ class TestFitted:
     def test_what_cannot_fit_is_left_out(self, tmp_path, capsys):
         usual = AssessmentSettings()
         found = within(60.0, tmp_path, usual, lambda: [subject()], 1)
-        assert simulations(found) == 0 and not {"stability", "structure", "density"} & set(found.probes)
+        assert not simulating(found) and not {"stability", "structure", "density"} & set(found.probes)
         assert {"exact", "clusters", "compression", "accuracy"} <= set(found.probes)
         assert "no simulations, because not even 2 of each kind fit 1 min" in capsys.readouterr().err
 
@@ -101,11 +117,11 @@ class TestFitted:
     def test_the_same_budget_has_the_same_result(self, tmp_path, monkeypatch, capsys):
         usual = AssessmentSettings()
         found = within(600.0, tmp_path, usual, lambda: [subject()], 1)
-        assert "--budget: simulations of 1 ps from up to 7 starts fit 10 min" in capsys.readouterr().err
+        assert "--budget: simulations of 1 ps from up to 5 starts fit 10 min" in capsys.readouterr().err
         monkeypatch.setattr(rules, "seconds_of_a_step", lambda _: 1.0)
         assert within(600.0, tmp_path, usual, list, 1) == found
         assert "as determined before" in capsys.readouterr().err
-        assert not simulations(within(601.0, tmp_path, usual, lambda: [subject()], 1))
+        assert not simulating(within(601.0, tmp_path, usual, lambda: [subject()], 1))
 
 
 def test_calculators_have_a_limit_unless_their_simulations_are_chosen():
@@ -159,4 +175,4 @@ def test_assess_uses_what_fits(tmp_path, monkeypatch):
     opening = Opening(str(tmp_path / "lj.json"))
     with pytest.raises(InterruptedError):
         assess([opening], Material(tmp_path / "data.extxyz"), AssessmentSettings(), tmp_path / "out", budget=60.0)
-    assert lengths[0][0] == 1800.0
+    assert lengths[0] == (1500.0, 4)

@@ -9,17 +9,21 @@ from pathlib import Path
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError
 from keel.evaluation.battery import Subject, groups_of
+from keel.evaluation.exact.conservation import NVE
 from keel.evaluation.stability.conditions import SHORTEST_FS
 from keel.potentials.external.opening import Opening, is_calculator
 from keel.progress import console
 from keel.wording import duration
 from keel.workflow.planning.budget import remember, remembered
+from keel.workflow.probes import FEW
 
 SIMULATING = 0.6
 """Share of the time that simulations may take: the time of the other probes is unknown in advance."""
 FEWEST_STARTS = 2
-SIMULATED = {"stability", "structure", "density"}
-"""Groups of probes that simulate."""
+SIMULATED = ("stability", "structure", "density")
+"""Groups of probes that can be left out because they simulate."""
+LENGTHS_OF_NVE = 3
+"""A simulation at the time step, and one at half of it, which takes twice as many steps."""
 OF_CALCULATORS = 720.0
 """Seconds for ASE calculators, which evaluate one structure after the other, without ``--budget``."""
 
@@ -50,7 +54,7 @@ def within(
     if found is None:
         found = fitted_assessment(settings, subjects(), budget, workers)
         remember(root, settings, budget, found)
-    if simulations(found) or not simulations(settings):
+    if simulating(found) or not simulating(settings):
         each = f"simulations of {found.length_fs / 1000:g} ps from up to {found.starts} starts fit {duration(budget)}"
     else:
         each = f"no simulations, because not even {FEWEST_STARTS} of each kind fit {duration(budget)}"
@@ -82,29 +86,26 @@ def fitted_assessment(
     ConfigError
         If nothing but simulations was asked for and not even two starts and 1000 fs fit.
     """
-    kinds = simulations(settings)
-    if not kinds:
+    if not simulating(settings):
         return settings
-    steps_per_fs = 1.0 / settings.md(settings.temperature, SHORTEST_FS).timestep_of(subjects[0].starts)
-    a_femtosecond = sum(map(seconds_of_a_step, subjects)) * steps_per_fs * kinds / min(workers, kinds)
-    if not a_femtosecond:
-        # All simulations fail at once, whatever their length.
-        return settings
-    starts, allowed = min(settings.starts, len(subjects[0].starts)), SIMULATING * budget / a_femtosecond
-    shortest = min(SHORTEST_FS, settings.length_fs)
-    if starts * shortest <= allowed:
-        length = min(settings.length_fs, floor(allowed / starts / 100) * 100.0)
-        return settings.replace(length_fs=max(length, shortest))
+    first = subjects[0]
+    steps_per_fs = 1.0 / settings.md(settings.temperature, SHORTEST_FS).timestep_of(first.starts)
+    a_femtosecond = sum(map(seconds_of_a_step, subjects)) * steps_per_fs
+    starts, shortest = min(settings.starts, len(first.starts)), min(SHORTEST_FS, settings.length_fs)
     fewest = min(FEWEST_STARTS, starts)
-    if fewest * shortest > allowed:
-        if others := [name for name in groups_of(settings.probes) if name not in SIMULATED]:
-            return settings.replace(probes=tuple(others))
-        least = duration(fewest * shortest * a_femtosecond / SIMULATING)
-        raise ConfigError(
-            f"--budget: {duration(budget)} is too short: {fewest} starts of {shortest:g} fs under each condition take "
-            f"about {least}; give more time, or fewer conditions or --probes"
-        )
-    return settings.replace(starts=floor(allowed / shortest), length_fs=shortest)
+    lengths = (settings.length_fs, *range(floor(settings.length_fs / 100) * 100, floor(shortest), -100), shortest)
+    choices = [(starts, length) for length in lengths] + [(n, shortest) for n in range(starts - 1, fewest - 1, -1)]
+    for number, length in choices:
+        found = settings.replace(starts=number, length_fs=length)
+        if busiest_fs(found, workers) * a_femtosecond <= SIMULATING * budget:
+            return found
+    if others := [name for name in groups_of(settings.probes) if name not in SIMULATED]:
+        return settings.replace(probes=tuple(others), starts=fewest)
+    least = duration(busiest_fs(found, workers) * a_femtosecond / SIMULATING)
+    raise ConfigError(
+        f"--budget: {duration(budget)} is too short: {fewest} starts of {shortest:g} fs under each condition take "
+        f"about {least}; give more time, or fewer conditions or --probes"
+    )
 
 
 def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: float) -> dict[str, str]:
@@ -113,10 +114,33 @@ def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: floa
     return {name: why for name in groups_of(asked.probes) if name not in groups_of(fitted.probes)}
 
 
-def simulations(settings: AssessmentSettings) -> int:
-    """Return how many simulations the chosen probes run from each start."""
-    simulated = SIMULATED.intersection(groups_of(settings.probes))
-    return sum(len(settings.conditions) if name == "stability" else 1 for name in simulated)
+def simulating(settings: AssessmentSettings) -> bool:
+    """Return whether probes are chosen that simulate for as long as the settings say."""
+    return not set(SIMULATED).isdisjoint(groups_of(settings.probes))
+
+
+def longest_first(settings: AssessmentSettings) -> list[str]:
+    """Return the chosen groups of probes in the order in which several processes should begin them."""
+    groups, simulated = groups_of(settings.probes), simulated_fs(settings)
+    return sorted(groups, key=lambda name: -simulated.get(name, 0.0))
+
+
+def busiest_fs(settings: AssessmentSettings, workers: int) -> float:
+    """Return the femtoseconds that the busiest of several processes simulates, each group of probes in one of them."""
+    simulated = simulated_fs(settings).values()
+    return max(*simulated, sum(simulated) / workers)
+
+
+def simulated_fs(settings: AssessmentSettings) -> dict[str, float]:
+    """Return the femtoseconds that each chosen group of probes simulates, of all starts together."""
+    one = settings.starts * settings.length_fs
+    simulated = {
+        "stability": len(settings.conditions) * one,
+        "structure": one,
+        "density": one,
+        "exact": LENGTHS_OF_NVE * min(settings.nve_starts, FEW) * NVE.length_fs,
+    }
+    return {name: simulated[name] for name in groups_of(settings.probes) if name in simulated}
 
 
 def seconds_of_a_step(subject: Subject) -> float:
