@@ -1,13 +1,18 @@
 """The section that compares programs: what is judged, what is skipped, and what it says."""
 
+import copy
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 
 import keel
 from keel.errors import ConfigError, DataError
 from keel.evaluation.exact.elsewhere import elsewhere
+from keel.potentials.external import ASEPotential
 from keel.testing import engines
 from keel.testing.engines import Engine, Numbers
 from torch_calculator import TorchMorse
@@ -32,10 +37,10 @@ def sound(potential, folder):
     return engines._by_keel(potential, folder)
 
 
-def off(potential, folder):
+def off(potential, folder, by=1e-3):
     def evaluate(frame):
         truth = engines._by_keel(potential, folder)(frame)
-        return Numbers(truth.energy, truth.forces + 1e-3, truth.stress)
+        return Numbers(truth.energy, truth.forces + by, truth.stress)
 
     return evaluate
 
@@ -55,6 +60,19 @@ def test_it_fails_where_one_differs(programs):
     result = elsewhere(EAM, STRUCTURES, engines=programs(Good=sound, Wrong=off))
     assert result.outcome == "failed" and "forces in Wrong 0.001 eV/angstrom" in result.verdict
     assert result["forces in Wrong"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_calculators_that_round_to_float32_are_allowed_for_it(programs, dtype):
+    rounding = ASEPotential(TorchMorse(inside=torch.float32))
+    for by, passes in ((1e-4, dtype == torch.float32), (1e-3, False)):
+        result = elsewhere(rounding, STRUCTURES, engines=programs(Turned=partial(off, by=by)), dtype=dtype)
+        assert (result.outcome == "passed") == passes
+    # A network in float32 is compared as it is everywhere.
+    result = elsewhere(
+        copy.deepcopy(EAM).float(), STRUCTURES, engines=programs(Turned=partial(off, by=1e-4)), dtype=torch.float32
+    )
+    assert result.outcome == "failed"
 
 
 def test_numbers_that_are_none_do_not_pass(programs):

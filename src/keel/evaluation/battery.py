@@ -162,7 +162,8 @@ def clusters(subject: Subject, progress: Progress) -> Results:
 
 def programs(subject: Subject, progress: Progress) -> Results:
     """Other programs that run the potential."""
-    return (elsewhere(subject.potential, subject.few, seed=subject.settings.seed, callback=progress),)
+    potential, few, seed = subject.potential, subject.few, subject.settings.seed
+    return (elsewhere(potential, few, seed=seed, dtype=subject.dtype, callback=progress),)
 
 
 def deformed(subject: Subject, progress: Progress) -> Results:

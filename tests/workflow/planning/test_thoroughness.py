@@ -65,7 +65,7 @@ def test_processes_share_groups_but_not_the_simulations_of_one(workers, length):
 
 def test_the_longest_begin_first_and_the_others_in_the_order_of_the_page():
     order = longest_first(AssessmentSettings(length_fs=1000.0, starts=2))
-    assert order[:5] == ["stability", "exact", "structure", "density", "accuracy"]
+    assert order[:6] == ["stability", "exact", "structure", "density", "equilibrium", "accuracy"]
     assert sorted(order) == sorted(groups_of(None))
 
 

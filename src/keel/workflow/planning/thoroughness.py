@@ -120,9 +120,12 @@ def simulating(settings: AssessmentSettings) -> bool:
 
 
 def longest_first(settings: AssessmentSettings) -> list[str]:
-    """Return the chosen groups of probes in the order in which several processes should begin them."""
-    groups, simulated = groups_of(settings.probes), simulated_fs(settings)
-    return sorted(groups, key=lambda name: -simulated.get(name, 0.0))
+    """Return the chosen groups of probes in the order in which several processes should begin them.
+
+    Simulations take longest, then the many relaxations of the equilibrium.
+    """
+    simulated = {"equilibrium": 1.0} | simulated_fs(settings)
+    return sorted(groups_of(settings.probes), key=lambda name: -simulated.get(name, 0.0))
 
 
 def busiest_fs(settings: AssessmentSettings, workers: int) -> float:
