@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ase.build import bulk
 from hypothesis import given
@@ -23,6 +25,7 @@ from keel.workflow.planning.thoroughness import (
     SIMULATING,
     busiest_fs,
     fitted_assessment,
+    left_out,
     longest_first,
     seconds_of_a_step,
     simulated_fs,
@@ -78,7 +81,8 @@ class TestFitted:
         assert found.length_fs >= SHORTEST_FS and 2 <= found.starts <= usual.starts
         assert needed(found, workers) <= SIMULATING * 60 * minutes
         assert found.length_fs == usual.length_fs or needed(found, workers) > 0.6 * SIMULATING * 60 * minutes
-        others = ("starts", "length_fs")
+        assert (found.probes is None) == (found.length_fs > SHORTEST_FS)
+        others = ("starts", "length_fs", "probes")
         assert found.model_dump(exclude=others) == usual.model_dump(exclude=others)
 
     def test_simulations_become_shorter_before_they_become_fewer(self):
@@ -87,6 +91,17 @@ class TestFitted:
         assert starts == sorted(starts, reverse=True) and lengths == sorted(lengths, reverse=True)
         assert all(n == 8 for n, length in zip(starts, lengths, strict=True) if length > SHORTEST_FS)
         assert starts[-1] < 8
+
+    def test_before_they_become_fewer_structure_is_left_out_unless_there_is_a_reference(self):
+        usual, compared = AssessmentSettings(), replace(subject(), reference=(ARGON,))
+        spared = fitted_assessment(usual, [subject()], 600, 1)
+        assert set(groups_of(None)) - set(spared.probes) == {"structure"}
+        assert "only diffusion" in left_out(usual, spared, 600)["structure"]
+        kept = fitted_assessment(usual, [compared], 600, 1)
+        assert kept.probes is None and not left_out(usual, kept, 600)
+        assert 2 <= kept.starts < spared.starts
+        alone = fitted_assessment(AssessmentSettings(probes=["structure", "exact"]), [subject()], 100, 1)
+        assert simulating(alone)
 
     def test_several_potentials_share_it(self):
         one = fitted_assessment(AssessmentSettings(), [subject()], 600, 1)

@@ -67,8 +67,8 @@ def fitted_assessment(
 ) -> AssessmentSettings:
     """Return the settings with simulations of a length, and from a number of starts, that a time allows.
 
-    Simulations become shorter first, down to the 1000 fs below which they prove nothing, then fewer; if not even two
-    starts fit, the groups of probes that simulate are left out.
+    Simulations become shorter first, down to the 1000 fs below which they prove nothing. Then those of structure are left
+    out if there is no reference, and the others become fewer; if not even two starts fit, all are left out.
 
     Parameters
     ----------
@@ -94,9 +94,10 @@ def fitted_assessment(
     starts, shortest = min(settings.starts, len(first.starts)), min(SHORTEST_FS, settings.length_fs)
     fewest = min(FEWEST_STARTS, starts)
     lengths = (settings.length_fs, *range(floor(settings.length_fs / 100) * 100, floor(shortest), -100), shortest)
-    choices = [(starts, length) for length in lengths] + [(n, shortest) for n in range(starts - 1, fewest - 1, -1)]
-    for number, length in choices:
-        found = settings.replace(starts=number, length_fs=length)
+    shorter = [settings.replace(starts=starts, length_fs=length) for length in lengths]
+    spared = shorter[-1] if first.reference else _without_structure(shorter[-1])
+    fewer = [spared.replace(starts=number) for number in range(starts, fewest - 1, -1)]
+    for found in shorter + fewer:
         if busiest_fs(found, workers) * a_femtosecond <= SIMULATING * budget:
             return found
     if others := [name for name in groups_of(settings.probes) if name not in SIMULATED]:
@@ -110,8 +111,20 @@ def fitted_assessment(
 
 def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: float) -> dict[str, str]:
     """Return the groups of probes that a time in seconds leaves out, each with the reason."""
-    why = f"not even {FEWEST_STARTS} simulations of each kind fit the time limit of {duration(budget)} (--budget)"
+    limit = f"the time limit of {duration(budget)} (--budget)"
+    if simulating(fitted):
+        why = (
+            f"without --reference only diffusion would be measured, for which simulations within {limit} are too short"
+        )
+    else:
+        why = f"not even {FEWEST_STARTS} simulations of each kind fit {limit}"
     return {name: why for name in groups_of(asked.probes) if name not in groups_of(fitted.probes)}
+
+
+def _without_structure(settings: AssessmentSettings) -> AssessmentSettings:
+    """Return the settings without simulations that measure diffusion alone, unless nothing else simulates."""
+    spared = settings.replace(probes=tuple(name for name in groups_of(settings.probes) if name != "structure"))
+    return spared if simulating(spared) else settings
 
 
 def simulating(settings: AssessmentSettings) -> bool:
