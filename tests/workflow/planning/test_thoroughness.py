@@ -96,7 +96,7 @@ class TestFitted:
         usual, compared = AssessmentSettings(), replace(subject(), reference=(ARGON,))
         spared = fitted_assessment(usual, [subject()], 600, 1)
         assert set(groups_of(None)) - set(spared.probes) == {"structure"}
-        assert "only diffusion" in left_out(usual, spared, 600)["structure"]
+        assert "only diffusion, for which" in left_out(usual, spared, 600)["structure"]
         kept = fitted_assessment(usual, [compared], 600, 1)
         assert kept.probes is None and not left_out(usual, kept, 600)
         assert 2 <= kept.starts < spared.starts
@@ -132,7 +132,7 @@ class TestFitted:
     def test_the_same_budget_has_the_same_result(self, tmp_path, monkeypatch, capsys):
         usual = AssessmentSettings()
         found = within(600.0, tmp_path, usual, lambda: [subject()], 1)
-        assert "--budget: simulations of 1 ps from up to 5 starts fit 10 min" in capsys.readouterr().err
+        assert "--budget: simulations of 1 ps from up to 6 starts fit 10 min" in capsys.readouterr().err
         monkeypatch.setattr(rules, "seconds_of_a_step", lambda _: 1.0)
         assert within(600.0, tmp_path, usual, list, 1) == found
         assert "as determined before" in capsys.readouterr().err

@@ -66,7 +66,8 @@ def smoothness(
     found, rough = [], []
     for line in lines:
         try:
-            found.append((line.jumps(path, SMOOTH[dtype]), line.scale, line))
+            # Where one path is rough, the others are not worth as many evaluations.
+            found.append((line.jumps(path, SMOOTH[dtype], 0 if rough else PLACES), line.scale, line))
         except RoughError:
             rough.append(line)
     unclear = f"jumps cannot be told from steep slopes: energy or force is rough at {path[1] - path[0]:.2g} angstrom"
@@ -108,14 +109,14 @@ class _Line:
         energies, forces = energies_and_forces(self.model, moved)
         return np.stack([energies, forces[:, self.atom] @ self.direction])
 
-    def jumps(self, path: Array, share: float) -> Array:
+    def jumps(self, path: Array, share: float, places: int) -> Array:
         """Return the largest jumps of energy and force (2,); above the limit, those left with smaller spacings."""
         self.values = self.along(path)
         self.scale = size_of(energies_and_forces(self.model, [self.frame])[1])
-        return np.array([self._jump(quantity, path, share * self.scale) for quantity in range(2)])
+        return np.array([self._jump(quantity, path, share * self.scale, places) for quantity in range(2)])
 
-    def _jump(self, quantity: int, path: Array, limit: float) -> float:
-        return largest_jump(path, self.values[quantity], lambda x: self.along(x)[quantity], limit, PLACES)
+    def _jump(self, quantity: int, path: Array, limit: float, places: int) -> float:
+        return largest_jump(path, self.values[quantity], lambda x: self.along(x)[quantity], limit, places)
 
     def crossings(self, path: Array) -> int:
         """Return how often a neighbour enters or leaves the cutoff of the atom."""

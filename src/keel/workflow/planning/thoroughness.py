@@ -67,8 +67,8 @@ def fitted_assessment(
 ) -> AssessmentSettings:
     """Return the settings with simulations of a length, and from a number of starts, that a time allows.
 
-    Simulations become shorter first, down to the 1000 fs below which they prove nothing. Then those of structure are left
-    out if there is no reference, and the others become fewer; if not even two starts fit, all are left out.
+    Simulations become shorter first, down to the 1000 fs below which they prove nothing. Then those of structure are
+    left out if there is no reference, and the others become fewer; if not even two starts fit, all are left out.
 
     Parameters
     ----------
@@ -113,9 +113,7 @@ def left_out(asked: AssessmentSettings, fitted: AssessmentSettings, budget: floa
     """Return the groups of probes that a time in seconds leaves out, each with the reason."""
     limit = f"the time limit of {duration(budget)} (--budget)"
     if simulating(fitted):
-        why = (
-            f"without --reference only diffusion would be measured, for which simulations within {limit} are too short"
-        )
+        why = f"without --reference it measures only diffusion, for which simulations within {limit} are too short"
     else:
         why = f"not even {FEWEST_STARTS} simulations of each kind fit {limit}"
     return {name: why for name in groups_of(asked.probes) if name not in groups_of(fitted.probes)}
