@@ -63,7 +63,7 @@ def smoothness(
     path = np.linspace(-0.5 * length, 0.5 * length, n_points)
     lines = [_busiest(model, f, rng, path) for f in all_rattled(frames, seed)]
     crossings = sum(line.crossings(path) for line in lines)
-    found, rough = [], []
+    found, rough = [], list[_Line]()
     for line in lines:
         try:
             # Where one path is rough, the others are not worth as many evaluations.
