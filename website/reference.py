@@ -28,7 +28,7 @@ ROLE = re.compile(r":(?:func|class|mod|data|meth|attr):`~?([\w.]+)`")
 """What docstrings name: ``:func:`keel.read` ``."""
 ALSO = {
     "keel.comparison": ("lifetimes.Lifetimes", "paired.Comparison", "samples.Sample", "statistics.Interval"),
-    "keel.evaluation": ("check.judged", "battery.Subject"),
+    "keel.evaluation": ("check.judged", "subject.Subject"),
     "keel.interfaces": (
         *("ase.KeelCalculator", "lammps.attach", "lammps.start", "lammps.Attached", "metatomic.write_metatomic"),
         *("torchsim.torch_sim_model", "openmm.openmm_force", "setfl.write_setfl", "moving.Moving", "moving.Moved"),

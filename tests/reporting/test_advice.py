@@ -5,9 +5,10 @@ from ase.build import bulk
 
 import keel
 from keel.atoms.conversion import as_frame
-from keel.evaluation.battery import Subject, exact
+from keel.evaluation.battery import exact
 from keel.evaluation.check import CheckResult, Metric
 from keel.evaluation.labels.against_labels import LEFT
+from keel.evaluation.subject import Subject
 from keel.reporting.assessment.advice import CODE, MEND, counts, next_step
 from keel.results.assessment import Assessment
 

@@ -21,8 +21,9 @@ from keel.cli import app
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
 from keel.evaluation import CheckResult, Curve, Film, Metric, Sample, relaxed
-from keel.evaluation.battery import BATTERY, Subject
+from keel.evaluation.battery import BATTERY
 from keel.evaluation.exact.conservation import NVE
+from keel.evaluation.subject import Subject
 from keel.potentials.external.opening import Opening
 from keel.results.assessment import GroupResults
 from keel.workflow.assess import Assessing, Material, assess, crystals

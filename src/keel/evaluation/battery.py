@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial, update_wrapper
+from functools import partial, update_wrapper
 from typing import TypeVar
 
-import torch
-
-from keel.atoms.frame import Frame
-from keel.dynamics.settings import MDSettings
 from keel.dynamics.simulate import simulate
 from keel.errors import ConfigError, RefusedError, UnavailableError
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
-from keel.evaluation.clusters.dimers import DimerCurve
 from keel.evaluation.clusters.trimers import trimers
 from keel.evaluation.equilibrium.compression import compression
 from keel.evaluation.equilibrium.elastic import elastic
@@ -34,15 +28,13 @@ from keel.evaluation.exact.jacobian import jacobian_symmetry
 from keel.evaluation.exact.locality import extensivity, locality
 from keel.evaluation.exact.smoothness import smoothness
 from keel.evaluation.labels.against_labels import contact_errors, errors
-from keel.evaluation.probing import computed_in
-from keel.evaluation.settings import AssessmentSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.angles import bond_angles
 from keel.evaluation.structure.density import density
 from keel.evaluation.structure.diffusion import diffusion
 from keel.evaluation.structure.pair_structure import pair_structure
+from keel.evaluation.subject import Subject
 from keel.plugins import discover, register, source_of
-from keel.potentials.base import Potential
 
 Progress = Callable[[int, int], None]
 Results = tuple[CheckResult, ...]
@@ -62,57 +54,6 @@ TITLES = {
 """Names of probes that differ from the name of their group."""
 RECORDED_FS = 10.0
 """Time between two recorded structures."""
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A potential, and what it is probed with.
-
-    Parameters
-    ----------
-    potential
-        What is assessed.
-    frames
-        Structures of the material, with labels or without.
-    starts
-        Structures from which simulations start.
-    few
-        Small ones, for probes that need many evaluations.
-    crystal
-        One near its equilibrium.
-    elements
-        Atomic numbers of the elements of dimers and trimers.
-    settings
-        All settings: temperatures and pressures, lengths, precision, seed.
-    reference
-        DFT frames at the temperature of the settings, for comparing structure and, if volumes change, density; may be
-        empty.
-    beside
-        A potential for comparing equilibrium and clusters, or None.
-    dimers
-        DFT dimer curves by name of the pair; may be empty.
-    """
-
-    potential: Potential
-    frames: tuple[Frame, ...]
-    starts: tuple[Frame, ...]
-    few: tuple[Frame, ...]
-    crystal: Frame
-    elements: tuple[int, ...]
-    settings: AssessmentSettings = field(default_factory=AssessmentSettings)
-    reference: tuple[Frame, ...] = ()
-    beside: Potential | None = None
-    dimers: Mapping[str, DimerCurve] = field(default_factory=dict)
-
-    @property
-    def md(self) -> MDSettings:
-        """Settings of a simulation in which structure and density are measured."""
-        return self.settings.md(self.settings.temperature, self.settings.length_fs)
-
-    @cached_property
-    def dtype(self) -> torch.dtype:
-        """The precision to judge exact properties in."""
-        return self.settings.dtype or computed_in(self.potential, self.few)
 
 
 def in_turn(probes: Mapping[str, Callable[[], CheckResult]], progress: Progress) -> Results:

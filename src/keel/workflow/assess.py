@@ -14,9 +14,10 @@ from keel.atoms.named_parts import only_those
 from keel.atoms.read import read
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError, DataError
-from keel.evaluation.battery import TITLES, Subject, code_of, groups_of
+from keel.evaluation.battery import TITLES, code_of, groups_of
 from keel.evaluation.check import CheckResult
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+from keel.evaluation.subject import Subject
 from keel.identity import of_file, of_settings, of_text
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
@@ -36,7 +37,7 @@ MOST_ELEMENTS = 8
 
 @dataclass(frozen=True)
 class Material:
-    """Files with structures; see :class:`~keel.evaluation.battery.Subject` for what they are for.
+    """Files with structures; see :class:`~keel.evaluation.subject.Subject` for what they are for.
 
     ``only`` selects frames of ``data``, such as ``"part=test"``; None: all.
     """

@@ -83,7 +83,7 @@ def assess(
     probes
         Groups of probes (:data:`keel.evaluation.battery.BATTERY`), such as ``["exact", "clusters"]``; None: all.
     reference, crystal, dimers, beside
-        See :class:`keel.evaluation.battery.Subject`.
+        See :class:`keel.evaluation.subject.Subject`.
     workers
         Processes side by side.
 

@@ -12,7 +12,8 @@ from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
 from keel.config import AssessmentSettings, EvaluationSettings
-from keel.evaluation.battery import Subject, code_of, probed
+from keel.evaluation.battery import code_of, probed
+from keel.evaluation.subject import Subject
 from keel.identity import of_settings, of_text
 from keel.potentials.base import Potential
 from keel.progress import bar

@@ -13,8 +13,9 @@ import keel
 from keel.atoms.conversion import as_frame
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError
-from keel.evaluation.battery import Subject, groups_of
+from keel.evaluation.battery import groups_of
 from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.evaluation.subject import Subject
 from keel.potentials import LennardJones
 from keel.potentials.external.opening import Opening
 from keel.reporting.assessment.advice import next_step

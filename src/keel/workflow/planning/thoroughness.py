@@ -8,9 +8,10 @@ from pathlib import Path
 
 from keel.config import AssessmentSettings
 from keel.errors import ConfigError
-from keel.evaluation.battery import Subject, groups_of
+from keel.evaluation.battery import groups_of
 from keel.evaluation.exact.conservation import NVE
 from keel.evaluation.stability.conditions import SHORTEST_FS
+from keel.evaluation.subject import Subject
 from keel.potentials.external.opening import Opening, is_calculator
 from keel.progress import console
 from keel.wording import duration
