@@ -3,9 +3,9 @@ r"""Long simulations with the networks of a study: how many fail in 100 ps, and 
     python benchmarks/long_runs.py runs/study/silica --config examples/study/laptop/silica.yaml --network CGCNN \
         --temperatures 1000,3000
 
-Simulates the test structures that the run itself started from, eight by default, with each finished network of one
-strategy, and adds a row per network and temperature to ``long.csv``: failed runs, the first failure, and close contacts
-per 1000 atoms in the second half. An interrupted simulation continues where it stopped; existing rows stay.
+Simulates the test structures that the run itself started from, eight by default, with one of its networks, and adds a
+row per temperature to ``long.csv``: failed runs, the first failure, close contacts per 1000 atoms in the second half, and
+seconds of the last command. An interrupted simulation continues where it stopped; existing rows stay.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def add(table: Path, row: Sequence[object]) -> None:
     table.parent.mkdir(parents=True, exist_ok=True)
     begun = table.is_file()
     with table.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerows([row] if begun else [COLUMNS, row])
     print(*row, flush=True)
 
