@@ -4,8 +4,8 @@ r"""Long simulations with the networks of a study: how many fail in 100 ps, and 
         --temperatures 1000,3000
 
 Simulates the test structures that the run itself started from, eight by default, with one of its networks, and adds a
-row per temperature to ``long.csv``: failed runs, the first failure, close contacts per 1000 atoms in the second half, and
-seconds of the last command. An interrupted simulation continues where it stopped; existing rows stay.
+row per temperature to ``long.csv``: failed runs, the first failure, close contacts per 1000 atoms in the second half,
+and seconds of the last command. An interrupted simulation continues where it stopped; existing rows stay.
 """
 
 from __future__ import annotations
