@@ -28,7 +28,7 @@ from keel.evaluation import (
     smoothness,
 )
 from keel.evaluation.exact.conservation import NVE
-from keel.evaluation.jumps import RoughError, extrapolated_jumps, largest_jump
+from keel.evaluation.exact.jumps import RoughError, extrapolated_jumps, largest_jump
 from keel.evaluation.probing import nearest_images
 from keel.testing.structures import dimer
 from keel.testing.transformations import predict

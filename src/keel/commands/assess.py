@@ -85,8 +85,8 @@ def assess(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Precision of the tests of exact properties; default float64, or float32 for a model that always "
-            "computes in it."
+            help="Precision of the tests of exact properties; default float64. A model that computes in nothing but "
+            "float32 is judged by that."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,

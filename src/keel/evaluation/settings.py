@@ -21,10 +21,9 @@ class AssessmentSettings(LadderSettings):
     by: str | None = Field(
         None, description="info key that names the structure of a frame; null: all frames are of the same structure"
     )
-    precision: Precision | None = Field(
-        None,
-        description="precision of the tests of exact properties; null: float64, or float32 for potentials that always "
-        "compute in it",
+    precision: Precision = Field(
+        "float64",
+        description="precision of the tests of exact properties; float32 for potentials that compute in nothing else",
     )
     device: str | None = Field(None, description="cpu, cuda, ...; null: the device of the potential")
 
@@ -34,6 +33,6 @@ class AssessmentSettings(LadderSettings):
         return max(1, self.starts // 2)
 
     @property
-    def dtype(self) -> torch.dtype | None:
-        """The precision as PyTorch names it; None: that of the potential."""
-        return DTYPES[self.precision] if self.precision else None
+    def dtype(self) -> torch.dtype:
+        """The precision as PyTorch names it."""
+        return DTYPES[self.precision]

@@ -63,5 +63,6 @@ class Subject:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """The precision to judge exact properties in."""
-        return self.settings.dtype or computed_in(self.potential, self.few)
+        """The precision to judge exact properties in: that of the settings, or float32 if it has nothing else."""
+        asked = self.settings.dtype
+        return asked if asked == torch.float32 else computed_in(self.potential, self.few)

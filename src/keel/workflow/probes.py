@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
@@ -88,6 +86,6 @@ def measure_probes(folder: Path, group: str, subject: Subject, file: Path | None
     with bar(f"   probes  {group}") as advance:
         results = probed(group, subject, advance)
     description = described(subject.potential, file)
-    if not subject.settings.precision and subject.dtype == torch.float32:
+    if subject.dtype != subject.settings.dtype:
         description["Precision"] = "float32, whatever is asked of it: exact properties are judged by that"
     GroupResults(results, description, structures).write(folder)

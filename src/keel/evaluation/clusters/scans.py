@@ -17,7 +17,7 @@ import torch
 from keel.atoms.frame import Array
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
 from keel.evaluation.exact.conservation import CONSISTENT
-from keel.evaluation.jumps import SMOOTH, largest_jump
+from keel.evaluation.exact.jumps import SMOOTH, largest_jump
 from keel.evaluation.probing import STEPS, size_of
 from keel.potentials.accuracy import MILLI
 from keel.testing.differences import STENCIL, slopes

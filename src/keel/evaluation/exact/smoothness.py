@@ -12,7 +12,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.jumps import SMOOTH, RoughError, largest_jump
+from keel.evaluation.exact.jumps import SMOOTH, RoughError, largest_jump
 from keel.evaluation.probing import all_rattled, energies_and_forces, prepared, size_of
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
