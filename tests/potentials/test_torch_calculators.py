@@ -11,7 +11,7 @@ from broken import Broken
 from keel.config import AssessmentSettings
 from keel.counting import counted
 from keel.errors import DataError, RefusedError, UnavailableError, naming
-from keel.evaluation import CheckResult
+from keel.evaluation import CheckResult, battery
 from keel.evaluation.battery import in_turn, probed
 from keel.evaluation.clusters.dimers import dimers
 from keel.evaluation.probing import computed_in
@@ -162,8 +162,12 @@ class TestVerdicts:
 class TestPrecision:
     """One that computes in float32, whatever is asked of it, is judged by the rounding of float32."""
 
+    @pytest.fixture(autouse=True)
+    def _short_simulations(self, monkeypatch):
+        monkeypatch.setattr(battery, "NVE", battery.NVE.replace(length_fs=20.0))
+
     def judged(self, potential, tmp_path, **settings):
-        subject = subject_of(potential, keel.atoms.as_frames([copper()] * 2), AssessmentSettings(starts=2, **settings))
+        subject = subject_of(potential, keel.atoms.as_frames([copper()]), AssessmentSettings(starts=1, **settings))
         measure_probes(tmp_path, "exact", subject, None, {})
         found = GroupResults.read(tmp_path)
         failed = [r.name for r in found.results if r.outcome == "failed"]
