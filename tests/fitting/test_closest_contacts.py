@@ -17,7 +17,7 @@ from keel.evaluation import accuracy
 from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in
 from keel.fitting.eam import EAMFit
 from keel.fitting.walls import soft_walls
-from keel.potentials.classical.contact import HELD_WITHIN
+from keel.potentials.classical.contact import CLAMPED_WITHIN
 from keel.potentials.classical.dimer import core_energy, dimer
 from keel.testing import check_potential
 
@@ -70,9 +70,9 @@ def test_what_was_fitted_is_trusted_a_tenth_of_the_contact_further(fit, free):
     pushed = fit.potential.members[1]
     for name, contact in zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True):
         push = pushed.config()["pairs"][name]["push"]
-        r = torch.linspace(0.3, (1.0 - HELD_WITHIN) * contact, 200, dtype=torch.float64)
+        r = torch.linspace(0.3, (1.0 - CLAMPED_WITHIN) * contact, 200, dtype=torch.float64)
         phi, density = fit.eam.pair_energy(r, *name.split("-")), fit.eam.density(r, *name.split("-"))
-        at_rest = free.eam.density(torch.tensor([(1.0 - 0.5 * HELD_WITHIN) * contact]).double(), *name.split("-"))
+        at_rest = free.eam.density(torch.tensor([(1.0 - 0.5 * CLAMPED_WITHIN) * contact]).double(), *name.split("-"))
         torch.testing.assert_close(density, at_rest.expand(len(r)))
         torch.testing.assert_close(phi, phi[:1].expand(len(r)))
         torch.testing.assert_close(core_energy(pushed, r, *numbers(name)).diff(), -push * r.diff())
@@ -95,7 +95,7 @@ def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounde
     for name, contact, bond in zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), bonds.tolist(), strict=True):
         push = pushes[name]["push"]
         a, b = name.split("-")
-        r = torch.tensor([-h, h], dtype=torch.float64) + (1.0 - 0.5 * HELD_WITHIN) * contact
+        r = torch.tensor([-h, h], dtype=torch.float64) + (1.0 - 0.5 * CLAMPED_WITHIN) * contact
         effective = eam.pair_energy(r, a, b)
         effective = effective + usual[eam.symbols.index(a)] * eam.density(r, b, a)
         effective = effective + usual[eam.symbols.index(b)] * eam.density(r, a, b)
@@ -199,7 +199,7 @@ def test_forces_bend_without_a_step_at_a_contact(contact, push):
     config["pairs"]["P-P"]["contact"] = contact
     eam, h = keel.EAM(**config), 1e-4
     pushed = keel.ContactRepulsion({"P-P": {"contact": contact, "push": push}})
-    bend = torch.linspace((1.0 - HELD_WITHIN) * contact, contact, 100, dtype=torch.float64)
+    bend = torch.linspace((1.0 - CLAMPED_WITHIN) * contact, contact, 100, dtype=torch.float64)
     for function in (eam.pair_energy, eam.density, partial(core_energy, pushed)):
         p = 15 if isinstance(function, partial) else "P"
         size = float((function(bend, p, p).diff(n=2) / (bend[1] - bend[0]) ** 2).abs().max())

@@ -142,8 +142,8 @@ class TestMACE:
         }
         run(parse(RunSettings, settings, "test"), tmp_path)
         (trained,) = tmp_path.glob("stages/train/*/potential.safetensors")
-        network, *walls = keel.load(trained).members
-        assert isinstance(network, MACE)
+        clamped, *walls = keel.load(trained).members
+        assert isinstance(clamped.network, MACE)
         assert [type(wall) for wall in walls] == [keel.ContactRepulsion, keel.ZBL]
         (row,) = json.loads((tmp_path / "summary.json").read_text())
         assert (row["network"], row["pretrain_steps"], row["train_steps"]) == ("MACE", 1, 11)

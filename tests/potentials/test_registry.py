@@ -84,7 +84,7 @@ class TestANetworkOfYourOwn:
         assert run(parse(RunSettings, settings, "test"), tmp_path).is_file()
         (trained,) = tmp_path.glob("*/train/Toy-pretrain-seed0-*/potential.safetensors")
         toy, *walls = keel.load(trained).members
-        assert toy.config() == {"elements": [15], "cutoff": 4.0, "width": 3}
+        assert toy.network.config() == {"elements": [15], "cutoff": 4.0, "width": 3}
         assert [type(wall) for wall in walls] == [keel.ContactRepulsion, keel.ZBL]
 
     def test_is_named_on_the_command_line(self, tmp_path):

@@ -81,7 +81,8 @@ class TestRun:
         # A repair takes 0.4 of the steps, which stand alone: those before are nobody's.
         assert record["pretrain_steps"] + record["train_steps"] == 8
         (path,) = repaired.glob("stages/train/mine-repair-seed0-*/potential.safetensors")
-        network, *walls = keel.load(path).members
+        clamped, *walls = keel.load(path).members
+        network = clamped.network
         before = keel.load(folder / "mine.safetensors")
         assert network.scale == before.scale and [type(w) for w in walls] == [keel.ContactRepulsion, keel.ZBL]
         assert not torch.equal(network.readout[0].weight, before.readout[0].weight)

@@ -20,7 +20,7 @@ from keel.fitting.chunk import Evaluation, Parameters
 from keel.fitting.data import FitData
 from keel.parallel import plain
 from keel.potentials.base import Potential, lengths
-from keel.potentials.classical.contact import HELD_WITHIN
+from keel.potentials.classical.contact import CLAMPED_WITHIN
 from keel.potentials.classical.contact_repulsion import ContactRepulsion
 from keel.potentials.classical.eam import EAM
 from keel.potentials.classical.zbl import ZBL
@@ -77,7 +77,7 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
     contact = np.where(few, np.minimum(contacts.closest, CONTACT_WITHOUT_DATA * bonds), contacts.closest)
-    force = _forces(eam, data, (1.0 - 0.5 * HELD_WITHIN) * contact)
+    force = _forces(eam, data, (1.0 - 0.5 * CLAMPED_WITHIN) * contact)
     push = np.clip(force, 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
     for name, own in zip(eam.pair_names, contact.tolist(), strict=True):

@@ -23,6 +23,7 @@ from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional, quiet
 from keel.potentials.external.given import Given
 from keel.potentials.external.network import ForeignNetwork
+from keel.potentials.networks.clamped import ClampedNetwork
 from keel.potentials.networks.network import Edges, Network
 from keel.potentials.sum import SumPotential
 from keel.version import __version__
@@ -101,6 +102,8 @@ def range_of(potential: Potential) -> float:
     """
     if isinstance(potential, SumPotential):
         return max(range_of(m) for m in potential.members if isinstance(m, Potential))
+    if isinstance(potential, ClampedNetwork):
+        return range_of(potential.network)
     if isinstance(potential, ForeignNetwork):
         layers = next((potential.architecture[name] for name in LAYERS if name in potential.architecture), None)
         if layers is not None:

@@ -28,6 +28,7 @@ from keel.potentials.external.given import Given
 from keel.potentials.external.mace import MACE
 from keel.potentials.external.matgl import MatglPotential
 from keel.potentials.external.torchmdnet import TorchMDNetPotential
+from keel.potentials.networks.clamped import Learner
 from keel.potentials.networks.m3gnet import M3GNet
 from keel.potentials.networks.network import Network
 from keel.potentials.networks.torchmd_et import TorchMDET
@@ -189,7 +190,7 @@ def _network(
         raise ConfigError(f"files of {package} are written in float32 or float64, not in {dtype}")
     found = opened(potential, None, "cpu", trust=trust)
     if isinstance(found, SumPotential):
-        under = " and ".join(type(m).__name__ for m in found.members if not isinstance(m, Network))
+        under = " and ".join(type(m).__name__ for m in found.members if not isinstance(m, Learner))
         raise ConfigError(
             f"this network is on {under or 'another potential'}, which a file of {package} cannot store; {INSTEAD}, "
             "and the "

@@ -15,7 +15,7 @@ from torch import Tensor
 from keel.errors import ConfigError, DataError
 from keel.files import replace_file
 from keel.formats import Format
-from keel.potentials.networks.network import Network
+from keel.potentials.networks.clamped import Learner
 from keel.training.ema import MovingAverage, copy_weights
 
 FORMAT = Format("training checkpoint", first=2)
@@ -48,7 +48,7 @@ class TrainingState:
         Time spent in this training, over all interruptions.
     """
 
-    network: Network
+    network: Learner
     average: MovingAverage
     stage: int = 0
     step: int = 0

@@ -12,6 +12,7 @@ from keel.potentials.base import Potential
 from keel.potentials.batches import batches
 from keel.potentials.classical.contact_repulsion import ContactRepulsion
 from keel.potentials.classical.zbl import ZBL
+from keel.potentials.networks.clamped import ClampedNetwork, Learner, network_in
 from keel.potentials.networks.network import Network
 from keel.potentials.sum import SumPotential, members_of, together
 from keel.training.strategies import Strategy
@@ -41,23 +42,34 @@ def walls_of(teacher: Potential) -> Potential | None:
     return together(walls) if walls else None
 
 
-def taken_apart(potential: Potential) -> tuple[Network, Potential | None]:
-    """Return the network in a potential that is to be trained, and its base, if any.
+def clamped_at(base: Potential | None, network: Network) -> Learner:
+    """Return the network with distances clamped at the contacts in its base; itself where there are none."""
+    walls = [member for member in members_of(base) if isinstance(member, ContactRepulsion)] if base else []
+    contacts = {pair: values["contact"] for wall in walls for pair, values in wall.config()["pairs"].items()}
+    # At the cutoff a clamped distance would not make the network vanish.
+    within = {pair: contact for pair, contact in contacts.items() if 0.0 < contact < network.cutoff}
+    return ClampedNetwork(network, within).to(network.device, network.dtype) if within else network
+
+
+def taken_apart(potential: Potential) -> tuple[Learner, Potential | None]:
+    """Return the network in a potential that is to be trained, clamped if it is, and its base, if any.
 
     Raises
     ------
     ConfigError
         If it is neither a network nor the sum of one with a base, as returned by a training.
     """
-    if isinstance(potential, Network):
-        return potential, None
     members = members_of(potential)
-    networks = [m for m in members if isinstance(m, Network)]
-    if len(networks) != 1:
+    learners = [m for m in members if isinstance(m, Learner)]
+    if len(learners) != 1:
         raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or with a core")
-    (network,) = networks
-    network.energy_offsets += potential.energy_offsets.to(network.device)
-    return network, together([m for m in members if m is not network])
+    (learner,) = learners
+    # Energies of elements that a sum has, or a clamped network, beside those of the network itself.
+    for own in {id(own): own.energy_offsets for own in (potential, learner) if own is not network_in(learner)}.values():
+        network_in(learner).energy_offsets += own.to(learner.device)
+        own.zero_()
+    rest = [m for m in members if m is not learner]
+    return learner, together(rest) if rest else None
 
 
 def remainder(frames: Sequence[Frame], base: Potential | None) -> Sequence[Frame]:
@@ -80,7 +92,7 @@ def remainder(frames: Sequence[Frame], base: Potential | None) -> Sequence[Frame
     return frames.changed(less) if isinstance(frames, StoredFrames) else [less(frame) for frame in frames]
 
 
-def on_top_of(base: Potential | None, network: Network) -> Network | SumPotential:
+def on_top_of(base: Potential | None, network: Learner) -> Learner | SumPotential:
     """Return the trained potential: the network, or the sum of base and network."""
     if base is None:
         return network

@@ -70,7 +70,7 @@ KNOWN: dict[str, KnownStrategy] = {
         Look("#CC79A7", "s", "--"),
     ),
     "pretrain": KnownStrategy(
-        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls"),
+        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", clamped=True),
         "puts the EAM's walls under the network, begins with perturbed structures labelled by the EAM, and continues "
         "with the DFT labels, interspersed with a few batches of EAM labels as a reminder",
         "pretraining",
@@ -90,7 +90,9 @@ KNOWN: dict[str, KnownStrategy] = {
         Look("#009E73", "v", ":"),
     ),
     "repair": KnownStrategy(
-        Strategy(after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls"),
+        Strategy(
+            after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls", clamped=True
+        ),
         "makes an already trained network stable: the EAM's walls under it, a short stage on the EAM's labels "
         "and then on both, at half the learning rate",
         "repair",

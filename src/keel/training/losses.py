@@ -12,7 +12,7 @@ from torch.nn import functional
 from keel.atoms.graph import AtomGraph, Labels, squared_lengths
 from keel.errors import DataError
 from keel.potentials.base import Prediction
-from keel.potentials.networks.network import Network
+from keel.potentials.networks.clamped import Learner
 from keel.training.settings import LossSettings
 
 
@@ -129,7 +129,7 @@ class Objective(nn.Module):
         Scale of the stress in :func:`loss`, in eV/angstrom^3; None: the number of the network's force scale.
     """
 
-    def __init__(self, network: Network, settings: LossSettings, stress_scale: float | None = None) -> None:
+    def __init__(self, network: Learner, settings: LossSettings, stress_scale: float | None = None) -> None:
         super().__init__()
         self.network = network
         self.settings = settings

@@ -27,6 +27,11 @@ class Strategy(Settings):
         description="potential that the network corrects and is used with: the walls of the teacher, felt only where "
         "atoms are closer than in the data; a nuclear repulsion; or all of the teacher",
     )
+    clamped: bool = Field(
+        False,
+        description="clamp the distances that the network is given at the closest contacts of the data, as the EAM "
+        "does with its own, so that it cannot undo the walls under it",
+    )
     sam_rho: Radius | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy from whose trained network to continue, instead of a new one")
     budget: Multiple = Field(1.0, description="optimiser steps, relative to those of the settings")
@@ -44,6 +49,8 @@ class Strategy(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Strategy:
+        if self.clamped and self.base not in ("walls", "teacher"):
+            raise ValueError("clamped distances need the contacts of a teacher; add base: walls")
         if self.base == "teacher" and self.learns_from_teacher:
             raise ValueError("a network that corrects the teacher has nothing to learn from it")
         if self.base == "teacher" and self.after is not None:

@@ -18,13 +18,14 @@ from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.external.given import Given, as_potential
+from keel.potentials.networks.clamped import network_in
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
 from keel.ranges import Seed, checked
 from keel.records import write_csv
 from keel.showing import number_of
 from keel.training.checkpoint import TrainingState, adopt_best, load_state, restore_optimizer, save_state
-from keel.training.delta import base_of, on_top_of, remainder, taken_apart, taught_remainder
+from keel.training.delta import base_of, clamped_at, on_top_of, remainder, taken_apart, taught_remainder
 from keel.training.ema import MovingAverage
 from keel.training.folder import one_at_a_time, say_where
 from keel.training.known import BASELINE, STRATEGIES, strategy_of
@@ -129,7 +130,8 @@ def train(
     devices, nodes = size_of_job(settings.devices, settings.nodes)
     settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
-    network, base = taken_apart(as_potential(potential))
+    learner, base = taken_apart(as_potential(potential))
+    network = network_in(learner)
     teacher = None if teacher is None else as_potential(teacher)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
@@ -141,6 +143,7 @@ def train(
     check_validation(validation, settings)
     check_cutoff(frames, network.cutoff)
     base = base or base_of(strategy, network, teacher)
+    learner = clamped_at(base, network) if strategy.clamped else learner
     frames, validation, teacher = (
         remainder(frames, base),
         remainder(validation, base),
@@ -151,13 +154,13 @@ def train(
     prepare(network, some, atoms)
     fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = sources_of(network, frames, some, strategy, teacher, settings, perturbation, seed, fabric.world_size)
-    state = TrainingState(fabric.to_device(network).train(), MovingAverage(network, settings.ema_decay))
+    state = TrainingState(fabric.to_device(learner).train(), MovingAverage(learner, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
     # Weights to continue from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
     named = partial(
         of_training,
-        (type(network).__name__, network.config()),
+        (type(learner).__name__, learner.config()),
         [stated(potential) for potential in used if potential is not None],
         [atoms, frames, validation],
     )
@@ -171,7 +174,7 @@ def train(
             say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
     share = validation_batches(validation, network.cutoff, fabric.global_rank, fabric.world_size)
     graphs = [fabric.to_device(graph) for graph in share]
-    own = Objective(network, settings.loss, stress_scale(some, settings.loss))
+    own = Objective(learner, settings.loss, stress_scale(some, settings.loss))
     del some
     objective = fabric.setup_module(own)
     each = settings.batch_atoms or settings.batch_size * float(sizes(frames).mean())
@@ -201,7 +204,7 @@ def train(
     if checkpoint and fabric.is_global_zero:
         write_metrics(checkpoint.with_name("metrics.csv"), state.history)
     give_back_freed_memory()
-    result = on_top_of(base, network.eval())
+    result = on_top_of(base, learner.eval())
     result.trained_by = network.trained_by
     return result_of(result, state)
 

@@ -31,7 +31,8 @@ from keel.potentials.batches import known_to
 from keel.potentials.classical.dimer import dimer
 from keel.potentials.external.opening import contents
 from keel.potentials.external.torchsim import around
-from keel.potentials.networks.network import Network, network_class
+from keel.potentials.networks.clamped import Learner
+from keel.potentials.networks.network import network_class
 from keel.potentials.sum import SumPotential
 from keel.progress import bar
 from keel.results.made import TEACHERS, Decomposition, Teacher, TrainingCost
@@ -100,7 +101,7 @@ def load_teacher(folder: Path, settings: TeacherSettings) -> Potential:
     return load(Teacher.potential(folder))
 
 
-def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Network | SumPotential:
+def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int) -> Learner | SumPotential:
     """Return a new network with weights of a seed, or a trained one from its file, with its base if it has one.
 
     Raises

@@ -13,7 +13,7 @@ from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.classical.along import Along
-from keel.potentials.classical.contact import held
+from keel.potentials.classical.contact import clamped
 from keel.potentials.classical.pair import PairPotential
 
 SIZE = MAX_ATOMIC_NUMBER + 1
@@ -22,7 +22,7 @@ SIZE = MAX_ATOMIC_NUMBER + 1
 class ContactRepulsion(PairPotential):
     """Two atoms closer than the contact of their elements repel each other by a force that soon becomes constant.
 
-        phi(r) = push (q(r) - r),    q(r) = r above the contact, constant from 0.2 contacts below it (:func:`held`)
+        phi(r) = push (q(r) - r),    q(r) = r above the contact, constant from 0.2 contacts below it (:func:`clamped`)
 
     Above the contact it is exactly zero: predictions for structures with longer distances do not change. It has
     two continuous derivatives.
@@ -66,7 +66,7 @@ class ContactRepulsion(PairPotential):
         """See :class:`PairPotential`."""
         pair = first * SIZE + second
         push = self.push.index_select(0, pair)
-        q, dq = held(r, self.contact.index_select(0, pair))
+        q, dq = clamped(r, self.contact.index_select(0, pair))
         return push * (q - r), push * (dq - 1.0)
 
     def along_lists(self) -> Along:

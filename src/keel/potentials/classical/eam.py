@@ -38,7 +38,7 @@ class EAM(Potential):
     one that is zero stays zero.
 
     Below the ``contact`` of a pair, phi and the densities depend on a distance q(r) that becomes constant within a
-    fifth of the contact (:func:`keel.potentials.classical.contact.held`): two atoms closer than any of the data bind
+    fifth of the contact (:func:`keel.potentials.classical.contact.clamped`): two atoms closer than any of the data bind
     each other no more strongly than at contact. :class:`ContactRepulsion` and :class:`ZBL` keep them apart.
 
     Source: Daw and Baskes, Phys. Rev. B 29, 6443 (1984), eqs. 10-12; sqrt embedding: Finnis and Sinclair, Phil.

@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 
 from keel.jit import inlined, kernel
-from keel.potentials.classical.contact import HELD_WITHIN
+from keel.potentials.classical.contact import CLAMPED_WITHIN
 from keel.potentials.classical.eam_terms import SWITCH_START
 
 U = nb.uint64
@@ -45,10 +45,10 @@ def switch(r: float, cutoff: float) -> tuple[float, float]:
 
 @inlined
 def felt(r: float, contact: float) -> tuple[float, float]:
-    """Return the effective distance of a pair, and its derivative (:func:`keel.potentials.classical.contact.held`)."""
+    """Return the clamped distance of a pair, and its derivative (:func:`keel.potentials.classical.contact.clamped`)."""
     if r >= contact:
         return r, 1.0
-    width = HELD_WITHIN * contact
+    width = CLAMPED_WITHIN * contact
     u = max(0.0, (r - contact) / width + 1.0)
     return contact + width * (u * u * u * (1.0 - 0.5 * u) - 0.5), u * u * (3.0 - 2.0 * u)
 

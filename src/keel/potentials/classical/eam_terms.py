@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from keel.potentials.classical.contact import held
+from keel.potentials.classical.contact import clamped
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 SWITCH_START = 0.66
@@ -77,8 +77,8 @@ class EAMTerms:
         return Evaluation(energies.index_add(0, i, half).index_add(0, j, half), slope, rho)
 
     def felt(self, r: Tensor, pair: Tensor) -> Felt:
-        """Return effective distances of pairs: r, but constant from a fifth of a contact below it (:func:`held`)."""
-        q, dq = held(r, self._take(self.contact, pair))
+        """Return effective distances of pairs: r, but constant from a fifth of a contact below it (:func:`clamped`)."""
+        q, dq = clamped(r, self._take(self.contact, pair))
         return Felt(q, dq, *switch(q, self.cutoff))
 
     def pair(self, at: Felt, pair: Tensor) -> tuple[Tensor, Tensor]:
