@@ -23,6 +23,7 @@ _PUBLIC = {
     "ContactRepulsion": "keel.potentials.classical.contact_repulsion",
     "LennardJones": "keel.potentials.classical.lennard_jones",
     "SumPotential": "keel.potentials.sum",
+    "ClampedNetwork": "keel.potentials.networks.clamped",
     "CGCNN": "keel.potentials.networks.cgcnn",
     "M3GNet": "keel.potentials.networks.m3gnet",
     "TorchMDET": "keel.potentials.networks.torchmd_et",
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from keel.potentials.external.opening import open_potential as open_potential
     from keel.potentials.loading import load as load
     from keel.potentials.networks.cgcnn import CGCNN as CGCNN
+    from keel.potentials.networks.clamped import ClampedNetwork as ClampedNetwork
     from keel.potentials.networks.m3gnet import M3GNet as M3GNet
     from keel.potentials.networks.network import Network as Network
     from keel.potentials.networks.torchmd_et import TorchMDET as TorchMDET

@@ -23,6 +23,11 @@ MOST_ROWS = 12
 class Shown:
     """An object that describes itself."""
 
+    @property
+    def kind(self) -> str:
+        """What it is, in a word or two."""
+        return type(self).__name__
+
     def facts(self) -> Facts:
         """Return the facts about the object, by term, in the order of a reader's interest.
 
@@ -37,12 +42,12 @@ class Shown:
 
     def __repr__(self) -> str:
         """Describe the object in one line."""
-        return f"{type(self).__name__}({'; '.join(' '.join(fact) for fact in self.facts().items())})"
+        return f"{self.kind}({'; '.join(' '.join(fact) for fact in self.facts().items())})"
 
     def _repr_html_(self) -> str:
         """Describe the object in a notebook."""
         rows = [(capitalised(term), value) for term, value in self.facts().items()]
-        return beside(self.picture(), table(rows, title=type(self).__name__))
+        return beside(self.picture(), table(rows, title=self.kind))
 
 
 def brief(value: object) -> str:

@@ -39,13 +39,20 @@ def potential(name: str) -> keel.Potential:
             [keel.CGCNN(ELEMENTS, preset="small"), keel.EAM.from_elements(ELEMENTS, 6.0)]
         ),
         "MACE": lambda: MACE(ELEMENTS, preset="small"),
+        "pretrain": lambda: keel.SumPotential(
+            [
+                keel.ClampedNetwork(keel.CGCNN(ELEMENTS, preset="small"), {"O-O": 2.3, "O-Si": 1.5}),
+                keel.ContactRepulsion({"O-O": {"contact": 2.3, "push": 4.0}, "O-Si": {"contact": 1.5, "push": 15.0}}),
+                keel.ZBL(elements=ELEMENTS),
+            ]
+        ),
         "EAM": lambda: keel.EAM.from_elements(ELEMENTS, 6.0),
     }[name]()
     made.set_offsets({8: -430.0, 14: -7000.0})
     return made.eval()
 
 
-NAMES = ("CGCNN", "M3GNet", "TorchMDET", "zbl-delta", "eam-delta", "MACE")
+NAMES = ("CGCNN", "M3GNet", "TorchMDET", "zbl-delta", "eam-delta", "pretrain", "MACE")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

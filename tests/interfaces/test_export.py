@@ -26,7 +26,7 @@ def small(kind: type, **options) -> keel.Network:
 
 
 POTENTIALS = {
-    "CGCNN": lambda: small(keel.CGCNN),
+    "clamped CGCNN": lambda: keel.ClampedNetwork(small(keel.CGCNN), {"Cu-O": 2.0, "O-O": 2.4}),
     "TorchMDET": lambda: small(keel.TorchMDET),
     "M3GNet on an EAM": lambda: keel.SumPotential([small(keel.M3GNet), keel.EAM.from_elements(ELEMENTS, 4.0)]),
     "EAM": lambda: keel.EAM.from_elements(ELEMENTS, 4.0),
@@ -97,6 +97,7 @@ def test_how_far_atoms_feel_each_other():
     assert range_of(keel.TorchMDET(ELEMENTS, layers=2, cutoff=5.0)) == 15.0
     assert range_of(keel.TorchMDET(ELEMENTS, layers=2, cutoff=5.0, neighbor_embedding=False)) == 10.0
     eam = keel.EAM.from_elements(ELEMENTS, 6.0)
+    assert range_of(keel.ClampedNetwork(keel.CGCNN(ELEMENTS, convolutions=3, cutoff=4.0), {"Cu-O": 1.9})) == 12.0
     assert range_of(eam) == 6.0
     assert range_of(keel.SumPotential([eam, keel.CGCNN(ELEMENTS, convolutions=1, cutoff=4.0)])) == 6.0
     with pytest.raises(ConfigError, match="--range"):

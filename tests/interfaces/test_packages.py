@@ -36,11 +36,19 @@ class TestRefusals:
     def test_a_network_on_something(self, form, tmp_path):
         network = keel.M3GNet(["Si", "O"], preset="small")
         for under in (keel.ZBL(elements=["Si", "O"]), keel.EAM.from_elements(["Si", "O"], 4.0)):
-            keel.SumPotential([network, under]).save(str(tmp_path / "a.safetensors"))
+            clamped = keel.ClampedNetwork(network, {"O-Si": 1.5})
+            keel.SumPotential([clamped, under]).save(str(tmp_path / "a.safetensors"))
             sentence = told("export", tmp_path / "a.safetensors", "--to", form, "--out", tmp_path / "b")
             assert f"is on {type(under).__name__}, which a file of {PACKAGES[form]} cannot store" in sentence
             assert "--to metatomic" in sentence and "repair-only" in sentence
         assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+    def test_a_clamped_network(self, tmp_path):
+        keel.ClampedNetwork(keel.M3GNet(["Si", "O"], preset="small"), {"O-Si": 1.5}).save(
+            str(tmp_path / "a.safetensors")
+        )
+        sentence = told("export", tmp_path / "a.safetensors", "--to", "matgl", "--out", tmp_path / "b")
+        assert "matgl has no ClampedNetwork" in sentence and "--to metatomic" in sentence
 
     @pytest.mark.parametrize("form", PACKAGES)
     def test_a_network_that_the_package_does_not_have(self, form, tmp_path):

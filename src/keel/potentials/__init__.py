@@ -21,6 +21,7 @@ from keel.potentials.external.opening import open_potential as open_potential
 from keel.potentials.external.torchmdnet import TorchMDNetPotential as TorchMDNetPotential
 from keel.potentials.loading import load as load
 from keel.potentials.networks.cgcnn import CGCNN as CGCNN
+from keel.potentials.networks.clamped import ClampedNetwork as ClampedNetwork
 from keel.potentials.networks.layered import Chain as Chain
 from keel.potentials.networks.m3gnet import M3GNet as M3GNet
 from keel.potentials.networks.network import Edges as Edges

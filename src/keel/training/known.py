@@ -71,8 +71,9 @@ KNOWN: dict[str, KnownStrategy] = {
     ),
     "pretrain": KnownStrategy(
         Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", clamped=True),
-        "puts the EAM's walls under the network, begins with perturbed structures labelled by the EAM, and continues "
-        "with the DFT labels, interspersed with a few batches of EAM labels as a reminder",
+        "puts the EAM's walls under the network, clamped at the contacts of the data, begins with perturbed structures "
+        "labelled by the EAM, and continues with the DFT labels, interspersed with a few batches of EAM labels as a "
+        "reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
@@ -84,7 +85,7 @@ KNOWN: dict[str, KnownStrategy] = {
         Look("#56B4E9", "D", "-."),
     ),
     "pretrain-forces": KnownStrategy(
-        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", teacher_energies=False),
+        Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", clamped=True, teacher_energies=False),
         "`pretrain` from the EAM's forces alone",
         "pretraining on forces",
         Look("#009E73", "v", ":"),
@@ -93,8 +94,8 @@ KNOWN: dict[str, KnownStrategy] = {
         Strategy(
             after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls", clamped=True
         ),
-        "makes an already trained network stable: the EAM's walls under it, a short stage on the EAM's labels "
-        "and then on both, at half the learning rate",
+        "makes an already trained network stable: clamped, with the EAM's walls under it, a short stage on the EAM's "
+        "labels and then on both, at half the learning rate",
         "repair",
         Look("#9A6FB0", "d", "-."),
         "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "

@@ -15,7 +15,6 @@ from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential, lengths
 from keel.potentials.classical.contact import clamped
 from keel.potentials.loading import build
 from keel.potentials.networks.network import Network
-from keel.showing import Facts
 
 SIZE = MAX_ATOMIC_NUMBER + 1
 
@@ -74,9 +73,10 @@ class ClampedNetwork(Potential):
         """That of the network."""
         return self.network.scale
 
-    def facts(self) -> Facts:
+    @property
+    def kind(self) -> str:
         """See :class:`~keel.showing.Shown`."""
-        return {"of": type(self.network).__name__, **super().facts()}
+        return f"clamped {self.network.kind}"
 
     def offsets(self) -> Tensor:
         """See :class:`Potential`."""
