@@ -23,9 +23,8 @@ MOST_ROWS = 12
 class Shown:
     """An object that describes itself."""
 
-    @property
-    def kind(self) -> str:
-        """What it is, in a word or two."""
+    def called(self) -> str:
+        """Return what it is, in a word or two."""
         return type(self).__name__
 
     def facts(self) -> Facts:
@@ -42,12 +41,12 @@ class Shown:
 
     def __repr__(self) -> str:
         """Describe the object in one line."""
-        return f"{self.kind}({'; '.join(' '.join(fact) for fact in self.facts().items())})"
+        return f"{self.called()}({'; '.join(' '.join(fact) for fact in self.facts().items())})"
 
     def _repr_html_(self) -> str:
         """Describe the object in a notebook."""
         rows = [(capitalised(term), value) for term, value in self.facts().items()]
-        return beside(self.picture(), table(rows, title=self.kind))
+        return beside(self.picture(), table(rows, title=self.called()))
 
 
 def brief(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -97,14 +99,54 @@ def test_files(tmp_path, dtype):
     assert torch.equal(again(crowded()).energy, clamped(crowded()).energy)
     assert torch.equal(again(crowded()).forces, clamped(crowded()).forces)
     config = clamped.config()
-    with pytest.raises(DataError, match="a ZBL is no network"):
+    with pytest.raises(DataError, match="only a network can be clamped, not a ZBL"):
         keel.potentials.loading.build("ClampedNetwork", config | {"network": {"potential": "ZBL", "config": {}}})
 
 
-@pytest.mark.parametrize("contact", [0.0, -1.0, 4.5, float("nan")])
-def test_contacts_are_within_the_cutoff(contact):
-    with pytest.raises(ConfigError, match=r"contact of Cl-Na must be within the cutoff, 4\.5"):
-        ClampedNetwork(network(), {"Cl-Na": contact})
+@pytest.mark.parametrize(
+    ("contacts", "sentence"),
+    [
+        ({"Cl-Na": 0.0}, "the contact of Cl-Na must be positive"),
+        ({"Cl-Na": -1.0}, "the contact of Cl-Na must be positive"),
+        ({"Cl-Na": float("nan")}, "the contact of Cl-Na"),
+        ({"Cl-Na": "near"}, "the contact of Cl-Na"),
+        ({"Cl-Na": 4.5}, "the contact of Cl-Na, 4.5 angstrom, must be below the cutoff of the network, 4.5"),
+        ({"Cl": 2.0}, "contacts are those of pairs of elements, such as O-Si, not of Cl"),
+        ({"Cl-K": 2.0}, "the contact of Cl-K: the network does not know K"),
+        ({"Cl-Na": 2.0, "Na-Cl": 2.1}, "the contact of Na-Cl is given twice"),
+        ({"Cl-Xx": 2.0}, "'Xx' is not a chemical element"),
+    ],
+)
+def test_contacts_that_cannot_be(contacts, sentence):
+    with pytest.raises(keel.KeelError, match=re.escape(sentence)):
+        ClampedNetwork(network(), contacts)
+
+
+@pytest.mark.parametrize("other", [keel.EAM.from_elements(["Na", "Cl"], 5.0), ClampedNetwork(network(), CONTACTS)])
+def test_only_networks_are_clamped(other):
+    with pytest.raises(ConfigError, match="only a network can be clamped, not a"):
+        ClampedNetwork(other, CONTACTS)
+
+
+def test_it_says_what_is_clamped_where():
+    facts = ClampedNetwork(network(), CONTACTS).facts()
+    assert facts["clamped at"] == "Na-Cl 2.5, Na-Na 3.3 angstrom"
+    assert repr(ClampedNetwork(network(), CONTACTS)).startswith("clamped CGCNN(")
+
+
+def test_pairs_that_are_closer_are_found():
+    clamped = ClampedNetwork(network(), CONTACTS)
+    atoms = Atoms("NaClNa", positions=[[0, 0, 0], [2.3, 0, 0], [0, 3.29, 0]])
+    graph = keel.batch(atoms, 4.5, half_list=True, dtype=torch.float64)
+    assert clamped.closer(graph) == pytest.approx({"Na-Cl": 2.3})
+
+
+def test_angles_with_a_third_atom_still_act():
+    """The limit of what clamping guarantees: a network with angles can turn a pair about a third atom."""
+    atoms = Atoms("Na3", positions=[[0, 0, 0], [2.0, 0, 0], [0.4, 1.9, 0]])
+    for architecture, none in ((keel.CGCNN, True), (keel.M3GNet, False), (keel.TorchMDET, False)):
+        forces = ClampedNetwork(network(architecture), {"Na-Na": 3.3})(atoms).forces
+        assert (float(forces.abs().max()) < 1e-12) == none
 
 
 def test_compiled_it_gives_the_same():

@@ -48,7 +48,7 @@ class Beside:
         value = float(snapshot.disagreement[atom])
         if value <= self.limit:
             return ""
-        others = [type(potential).__name__ for potential in self.potentials]
+        others = [potential.called() for potential in self.potentials]
         whose = f"that of the {others[0]}" if len(others) == 1 else f"those of the {len(others)} potentials"
         differs = f"differs by {value:.3g} eV/angstrom from" if np.isfinite(value) else "cannot be compared with"
         return f"the force on atom {atom} ({symbol(int(snapshot.frame.numbers[atom]))}) {differs} {whose} beside"

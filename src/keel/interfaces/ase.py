@@ -105,7 +105,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        return {"of": type(self.potential).__name__, **self.potential.facts()}
+        return {"of": self.potential.called(), **self.potential.facts()}
 
     def calculate(
         self,

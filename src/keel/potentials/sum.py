@@ -62,7 +62,7 @@ class SumPotential(Potential):
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        of = ", ".join(f"{'' if w == 1 else f'{w:g} x '}{m.kind}" for m, w in self._weighted())
+        of = ", ".join(f"{'' if w == 1 else f'{w:g} x '}{m.called()}" for m, w in self._weighted())
         return {"of": of, **super().facts()}
 
     def offsets(self) -> Tensor:

@@ -136,7 +136,7 @@ def described(potential: Potential, file: str | Path | None = None) -> dict[str,
     parameters = sum(p.numel() for p in potential.parameters())
     elements = potential.elements
     words = {
-        "Type": type(potential).__name__,
+        "Type": potential.called(),
         "Elements": "all" if elements is None else ", ".join(symbol(int(z)) for z in elements),
         "Cutoff": f"{potential.cutoff:g} angstrom",
         "Parameters": f"{parameters:,}",

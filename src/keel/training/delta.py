@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.store.frames import StoredFrames
 from keel.errors import ConfigError
@@ -21,16 +22,25 @@ WALLS = (ContactRepulsion, ZBL)
 """Potentials that act only between atoms closer than in the data."""
 
 
-def base_of(strategy: Strategy, network: Network, teacher: Potential | None) -> Potential | None:
-    """Return the potential that the network of a strategy corrects, on its device; None if there is none."""
-    if strategy.base is None:
-        return None
-    if strategy.base == "zbl":
-        return ZBL(elements=network.elements).to(network.device)
-    # For a teacher without walls those of nuclei are used.
-    assert teacher is not None
-    base = walls_of(teacher) if strategy.base == "walls" else copy.deepcopy(teacher)
-    return (base or ZBL(elements=network.elements)).to(network.device)
+def base_of(
+    strategy: Strategy, network: Network, teacher: Potential | None, present: Potential | None = None
+) -> Potential | None:
+    """Return the potential that the network of a strategy corrects, on its device; None if there is none.
+
+    A base that is present from an earlier training stays, but for its walls where the strategy has those of a teacher:
+    the contacts of other data may be closer.
+    """
+    if strategy.base == "walls":
+        assert teacher is not None
+        # For a teacher without walls those of nuclei are used.
+        walls = walls_of(teacher) or present or ZBL(elements=network.elements)
+        others = [m for m in members_of(present) if not isinstance(m, WALLS)] if present else []
+        base: Potential | None = together([*others, *members_of(walls)]) if walls is not present else present
+    elif present is not None or strategy.base is None:
+        base = present
+    else:
+        base = ZBL(elements=network.elements) if strategy.base == "zbl" else copy.deepcopy(teacher)
+    return base and base.to(network.device)
 
 
 def walls_of(teacher: Potential) -> Potential | None:
@@ -42,17 +52,25 @@ def walls_of(teacher: Potential) -> Potential | None:
     return together(walls) if walls else None
 
 
-def clamped_at(base: Potential | None, network: Network) -> Learner:
-    """Return the network with distances clamped at the contacts in its base; itself where there are none."""
+def clamped_at(base: Potential | None, learner: Learner) -> Learner:
+    """Return the learner with distances clamped at the contacts in its base; itself where there are none."""
+    network = network_in(learner)
     walls = [member for member in members_of(base) if isinstance(member, ContactRepulsion)] if base else []
-    contacts = {pair: values["contact"] for wall in walls for pair, values in wall.config()["pairs"].items()}
+    known = {symbol(z) for z in network.elements or ()}
     # At the cutoff a clamped distance would not make the network vanish.
-    within = {pair: contact for pair, contact in contacts.items() if 0.0 < contact < network.cutoff}
-    return ClampedNetwork(network, within).to(network.device, network.dtype) if within else network
+    contacts = {
+        pair: values["contact"]
+        for wall in walls
+        for pair, values in wall.config()["pairs"].items()
+        if 0.0 < values["contact"] < network.cutoff and known.issuperset(pair.split("-"))
+    }
+    return ClampedNetwork(network, contacts).to(network.device) if contacts else learner
 
 
 def taken_apart(potential: Potential) -> tuple[Learner, Potential | None]:
     """Return the network in a potential that is to be trained, clamped if it is, and its base, if any.
+
+    The network takes over what is known of the whole: that it is trained, and how, and the energies of elements.
 
     Raises
     ------
@@ -64,10 +82,13 @@ def taken_apart(potential: Potential) -> tuple[Learner, Potential | None]:
     if len(learners) != 1:
         raise ConfigError(f"a {type(potential).__name__} cannot be trained; start from a network, alone or with a core")
     (learner,) = learners
-    # Energies of elements that a sum has, or a clamped network, beside those of the network itself.
-    for own in {id(own): own.energy_offsets for own in (potential, learner) if own is not network_in(learner)}.values():
-        network_in(learner).energy_offsets += own.to(learner.device)
-        own.zero_()
+    network = network_in(learner)
+    for whole in (learner, potential):
+        if whole is not network:
+            network.trained = network.trained or whole.trained
+            network.trained_by = network.trained_by or whole.trained_by
+            network.energy_offsets += whole.energy_offsets.to(network.device)
+            whole.energy_offsets.zero_()
     rest = [m for m in members if m is not learner]
     return learner, together(rest) if rest else None
 

@@ -71,9 +71,9 @@ KNOWN: dict[str, KnownStrategy] = {
     ),
     "pretrain": KnownStrategy(
         Strategy(pretrain_share=0.1, replay_share=0.02, base="walls", clamped=True),
-        "puts the EAM's walls under the network, clamped at the contacts of the data, begins with perturbed structures "
-        "labelled by the EAM, and continues with the DFT labels, interspersed with a few batches of EAM labels as a "
-        "reminder",
+        "clamps the network at the closest contacts of the data, puts the EAM's walls under it, begins with perturbed "
+        "structures labelled by the EAM, and continues with the DFT labels, interspersed with a few batches of EAM "
+        "labels as a reminder",
         "pretraining",
         Look("#0072B2", "^", "-"),
     ),
@@ -94,8 +94,8 @@ KNOWN: dict[str, KnownStrategy] = {
         Strategy(
             after="vanilla", budget=0.4, rate=0.5, pretrain_share=0.1, replay_share=0.1, base="walls", clamped=True
         ),
-        "makes an already trained network stable: clamped, with the EAM's walls under it, a short stage on the EAM's "
-        "labels and then on both, at half the learning rate",
+        "makes an already trained network stable: clamps it, puts the EAM's walls under it, and trains it for a short "
+        "stage on the EAM's labels and then on both, at half the learning rate",
         "repair",
         Look("#9A6FB0", "d", "-."),
         "`repair` is an already trained vanilla network, made stable by a short stage of teacher and DFT batches; its "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +12,12 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import labelled_atoms
 from keel.atoms.selecting import elements_in, have
-from keel.errors import ConfigError, DataError
+from keel.errors import ConfigError, DataError, KeelWarning
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
-from keel.potentials.batches import predictions
+from keel.potentials.batches import batches, predictions
+from keel.potentials.networks.clamped import ClampedNetwork, Learner, network_in
 from keel.potentials.networks.network import Network
 from keel.training.batches import FrameBatches, Sources
 from keel.training.settings import LossSettings, TrainingSettings
@@ -72,15 +74,35 @@ def known_atoms(network: Network, atoms: Sequence[Frame]) -> list[Frame]:
     return [a for a in atoms if a.energy is not None and int(a.numbers[0]) in (network.elements or ())]
 
 
-def prepare(network: Network, frames: Sequence[Frame], atoms: Sequence[Frame] = ()) -> None:
+def check_contacts(learner: Learner, frames: Sequence[Frame]) -> None:
+    """Warn if atoms of the frames are closer than a clamped network can tell."""
+    if not isinstance(learner, ClampedNetwork) or not len(frames):
+        return
+    closest: dict[str, float] = {}
+    for graph in batches(frames, learner):
+        for pair, r in learner.closer(graph).items():
+            closest[pair] = min(r, closest.get(pair, r))
+    if closest:
+        pair = min(closest, key=lambda name: closest[name] / learner.contacts[name])
+        warnings.warn(
+            f"in these frames atoms are closer ({pair} {closest[pair]:.3g} angstrom) than where this network is "
+            f"clamped ({learner.contacts[pair]:.3g} angstrom), and it cannot learn forces along such pairs; pretrain "
+            "and repair clamp it at the contacts of the new frames",
+            KeelWarning,
+            stacklevel=3,
+        )
+
+
+def prepare(learner: Learner, frames: Sequence[Frame], atoms: Sequence[Frame] = ()) -> None:
     """Fit the network's energy offsets to the labels and set its scale to the RMS force component of the frames.
 
     Neither is done for a network that is trained already; its zero of energy is moved to that of the labels. Energies
     of ``atoms`` alone enter as described in :func:`fit_offsets`.
     """
-    labelled = [f for f in frames if f.energy is not None]
+    labelled, network = [f for f in frames if f.energy is not None], network_in(learner)
     if network.trained:
-        network.energy_offsets.copy_(aligned(network, labelled, fit_offsets(labelled)).energy_offsets)
+        moved = aligned(learner, labelled, fit_offsets(labelled)).energy_offsets
+        network.energy_offsets.copy_(moved + network.energy_offsets - learner.energy_offsets)
         return
     network.set_offsets(fit_offsets([*labelled, *atoms]))
     rms = _rms([f.forces[labelled_atoms(f)] for f in frames if f.forces is not None])

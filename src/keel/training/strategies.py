@@ -30,7 +30,7 @@ class Strategy(Settings):
     clamped: bool = Field(
         False,
         description="clamp the distances that the network is given at the closest contacts of the data, as the EAM "
-        "does with its own, so that it cannot undo the walls under it",
+        "does with its own, so that it does not pull atoms together against the walls under it",
     )
     sam_rho: Radius | None = Field(None, description="radius of adaptive sharpness-aware minimisation")
     after: str | None = Field(None, description="strategy from whose trained network to continue, instead of a new one")

@@ -34,6 +34,7 @@ from keel.training.loop import run_stage, validate, validation_batches
 from keel.training.losses import Objective
 from keel.training.metrics import Row
 from keel.training.preparation import (
+    check_contacts,
     check_elements,
     check_strategy,
     check_validation,
@@ -78,7 +79,8 @@ def train(
     ----------
     potential
         The network, or the sum of one with its base that an earlier training returned. The network is trained in place;
-        use the potential of the result, which includes the base if the strategy has one. An already trained network
+        use the potential of the result, which includes the base if the strategy has one, and clamps the network
+        (:class:`~keel.ClampedNetwork`) if the strategy says so. An already trained network
         (:attr:`~keel.Potential.trained`) keeps its scale, and its energies are moved, element by element, to the zero
         of the labels.
     frames
@@ -142,8 +144,8 @@ def train(
     check_elements(network, validation)
     check_validation(validation, settings)
     check_cutoff(frames, network.cutoff)
-    base = base or base_of(strategy, network, teacher)
-    learner = clamped_at(base, network) if strategy.clamped else learner
+    base = base_of(strategy, network, teacher, base)
+    learner = clamped_at(base, learner) if strategy.clamped else learner
     frames, validation, teacher = (
         remainder(frames, base),
         remainder(validation, base),
@@ -151,7 +153,8 @@ def train(
     )
     atoms = remainder(known_atoms(network, atoms), base)
     some = in_memory(frames, "offsets and scales are those of", seed=seed)
-    prepare(network, some, atoms)
+    check_contacts(learner, some)
+    prepare(learner, some, atoms)
     fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = sources_of(network, frames, some, strategy, teacher, settings, perturbation, seed, fabric.world_size)
     state = TrainingState(fabric.to_device(learner).train(), MovingAverage(learner, settings.ema_decay))

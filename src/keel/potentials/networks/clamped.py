@@ -1,4 +1,4 @@
-"""A network that, like the EAM of its walls, does not see how much closer than in the data two atoms are."""
+"""A network that, like the EAM, does not see how much closer than in the data two atoms are."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number, pair_name
+from keel.atoms.elements import atomic_number, pair_name, symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential, lengths
 from keel.potentials.classical.contact import clamped
 from keel.potentials.loading import build
 from keel.potentials.networks.network import Network
+from keel.ranges import Reach, checked
+from keel.showing import Facts
+from keel.wording import a
 
 SIZE = MAX_ATOMIC_NUMBER + 1
+BELOW = 0.98
+"""Pairs closer than this share of their contact feel forces that the network cannot learn: dq/dr is then below 0.97."""
 
 
 class ClampedNetwork(Potential):
@@ -25,35 +30,55 @@ class ClampedNetwork(Potential):
         E(r_1, r_2, ...) = network(w_1, w_2, ...),    w_e = r_e q(|r_e|) / |r_e|
 
     with the edge vectors r_e and q of :func:`keel.potentials.classical.contact.clamped`. Above the contacts nothing
-    changes, to the last digit. A fifth below one, the network exerts no force along the line between the two atoms: a
-    wall that is added to it (:class:`~keel.ContactRepulsion`, :class:`~keel.ZBL`) stands, whatever the network learnt.
+    changes, to the last digit. A fifth below one the energy does not depend on the distance of the two atoms, so that
+    the network does not pull them together against a wall that is added to it (:class:`~keel.ContactRepulsion`,
+    :class:`~keel.ZBL`). It still knows directions: through angles with a third atom it can push and pull.
 
     Parameters
     ----------
     network
         Any network.
     contacts
-        Closest contacts of pairs of elements (``"O-Si"``) in angstrom; other pairs are not clamped.
+        Closest contacts of pairs of elements (``"O-Si"``) in angstrom, below its cutoff; other pairs are not clamped.
 
     Raises
     ------
     ConfigError
-        If a contact is not positive, or beyond the cutoff of the network.
+        If it is not a network, or a contact is not positive, not below the cutoff, or of elements it does not know.
     """
 
     contact: Tensor
 
     def __init__(self, network: Network, contacts: Mapping[str, float]) -> None:
+        if not isinstance(network, Network):
+            raise ConfigError(f"only a network can be clamped, not {a(type(network).__name__)}")
         super().__init__(network.cutoff, network.elements)
         self.network, self.half_list = network, network.half_list
         self.contacts: dict[str, float] = {}
         table = torch.zeros(SIZE, SIZE, dtype=torch.float64)
-        for name, value in contacts.items():
-            if not 0.0 < value < network.cutoff:
-                raise ConfigError(f"the contact of {name} must be within the cutoff, {network.cutoff:g}, not {value}")
-            a, b = sorted(map(atomic_number, name.split("-")))
-            table[a, b] = table[b, a] = self.contacts[pair_name(a, b)] = float(value)
+        for name, given in contacts.items():
+            first, second = self._pair(name)
+            contact = float(checked(Reach, given, f"the contact of {name}"))
+            if contact >= network.cutoff:
+                raise ConfigError(
+                    f"the contact of {name}, {contact:g} angstrom, must be below the cutoff of the network, "
+                    f"{network.cutoff:g}"
+                )
+            table[first, second] = table[second, first] = contact
+            self.contacts[pair_name(first, second)] = contact
         self.register_buffer("contact", table.reshape(-1), persistent=False)
+
+    def _pair(self, name: str) -> tuple[int, int]:
+        """Return the atomic numbers of a pair that is named once and whose elements the network knows."""
+        numbers = [atomic_number(part) for part in name.split("-")]
+        if len(numbers) != 2:
+            raise ConfigError(f"contacts are those of pairs of elements, such as O-Si, not of {name}")
+        if unknown := set(numbers) - set(self.elements or ()):
+            raise ConfigError(f"the contact of {name}: the network does not know {symbol(min(unknown))}")
+        first, second = numbers
+        if pair_name(first, second) in self.contacts:
+            raise ConfigError(f"the contact of {name} is given twice")
+        return first, second
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
@@ -63,9 +88,7 @@ class ClampedNetwork(Potential):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the network from its configuration."""
-        network = build(config["network"]["potential"], config["network"]["config"])
-        if not isinstance(network, Network):
-            raise TypeError(f"a {type(network).__name__} is no network")
+        network: Any = build(config["network"]["potential"], config["network"]["config"])
         return cls(network, config["contacts"])
 
     @property
@@ -73,10 +96,14 @@ class ClampedNetwork(Potential):
         """That of the network."""
         return self.network.scale
 
-    @property
-    def kind(self) -> str:
+    def called(self) -> str:
         """See :class:`~keel.showing.Shown`."""
-        return f"clamped {self.network.kind}"
+        return f"clamped {self.network.called()}"
+
+    def facts(self) -> Facts:
+        """See :class:`~keel.showing.Shown`."""
+        contacts = ", ".join(f"{pair} {contact:.3g}" for pair, contact in sorted(self.contacts.items()))
+        return {**super().facts(), "clamped at": f"{contacts} angstrom"}
 
     def offsets(self) -> Tensor:
         """See :class:`Potential`."""
@@ -97,13 +124,24 @@ class ClampedNetwork(Potential):
         # dE/dr = f g + (dq/dr - f) (g n) n with f = q / r and the unit vector n.
         return energies, factor * g + along * (g * vectors).sum(dim=1, keepdim=True) * vectors
 
+    def closer(self, graph: AtomGraph) -> dict[str, float]:
+        """Return the smallest distance in angstrom of each pair of elements that is clearly below its contact."""
+        r = lengths(graph.edge_vectors())
+        found: dict[str, float] = {}
+        for edge in (r < BELOW * self._contact(graph)).nonzero()[:, 0].tolist():
+            pair = pair_name(*graph.numbers[graph.edge_index[:, edge]].tolist())
+            found[pair] = min(float(r[edge]), found.get(pair, self.cutoff))
+        return found
+
+    def _contact(self, graph: AtomGraph) -> Tensor:
+        """Return the contact of the elements of each edge, 0 where there is none, shape (E,)."""
+        i, j = (graph.numbers.index_select(0, ends) for ends in graph.edge_index)
+        return self.contact.index_select(0, i * SIZE + j)
+
     def _factors(self, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return q / r and (dq/dr - q / r) / r^2 of each edge, shape (E, 1)."""
-        i, j = graph.edge_index
-        numbers = graph.numbers
-        pair = numbers.index_select(0, i) * SIZE + numbers.index_select(0, j)
         r = lengths(vectors)
-        q, slope = clamped(r, self.contact.index_select(0, pair).to(r.dtype))
+        q, slope = clamped(r, self._contact(graph).to(r.dtype))
         factor = q / r
         return factor[:, None], ((slope - factor) / (r * r))[:, None]
 

@@ -140,12 +140,13 @@ def _trained(pipeline: Pipeline, network: NetworkSettings) -> tuple[Stopwatch, P
     teacher = make.load_teacher(pipeline.teacher(), config.teacher) if learning else None
     model = make.build_network(pipeline.located(network), make.elements_of(pipeline.split), seed=0)
     base = learning[0].base if learning and not model.trained else None
+    clamped = base is not None and learning[0].clamped
     watch = Stopwatch(skipped=FIRST if training_device(settings).type == "cpu" else READ_EVERY)
     steps = watch.skipped + STEPS
     found = train(
         model,
         representative(pipeline.split.train, (FIRST + STEPS) * settings.batch_size * settings.accumulate),
-        strategy=Strategy(pretrain_share=0.5, base=base) if learning else Strategy(),
+        strategy=Strategy(pretrain_share=0.5, base=base, clamped=clamped) if learning else Strategy(),
         teacher=teacher,
         settings=settings.replace(steps=2 * steps if learning else steps, patience=None, compile=False, loggers=[]),
         perturbation=config.perturbation,
