@@ -115,6 +115,13 @@ KNOWN: dict[str, KnownStrategy] = {
         "a nuclear core",
         Look("#E69F00", "P", "--"),
     ),
+    "walls-delta": KnownStrategy(
+        Strategy(base="walls", clamped=True),
+        "clamps the network at the closest contacts of the data and puts the EAM's walls under it; no step is spent on "
+        "EAM labels, and errors in the data are those of `vanilla`",
+        "the EAM's walls alone",
+        Look("#444444", "s", "-."),
+    ),
     "eam-delta": KnownStrategy(
         Strategy(base="teacher"),
         "puts the EAM under the network, which learns the remainder",
