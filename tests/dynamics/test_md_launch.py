@@ -353,6 +353,7 @@ def test_an_error_of_one_is_raised_in_all(monkeypatch):
         Ranks(0, 2, "cpu").gathered(lambda: [1])
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
     write(tmp_path / "argon.extxyz", [f.replace(**labels_of(f)) for f in (argon(1, seed=s) for s in range(8))])
     keel.LennardJones(cutoff=4.0).save(str(tmp_path / "teacher.json"))

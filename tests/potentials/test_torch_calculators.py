@@ -166,20 +166,21 @@ class TestPrecision:
     def _short_simulations(self, monkeypatch):
         monkeypatch.setattr(battery, "NVE", battery.NVE.replace(length_fs=20.0))
 
-    def judged(self, potential, tmp_path, **settings):
-        subject = subject_of(potential, keel.atoms.as_frames([copper()]), AssessmentSettings(starts=1, **settings))
-        measure_probes(tmp_path, "exact", subject, None, {})
+    def subject(self, inside, **settings):
+        potential = ASEPotential(TorchMorse(inside=inside))
+        return subject_of(potential, keel.atoms.as_frames([copper()]), AssessmentSettings(starts=1, **settings))
+
+    def test_it_passes_and_its_page_says_so(self, tmp_path):
+        measure_probes(tmp_path, "exact", self.subject(torch.float32), None, {})
         found = GroupResults.read(tmp_path)
-        failed = [r.name for r in found.results if r.outcome == "failed"]
-        return failed, found.potential["Precision"].split(",")[0]
+        assert [r.name for r in found.results if r.outcome == "failed"] == []
+        assert found.potential["Precision"].startswith("float32, whatever is asked of it")
 
-    def test_as_it_computes(self, tmp_path):
-        assert self.judged(ASEPotential(TorchMorse(inside=torch.float32)), tmp_path / "single") == ([], "float32")
-        assert self.judged(ASEPotential(TorchMorse()), tmp_path / "double") == ([], "float64")
-
-    def test_as_asked(self, tmp_path):
-        single = ASEPotential(TorchMorse(inside=torch.float32))
-        assert self.judged(single, tmp_path, precision="float32")[0] == []
+    @pytest.mark.parametrize("asked", ["float32", "float64"])
+    @pytest.mark.parametrize("inside", [torch.float32, torch.float64])
+    def test_the_lower_of_what_is_asked_and_what_it_has(self, asked, inside):
+        expected = torch.float32 if "float32" in (asked, str(inside).removeprefix("torch.")) else torch.float64
+        assert self.subject(inside, precision=asked).dtype == expected
 
     @pytest.mark.parametrize(
         ("potential", "expected"),

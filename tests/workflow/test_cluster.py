@@ -108,6 +108,7 @@ results(Worker(), "knows", ["os", "sys"])
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_about_it(tmp_path: Path):
     """Its workers begin by running it again."""
     (tmp_path / "script.py").write_text(SCRIPT)

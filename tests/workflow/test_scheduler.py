@@ -81,6 +81,7 @@ def test_workers_do_tasks_in_the_folder_of_who_asks_and_are_heard_there(one_work
         wait_for(lambda: heard.append(heard.pop() + capfd.readouterr().err) or "visit 2" in heard[0])
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_comes_back_gets_what_is_left(tmp_path):
     done = []
     with ExitStack() as first, Cluster(scheduler=str(first.enter_context(scheduler(tmp_path)))) as cluster:

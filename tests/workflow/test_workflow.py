@@ -425,7 +425,7 @@ class TestCommandLine:
         assert code == 0
         second = keel.load(tmp_path / "n" / "potential.safetensors")
         assert second.config() == first.config() and torch.equal(second.members[0].scale, first.members[0].scale)
-        assert not torch.equal(second.members[0].embedding.weight, first.members[0].embedding.weight)
+        assert not torch.equal(*(p.members[0].network.embedding.weight for p in (second, first)))
         code, error = self.run(*again, "--cutoff", "4", "--out", str(tmp_path / "o"), capsys=capsys)
         assert code == 2 and "--cutoff are for a new network" in error
 
