@@ -93,6 +93,7 @@ def test_a_scheduler_that_comes_back_gets_what_is_left(tmp_path):
     assert done == list(range(20))
 
 
+@pytest.mark.slow
 def test_a_run_on_the_workers_of_a_scheduler_has_the_numbers_of_one_alone(tmp_path):
     with scheduler(tmp_path, workers=2) as file:
         run(tiny(), tmp_path / "there", scheduler=str(file))
