@@ -138,7 +138,7 @@ def test_pairs_that_are_closer_are_found():
     clamped = ClampedNetwork(network(), CONTACTS)
     atoms = Atoms("NaClNa", positions=[[0, 0, 0], [2.3, 0, 0], [0, 3.29, 0]])
     graph = keel.batch(atoms, 4.5, half_list=True, dtype=torch.float64)
-    assert clamped.closer(graph) == pytest.approx({"Na-Cl": 2.3})
+    assert list(clamped.closer(graph)) == [("Na-Cl", pytest.approx(2.3))]
 
 
 def test_angles_with_a_third_atom_still_act():

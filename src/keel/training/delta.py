@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from keel.atoms.elements import symbol
+from keel.atoms.elements import pair_name
 from keel.atoms.frame import Frame
 from keel.atoms.store.frames import StoredFrames
 from keel.errors import ConfigError
@@ -30,16 +30,17 @@ def base_of(
     A base that is present from an earlier training stays, but for its walls where the strategy has those of a teacher:
     the contacts of other data may be closer.
     """
-    if strategy.base == "walls":
-        assert teacher is not None
-        # For a teacher without walls those of nuclei are used.
-        walls = walls_of(teacher) or present or ZBL(elements=network.elements)
-        others = [m for m in members_of(present) if not isinstance(m, WALLS)] if present else []
-        base: Potential | None = together([*others, *members_of(walls)]) if walls is not present else present
+    base: Potential | None
+    if strategy.base == "walls" and teacher is not None and (walls := walls_of(teacher)):
+        kept = [m for m in members_of(present) if not isinstance(m, WALLS)] if present else []
+        base = together([*kept, *members_of(walls)])
     elif present is not None or strategy.base is None:
         base = present
+    elif strategy.base == "teacher":
+        base = copy.deepcopy(teacher)
     else:
-        base = ZBL(elements=network.elements) if strategy.base == "zbl" else copy.deepcopy(teacher)
+        # For a teacher without walls, too, those of nuclei are used.
+        base = ZBL(elements=network.elements)
     return base and base.to(network.device)
 
 
@@ -56,13 +57,12 @@ def clamped_at(base: Potential | None, learner: Learner) -> Learner:
     """Return the learner with distances clamped at the contacts in its base; itself where there are none."""
     network = network_in(learner)
     walls = [member for member in members_of(base) if isinstance(member, ContactRepulsion)] if base else []
-    known = {symbol(z) for z in network.elements or ()}
     # At the cutoff a clamped distance would not make the network vanish.
     contacts = {
-        pair: values["contact"]
+        pair_name(*pair): contact
         for wall in walls
-        for pair, values in wall.config()["pairs"].items()
-        if 0.0 < values["contact"] < network.cutoff and known.issuperset(pair.split("-"))
+        for pair, (contact, _) in wall.pairs.items()
+        if 0.0 < contact < network.cutoff and set(pair) <= set(network.elements or ())
     }
     return ClampedNetwork(network, contacts).to(network.device) if contacts else learner
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
-from keel.atoms.neighbours import labelled_atoms
+from keel.atoms.neighbours import graph_of, labelled_atoms
 from keel.atoms.selecting import elements_in, have
 from keel.errors import ConfigError, DataError, KeelWarning
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
-from keel.potentials.batches import batches, predictions
+from keel.potentials.batches import predictions
 from keel.potentials.networks.clamped import ClampedNetwork, Learner, network_in
 from keel.potentials.networks.network import Network
 from keel.training.batches import FrameBatches, Sources
@@ -76,18 +76,17 @@ def known_atoms(network: Network, atoms: Sequence[Frame]) -> list[Frame]:
 
 def check_contacts(learner: Learner, frames: Sequence[Frame]) -> None:
     """Warn if atoms of the frames are closer than a clamped network can tell."""
-    if not isinstance(learner, ClampedNetwork) or not len(frames):
+    if not isinstance(learner, ClampedNetwork) or not learner.contacts:
         return
-    closest: dict[str, float] = {}
-    for graph in batches(frames, learner):
-        for pair, r in learner.closer(graph).items():
-            closest[pair] = min(r, closest.get(pair, r))
-    if closest:
-        pair = min(closest, key=lambda name: closest[name] / learner.contacts[name])
+    reach = max(learner.contacts.values())
+    graphs = (graph_of(frame, reach, half_list=True) for frame in frames)
+    below = ((r / learner.contacts[pair], pair, r) for graph in graphs for pair, r in learner.closer(graph))
+    if worst := min(below, default=None):
+        _, pair, r = worst
         warnings.warn(
-            f"in these frames atoms are closer ({pair} {closest[pair]:.3g} angstrom) than where this network is "
-            f"clamped ({learner.contacts[pair]:.3g} angstrom), and it cannot learn forces along such pairs; pretrain "
-            "and repair clamp it at the contacts of the new frames",
+            f"in these frames atoms are closer ({pair} {r:.3g} angstrom) than where this network is clamped "
+            f"({learner.contacts[pair]:.3g} angstrom), and it cannot learn forces along such pairs; pretrain and "
+            "repair clamp it at the contacts of the frames that their teacher is fitted to",
             KeelWarning,
             stacklevel=3,
         )
@@ -101,8 +100,7 @@ def prepare(learner: Learner, frames: Sequence[Frame], atoms: Sequence[Frame] = 
     """
     labelled, network = [f for f in frames if f.energy is not None], network_in(learner)
     if network.trained:
-        moved = aligned(learner, labelled, fit_offsets(labelled)).energy_offsets
-        network.energy_offsets.copy_(moved + network.energy_offsets - learner.energy_offsets)
+        add_offsets(network, misalignment(learner, labelled, fit_offsets(labelled)))
         return
     network.set_offsets(fit_offsets([*labelled, *atoms]))
     rms = _rms([f.forces[labelled_atoms(f)] for f in frames if f.forces is not None])
@@ -134,14 +132,25 @@ def aligned(teacher: Potential, frames: Sequence[Frame], offsets: dict[int, floa
     The offsets of the teacher's own energies of the frames are fitted as those of the labels are; their difference
     is added. There is then no step between what the network learns from the teacher and the DFT labels.
     """
-    found = [prediction.energy.cpu().numpy() for _, prediction in predictions(frames, teacher)]
+    moves = misalignment(teacher, frames, offsets)
+    teacher = copy.deepcopy(teacher)
+    add_offsets(teacher, moves)
+    return teacher
+
+
+def misalignment(potential: Potential, frames: Sequence[Frame], offsets: Mapping[int, float]) -> dict[int, float]:
+    """Return by how much these offsets of labels exceed those of the potential's own energies, in eV by element."""
+    found = [prediction.energy.cpu().numpy() for _, prediction in predictions(frames, potential)]
     energies = np.concatenate([np.zeros(0), *found])
     known = np.isfinite(energies)
     own = fit_offsets([f for f, k in zip(frames, known, strict=True) if k], energies[known])
-    teacher = copy.deepcopy(teacher)
-    for number, value in offsets.items():
-        teacher.energy_offsets[number] += value - own.get(number, value)
-    return teacher
+    return {number: value - own.get(number, value) for number, value in offsets.items()}
+
+
+def add_offsets(potential: Potential, moves: Mapping[int, float]) -> None:
+    """Add to the energies of elements, in eV."""
+    for number, value in moves.items():
+        potential.energy_offsets[number] += value
 
 
 def sources_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import torch
@@ -111,39 +111,37 @@ class ClampedNetwork(Potential):
 
     def atomic_energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
         """See :class:`Potential`."""
-        factor, _ = self._factors(graph, vectors)
-        return self.network.atomic_energies(graph, vectors * factor)
+        r, q, _ = self._distances(graph, vectors)
+        return self.network.atomic_energies(graph, vectors * (q / r))
 
     def energies_and_gradient(
         self, graph: AtomGraph, vectors: Tensor, *, differentiable: bool
     ) -> tuple[Tensor, Tensor]:
         """See :class:`Potential`; the network in its own way, compiled or layer by layer."""
         vectors = vectors.detach()
-        factor, along = self._factors(graph, vectors)
+        r, q, slope = self._distances(graph, vectors)
+        factor = q / r
         energies, g = self.network.energies_and_gradient(graph, vectors * factor, differentiable=differentiable)
         # dE/dr = f g + (dq/dr - f) (g n) n with f = q / r and the unit vector n.
+        along = (slope - factor) / (r * r)
         return energies, factor * g + along * (g * vectors).sum(dim=1, keepdim=True) * vectors
 
-    def closer(self, graph: AtomGraph) -> dict[str, float]:
-        """Return the smallest distance in angstrom of each pair of elements that is clearly below its contact."""
+    def closer(self, graph: AtomGraph) -> Iterator[tuple[str, float]]:
+        """Yield elements and distance in angstrom of each pair of atoms that is clearly below its contact."""
         r = lengths(graph.edge_vectors())
-        found: dict[str, float] = {}
         for edge in (r < BELOW * self._contact(graph)).nonzero()[:, 0].tolist():
-            pair = pair_name(*graph.numbers[graph.edge_index[:, edge]].tolist())
-            found[pair] = min(float(r[edge]), found.get(pair, self.cutoff))
-        return found
+            yield pair_name(*graph.numbers[graph.edge_index[:, edge]].tolist()), float(r[edge])
 
     def _contact(self, graph: AtomGraph) -> Tensor:
         """Return the contact of the elements of each edge, 0 where there is none, shape (E,)."""
         i, j = (graph.numbers.index_select(0, ends) for ends in graph.edge_index)
         return self.contact.index_select(0, i * SIZE + j)
 
-    def _factors(self, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return q / r and (dq/dr - q / r) / r^2 of each edge, shape (E, 1)."""
+    def _distances(self, graph: AtomGraph, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return r, q and dq/dr of each edge, shape (E, 1)."""
         r = lengths(vectors)
         q, slope = clamped(r, self._contact(graph).to(r.dtype))
-        factor = q / r
-        return factor[:, None], ((slope - factor) / (r * r))[:, None]
+        return r[:, None], q[:, None], slope[:, None]
 
 
 Learner = Network | ClampedNetwork
