@@ -226,6 +226,21 @@ def test_remarks_name_what_makes_a_comparison_doubtful():
     assert [s.strategy for s in compare(fair.records, "CGCNN")] == ["vanilla"]
 
 
+def test_a_remark_says_where_the_walls_alone_keep_as_many_runs_alive():
+    plain, pretrained = result("vanilla", EARLY), result("pretrain", [], force=77.0)
+
+    def remark(*strategies):
+        return [text for text in remarks(Run(*strategies)) if "walls alone" in text]
+
+    assert remark(plain, result("walls-delta", [], force=80.0), pretrained) == [
+        "CGCNN: with the EAM's walls alone, without pretraining, 0 of 8 runs failed (with pretraining 0 of 8), at a "
+        "force error of 80 meV/Å (77); errors, close contacts and compression show what pretraining adds."
+    ]
+    assert remark(plain, result("walls-delta", EARLY[:1]), pretrained) == []
+    assert remark(plain, result("walls-delta", EARLY[:1], runs=16), result("pretrain", EARLY[:1])) != []
+    assert remark(plain, result("walls-delta", [], runs=0), pretrained) == [] == remark(plain, pretrained)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -37,3 +37,17 @@ def atomic_number(element: int | str) -> int:
 def pair_name(first: int, second: int) -> str:
     """Return the name of a pair of elements, lower atomic number first: ``"O-Si"``."""
     return f"{symbol(min(first, second))}-{symbol(max(first, second))}"
+
+
+def pair_numbers(name: str) -> tuple[int, int]:
+    """Return the atomic numbers of a pair of elements (``"O-Si"``) in the order they are named.
+
+    Raises
+    ------
+    DataError
+        If it is not the name of two elements.
+    """
+    elements = name.split("-")
+    if len(elements) != 2:
+        raise DataError(f"{name!r} is not a pair of elements such as 'O-Si'")
+    return atomic_number(elements[0]), atomic_number(elements[1])

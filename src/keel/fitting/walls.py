@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from keel.atoms.batching import batch
-from keel.atoms.elements import atomic_number
+from keel.atoms.elements import pair_numbers
 from keel.atoms.frame import Frame
 from keel.fitting.contacts import CORE_END
 from keel.parallel import plain
@@ -97,7 +97,7 @@ def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, 
     grid = torch.arange(SHORTEST, potential.cutoff, 0.02, dtype=torch.float64)
     energy, term = _dimers(potential, grid.expand(len(eam.pair_names), -1)), three_body_term(potential)
     if term is not None:
-        energy = energy - torch.stack([term.most_gain(*_elements(name), grid) for name in eam.pair_names])
+        energy = energy - torch.stack([term.most_gain(*pair_numbers(name), grid) for name in eam.pair_names])
     lowest, place = energy.min(dim=1)
     found = zip(eam.pair_names, (-lowest).tolist(), grid[place].tolist(), strict=True)
     return {name: (depth, r) for name, depth, r in found if depth > DEEPEST * max(cohesion, LEAST_COHESION)}
@@ -129,9 +129,4 @@ def _cores(cores: Sequence[PairPotential], numbers: Tensor, r: Tensor) -> Tensor
 
 def _numbers(eam: EAM) -> Tensor:
     """Return the atomic numbers of all pairs of elements, (2, pairs)."""
-    return torch.tensor([_elements(name) for name in eam.pair_names]).T
-
-
-def _elements(name: str) -> tuple[int, int]:
-    first, second = name.split("-")
-    return atomic_number(first), atomic_number(second)
+    return torch.tensor([pair_numbers(name) for name in eam.pair_names]).T

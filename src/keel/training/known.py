@@ -17,7 +17,9 @@ BASELINE = "vanilla"
 """The strategy with which others are compared."""
 METHOD = "pretrain"
 """Keel's own strategy."""
-COMPARED = (BASELINE, "sam", METHOD)
+WALLS = "walls-delta"
+"""What of it needs no pretraining."""
+COMPARED = (BASELINE, "sam", WALLS, METHOD)
 """What a run compares by default."""
 
 
@@ -115,7 +117,7 @@ KNOWN: dict[str, KnownStrategy] = {
         "a nuclear core",
         Look("#E69F00", "P", "--"),
     ),
-    "walls-delta": KnownStrategy(
+    WALLS: KnownStrategy(
         Strategy(base="walls", clamped=True),
         "clamps the network at the closest contacts of the data and puts the EAM's walls under it; no step is spent on "
         "EAM labels, and errors in the data are those of `vanilla`",

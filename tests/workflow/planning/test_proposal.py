@@ -25,12 +25,12 @@ def with_info(frames, info):
     return [f.replace(info=info(k)) for k, f in enumerate(frames)]
 
 
-def test_compares_plain_training_with_pretraining(phosphorus):
+def test_compares_plain_training_with_walls_alone_and_pretraining(phosphorus):
     found = propose(["data/p.extxyz.xz"], phosphorus)
     config = found.config
     assert (config.name, config.data.files) == ("p", ["data/p.extxyz.xz"])
     assert [n.label for n in config.networks] == ["CGCNN"]
-    assert (config.strategies, config.seeds) == (["vanilla", "pretrain"], [0])
+    assert (config.strategies, config.seeds) == (["vanilla", "walls-delta", "pretrain"], [0])
     assert found.facts == (
         f"{len(phosphorus)} frames of 32 atoms: P",
         "labels: energy and forces of all frames, stress of none",

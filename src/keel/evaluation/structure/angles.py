@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, as_frames
-from keel.atoms.elements import COVALENT_RADII, atomic_number, symbol
+from keel.atoms.elements import COVALENT_RADII, pair_numbers, symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
 from keel.dynamics.results import Trajectory
@@ -199,10 +199,9 @@ def bond_matrix(bonds: Mapping[str, float]) -> Array:
     """
     longest = np.zeros((len(COVALENT_RADII), len(COVALENT_RADII)))
     for pair, length in bonds.items():
-        elements = pair.split("-")
-        if len(elements) != 2 or not length > 0:
-            raise ConfigError(f"bonds: {pair!r}: {length} is not a pair of elements like 'O-Si' with a positive length")
-        a, b = map(atomic_number, elements)
+        a, b = pair_numbers(pair)
+        if not length > 0:
+            raise ConfigError(f"bonds: the length of {pair} must be positive, not {length}")
         longest[a, b] = longest[b, a] = length
     return longest
 

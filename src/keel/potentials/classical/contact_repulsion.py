@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number, pair_name
+from keel.atoms.elements import pair_name, pair_numbers
 from keel.errors import ConfigError
 from keel.parallel import plain
 from keel.potentials.base import MAX_ATOMIC_NUMBER
@@ -46,7 +46,7 @@ class ContactRepulsion(PairPotential):
             raise ConfigError("a ContactRepulsion needs at least one pair of elements")
         known = {}
         for name, values in pairs.items():
-            a, b = sorted(map(atomic_number, name.split("-")))
+            a, b = sorted(pair_numbers(name))
             known[a, b] = float(values.get("contact", -1.0)), float(values.get("push", -1.0))
             if not all(0.0 <= value < float("inf") for value in known[a, b]):
                 raise ConfigError(f"the pair {name} needs a contact and a push, both positive")

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number, pair_name, symbol
+from keel.atoms.elements import pair_name, pair_numbers, symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
 from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential, lengths
@@ -70,12 +70,9 @@ class ClampedNetwork(Potential):
 
     def _pair(self, name: str) -> tuple[int, int]:
         """Return the atomic numbers of a pair that is named once and whose elements the network knows."""
-        numbers = [atomic_number(part) for part in name.split("-")]
-        if len(numbers) != 2:
-            raise ConfigError(f"contacts are those of pairs of elements, such as O-Si, not of {name}")
-        if unknown := set(numbers) - set(self.elements or ()):
+        first, second = pair_numbers(name)
+        if unknown := {first, second} - set(self.elements or ()):
             raise ConfigError(f"the contact of {name}: the network does not know {symbol(min(unknown))}")
-        first, second = numbers
         if pair_name(first, second) in self.contacts:
             raise ConfigError(f"the contact of {name} is given twice")
         return first, second

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keel.atoms.elements import COVALENT_RADII, atomic_number
+from keel.atoms.elements import COVALENT_RADII, pair_numbers
 from keel.atoms.frame import Array
 from keel.errors import DataError
 from keel.reporting.figures.style import QUIET
@@ -43,7 +43,7 @@ def clipped(energy: Array) -> Array:
 def mark_contact(axes: Axes, pair: str) -> None:
     """Mark the sum of the covalent radii of a pair of elements, and shade what is closer than half of it."""
     try:
-        contact = sum(float(COVALENT_RADII[atomic_number(name)]) for name in pair.split("-"))
+        contact = float(COVALENT_RADII[list(pair_numbers(pair))].sum())
     except DataError:
         return
     axes.axvspan(0, 0.5 * contact, color=QUIET, alpha=0.16, linewidth=0)

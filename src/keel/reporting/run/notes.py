@@ -9,7 +9,7 @@ from keel.reporting.run.squeeze import caving_in
 from keel.reporting.strategies import StrategyResult, compare, median_text, number
 from keel.results.made import parts_in_words
 from keel.results.run import Record, RunResults
-from keel.training.known import BASELINE, METHOD, STRATEGIES
+from keel.training.known import BASELINE, METHOD, STRATEGIES, WALLS, subject_of
 from keel.wording import listed
 
 
@@ -78,6 +78,8 @@ def remarks(results: RunResults) -> list[str]:
                 "they get there."
             )
         strategies = compare(results.records, network)
+        if (enough := _walls_are_enough(strategies)) is not None:
+            notes.append(f"{network}: {enough}.")
         own = [record for record in results.records if record.network == network]
         if (unequal := inequality(own, results.configuration)) is not None:
             notes.append(f"{network}: {unequal}.")
@@ -91,6 +93,20 @@ def remarks(results: RunResults) -> list[str]:
         if any(len(s.records) == 1 for s in strategies):
             notes.append(f"{network}: only one seed; the spread between trainings is unknown.")
     return notes + _absent(results)
+
+
+def _walls_are_enough(strategies: Sequence[StrategyResult]) -> str | None:
+    """Return what the walls alone achieve, where no more of their runs failed than after pretraining."""
+    by_name = {s.strategy: s for s in strategies if s.runs}
+    walls, method = by_name.get(WALLS), by_name.get(METHOD)
+    if walls is None or method is None or walls.failures * method.runs > method.failures * walls.runs:
+        return None
+    errors = [number(s.mean("force_mae_mev_per_angstrom")) for s in (walls, method)]
+    return (
+        f"with {subject_of(WALLS)}, without pretraining, {walls.failures} of {walls.runs} runs failed (with "
+        f"{subject_of(METHOD)} {method.failures} of {method.runs}), at a force error of {errors[0]} meV/Å "
+        f"({errors[1]}); errors, close contacts and compression show what pretraining adds"
+    )
 
 
 def _absent(results: RunResults) -> list[str]:

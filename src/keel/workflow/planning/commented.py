@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from keel.config import RunSettings
-from keel.training.known import BASELINE, KNOWN, METHOD
+from keel.training.known import BASELINE, KNOWN, METHOD, WALLS
 from keel.workflow.planning.proposal import Proposal
 
 WIDTH = 110
@@ -23,8 +23,8 @@ MEANT = {
     "data.split.validation": "For choosing the weights and the MD temperature, likewise.",
     "data.split.test": "For testing, likewise.",
     "networks": "Networks, each trained with every strategy; one per line.",
-    "strategies": "Ways of training to compare: plain, and with pretraining on structures that an EAM labels. Others: "
-    f"{', '.join(name for name in KNOWN if name not in (BASELINE, METHOD))}.",
+    "strategies": "Ways of training to compare: plain, on the walls of an EAM alone, and with pretraining on its "
+    f"labels. Others: {', '.join(name for name in KNOWN if name not in (BASELINE, WALLS, METHOD))}.",
     "seeds": "Each network is trained once per seed; three seeds give more reliable results than one.",
     "training": "How each network is trained.",
     "training.steps": "Optimiser steps of each training, including pretraining; more steps improve all networks.",

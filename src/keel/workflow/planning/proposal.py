@@ -20,7 +20,7 @@ from keel.dynamics.stability import LADDER
 from keel.kinds import COMPRESSED
 from keel.potentials.networks.network import network_class
 from keel.settings import parse
-from keel.training.known import BASELINE, METHOD
+from keel.training.known import BASELINE, METHOD, WALLS
 from keel.wording import listed
 from keel.workflow.planning.proposed_split import learnable, proposed_split
 
@@ -93,7 +93,7 @@ def propose(files: Sequence[str], frames: Sequence[Frame], networks: Sequence[st
         "name": name_of(files[0]),
         "data": {"files": list(files), **chosen, "split": split.settings},
         "networks": [_network(name) for name in networks or ("CGCNN",)],
-        "strategies": [BASELINE, METHOD],
+        "strategies": [BASELINE, WALLS, METHOD],
         "seeds": [0],
         "training": {"steps": 1500, "batch_size": 4, "learning_rate": 0.006},
         "md": md,
