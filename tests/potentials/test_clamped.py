@@ -111,7 +111,7 @@ def test_files(tmp_path, dtype):
         ({"Cl-Na": float("nan")}, "the contact of Cl-Na"),
         ({"Cl-Na": "near"}, "the contact of Cl-Na"),
         ({"Cl-Na": 4.5}, "the contact of Cl-Na, 4.5 angstrom, must be below the cutoff of the network, 4.5"),
-        ({"Cl": 2.0}, "contacts are those of pairs of elements, such as O-Si, not of Cl"),
+        ({"Cl": 2.0}, "'Cl' is not a pair of elements such as 'O-Si'"),
         ({"Cl-K": 2.0}, "the contact of Cl-K: the network does not know K"),
         ({"Cl-Na": 2.0, "Na-Cl": 2.1}, "the contact of Na-Cl is given twice"),
         ({"Cl-Xx": 2.0}, "'Xx' is not a chemical element"),

@@ -11,12 +11,9 @@ from torch import Tensor
 from keel.atoms.elements import pair_name, pair_numbers
 from keel.errors import ConfigError
 from keel.parallel import plain
-from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.classical.along import Along
 from keel.potentials.classical.contact import clamped
-from keel.potentials.classical.pair import PairPotential
-
-SIZE = MAX_ATOMIC_NUMBER + 1
+from keel.potentials.classical.pair import SIZE, PairPotential, pair_table
 
 
 class ContactRepulsion(PairPotential):
@@ -52,11 +49,9 @@ class ContactRepulsion(PairPotential):
                 raise ConfigError(f"the pair {name} needs a contact and a push, both positive")
         super().__init__(max(contact for contact, _ in known.values()), {z for pair in known for z in pair})
         self.pairs = dict(sorted(known.items()))
-        table = torch.zeros(2, SIZE, SIZE, dtype=torch.float64)
-        for (a, b), both in self.pairs.items():
-            table[:, a, b] = table[:, b, a] = torch.tensor(both, dtype=torch.float64)
-        self.register_buffer("contact", table[0].reshape(-1), persistent=False)
-        self.register_buffer("push", table[1].reshape(-1), persistent=False)
+        for k, name in enumerate(("contact", "push")):
+            table = pair_table({pair: both[k] for pair, both in self.pairs.items()})
+            self.register_buffer(name, table, persistent=False)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""

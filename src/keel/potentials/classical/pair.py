@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from keel.atoms.graph import AtomGraph
-from keel.potentials.base import Potential, lengths
+from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential, lengths
+
+SIZE = MAX_ATOMIC_NUMBER + 1
+
+
+def pair_table(values: Mapping[tuple[int, int], float]) -> Tensor:
+    """Return values by pair of atomic numbers as a table (SIZE * SIZE,) in float64: z_i * SIZE + z_j; 0 where none."""
+    table = torch.zeros(SIZE, SIZE, dtype=torch.float64)
+    for (first, second), value in values.items():
+        table[first, second] = table[second, first] = value
+    return table.reshape(-1)
 
 
 class PairPotential(Potential):

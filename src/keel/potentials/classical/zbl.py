@@ -10,9 +10,8 @@ from torch import Tensor
 
 from keel.atoms.elements import COVALENT_RADII, atomic_number
 from keel.parallel import plain
-from keel.potentials.base import MAX_ATOMIC_NUMBER
 from keel.potentials.classical.along import Along
-from keel.potentials.classical.pair import PairPotential
+from keel.potentials.classical.pair import SIZE, PairPotential, pair_table
 from keel.potentials.switch import quintic_switch, quintic_switch_derivative
 
 COULOMB = 14.399645478  # e^2/(4 pi eps0) in eV angstrom
@@ -57,21 +56,16 @@ class ZBL(PairPotential):
         self.inner, self.outer = inner, outer
         self.pairs = None if pairs is None else dict(sorted(_end(pair, outer) for pair in pairs))
         furthest = max([outer, *(self.pairs or {}).values()])
-        radii = COVALENT_RADII[: MAX_ATOMIC_NUMBER + 1]
+        radii = COVALENT_RADII[:SIZE]
         super().__init__(
             cutoff=2.0 * furthest * float(radii.max() if known is None else radii[known].max()), elements=known
         )
         self.register_buffer("radii", torch.tensor(radii), persistent=False)
-        self.register_buffer(
-            "charge_power", torch.arange(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64) ** 0.23, persistent=False
-        )
+        self.register_buffer("charge_power", torch.arange(SIZE, dtype=torch.float64) ** 0.23, persistent=False)
         # Where the switch of each pair ends, as a share of ``outer``; 0 where there is no core.
-        reach = torch.ones(MAX_ATOMIC_NUMBER + 1, MAX_ATOMIC_NUMBER + 1, dtype=torch.float64)
-        if self.pairs is not None:
-            reach.zero_()
-            for (a, b), end in self.pairs.items():
-                reach[a, b] = reach[b, a] = end / outer
-        self.register_buffer("reach", reach.reshape(-1), persistent=False)
+        shares = None if self.pairs is None else {pair: end / outer for pair, end in self.pairs.items()}
+        reach = torch.ones(SIZE * SIZE, dtype=torch.float64) if shares is None else pair_table(shares)
+        self.register_buffer("reach", reach, persistent=False)
 
     def config(self) -> dict[str, Any]:
         """See :class:`Potential`."""
@@ -87,7 +81,7 @@ class ZBL(PairPotential):
     def pair_energy(self, r: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`PairPotential`."""
         bond = self.radii.index_select(0, first) + self.radii.index_select(0, second)
-        bond = bond * self.reach.index_select(0, first * (MAX_ATOMIC_NUMBER + 1) + second)
+        bond = bond * self.reach.index_select(0, first * SIZE + second)
         # Nearly all pairs lie beyond the switch; only the rest is computed.
         near = (r < self.outer * bond).nonzero()[:, 0]
         energy, derivative = self._core(r[near], first[near], second[near], bond[near])
@@ -98,12 +92,12 @@ class ZBL(PairPotential):
         """See :class:`keel.potentials.classical.along.AlongLists`."""
         from keel.potentials.classical.pair_along import NUCLEI, PairAlong
 
-        z = torch.arange(MAX_ATOMIC_NUMBER + 1)
+        z = torch.arange(SIZE)
         charges = COULOMB * (z[:, None] * z[None, :]).double()
         powers = self.charge_power.double()
         inverse_length = (powers[:, None] + powers[None, :]) / 0.46850
         radii = self.radii.double()
-        bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(MAX_ATOMIC_NUMBER + 1, -1)
+        bond = (radii[:, None] + radii[None, :]) * self.reach.double().view(SIZE, -1)
         reach = torch.stack([self.inner * bond, self.outer * bond], dim=-1)
         values = torch.stack([charges, inverse_length], dim=-1)
         return PairAlong(plain(z), plain(values), plain(reach), NUCLEI)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from keel.atoms.elements import pair_name, pair_numbers, symbol
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
-from keel.potentials.base import MAX_ATOMIC_NUMBER, Potential, lengths
+from keel.potentials.base import Potential, lengths
 from keel.potentials.classical.contact import clamped
+from keel.potentials.classical.pair import SIZE, pair_table
 from keel.potentials.loading import build
 from keel.potentials.networks.network import Network
 from keel.ranges import Reach, checked
 from keel.showing import Facts
 from keel.wording import a
 
-SIZE = MAX_ATOMIC_NUMBER + 1
 BELOW = 0.98
 """Pairs closer than this share of their contact feel forces that the network cannot learn: dq/dr is then below 0.97."""
 
@@ -55,7 +54,7 @@ class ClampedNetwork(Potential):
         super().__init__(network.cutoff, network.elements)
         self.network, self.half_list = network, network.half_list
         self.contacts: dict[str, float] = {}
-        table = torch.zeros(SIZE, SIZE, dtype=torch.float64)
+        known = {}
         for name, given in contacts.items():
             first, second = self._pair(name)
             contact = float(checked(Reach, given, f"the contact of {name}"))
@@ -64,9 +63,8 @@ class ClampedNetwork(Potential):
                     f"the contact of {name}, {contact:g} angstrom, must be below the cutoff of the network, "
                     f"{network.cutoff:g}"
                 )
-            table[first, second] = table[second, first] = contact
-            self.contacts[pair_name(first, second)] = contact
-        self.register_buffer("contact", table.reshape(-1), persistent=False)
+            self.contacts[pair_name(first, second)] = known[first, second] = contact
+        self.register_buffer("contact", pair_table(known), persistent=False)
 
     def _pair(self, name: str) -> tuple[int, int]:
         """Return the atomic numbers of a pair that is named once and whose elements the network knows."""
