@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,3 +219,18 @@ class TestTheContract:
 
         with pytest.raises(AssertionError, match="along a Verlet list differ"):
             check_potential(Stronger(0.3, 2.0, 5.0))
+
+
+def test_tables_that_others_throw_away_are_made_again(monkeypatch):
+    monkeypatch.setattr("keel.potentials.classical.eam_tables.MOST_PAIRS", 3)
+    shared = keel.EAM.from_elements(["O", "Si", "Cu"], cutoff=5.0).double()
+    copper, silica_like = bulk("Cu", cubic=True), bulk("NaCl", "rocksalt", a=4.6, cubic=True)
+    silica_like.numbers = np.where(silica_like.numbers == 11, 14, 8)
+    copper.calc, silica_like.calc = keel.KeelCalculator(shared), keel.KeelCalculator(shared)
+    before = copper.get_potential_energy()
+    silica_like.get_potential_energy()
+    copper.positions[0] += 1e-9  # evaluated again, with the same list
+    assert copper.get_potential_energy() == pytest.approx(before, abs=1e-9)
+    fresh = bulk("Cu", cubic=True)
+    fresh.calc = keel.KeelCalculator(keel.EAM.from_elements(["O", "Si", "Cu"], cutoff=5.0).double())
+    assert fresh.get_potential_energy() == pytest.approx(before, abs=1e-9)

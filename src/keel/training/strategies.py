@@ -92,7 +92,7 @@ def stages_of(strategy: Strategy, settings: TrainingSettings) -> list[Stage]:
     steps = max(1, round(strategy.budget * settings.steps))
     pretrain_steps = max(1, round(strategy.pretrain_share * steps)) if strategy.pretrain_share else 0
     if pretrain_steps >= steps:
-        raise ConfigError(f"a share of {strategy.pretrain_share:g} of {steps} steps leaves no step for pretraining")
+        raise ConfigError(f"a share of {strategy.pretrain_share:g} of {steps} steps leaves no step for the DFT labels")
     stages = []
     if pretrain_steps:
         rate = strategy.rate * (settings.pretrain_learning_rate or settings.learning_rate)

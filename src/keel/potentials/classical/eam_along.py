@@ -189,10 +189,12 @@ class EAMAlong:
         of_pairs, of_elements = columns(tables.terms)
         self._closest = of_pairs, of_elements, float(of_pairs[:, :, 4].max()), tables.terms.cutoff
         self._pairs: SkinPairs | None = None
+        self._resets = 0
 
     def __call__(self, pairs: SkinPairs, positions: Array) -> Found:
         """Return energies, forces and virials."""
-        if pairs is not self._pairs:
+        # Others that share the tables may have thrown away those that this list needs.
+        if pairs is not self._pairs or self.tables.resets != self._resets:
             self._lay_out(pairs)
         tables, species, room = self.tables, self._species, self._room
         lists = pairs.first_of, pairs.j_of, pairs.offset_of, pairs.offsets
@@ -218,6 +220,7 @@ class EAMAlong:
         """Keep what is valid as long as the list: species, and room for the results of pass 1 in each part."""
         self._pairs, self._species = pairs, self.species_index[pairs.numbers]
         self.tables.cover(self._species, pairs.structure)
+        self._resets = self.tables.resets
         self._room = [
             _room(p.last - p.first, int(pairs.first_of[p.last] - pairs.first_of[p.first])) for p in pairs.parts
         ]

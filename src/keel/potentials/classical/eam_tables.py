@@ -41,6 +41,8 @@ class EAMTables:
         phi of the pairs that have occurred, shape (P, intervals, 8), and their places, shape (elements, elements).
     step
         Intervals per angstrom, and their number.
+    resets
+        How often tables of pairs were thrown away, and with them the places of pairs that were known before.
     """
 
     def __init__(self, terms: EAMTerms) -> None:
@@ -56,6 +58,7 @@ class EAMTables:
         self.pairs = np.empty((0, self.intervals, 8))
         self.pair_of = np.full((n, n), -1)
         self.step = np.array([self.intervals / terms.cutoff, self.intervals])
+        self.resets = 0
 
     def cover(self, species: NDArray[np.int64], structure: NDArray[np.int64]) -> None:
         """Make tables of all pairs of elements of a structure; both are of atoms, (N,)."""
@@ -67,6 +70,7 @@ class EAMTables:
             return
         if len(self.pairs) + len(absent) > MOST_PAIRS:
             self.pairs, self.pair_of = self.pairs[:0], np.full_like(self.pair_of, -1)
+            self.resets += 1
             absent = np.argwhere(together).tolist()
         for place, (a, b) in enumerate(absent, len(self.pairs)):
             self.pair_of[a, b] = self.pair_of[b, a] = place
