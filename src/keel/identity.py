@@ -53,6 +53,10 @@ class Structure(Protocol):
         """Shape (3, 3)."""
 
     @property
+    def forces_mask(self) -> NDArray[Any] | None:
+        """Which atoms have forces that count, shape (N,), where not all do."""
+
+    @property
     def fixed(self) -> NDArray[Any] | None:
         """Components held fixed, shape (N, 3)."""
 
@@ -107,6 +111,12 @@ def of_file(path: Path) -> str:
     return of_text(json.dumps([[p.relative_to(path).as_posix(), of_file(p)] for p in files]))
 
 
+def of_named_files(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of files that arguments name, such as a calculator's models; not of those that it writes."""
+    files = {name: Path(value) for name, value in arguments.items() if isinstance(value, str | Path)}
+    return {n: of_file(f) for n, f in sorted(files.items()) if f.suffix not in WRITTEN and f.is_file()}
+
+
 def of_geometry(frame: Structure) -> str:
     """Return twelve characters that identify a structure, whatever its file and labels."""
     digest = Digest()
@@ -123,6 +133,7 @@ def of_split(parts: Iterable[Sequence[Structure]]) -> str:
             digest.add(f.numbers, f.positions, f.cell, repr(f.energy), f.forces, f.stress)
             if not f.pbc.all():
                 digest.add(f.pbc)
+            _add_given(digest, f, "forces_mask", "fixed", "masses")
     return digest.hex()
 
 
@@ -139,18 +150,21 @@ def of_starts(starts: Iterable[tuple[Structure, NDArray[Any] | None, int]]) -> s
     for frame, velocities, step in starts:
         digest.add(frame.numbers, frame.positions, frame.cell, frame.pbc, velocities, absent=b"-")
         digest.add(f"{len(frame.numbers)} {step}")
-        for name, values in (("fixed", frame.fixed), ("masses", frame.masses)):
-            if values is not None:
-                digest.add(name, values)
+        _add_given(digest, frame, "fixed", "masses")
     return digest.hex()
 
 
 def stated(potential: Stated) -> tuple[str, dict[str, Any] | None, Mapping[str, Tensor]]:
-    """Return class, configuration and weights of a potential; one around a calculator has no configuration."""
+    """Return class, configuration and weights of a potential.
+
+    One around a calculator has no configuration. Where it offers ``origin()``, that takes its place: what distinguishes
+    it from others as far as is known, JSON-compatible.
+    """
     try:
         config = potential.config()
     except KeelError:
-        config = None
+        origin = getattr(potential, "origin", None)
+        return type(potential).__name__, origin and origin(), potential.state_dict()
     return type(potential).__name__, config, potential.state_dict()
 
 
@@ -191,6 +205,7 @@ def of_training(
         for f in () if _stays(digest, kind) else kind:
             digest.add(f.numbers, f.positions, f.cell, f.pbc, repr(f.energy))
             digest.add(f.forces, f.stress, absent=b"-")
+            _add_given(digest, f, "forces_mask")
     for part in settings:
         digest.add(part.model_dump_json(exclude=later(part)) if isinstance(part, BaseModel) else repr(part))
     return digest.hex()
@@ -234,11 +249,21 @@ def as_before(settings: BaseModel) -> dict[str, Any]:
     return {**defaults, **BEFORE.get(type(settings).__name__, {})}
 
 
+def _add_given(digest: Digest, frame: Structure, *names: str) -> None:
+    """Add arrays that few structures have, by name; where there is none, nothing."""
+    for name in names:
+        values = getattr(frame, name)
+        if values is not None:
+            digest.add(name, values)
+
+
 def _add_weights(digest: Digest, weights: Mapping[str, Tensor]) -> None:
     for name, tensor in weights.items():
         digest.add(name, tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
 
 
+WRITTEN = frozenset({".txt", ".log", ".out", ".traj"})
+"""Names of files that calculators write end so."""
 FIRST: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {

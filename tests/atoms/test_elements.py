@@ -14,7 +14,7 @@ def test_names_of_pairs_begin_with_the_lower_atomic_number():
 
 @pytest.mark.parametrize("name", ["O", "total", "O-Si-O", "", "O-", "O-Xx", "O Si"])
 def test_what_names_no_pair(name):
-    with pytest.raises(DataError, match="is not a (pair of elements such as 'O-Si'|chemical element)"):
+    with pytest.raises(DataError, match=r"is not a (pair of elements such as 'O-Si'|chemical element)"):
         pair_numbers(name)
 
 

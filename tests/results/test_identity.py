@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from pydantic import Field
 
 import keel
@@ -17,13 +19,18 @@ from keel.identity import (
     later,
     of_file,
     of_geometry,
+    of_named_files,
     of_potential,
     of_settings,
     of_split,
     of_starts,
     of_training,
+    stated,
 )
 from keel.perturbation import PerturbationSettings
+from keel.potentials.external.ase import ASEPotential
+from keel.potentials.external.origin import origin_of
+from keel.potentials.sum import SumPotential
 from keel.settings import Settings
 from keel.training import LossSettings, Strategy, TrainingSettings
 from keel.workflow.cache import FORMATS, described
@@ -72,6 +79,9 @@ def test_what_was_hashed_by_the_first_release_has_the_same_hash():
         {"energy": None},
         {"forces": None},
         {"stress": None},
+        {"forces_mask": np.array([True, False])},
+        {"fixed": np.ones((2, 3), dtype=bool)},
+        {"masses": np.array([2.0, 28.0])},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -91,6 +101,64 @@ def test_where_a_frame_comes_from_does_not_matter():
     other = frame(source="elsewhere", info={"a": 1})
     assert of_split([[frame()]]) == of_split([[other]])
     assert of_geometry(frame()) == of_geometry(other)
+
+
+def test_training_is_told_by_the_forces_that_count():
+    def of(f: Frame) -> str:
+        return of_training(("CGCNN", {}), [], [[f]], [0])
+
+    assert len({of(frame()), *(of(frame(forces_mask=np.array([k, True]))) for k in (True, False))}) == 3
+    assert of(frame()) == of(frame(masses=np.array([2.0, 28.0])))
+
+
+class TestCalculators:
+    def test_are_told_by_what_made_them(self, tmp_path):
+        (tmp_path / "model.pt").write_bytes(b"1")
+
+        def of(*arguments) -> str:
+            return of_potential(*stated(ASEPotential(*arguments)))
+
+        lj, emt = "ase.calculators.lj.LennardJones", "ase.calculators.emt.EMT"
+        named = [of(emt), of(lj), of(lj, {"sigma": 2.0}), of(lj, {"sigma": 2.5})]
+        made = [of(EMT()), of(LennardJones(sigma=2.0)), of(LennardJones(sigma=2.5))]
+        assert len({*named, *made}) == 7
+        assert of(lj, {"sigma": 2.5}) == named[3]
+        assert of(LennardJones(sigma=2.5)) == made[2]
+
+    def test_are_told_by_the_files_they_read_but_not_by_those_they_write(self, tmp_path):
+        model, log = tmp_path / "model.pt", tmp_path / "run.log"
+        arguments = {"model": str(model), "logfile": str(log), "directory": str(tmp_path), "size": 3}
+        assert of_named_files(arguments) == {}
+        model.write_bytes(b"1")
+        log.write_bytes(b"1")
+        before = of_named_files(arguments)
+        assert set(before) == {"model"}
+        log.write_bytes(b"2")
+        assert of_named_files(arguments) == before
+        model.write_bytes(b"2")
+        assert of_named_files(arguments) != before
+
+    def test_with_networks_are_told_by_their_weights(self):
+        class WithNetwork(LennardJones):
+            def __init__(self, seed: int) -> None:
+                super().__init__()
+                torch.manual_seed(seed)
+                self.models = [torch.nn.Linear(2, 2)]
+
+        one, same, other = (of_potential(*stated(ASEPotential(WithNetwork(seed)))) for seed in (0, 0, 1))
+        assert one == same != other
+
+    def test_an_object_among_arguments_counts_by_its_class(self):
+        one, other = (origin_of(EMT(), ("a.B", {"x": torch.nn.Identity(), "y": [1, 2]})) for _ in range(2))
+        assert one == other == {"calculator": "a.B", "arguments": {"x": "Identity", "y": [1, 2]}, "files": {}}
+
+    def test_sums_are_told_by_them_and_by_weights(self):
+        lj = keel.LennardJones(epsilon=0.25, sigma=2.0, cutoff=5.0)
+
+        def of(calculator, weight: float) -> str:
+            return of_potential(*stated(SumPotential([lj, ASEPotential(calculator)], [1.0, weight])))
+
+        assert len({of(EMT(), 1.0), of(EMT(), 0.5), of(LennardJones(), 1.0)}) == 3
 
 
 def test_files_by_content_and_absent_ones_by_nothing(tmp_path):

@@ -92,7 +92,8 @@ class TestRun:
         pipeline = Pipeline(tiny(**REPAIR), repaired, folder)
         names, potentials = pipeline._reference(pipeline.networks[0])
         assert json.loads(done.read_text())["inputs"]["networks"] == names
-        assert len(names[0]) == 64 and torch.equal(
+        assert names[0] == pipeline.data.name
+        assert len(names[1]) == 64 and torch.equal(
             potentials()[0].readout[0].weight, keel.load(folder / "mine.safetensors").readout[0].weight
         )
         assert "the network as it was given" in page(repaired) and "vanilla fail" not in page(repaired)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError
+from keel.identity import stated
 from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, Found
 from keel.potentials.loading import build
@@ -54,6 +55,10 @@ class SumPotential(Potential):
         """See :class:`Potential`."""
         members = [{"potential": type(m).__name__, "config": m.config()} for m in self._members()]
         return {"members": members, "weights": list(self.weights)}
+
+    def origin(self) -> dict[str, Any]:
+        """Return what distinguishes a sum with calculators from others, see :func:`keel.identity.stated`."""
+        return {"members": [stated(member)[:2] for member in self._members()], "weights": list(self.weights)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -23,7 +23,7 @@ from keel.fitting import fit_eam
 from keel.fitting.held_out import ENERGY_WEIGHT
 from keel.fitting.teachers import EAM, fitted, teacher_of
 from keel.fitting.worth import doubts
-from keel.identity import of_file, of_text
+from keel.identity import of_file, of_named_files, of_text
 from keel.kinds import TRAINED
 from keel.plugins import source_of
 from keel.potentials import Potential, load, open_potential
@@ -126,14 +126,15 @@ def build_network(settings: NetworkSettings, elements: Sequence[int], seed: int)
         raise ConfigError(f"networks: {settings.class_name}: {str(error).split(') ')[-1]}") from None
 
 
-def code_of(settings: NetworkSettings | TeacherSettings) -> dict[str, str]:
-    """Return the hash of the code of a plugin's network or teacher, by ``code``; empty for keel's own."""
+def code_of(settings: NetworkSettings | TeacherSettings) -> dict[str, Any]:
+    """Return hashes of what is not keel's own: of a plugin's ``code``, of ``files`` that a teacher's arguments name."""
+    files = {}
     if isinstance(settings, NetworkSettings):
         code = "" if settings.start is not None else source_of(network_class(settings.class_name))
     else:
         fits = settings.file is None and settings.calculator is None and settings.fit != EAM
-        code = source_of(teacher_of(settings.fit)) if fits else ""
-    return {"code": of_text(code)} if code else {}
+        code, files = source_of(teacher_of(settings.fit)) if fits else "", of_named_files(settings.arguments)
+    return ({"code": of_text(code)} if code else {}) | ({"files": files} if files else {})
 
 
 @dataclass(frozen=True)

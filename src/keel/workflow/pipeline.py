@@ -185,7 +185,8 @@ class Pipeline:
         name = BASELINE if BASELINE in strategies else strategies[0]
         if self.config.strategy(name).after is not None:
             given = self.located(network)
-            return [make.content_of(Path(str(given.start)))], lambda: [make.build_network(given, [], 0)]
+            content = make.content_of(Path(str(given.start)))
+            return [self.data.name, content], lambda: [make.build_network(given, [], 0)]
         folders = [self.train(t) for t in self._all if t.network == network and t.strategy == name]
         return [f.name for f in folders], lambda: [make.potential_of(p) for p in folders]
 

@@ -18,6 +18,7 @@ from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, KeelWarning, RefusedError, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
+from keel.potentials.external.origin import origin_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -121,6 +122,10 @@ class ASEPotential(Potential):
             "an ASE calculator cannot be saved as a potential; name the calculator where it is used "
             "(teacher: {calculator: ase.calculators.emt.EMT} in the configuration of a run, or in Python)"
         )
+
+    def origin(self) -> dict[str, Any]:
+        """Return what distinguishes the calculator from others, see :func:`keel.identity.stated`."""
+        return origin_of(self.calculator, self._made_by)
 
     def save(self, path: str) -> NoReturn:
         """Refuse, see :meth:`config`."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from keel.errors import ConfigError, DataError, KeelError, UnavailableError
-from keel.identity import of_file
+from keel.identity import of_file, of_named_files
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS, TRAINED
 from keel.potentials.base import Potential
 from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_weights_alone, modules_in
@@ -94,8 +94,9 @@ class Opening:
     @property
     def identity(self) -> dict[str, Any]:
         """What results depend on, JSON-compatible."""
-        path = Path(self.name)
-        return {"name": path.name, "arguments": dict(self.arguments), "content": contents(path)}
+        path, files = Path(self.name), of_named_files(self.arguments)
+        known = {"name": path.name, "arguments": dict(self.arguments), "content": contents(path)}
+        return known | ({"files": files} if files else {})
 
 
 def contents(path: Path) -> list[str]:
