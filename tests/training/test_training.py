@@ -266,6 +266,26 @@ class TestTrain:
         assert whole.history == resumed.history
         assert (tmp_path / "metrics.csv").read_text().count("\n") == 21
 
+    def test_in_double_precision_too(self, tmp_path):
+        settings_ = SHORT.model_copy(update={"precision": "64-true"})
+
+        def go(folder: Path | None, strategy: str = "pretrain", **more):
+            return train(
+                network(), argon(6), teacher=ARGON, strategy=strategy, settings=settings_, folder=folder, **more
+            )
+
+        def stop(row):
+            if row["step"] == 5:
+                raise KeyboardInterrupt
+
+        whole = go(None)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path, loggers=[stop])
+        found = [weights(result.potential) for result in (whole, go(tmp_path))]
+        assert found[0].dtype == torch.float64
+        assert torch.equal(*found)
+        assert not torch.equal(found[0].float().double(), found[0])
+
     def test_sam_takes_two_gradients(self):
         assert train(network(), argon(4), strategy="sam", settings=SHORT).gradient_evaluations == 2 * SHORT.steps
 

@@ -104,6 +104,9 @@ def load_state(path: Path, state: TrainingState, *identities: str) -> dict[int, 
         setattr(state, key, metadata[key])
     state.network.load_state_dict(_part(tensors, "network."))
     device = next(state.network.parameters()).device
+    if state.usual_norm is not None:
+        # As it is computed: a plain number would let the limits of the gradient be rounded otherwise.
+        state.usual_norm = torch.tensor(state.usual_norm, dtype=torch.float64, device=device)
     state.average.weights = {k: v.to(device) for k, v in _part(tensors, "average.").items()}
     state.best_weights = _part(tensors, "best.")
     entries: dict[int, dict[str, Tensor]] = {}

@@ -157,7 +157,11 @@ def train(
     prepare(learner, some, atoms)
     fabric = launched(settings.device, devices, nodes, settings.precision)
     sources = sources_of(network, frames, some, strategy, teacher, settings, perturbation, seed, fabric.world_size)
-    state = TrainingState(fabric.to_device(learner).train(), MovingAverage(learner, settings.ema_decay))
+    own = Objective(learner, settings.loss, stress_scale(some, settings.loss))
+    del some
+    # First of all: it gives the weights their device and their precision.
+    objective = fabric.setup_module(own)
+    state = TrainingState(learner.train(), MovingAverage(learner, settings.ema_decay))
     checkpoint = None if folder is None else Path(folder) / "checkpoint.safetensors"
     # Weights to continue from are an input; those of a new network follow from its seed.
     used = (network if network.trained else None, teacher if strategy.learns_from_teacher else None, base)
@@ -177,9 +181,6 @@ def train(
             say_where(checkpoint.parent, len(state.history), total, ended=state.stage == len(stages))
     share = validation_batches(validation, network.cutoff, fabric.global_rank, fabric.world_size)
     graphs = [fabric.to_device(graph) for graph in share]
-    own = Objective(learner, settings.loss, stress_scale(some, settings.loss))
-    del some
-    objective = fabric.setup_module(own)
     each = settings.batch_atoms or settings.batch_size * float(sizes(frames).mean())
     work = sum(stage.steps for stage in stages) * settings.accumulate * each
     judged = partial(validate, fabric, state, graphs, own) if len(validation) else None
