@@ -30,7 +30,7 @@ class ConfigError(KeelError, ValueError):
 
 
 class UnavailableError(ConfigError):
-    """Something optional is needed that is not installed, or that a file may not request."""
+    """Something optional is needed that is not installed, that a potential lacks, or that a file may not request."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ at which any criterion is met; if several are met at once, the first in the list
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +43,7 @@ class Moment:
     met
         Atoms that are known to have a neighbour within the potential's cutoff, bool, shape (N,); None: not known.
     cutoff
-        Of the potential in angstrom; some edges may be longer.
+        Of the potential in angstrom, infinite where it is not known; some edges may be longer.
     positions, velocities
         Unwrapped, angstrom and angstrom/fs, float64, shape (N, 3).
     energy, forces
@@ -209,13 +210,16 @@ class ForceCap(_LocalCriterion):
 
 @dataclass(frozen=True)
 class AtomsLost(_LocalCriterion):
-    """An atom of several has no neighbour left within the potential's cutoff: no force can bring it back."""
+    """An atom of several has no neighbour left within the potential's cutoff: no force can bring it back.
+
+    Not judged for calculators that do not say how far their forces reach.
+    """
 
     cause: str = "atoms lost"
 
     def failed(self, moment: Moment) -> Tensor | None:
         """See :class:`Criterion`."""
-        if moment.met is not None and bool(moment.met.all()):
+        if math.isinf(moment.cutoff) or (moment.met is not None and bool(moment.met.all())):
             return None
         alone = torch.ones(moment.graph.n_atoms, dtype=torch.bool, device=moment.positions.device)
         edges = moment.graph.edge_index

@@ -24,9 +24,11 @@ from keel.dynamics.noise import Noise
 from keel.dynamics.results import Snapshot
 from keel.dynamics.state import State
 from keel.dynamics.survey import Survey
+from keel.errors import UnavailableError
 from keel.parallel import plain
 from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
+from keel.potentials.sum import range_of
 
 if TYPE_CHECKING:
     from keel.dynamics.settings import Schedule
@@ -56,6 +58,7 @@ class Motion:
         criteria: Sequence[Criterion],
     ) -> None:
         self.potential, self.settings, self.device = potential, settings, potential.device
+        self.range = range_of(potential)
         self.runs, self.frames = list(runs), list(frames)
         self.reaches = [c.reach for c in criteria]
         self.graph: AtomGraph | None = None
@@ -84,7 +87,13 @@ class Motion:
         cell = self._tensor(np.stack([f.cell for f in self.frames]))
         moving = self._tensor(np.concatenate(velocities))
         step = starts[0].step if isinstance(starts[0], Snapshot) else 0
-        return State(step, positions, moving, cell, *self._predicted(positions, cell))
+        energy, forces, stress = self._predicted(positions, cell)
+        if self.settings.ensemble == "npt" and bool((energy.isfinite() & stress.isnan().any(dim=(1, 2))).any()):
+            raise UnavailableError(
+                f"{self.potential.called()} gives no stress, and a simulation at constant pressure needs it; simulate "
+                "at constant volume"
+            )
+        return State(step, positions, moving, cell, energy, forces, stress)
 
     def step(self, s: State) -> State:
         """Return the state one time step later; ``tried`` is the state to evaluate, kept for errors."""
@@ -121,7 +130,7 @@ class Motion:
             look=partial(self._look, s.positions),
             nearest=self.nearest,
             met=self.met,
-            cutoff=self.potential.cutoff,
+            cutoff=self.range,
             positions=s.positions,
             velocities=s.velocities,
             energy=s.energy,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from keel.dynamics.simulate import simulate
 from keel.errors import ConfigError, RefusedError, UnavailableError
-from keel.evaluation.check import CheckResult
+from keel.evaluation.check import CheckResult, Outcome
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
 from keel.evaluation.clusters.trimers import trimers
@@ -214,10 +214,14 @@ def register_probe(name: str) -> Callable[[Probe], Probe]:
 
 def probed(name: str, subject: Subject, progress: Progress) -> Results:
     """Apply a group of probes to a potential; if it refuses what the whole group needs, that is the verdict."""
+    outcome: Outcome
     try:
         return _group(name)(subject, progress)
     except RefusedError as error:
-        return tuple(CheckResult(title, (), (), "failed", str(error)) for title in TITLES.get(name, (name,)))
+        outcome, why = "failed", str(error)
+    except UnavailableError as error:
+        outcome, why = "skipped", str(error)
+    return tuple(CheckResult(title, (), (), outcome, why) for title in TITLES.get(name, (name,)))
 
 
 def code_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from keel.perturbation.parents import Parent, ParentCache, prepare, scaled
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.external.given import Given, as_potential
+from keel.potentials.sum import range_of
 
 MAX_ATTEMPTS = 20
 
@@ -96,7 +98,7 @@ class PerturbationStream:
             raise ConfigError("give either batch_size or batch_atoms, at least 1")
         parents, teacher = as_frames(parents), as_potential(teacher)
         check_parents(parents, teacher)
-        if teacher.cutoff > cutoff:
+        if cutoff < range_of(teacher) < math.inf:
             warnings.warn(
                 f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces "
                 "between these distances can be learnt only on average",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, Self
@@ -144,6 +145,12 @@ def members_of(potential: Potential) -> list[Potential]:
     if not isinstance(potential, SumPotential) or set(potential.weights) != {1.0}:
         return [potential]
     return [member for member in potential.members if isinstance(member, Potential)]
+
+
+def range_of(potential: Potential) -> float:
+    """Return the distance in angstrom beyond which no force acts directly; infinite if a calculator does not say."""
+    known = all(getattr(part, "range_known", True) for part in potential.modules())
+    return potential.cutoff if known else math.inf
 
 
 def together(members: Sequence[Potential]) -> Potential:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+LISTS = 5.0
+"""Cutoff in angstrom of the neighbour lists of batches, which are for criteria and probes only, if none is given."""
 VACUUM = 10.0
 """Angstrom on either side of a molecule in the box of a calculator that needs a cell: 20 between two images."""
 
@@ -49,7 +51,7 @@ class ASEPotential(Potential):
     arguments
         Keyword arguments of that class.
     cutoff
-        Of the neighbour lists in batches, in angstrom; the calculator makes its own.
+        Beyond which no force acts directly, in angstrom; None: not known. The calculator makes its own neighbour lists.
     elements
         Symbols or atomic numbers that it knows; None: as the calculator states.
 
@@ -79,10 +81,12 @@ class ASEPotential(Potential):
         calculator: Calculator | str,
         arguments: Mapping[str, Any] | None = None,
         *,
-        cutoff: float = 5.0,
+        cutoff: float | None = None,
         elements: Iterable[int | str] | None = None,
     ) -> None:
-        super().__init__(cutoff, None if elements is None else [atomic_number(e) for e in elements])
+        known = None if elements is None else [atomic_number(e) for e in elements]
+        super().__init__(LISTS if cutoff is None else cutoff, known)
+        self.range_known = cutoff is not None
         self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
         with _default_dtype(torch.get_default_dtype()):
             made = _new(*self._made_by) if self._made_by else calculator
@@ -95,7 +99,8 @@ class ASEPotential(Potential):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # The calculator is shared: many hold processes, files or foreign memory, which have no copies.
-        other = type(self)(self.calculator, cutoff=self.cutoff, elements=self.elements)
+        cutoff = self.cutoff if self.range_known else None
+        other = type(self)(self.calculator, cutoff=cutoff, elements=self.elements)
         other.set_offsets(dict(enumerate(self.energy_offsets.tolist())))
         other.source, other._made_by, other._default_dtype = self.source, self._made_by, self._default_dtype
         other._in_boxes = self._in_boxes  # shared: what one copy finds out holds for all
