@@ -72,6 +72,18 @@ def test_lifetimes_of_seeds():
     assert table([[1, 2]]).known_until == np.inf
 
 
+def test_runs_that_left_the_data_count_as_survivors():
+    found = Lifetimes.of([[5, 9], [7, 9]], [["force", "left the data"], [None, "rdf"]])
+    assert found.failed.tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_median_of_zero_is_zero(seeds):
+    interval = Lifetimes.of([[0.0, 0.0, 0.0, 5.0, 0.0]] * seeds, [["force"] * 5] * seeds).median_interval()
+    assert (interval.value, interval.low) == (0.0, 0.0)
+    assert interval.high > 0
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -1,5 +1,6 @@
 """Every cause of failure is provoked by a potential that is broken in just this way."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -23,7 +24,7 @@ from keel.dynamics import (
     stability,
 )
 from keel.errors import ConfigError
-from keel.evaluation import RDFWindow, rdf
+from keel.evaluation import RDF, RDFWindow, rdf
 from keel.potentials import LennardJones
 from simulated import Given, Spring, argon, molecule, of_steps
 
@@ -144,6 +145,44 @@ def test_rdf_window_measures_what_rdf_measures():
     other = RDFWindow(rdf([start.replace(positions=start.positions * 0.9)], r_max=6.0, n_bins=60), window=1e9, every=1)
     one(still, start, temperature=0.0, criteria=[other], steps=3)
     assert other._distance(0) > 1 and reference.n_frames == 1
+
+
+def test_an_interrupted_window_of_g_of_r_is_seen_whole_again(tmp_path):
+    crystal = argon(rattle=0.1)
+    reference = rdf([argon(rattle=0.15)], r_max=6.0, n_bins=60)
+    settings = MDSettings(temperature=300, length_fs=120, record_every=0, seed=1)
+
+    def distances(out, stop_at=None):
+        window = RDFWindow(reference, delta=1e9, window=40.0, every=4)
+        seen, measure = [], window._distance
+
+        def watched(run):
+            seen.append(measure(run))
+            return seen[-1]
+
+        def callback(done, _):
+            if done == stop_at:
+                raise KeyboardInterrupt
+
+        object.__setattr__(window, "_distance", watched)
+        with contextlib.suppress(KeyboardInterrupt):
+            simulate(
+                LennardJones(), [crystal], settings, criteria=[window], out=out, checkpoint_every=10, callback=callback
+            )
+        return seen
+
+    whole = distances(tmp_path / "whole.extxyz")
+    before, after = distances(tmp_path / "cut.extxyz", stop_at=55), distances(tmp_path / "cut.extxyz")
+    assert len(whole) == 3 and before == whole[:1]
+    assert after == whole[1:]
+
+
+def test_every_number_of_a_long_reference_distinguishes_simulations():
+    one, other = (
+        RDFWindow(RDF(np.linspace(0, 6, 1500), {"total": np.where(np.arange(1500) == 700, x, 1.0)}, 1))
+        for x in (1.0, 2.0)
+    )
+    assert repr(one) != repr(other)
 
 
 def test_criteria_in_order_name_the_cause():

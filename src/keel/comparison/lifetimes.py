@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
 from keel.comparison.statistics import Interval, bootstrap_interval, resampled
+from keel.dynamics.results import LEFT_THE_DATA
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.errors import DataError
 from keel.showing import Shown
@@ -64,7 +65,8 @@ class Lifetimes(Shown):
         times
             Times to failure or, for survivors, to the end of the run, in fs: a row for each seed.
         causes
-            Cause of each failure, None for survivors: a row for each seed.
+            Cause of each failure, None for survivors: a row for each seed. Runs that left the data were stopped before
+            they could fail, and count as survivors.
         structures
             Number of the structure from which run k of each seed starts; None: each run has its own.
 
@@ -75,7 +77,7 @@ class Lifetimes(Shown):
         """
         if len({len(row) for row in (*times, *causes)}) > 1:
             raise DataError(f"seeds with different numbers of runs, {[len(row) for row in times]}, cannot be compared")
-        failed = np.array([[cause is not None for cause in row] for row in causes], dtype=bool)
+        failed = np.array([[cause not in (None, LEFT_THE_DATA) for cause in row] for row in causes], dtype=bool)
         starts = None if structures is None else np.array(structures, dtype=np.int64)
         return cls(np.array(times, dtype=np.float64), failed, starts)
 
@@ -116,7 +118,8 @@ class Lifetimes(Shown):
         median, end = self.survival.median, float(self.times.max())
         if self.shape[0] == 1 and (self.structures is None or len(np.unique(self.structures)) == self.shape[1]):
             low, high = self.survival.median_interval
-            return Interval(median or np.inf, end if low is None else low, np.inf if high is None else high)
+            ends = end if low is None else low, np.inf if high is None else high
+            return Interval(np.inf if median is None else median, *ends)
         drawn = resampled(self.medians, self.shape, self.structures, n_resamples, seed).both
         if median is None:
             return Interval(np.inf, min(float(np.quantile(drawn, 0.025, method="lower")), end), np.inf)
@@ -128,7 +131,10 @@ class Lifetimes(Shown):
         found = bootstrap_interval(
             within, self.shape, structures=self.structures, log=True, n_resamples=n_resamples, seed=seed
         )
-        return replace(found, high=np.inf if np.isinf(drawn).mean() > 0.025 else found.high)
+        # What was lifted for the logarithm is 0.
+        value, low, high = (0.0 if end <= least else end for end in (found.value, found.low, found.high))
+        value = 0.0 if median == 0.0 else value
+        return replace(found, value=value, low=min(low, value), high=np.inf if np.isinf(drawn).mean() > 0.025 else high)
 
     def means(self, weights: Array) -> Array:
         """Return the area under the survival curve of each resample up to the longest time in fs, shape (B,)."""

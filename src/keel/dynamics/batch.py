@@ -12,7 +12,7 @@ import torch
 from keel.atoms.frame import Frame
 from keel.dynamics.beside import Beside
 from keel.dynamics.checkpoint import Checkpoint
-from keel.dynamics.criteria import Criterion, first_cause
+from keel.dynamics.criteria import Criterion, Remembering, first_cause
 from keel.dynamics.motion import Motion
 from keel.dynamics.recorder import Recorder
 from keel.dynamics.results import LEFT_THE_DATA, Snapshot, Trajectory
@@ -60,7 +60,7 @@ class RunningBatch:
         checkpoint: Checkpoint | None = None,
         beside: Beside | None = None,
     ) -> None:
-        self.beside = beside
+        self.beside, self.overdue = beside, False
         self.settings, self.criteria, self.recorder, self.order = settings, criteria, recorder, list(runs)
         self.first_step = starts[0].step if isinstance(starts[0], Snapshot) else 0
         self.snapshots: dict[int, list[Snapshot]] = {run: [] for run in runs}
@@ -164,8 +164,13 @@ class RunningBatch:
     def _save_if_due(self) -> None:
         # The end of the batch has a checkpoint of its own.
         ends = not self.runs or self.state.step == self.settings.steps
-        if self.recorder is not None and not ends and self.recorder.due(self.state.step):
+        if self.recorder is None or ends:
+            return
+        step, timestep = self.state.step, self.settings.timestep_fs
+        self.overdue = self.overdue or self.recorder.due(step)
+        if self.overdue and not any(isinstance(c, Remembering) and c.remembers(step, timestep) for c in self.criteria):
             self._save()
+            self.overdue = False
 
     def _save(self) -> None:
         if self.recorder is not None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -122,6 +122,14 @@ class Criterion(Protocol):
         moment
             The batch after a step.
         """
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What a criterion offers besides if it judges more than a moment."""
+
+    def remembers(self, step: int, timestep_fs: float) -> bool:
+        """Return whether what it has seen until this step will count later; no checkpoint is made meanwhile."""
 
 
 class _LocalCriterion:

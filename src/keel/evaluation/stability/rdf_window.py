@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +51,8 @@ class RDFWindow:
     def __repr__(self) -> str:
         """Show everything, every number of the reference: it distinguishes simulations in files."""
         g = self.reference
-        reference = f"RDF(r={g.r!r}, g={g.g!r}, n_frames={g.n_frames!r})"
+        with np.printoptions(threshold=sys.maxsize):
+            reference = f"RDF(r={g.r!r}, g={g.g!r}, n_frames={g.n_frames!r})"
         rest = (f"{name}={getattr(self, name)!r}" for name in ("delta", "window", "every", "by_pair", "cause"))
         return f"RDFWindow(reference={reference}, {', '.join(rest)})"
 
@@ -60,7 +63,7 @@ class RDFWindow:
     def failed(self, moment: Moment) -> Tensor:
         """See :class:`keel.dynamics.Criterion`."""
         failed = torch.zeros(len(moment.runs), dtype=torch.bool, device=moment.positions.device)
-        steps_per_window = max(self.every, round(self.window / moment.timestep_fs / self.every) * self.every)
+        steps_per_window = self._steps(moment.timestep_fs)
         if moment.step % self.every or moment.step == 0:
             return failed
         if moment.step % steps_per_window == self.every % steps_per_window:
@@ -71,6 +74,14 @@ class RDFWindow:
                 failed[b] = self._distance(run) > self.delta
             self._sums.clear()
         return failed
+
+    def remembers(self, step: int, timestep_fs: float) -> bool:
+        """See :class:`keel.dynamics.criteria.Remembering`; between the ends of two windows."""
+        return step % self._steps(timestep_fs) != 0
+
+    def _steps(self, timestep_fs: float) -> int:
+        """Return the number of steps of a window."""
+        return max(self.every, round(self.window / timestep_fs / self.every) * self.every)
 
     def _distance(self, run: int) -> float:
         shells = self._shells()
