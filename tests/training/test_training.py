@@ -19,6 +19,7 @@ from keel.identity import of_settings, of_training
 from keel.launch import launched
 from keel.perturbation import PerturbationSettings
 from keel.potentials.base import Prediction
+from keel.potentials.sum import SumPotential, members_of
 from keel.training import LossSettings, Strategy, TrainingSettings, train
 from keel.training.batches import FrameBatches
 from keel.training.checkpoint import TrainingState, load_state, save_state
@@ -521,12 +522,12 @@ class TestDelta:
         strategy = Strategy(base="zbl", pretrain_share=0.5)
         result = keel.train(network(), argon(3), strategy=strategy, teacher=ARGON, settings=SHORT)
         assert (result.pretrain_steps, result.train_steps) == (6, 6)
-        assert isinstance(result.potential, keel.SumPotential)
+        assert isinstance(result.potential, SumPotential)
 
     def test_the_walls_are_those_of_the_teacher(self):
         core = keel.ZBL(outer=0.6, elements=["Ar"])
         push = keel.ContactRepulsion({"Ar-Ar": {"contact": 3.0, "push": 2.0}})
-        teacher = keel.SumPotential([ARGON, push, core])
+        teacher = SumPotential([ARGON, push, core])
         strategy = Strategy(base="walls", pretrain_share=0.5)
         result = keel.train(network(), argon(3), strategy=strategy, teacher=teacher, settings=SHORT)
         assert [m.config() for m in result.potential.members[1:]] == [push.config(), core.config()]
@@ -534,10 +535,20 @@ class TestDelta:
         result = keel.train(network(), argon(3), strategy=strategy, teacher=ARGON, settings=SHORT)
         assert result.potential.members[1].config() == keel.ZBL(elements=["Ar"]).config()
 
+    def test_walls_are_found_in_sums_of_sums_but_not_with_weights(self):
+        walls = [keel.ContactRepulsion({"Ar-Ar": {"contact": 3.0, "push": 2.0}}), keel.ZBL(elements=["Ar"])]
+        nested = SumPotential([SumPotential([ARGON, walls[0]]), walls[1]])
+        assert [type(m) for m in members_of(walls_of(nested))] == [keel.ContactRepulsion, keel.ZBL]
+        shifted = SumPotential([ARGON, walls[0]])
+        shifted.set_offsets({18: -1.0})
+        for hidden in (SumPotential([shifted, walls[1]]), SumPotential([ARGON, *walls], [1.0, 1.0, 0.5])):
+            with pytest.raises(ConfigError, match="the walls of this teacher are in a sum with weights"):
+                walls_of(hidden)
+
     def test_what_teaches_is_the_teacher_without_the_walls_under_the_network(self):
         core, other = keel.ZBL(outer=0.6, elements=["Ar"]), keel.ZBL(outer=0.7, elements=["Ar"])
         push = keel.ContactRepulsion({"Ar-Ar": {"contact": 3.9, "push": 2.0}})
-        teacher = keel.SumPotential([ARGON, push, core])
+        teacher = SumPotential([ARGON, push, core])
         teacher.set_offsets({18: -7.0})
         graph = keel.batch(argon(1)[0], 9.0, dtype=torch.float64)
         for base in (walls_of(teacher), core, other, keel.SumPotential([push, other]), ARGON):

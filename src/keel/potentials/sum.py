@@ -141,10 +141,14 @@ class SumPotential(Potential):
 
 
 def members_of(potential: Potential) -> list[Potential]:
-    """Return the members of a sum in which each weighs 1, in their order; of anything else itself."""
+    """Return the members of a sum in which each weighs 1, in their order; of anything else itself.
+
+    Sums within it are taken apart too, unless they have offsets of their own.
+    """
     if not isinstance(potential, SumPotential) or set(potential.weights) != {1.0}:
         return [potential]
-    return [member for member in potential.members if isinstance(member, Potential)]
+    parts = [[m] if bool(m.energy_offsets.any()) else members_of(m) for m in potential._members()]
+    return [member for part in parts for member in part]
 
 
 def range_of(potential: Potential) -> float:

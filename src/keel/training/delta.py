@@ -48,8 +48,17 @@ def walls_of(teacher: Potential) -> Potential | None:
     """Return a copy of the parts of a teacher that act only where atoms are closer than in the data; None without any.
 
     They change nothing within the data, and a network on top of them cannot forget them.
+
+    Raises
+    ------
+    ConfigError
+        If some are in a sum with other weights than 1, or with offsets of its own within another.
     """
     walls = [copy.deepcopy(member) for member in members_of(teacher) if isinstance(member, WALLS)]
+    if len(walls) < sum(isinstance(part, WALLS) for part in teacher.modules()):
+        raise ConfigError(
+            "the walls of this teacher are in a sum with weights, or with offsets within another sum; add them to the whole"
+        )
     return together(walls) if walls else None
 
 
