@@ -91,6 +91,13 @@ def test_the_nearest_pair_and_atoms_that_have_met_are_known(name):
     np.testing.assert_array_equal(found.forces[2], 0.0)
 
 
+def test_pairs_without_a_term_count_for_the_nearest():
+    """A criterion for fused atoms relies on it."""
+    core = ZBL(elements=["O", "Si"], pairs=[("O", "Si")]).double()
+    frame = Frame(np.array([8, 8, 14]), np.array([[0.0, 0, 0], [0.3, 0, 0], [0, 0, 1.75]]))
+    assert found_in(core, [frame])[0].nearest == pytest.approx(0.09, rel=1e-12)
+
+
 class TestSums:
     """Parts are shares of the work: they must not show in the result."""
 

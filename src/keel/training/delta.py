@@ -57,7 +57,8 @@ def walls_of(teacher: Potential) -> Potential | None:
     walls = [copy.deepcopy(member) for member in members_of(teacher) if isinstance(member, WALLS)]
     if len(walls) < sum(isinstance(part, WALLS) for part in teacher.modules()):
         raise ConfigError(
-            "the walls of this teacher are in a sum with weights, or with offsets within another sum; add them to the whole"
+            "the walls of this teacher are in a sum with weights, or in one with offsets within another; add them to "
+            "the whole"
         )
     return together(walls) if walls else None
 

@@ -68,10 +68,11 @@ def pairs(
             y = positions[j, U(1)] - positions[i, 1] + offsets[s, U(1)]
             z = positions[j, U(2)] - positions[i, 2] + offsets[s, U(2)]
             r2 = x * x + y * y + z * z
+            # Of all pairs: criteria also judge those that this function does not act on.
+            nearest = min(nearest, r2)
             inner, outer = reach[species[i], species[j], 0], reach[species[i], species[j], 1]
             if not r2 < outer * outer:
                 continue
-            nearest = min(nearest, r2)
             met[i - low] = met[j - U(low)] = 1.0
             r = math.sqrt(r2)
             own = values[species[i], species[j]]
