@@ -76,8 +76,8 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
 
         push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   3 eV/angstrom <= push, push (contact - 0.8 bonds) <= 5 eV
 
-    Where both cannot be, the second holds. An EAM may even attract where its data end: without the first bound nothing would
-    then keep two such atoms apart until their nuclei do.
+    Where both cannot be, the second holds. An EAM may even attract where its data end: without the first bound nothing
+    would then keep two such atoms apart until their nuclei do.
     """
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
