@@ -143,11 +143,21 @@ class Frame(Shown):
         )
 
     def to_ase(self) -> Atoms:
-        """Return ``ase.Atoms`` with the labels in a ``SinglePointCalculator``."""
+        """Return ``ase.Atoms`` with the labels in a ``SinglePointCalculator``.
+
+        What is fixed becomes constraints, which ``get_forces`` applies; masses, momenta and ``forces_mask`` are arrays.
+        """
         from ase import Atoms
         from ase.calculators.singlepoint import SinglePointCalculator
 
+        from keel.atoms.mobility import columns_of_motion, constraints_of
+
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc, info=dict(self.info))
+        for name, values in columns_of_motion(self).items():
+            atoms.set_array(name, values if values.shape[1] > 1 else values[:, 0])
+        if self.forces_mask is not None:
+            atoms.set_array("forces_mask", self.forces_mask)
+        atoms.set_constraint(constraints_of(self))
         labels: dict[str, Any] = {}
         if self.energy is not None:
             labels["energy"] = self.energy

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import units
+from ase.constraints import FixAtoms, FixCartesian
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
@@ -42,6 +43,15 @@ def marks_of_motion(frame: Frame) -> dict[str, NDArray[np.bool_]]:
         return marks
     whole = bool((frame.fixed == frame.fixed[:, :1]).all())
     return marks | {"move_mask": ~frame.fixed[:, : 1 if whole else 3]}
+
+
+def constraints_of(frame: Frame) -> list[FixAtoms | FixCartesian]:
+    """Return what is fixed as ASE's constraints."""
+    if frame.fixed is None:
+        return []
+    masks, which = np.unique(frame.fixed, axis=0, return_inverse=True)
+    atoms = [(mask, np.flatnonzero(which.ravel() == k)) for k, mask in enumerate(masks) if mask.any()]
+    return [FixAtoms(indices) if mask.all() else FixCartesian(indices, mask.tolist()) for mask, indices in atoms]
 
 
 def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:

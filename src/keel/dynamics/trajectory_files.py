@@ -129,24 +129,11 @@ def _append_traj(file: ChangedFile, states: Sequence[Recorded]) -> None:
         # To append, ASE has read the first frame.
         file.seek(0, 2)
         for run, snapshot in states:
-            atoms = snapshot.to_write(run).to_ase()
-            _set_motion(atoms, snapshot)
+            atoms = snapshot.to_write(run).replace(velocities=snapshot.velocities).to_ase()
             if snapshot.disagreement is not None:
                 # This format keeps no arrays of other names.
                 atoms.info[COLUMN] = snapshot.disagreement
             writer.write(atoms)
-
-
-def _set_motion(atoms: Any, snapshot: Snapshot) -> None:
-    from ase.constraints import FixCartesian
-
-    if snapshot.frame.masses is not None:
-        atoms.set_masses(snapshot.frame.masses)
-    atoms.set_velocities(snapshot.velocities / units.fs)
-    if snapshot.frame.fixed is not None:
-        sides, which = np.unique(snapshot.frame.fixed, axis=0, return_inverse=True)
-        parts = [FixCartesian(np.flatnonzero(which.ravel() == k), side) for k, side in enumerate(sides) if side.any()]
-        atoms.set_constraint(parts)
 
 
 def _read_traj(path: Path) -> Iterator[Recorded]:

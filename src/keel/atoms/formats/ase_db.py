@@ -39,7 +39,13 @@ def write_db(path: Path, frames: Iterable[Frame]) -> int:
     import ase.db
 
     with ase.db.connect(str(path), type="db", use_lock_file=False) as database:
-        return sum(1 for frame in frames if database.write(frame.to_ase(), data=dict(frame.info)))
+        return sum(1 for frame in frames if database.write(frame.to_ase(), data=_data(frame)))
+
+
+def _data(frame: Frame) -> dict[str, Any]:
+    """Return what a row has no place for otherwise."""
+    mask = {} if frame.forces_mask is None else {"forces_mask": frame.forces_mask}
+    return {**frame.info, **mask}
 
 
 def _check_whole(lmdb: Any, file: Path) -> None:

@@ -1,8 +1,9 @@
 """Labelled frames as one numpy archive, without pickle.
 
 Arrays of F frames with N atoms in total: ``n_atoms (F,)``, ``numbers (N,)``, ``positions (N, 3)``, ``cell (F, 3, 3)``,
-``pbc (F, 3)``, and where there are labels ``energy (F,)``, ``forces (N, 3)``, ``stress (F, 3, 3)`` with ``has_energy``,
-``has_forces``, ``has_stress`` (F,) for frames that lack them; ``info (F,)`` holds one JSON text per frame.
+``pbc (F, 3)``, and where some frames have them ``energy (F,)``, ``forces (N, 3)``, ``stress (F, 3, 3)``, and as in
+extended XYZ ``forces_mask (N,)``, ``move_mask (N, 3)``, ``masses (N,)``, ``momenta (N, 3)``, each with ``has_energy``
+and so on (F,) for frames that lack them; ``info (F,)`` holds one JSON text per frame.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.frame import Frame
+from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
 
-_PER_ATOM = {"numbers": (), "positions": (3,), "forces": (3,)}
+_MOTION = {"forces_mask": (), "move_mask": (3,), "masses": (), "momenta": (3,)}
+_PER_ATOM = {"numbers": (), "positions": (3,), "forces": (3,), **_MOTION}
 _PER_FRAME = {"cell": (3, 3), "pbc": (3,), "energy": (), "stress": (3, 3), "info": ()}
-_PER_FRAME |= {"has_energy": (), "has_forces": (), "has_stress": ()}
-_LABELS = ("energy", "forces", "stress")
+_SOME = ("energy", "forces", "stress", *_MOTION)
+"""What not every frame has."""
+_PER_FRAME |= {f"has_{name}": () for name in _SOME}
 
 
 def npz_frames(path: Path) -> Iterator[PendingFrame]:
@@ -51,10 +55,10 @@ def npz_records(path: Path) -> Iterator[Record]:
         source, atoms = f"{path}, frame {index}", slice(int(end - n), int(end))
         info = _info(data, index, source)
         arrays: dict[str, Any] = {}
-        for label in _LABELS:
-            if label in data and (f"has_{label}" not in data or data[f"has_{label}"][index]):
-                per_atom = label in _PER_ATOM
-                (arrays if per_atom else info)[label] = data[label][atoms] if per_atom else data[label][index]
+        for name in _SOME:
+            if name in data and (f"has_{name}" not in data or data[f"has_{name}"][index]):
+                per_atom = name in _PER_ATOM
+                (arrays if per_atom else info)[name] = data[name][atoms] if per_atom else data[name][index]
         yield Record(
             numbers=data["numbers"][atoms].astype(np.int64),
             positions=data["positions"][atoms].astype(np.float64),
@@ -77,22 +81,30 @@ def write_npz(path: Path, frames: Iterable[Frame]) -> int:
         "pbc": np.stack([f.pbc for f in frames]),
         "info": np.array([json.dumps(dict(f.info), default=_plain) for f in frames]),
     }
-    for label in _LABELS:
-        has = np.array([getattr(f, label) is not None for f in frames])
+    rows = [_given(frame) for frame in frames]
+    for name in _SOME:
+        has = np.array([name in row for row in rows])
         if has.any():
-            arrays |= {label: _label(frames, label), f"has_{label}": has}
+            arrays |= {name: _joined(name, frames, rows), f"has_{name}": has}
     np.savez_compressed(path, **arrays)
     return len(frames)
 
 
-def _label(frames: list[Frame], label: str) -> Any:
-    def value(frame: Frame) -> Any:
-        shape = {"energy": (), "forces": (len(frame), 3), "stress": (3, 3)}[label]
-        given = getattr(frame, label)
-        return np.zeros(shape) if given is None else given
+def _given(frame: Frame) -> dict[str, Any]:
+    """Return what this frame has of what not every frame has."""
+    labels = {"energy": frame.energy, "forces": frame.forces, "stress": frame.stress}
+    motion = {**columns_of_motion(frame), **marks_of_motion(frame)}
+    shaped = {n: np.broadcast_to(v, (len(frame), 3)) if _MOTION[n] else v[:, 0] for n, v in motion.items()}
+    return {name: value for name, value in {**labels, **shaped}.items() if value is not None}
 
-    values: list[Any] = [value(f) for f in frames]
-    return np.concatenate(values) if label in _PER_ATOM else np.array(values, dtype=np.float64)
+
+def _joined(name: str, frames: list[Frame], rows: list[dict[str, Any]]) -> Any:
+    """Return the values of all frames as one array, zeros where there are none."""
+    if name not in _PER_ATOM:
+        return np.array([row.get(name, np.zeros(_PER_FRAME[name])) for row in rows], dtype=np.float64)
+    kind = bool if name.endswith("_mask") else np.float64
+    some = [row.get(name, np.zeros((len(f), *_PER_ATOM[name]))) for f, row in zip(frames, rows, strict=True)]
+    return np.concatenate(some).astype(kind)
 
 
 def _plain(value: Any) -> Any:

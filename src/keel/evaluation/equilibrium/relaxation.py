@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.frame import Array, Frame
+from keel.atoms.mobility import freed
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
 from keel.evaluation.check import CheckResult, Film, Metric, judged
@@ -78,7 +79,7 @@ def relaxed(
 
     from keel.interfaces.ase import KeelCalculator
 
-    atoms = frame.unlabelled().to_ase()
+    atoms = freed(frame).unlabelled().to_ase()
     atoms.calc = KeelCalculator(potential, dtype=torch.float64)
     target = FrechetCellFilter(atoms) if cell else atoms
     # Matrices of a cell are tiny: threads that share them wait for each other, up to tens of times as long.

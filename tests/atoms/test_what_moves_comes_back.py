@@ -1,0 +1,73 @@
+"""Label masks, constraints, masses and velocities come back from every format that keel writes, and from ASE."""
+
+import numpy as np
+import pytest
+from ase.constraints import FixAtoms, FixCartesian
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keel
+from keel.atoms.frame import Frame
+from keel.atoms.mobility import constraints_of
+
+NAMES = ("forces_mask", "fixed", "masses", "velocities")
+
+
+def salt(**changes) -> Frame:
+    rng = np.random.default_rng(0)
+    made = Frame(
+        np.array([11, 17, 11, 17]),
+        np.array([[0.1, 0, 0], [2.8, 0, 0], [0, 2.8, 2.8], [2.8, 2.8, 2.8]]),
+        5.6 * np.eye(3),
+        np.ones(3, dtype=bool),
+        energy=-12.5,
+        forces=rng.normal(size=(4, 3)),
+        stress=0.01 * np.eye(3),
+    )
+    return made.replace(**changes)
+
+
+MOVING = {
+    "forces_mask": np.array([True, False, True, True]),
+    "fixed": np.array([[True] * 3, [False] * 3, [False, True, True], [False] * 3]),
+    "masses": np.array([23.5, 35.0, 24.5, 37.0]),
+    "velocities": 0.01 * np.random.default_rng(1).normal(size=(4, 3)) * np.array([[0], [1], [1], [1]]),
+}
+
+
+def same(one: Frame, other: Frame) -> None:
+    for name in NAMES:
+        expected, found = getattr(one, name), getattr(other, name)
+        assert (expected is None) == (found is None), name
+        if expected is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-16, err_msg=name)
+    np.testing.assert_array_equal(other.forces, one.forces)
+    assert (other.energy, other.numbers.tolist()) == (one.energy, one.numbers.tolist())
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "npz", "db", "keel"])
+def test_from_files(suffix, tmp_path):
+    """Frames that have none of it stand beside those that have some or all."""
+    frames = [salt(), salt(**MOVING), *(salt(**{name: MOVING[name]}) for name in NAMES)]
+    keel.write(tmp_path / f"x.{suffix}", frames)
+    for one, other in zip(frames, keel.read(tmp_path / f"x.{suffix}"), strict=True):
+        same(one, other)
+
+
+@given(st.sets(st.sampled_from(NAMES)))
+@settings(max_examples=16)
+def test_from_ase(names):
+    frame = salt(**{name: MOVING[name] for name in names})
+    atoms = frame.to_ase()
+    same(frame, keel.atoms.as_frame(atoms))
+    assert bool(atoms.constraints) == ("fixed" in names)
+
+
+def test_what_is_fixed_stays_in_simulations_of_ase():
+    whole, partly = constraints_of(salt(**MOVING))[::-1]
+    assert isinstance(whole, FixAtoms) and whole.index.tolist() == [0]
+    assert isinstance(partly, FixCartesian) and partly.index.tolist() == [2]
+    atoms = salt(**MOVING).to_ase()
+    before = atoms.positions.copy()
+    atoms.set_positions(before + 0.1)
+    assert ((atoms.positions == before) == MOVING["fixed"]).all()
