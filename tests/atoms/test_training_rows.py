@@ -63,6 +63,28 @@ class TestColumns:
     COLABFIT = {"forces": "atomic_forces", "stress": "cauchy_stress"}
     LEMAT = {"positions": "cartesian_site_positions", "cell": "lattice_vectors", "pbc": "dimension_types"}
 
+    @pytest.mark.parametrize(
+        ("pbc", "found"),
+        [
+            ("F F F", [False] * 3),
+            (["T", "T", "F"], [True, True, False]),
+            ("False", [False] * 3),
+            ("[true, false, true]", [True, False, True]),
+            ([1, 1, 0], [True, True, False]),
+            (True, [True] * 3),
+        ],
+    )
+    def test_periodicity_as_text_or_numbers(self, pbc, found, tmp_path):
+        self.renamed(tmp_path, files.crystals(), {}, pbc=pbc)
+        frames = keel.read(tmp_path / "a.json")
+        assert frames[0].pbc.tolist() == found
+
+    @pytest.mark.parametrize("pbc", ["maybe", ["T", "F"], ""])
+    def test_periodicity_that_is_not_understood(self, pbc, tmp_path):
+        self.renamed(tmp_path, files.crystals(), {}, pbc=pbc)
+        with pytest.raises(DataError, match=r"its periodicity, .* is not understood; write three times true or false"):
+            keel.read(tmp_path / "a.json")
+
     def test_colabfit(self, tmp_path):
         images = files.crystals()
         path = self.renamed(tmp_path, images, self.COLABFIT, cauchy_stress_volume_normalized=True)

@@ -2,11 +2,13 @@
 
 import gzip
 
+import numpy as np
 import pytest
+from ase.units import Hartree
 
 import keel
 from keel.atoms.formats.unread import UNREAD
-from keel.atoms.label_search import CP2K_ENERGY
+from keel.atoms.label_search import CP2K_ENERGY, CP2K_EXTENDED
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.errors import DataError
@@ -132,6 +134,47 @@ class TestPartialOccupancy:
                 keel.read(tmp_path / "a.pdb")
         else:
             assert keel.read(tmp_path / "a.pdb")[0].formula == "CO"
+
+
+class TestXsf:
+    """XCrySDen's files have forces in hartree/angstrom; those for training aenet say an energy in eV, and mean eV."""
+
+    TEXT = (
+        "CRYSTAL\nPRIMVEC\n4.0 0 0\n0 4.0 0\n0 0 4.0\nPRIMCOORD\n2 1\n"
+        "Na 0 0 0 0.1 -0.2 0.3\nCl 2.0 2.0 2.0 -0.1 0.2 -0.3\n"
+    )
+
+    @pytest.mark.parametrize(
+        "first", ["", "# a comment\n", "# total energy = -3.5 eV\n\n", "#Total Energy = -3.5 eV\n"]
+    )
+    def test_units(self, first, tmp_path):
+        (tmp_path / "a.xsf").write_text(first + self.TEXT)
+        (frame,) = keel.read(tmp_path / "a.xsf")
+        of_aenet = "3.5" in first
+        assert frame.energy == (-3.5 if of_aenet else None)
+        np.testing.assert_allclose(frame.forces[0], np.array([0.1, -0.2, 0.3]) * (1.0 if of_aenet else Hartree))
+
+
+class TestCp2kExtendedXyz:
+    """Its format EXTXYZ has the energy in hartree too, and does not say so."""
+
+    TEXT = '2\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3{} Step=0 Time=0.0 Energy=-31.5\n{}'
+
+    def written(self, path, columns="", values=""):
+        path.write_text(self.TEXT.format(columns, f"Si 0 0 0{values}\nSi 2.3 0 0{values}\n"))
+        return path
+
+    def test_the_energy_is_taken_with_a_unit_only(self, tmp_path):
+        path = self.written(tmp_path / "a-pos-1.xyz")
+        (frame,) = keel.read(path)
+        assert frame.energy is None and frame.remarks == (CP2K_EXTENDED,)
+        for unit, factor in (("hartree", Hartree), ("eV", 1.0)):
+            (frame,) = keel.read(path, keys=LabelKeys(energy="Energy", energy_unit=unit))
+            assert frame.energy == pytest.approx(-31.5 * factor, rel=1e-7) and not frame.remarks
+
+    def test_with_forces_it_is_of_another_program(self, tmp_path):
+        path = self.written(tmp_path / "a.xyz", ":forces:R:3", " 0.1 0 0")
+        assert keel.read(path)[0].energy == -31.5
 
 
 class TestCp2kTrajectory:

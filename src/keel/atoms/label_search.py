@@ -40,12 +40,18 @@ CP2K_ENERGY = (
     "CP2K's comment, whose E is the energy in hartree: read it with `--energy-key E --energy-unit hartree` "
     "(the cell and the forces are in other files)"
 )
+CP2K_EXTENDED = (
+    "an Energy beside Step and Time, as CP2K writes it in hartree: read it with `--energy-key Energy --energy-unit "
+    "hartree`, or eV if another program wrote it"
+)
 LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
 """Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
 
 
 CP2K_COMMENT = frozenset({"i", "time", "E"})
 """Keys of the comment line of CP2K's trajectories, whose E is in hartree."""
+CP2K_HEADER = frozenset({"Step", "Time", "Energy"})
+"""Keys of the header of CP2K's trajectories in the format EXTXYZ, which hold positions alone; Energy is in hartree."""
 
 
 @dataclass
@@ -113,6 +119,9 @@ class _Search:
                 keys = in_python("energy_unit='hartree'")
                 raise DataError(f"CP2K writes this E in hartree; add {keys}`--energy-unit hartree`")
             return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
+        if self.keys.energy_unit is None and not self.record.arrays and self.record.info.keys() >= CP2K_HEADER:
+            self.remarks.append(CP2K_EXTENDED)
+            return None
         free = self._number(self._called(FREE_ENERGY, self.record.info))
         plain = self._number(self._called(ENERGY, self.record.info))
         if free is None and plain is None and self.record.info.keys() >= CP2K_COMMENT:

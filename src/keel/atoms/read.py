@@ -169,7 +169,7 @@ def _file_frames(makers: Iterator[Make], bad: BadFrames | None) -> Iterator[Fram
 def _slice(index: slice | str | None) -> slice:
     if index is None or isinstance(index, slice):
         return index or slice(None)
-    parts = index.split(":")
+    parts = index.split(":") if isinstance(index, str) else []
     try:
         numbers = [int(part) if part.strip() else None for part in parts]
     except ValueError:

@@ -72,10 +72,15 @@ def held_out(frames: Sequence[Frame], validation: str | None, seed: int, keys: L
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.splits import Split, split
+    from keel.errors import DataError
 
     share = SHARE if validation is None else share_in(validation)
     if share is None:
-        return Split(frames, LabelledSet(read([Path(str(validation))], keys=keys)).labelled, [])
+        given = read([Path(str(validation))], keys=keys)
+        labelled = LabelledSet(given).labelled
+        if not len(labelled):
+            raise DataError(f"{validation}: none of its {len(given)} frames has labels to choose the weights by")
+        return Split(frames, labelled, [])
     return split(frames, 1.0 - share, share, seed=seed)
 
 

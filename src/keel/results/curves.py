@@ -12,8 +12,14 @@ import numpy as np
 from keel.records import read_groups, write_csv
 
 REMEDY = "run `keel run` again to rewrite it"
+"""For files of the whole run, which every command writes anew."""
 
 Curve = TypeVar("Curve")
+
+
+def redo(folder: Path) -> str:
+    """Return what to do where a file in the folder of a finished task is damaged: only without it it is done again."""
+    return f"delete {folder} and run `keel run` again"
 
 
 def write_curves(path: Path, kind: type[Any], curves: Mapping[str, Any]) -> None:
@@ -28,4 +34,4 @@ def write_curves(path: Path, kind: type[Any], curves: Mapping[str, Any]) -> None
 def read_curves(path: Path, kind: type[Curve]) -> dict[str, Curve]:
     """Read what :func:`write_curves` left; DataError if the file is absent or damaged."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # a dataclass
-    return {pair: kind(**columns) for pair, columns in read_groups(path, "pair", names, REMEDY).items()}
+    return {pair: kind(**columns) for pair, columns in read_groups(path, "pair", names, redo(path.parent)).items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from keel.atoms.frame import Array
 from keel.records import read_columns, read_object, write_json
-from keel.results.curves import REMEDY, read_curves, write_curves
+from keel.results.curves import read_curves, redo, write_curves
 from keel.wording import counted
 
 TEACHERS = ("teacher.json", "teacher.safetensors")
@@ -42,8 +42,8 @@ class DataDescription:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left; DataError if a file is absent or damaged, also below."""
-        census = read_object(folder / "census.json", ("frames",), REMEDY)
-        return cls(census, read_object(folder / "split.json", ("train", "test"), REMEDY))
+        census = read_object(folder / "census.json", ("frames",), redo(folder))
+        return cls(census, read_object(folder / "split.json", ("train", "test"), redo(folder)))
 
 
 def parts_in_words(split: Mapping[str, Any]) -> list[str]:
@@ -95,7 +95,7 @@ class Teacher:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        fit = read_object(folder / "fit.json", ("train",), REMEDY)
+        fit = read_object(folder / "fit.json", ("train",), redo(folder))
         return cls(fit, read_curves(folder / "decomposition.csv", Decomposition))
 
     @staticmethod
@@ -137,7 +137,7 @@ class TrainingCost:
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
         names = [f.name for f in fields(cls)]
-        content = read_object(folder / "training.json", names, REMEDY)
+        content = read_object(folder / "training.json", names, redo(folder))
         return cls(**{name: content[name] for name in names})
 
 
@@ -156,7 +156,7 @@ class TrainingCurve:
         """Read the metrics that :func:`keel.train` leaves."""
         validation = ("validation", "validation_force_mae")
         (stages,), columns = read_columns(
-            folder / "metrics.csv", ["stage"], ["step", "total"], REMEDY, optional=validation
+            folder / "metrics.csv", ["stage"], ["step", "total"], redo(folder), optional=validation
         )
         pretraining = np.array([stage == "pretrain" for stage in stages], dtype=bool)
         pretrain_steps = int(columns["step"][pretraining].max(initial=0))
@@ -198,5 +198,5 @@ class RungChoice:
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
         names = [f.name for f in fields(cls)]
-        content = read_object(folder / "rung.json", names, REMEDY)
+        content = read_object(folder / "rung.json", names, redo(folder))
         return cls(**{name: content[name] for name in names})

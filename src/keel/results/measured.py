@@ -17,7 +17,7 @@ from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.evaluation.labels.by_contact import ContactErrors
 from keel.potentials.accuracy import Parity
 from keel.records import checked, read_groups, read_object, read_text, write_csv, write_json
-from keel.results.curves import REMEDY, read_curves, write_curves
+from keel.results.curves import read_curves, redo, write_curves
 
 Number = float | None
 CONTACT_COLUMNS = tuple(f.name for f in fields(ContactErrors))
@@ -50,8 +50,8 @@ class Errors:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left; DataError if a file is absent or damaged, also below."""
-        errors = read_object(folder / "accuracy.json", ("force_mae_mev_per_angstrom",), REMEDY)
-        groups = read_groups(folder / "parity.csv", "quantity", ["reference", "prediction"], REMEDY)
+        errors = read_object(folder / "accuracy.json", ("force_mae_mev_per_angstrom",), redo(folder))
+        groups = read_groups(folder / "parity.csv", "quantity", ["reference", "prediction"], redo(folder))
         return cls(errors, {name: Parity(**columns) for name, columns in groups.items()})
 
 
@@ -69,7 +69,7 @@ class Contacts:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        found = read_groups(folder / "contacts.csv", "quantity", CONTACT_COLUMNS, REMEDY)
+        found = read_groups(folder / "contacts.csv", "quantity", CONTACT_COLUMNS, redo(folder))
         return cls({name: ContactErrors(**columns) for name, columns in found.items()})
 
 
@@ -112,11 +112,11 @@ class StabilityRuns:
         """Read what :meth:`write` left."""
         path = folder / "stability.json"
         known = [f.name for f in fields(cls) if f.name != "failures"]
-        content = read_object(path, ("time_to_failure_fs", "failure_cause"), REMEDY)
+        content = read_object(path, ("time_to_failure_fs", "failure_cause"), redo(path.parent))
         runs: dict[str, Any] = {name: content.get(name) for name in known}
         sources = content.get("sources") or []
         if not isinstance(sources, list) or len(sources) not in (0, len(content["time_to_failure_fs"])):
-            raise DataError(f"{path}: sources must name the start of each of its runs; {REMEDY}")
+            raise DataError(f"{path}: sources must name the start of each of its runs; {redo(path.parent)}")
         runs["sources"] = tuple(map(str, sources))
         return cls(**runs, failures=_read_frames(folder / "failures.extxyz"))
 
@@ -153,7 +153,7 @@ class RadialDistributions:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        content = read_object(folder / "rdf.json", ("temperature_k", "failed_runs", "errors"), REMEDY)
+        content = read_object(folder / "rdf.json", ("temperature_k", "failed_runs", "errors"), redo(folder))
         return cls(
             temperature_k=content["temperature_k"],
             failed_runs=content["failed_runs"],
@@ -187,7 +187,7 @@ class Dimers:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
-        return cls(read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), REMEDY))
+        return cls(read_curves(folder / "dimers.csv", Dimer), read_object(folder / "dimers.json", (), redo(folder)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +206,11 @@ class Squeeze:
     def read(cls, folder: Path) -> Self:
         """Read what :meth:`write` left."""
         path = folder / "squeeze.json"
-        content = read_object(path, ("crystals",), REMEDY)["crystals"]
-        squeezed = [checked(crystal, ("name", "source"), str(path), REMEDY) for crystal in content]
-        curves = read_groups(folder / "squeeze.csv", "crystal", COLUMNS, REMEDY)
+        content = read_object(path, ("crystals",), redo(path.parent))["crystals"]
+        squeezed = [checked(crystal, ("name", "source"), str(path), redo(folder)) for crystal in content]
+        curves = read_groups(folder / "squeeze.csv", "crystal", COLUMNS, redo(folder))
         if absent := [s["name"] for s in squeezed if s["name"] not in curves]:
-            raise DataError(f"{folder / 'squeeze.csv'} lacks {absent[0]}; {REMEDY}")
+            raise DataError(f"{folder / 'squeeze.csv'} lacks {absent[0]}; {redo(folder)}")
         return cls(tuple(Squeezed(s["name"], s["source"], **curves[s["name"]]) for s in squeezed))
 
 
@@ -229,12 +229,12 @@ def _read_frames(path: Path) -> tuple[Frame, ...]:
     """Return the structures of an extxyz file, which may be empty; labels are left out."""
     import ase.io
 
-    if not read_text(path, REMEDY).strip():
+    if not read_text(path, redo(path.parent)).strip():
         return ()
     try:
         images = ase.io.read(path, index=":", format="extxyz")
     except Exception as error:  # ASE raises many kinds for a damaged file
-        raise DataError(f"{path} is not a readable extxyz file ({error}); {REMEDY}") from None
+        raise DataError(f"{path} is not a readable extxyz file ({error}); {redo(path.parent)}") from None
     return tuple(
         Frame(
             numbers=atoms.numbers,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase.units import Hartree
+
+from keel.atoms.formats.compression import opened
 from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
@@ -16,6 +21,9 @@ from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, readable
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
+"""The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
 
 
 def ase_frames(path: Path) -> Iterator[PendingFrame]:
@@ -32,7 +40,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
     images = guarded(lambda: ase.io.iread(str(path), index=":", format=kind), path)
-    found = pending_images(images, path)
+    energy = _energy_of_aenet(path) if kind == "xsf" else None
+    found = pending_images(images, path, record_of_ase if energy is None else partial(_record_of_aenet, energy))
     first = next(found, None)
     if first is None:
         taken = ioformats[kind].description if kind in ioformats else kind
@@ -56,6 +65,20 @@ def pending_images(
         source = f"{path}, frame {index}"
         yield PendingFrame(source, partial(record, atoms, source))
         index += 1
+
+
+def _energy_of_aenet(path: Path) -> float | None:
+    """Return the energy in eV from the first line of a training file of aenet; None for XCrySDen's own files."""
+    with opened(path) as file:
+        found = AENET.match(file.readline(200))
+    return None if found is None else float(found[1])
+
+
+def _record_of_aenet(energy: float, atoms: Atoms, source: str) -> Record:
+    """Return what a training file of aenet says: its forces are in eV/angstrom, and ASE takes them for hartree."""
+    record = record_of_ase(atoms, source)
+    arrays = {name: values / Hartree if name == "forces" else values for name, values in record.arrays.items()}
+    return replace(record, info={**record.info, "energy": energy}, arrays=arrays)
 
 
 def broken_frame(source: str, reason: str) -> PendingFrame:

@@ -46,6 +46,7 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
     ("structure", PYMATGEN_KEYS),
 )
 """A column that identifies a layout, and its labels; without any: names and units as in extended XYZ."""
+TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
 ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
 UNSTATED = "a stress_tensor whose unit LeMaterial does not state: read as VASP's, in kbar"
@@ -123,9 +124,18 @@ def _plain(row: Mapping[str, Any]) -> _Structure:
     if not names[1]:
         raise DataError(unknown_layout(row))
     cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
-    pbc = np.array(row[names[3]], dtype=bool) if names[3] else np.full(3, cell.any())
+    pbc = _periodic(row[names[3]]) if names[3] else np.full(3, cell.any())
     positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)
     return _numbers(row[names[1]]), positions, cell, np.broadcast_to(pbc, 3).copy(), set(names)
+
+
+def _periodic(value: Any) -> NDArray[np.bool_]:
+    """Return in which directions a structure is periodic; a text is not true because it is not empty."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(np.asarray(value)).tolist()
+    known = [TRUTH.get(word.strip("[]() ").lower()) if isinstance(word, str) else bool(word) for word in words]
+    if len(known) not in (1, 3) or None in known:
+        raise DataError(f"its periodicity, {value!r:.80}, is not understood; write three times true or false")
+    return np.array(known, dtype=bool)
 
 
 def _pymatgen(row: Mapping[str, Any]) -> _Structure:
