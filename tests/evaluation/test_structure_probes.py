@@ -244,7 +244,7 @@ def test_bonds_of_a_noble_gas_are_the_first_shell():
     r = np.linspace(0.05, 9.95, 100)
     with pytest.raises(DataError, match="give bonds"):
         first_minimum(r, np.where(r > 3, 1.1, 0.0))
-    with pytest.raises(ConfigError, match="'O'"):
+    with pytest.raises(DataError, match="'O' is not a pair of elements"):
         bond_angles([trajectory([argon()])], [argon()], bonds={"O": 2.0})
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import units
-from ase.constraints import FixAtoms, FixCartesian
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
+
+if TYPE_CHECKING:
+    from ase.constraints import FixAtoms, FixCartesian
 
 
 def masses_of(frame: Frame) -> Array:
@@ -49,6 +52,8 @@ def constraints_of(frame: Frame) -> list[FixAtoms | FixCartesian]:
     """Return what is fixed as ASE's constraints."""
     if frame.fixed is None:
         return []
+    from ase.constraints import FixAtoms, FixCartesian
+
     masks, which = np.unique(frame.fixed, axis=0, return_inverse=True)
     atoms = [(mask, np.flatnonzero(which.ravel() == k)) for k, mask in enumerate(masks) if mask.any()]
     return [FixAtoms(indices) if mask.all() else FixCartesian(indices, mask.tolist()) for mask, indices in atoms]

@@ -17,6 +17,7 @@ from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
 from keel.dynamics.spread import Ranks
 from keel.errors import ConfigError, DataError
 from keel.potentials.base import Potential
+from keel.potentials.batches import known_by
 from keel.process import give_back_freed_memory, keep_freed_memory
 
 CHECKPOINT_EVERY = 1000
@@ -97,6 +98,8 @@ def simulate(
     frames = [s.frame if isinstance(s, Snapshot) else s for s in states]
     numbers = list(range(len(states))) if runs is None else list(runs)
     _check(states, numbers, settings)
+    for frame in frames:
+        known_by(potential, frame)
     refuse_unknown(beside, frames)
     if settings.stop_above is not None and not beside:
         raise ConfigError(

@@ -8,13 +8,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import half_list
 from keel.atoms.neighbours import graph_of, without_edges
 from keel.atoms.stressed import stress_volumes
-from keel.errors import naming
+from keel.errors import DataError, naming
 from keel.parallel import plain
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
@@ -46,13 +47,24 @@ def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
     return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
 
 
+def known_by(potential: Potential, frame: Frame) -> Frame:
+    """Return a frame; DataError, with its source, if it contains an element that the potential does not know."""
+    if potential.elements is not None and (unknown := set(frame.numbers.tolist()) - set(potential.elements)):
+        strange, known = (", ".join(map(symbol, sorted(some))) for some in (unknown, potential.elements))
+        raise DataError(
+            f"{frame.source}: this {type(potential).__name__} knows {known} but the structures contain {strange}"
+        )
+    return frame
+
+
 def batches(frames: Iterable[Frame], potential: Potential, max_atoms: int | None = None) -> Iterator[AtomGraph]:
     """Yield the frames as batches of at most ``max_atoms`` atoms (or one larger frame), on the potential's device.
 
     None: :func:`atoms_at_once`.
     """
     most = max_atoms or atoms_at_once(potential.device)
-    graphs = (graph_of(f, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype) for f in frames)
+    known = (known_by(potential, frame) for frame in frames)
+    graphs = (graph_of(f, potential.cutoff, half_list=potential.half_list, dtype=potential.dtype) for f in known)
     for members in groups(graphs, lambda graph: graph.n_atoms, most):
         yield collate(members).to(potential.device)
 
@@ -69,10 +81,9 @@ def predictions(
             yield graph, potential(graph)
         return
     along = potential.along_lists()
-    for members in groups(frames, len, max_atoms or atoms_at_once(potential.device)):
+    known = (known_by(potential, frame) for frame in frames)
+    for members in groups(known, len, max_atoms or atoms_at_once(potential.device)):
         graph = without_edges(members, potential.cutoff, half_list=potential.half_list, dtype=torch.float64)
-        # Refuses elements that the potential does not know.
-        potential.prepare(graph)
         yield graph, _along_lists(along, potential, members, graph)
 
 
