@@ -14,7 +14,7 @@ from salts import CUTOFF, labelled, rock_salt, salt
 import keel
 from keel.atoms.frame import Frame
 from keel.evaluation import accuracy
-from keel.fitting.contacts import CONTACT_WITHOUT_DATA, LEAST_PUSH, MOST_WORK, contacts_in
+from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in
 from keel.fitting.eam import EAMFit
 from keel.fitting.walls import soft_walls
 from keel.potentials.classical.contact import CLAMPED_WITHIN
@@ -101,16 +101,7 @@ def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounde
         effective = effective + usual[eam.symbols.index(b)] * eam.density(r, a, b)
         force = -float(effective.diff() / (2 * h))
         most = MOST_WORK / max(contact - 0.8 * bond, 1e-6)
-        assert push == pytest.approx(min(max(LEAST_PUSH, force), most), rel=1e-4, abs=1e-6), name
-
-
-def test_where_the_eam_hardly_repels_the_push_is_the_least(frames):
-    weak = [f.replace(energy=1e-3 * f.energy, forces=1e-3 * f.forces, stress=1e-3 * f.stress) for f in frames]
-    found = keel.fit_eam(weak, CUTOFF)
-    for name, values in found.potential.members[1].config()["pairs"].items():
-        bond = float(found.eam.pair_radius[found.eam.pair_names.index(name)])
-        most = MOST_WORK / max(values["contact"] - 0.8 * bond, 1e-6)
-        assert values["push"] == pytest.approx(min(LEAST_PUSH, most)), name
+        assert push == pytest.approx(min(max(0.0, force), most), rel=1e-4, abs=1e-6), name
 
 
 def test_two_atoms_repel_each_other_all_the_way(fit):

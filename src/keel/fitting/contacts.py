@@ -35,8 +35,6 @@ CONTACT_WITHOUT_DATA = 1.0
 """Contact of a pair without data, in sums of the covalent radii, unless data show a closer one."""
 MOST_WORK = 5.0
 """Largest work in eV of the constant force between contact and core: two oxygens can be as close as in O2."""
-LEAST_PUSH = 3.0
-"""Smallest constant force in eV/angstrom below a contact, unless :data:`MOST_WORK` allows less."""
 FRAMES = 50
 """Number of frames whose neighbour lists are processed together."""
 
@@ -74,16 +72,13 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
     The push is the force between two atoms where the functions become constant, a tenth below the contact, among the
     neighbours that their elements have in the data:
 
-        push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   3 eV/angstrom <= push, push (contact - 0.8 bonds) <= 5 eV
-
-    Where both cannot be, the second holds. An EAM may even attract where its data end: without the first bound nothing
-    would then keep two such atoms apart until their nuclei do.
+        push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
     """
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
     contact = np.where(few, np.minimum(contacts.closest, CONTACT_WITHOUT_DATA * bonds), contacts.closest)
     force = _forces(eam, data, (1.0 - 0.5 * CLAMPED_WITHIN) * contact)
-    push = np.clip(force, LEAST_PUSH, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
+    push = np.clip(force, 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
     for name, own in zip(eam.pair_names, contact.tolist(), strict=True):
         config["pairs"][name]["contact"] = own
