@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.mobility import constraints_of
+from keel.atoms.motion_columns import constraints
 
 NAMES = ("forces_mask", "fixed", "masses", "velocities")
 
@@ -64,7 +64,7 @@ def test_from_ase(names):
 
 
 def test_what_is_fixed_stays_in_simulations_of_ase():
-    whole, partly = constraints_of(salt(**MOVING))[::-1]
+    whole, partly = constraints(MOVING["fixed"])[::-1]
     assert isinstance(whole, FixAtoms) and whole.index.tolist() == [0]
     assert isinstance(partly, FixCartesian) and partly.index.tolist() == [2]
     atoms = salt(**MOVING).to_ase()

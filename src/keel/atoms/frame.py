@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.label_names import LABELS
+from keel.atoms.motion_columns import constraints, reals
 from keel.showing import Facts, Shown
 
 if TYPE_CHECKING:
@@ -150,14 +151,12 @@ class Frame(Shown):
         from ase import Atoms
         from ase.calculators.singlepoint import SinglePointCalculator
 
-        from keel.atoms.mobility import columns_of_motion, constraints_of
-
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc, info=dict(self.info))
-        for name, values in columns_of_motion(self).items():
+        for name, values in reals(self.numbers, self.masses, self.velocities).items():
             atoms.set_array(name, values if values.shape[1] > 1 else values[:, 0])
         if self.forces_mask is not None:
             atoms.set_array("forces_mask", self.forces_mask)
-        atoms.set_constraint(constraints_of(self))
+        atoms.set_constraint(constraints(self.fixed))
         labels: dict[str, Any] = {}
         if self.energy is not None:
             labels["energy"] = self.energy

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import units
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
-
-if TYPE_CHECKING:
-    from ase.constraints import FixAtoms, FixCartesian
+from keel.atoms.motion_columns import marks, reals
 
 
 def masses_of(frame: Frame) -> Array:
@@ -33,30 +29,12 @@ def freed(frame: Frame) -> Frame:
 
 def columns_of_motion(frame: Frame) -> dict[str, Array]:
     """Return masses and momenta by the names under which ASE reads and writes them, (N, 1) and (N, 3), where known."""
-    columns = {} if frame.masses is None else {"masses": frame.masses[:, None]}
-    if frame.velocities is not None:
-        columns["momenta"] = masses_of(frame)[:, None] * frame.velocities / units.fs
-    return columns
+    return reals(frame.numbers, frame.masses, frame.velocities)
 
 
 def marks_of_motion(frame: Frame) -> dict[str, NDArray[np.bool_]]:
     """Return which forces are labels and which components move, by their names in files, each (N, 1) or (N, 3)."""
-    marks = {} if frame.forces_mask is None else {"forces_mask": frame.forces_mask[:, None]}
-    if frame.fixed is None:
-        return marks
-    whole = bool((frame.fixed == frame.fixed[:, :1]).all())
-    return marks | {"move_mask": ~frame.fixed[:, : 1 if whole else 3]}
-
-
-def constraints_of(frame: Frame) -> list[FixAtoms | FixCartesian]:
-    """Return what is fixed as ASE's constraints."""
-    if frame.fixed is None:
-        return []
-    from ase.constraints import FixAtoms, FixCartesian
-
-    masks, which = np.unique(frame.fixed, axis=0, return_inverse=True)
-    atoms = [(mask, np.flatnonzero(which.ravel() == k)) for k, mask in enumerate(masks) if mask.any()]
-    return [FixAtoms(indices) if mask.all() else FixCartesian(indices, mask.tolist()) for mask, indices in atoms]
+    return marks(frame.forces_mask, frame.fixed)
 
 
 def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:

@@ -49,7 +49,7 @@ def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
 
 def known_by(potential: Potential, frame: Frame) -> Frame:
     """Return a frame; DataError, with its source, if it contains an element that the potential does not know."""
-    if potential.elements is not None and (unknown := set(frame.numbers.tolist()) - set(potential.elements)):
+    if potential.elements is not None and (unknown := set(np.unique(frame.numbers).tolist()) - set(potential.elements)):
         strange, known = (", ".join(map(symbol, sorted(some))) for some in (unknown, potential.elements))
         raise DataError(
             f"{frame.source}: this {type(potential).__name__} knows {known} but the structures contain {strange}"
