@@ -154,6 +154,13 @@ class TestXsf:
         assert frame.energy == (-3.5 if of_aenet else None)
         np.testing.assert_allclose(frame.forces[0], np.array([0.1, -0.2, 0.3]) * (1.0 if of_aenet else Hartree))
 
+    def test_exponents_of_fortran_and_what_is_no_number(self, tmp_path):
+        (tmp_path / "a.xsf").write_text("# total energy = -0.35D+01 eV\n" + self.TEXT)
+        assert keel.read(tmp_path / "a.xsf")[0].energy == -3.5
+        (tmp_path / "a.xsf").write_text("# total energy = e-e eV\n" + self.TEXT)
+        with pytest.raises(DataError, match=r"a\.xsf: ASE cannot read it"):
+            keel.read(tmp_path / "a.xsf")
+
 
 class TestCp2kExtendedXyz:
     """Its format EXTXYZ has the energy in hartree too, and does not say so."""

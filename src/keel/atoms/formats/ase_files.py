@@ -40,7 +40,7 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
     images = guarded(lambda: ase.io.iread(str(path), index=":", format=kind), path)
-    energy = _energy_of_aenet(path) if kind == "xsf" else None
+    energy = guarded(lambda: _energy_of_aenet(path), path) if kind == "xsf" else None
     found = pending_images(images, path, record_of_ase if energy is None else partial(_record_of_aenet, energy))
     first = next(found, None)
     if first is None:
@@ -71,7 +71,8 @@ def _energy_of_aenet(path: Path) -> float | None:
     """Return the energy in eV from the first line of a training file of aenet; None for XCrySDen's own files."""
     with opened(path) as file:
         found = AENET.match(file.readline(200))
-    return None if found is None else float(found[1])
+    # Fortran may write the exponent as D.
+    return None if found is None else float(found[1].upper().replace(b"D", b"E"))
 
 
 def _record_of_aenet(energy: float, atoms: Atoms, source: str) -> Record:
