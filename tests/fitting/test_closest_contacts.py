@@ -14,7 +14,7 @@ from salts import CUTOFF, labelled, rock_salt, salt
 import keel
 from keel.atoms.frame import Frame
 from keel.evaluation import accuracy
-from keel.fitting.contacts import CONTACT_WITHOUT_DATA, MOST_WORK, contacts_in
+from keel.fitting.contacts import CONTACT_WITHOUT_DATA, LEAST_PUSH, MANY_PAIRS, MOST_WORK, contacts_in
 from keel.fitting.eam import EAMFit
 from keel.fitting.walls import soft_walls
 from keel.potentials.classical.contact import CLAMPED_WITHIN
@@ -43,6 +43,15 @@ def free(frames) -> EAMFit:
 
 def atoms_apart(numbers: tuple[int, int], r: float) -> Frame:
     return Frame(np.array(numbers), np.stack([CORNER, [r, 0.0, 0.0]]))
+
+
+def pushes_of(fit: EAMFit) -> dict[str, float]:
+    """The constant force of each pair in eV/angstrom."""
+    return {name: known["push"] for name, known in fit.potential.members[1].config()["pairs"].items()}
+
+
+def most_push(contact: float, bond: float) -> float:
+    return MOST_WORK / max(contact - 0.8 * bond, 1e-6)
 
 
 def energy(potential: keel.Potential, frame: Frame) -> float:
@@ -91,17 +100,41 @@ def test_the_push_is_the_force_among_the_usual_neighbours_and_its_work_is_bounde
             slopes[k].append(slope)
     usual = {k: np.mean(values) for k, values in slopes.items()}
     h = 1e-5
-    pushes = fit.potential.members[1].config()["pairs"]
+    pushes = pushes_of(fit)
     for name, contact, bond in zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), bonds.tolist(), strict=True):
-        push = pushes[name]["push"]
+        push = pushes[name]
         a, b = name.split("-")
         r = torch.tensor([-h, h], dtype=torch.float64) + (1.0 - 0.5 * CLAMPED_WITHIN) * contact
         effective = eam.pair_energy(r, a, b)
         effective = effective + usual[eam.symbols.index(a)] * eam.density(r, b, a)
         effective = effective + usual[eam.symbols.index(b)] * eam.density(r, a, b)
         force = -float(effective.diff() / (2 * h))
-        most = MOST_WORK / max(contact - 0.8 * bond, 1e-6)
-        assert push == pytest.approx(min(max(0.0, force), most), rel=1e-4, abs=1e-6), name
+        assert push == pytest.approx(min(max(LEAST_PUSH, force), most_push(contact, bond)), rel=1e-4, abs=1e-6), name
+
+
+def faint(frames: list[Frame]) -> list[Frame]:
+    """Labels so small that the fitted functions hardly push."""
+    return [f.replace(energy=1e-3 * f.energy, forces=1e-3 * f.forces, stress=None) for f in frames]
+
+
+def test_where_the_eam_hardly_repels_pairs_with_many_data_get_the_least_push(frames):
+    fit = keel.fit_eam(faint(frames), CUTOFF)
+    near = contacts_in(fit.eam, frames).near
+    assert np.all(near >= MANY_PAIRS)
+    pushes = pushes_of(fit)
+    for name, contact, bond in zip(
+        fit.eam.pair_names, fit.eam.pair_contact.tolist(), fit.eam.pair_radius.tolist(), strict=True
+    ):
+        assert pushes[name] == pytest.approx(min(LEAST_PUSH, most_push(contact, bond))), name
+
+
+def test_pairs_with_few_data_push_no_harder_than_the_eam(frames):
+    few = faint(frames[:2])
+    fit = keel.fit_eam(few, CUTOFF)
+    near = contacts_in(fit.eam, few).near
+    assert np.any(near < MANY_PAIRS)
+    for (name, push), n in zip(pushes_of(fit).items(), near.tolist(), strict=True):
+        assert n >= MANY_PAIRS or push < 0.1, name
 
 
 def test_two_atoms_repel_each_other_all_the_way(fit):

@@ -35,6 +35,9 @@ CONTACT_WITHOUT_DATA = 1.0
 """Contact of a pair without data, in sums of the covalent radii, unless data show a closer one."""
 MOST_WORK = 5.0
 """Largest work in eV of the constant force between contact and core: two oxygens can be as close as in O2."""
+LEAST_PUSH, MANY_PAIRS = 3.0, 300
+"""Smallest constant force in eV/angstrom of pairs that occur 300 times near, unless :data:`MOST_WORK` allows less. Of
+fewer neighbours the closest says too little about where those of other frames end."""
 FRAMES = 50
 """Number of frames whose neighbour lists are processed together."""
 
@@ -73,12 +76,16 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
     neighbours that their elements have in the data:
 
         push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
+
+    An EAM may hardly repel there, or even attract, and nothing would keep two such atoms apart until their nuclei do. So
+    pairs with many data push with at least 3 eV/angstrom, if the upper bound allows that.
     """
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
     contact = np.where(few, np.minimum(contacts.closest, CONTACT_WITHOUT_DATA * bonds), contacts.closest)
     force = _forces(eam, data, (1.0 - 0.5 * CLAMPED_WITHIN) * contact)
-    push = np.clip(force, 0.0, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
+    least = np.where(contacts.near < MANY_PAIRS, 0.0, LEAST_PUSH)
+    push = np.clip(force, least, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
     for name, own in zip(eam.pair_names, contact.tolist(), strict=True):
         config["pairs"][name]["contact"] = own
