@@ -16,12 +16,12 @@ from keel.atoms.census import take_census
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
-from keel.atoms.soundness.frames import check_frame, closest_pair, energy_outliers
+from keel.atoms.soundness.frames import check_frame, closest_pair, energy_levels, energy_outliers
 from keel.atoms.soundness.repeats import repeats
 from keel.atoms.soundness.work import check_forces, check_stress
 from keel.atoms.units import GPA
 from keel.cli import main
-from keel.errors import DataError
+from keel.errors import DataError, KeelWarning
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,23 @@ def test_outliers(relaxation: list[Frame]) -> None:
     assert distance == pytest.approx(10.0, abs=0.5)
     assert "far outside" in messages(far, "warn")[0]
     assert energy_outliers(far[-5:]) == []
+
+
+def test_energies_of_two_zeros(relaxation: list[Frame]) -> None:
+    """Halves of equal size have no outliers: the median lies in either of them."""
+    moved = [f.replace(energy=f.energy + 5.0 * len(f)) for f in relaxation[::2]]
+    frames, mixed = relaxation, [*moved, *relaxation[1::2]]
+    assert energy_levels(frames) == energy_outliers(mixed) == []
+    (levels,) = energy_levels(mixed)
+    assert {id(f) for f in levels.upper} == {id(f) for f in moved}
+    assert levels.gap == pytest.approx(5.0, abs=0.5)
+    assert "two levels" in " ".join(messages(mixed, "warn"))
+    with pytest.warns(KeelWarning, match="two levels"):
+        refuse_wrong_labels(mixed)
+    # Atoms apart and atoms in bulk have two levels too.
+    apart = [f.replace(cell=2.0 * f.cell, positions=2.0 * f.positions) for f in moved]
+    assert energy_levels([*apart, *frames[1::2]]) == []
+    assert energy_levels([*moved[:9], *frames[1::2]]) == []
 
 
 def test_overlaps(relaxation: list[Frame]) -> None:

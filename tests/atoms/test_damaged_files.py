@@ -248,6 +248,33 @@ def test_there_are_enough_kinds_of_damage() -> None:
     assert len(DAMAGE) >= 40
 
 
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("digits", ["{:.8f}", "{!r}"])
+def test_a_file_that_ends_within_its_last_number(
+    digits: str, quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the number is a number too."""
+    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if quick else 1 << 40)
+    rng = np.random.default_rng(3)
+    rows = ["Si " + " ".join(digits.format(x) for x in [2.4 * k, 0.0, 0.0, *rng.normal(size=3).tolist()]) for k in (0, 1)]
+    whole = frame(atoms="\n".join(rows))
+    path = tmp_path / "in.extxyz"
+    for end in ("", "\n"):
+        path.write_text(GOOD + whole + end)
+        assert len(keel.read(path)) == 2
+    path.write_text(GOOD + whole[:-4])
+    with pytest.raises(DataError, match="frame 1: the file ends within its last number"):
+        keel.read(path)
+    assert len(keel.read(path, skip_bad=tmp_path / "bad.extxyz")) == 1
+
+
+@pytest.mark.parametrize("last", ["0.0", "0.1", "0.12345", "-0.012345"])
+def test_a_last_line_without_an_end_is_whole_where_digits_differ(last: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.extxyz"
+    path.write_text(frame(atoms=f"Si 0 0 0 0.1 0.2 0.25\nO 1.6 0 0 -0.1 -0.2 {last}"))
+    assert keel.read(path)[0].forces[1, 2] == float(last)
+
+
 @pytest.mark.parametrize("kind", [k for k, (name, _, _) in DAMAGE.items() if name == "a.extxyz"])
 def test_a_damaged_frame_hides_no_good_one(kind: str, tmp_path: Path) -> None:
     content = DAMAGE[kind][1]

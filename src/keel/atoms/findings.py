@@ -14,7 +14,7 @@ from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE, UNUSE
 from keel.atoms.remarks import frames_of, notes
 from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding
-from keel.atoms.soundness.frames import OVERLAP, Closest, energy_outliers
+from keel.atoms.soundness.frames import OVERLAP, Closest, energy_levels, energy_outliers
 from keel.atoms.soundness.repeats import matching, repeats
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.errors import DataError, KeelWarning
@@ -31,6 +31,7 @@ def findings(
         *size.findings(frames),
         *_overlaps(closest),
         *_outliers(frames),
+        *_levels(frames),
         *unknown.findings(frames),
         *states.findings(frames),
         *_repeats(frames),
@@ -42,7 +43,7 @@ def findings(
 def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
     """Raise a DataError if labels contradict each other or cannot be of their size; warn where that is likely."""
     checks = check_forces(frames), check_stress(frames)
-    for finding in (*_checked(checks), *size.findings(frames), *states.findings(frames)):
+    for finding in (*_checked(checks), *size.findings(frames), *_levels(frames), *states.findings(frames)):
         if finding.level == "note":
             continue
         file = frames[0].source.rpartition(", ")[0] or frames[0].source
@@ -99,6 +100,17 @@ def _outliers(frames: Sequence[Frame]) -> Iterator[Finding]:
             "note",
             f"{frames_of(len(alone))} of an isolated atom ({elements}): its energy is the zero of the element; it is "
             "not used for training",
+        )
+
+
+def _levels(frames: Sequence[Frame]) -> Iterator[Finding]:
+    for levels in energy_levels(set_apart(frames)[0]):
+        low, high = levels.lower[0], levels.upper[0]
+        yield Finding(
+            "warn",
+            f"energies of {low.formula} have two levels, {levels.gap:.2f} eV/atom apart: {frames_of(len(levels.lower))} "
+            f"(such as {low.source}) and {frames_of(len(levels.upper))} ({high.source}); are they of two codes, "
+            "pseudopotentials or zeros of energy? Bring them to one, or use one part",
         )
 
 

@@ -27,6 +27,9 @@ LONGEST_LINE = 1 << 24
 LINES_AT_ONCE = 4096
 """Number of lines read before they are checked, whatever number of atoms a header claims."""
 
+WRITTEN = 6
+"""Decimals of forces in files that are written by programs."""
+
 
 @dataclass
 class RawFrame:
@@ -139,6 +142,9 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
             where = "the next frame or an empty line comes" if read[end] else "the file ends"
             frame.damage = f"it should have {count} atoms but {where} after {len(frame.rows)}; the frame is cut off"
             return _to_next_header(frame, lines)
+    if cut := _cut_number(frame):
+        frame.damage = f"the file ends within its last number, {cut}; the frame is cut off"
+        return frame
     following = lines.next()
     lines.back(following)
     # Anything but another atom is the damaged start of the next frame.
@@ -146,6 +152,22 @@ def _raw_frame(header: bytes, lines: _Lines, source: str) -> RawFrame:
         frame.damage = f"it should have {count} atoms but {shown(following)} follows; correct the number of atoms"
         return _to_next_header(frame, lines)
     return frame
+
+
+def _cut_number(frame: RawFrame) -> str | None:
+    """Return the last word of a file without a last line end if its number has fewer digits than all above it.
+
+    One digit less may be a zero that was not written, and changes nothing.
+    """
+    if frame.lines[-1].endswith(b"\n") or len(frame.rows) < 2:
+        return None
+    last, *above = (_decimals(row[-1]) for row in reversed(frame.rows))
+    return shown(frame.rows[-1][-1]) if last < min(above) - 1 and min(above) >= WRITTEN else None
+
+
+def _decimals(word: bytes) -> int:
+    """Return how many digits come after the point; any number of them is left out of a zero."""
+    return 99 if word in (b"0.0", b"-0.0") else len(word.partition(b".")[2].lower().partition(b"e")[0])
 
 
 def _to_next_header(frame: RawFrame, lines: _Lines) -> RawFrame:

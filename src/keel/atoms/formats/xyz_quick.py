@@ -44,7 +44,9 @@ def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
         last = not read
         text = kept + read
         if last and text and not text.endswith(b"\n"):
-            text += b"\n"
+            # The last number may be cut off.
+            yield from _continued(text, stream, name, number)
+            return
         array = np.frombuffer(text, np.uint8)
         ends = np.flatnonzero(array == 10)
         found = np.empty((len(ends) // 3 + 1, 2), np.int64)
@@ -57,9 +59,13 @@ def quick_frames(stream: IO[bytes], name: str) -> Iterator[PendingFrame]:
         number += frames
         kept = text[int(ends[line - 1]) + 1 if line else 0 :]
         if odd or len(kept) > LARGEST_BLOCK:
-            for raw in raw_frames(_Continued(kept, stream), name, number):
-                yield PendingFrame(raw.source, raw.record, raw.text)
+            yield from _continued(kept, stream, name, number)
             return
+
+
+def _continued(text: bytes, rest: IO[bytes], name: str, number: int) -> Iterator[PendingFrame]:
+    for raw in raw_frames(_Continued(text, rest), name, number):
+        yield PendingFrame(raw.source, raw.record, raw.text)
 
 
 class _Continued:

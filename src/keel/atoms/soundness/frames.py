@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ LARGEST_LENGTH = 1e6
 """Angstrom; longer cells and coordinates leave too few digits for distances."""
 SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has too many images within a cutoff for a neighbour list."""
+FEWEST = 10
+"""Number of frames of one composition from which their energies are judged."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
 
@@ -170,19 +172,54 @@ def energy_outliers(frames: Sequence[Frame], deviations: float = 12.0, floor: fl
     Far is more than ``deviations`` robust standard deviations (1.4826 x median absolute deviation) and more than
     ``floor`` eV/atom from the median; compositions of fewer than ten frames are not judged.
     """
-    groups: dict[tuple[tuple[int, int], ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if frame.energy is not None:
-            groups[composition(frame)].append(frame)
     found = []
-    for members in groups.values():
-        if len(members) < 10:
-            continue
-        energies = np.array([f.energy / len(f) for f in members if f.energy is not None])
+    for members, energies in _per_atom(frames):
         offsets = energies - np.median(energies)
         limit = max(floor, deviations * 1.4826 * float(np.median(np.abs(offsets))))
         found += [(members[k], float(offsets[k])) for k in np.flatnonzero(np.abs(offsets) > limit)]
     return found
+
+
+@dataclass(frozen=True)
+class TwoLevels:
+    """Frames of one composition whose energies form two groups, and the empty interval between them in eV/atom."""
+
+    lower: Sequence[Frame]
+    upper: Sequence[Frame]
+    gap: float
+
+
+def energy_levels(frames: Sequence[Frame], widths: float = 3.0, floor: float = 1.0) -> list[TwoLevels]:
+    """Return compositions whose energies are of two groups, as those of two codes, pseudopotentials or zeros are.
+
+    No energy lies in the largest interval, which is wider than ``floor`` eV/atom and than ``widths`` times either
+    group; each has ten frames, and the volumes per atom overlap: atoms apart and atoms in bulk are two groups too.
+    """
+    found = []
+    for members, energies in _per_atom(frames):
+        order = np.argsort(energies)
+        split = int(np.argmax(np.diff(energies[order]))) + 1
+        parts = order[:split], order[split:]
+        gap = float(energies[parts[1][0]] - energies[parts[0][-1]])
+        widest = max(float(np.ptp(energies[part])) for part in parts)
+        if min(map(len, parts)) < FEWEST or gap < max(floor, widths * widest):
+            continue
+        lower, upper = ([members[k] for k in part.tolist()] for part in parts)
+        ranges = [[f.volume / len(f) for f in part if f.pbc.all()] or [0.0] for part in (lower, upper)]
+        if max(map(min, ranges)) <= min(map(max, ranges)):
+            found.append(TwoLevels(lower, upper, gap))
+    return found
+
+
+def _per_atom(frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], Array]]:
+    """Yield the frames with energies of every composition that has at least ten, and their energies in eV/atom."""
+    groups: dict[tuple[tuple[int, int], ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if frame.energy is not None:
+            groups[composition(frame)].append(frame)
+    for members in groups.values():
+        if len(members) >= FEWEST:
+            yield members, np.array([f.energy / len(f) for f in members if f.energy is not None])
 
 
 def composition(frame: Frame) -> tuple[tuple[int, int], ...]:
