@@ -256,7 +256,9 @@ def test_a_file_that_ends_within_its_last_number(
     """What is left of the number is a number too."""
     monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if quick else 1 << 40)
     rng = np.random.default_rng(3)
-    rows = ["Si " + " ".join(digits.format(x) for x in [2.4 * k, 0.0, 0.0, *rng.normal(size=3).tolist()]) for k in (0, 1)]
+    rows = [
+        "Si " + " ".join(digits.format(x) for x in [2.4 * k, 0.0, 0.0, *rng.normal(size=3).tolist()]) for k in (0, 1)
+    ]
     whole = frame(atoms="\n".join(rows))
     path = tmp_path / "in.extxyz"
     for end in ("", "\n"):

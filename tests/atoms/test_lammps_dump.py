@@ -145,3 +145,15 @@ def test_damage_is_that_of_its_snapshot(tmp_path, text, message):
     bad = BadFrames(tmp_path / "bad")
     assert len(read(tmp_path, text, skip_bad=bad)) == len(bad) == 1
     assert message in bad.reasons[0]
+
+
+@pytest.mark.parametrize("box", ["\n0 4\n0 4\n0 4", "xy xz yz\n0 4 0\n0 4 0\n0 4 0"])
+def test_a_box_that_may_be_periodic_or_not_is_refused(tmp_path, box):
+    with pytest.raises(DataError, match="frame 0: it does not say in which directions it is periodic"):
+        read(tmp_path, snapshot(PLAIN, [(1, 2), (1, 2), ("Si", "O"), *X.T, *F.T], box=box))
+
+
+@pytest.mark.parametrize(("words", "pbc"), [("ff ss mm", [False] * 3), ("pp pp fs", [True, True, False])])
+def test_kinds_of_boundaries(tmp_path, words, pbc):
+    (frame,) = read(tmp_path, snapshot(PLAIN, [(1, 2), (1, 2), ("Si", "O"), *X.T, *F.T], box=f"{words}\n0 4\n0 4\n0 4"))
+    assert frame.pbc.tolist() == pbc

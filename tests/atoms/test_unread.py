@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.units import Hartree
 
 import keel
@@ -201,3 +202,13 @@ class TestCp2kTrajectory:
             next(iter_frames(path, keys=LabelKeys(energy="E")))
         (frame,) = iter_frames(path, keys=LabelKeys(energy="E", energy_unit="hartree"))
         assert frame.energy == pytest.approx(-31.0531669172 * 27.21138602) and not frame.remarks
+
+
+@pytest.mark.parametrize(("form", "name"), [("eon", "a.con"), ("sys", "a.sys")])
+def test_cells_of_periodic_codes_are_periodic(form, name, tmp_path):
+    """ASE 3.29 reads them as cells of clusters."""
+    crystal = bulk("Si", cubic=True)
+    crystal.write(tmp_path / name, format=form)
+    frame = keel.read(tmp_path / name)[0]
+    np.testing.assert_allclose(frame.cell, crystal.cell.array, atol=1e-6)
+    assert frame.pbc.all()

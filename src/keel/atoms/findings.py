@@ -105,12 +105,11 @@ def _outliers(frames: Sequence[Frame]) -> Iterator[Finding]:
 
 def _levels(frames: Sequence[Frame]) -> Iterator[Finding]:
     for levels in energy_levels(set_apart(frames)[0]):
-        low, high = levels.lower[0], levels.upper[0]
+        first, second = (f"{frames_of(len(part))} ({part[0].source})" for part in (levels.lower, levels.upper))
         yield Finding(
             "warn",
-            f"energies of {low.formula} have two levels, {levels.gap:.2f} eV/atom apart: {frames_of(len(levels.lower))} "
-            f"(such as {low.source}) and {frames_of(len(levels.upper))} ({high.source}); are they of two codes, "
-            "pseudopotentials or zeros of energy? Bring them to one, or use one part",
+            f"energies of {levels.lower[0].formula} have two levels, {levels.gap:.2f} eV/atom apart: {first} and "
+            f"{second}; are they of two codes, pseudopotentials or zeros of energy? Bring them to one, or use one part",
         )
 
 

@@ -77,8 +77,8 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
 
         push = -(phi' + <F'_a> f_b' + <F'_b> f_a'),   0 <= push <= 5 eV / (contact - 0.8 bonds)
 
-    An EAM may hardly repel there, or even attract, and nothing would keep two such atoms apart until their nuclei do. So
-    pairs with many data push with at least 3 eV/angstrom, if the upper bound allows that.
+    An EAM may hardly repel there, or even attract, and nothing would keep two such atoms apart until their nuclei do.
+    So pairs with many data push with at least 3 eV/angstrom, if the upper bound allows that.
     """
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS

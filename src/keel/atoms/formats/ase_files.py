@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase.units import Hartree
 
 from keel.atoms.formats.compression import opened
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
+PERIODIC = ("eon", "sys")
+"""Formats of periodic codes (EON, Qb@ll), whose cells ASE 3.29 reads as those of clusters."""
 
 
 def ase_frames(path: Path) -> Iterator[PendingFrame]:
@@ -40,8 +43,10 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
     images = guarded(lambda: ase.io.iread(str(path), index=":", format=kind), path)
-    energy = guarded(lambda: _energy_of_aenet(path), path) if kind == "xsf" else None
-    found = pending_images(images, path, record_of_ase if energy is None else partial(_record_of_aenet, energy))
+    record: Callable[[Atoms, str], Record] = _record_of_crystal if kind in PERIODIC else record_of_ase
+    if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
+        record = partial(_record_of_aenet, energy)
+    found = pending_images(images, path, record)
     first = next(found, None)
     if first is None:
         taken = ioformats[kind].description if kind in ioformats else kind
@@ -80,6 +85,12 @@ def _record_of_aenet(energy: float, atoms: Atoms, source: str) -> Record:
     record = record_of_ase(atoms, source)
     arrays = {name: values / Hartree if name == "forces" else values for name, values in record.arrays.items()}
     return replace(record, info={**record.info, "energy": energy}, arrays=arrays)
+
+
+def _record_of_crystal(atoms: Atoms, source: str) -> Record:
+    """Return what a file of a periodic code says."""
+    record = record_of_ase(atoms, source)
+    return replace(record, pbc=np.full(3, record.cell.any()))
 
 
 def broken_frame(source: str, reason: str) -> PendingFrame:

@@ -7,6 +7,7 @@ https://docs.lammps.org/dump.html and https://docs.lammps.org/Howto_triclinic.ht
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +33,11 @@ UNITS: Mapping[str, tuple[LabelKeys, float]] = {
 ASSUMED = "forces without units: read as eV/angstrom (LAMMPS' `dump_modify units yes` names them)"
 POSITIONS = ("x y z", "xu yu zu", "xs ys zs", "xsu ysu zsu")
 VELOCITIES, FORCES = "vx vy vz", "fx fy fz"
+BOUNDARY = re.compile("[pfsm]{2}")
+NO_BOUNDARIES = (
+    "it does not say in which directions it is periodic; write these into the line 'ITEM: BOX BOUNDS', as LAMMPS does: "
+    "pp pp pp for a crystal"
+)
 NO_POSITIONS = f"its columns contain no positions; write one of {', '.join(POSITIONS)}"
 
 
@@ -169,7 +175,9 @@ def _box(snapshot: _Snapshot) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Return origin, cell and periodicity; bounds of a tilted box are those of the box around it."""
     words = snapshot.words["BOX BOUNDS"]
     bounds = np.array([line.split() for line in snapshot.lines["BOX BOUNDS"][:3]], dtype=np.float64)
-    pbc = np.array([word == "pp" for word in words[-3:]] if len(words) >= 3 else [False] * 3)
+    if len(words) < 3 or not all(map(BOUNDARY.fullmatch, words[-3:])):
+        raise DataError(NO_BOUNDARIES)
+    pbc = np.array([word == "pp" for word in words[-3:]])
     if words[:1] == ["abc"]:
         return bounds[:, 3], bounds[:, :3], pbc
     low, high = bounds[:, 0].copy(), bounds[:, 1].copy()

@@ -8,7 +8,8 @@ import numpy as np
 
 from keel.atoms.formats.columns import parse_columns
 from keel.atoms.formats.comment import parse_comment
-from keel.atoms.record import Record
+from keel.atoms.formats.ipi import box_of
+from keel.atoms.record import USUAL, Record
 from keel.errors import DataError
 
 PLAIN = "species:S:1:pos:R:3"
@@ -34,7 +35,8 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
         raise DataError("its comment line is not UTF-8 text") from None
     info, printed = parse_comment(text)
     remarks = []
-    cell = _cell(info)
+    box = box_of(text) if "CELL" in text else None
+    cell, usual = box or (_cell(info), USUAL)
     if printed.get("Lattice", "").startswith("[") and (cell != cell.T).any():
         remarks.append(TRANSPOSED)
     pbc = _pbc(info, default=bool(cell.any()))
@@ -46,7 +48,7 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
         raise DataError("its Properties have no pos:R:3")
     positions = arrays.pop("pos")
     numbers = _numbers(arrays)
-    return Record(numbers, positions, cell, pbc, info, arrays, source, printed=printed, remarks=tuple(remarks))
+    return Record(numbers, positions, cell, pbc, info, arrays, source, printed, usual=usual, remarks=tuple(remarks))
 
 
 def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
