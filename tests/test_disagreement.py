@@ -65,7 +65,7 @@ def test_it_belongs_to_the_atoms_whatever_their_order_and_cell(seed):
 def test_what_is_unknown_beside_is_said_in_one_sentence():
     frame = molecule([[0, 0, 0], [2.0, 0, 0]], [14, 15]).replace(source="mine.xyz, frame 3")
     with pytest.raises(
-        DataError, match=r"^mine.xyz, frame 3: it holds P, and the EAM beside knows only O and Si; comp"
+        DataError, match=r"^mine\.xyz, frame 3: the EAM beside knows O, Si but the structures contain P"
     ):
         force_disagreement(LJ, eam(), frame)
     with pytest.raises(DataError, match="give at least one beside"):

@@ -16,13 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from keel.atoms.conversion import Structures, as_frames
-from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.errors import DataError
 from keel.potentials.base import Potential
-from keel.potentials.batches import predictions
+from keel.potentials.batches import known_by, predictions
 from keel.potentials.external.given import Given, as_potential
-from keel.wording import listed
 
 COLUMN = "force_disagreement"
 """Its name in files and among the results of a calculator."""
@@ -71,7 +69,7 @@ def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames
     others = potentials_beside(beside)
     if not others:
         raise DataError("no potential is given to compare with; give at least one beside")
-    refuse_unknown(others, frames)
+    check_beside(others, frames)
     own, theirs = forces_of(as_potential(potential), frames), [forces_of(other, frames) for other in others]
     return [disagreement(forces, found) for forces, *found in zip(own, *theirs, strict=True)]
 
@@ -81,17 +79,11 @@ def potentials_beside(given: Given | Sequence[Given]) -> list[Potential]:
     return [as_potential(one) for one in (given if isinstance(given, list | tuple) else [given])]
 
 
-def refuse_unknown(others: Sequence[Potential], frames: Sequence[Frame]) -> None:
+def check_beside(others: Sequence[Potential], frames: Sequence[Frame]) -> None:
     """Raise a DataError that names the first structure with elements that a potential beside does not know."""
-    for other in (p for p in others if p.elements is not None):
-        known = set(other.elements or ())
+    for other in others:
         for frame in frames:
-            if unknown := set(frame.numbers.tolist()) - known:
-                strange, knows = (listed([symbol(z) for z in sorted(some)]) for some in (unknown, known))
-                raise DataError(
-                    f"{frame.source}: it holds {strange}, and the {type(other).__name__} beside knows only {knows}; "
-                    "compare with a potential that knows all elements"
-                )
+            known_by(other, frame, "the {} beside")
 
 
 def forces_of(potential: Potential, frames: Sequence[Frame]) -> list[Array]:

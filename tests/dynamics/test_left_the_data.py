@@ -142,7 +142,7 @@ def test_a_structure_that_one_beside_refuses_ends_its_run_alone():
 def test_mistakes_end_in_one_sentence():
     with pytest.raises(ConfigError, match=r"stop_above compares forces .* name one beside"):
         run(beside=(), stop_above=1.0)
-    with pytest.raises(DataError, match="it holds Ar, and the EAM beside knows only O and Si"):
+    with pytest.raises(DataError, match="the EAM beside knows O, Si but the structures contain Ar"):
         run(beside=[eam()])
 
 

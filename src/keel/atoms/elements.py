@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 from numpy.typing import NDArray
@@ -32,6 +34,17 @@ def atomic_number(element: int | str) -> int:
     if number is None or not 0 < number < len(chemical_symbols):
         raise DataError(f"{element!r} is not a chemical element")
     return int(number)
+
+
+def check_known(numbers: Iterable[int], known: Iterable[int] | None, whose: str) -> None:
+    """Raise a DataError that names the elements of structures that are not known; None: all are.
+
+    ``whose`` says what knows them, after the file and frame of the structure, if that has one.
+    """
+    if known is None or not (unknown := set(numbers) - set(known)):
+        return
+    strange, names = (", ".join(map(symbol, sorted(some))) for some in (unknown, known))
+    raise DataError(f"{whose} knows {names} but the structures contain {strange}")
 
 
 def pair_name(first: int, second: int) -> str:

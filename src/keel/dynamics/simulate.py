@@ -9,7 +9,7 @@ from typing import cast
 from keel.atoms.conversion import Structures, as_frame, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.mobility import degrees_of_freedom
-from keel.disagreement import refuse_unknown
+from keel.disagreement import check_beside
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.job import Job
 from keel.dynamics.results import Snapshot, Trajectory
@@ -100,7 +100,7 @@ def simulate(
     _check(states, numbers, settings)
     for frame in frames:
         known_by(potential, frame)
-    refuse_unknown(beside, frames)
+    check_beside(beside, frames)
     if settings.stop_above is not None and not beside:
         raise ConfigError(
             "stop_above compares forces with those of other potentials, and there is none; name one beside"

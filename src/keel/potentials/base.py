@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from keel.atoms.elements import symbol
+from keel.atoms.elements import check_known, symbol
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
 from keel.atoms.stressed import have_stress
 from keel.counting import count
-from keel.errors import DataError
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
 from keel.showing import Facts, Shown
@@ -242,9 +241,7 @@ class Potential(Shown, nn.Module, ABC):
         if self.elements is not None and graph.n_atoms:
             unknown = self.species_index.index_select(0, graph.numbers) < 0
             if bool(unknown.any()):
-                names = ", ".join(symbol(int(z)) for z in graph.numbers[unknown].unique())
-                known = ", ".join(symbol(z) for z in self.elements)
-                raise DataError(f"this {type(self).__name__} knows {known} but the structures contain {names}")
+                check_known(graph.numbers[unknown].tolist(), self.elements, f"this {type(self).__name__}")
         graph = graph.within(self.cutoff)
         return graph.to_half_list() if self.half_list else graph.to_full_list()
 

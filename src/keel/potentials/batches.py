@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from keel.atoms.elements import symbol
+from keel.atoms.elements import check_known
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import half_list
 from keel.atoms.neighbours import graph_of, without_edges
 from keel.atoms.stressed import stress_volumes
-from keel.errors import DataError, naming
+from keel.errors import naming
 from keel.parallel import plain
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
@@ -47,13 +47,10 @@ def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
     return [f for f in frames if potential.elements is None or set(f.numbers.tolist()) <= set(potential.elements)]
 
 
-def known_by(potential: Potential, frame: Frame) -> Frame:
+def known_by(potential: Potential, frame: Frame, called: str = "this {}") -> Frame:
     """Return a frame; DataError, with its source, if it contains an element that the potential does not know."""
-    if potential.elements is not None and (unknown := set(np.unique(frame.numbers).tolist()) - set(potential.elements)):
-        strange, known = (", ".join(map(symbol, sorted(some))) for some in (unknown, potential.elements))
-        raise DataError(
-            f"{frame.source}: this {type(potential).__name__} knows {known} but the structures contain {strange}"
-        )
+    name = called.format(type(potential).__name__)
+    check_known(frame.numbers.tolist(), potential.elements, f"{frame.source}: {name}")
     return frame
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keel.atoms.elements import symbol
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import graph_of, labelled_atoms
 from keel.atoms.selecting import elements_in, have
@@ -16,7 +15,7 @@ from keel.errors import ConfigError, DataError, KeelWarning
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
 from keel.potentials.base import Potential
-from keel.potentials.batches import predictions
+from keel.potentials.batches import known_by, predictions
 from keel.potentials.networks.clamped import ClampedNetwork, Learner, network_in
 from keel.potentials.networks.network import Network
 from keel.training.batches import FrameBatches, Sources
@@ -41,16 +40,13 @@ def check_strategy(strategy: Strategy, network: Network, teacher: Potential | No
 
 def check_elements(network: Network, frames: Sequence[Frame]) -> None:
     """Raise a DataError if a frame contains an element that the network does not know."""
-    known = set(network.elements or ())
-    if known.issuperset(elements_in(frames)):
+    if set(network.elements or ()).issuperset(elements_in(frames)):
         return
-    for frame in frames:
-        unknown = sorted(set(frame.numbers.tolist()) - known)
-        if unknown:
-            raise DataError(
-                f"{frame.source}: the network does not know {', '.join(map(symbol, unknown))}; "
-                "name all elements of the data when building it"
-            )
+    try:
+        for frame in frames:
+            known_by(network, frame)
+    except DataError as error:
+        raise DataError(f"{error}; name all elements of the data when building it") from None
 
 
 def check_validation(validation: Sequence[Frame], settings: TrainingSettings) -> None:

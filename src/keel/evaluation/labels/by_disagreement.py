@@ -22,7 +22,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
 from keel.comparison.statistics import Interval, clustered_mean
-from keel.disagreement import disagreement, forces_of, potentials_beside, refuse_unknown
+from keel.disagreement import check_beside, disagreement, forces_of, potentials_beside
 from keel.errors import DataError
 from keel.potentials.accuracy import Accuracy
 from keel.potentials.external.given import Given
@@ -163,7 +163,7 @@ def errors_by_disagreement(
     if not members or not others:
         what = "no frame has labelled forces" if others else "no potential is given"
         raise DataError(f"{what} to compare with")
-    refuse_unknown(others, members)
+    check_beside(others, members)
     chosen = np.concatenate([labelled_atoms(f) for f in members])
     theirs = [np.concatenate(forces_of(other, members))[chosen] for other in others]
     own, labels = found.forces.prediction, found.forces.reference
