@@ -194,7 +194,7 @@ class TestMistakes:
                 None,
                 "the plugin nowhere: there is no module nowhere; install its package, or run keel in the",
             ),
-            ("nowhere.py", None, "the plugin nowhere.py: there is no module nowhere"),
+            ("nowhere.py", None, "nowhere.py: there is no such file"),
             ("a b", None, "the plugin 'a b' is neither a module, such as mypackage, nor a file"),
             (
                 "with_error",

@@ -261,7 +261,10 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     content = _yaml(path)
     if not isinstance(content, dict) or "extends" not in content:
         return content
-    other = path.parent / str(content.pop("extends"))
+    other = content.pop("extends")
+    if not isinstance(other, str):
+        raise ConfigError(f"{path}: extends should be a file such as other.yaml, not {other!r}")
+    other = path.parent / other
     return _merged(_content(other, (*extending, path.resolve())), content)
 
 

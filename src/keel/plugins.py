@@ -137,6 +137,8 @@ def take_over(modules: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
 
 def _module_and_place(name: str, folder: Path) -> tuple[str, Path]:
     if name.endswith(".py"):
+        if not (folder / name).is_file():
+            raise ConfigError(f"the plugin {folder / name}: there is no such file")
         return Path(name).stem, (folder / name).parent.resolve()
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(f"the plugin {name!r} is neither a module, such as mypackage, nor a file, such as mine.py")

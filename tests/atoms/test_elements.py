@@ -2,7 +2,7 @@
 
 import pytest
 
-from keel.atoms.elements import atomic_number, pair_name, pair_numbers, symbol
+from keel.atoms.elements import atomic_number, atomic_numbers_of, pair_name, pair_numbers, symbol
 from keel.errors import DataError
 
 
@@ -24,3 +24,8 @@ def test_what_is_no_element(element):
         atomic_number(element)
     assert atomic_number("Og") == 118 == atomic_number(118)
     assert symbol(8) == "O"
+
+
+def test_one_element_may_be_given_alone():
+    assert atomic_numbers_of("Cu") == atomic_numbers_of(["Cu"]) == atomic_numbers_of((29,)) == [29]
+    assert atomic_numbers_of(["Si", 8]) == [14, 8]

@@ -177,6 +177,13 @@ def test_from_a_file_in_another_precision(tmp_path):
         KeelCalculator(tmp_path / "absent.safetensors")
 
 
+def test_a_structure_without_atoms_is_refused():
+    atoms = Atoms()
+    atoms.calc = KeelCalculator(network())
+    with pytest.raises(DataError, match="the structure has no atoms"):
+        atoms.get_potential_energy()
+
+
 def test_unknown_elements_are_named():
     atoms = bulk("Cu")
     atoms.calc = KeelCalculator(network())

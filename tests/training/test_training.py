@@ -318,6 +318,9 @@ class TestTrain:
         assert float(ARGON.energy_offsets.abs().sum()) == 0
 
     def test_refusals(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(DataError, match="file: the folder cannot be made"):
+            train(network(), argon(4), settings=SHORT, folder=tmp_path / "file")
         with pytest.raises(ConfigError, match="needs a teacher"):
             train(network(), argon(4), strategy="pretrain", settings=SHORT)
         with pytest.raises(DataError, match=r"knows .* but the structures contain Ar; name all"):

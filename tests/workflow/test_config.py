@@ -111,6 +111,11 @@ class TestExtends:
         with pytest.raises(ConfigError, match="extends itself"):
             read_config(path)
 
+    def test_a_number_is_no_file(self, tmp_path):
+        path = self.write(tmp_path, "a.yaml", {"extends": 3})
+        with pytest.raises(ConfigError, match=r"a\.yaml: extends should be a file such as other.yaml, not 3"):
+            read_config(path)
+
     def test_absent_file_is_named(self, tmp_path):
         path = self.write(tmp_path, "a.yaml", {"extends": "nowhere.yaml"})
         with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):

@@ -36,6 +36,11 @@ def atomic_number(element: int | str) -> int:
     return int(number)
 
 
+def atomic_numbers_of(elements: Iterable[int | str]) -> list[int]:
+    """Return the atomic numbers of symbols or numbers; ``"Cu"`` is one element."""
+    return [atomic_number(e) for e in ([elements] if isinstance(elements, str) else elements)]
+
+
 def check_known(numbers: Iterable[int], known: Iterable[int] | None, whose: str) -> None:
     """Raise a DataError that names the elements of structures that are not known; None: all are.
 

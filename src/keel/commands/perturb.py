@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keel.commands.potential_options import WHAT, Arguments, Trust, opened
+from keel.errors import DataError
 from keel.kinds import FRAMES_FILE, writable
 from keel.ranges import Bonds, Distance, EnergyCap, ForceCap, Rounds, Seed, Share, Strain
 
@@ -78,5 +79,12 @@ def perturb(
                 advance(done, len(frames))
                 yield frame
 
-        written = write(out, children_of(parents(), potential, settings, seed, counts))
+        def children() -> Iterator[Frame]:
+            yield from children_of(parents(), potential, settings, seed, counts)
+            if frames and not counts.kept.any():
+                raise DataError(
+                    f"every perturbed structure is beyond a cap ({counts}); raise --force-cap or --energy-cap"
+                )
+
+        written = write(out, children())
     console.print(f"{counts}; {written} written to {out}", soft_wrap=True)

@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 
 from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
 from keel.disagreement import COLUMN, disagreement
-from keel.errors import ConfigError
+from keel.errors import ConfigError, DataError
 from keel.interfaces.moving import Moving, opened
 from keel.potentials.convert import floating
 from keel.potentials.external.given import Given
@@ -123,12 +123,14 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         Raises
         ------
         DataError
-            If the potential does not know an element, or atoms have too many neighbours.
+            If there are no atoms, the potential does not know an element, or atoms have too many neighbours.
         PropertyNotImplementedError
             If the stress is requested and there is none.
         """
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
+        if not len(self.atoms):
+            raise DataError("the structure has no atoms")
         if "stress" in (properties or ()):
             check_stress(self.atoms)
         cell, pbc = self.atoms.cell.array, self.atoms.pbc

@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
+from keel.atoms.elements import COVALENT_RADII, atomic_numbers_of, pair_name, symbol
 from keel.errors import ConfigError
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import core_energy, eam_and_cores
@@ -95,7 +95,7 @@ class Functions:
 
     def _chosen(self, elements: Iterable[int | str] | None) -> tuple[int, ...]:
         known = self.eam.elements or ()
-        chosen = known if elements is None else sorted({atomic_number(e) for e in elements})
+        chosen = known if elements is None else sorted(set(atomic_numbers_of(elements)))
         if unknown := [symbol(z) for z in chosen if z not in known]:
             raise ConfigError(f"the EAM has no {listed(unknown)}; it knows {', '.join(map(symbol, known))}")
         if not chosen:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, as_frames
+from keel.atoms.elements import check_known
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.selecting import are_periodic, sizes
@@ -220,11 +221,10 @@ def check_parents(parents: Sequence[Frame], teacher: Potential) -> None:
     """Refuse an empty list of parents, and elements that the teacher does not know."""
     if not len(parents):
         raise DataError("there are no parent structures to perturb")
-    known = None if teacher.elements is None else list(teacher.elements)
+    known = teacher.elements
     if isinstance(parents, StoredFrames) and (known is None or {*known}.issuperset(parents.elements)):
         return
     for parent in parents:
         if len(parent) == 0:
             raise DataError(f"{parent.source}: a structure without atoms cannot be perturbed")
-        if known is not None and not np.isin(parent.numbers, known).all():
-            raise DataError(f"{parent.source}: {parent.formula} contains an element that the teacher does not know")
+        check_known(parent.numbers.tolist(), known, f"{parent.source}: the teacher")

@@ -7,6 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from keel.errors import DataError
 from keel.launch import is_first
 from keel.locks import locked
 from keel.progress import console
@@ -27,7 +28,10 @@ def one_at_a_time(work: Callable[P, T]) -> Callable[P, T]:
         if folder is None or not is_first():
             return work(*args, **kwargs)
         place = Path(str(folder))
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{place}: the folder cannot be made ({error.strerror})") from None
         with locked(place / ".in-use", lambda holder: _say_that_waiting(place, holder), passing=True):
             return work(*args, **kwargs)
 

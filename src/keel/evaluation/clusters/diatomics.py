@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 import torch
 
-from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name
+from keel.atoms.elements import COVALENT_RADII, atomic_numbers_of, pair_name
 from keel.atoms.frame import Array
 from keel.errors import DataError
 from keel.evaluation.check import CheckResult, Curve, Metric
@@ -109,7 +109,7 @@ def known_elements(potential: Potential, elements: Iterable[int | str] | None) -
     """
     if elements is None and potential.elements is None:
         raise DataError(f"a {type(potential).__name__} takes every element; name the elements to probe")
-    found = sorted({atomic_number(e) for e in (potential.elements if elements is None else elements) or ()})
+    found = sorted(set(atomic_numbers_of((potential.elements if elements is None else elements) or ())))
     if not found:
         raise DataError("there is no element to probe the potential with; name at least one")
     return found

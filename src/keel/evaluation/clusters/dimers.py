@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from keel.atoms.elements import atomic_number, pair_name
+from keel.atoms.elements import atomic_number, atomic_numbers_of, pair_name
 from keel.atoms.frame import Array
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, DataError
@@ -159,7 +159,7 @@ def dimers(
     if pairs is None:
         if elements is None and potential.elements is None:
             raise DataError(f"a {type(potential).__name__} takes every element; name the elements of the dimers")
-        known = potential.elements if elements is None else sorted({atomic_number(e) for e in elements})
+        known = potential.elements if elements is None else sorted(set(atomic_numbers_of(elements)))
         pairs = combinations_with_replacement(known or (), 2)
     model = converted(potential, dtype)
     curves = [dimer_curve(model, a, b, distances) for a, b in pairs]

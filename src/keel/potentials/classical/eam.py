@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from keel.atoms.elements import COVALENT_RADII, atomic_number, pair_name, symbol
+from keel.atoms.elements import COVALENT_RADII, atomic_number, atomic_numbers_of, pair_name, symbol
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import runs_kernels
 from keel.errors import ConfigError
@@ -108,7 +108,7 @@ class EAM(Potential):
         cutoff
             In angstrom.
         """
-        numbers = sorted({atomic_number(e) for e in elements})
+        numbers = sorted(set(atomic_numbers_of(elements)))
         radii = {symbol(z): 2.0 * float(COVALENT_RADII[z]) for z in numbers}
         return cls(
             {e: {"density": 0.1, "beta": 2.0, "radius": r, "embedding": 1.0} for e, r in radii.items()},

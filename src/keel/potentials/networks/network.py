@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number
+from keel.atoms.elements import atomic_numbers_of
 from keel.atoms.graph import AtomGraph
 from keel.errors import ConfigError, KeelWarning
 from keel.mistakes import instead
@@ -90,7 +90,7 @@ class Network(Potential):
     scale: Tensor
 
     def __init__(self, elements: Iterable[int | str], cutoff: float, mode: Mode = "smooth") -> None:
-        numbers = [atomic_number(e) for e in elements]
+        numbers = atomic_numbers_of(elements)
         if not numbers:
             raise ConfigError("a network needs at least one element, e.g. elements=['Si', 'O']")
         cutoff = checked(Cutoff, cutoff, "the cutoff")
