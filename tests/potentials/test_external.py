@@ -139,6 +139,7 @@ class TestASEPotential:
             ("ase.calculators.emt.Nothing", {}, "cannot be imported"),
             ("EMT", {}, "cannot be imported"),
             ("math.sqrt", {"colour": 1}, "cannot be made with"),
+            ("keel.LennardJones", {}, "keel.LennardJones is a potential of keel, not an ASE calculator: save it"),
         ],
     )
     def test_calculators_that_cannot_be_made(self, path, arguments, message):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keel.atoms.elements import atomic_number
+from keel.atoms.elements import atomic_numbers_of
 from keel.atoms.graph import AtomGraph
 from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, KeelWarning, RefusedError, UnavailableError
@@ -84,7 +84,7 @@ class ASEPotential(Potential):
         cutoff: float | None = None,
         elements: Iterable[int | str] | None = None,
     ) -> None:
-        known = None if elements is None else [atomic_number(e) for e in elements]
+        known = None if elements is None else atomic_numbers_of(elements)
         super().__init__(LISTS if cutoff is None else cutoff, known)
         self.range_known = cutoff is not None
         self._made_by = (calculator, dict(arguments or {})) if isinstance(calculator, str) else None
@@ -264,9 +264,12 @@ def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:
     except (ImportError, ValueError, AttributeError) as error:
         raise UnavailableError(f"the calculator {path!r} cannot be imported ({_line(error)})") from None
     try:
-        return make(**arguments)
+        made = make(**arguments)
     except Exception as error:
         raise ConfigError(f"the calculator {path!r} cannot be made with {dict(arguments)} ({_line(error)})") from None
+    if isinstance(made, Potential):
+        raise ConfigError(f"{path} is a potential of keel, not an ASE calculator: save it, and name the file")
+    return cast("Calculator", made)
 
 
 def _has(calculator: Calculator, name: str) -> bool:
