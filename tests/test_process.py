@@ -40,6 +40,19 @@ def test_the_command_line_sets_up_the_process_before_pytorch_is_loaded():
     assert done.stdout.strip() == "PASSIVE"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it counts from the start of the process")
+def test_the_peak_of_memory_is_that_of_the_work_since():
+    """1 GB, then 100 MB."""
+    script = (
+        "import torch; from keel.process import forget_peak_memory, give_back_freed_memory, peak_memory_mb\n"
+        "for size in (1000, 100):\n"
+        "    give_back_freed_memory(); forget_peak_memory(); before = peak_memory_mb()\n"
+        "    large = torch.ones(size << 20, dtype=torch.uint8); print(peak_memory_mb() - before); del large\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [float(word) for word in done.stdout.split()] == pytest.approx([1000, 100], abs=30)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_is_not_fetched_again():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)

@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from keel.atoms.settings import DataSettings as DataSettings
 from keel.atoms.settings import SplitSettings as SplitSettings
@@ -261,11 +254,9 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     content = _yaml(path)
     if not isinstance(content, dict) or "extends" not in content:
         return content
-    other = content.pop("extends")
-    if not isinstance(other, str):
+    if not isinstance(other := content.pop("extends"), str):
         raise ConfigError(f"{path}: extends should be a file such as other.yaml, not {other!r}")
-    other = path.parent / other
-    return _merged(_content(other, (*extending, path.resolve())), content)
+    return _merged(_content(path.parent / other, (*extending, path.resolve())), content)
 
 
 class _Loader(yaml.SafeLoader):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import resource
+import sys
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -32,6 +35,22 @@ def keep_freed_memory() -> None:
 def give_back_freed_memory() -> None:
     """Return memory to the system after finished work, such as compiling, training or a simulation."""
     _glibc("malloc_trim", 0)
+
+
+def forget_peak_memory() -> None:
+    """Begin to measure :func:`peak_memory_mb` anew (Linux; elsewhere it counts from the start of the process)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size of this process in MB, since :func:`forget_peak_memory`."""
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return round(int(status.split("VmHWM:")[1].split()[0]) / 2**10, 1)
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, others in KiB.
+    return round(size / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def _glibc(function: str, *arguments: int) -> None:

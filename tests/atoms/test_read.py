@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 
 import keel
 from keel.atoms.formats.extxyz import format_frame, raw_frames
-from keel.atoms.formats.json_stream import json_members
+from keel.atoms.formats.json_stream import JsonText
 from keel.atoms.frame import Frame
 from keel.atoms.labels import LabelKeys, frame_from_record
 from keel.atoms.read import iter_frames
@@ -194,7 +194,7 @@ def test_mptrj(suffix: str, tmp_path: Path) -> None:
 def test_json_is_read_in_pieces(chunk: int, tmp_path: Path) -> None:
     content = {"é": [1, 2.5, "}"], "b": {"c": None}, "long": "x" * 50, "ü€": 12345}
     for text in (json.dumps(content), json.dumps(content, ensure_ascii=False, indent=2)):
-        assert dict(json_members(io.BytesIO(text.encode()), tmp_path, chunk)) == content
+        assert dict(JsonText(io.BytesIO(text.encode()), tmp_path, chunk).members()) == content
 
 
 def test_streams_stop_where_asked(tmp_path: Path) -> None:

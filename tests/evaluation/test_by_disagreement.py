@@ -78,6 +78,13 @@ def test_a_teacher_that_is_right_foretells_all_and_one_that_is_noise_nothing():
     assert (one.rank.low, one.rank.high) == (-1, 1) and np.isinf(one.bins.high).all()
 
 
+def test_atoms_at_rest_take_no_interval_away():
+    """Resamples that draw nothing else have no correlation."""
+    alone = molecule([[0, 0, 0], [20.0, 0, 0]], [18, 18]).replace(energy=0.0, forces=np.zeros((2, 3)))
+    found = divided(lj(1.1), lj(1.3), [alone, *FRAMES[1:4]])
+    assert found.rank.low > 0.9 and "no better than" in found.verdict
+
+
 def test_only_labelled_atoms_count():
     masked = [f.replace(forces_mask=np.arange(8) < 3) for f in FRAMES[:6]]
     alone = molecule([[0, 0, 0]], [18]).replace(energy=0.0, forces=np.zeros((1, 3)))

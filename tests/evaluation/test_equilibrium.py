@@ -327,6 +327,16 @@ class TestVacancy:
         assert 0.9 * cohesive < result["formation energy"] < cohesive
         assert result.outcome == "passed" and result["atoms in the supercell"] == 32
 
+    def test_of_a_frame_of_a_simulation(self):
+        """It brings masses and velocities."""
+        crystal = fcc()
+        n = len(crystal)
+        moving = crystal.replace(
+            masses=np.full(n, 40.5), velocities=np.full((n, 3), 1e-3), fixed=np.zeros((n, 3), bool)
+        )
+        plain, own = vacancy(LennardJones(), crystal), vacancy(LennardJones(), moving)
+        assert own["formation energy"] == pytest.approx(plain["formation energy"], abs=1e-6)
+
     def test_of_a_compound_no_chemical_potential_enters(self):
         """Lennard-Jones atoms are all alike, so two vacancies make the Schottky defect of a formula unit."""
         ordered = fcc().replace(numbers=np.array([11, 17, 17, 11]))

@@ -1,6 +1,7 @@
 """Crystals under compression: against lattice sums, finite differences, and potentials with a hole."""
 
 import random
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -246,6 +247,15 @@ class TestProbe:
 
         result = compression(NotANumber(LennardJones()), [argon()], beside=LennardJones())
         assert result.outcome == "failed" and "is not finite at 1.00 of its length" in result.verdict
+
+    def test_numbers_that_are_none_after_a_fall_do_not_hide_it(self, monkeypatch):
+        (found,) = squeeze(Dip(0.5), [argon()])
+        cut = replace(found, pressure=np.where(found.length < 0.8 * found.first_fall, np.nan, found.pressure))
+        results = []
+        for crystal in (found, cut):
+            monkeypatch.setattr("keel.evaluation.equilibrium.compression.squeeze", lambda *_, given=crystal: [given])
+            results.append(compression(Dip(0.5), [argon()]).verdict)
+        assert results[0] == results[1] and "the pressure falls to" in results[0]
 
     def test_nothing_to_squeeze_is_skipped(self):
         result = compression(LennardJones(), [as_frame(molecule("H2O"))])

@@ -261,6 +261,16 @@ def test_new_kinds_of_angles_count():
     assert result.outcome == "failed" and result["all angles error"] == pytest.approx(0.5)
 
 
+def test_frames_with_rare_angles_do_not_differ_from_themselves():
+    """An angle that few blocks of the reference have is rare in all of it."""
+    water, ozone = frame_of(molecule_of("H2O")), frame_of(molecule_of("O3"))
+    far = ozone.positions + 30.0, np.array([[30.0, 0, 0], [0, 30, 0], [0, 0, 30]])
+    numbers = np.append(water.numbers, [8, 8, 8])
+    frames = [Frame(numbers, np.concatenate([water.positions, far[k % 10 > 0]])) for k in range(40)]
+    result = bond_angles([trajectory(frames)], frames, discard=0.0)
+    assert result["all angles error"] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_what_does_not_apply_is_skipped():
     drop = molecule([[0, 0, 0], [3.7, 0, 0]], [18, 18])
     assert "periodic" in pair_structure([trajectory([drop] * 3)], [drop] * 3).verdict

@@ -121,6 +121,12 @@ class Frame(Shown):
         changes: dict[str, Any] = {label: None, "remarks": (*self.remarks, remark)}
         return replace(self, **changes | ({"forces_mask": None} if label == "forces" else {}))
 
+    def taken(self, atoms: NDArray[np.int64] | NDArray[np.bool_]) -> Frame:
+        """Return the unlabelled structure of some atoms, or of all in another order, by index or by mask."""
+        names = ("numbers", "positions", "fixed", "masses", "velocities")
+        own = {name: getattr(self, name) for name in names}
+        return self.unlabelled().replace(**{name: values[atoms] for name, values in own.items() if values is not None})
+
     def repeated(self, repeats: Sequence[int]) -> Frame:
         """Return the unlabelled supercell with this many cells along each lattice vector.
 

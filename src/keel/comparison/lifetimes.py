@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
 from keel.comparison.statistics import Interval, bootstrap_interval, resampled
-from keel.dynamics.results import LEFT_THE_DATA
+from keel.dynamics.results import has_failed
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.errors import DataError
 from keel.showing import Shown
@@ -77,7 +77,7 @@ class Lifetimes(Shown):
         """
         if len({len(row) for row in (*times, *causes)}) > 1:
             raise DataError(f"seeds with different numbers of runs, {[len(row) for row in times]}, cannot be compared")
-        failed = np.array([[cause not in (None, LEFT_THE_DATA) for cause in row] for row in causes], dtype=bool)
+        failed = np.array([[has_failed(cause) for cause in row] for row in causes], dtype=bool)
         starts = None if structures is None else np.array(structures, dtype=np.int64)
         return cls(np.array(times, dtype=np.float64), failed, starts)
 

@@ -15,6 +15,11 @@ LEFT_THE_DATA = "left the data"
 """Cause of the end of a run whose forces other potentials dispute: it has not failed, but is not reliable."""
 
 
+def has_failed(cause: str | None) -> bool:
+    """Whether a run that ended for this cause failed: not if it survived, or was stopped before it could."""
+    return cause not in (None, LEFT_THE_DATA)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshot(Shown):
     """A structure in motion; a simulation can start from it, and so continue where another stopped.

@@ -128,6 +128,8 @@ class Schedule(MDSettings):
     @classmethod
     def of(cls, settings: MDSettings, structures: Iterable[Frame]) -> Self:
         """Return the settings with the time step that these structures need where none was set."""
+        if isinstance(settings, cls):
+            return settings
         structures = list(structures)
         given = {name: getattr(settings, name) for name in MDSettings.model_fields}
         timestep, usual = settings.timestep_of(structures), usual_timestep(structures)

@@ -10,7 +10,7 @@ from typing import Any
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.dynamics.criteria import Criterion
-from keel.dynamics.results import LEFT_THE_DATA, Trajectory
+from keel.dynamics.results import LEFT_THE_DATA, Trajectory, has_failed
 from keel.dynamics.settings import HERE, ComputeSettings, MDSettings, Schedule
 from keel.dynamics.simulate import CHECKPOINT_EVERY, simulate
 from keel.dynamics.survival import Survival, kaplan_meier, shares_of_causes
@@ -80,7 +80,7 @@ class StabilityResult(Shown):
     @property
     def failed(self) -> list[bool]:
         """Whether each run failed; one that left the data was stopped before it could."""
-        return [cause not in (None, LEFT_THE_DATA) for cause in self.causes]
+        return list(map(has_failed, self.causes))
 
     @property
     def failed_share(self) -> float:
@@ -189,7 +189,7 @@ class Rung(Shown):
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
         causes = {at: [c for result in results for c in result.causes] for at, results in self.tried}
-        failed = {at: f"{sum(c is not None for c in of)} of {len(of)}" for at, of in causes.items()}
+        failed = {at: f"{sum(map(has_failed, of))} of {len(of)}" for at, of in causes.items()}
         return {
             "temperature": "none" if self.temperature is None else f"{self.temperature:g} K",
             "failed": ", ".join(f"{counted} at {at:g} K" for at, counted in failed.items()),
@@ -202,7 +202,7 @@ class Rung(Shown):
             return None
         results = self.tried[-1][1]
         times = [t for r in results for t in r.times]
-        return kaplan_meier(times, [c is not None for r in results for c in r.causes]).median
+        return kaplan_meier(times, [failed for r in results for failed in r.failed]).median
 
     def length_fs(self, factor: float = 5.0) -> float | None:
         """Return ``factor`` times the median, so that longer lives show too; None without a rung."""
@@ -256,6 +256,6 @@ def find_rung(
         )
         tried.append((temperature, results))
         causes = [c for r in results for c in r.causes]
-        if sum(c is not None for c in causes) >= share * len(causes):
+        if sum(map(has_failed, causes)) >= share * len(causes):
             return Rung(temperature, tuple(tried))
     return Rung(None, tuple(tried))

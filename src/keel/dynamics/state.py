@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from keel.atoms.frame import Array, Frame
 from keel.dynamics.results import Snapshot
+
+_MOMENT = re.compile(r" at [-+.\de]+ fs of run \d+$")
+"""End of the source of a structure in motion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +91,9 @@ def snapshot(
         energy=energy,
         forces=forces,
         stress=None,
+        forces_mask=None,  # of the labels of the start
         velocities=None,
-        source=f"{start.source.split(' at ')[0]} at {time:g} fs of run {run}",
+        source=f"{_MOMENT.sub('', start.source)} at {time:g} fs of run {run}",
     )
     return Snapshot(frame, velocities, step, time)
 

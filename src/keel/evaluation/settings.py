@@ -23,7 +23,8 @@ class AssessmentSettings(LadderSettings):
     )
     precision: Precision = Field(
         "float64",
-        description="precision of the tests of exact properties; float32 for potentials that compute in nothing else",
+        description="precision of the tests of exact properties; float32 for potentials that compute in nothing else, "
+        "and for the conservation of energy, as in other simulations",
     )
     device: str | None = Field(None, description="cpu, cuda, ...; null: the device of the potential")
 

@@ -64,10 +64,6 @@ class Pairs(NamedTuple):
             else np.zeros((0, 6), dtype=np.int64),
         )
 
-    def by_elements(self) -> list[tuple[int, Array]]:
-        """Return place of the pair of elements and distances of each segment."""
-        return [(pair, self.r[start:stop]) for *_, pair, start, stop in self.segments.tolist()]
-
 
 class Parameters(NamedTuple):
     """Parameters as kernels take them, or their gradients, which have no last column.

@@ -14,6 +14,7 @@ from keel.comparison.lifetimes import Lifetimes
 from keel.comparison.paired import Comparison, Effect, compare_forces, compare_lifetimes, force_verdict
 from keel.comparison.paired import verdict as in_words
 from keel.comparison.statistics import Interval
+from keel.dynamics.results import has_failed
 from keel.dynamics.survival import Survival, kaplan_meier
 from keel.results.run import Record
 from keel.training.known import BASELINE, METHOD, subject_of
@@ -35,7 +36,7 @@ class StrategyResult:
     @property
     def failed(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Whether each run failed."""
-        return np.array([cause is not None for record in self.records for cause in record.failure_cause], dtype=bool)
+        return np.array([has_failed(cause) for record in self.records for cause in record.failure_cause], dtype=bool)
 
     @property
     def causes(self) -> tuple[str | None, ...]:

@@ -110,7 +110,7 @@ class TrainingCost:
     """Cost of a network, including that of the network from which its training continued.
 
     Optimiser steps on teacher labels first and afterwards, gradients taken, seconds, and the largest memory of the
-    process until then in MB.
+    process during the training in MB.
     """
 
     pretrain_steps: int

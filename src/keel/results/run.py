@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keel.atoms.frame import Frame
+from keel.dynamics.results import has_failed
 from keel.errors import DataError
 from keel.evaluation.equilibrium.squeeze import Squeezed
 from keel.evaluation.labels.by_contact import ContactErrors
@@ -158,7 +159,7 @@ class RunResults(Shown):
             (
                 f"{r.network}, {r.strategy}, seed {r.seed}",
                 _number(r.force_mae_mev_per_angstrom, ".0f"),
-                f"{sum(cause is not None for cause in r.failure_cause)} of {len(r.failure_cause)}",
+                f"{sum(map(has_failed, r.failure_cause))} of {len(r.failure_cause)}",
                 _number(r.md_temperature_k, "g"),
                 _number(r.close_contacts_per_1000_atoms, ".2g"),
             )

@@ -56,7 +56,7 @@ def permuted(potential: Potential, frames: Sequence[Frame]) -> tuple[Prediction,
     """Give the atoms in another order."""
     rng = np.random.default_rng(2)
     orders = [rng.permutation(len(f)) for f in frames]
-    mixed = [f.replace(numbers=f.numbers[o], positions=f.positions[o]) for f, o in zip(frames, orders, strict=True)]
+    mixed = [f.taken(o) for f, o in zip(frames, orders, strict=True)]
     start = np.cumsum([0, *map(len, frames)])
     order = torch.from_numpy(np.concatenate([o + s for o, s in zip(orders, start, strict=False)])).to(potential.device)
     before, after = predict(potential, frames), predict(potential, mixed)

@@ -101,8 +101,9 @@ def train(
         Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
     folder
         For ``checkpoint.safetensors`` and ``metrics.csv``. After an interruption, a call with the same arguments
-        continues from there, reports from which step, and ends with the same numbers. A second process waits until the
-        first has finished.
+        continues from there, reports from which step, and ends with the same numbers. (A network that was trained
+        before is another one after an interruption: open its file again.) A second process waits until the first has
+        finished.
     loggers
         Loggers of Lightning Fabric, which get the metrics whenever a checkpoint is written, so that a resumed training
         logs no step twice; and functions, called with the metrics after each step. Loggers that keel opens itself are

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from keel.potentials.external.torchsim import around
 from keel.potentials.networks.clamped import Learner
 from keel.potentials.networks.network import network_class
 from keel.potentials.sum import SumPotential
+from keel.process import forget_peak_memory, peak_memory_mb
 from keel.progress import bar
 from keel.results.made import TEACHERS, Decomposition, Teacher, TrainingCost
 from keel.training import train
@@ -169,6 +168,7 @@ def train_network(folder: Path, order: TrainingOrder, split: Split) -> None:
     model = build_network(network, elements_of(split), seed)
     strategy, settings = config.strategy(order.strategy), config.training_of(network)
     steps = steps_of(strategy, settings)
+    forget_peak_memory()
     with bar(f"    train  {network.label}-{order.strategy}-seed{seed}", steps) as advance:
         result = train(
             model,
@@ -205,13 +205,6 @@ def decomposed(teacher: Potential, a: int, b: int) -> Decomposition:
 def elements_of(split: Split) -> list[int]:
     """Return the atomic numbers in the training, validation and test frames, ascending."""
     return sorted({z for part in split.divided.values() for z in elements_in(part)})
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident size of this process so far in MB."""
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return round(size / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def content_of(path: Path) -> str | list[str]:

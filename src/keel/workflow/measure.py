@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.splits import Keys, evenly, group_frames
+from keel.atoms.selecting import select
+from keel.atoms.splits import Keys, evenly, group_members
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent, squeeze
 from keel.evaluation.labels.by_contact import errors_by_contact
+from keel.evaluation.structure.rdf import mean_rdf
 from keel.potentials import Potential
 from keel.potentials.accuracy import Parity
 from keel.potentials.batches import known_to
@@ -118,13 +120,14 @@ def measure_rdf(
     title: str,
     by: Keys | None = None,
 ) -> None:
-    """Compare g(r) of MD at the data's own temperature with that of the DFT frames that it starts from.
+    """Compare g(r) of MD at the data's own temperature with that of DFT frames of the structures it starts from.
 
-    The first third of each run is left out; a run that fails counts until then. How far two halves of the DFT frames
-    are apart, the earlier and the later of each group, is the lowest error to be expected of a simulation.
+    Structures are the groups ``by``; all have the same weight, on either side. The first third of each run is left out;
+    a run that fails counts until then. How far two halves of the DFT frames are apart, the earlier and the later of
+    each structure, is the lowest error to be expected of a simulation.
     """
-    starts = evenly(frames, evaluation.rdf_runs)
-    temperature = evaluation.rdf_temperature
+    numbers = evenly(range(len(frames)), evaluation.rdf_runs)
+    starts, temperature = [frames[k] for k in numbers], evaluation.rdf_temperature
     assert temperature is not None
     every = max(1, round(BETWEEN_FRAMES_FS / settings.timestep_of(starts)))
     with bar(f"      rdf  {title}", 0) as advance:
@@ -134,15 +137,18 @@ def measure_rdf(
             settings.md(temperature, evaluation.rdf_length_fs).replace(record_every=every),
             callback=lambda done, total: advance(done, total, f"at {temperature:g} K"),
         )
-    recorded = [s.frame for run in runs for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3]
-    simulated = rdf(recorded) if recorded else None
-    reference = rdf(frames) if evaluation.rdf_reference else None
-    halves = _halves(frames, by) if evaluation.rdf_reference else ([], [])
+    settled = [[s.frame for s in run.snapshots if s.time >= evaluation.rdf_length_fs / 3] for run in runs]
+    known, moved = _by_structure(frames, numbers, settled, by)
+    simulated, reference, floor = _rdf_of(moved), None, {}
+    if evaluation.rdf_reference:
+        reference = _rdf_of(known)
+        divided = [group for group in known if len(group) > 1]
+        floor = _differences(*(_rdf_of(map(half, divided)) for half in (_earlier, _later)))
     RadialDistributions(
         temperature_k=temperature,
         failed_runs=sum(not r.survived for r in runs),
-        errors=_differences(reference, simulated) if reference and simulated else {},
-        floor=_differences(*map(rdf, halves)) if all(halves) else {},
+        errors=_differences(reference, simulated),
+        floor=floor,
         curves=_curves(reference, simulated),
     ).write(folder)
 
@@ -161,19 +167,40 @@ def measure_squeeze(folder: Path, potential: Potential, crystals: Sequence[Frame
     Squeeze(squeeze(potential, known_to(potential, crystals))).write(folder)
 
 
-def _differences(reference: RDF, other: RDF) -> dict[str, dict[str, float]]:
-    """Return how far two sets of g(r) are apart, by pair."""
+def _by_structure(
+    frames: Sequence[Frame], starts: Sequence[int], moved: Sequence[Sequence[Frame]], by: Keys | None
+) -> tuple[list[Sequence[Frame]], list[Sequence[Frame]]]:
+    """Return the frames of each structure that a run starts from, and those of its runs; starts are given by number."""
+    groups = [list(range(len(frames)))] if by is None else list(group_members(frames, by).values())
+    known, simulated = list[Sequence[Frame]](), list[Sequence[Frame]]()
+    for group in groups:
+        own = [run for start, run in zip(starts, moved, strict=True) if start in group]
+        if own:
+            known.append(select(frames, group))
+            simulated.append([frame for run in own for frame in run])
+    return known, simulated
+
+
+def _earlier(frames: Sequence[Frame]) -> Sequence[Frame]:
+    return frames[: len(frames) // 2]
+
+
+def _later(frames: Sequence[Frame]) -> Sequence[Frame]:
+    return frames[len(frames) // 2 :]
+
+
+def _rdf_of(structures: Iterable[Sequence[Frame]]) -> RDF | None:
+    """Return the mean g(r) of structures that have frames, None if none has."""
+    members = [rdf(frames) for frames in structures if frames]
+    return mean_rdf(members) if members else None
+
+
+def _differences(reference: RDF | None, other: RDF | None) -> dict[str, dict[str, float]]:
+    """Return how far two sets of g(r) are apart, by pair; empty where one is unknown."""
+    if reference is None or other is None:
+        return {}
     fu, percent = rdf_error(reference, other), rdf_error_percent(reference, other)
     return {pair: {"fu": fu[pair], "percent": percent[pair]} for pair in reference.pairs if pair in fu}
-
-
-def _halves(frames: Sequence[Frame], by: Keys | None) -> tuple[list[Frame], list[Frame]]:
-    """Return the earlier and the later frames of each group."""
-    groups = [list(frames)] if by is None else list(group_frames(frames, by).values())
-    return (
-        [frame for group in groups for frame in group[: len(group) // 2]],
-        [frame for group in groups for frame in group[len(group) // 2 :]],
-    )
 
 
 def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDistribution]:
@@ -188,8 +215,8 @@ def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDis
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:
-    causes = [c for r in results for c in r.causes]
-    return sum(c is not None for c in causes) / len(causes)
+    failed = [f for r in results for f in r.failed]
+    return sum(failed) / len(failed)
 
 
 def _last_frames(result: StabilityResult, sources: Sequence[str]) -> list[Frame]:

@@ -230,7 +230,7 @@ class Pipeline:
             else task("squeeze", inputs, lambda f: measure.measure_squeeze(f, potential(), self.crystals)),
             contacts=task("contacts", inputs, lambda f: measure.measure_contacts(f, potential(), test)),
             probes={
-                group: task("probes", *probing(group, inputs, potential, test, evaluation))
+                group: task("probes", *probing(group, inputs, potential, test, evaluation, by))
                 for group in evaluation.probes
             },
         )

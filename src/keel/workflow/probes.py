@@ -8,7 +8,7 @@ from typing import Any
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
-from keel.atoms.splits import evenly
+from keel.atoms.splits import Keys, evenly
 from keel.config import AssessmentSettings, EvaluationSettings
 from keel.evaluation.battery import code_of, probed
 from keel.evaluation.subject import Subject
@@ -50,9 +50,13 @@ def crystal_of(frames: Sequence[Frame]) -> Frame:
     return min(periodic, key=lambda f: (len(f), f.energy if f.energy is not None else 0.0))
 
 
-def settings_of(evaluation: EvaluationSettings) -> AssessmentSettings:
-    """Return how the networks of a run are probed: structure at the temperature of the data, if that is known."""
-    return AssessmentSettings(temperature=evaluation.rdf_temperature or AssessmentSettings().temperature)
+def settings_of(evaluation: EvaluationSettings, by: Keys | None = None) -> AssessmentSettings:
+    """Return how the networks of a run are probed: structure at the temperature of the data, if that is known.
+
+    ``by`` is the key that names the structure, if there are several.
+    """
+    temperature = evaluation.rdf_temperature or AssessmentSettings().temperature
+    return AssessmentSettings(temperature=temperature, by=by if isinstance(by, str) else None)
 
 
 def probing(
@@ -61,9 +65,10 @@ def probing(
     potential: Callable[[], Potential],
     frames: Sequence[Frame],
     evaluation: EvaluationSettings,
+    by: Keys | None = None,
 ) -> tuple[dict[str, Any], Callable[[Path], None], str]:
     """Return inputs, work and end of the name of a task that applies a group of probes to a network of a run."""
-    settings = settings_of(evaluation)
+    settings = settings_of(evaluation, by)
     reference = tuple(frames) if evaluation.rdf_temperature is not None and evaluation.rdf_reference else ()
 
     def measured(folder: Path) -> None:

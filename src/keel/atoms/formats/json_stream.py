@@ -13,14 +13,6 @@ from keel.errors import DataError
 LONGEST_STRING = 1 << 20
 
 
-def json_members(stream: IO[bytes], path: Path, chunk: int = 1 << 20) -> Iterator[tuple[str, Any]]:
-    """Yield key and value of a JSON object, or number and value of a list, one by one.
-
-    A file of many gigabytes is never in memory as a whole.
-    """
-    yield from JsonText(stream, path, chunk).members()
-
-
 class JsonText:
     """The unread part of a JSON text."""
 

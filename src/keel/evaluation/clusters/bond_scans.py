@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase.geometry import find_mic
 from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, as_frames
@@ -235,7 +236,8 @@ def _named(frame: Frame, bond: tuple[int, int]) -> Stretch:
         return min(known, key=lambda s: s.length)
     sides = np.zeros(len(frame))
     sides[[first, second]] = -1.0, 1.0
-    return Stretch(frame, (first, second), frame.positions[second] - frame.positions[first], sides)
+    nearest, _ = find_mic(frame.positions[second] - frame.positions[first], frame.cell, frame.pbc)
+    return Stretch(frame, (first, second), nearest, sides)
 
 
 def _compared(

@@ -97,7 +97,7 @@ def _bad(found: Sequence[Squeezed]) -> str:
     falls = {s.first_fall: s for s in found if s.first_fall is not None}
     length = max(falls)
     crystal, where = falls[length], f"at {length:.2f} of its length ({length**3:.2f} of its volume)"
-    if not np.isfinite(crystal.pressure).all():
+    if not np.isfinite(crystal.pressure[crystal.length == length]).all():
         return f"under compression the pressure of {crystal.name} is not finite {where}"
     count = sum(s.first_fall is not None for s in found)
     others = f", the first of {count} crystals that do" if count > 1 else ""
@@ -105,7 +105,7 @@ def _bad(found: Sequence[Squeezed]) -> str:
 
 
 def _how(crystal: Squeezed, length: float) -> str:
-    lowest = float(crystal.pressure[crystal.length <= length].min()) / GPA
+    lowest = float(np.nanmin(crystal.pressure[crystal.length <= length])) / GPA
     if lowest < 0:
         return f" to {number(lowest, 3)} GPa, and atoms attract each other again"
     return f" by {number(crystal.deepest_fall / GPA, 3)} GPa, and atoms give way as they come closer"

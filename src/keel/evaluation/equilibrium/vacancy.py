@@ -116,9 +116,7 @@ def formation_energy(potential: Potential, crystal: Frame, *, min_length: float 
 
 def without(frame: Frame, atom: int) -> Frame:
     """Return the unlabelled frame without one atom."""
-    keep = np.arange(len(frame)) != atom
-    numbers, positions = frame.numbers[keep], frame.positions[keep]
-    return frame.unlabelled().replace(numbers=numbers, positions=positions)
+    return frame.taken(np.arange(len(frame)) != atom)
 
 
 def _energy(frame: Frame) -> float:

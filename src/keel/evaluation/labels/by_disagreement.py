@@ -111,6 +111,8 @@ class ErrorsByDisagreement(Shown):
     @property
     def verdict(self) -> str:
         """One sentence on what the disagreement is good for."""
+        if np.isnan(self.rank.low) and not np.isnan(self.rank.value):
+            return "What the disagreement predicts is unknown: forces or errors hardly vary between the structures"
         if not self.rank.low > 0:
             return "The disagreement predicts nothing: errors are as large where it is small"
         lowest, highest = (number(float(end), 2) for end in (self.bins.ratio.min(), self.bins.ratio.max()))
@@ -196,7 +198,9 @@ def _correlations(error: Array, others: tuple[Array, Array], structure: NDArray[
     rng = np.random.default_rng(0)
     draws = (rng.integers(len(atoms_of), size=len(atoms_of)) for _ in range(RESAMPLES))
     drawn = np.array([both(np.concatenate([atoms_of[k] for k in draw])) for draw in draws])
-    ends = np.quantile(drawn, [0.025, 0.975], axis=0)
+    # Nothing varies where only symmetric structures were drawn.
+    defined = drawn[np.isfinite(drawn).all(axis=1)]
+    ends = np.quantile(defined, [0.025, 0.975], axis=0) if len(defined) else np.full((2, 3), np.nan)
     if len(atoms_of) == 1:
         ends = np.outer([-1.0, 1.0], [1.0, 1.0, 2.0])
     return [Interval(*values) for values in zip(both(np.arange(len(error))), *ends.tolist(), strict=True)]

@@ -203,6 +203,6 @@ def _held(conditions: Sequence[Condition], result: StabilityResult) -> str:
 
 def _fallen(condition: Condition, result: StabilityResult) -> str:
     causes = ", ".join(f"{cause} {100 * share:.0f} %" for cause, share in result.cause_shares.items())
-    failed = sum(cause is not None for cause in result.causes)
+    failed = sum(result.failed)
     median = f"median time to failure {result.survival.median_text} fs"
     return f"at {condition} {failed} of {len(result.times)} runs failed ({causes}), {median}"

@@ -83,7 +83,7 @@ def bond_angles(
     frames = settled_frames(trajectories, discard)
     check_reference(reference)
     longest = bond_matrix(bonds) if bonds is not None else usual_bonds(reference)
-    comparison = compared(frames, reference, lambda part: angle_distribution(part, longest, n_bins), by)
+    comparison = compared(frames, reference, lambda p: angle_distribution(p, longest, n_bins), by, shares=True)
     if not comparison.reference:
         return CheckResult(NAME, (), (), "skipped", "no atom of the reference has two bonds")
     found, noise = comparison.errors(total_variations), comparison.noise(total_variations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,13 @@ def rdf(frames: Structures, *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
         raise DataError("there is no frame from which to compute g(r)")
     g = {name: counts[name] / (expected[name] * shells) for name in sorted(counts, key=lambda n: (n == TOTAL, n))}
     return RDF(0.5 * (edges[1:] + edges[:-1]), g, n_frames)
+
+
+def mean_rdf(members: Sequence[RDF]) -> RDF:
+    """Return the mean of several g(r) on one grid, each with the same weight; of a pair over those that have it."""
+    names = dict.fromkeys(name for member in members for name in member.g)
+    g = {name: np.mean([m.g[name] for m in members if name in m.g], axis=0) for name in names}
+    return RDF(members[0].r, g, sum(m.n_frames for m in members))
 
 
 def pair_histograms(frame: Frame, edges: Array) -> dict[str, tuple[Array, float]]:

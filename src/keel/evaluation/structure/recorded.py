@@ -142,6 +142,8 @@ def compared(
     reference: Sequence[Frame],
     measure: Callable[[Sequence[Frame]], Distributions],
     by: str | None,
+    *,
+    shares: bool = False,
 ) -> AgainstReference:
     """Measure the distributions of a simulation and of the reference, like with like.
 
@@ -151,6 +153,9 @@ def compared(
         Key in ``Frame.info`` that names the structure, if there are several: only the structures simulated are taken
         from the reference, and each has the same weight in both averages. Without it the halves of a reference that
         holds one structure after the other differ by more than noise.
+    shares
+        The distributions of a set of frames are shares of a whole, so that one which they lack is zero; otherwise it is
+        unknown, as g(r) of elements that are not there.
 
     Raises
     ------
@@ -168,13 +173,16 @@ def compared(
             raise DataError(f"{what} holds {elements}, but its reference {expected}; they cannot be compared")
     groups = [references[name] for name in runs]
     blocks = [[measure(part) for part in _parts(g)] for g in groups]
+
+    def over(parts: Sequence[Sequence[Frame]]) -> Distributions:
+        return (_mean_share if shares else _mean)([measure(frames) for frames in parts])
+
     halves = None
     if min(map(len, groups)) > 1:
-        halves = _mean([_mean(b[: len(b) // 2]) for b in blocks]), _mean([_mean(b[len(b) // 2 :]) for b in blocks])
-    whole = _mean(list(halves)) if halves else _mean([_mean(b) for b in blocks])
+        halves = over([g[: len(g) // 2] for g in groups]), over([g[len(g) // 2 :] for g in groups])
     n, m = (sum(len(f) for group in part for f in group) for part in (groups, runs.values()))
     scale = 0.5 * float(np.sqrt(1.0 + n / m))
-    return AgainstReference(_mean([measure(frames) for frames in runs.values()]), whole, halves, blocks, scale)
+    return AgainstReference(over(list(runs.values())), over(groups), halves, blocks, scale)
 
 
 def noise_limit(floor: float, noise: float | None, largest: float) -> float | None:
@@ -222,3 +230,10 @@ def _mean(members: Sequence[Distributions]) -> dict[str, Array]:
     """Average each name over the members that have it."""
     names = dict.fromkeys(name for member in members for name in member)
     return {n: np.mean([m[n] for m in members if n in m], axis=0) for n in names}
+
+
+def _mean_share(members: Sequence[Distributions]) -> dict[str, Array]:
+    """Average each name over the members that have any, with zero where one lacks it."""
+    members = [member for member in members if member]
+    names = dict.fromkeys(name for member in members for name in member)
+    return {n: sum((m[n] for m in members if n in m), np.zeros(1)) / len(members) for n in names}

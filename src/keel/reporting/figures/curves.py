@@ -28,7 +28,9 @@ def rdf_figure(network: str, pair: str, trials: Trials, temperature: float | Non
     figure, axes = new_figure()
     drawn = [(trial.strategy, trial.rdf_curves[pair]) for trial in trials if pair in trial.rdf_curves]
     first = drawn[0][1]
-    axes.plot(first.r, first.reference, color=INK, linewidth=3, alpha=0.4, label="DFT")
+    known = bool(np.isfinite(first.reference).any())
+    if known:
+        axes.plot(first.r, first.reference, color=INK, linewidth=3, alpha=0.4, label="DFT")
     data: dict[str, Column] = {"r": first.r, "reference": first.reference}
     for strategy in dict.fromkeys(name for name, _ in drawn):
         curves = np.stack([np.interp(first.r, c.r, c.simulation) for name, c in drawn if name == strategy])
@@ -43,7 +45,7 @@ def rdf_figure(network: str, pair: str, trials: Trials, temperature: float | Non
     axes.legend(loc="upper right", handlelength=1.6)
     return ReportFigure(
         name=slug("rdf", network, pair),
-        alt=f"Radial distribution function of {pair}: DFT and {', '.join(list(data)[2:])}.",
+        alt=f"Radial distribution function of {pair}: {'DFT and ' * known}{', '.join(list(data)[2:])}.",
         figure=figure,
         data=data,
     )

@@ -14,6 +14,8 @@ from keel.reporting.figures.style import ReportFigure, new_figure, slug, styled
 from keel.reporting.strategies import StrategyResult, median_text
 from keel.training.known import SPARE, look_of
 
+SHORTEST_FS = 1.0
+"""Where failures at the first step are drawn, on a logarithmic axis."""
 SURVIVED = "survived"
 # Cause -> colour and words.
 CAUSES = {
@@ -123,8 +125,9 @@ def trade_off_figure(strategies: Sequence[StrategyResult]) -> ReportFigure:
             force, pooled, censored = part.mean("force_mae_mev_per_angstrom"), part is result, part.median_fs is None
             if force is None or not part.runs:
                 continue
-            time = part.median_fs or part.length_fs
+            time = part.length_fs if part.median_fs is None else part.median_fs
             rows.append((name, "all" if pooled else part.records[0].seed, force, time, censored))
+            time = max(time, SHORTEST_FS)
             if not pooled:
                 axes.plot(force, time, markersize=4.5, **style)
                 continue

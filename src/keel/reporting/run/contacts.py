@@ -36,7 +36,10 @@ def contact_table(trials: Sequence[TrialResults], teacher: Divided) -> Table | N
         for k, bin_name in enumerate(errors.names)
         if errors.values[k]
     )
-    caption = "Mean absolute errors by closest contact (mean over seeds; 95 % intervals in brackets)"
+    caption = (
+        "Mean absolute errors by closest contact (mean over seeds; in brackets the 95 % interval, of several seeds "
+        "from the lowest end to the highest)"
+    )
     return Table(caption, ("contact (sum of covalent radii)", "frames", "mean label", *groups), rows)
 
 

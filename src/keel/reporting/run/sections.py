@@ -153,7 +153,9 @@ def _rdfs(network: str, trials: Trials, results: RunResults, suffix: str, album:
     table = rdf_table(trials)
     if not drawings:
         return None
-    text = ("Simulation against DFT at the temperature of the data; bands span the lowest to the highest seed.",)
+    known = any(np.isfinite(c.reference).any() for trial in trials for c in trial.rdf_curves.values())
+    what = "Simulation against DFT" if known else "Simulations (no DFT data at this temperature)"
+    text = (f"{what} at the temperature of the data; bands span the lowest to the highest seed.",)
     return Section(f"Radial distribution functions{suffix}", text, drawings, (table,) if table else ())
 
 

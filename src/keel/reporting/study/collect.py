@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -136,4 +135,6 @@ def _planned(configuration: str, folder: Path) -> int | None:
         raise DataError(f"{folder / 'config.yaml'} is not YAML; run `keel run` again to rewrite it") from None
     if not isinstance(content, dict):
         return None
-    return prod(len(content.get(key) or ()) for key in ("networks", "strategies", "seeds")) or None
+    networks, strategies, seeds = (content.get(key) or () for key in ("networks", "strategies", "seeds"))
+    fewer = content.get("fewer_seeds") or {}
+    return len(networks) * sum(min(len(seeds), fewer.get(name, len(seeds))) for name in strategies) or None
