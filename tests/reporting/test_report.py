@@ -14,7 +14,10 @@ from html_page import Page
 from keel.cli import app
 from keel.errors import DataError
 from keel.reporting import load_results, write_report
+from keel.reporting.figures import trade_off_figure
+from keel.reporting.figures.stability import SHORTEST_FS
 from keel.reporting.figures.style import slug
+from keel.reporting.strategies import compare
 from run_folder import HELPS, Scenario, build_run_folder, phosphorus, silica
 from undrawn import drawn
 
@@ -187,6 +190,16 @@ def test_nothing_failed_and_no_runs_at_all(tmp_path):
     every = (*NUMBERS_ONLY, "stability")
     text = Page(write_report(build_run_folder(tmp_path / "none", scenario=calm, without=every)).read_text()).text
     assert "no MD runs" in text
+
+
+def test_runs_that_fail_at_once_are_not_drawn_as_stable(tmp_path):
+    at_once = Scenario({"vanilla": [(0.0, "force")] * 8}, HELPS.force_mae)
+    results = load_results(build_run_folder(tmp_path, scenario=at_once))
+    figure = trade_off_figure(compare(results.records, "CGCNN"))
+    rows = list(zip(*(figure.data[name] for name in ("strategy", "median_fs", "censored")), strict=True))
+    assert {row[1:] for row in rows if row[0] == "vanilla"} == {(0.0, False)}
+    heights = [line.get_ydata()[0] for line in figure.figure.axes[0].lines]
+    assert min(heights) == SHORTEST_FS and max(heights) == at_once.length
 
 
 def test_the_same_results_give_the_same_files(small, tmp_path):

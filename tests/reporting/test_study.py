@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from keel.config import dump_yaml, read_config
 from keel.errors import DataError
 from keel.reporting import load_results
 from keel.reporting.strategies import compare, paired, verdicts
 from keel.reporting.study import panels, write_study
+from keel.reporting.study.collect import describe
 from keel.reporting.study.columns import TABLES, read_table
 from keel.reporting.study.data import read_study
 from keel.reporting.study.dynamics import survival_row
@@ -24,6 +26,8 @@ from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE, simulated_
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
 from undrawn import drawn
+
+LAPTOP = Path(__file__).parents[2] / "examples" / "study" / "laptop"
 
 pytestmark = pytest.mark.xdist_group("study")
 TWO = replace(HELPS, force_mae={"vanilla": 78.0, "pretrain": 81.0})
@@ -375,3 +379,12 @@ def test_what_is_no_number_is_named(study, tmp_path):
     path.write_text(path.read_text().replace(",0.1,", ",near,", 1))
     with pytest.raises(DataError, match=r"eam.csv, column 'r': could not convert string to float: 'near'"):
         write_study(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(LAPTOP.glob("*.yaml")), ids=lambda path: path.stem)
+def test_as_many_trials_are_planned_as_the_configuration_has(path, tmp_path):
+    """Some strategies have fewer seeds."""
+    config = read_config(path)
+    (tmp_path / "config.yaml").write_text(dump_yaml(config))
+    trials = sum(len(config.seeds_of(strategy)) for strategy in config.strategies) * len(config.networks)
+    assert describe(tmp_path, None, "any")["planned"] == trials
