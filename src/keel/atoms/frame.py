@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 
 PERIODIC = ("in no direction", "in one direction", "in two directions", "in three directions")
+VOIGT = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
+"""Rows and columns of xx yy zz yz xz xy, the six components of a symmetric matrix in ASE's order."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -169,7 +171,7 @@ class Frame(Shown):
         if self.forces is not None:
             labels["forces"] = self.forces
         if self.stress is not None:
-            labels["stress"] = self.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            labels["stress"] = self.stress[VOIGT]
         if labels:
             atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms

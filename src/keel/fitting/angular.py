@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keel.atoms.frame import Array
+from keel.atoms.frame import VOIGT, Array
 from keel.atoms.graph import AtomGraph
 from keel.atoms.scatter import scatter_gradient
 from keel.parallel import plain
@@ -23,9 +23,10 @@ from keel.potentials.classical.three_body import ThreeBody, powers
 REACHES = (1.5, 1.9)
 """Ranges of the functions of distance, in sums of covalent radii: before the second neighbours of a covalent solid, and
 among them."""
+TWICE = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+"""How often each of the six components of a symmetric matrix stands in it."""
 RESTING = 1.0
 """They become constant at the closest contact of the data, but not beyond this distance, in sums of covalent radii."""
-PLACES = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
 
 
 class AngularColumns(NamedTuple):
@@ -40,14 +41,14 @@ class AngularColumns(NamedTuple):
         """Return energies (B,), forces (N, 3) and virials (B, 3, 3)."""
         own = coefficients[self.which]
         virial = np.empty((len(self.energy), 3, 3))
-        for k, (a, b) in enumerate(zip(*PLACES, strict=True)):
+        for k, (a, b) in enumerate(zip(*VOIGT, strict=True)):
             virial[:, a, b] = virial[:, b, a] = self.virial[:, k] @ own
         return self.energy @ own, (self.forces @ own).T, virial
 
     def gradient(self, energy: Array, forces: Array, virial: Array, size: int) -> Array:
         """Return the derivatives with respect to all ``size`` coefficients of a loss with these derivatives."""
         found = np.zeros(size)
-        twice = 0.5 * (virial + virial.transpose(0, 2, 1))[:, PLACES[0], PLACES[1]] * [1, 1, 1, 2, 2, 2]
+        twice = 0.5 * (virial + virial.transpose(0, 2, 1))[:, VOIGT[0], VOIGT[1]] * TWICE
         found[self.which] = (
             energy @ self.energy
             + np.einsum("ni,inc->c", forces, self.forces)
@@ -90,7 +91,7 @@ def angular_columns(term: ThreeBody | None, graph: AtomGraph) -> AngularColumns:
     energies, forces, virials = (np.stack([plain(c) for c in part], axis=-1) for part in zip(*columns, strict=True))
     symmetric = 0.5 * (virials + virials.transpose(0, 2, 1, 3))
     return AngularColumns(
-        np.array(which), energies, np.ascontiguousarray(forces.transpose(1, 0, 2)), symmetric[:, PLACES[0], PLACES[1]]
+        np.array(which), energies, np.ascontiguousarray(forces.transpose(1, 0, 2)), symmetric[:, VOIGT[0], VOIGT[1]]
     )
 
 

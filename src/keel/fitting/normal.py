@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keel.atoms.frame import Array
+from keel.atoms.frame import VOIGT, Array
+from keel.fitting.angular import TWICE
 from keel.fitting.chunk import Evaluation
-
-VIRIAL = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
-"""Rows and columns of the six components of a symmetric matrix."""
-TWICE = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 
 
 class Normal(NamedTuple):
@@ -38,7 +35,7 @@ def normal_equations(found: Evaluation) -> Normal:
     if chunk.stress_weight.any():
         weights = chunk.stress_weight[:, 0] / chunk.volume[:, 0]
         # Both off-diagonal components of a pair have the same derivative: one row of sqrt(2) times their mean error.
-        mean = 0.5 * (stress_error + stress_error.transpose(0, 2, 1))[:, VIRIAL[0], VIRIAL[1]]
+        mean = 0.5 * (stress_error + stress_error.transpose(0, 2, 1))[:, VOIGT[0], VOIGT[1]]
         rows.append((virial * (weights * np.sqrt(TWICE))[:, :, None]).reshape(-1, virial.shape[-1]))
         errors.append((mean * np.sqrt(TWICE)).ravel())
     matrix = sum(row.T @ row for row in rows)

@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
+from keel.atoms.frame import VOIGT
 from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
 from keel.disagreement import COLUMN, disagreement
 from keel.errors import ConfigError, DataError
@@ -17,9 +18,6 @@ from keel.interfaces.moving import Moving, opened
 from keel.potentials.convert import floating
 from keel.potentials.external.given import Given
 from keel.showing import Facts, Shown
-
-VOIGT_PLACES = [0, 4, 8, 5, 2, 1]
-"""Indices of xx yy zz yz xz xy in a matrix stored by rows."""
 
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -149,7 +147,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         volume = stress_volumes(cell[None], pbc[None])[0]
         # An ASE calculator may have no stress; it then returns NaN with a finite energy.
         if np.isfinite(volume) and not (np.isnan(found.virial).all() and np.isfinite(energy)):
-            self.results["stress"] = found.virial.ravel()[VOIGT_PLACES] / volume
+            self.results["stress"] = found.virial.reshape(3, 3)[VOIGT] / volume
         elif "stress" in (properties or ()):
             raise PropertyNotImplementedError("this potential has no stress")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.elements import symbol
-from keel.atoms.frame import Array, Frame
+from keel.atoms.frame import VOIGT, Array, Frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.isolated import is_isolated
 from keel.errors import DataError
@@ -231,7 +231,6 @@ def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, 
     assert prediction.stress is not None
     per_atom = 1.0 / graph.atoms_per_structure.double()
     with_stress = labels.stress_mask & graph.periodic
-    voigt = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
     def pair(reference: torch.Tensor, predicted: torch.Tensor) -> tuple[Array, Array]:
         return reference.double().cpu().numpy(), predicted.double().cpu().numpy()
@@ -240,9 +239,7 @@ def _parity(graph: AtomGraph, prediction: Prediction) -> dict[str, tuple[Array, 
     return {
         "energy": pair(energy[energy_mask], (prediction.energy * per_atom)[energy_mask]),
         "forces": pair(labels.forces[labels.forces_mask], prediction.forces[labels.forces_mask]),
-        "stress": pair(
-            labels.stress[with_stress][:, voigt[0], voigt[1]], prediction.stress[with_stress][:, voigt[0], voigt[1]]
-        ),
+        "stress": pair(*(stress[with_stress][:, VOIGT[0], VOIGT[1]] for stress in (labels.stress, prediction.stress))),
     }
 
 

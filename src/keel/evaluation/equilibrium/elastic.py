@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keel.atoms.conversion import Structure, as_frame
-from keel.atoms.frame import Array, Frame
+from keel.atoms.frame import VOIGT, Array, Frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric, judged
@@ -15,8 +15,6 @@ from keel.evaluation.equilibrium.relaxation import FMAX, Relax, at_equilibrium, 
 from keel.potentials.base import Potential
 
 NAME = "elastic constants"
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-"""xx yy zz yz xz xy."""
 MODULUS_LIMIT = 20.0
 """% by which bulk and shear modulus may differ from those of the reference potential."""
 ASYMMETRY_LIMIT = 2.0
@@ -134,7 +132,7 @@ def elastic_tensor(
 def _stress(potential: Potential, crystal: Frame, strain: Array, relax_ions: bool) -> Array:
     """Return the stress (6,) in eV/angstrom^3 under an engineering strain (6,), in Voigt order."""
     deformation = np.eye(3)
-    for e, (i, j) in zip(strain, VOIGT, strict=True):
+    for e, i, j in zip(strain, *VOIGT, strict=True):
         deformation[i, j] += 0.5 * e
         deformation[j, i] += 0.5 * e
     strained = deformed(crystal, deformation)
@@ -142,7 +140,7 @@ def _stress(potential: Potential, crystal: Frame, strain: Array, relax_ions: boo
         relaxed(potential, strained, cell=False, fmax=0.1 * FMAX) if relax_ions else evaluated(potential, strained)
     )
     assert strained.stress is not None
-    return np.array([strained.stress[i, j] for i, j in VOIGT])
+    return np.asarray(strained.stress[VOIGT])
 
 
 def _judge(found: Elasticity, expected: Elasticity | None) -> CheckResult:
