@@ -6,6 +6,7 @@ import pytest
 import keel
 import outputs
 from keel.atoms.formats.lammps_dump import ASSUMED
+from keel.atoms.label_names import UNUSED_COLUMNS
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.units import BOHR, HARTREE, KCAL_PER_MOL
@@ -157,3 +158,38 @@ def test_a_box_that_may_be_periodic_or_not_is_refused(tmp_path, box):
 def test_kinds_of_boundaries(tmp_path, words, pbc):
     (frame,) = read(tmp_path, snapshot(PLAIN, [(1, 2), (1, 2), ("Si", "O"), *X.T, *F.T], box=f"{words}\n0 4\n0 4\n0 4"))
     assert frame.pbc.tolist() == pbc
+
+
+class TestElementsOfOneType:
+    """LAMMPS writes C for every type where it was not told elements."""
+
+    def dump(self, mass=(63.5, 63.5), types=(1, 1), element=("C", "C"), names="id type mass element x y z"):
+        return snapshot(names, [(1, 2), types, mass, element, *X.T])
+
+    def test_the_user_knows_better(self, tmp_path):
+        (frame,) = read(tmp_path, self.dump(), keys=LabelKeys(elements=("Cu",)))
+        assert frame.numbers.tolist() == [29, 29]
+
+    def test_masses_tell_that_it_is_no_carbon(self, tmp_path):
+        with pytest.raises(DataError, match="frame 0: it has atoms of 1 type but does not say which elements"):
+            read(tmp_path, self.dump())
+        (frame,) = read(tmp_path, self.dump(mass=(12.011, 12.011)))
+        assert frame.numbers.tolist() == [6, 6]
+
+    def test_labels_of_types_are_elements(self, tmp_path):
+        (frame,) = read(tmp_path, snapshot("id type x y z", [(1, 2), ("Si", "O"), *X.T]))
+        assert frame.numbers.tolist() == [14, 8]
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "missing"),
+    [("id element x y", [*X.T[:2]], "z"), ("id element x y z fx fy", [*X.T, *F.T[:2]], "fz")],
+)
+def test_columns_that_are_missing_are_named(tmp_path, names, columns, missing):
+    with pytest.raises(DataError, match=f"frame 0: it has no column {missing}; write "):
+        read(tmp_path, snapshot(names, [(1, 2), ("Si", "O"), *columns]))
+
+
+def test_columns_that_are_not_used_are_named(tmp_path):
+    (frame,) = read(tmp_path, snapshot("id element x y z q f_avg[1] ix", [(1, 2), ("Si", "O"), *X.T, *X.T]))
+    assert frame.info[UNUSED_COLUMNS] == "f_avg[1] q"

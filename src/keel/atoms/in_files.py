@@ -69,6 +69,15 @@ class BadFrames:
             self.reasons += reasons[1:]
 
 
+def check_keys_of_store(file: Path, keys: LabelKeys | None) -> None:
+    """Raise a ConfigError if names or units are given for a store."""
+    if keys is not None and keys != USUAL:
+        raise ConfigError(
+            f"{file}: a store has labels under keel's own names and in its units; give names and units of other files "
+            "when you pack them (`keel pack`)"
+        )
+
+
 def set_aside_into(given: str | Path | BadFrames | None, files: Iterable[Path]) -> BadFrames | None:
     """Return where bad frames of some files go; ConfigError if it is one of these."""
     bad = BadFrames(given) if isinstance(given, str | Path) else given
@@ -112,6 +121,7 @@ def frames_in(
 
 def _makers(file: Path, keys: LabelKeys | None, require: tuple[str, ...], labels: bool) -> Iterator[Make]:
     if is_store(file):
+        check_keys_of_store(file, keys)
         yield from (partial(_checked, frame, require) for frame in with_labels(open_store(file), (), labels))
         return
     waiting, found = _reader(file)(file), False

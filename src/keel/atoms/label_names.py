@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LABELS = ("energy", "forces", "stress")
 """Labels that a frame may have."""
 EXTRAPOLATED_ENERGY = "energy_extrapolated"
@@ -25,6 +27,23 @@ STRESS = _names("stress", "stresses_total") | {"stress_dft", "stress_ref"}
 VIRIAL = _names("virial", "virials")
 GLOBAL = FREE_ENERGY | ENERGY | STRESS | VIRIAL
 """Labels of the structure, not of each atom; all names in lower case."""
+
+
+CELLS = frozenset(
+    {"cell", "box", "simbox", "simulationbox", "unitcell", "supercell", "cellvectors", "latticevectors", "boxvectors"}
+)
+"""Other names of a cell, without separators."""
+UNIT_KEYS = frozenset(
+    part + unit
+    for part in ("", "energy", "energies", "force", "forces", "length", "position", "positions", "distance", "coord")
+    for unit in ("unit", "units")
+)
+"""Names of keys that state units, without separators."""
+
+
+def letters_of(key: str) -> str:
+    """Return the letters and digits of a key, in lower case: ``Energy_Unit`` is ``energyunit``."""
+    return re.sub("[^a-z0-9]", "", key.lower())
 
 
 def is_label_name(key: str) -> bool:

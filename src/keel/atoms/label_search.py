@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,19 @@ from keel.atoms.label_names import (
     VIRIAL,
     is_global,
     is_label_name,
+    letters_of,
 )
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError, in_python
 
 UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
 """Magnitudes of energies that mean "unknown"."""
+LIKE_ENERGY = re.compile(
+    "e|e0|etot|toten|(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energy(peratom|ev|hartree|ha)?"
+)
+"""Names of numbers that may be energies, without separators."""
+FILLERS = UNKNOWN_ENERGIES | {99.0}
+"""Magnitudes of components of a force that mean the same, if all three are equal."""
 SMALLEST_FILLER = 99.0
 UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
 COARSEST = 5e-3
@@ -48,8 +56,8 @@ LAMMPS_HEADER = frozenset({"Timestep", "Potential_energy", "Stress"})
 """Keys of LAMMPS' ``dump extxyz``, whose Stress is a pressure in bar (docs.lammps.org/dump.html)."""
 
 
-CP2K_COMMENT = frozenset({"i", "time", "E"})
-"""Keys of the comment line of CP2K's trajectories, whose E is in hartree."""
+CP2K_COMMENT = frozenset({"i", "E"})
+"""Keys of the comment line of CP2K's trajectories and optimisations, whose E is in hartree."""
 CP2K_HEADER = frozenset({"Step", "Time", "Energy"})
 """Keys of the header of CP2K's trajectories in the format EXTXYZ, which hold positions alone; Energy is in hartree."""
 
@@ -109,9 +117,18 @@ class _Search:
         info = {k: v for k, v in self.record.info.items() if k not in self.used}
         # Labels that were not chosen get a name that is not read as one.
         info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
+        if energy is None and not self.remarks:
+            self._name_lookalikes()
         # Where info and columns both have a quantity of the structure, that of info is taken.
         unused = {k for k in self.record.arrays if k not in self.used or (is_global(k) and k in self.record.info)}
         return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
+
+    def _name_lookalikes(self) -> None:
+        """Say which numbers of the frame may be its energy."""
+        free = {k: v for k, v in self.record.info.items() if k not in self.used and isinstance(v, int | float)}
+        if found := [key for key in free if LIKE_ENERGY.fullmatch(letters_of(key))]:
+            names = ", ".join(sorted(found))
+            self.remarks.append(f"no energy under a usual name, but {names} (`--energy-key {sorted(found)[0]}`)")
 
     def _energy(self) -> float | None:
         if self.keys.energy:
@@ -148,7 +165,15 @@ class _Search:
         def convert(value: Array, key: str) -> Array:
             if value.size != 3 * n or value.ndim not in (1, 2) or (value.ndim == 2 and value.shape != (n, 3)):
                 raise DataError(f"{key} has the shape {value.shape} but {n} atoms need ({n}, 3)")
-            return value.reshape(n, 3) * factor
+            rows = value.reshape(n, 3)
+            filled = np.isin(np.abs(rows[:, 0]), list(FILLERS)) & (rows == rows[:, :1]).all(axis=1)
+            if (filled & (True if (mask := self.record.arrays.get("forces_mask")) is None else mask)).any():
+                atom = int(np.argmax(filled))
+                raise DataError(
+                    f"the force on atom {atom} is three times {rows[atom, 0]:g}, which stands for unknown; mark such "
+                    "atoms with a column forces_mask:L:1 that is F, or leave the frame out"
+                )
+            return rows * factor
 
         places = self.record.arrays, self.record.info
         found = (
@@ -188,7 +213,9 @@ class _Search:
         if self.keys.stress_convention:
             return self.keys.stress_convention
         if "virial" in key.lower():
-            return "virial"
+            # An energy too.
+            unit = (self.keys.energy_unit or "eV").removesuffix("/atom")
+            return "virial" if unit == "eV" else f"virial {unit}"
         return "bar" if key == "Stress" and self.record.info.keys() >= LAMMPS_HEADER else "ase"
 
     def _without_motion(self, values: list[_Value]) -> list[_Value]:

@@ -7,6 +7,7 @@ other are refused until one is chosen with :class:`LabelKeys`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.frame import Array, Frame
-from keel.atoms.label_names import UNUSED_COLUMNS, is_global
+from keel.atoms.label_names import UNIT_KEYS, UNUSED_COLUMNS, is_global, letters_of
 from keel.atoms.label_search import no_labels, search
+from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record
 from keel.errors import DataError, in_python, naming
@@ -24,6 +26,10 @@ from keel.errors import DataError, in_python, naming
 if TYPE_CHECKING:
     from ase import Atoms
 
+FOREIGN_UNITS = re.compile(r"(?i)\b(hartrees?|ha|e_?h|bohr|a\.?u\.?|atomic|ry|rydbergs?|kcal|kj|nm|pm|nanomet)")
+"""What they say if they are not eV and angstrom."""
+LIGHTEST, HEAVIEST = 0.1, 1000.0
+"""Limits in u of masses: of a muonium, and far beyond all elements."""
 HELD_AT_ZERO = "forces of exactly zero on fixed atoms: these forces are not used"
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
@@ -47,17 +53,23 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     """
     refuse_partial_sites(record)
     keys = _filled(keys or USUAL, record)
+    _refuse_stated_units(record, keys)
     if keys.length_unit is not None:
         record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
+    if record.types is not None and keys.elements is not None:
+        record = replace(record, numbers=record.types, typed=True)
     if record.typed:
         record = replace(record, numbers=_elements(record, keys.elements), typed=False)
-    motion, used = _motion(record)
+    motion, used, remarks = _motion(record)
     if labels and record.unconverged and not keys.unconverged:
         labels = False
         record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not used"))
     with naming(record.source):
         found = search(record, keys) if labels else no_labels(record)
     columns = sorted(found.unused_columns - used)
+    if found.forces is not None and (mask := motion["forces_mask"]) is not None:
+        # What is no label need not be a number.
+        found.forces = np.where(mask[:, None] | np.isfinite(found.forces), found.forces, 0.0)
     if found.forces is None:
         motion["forces_mask"] = None
     elif (held := held_at_zero(found.forces, motion["fixed"])) is not None:
@@ -75,7 +87,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         stress=found.stress,
         info={**found.info, **({UNUSED_COLUMNS: " ".join(columns)} if columns else {})},
         source=record.source,
-        remarks=(*record.remarks, *found.remarks),
+        remarks=(*record.remarks, *remarks, *found.remarks),
         **motion,
     )
 
@@ -104,6 +116,18 @@ def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
     )
 
 
+def _refuse_stated_units(record: Record, keys: LabelKeys) -> None:
+    """Refuse units that the file states and nobody has named: they are not read."""
+    if keys.energy_unit or keys.forces_unit or keys.length_unit:
+        return
+    for key, value in record.info.items():
+        if letters_of(key) in UNIT_KEYS and FOREIGN_UNITS.search(str(value)):
+            raise DataError(
+                f"{record.source}: it says {key}={value}; name the units of the file (or eV and angstrom, if that is "
+                f"wrong) with {in_python('LabelKeys(energy_unit=...)')}--energy-unit, --forces-unit, --length-unit"
+            )
+
+
 def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.int64]:
     types = int(record.numbers.max())
     if elements is None or len(elements) < types:
@@ -116,8 +140,11 @@ def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.in
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
 
 
-def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
-    """Return what the file says of how atoms move (fixed, masses, velocities), and the columns used for it."""
+def _motion(record: Record) -> tuple[dict[str, Any], set[str], list[str]]:
+    """Return what the file says of how atoms move, the columns used for it, and remarks.
+
+    That is what is fixed, masses, velocities, and which forces are labels.
+    """
     from ase import units as ase_units
 
     n, used = len(record.numbers), set[str]()
@@ -131,6 +158,10 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
 
     mask, free, momenta = column("forces_mask", (n,)), column("move_mask", (n,), (n, 3)), column("momenta", (n, 3))
     masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
+    remarks = []
+    if masses is not None and not ((masses > LIGHTEST) & (masses < HEAVIEST)).all():
+        remarks.append(f"{NO_MASSES} (from {masses.min():g} to {masses.max():g}): not used")
+        masses = None
     fixed = record.fixed if free is None else ~np.broadcast_to(free.astype(bool).reshape(n, -1), (n, 3))
     # What keel wrote itself is known to be in angstrom/fs.
     velocities = column("velocities", (n, 3)) if {"run", "step", "time_fs"} <= record.info.keys() else None
@@ -143,7 +174,7 @@ def _motion(record: Record) -> tuple[dict[str, Any], set[str]]:
         "masses": None if masses is None else masses.astype(np.float64),
         "velocities": velocities,
     }
-    return motion, used
+    return motion, used, remarks
 
 
 def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -218,20 +249,26 @@ def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
     from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
     fixed = np.zeros((len(atoms), 3), dtype=bool)
-    straight = np.array_equal(atoms.cell.array, np.diag(np.diag(atoms.cell.array)))
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
-        elif isinstance(constraint, FixCartesian) or (isinstance(constraint, FixScaled) and straight):
+        elif isinstance(constraint, FixCartesian):
             fixed[constraint.index] |= np.asarray(constraint.mask, dtype=bool)
+        elif isinstance(constraint, FixScaled):
+            fixed[constraint.index] |= held_along(np.atleast_2d(constraint.mask).astype(bool), atoms.cell.array)[0]
     return fixed if fixed.any() else None
 
 
 def _other_constraints(atoms: Atoms) -> tuple[str, ...]:
     """Name the constraints that do not fix single components: a frame cannot store them."""
+    from ase.constraints import FixScaled
+
     kept = ("FixAtoms", "FixCartesian", "FixScaled", "FixCom")
     names = sorted({type(constraint).__name__ for constraint in atoms.constraints} - set(kept))
-    return (f"constraints that are not kept: {', '.join(names)}",) if names else ()
+    masks = [np.atleast_2d(c.mask).astype(bool) for c in atoms.constraints if isinstance(c, FixScaled)]
+    lost = any(mask.any() and not held_along(mask, atoms.cell.array).any() for mask in masks)
+    said = (HELD_ALONG_LATTICE,) if lost else ()
+    return (*said, f"{NOT_KEPT}: {', '.join(names)}") if names else said
 
 
 def same_value(first: Any, second: Any) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
-from keel.atoms.motion_columns import marks, reals
+from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, marks, reals
 
 
 def masses_of(frame: Frame) -> Array:
@@ -57,4 +57,5 @@ def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:
     if any(f.velocities is not None for f in frames):
         used = "are the initial ones" if velocities == "file" else "are not used (to use them: --velocities file)"
         said.append(f"velocities from the file {used}")
-    return said
+    ignored = HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT
+    return said + sorted({remark for f in frames for remark in f.remarks if remark.startswith(ignored)})

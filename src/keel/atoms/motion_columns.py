@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+NOT_KEPT = "constraints that are not kept"
+NO_MASSES = "masses that cannot be in u"
+HELD_ALONG_LATTICE = "atoms held along lattice vectors that are not Cartesian axes: they count as free"
+
 
 def reals(numbers: NDArray[np.int64], masses: Array | None, velocities: Array | None) -> dict[str, Array]:
     """Return masses and momenta by their names in files, (N, 1) and (N, 3), where known.
@@ -34,6 +38,19 @@ def marks(forces_mask: NDArray[np.bool_] | None, fixed: NDArray[np.bool_] | None
         return found
     whole = bool((fixed == fixed[:, :1]).all())
     return found | {"move_mask": ~fixed[:, : 1 if whole else 3]}
+
+
+def held_along(held: NDArray[np.bool_], cell: Array) -> NDArray[np.bool_]:
+    """Return the Cartesian components that are fixed where coordinates along lattice vectors are, both (N, 3).
+
+    An atom moves along the vectors that are left to it. It counts as free if these are not as many Cartesian axes.
+    """
+    fixed = np.zeros_like(held)
+    for mask in np.unique(held, axis=0):
+        axes = np.all(np.abs(cell[~mask]) < 1e-8, axis=0)
+        if axes.sum() == mask.sum():
+            fixed[(held == mask).all(axis=1)] = axes
+    return fixed
 
 
 def constraints(fixed: NDArray[np.bool_] | None) -> list[FixAtoms | FixCartesian]:

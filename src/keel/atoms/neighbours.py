@@ -133,6 +133,10 @@ def _joined(
 
 def _list_of(frame: Frame, cutoff: float, half_list: bool) -> List:
     with naming(frame.source):
+        if np.shape(frame.positions) != (len(frame), 3):
+            raise DataError(
+                f"it has {len(frame)} atomic numbers and positions of the shape {np.shape(frame.positions)}"
+            )
         return neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff, half_list=half_list)
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
-from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into, with_labels
+from keel.atoms.in_files import (
+    BadFrames,
+    Make,
+    check_keys_of_store,
+    frames_in,
+    required_labels,
+    set_aside_into,
+    with_labels,
+)
 from keel.atoms.record import LabelKeys
 from keel.atoms.selecting import MOST
 from keel.atoms.soundness.unknown import without_placeholders
@@ -75,6 +83,8 @@ def read(
     """
     wanted = _slice(index)
     if (stored := stored_frames(paths)) is not None:
+        for path in [paths] if isinstance(paths, str | Path) else paths:
+            check_keys_of_store(Path(path), keys)
         return with_labels(stored, required_labels(require), labels)[wanted]
     warn_of_stores(paths)
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)

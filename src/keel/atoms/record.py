@@ -68,6 +68,8 @@ class LabelKeys:
                     check(given)
             except ConfigError as error:
                 raise ConfigError(f"{advice(name, '--' + name.replace('_', '-'))}: {error}") from None
+        if isinstance(self.elements, str):
+            object.__setattr__(self, "elements", tuple(map(str.strip, self.elements.split(","))))
         for element in self.elements or ():
             atomic_number(element)
 
@@ -94,6 +96,8 @@ class Record:
         them contradict each other.
     typed
         ``numbers`` are types 1, 2, ... of a file that does not say which elements they are.
+    types
+        Types of a file that has both, for a user who knows better which elements they are; shape (N,) or None.
     usual
         Names and units of this format, where the user gives none.
     fixed
@@ -113,6 +117,7 @@ class Record:
     source: str
     printed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     typed: bool = False
+    types: NDArray[np.int64] | None = None
     usual: LabelKeys = USUAL
     fixed: NDArray[np.bool_] | None = None
     remarks: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from keel.commands.reading_options import (
     Unconverged,
     named_elements,
 )
-from keel.errors import DataError
+from keel.errors import ConfigError, DataError
 from keel.files import Output
 from keel.kinds import FRAMES_FILE, readable, writable
 
@@ -83,6 +83,7 @@ def census(
     census raw.xyz --energy-key E_dft --require energy --skip-bad bad.xyz --write train.extxyz`.
     """
     from keel.atoms.census import take_census
+    from keel.atoms.in_files import check_keys_of_store
     from keel.atoms.read import BadFrames, iter_frames, stored_frames
     from keel.atoms.record import LabelKeys
     from keel.atoms.store.frames import is_store
@@ -96,6 +97,8 @@ def census(
 
     if write_to is not None:
         check_not_input(write_to, files)
+        if skip_bad is not None and skip_bad.resolve() == write_to.resolve():
+            raise ConfigError(f"{write_to}: bad and good frames cannot go into one file; choose another name")
     keys = LabelKeys(
         energy_key,
         forces_key,
@@ -113,6 +116,7 @@ def census(
     for file in files:
         before = len(bad.reasons) if bad else 0
         if (stored := stored_frames(file)) is not None:
+            check_keys_of_store(file, keys)
             report, frames = take_census(stored), stretches(stored)
         else:
             frames = _read(file, iter_frames(file, keys=keys, require=require or (), skip_bad=bad))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from keel.atoms.frame import Array, Frame
 from keel.atoms.verlet import VerletList
 from keel.counting import count
+from keel.errors import DataError
 from keel.parallel import plain
 from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
@@ -88,8 +89,11 @@ class Moving:
         Raises
         ------
         DataError
-            If the potential does not know an element, or atoms have too many neighbours.
+            If positions or cell are not finite, the potential does not know an element, or atoms have too many
+            neighbours.
         """
+        if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+            raise DataError("positions or cell are not finite (NaN or infinity)")
         neighbours = self._neighbours(numbers, positions, cell, pbc)
         return self._along(neighbours, positions) if self._without_graph else self._by_graph(neighbours, positions)
 

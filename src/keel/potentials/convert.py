@@ -50,10 +50,10 @@ def floating(dtype: torch.dtype | str) -> torch.dtype:
     Raises
     ------
     ConfigError
-        If it is not a dtype.
+        If it is neither float32 nor float64.
     """
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not (isinstance(found, torch.dtype) and found.is_floating_point):
+    if found not in (torch.float32, torch.float64):
         raise ConfigError(f"{dtype!r} is not a precision; choose float32 or float64")
     return found
 

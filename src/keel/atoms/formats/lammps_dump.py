@@ -33,6 +33,9 @@ UNITS: Mapping[str, tuple[LabelKeys, float]] = {
 ASSUMED = "forces without units: read as eV/angstrom (LAMMPS' `dump_modify units yes` names them)"
 POSITIONS = ("x y z", "xu yu zu", "xs ys zs", "xsu ysu zsu")
 VELOCITIES, FORCES = "vx vy vz", "fx fy fz"
+NO_LABELS = frozenset({"type", "element", "ix", "iy", "iz"})
+REALS = frozenset({"id", "mass", *" ".join((*POSITIONS, VELOCITIES, FORCES)).split()})
+"""Columns of numbers that are used."""
 BOUNDARY = re.compile("[pfsm]{2}")
 NO_BOUNDARIES = (
     "it does not say in which directions it is periodic; write these into the line 'ITEM: BOX BOUNDS', as LAMMPS does: "
@@ -99,7 +102,7 @@ def _understood(snapshot: _Snapshot) -> Record:
     usual, time_fs = _style(snapshot.units)
     columns = _columns(snapshot)
     origin, cell, pbc = _box(snapshot)
-    numbers, typed = _species(columns)
+    numbers, types, typed = _species(columns)
     named = next((names for names in POSITIONS if names.split()[0] in columns), None)
     if named is None:
         raise DataError(NO_POSITIONS)
@@ -110,8 +113,9 @@ def _understood(snapshot: _Snapshot) -> Record:
         arrays["momenta"] = _momenta(
             _vectors(columns, VELOCITIES), weights, length_factor(usual.length_unit or "angstrom") / time_fs
         )
-    if "fx" in columns:
+    if not {"fx", "fy", "fz"}.isdisjoint(columns):
         arrays["forces"] = _vectors(columns, FORCES)
+    arrays |= {name: values for name, values in columns.items() if name not in REALS | NO_LABELS}
     return Record(
         numbers=numbers,
         positions=positions @ cell if "s" in named else positions - origin,
@@ -121,6 +125,7 @@ def _understood(snapshot: _Snapshot) -> Record:
         arrays=arrays,
         source=snapshot.source,
         typed=typed,
+        types=types,
         usual=usual,
         remarks=(ASSUMED,) if snapshot.units is None and "forces" in arrays else (),
     )
@@ -139,18 +144,17 @@ def _columns(snapshot: _Snapshot) -> dict[str, NDArray[Any]]:
     if len(rows) != count or any(len(row) != len(names) for row in rows):
         raise DataError(f"it should have {count} atoms with {len(names)} columns each; it is damaged or cut off")
     table = np.array(rows, dtype=np.str_).reshape(count, len(names))
-    needed = {"id", "type", "mass", *" ".join((*POSITIONS, VELOCITIES, FORCES)).split()}
     columns: dict[str, NDArray[Any]] = {
-        name: table[:, k].astype(np.float64) for k, name in enumerate(names) if name in needed
+        name: table[:, k].astype(np.float64) if name in REALS else table[:, k] for k, name in enumerate(names)
     }
-    if "element" in names:
-        columns["element"] = table[:, names.index("element")]
     order = np.argsort(columns["id"]) if "id" in columns else np.arange(count)
     return {name: values[order] for name, values in columns.items()}
 
 
 def _vectors(columns: Mapping[str, NDArray[Any]], names: str) -> Array:
-    return np.stack([columns[name] for name in names.split()], axis=1).astype(np.float64)
+    if missing := [name for name in names.split() if name not in columns]:
+        raise DataError(f"it has no column {missing[0]}; write {names}")
+    return np.stack([columns[name] for name in names.split()], axis=1)
 
 
 def _momenta(velocities: Array, masses: Array, angstrom_per_fs: float) -> Array:
@@ -160,15 +164,25 @@ def _momenta(velocities: Array, masses: Array, angstrom_per_fs: float) -> Array:
     return np.asarray(velocities * angstrom_per_fs / units.fs * masses[:, None])
 
 
-def _species(columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], bool]:
-    """Return atomic numbers, or types if the file does not name elements: LAMMPS prints C for all by default."""
-    types = columns["type"].astype(np.int64) if "type" in columns else None
-    elements = columns.get("element")
-    if elements is not None and not (types is not None and set(elements) == {"C"} and len(np.unique(types)) > 1):
-        return np.array([atomic_number(str(element)) for element in elements], dtype=np.int64), False
+def _species(columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, bool]:
+    """Return atomic numbers and types; types in place of the first, and true, if the file does not name elements.
+
+    LAMMPS prints C for all by default.
+    """
+    words, elements = columns.get("type"), columns.get("element")
+    if words is not None and not all(word.isdecimal() for word in words.tolist()):
+        # Labels of types may be elements (docs.lammps.org/Howto_type_labels.html).
+        words, elements = None, words if elements is None else elements
+    types = None if words is None else words.astype(np.int64)
+    untold = False
+    if elements is not None and types is not None and set(elements) == {"C"}:
+        heavy = "mass" in columns and bool(np.abs(columns["mass"] - MASSES[6]).max() > 2.0)
+        untold = heavy or len(np.unique(types)) > 1
+    if elements is not None and not untold:
+        return np.array([atomic_number(str(element)) for element in elements], dtype=np.int64), types, False
     if types is None:
         raise DataError("it has neither a column element nor a column type, so its elements are unknown")
-    return types, True
+    return types, types, True
 
 
 def _box(snapshot: _Snapshot) -> tuple[Array, Array, NDArray[np.bool_]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.parsers.expat import errors
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
 from keel.atoms.frame import Array
+from keel.atoms.motion_columns import HELD_ALONG_LATTICE, held_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA
 from keel.errors import DataError
@@ -28,8 +30,9 @@ from keel.errors import DataError
 UNCONVERGED = "electronic steps that did not converge"
 MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
+CUT_OFF = [errors.codes[said] for said in (errors.XML_ERROR_NO_ELEMENTS, errors.XML_ERROR_UNCLOSED_TOKEN)]
+"""Errors of a document that ends too early."""
 FREE, ZERO = "e_fr_energy", "e_0_energy"
-HELD_ALONG_LATTICE = "atoms held along lattice vectors that are not Cartesian axes: they count as free"
 
 
 @dataclass
@@ -70,6 +73,9 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
                 raise DataError(
                     f"{path}: the XML is cut off or damaged before the first ionic step ({error})"
                 ) from None
+            elif error.code not in CUT_OFF:
+                after = f"the XML is damaged after frame {index - 1} ({error}), and what follows is not read"
+                yield broken_frame(f"{path}, frame {index}", after)
     if not index and not open_step:
         raise DataError(f"{path}: it contains no ionic step")
 
@@ -171,8 +177,6 @@ def _fixed(held: NDArray[np.bool_] | None, cell: Array) -> tuple[NDArray[np.bool
     """Return the Cartesian components fixed by selective dynamics, which refers to lattice vectors."""
     if held is None or not held.any():
         return None, ()
-    if np.array_equal(cell, np.diag(np.diag(cell))):
-        return held, ()
-    whole = np.repeat(np.all(held, axis=1, keepdims=True), 3, axis=1)
-    partly = bool((held & ~whole).any())
-    return (whole if whole.any() else None), ((HELD_ALONG_LATTICE,) if partly else ())
+    fixed = held_along(held, cell)
+    lost = bool((held.any(axis=1) & ~fixed.any(axis=1)).any())
+    return (fixed if fixed.any() else None), ((HELD_ALONG_LATTICE,) if lost else ())

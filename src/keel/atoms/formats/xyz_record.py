@@ -9,6 +9,7 @@ import numpy as np
 from keel.atoms.formats.columns import parse_columns
 from keel.atoms.formats.comment import parse_comment
 from keel.atoms.formats.ipi import box_of
+from keel.atoms.label_names import CELLS, letters_of
 from keel.atoms.record import USUAL, Record
 from keel.errors import DataError
 
@@ -52,9 +53,10 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
 
 
 def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
-    other = [k for k in info if k.lower() == "cell"]
-    if other:
-        raise DataError(f"the key {other[0]!r} is not understood; name it Lattice, with nine numbers")
+    other = [k for k in info if letters_of(k) in CELLS and np.size(info[k]) in (3, 6, 9)]
+    if [k for k in info if k.lower() == "cell"] or (other and "Lattice" not in info):
+        name = next((k for k in info if k.lower() == "cell"), None) or other[0]
+        raise DataError(f"the key {name!r} is not understood; name it Lattice, with nine numbers")
     lattice = np.asarray(info.pop("Lattice", np.zeros(9)))
     if lattice.shape not in ((3,), (9,), (3, 3)) or lattice.dtype.kind not in "if":
         raise DataError(f"its Lattice should be nine numbers, not {str(lattice)[:40]!r}")

@@ -11,8 +11,19 @@ from numpy.typing import NDArray
 
 from keel.atoms.formats.columns import fields_of
 from keel.atoms.formats.comment import RESERVED
-from keel.atoms.label_names import ENERGY, FORCES, FREE_ENERGY, STRESS, UNUSED_COLUMNS, VIRIAL, is_label_name
-from keel.atoms.label_search import CP2K_COMMENT
+from keel.atoms.label_names import (
+    CELLS,
+    ENERGY,
+    FORCES,
+    FREE_ENERGY,
+    STRESS,
+    UNIT_KEYS,
+    UNUSED_COLUMNS,
+    VIRIAL,
+    is_label_name,
+    letters_of,
+)
+from keel.atoms.label_search import CP2K_COMMENT, LIKE_ENERGY
 from keel.errors import DataError
 
 _PLAIN = re.compile(r'([^\s="\'\[\]{},\\]+)=(?:"([^"\\]*)"|([^\s="\'\[\]{},\\]+))(?:\s+|$)')
@@ -100,6 +111,11 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     strange = _WITH_A_MEANING.union(FREE_ENERGY, FORCES) - {"stress"}
     columns = columns_of(properties)
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
+        return None
+    plain = [letters_of(key) for key in keys]
+    if not UNIT_KEYS.isdisjoint(plain) or ("Lattice" not in keys and not CELLS.isdisjoint(plain)):
+        return None
+    if not energies and any(map(LIKE_ENERGY.fullmatch, plain)):
         return None
     if {*keys} >= CP2K_COMMENT or {"Stress", UNUSED_COLUMNS} & {*keys}:
         return None

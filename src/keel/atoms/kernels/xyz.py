@@ -241,6 +241,7 @@ def read_frame(
                 return -1
     if not read_rows(text, starts, kinds, elements, numbers, positions, forces):
         return -1
-    if len(forces) and abs(forces[0, 0]) >= FILLER and all_alike(forces):
-        return -1
+    for atom in range(len(forces)):
+        if abs(forces[atom, 0]) >= FILLER and all_alike(forces[atom]):
+            return -1
     return size if surely_sound(positions, cell.reshape((3, 3)), periodic) else -1

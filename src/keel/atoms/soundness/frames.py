@@ -66,7 +66,9 @@ def _not_real(frame: Frame) -> str | None:
             where = ""
             if np.ndim(value) == 2 and name in ("positions", "forces"):
                 where = f" at atom {int(np.argmin(np.isfinite(value).all(axis=1)))}"
-            return f"its {name} {'is' if np.ndim(value) == 0 else 'are'} not finite (NaN or infinite){where}"
+            return (
+                f"its {name} {'are' if name in ('positions', 'forces') else 'is'} not finite (NaN or infinite){where}"
+            )
     return None
 
 

@@ -6,7 +6,6 @@ same positions, so that it learns the mean of both.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -15,17 +14,20 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY, letters_of
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
 
 STATES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "charge": frozenset({"charge", "totalcharge", "netcharge", "cellcharge", "qtot", "systemcharge"}),
+        "charge": frozenset(
+            {"charge", "totalcharge", "totcharge", "netcharge", "cellcharge", "qtot", "systemcharge", "chargemult"}
+        ),
         "spin": frozenset(
             {
                 *("spin", "totalspin", "spinmultiplicity", "multiplicity", "mult", "unpairedelectrons", "nunpaired"),
-                *("uhf", "nspin", "ispin", "spinpolarized", "spinpolarised", "spinstate"),
+                *("uhf", "nspin", "nspins", "ispin", "spinmult", "spinpolarized", "spinpolarised", "spinstate"),
+                *("soc", "spinorbit", "lsorbit", "spinorbitcoupling"),
                 *("magneticstate", "magneticorder", "magneticordering", "magorder", "ordering"),
             }
         ),
@@ -33,7 +35,8 @@ STATES: Mapping[str, frozenset[str]] = MappingProxyType(
             {
                 *("functional", "xc", "xcfunctional", "method", "leveloftheory", "theory", "theorylevel", "dft", "gga"),
                 *("metagga", "runtype", "calctype", "basis", "basisset", "dispersion", "vdw", "hybrid"),
-                *("ldau", "dftu", "dftplusu", "hubbard", "hubbards", "hubbardu", "ishubbard", "uvalue", "uvalues"),
+                *("ldau", "ldauu", "dftu", "dftplusu", "hubbard", "hubbards", "hubbardu", "ishubbard"),
+                *("uvalue", "uvalues", "d3", "dftd3"),
             }
         ),
         "electronic temperature": frozenset(
@@ -42,6 +45,8 @@ STATES: Mapping[str, frozenset[str]] = MappingProxyType(
                 *("smearing", "smearingwidth", "sigma", "ismear", "degauss"),
             }
         ),
+        "plane-wave cutoff": frozenset({"encut", "ecutwfc", "ecut", "cutoffenergy", "planewavecutoff"}),
+        "surrounding": frozenset({"solvent", "solvation", "solventmodel", "efield", "electricfield"}),
     }
 )
 """States that sets of frames may mix, and their names in files, in lower case and without separators."""
@@ -68,7 +73,7 @@ def stated(frames: Sequence[Frame]) -> dict[str, str]:
 
 
 def _state(key: str) -> str | None:
-    name = re.sub(r"[^a-z0-9]", "", key.lower())
+    name = letters_of(key)
     shorter = [name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix)]
     return next((state for state, names in STATES.items() if any(n in names for n in shorter)), None)
 

@@ -6,7 +6,7 @@ digits are printed, or where all energies are shifted by one of them; all others
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
@@ -18,6 +18,7 @@ from keel.atoms.soundness.frames import composition
 from keel.atoms.soundness.symmetry import demanded_zero, is_alone
 
 NO_ENERGY = "energy of exactly zero, a placeholder: not used"
+CONSTANT_ENERGY = "energy that is the same to the last digit in most structures, a placeholder: not used"
 NO_FORCES = "forces of exactly zero on every atom, which symmetry does not demand: not used"
 NO_STRESS = "stress of exactly zero at any volume: not used"
 
@@ -39,7 +40,7 @@ def without_placeholders(frames: Sequence[Frame]) -> list[Frame]:
 
     Linear in the number of frames; only those with zeros among their labels take noticeable time.
     """
-    kept = _without_energies(frames)
+    kept = _without_constant_energies(_without_energies(frames))
     kept = _without_forces(kept)
     kept = constrained.without_constrained_forces(kept)
     return _without_stresses(kept)
@@ -64,6 +65,21 @@ def _without_energies(frames: Sequence[Frame]) -> list[Frame]:
     if not others:
         return _without(frames, set(zeros) if _differ([frames[k] for k in bonded]) else set(), "energy", NO_ENERGY)
     return _without(frames, _not_the_zero(frames, bonded, others), "energy", NO_ENERGY)
+
+
+def _without_constant_energies(frames: Sequence[Frame]) -> list[Frame]:
+    """Set energies aside that most structures of a composition share to the last digit, while their forces differ."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for k, f in enumerate(frames):
+        if f.energy is not None and f.forces is not None:
+            groups[composition(f), len(f)].append(k)
+    chosen: set[int] = set()
+    for group in groups.values():
+        energy, count = Counter(frames[k].energy for k in group).most_common(1)[0]
+        same = [k for k in group if frames[k].energy == energy]
+        if count >= MANY and 2 * count > len(group) and len({f"{_size(frames[k]):.4g}" for k in same}) >= MANY:
+            chosen.update(same)
+    return _without(frames, chosen, "energy", CONSTANT_ENERGY)
 
 
 def _not_the_zero(frames: Sequence[Frame], zeros: Sequence[int], others: Sequence[Frame]) -> set[int]:
