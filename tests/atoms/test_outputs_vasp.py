@@ -118,6 +118,15 @@ class TestCutOff:
         (tmp_path / "OUTCAR").write_text(out(True, True, end=False))
         assert len(keel.read(tmp_path / "vasprun.xml")) == len(keel.read(tmp_path / "OUTCAR")) == 2
 
+    def test_what_follows_damage_is_not_lost_without_a_word(self, tmp_path):
+        path, text = tmp_path / "vasprun.xml", xml(CONVERGED, CONVERGED)
+        for damaged in (
+            text + text,
+            text[: text.rindex("</modeling>")] + "<broken <" + text[text.rindex("</modeling>") :],
+        ):
+            path.write_text(damaged)
+            self.keeps_the_others(path, "frame 2: the XML is damaged after frame 1")
+
     @pytest.mark.parametrize(
         ("name", "text"),
         [
