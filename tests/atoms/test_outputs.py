@@ -73,6 +73,31 @@ class TestPw:
         with pytest.raises(DataError, match=r"step 0: the SCF of this step did not converge"):
             self.read(tmp_path, outputs.pw_head(TRUE[0]) + outputs.PW_FAILED)
 
+    @pytest.mark.parametrize(
+        ("at", "where"),
+        [
+            ("!    total energy", "end"),
+            ("force =", "end"),
+            ("total   stress", "end"),
+            ("!    total energy", "middle"),
+            ("force =", "middle"),
+        ],
+    )
+    def test_cut_off_or_damaged_within_a_step(self, tmp_path, at, where):
+        text = outputs.pw_head(TRUE[0]) + outputs.pw_results(TRUE[0]) + outputs.pw_place(TRUE[1])
+        text += outputs.pw_results(TRUE[1])
+        cut = text.rindex(at) + len(at) + 2
+        rest = outputs.pw_place(TRUE[2]) + outputs.pw_results(TRUE[2])
+        # As Fortran prints what does not fit.
+        stars = re.sub(r"-?\d+\.\d+", "*" * 12, text[cut:], count=1)
+        damaged = text[:cut] if where == "end" else text[:cut] + stars + rest
+        with pytest.raises(DataError, match=r"scf.out, step 1: the file is cut off or damaged within this step"):
+            self.read(tmp_path, damaged)
+        bad = BadFrames(tmp_path / "bad")
+        frames = self.read(tmp_path, damaged, skip_bad=bad)
+        assert len(frames) == 1 + (where == "middle") and len(bad) == 1
+        assert_labels(frames[-1], TRUE[0 if where == "end" else 2])
+
     def test_without_results_or_cut_off(self, tmp_path):
         with pytest.raises(DataError, match="printed no energies or forces"):
             self.read(tmp_path, outputs.pw_head(TRUE[0]))

@@ -8,14 +8,19 @@ energy nor forces, and stops ASE's reader. See https://www.quantum-espresso.org/
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keel.atoms.formats.ase_files import broken_frame, guarded, pending_images
 from keel.atoms.formats.compression import opened_text
 from keel.atoms.record import PendingFrame
 from keel.errors import DataError
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 ENERGY, SETTLED, EXCHANGE = "!    total energy", "!!   total energy", "EXX-fraction"
 RESULTS = (
@@ -30,6 +35,7 @@ RESULTS = (
 NOT_CONVERGED = (
     "the SCF of this step did not converge, so pw.x printed no energy and forces for it; --skip-bad keeps the others"
 )
+DAMAGED = "the file is cut off or damaged within this step; --skip-bad keeps the others"
 UNSETTLED = (
     "the exact exchange of this step did not settle (there is no line '!!   total energy'), so it has no energy; "
     "--skip-bad keeps the others"
@@ -44,15 +50,13 @@ def pw_frames(path: Path) -> Iterator[PendingFrame]:
     DataError
         If it holds none, or ASE finds it damaged.
     """
-    from ase.io.espresso import read_espresso_out
-
     with opened_text(path) as stream:
         lines = stream.readlines()
     hybrid = any(EXCHANGE in line for line in lines)
     steps = [_settled(step, hybrid) for step in _steps(lines)]
-    text = io.StringIO("".join(line for step, _ in steps for line in step))
-    images = guarded(lambda: read_espresso_out(text, index=slice(None)), path)
-    sound, index = pending_images(images, path), 0
+    while (bad := _first_unreadable(steps)) is not None:
+        steps[bad] = _without_results(steps[bad][0]), DAMAGED
+    sound, index = pending_images(guarded(lambda: _images(steps), path), path), 0
     for step, failure in steps:
         if failure is not None:
             yield broken_frame(f"{path}, step {index}", failure)
@@ -75,12 +79,39 @@ def _steps(lines: list[str]) -> Iterator[list[str]]:
 def _settled(step: list[str], hybrid: bool) -> tuple[list[str], str | None]:
     """Return a step with no energy but the settled one; or without results, and why it has none."""
     if any("convergence NOT achieved" in line for line in step):
-        return [line for line in step if not _has_results([line])], NOT_CONVERGED
+        return _without_results(step), NOT_CONVERGED
     if not hybrid or not any(ENERGY in line for line in step):
         return step, None
     if not any(SETTLED in line for line in step):
-        return [line for line in step if not _has_results([line])], UNSETTLED
+        return _without_results(step), UNSETTLED
     return [line.replace(SETTLED, ENERGY) for line in step if ENERGY not in line], None
+
+
+def _images(steps: Sequence[tuple[list[str], str | None]]) -> list[Atoms]:
+    from ase.io.espresso import read_espresso_out
+
+    text = "".join(line for step, _ in steps for line in step)
+    return list(read_espresso_out(io.StringIO(text), index=slice(None)))
+
+
+def _first_unreadable(steps: Sequence[tuple[list[str], str | None]]) -> int | None:
+    """Return the first step, if any, with results that ASE cannot read."""
+
+    def fails(count: int) -> bool:
+        try:
+            _images(steps[:count])
+        except Exception:  # Whatever ASE raises for a number that is none, or for lines that are missing.
+            return True
+        return False
+
+    if not fails(len(steps)):
+        return None
+    bad = bisect_left(range(1, len(steps)), True, key=fails)
+    return bad if _has_results(steps[bad][0]) else None
+
+
+def _without_results(step: list[str]) -> list[str]:
+    return [line for line in step if not _has_results([line])]
 
 
 def _has_results(step: list[str]) -> bool:
