@@ -141,3 +141,25 @@ class TestLMDB:
         before = path.read_bytes()
         keel.read(path)
         assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_what_pymatgen_knows_of_sites_and_charges(tmp_path):
+    def site(element, x, **properties):
+        return {"species": [{"element": element, "occu": 1}], "abc": [x, 0, 0], "properties": properties}
+
+    free, held = {"selective_dynamics": [True] * 3}, {"selective_dynamics": [False, False, True]}
+    sites = [
+        site("Si", 0.0, velocities=[0.01, 0.0, 0.0], forces=[0.1, 0.2, 0.3], magmom=0.1, **held),
+        site("O", 0.4, velocities=[0.0, 0.02, 0.0], forces=[-0.1, -0.2, -0.3], magmom=0.2, **free),
+    ]
+    structure = {"lattice": {"matrix": (5 * np.eye(3)).tolist()}, "charge": 1, "sites": sites}
+    (tmp_path / "a.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))
+    (frame,) = keel.read(tmp_path / "a.json")
+    assert frame.fixed.tolist() == [[True, True, False], [False] * 3]
+    np.testing.assert_allclose(frame.velocities, [[0.01, 0, 0], [0, 0.02, 0]], atol=1e-15)
+    np.testing.assert_allclose(frame.forces[:, 0], [0.1, -0.1])
+    assert frame.info == {"charge": 1, "unused_columns": "magmom"}
+    sites[0]["properties"]["velocities"] = [0.01]
+    (tmp_path / "b.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))
+    with pytest.raises(DataError, match=r"b\.json, frame 0: its structure is not understood"):
+        keel.read(tmp_path / "b.json")

@@ -7,16 +7,17 @@ The meaning of its labels follows from a column that only this layout has (:data
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.atoms.elements import atomic_number
+from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.frame import Array
 from keel.atoms.label_names import is_global
+from keel.atoms.motion_columns import held_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
 
@@ -80,16 +81,16 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
         raise DataError(f"{source}: {unknown_layout(row)}")
     try:
         numbers, positions, cell, pbc, used = _structure(row)
+        info, arrays = _beside(row)
+        fixed = _held(arrays.pop("selective_dynamics", None), cell)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = str(error) if isinstance(error, DataError) else f"its structure is not understood ({error!r:.80})"
         raise DataError(f"{source}: {reason}") from None
     usual, remarks = _labels(row)
-    info: dict[str, Any] = {}
-    arrays: dict[str, Any] = {}
     for key, value in row.items():
         if value is not None and key not in used:
             (arrays if is_per_atom(key, value, len(numbers)) else info)[key] = value
-    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, remarks=remarks)
+    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, fixed=fixed, remarks=remarks)
 
 
 def is_per_atom(key: str, value: Any, atoms: int) -> bool:
@@ -138,11 +139,43 @@ def _periodic(value: Any) -> NDArray[np.bool_]:
     return np.array(known, dtype=bool)
 
 
+def _object(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the Structure or Molecule of pymatgen in a row, or its text."""
+    structure = row.get("structure", row)
+    found: Mapping[str, Any] = json.loads(structure) if isinstance(structure, str) else structure
+    return found
+
+
+def _beside(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an object of pymatgen says beside the structure: charge and spin, and columns of its sites.
+
+    Columns are the properties that every site has; velocities (angstrom/fs) become momenta in ASE's unit.
+    """
+    from ase import units
+
+    if "structure" not in row and "sites" not in row:
+        return {}, {}
+    structure = _object(row)
+    info = {name: value for name in ("charge", "spin_multiplicity") if (value := structure.get(name))}
+    sites: Sequence[Mapping[str, Any]] = structure["sites"]
+    properties = [site.get("properties") or {} for site in sites]
+    names = [name for name in properties[0] if all(p.get(name) is not None for p in properties)] if sites else []
+    columns: dict[str, Any] = {name: [p[name] for p in properties] for name in names}
+    if "velocities" in columns:
+        masses = MASSES[_numbers([site["species"][0]["element"] for site in sites])]
+        columns["momenta"] = np.array(columns.pop("velocities"), np.float64) * masses[:, None] / units.fs
+    return info, columns
+
+
+def _held(free: Any, cell: Array) -> NDArray[np.bool_] | None:
+    """Return the Cartesian components that selective dynamics fixes, (N, 3)."""
+    held = None if free is None else held_along(~np.array(free, dtype=bool).reshape(-1, 3), cell)
+    return None if held is None or not held.any() else held
+
+
 def _pymatgen(row: Mapping[str, Any]) -> _Structure:
     """Return the same from a Structure or Molecule of pymatgen, or its text."""
-    structure = row.get("structure", row)
-    if isinstance(structure, str):
-        structure = json.loads(structure)
+    structure = _object(row)
     sites, lattice = structure["sites"], structure.get("lattice")
     if any(len(site["species"]) != 1 or site["species"][0].get("occu", 1) != 1 for site in sites):
         raise DataError("it has partly occupied sites, which cannot be simulated")
