@@ -251,7 +251,7 @@ def test_columns_that_nothing_names_are_left_out_and_said(tmp_path: Path) -> Non
     assert frames[0].positions.shape == (3, 3)
     assert notes(frames)[0].startswith("1 frame with unnamed columns after the position")
     path.write_text(path.read_text().replace(" energy: -5", 'Lattice="9 9 9" energy=-5'))
-    with pytest.raises(DataError, match="has 6 columns but Properties promises 4"):
+    with pytest.raises(DataError, match="has 6 columns, and no Properties in the comment line"):
         keel.read(path)
 
 

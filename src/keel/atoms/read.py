@@ -83,8 +83,8 @@ def read(
     """
     wanted = _slice(index)
     if (stored := stored_frames(paths)) is not None:
-        for path in [paths] if isinstance(paths, str | Path) else paths:
-            check_keys_of_store(Path(path), keys)
+        for path in files_of(paths):
+            check_keys_of_store(path, keys)
         return with_labels(stored, required_labels(require), labels)[wanted]
     warn_of_stores(paths)
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
@@ -93,6 +93,14 @@ def read(
     else:
         chosen = list(frames)[wanted]
     return believed(chosen) if labels else Frames(chosen)
+
+
+def files_of(paths: Paths) -> list[Path]:
+    """Return the paths of one file or of several; DataError if they are something else."""
+    try:
+        return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    except TypeError:
+        raise DataError(f"{paths!r:.80} is not the path of a file, nor a list of paths") from None
 
 
 def believed(frames: Sequence[Frame]) -> Frames:
@@ -110,7 +118,7 @@ def believed(frames: Sequence[Frame]) -> Frames:
 
 def stored_frames(paths: Paths) -> StoredFrames | None:
     """Return the frames of stores without reading them; None if one of the files is not a store."""
-    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+    files = files_of(paths)
     return open_store(*files) if files and all(map(is_store, files)) else None
 
 
@@ -122,8 +130,8 @@ def warn_of_stores(paths: Paths) -> None:
     KeelWarning
         For each.
     """
-    for path in [paths] if isinstance(paths, str | Path) else paths:
-        if is_store(Path(path)) and (count := contents_of(Path(path))["frames"]) > MOST:
+    for path in files_of(paths):
+        if is_store(path) and (count := contents_of(path)["frames"]) > MOST:
             warnings.warn(
                 f"{path}: its {count:,} frames are read into memory, because other files are read together with it; "
                 "pack those too (keel pack)",
@@ -155,7 +163,7 @@ def iter_frames(
     ConfigError, DataError
         If no file was given, or as :func:`read`, for each frame when it is read.
     """
-    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+    files = files_of(paths)
     bad = set_aside_into(skip_bad, files)
     if not files:
         raise DataError("no file was given")

@@ -44,6 +44,11 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
     if "=" not in text and any(len(row) > 4 for row in rows):
         rows = [row[:4] for row in rows]
         remarks.append(NAMELESS)
+    if "Properties" not in info and (odd := [k for k, row in enumerate(rows) if len(row) != 4]):
+        raise DataError(
+            f"atom {odd[0]} has {len(rows[odd[0]])} columns, and no Properties in the comment line says what they are; "
+            "write Properties=species:S:1:pos:R:3:forces:R:3 or whatever they are"
+        )
     arrays = parse_columns(str(info.pop("Properties", PLAIN)), rows)
     if "pos" not in arrays or np.shape(arrays["pos"]) != (len(rows), 3):
         raise DataError("its Properties have no pos:R:3")

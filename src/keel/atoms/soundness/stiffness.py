@@ -104,6 +104,8 @@ def another_order(given: Array, expected: Array) -> str | None:
     order = max(votes, key=lambda o: float(votes[o].mean()))
     better = votes[order] - as_it_is
     error = float(better.std() / np.sqrt(len(better)))
+    if -as_it_is.mean() >= votes[order].mean():
+        return None  # The opposite sign explains it as well.
     if better.mean() <= SURE * error or votes[order].mean() <= 2.0 * max(float(as_it_is.mean()), 0.0):
         return None
     names = [("yz", "xz", "xy")[k] for k in order]
