@@ -197,6 +197,12 @@ def test_json_is_read_in_pieces(chunk: int, tmp_path: Path) -> None:
         assert dict(JsonText(io.BytesIO(text.encode()), tmp_path, chunk).members()) == content
 
 
+@pytest.mark.parametrize("given", [None, 3, [3], 2.5])
+def test_what_names_no_file_is_refused(given: Any) -> None:
+    with pytest.raises(DataError, match="is not the path of a file, nor a list of paths"):
+        keel.read(given)
+
+
 def test_streams_stop_where_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.extxyz"
     keel.write(path, labelled(6))

@@ -16,7 +16,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress
-from keel.atoms.soundness.stiffness import doubtful_forces, doubtful_stress
+from keel.atoms.soundness.stiffness import another_order, doubtful_forces, doubtful_stress
 from keel.atoms.soundness.work import _error, check_forces, check_stress
 from keel.atoms.units import BOHR, GPA, HARTREE
 
@@ -186,6 +186,15 @@ def test_stiffness_of_a_strain_tells_sign_size_and_order_of_the_stress(strained:
         (reordered, "another order"),
     ):
         assert words in str(doubtful_stress([f.replace(stress=change(f.stress)) for f in bare]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_opposite_sign_is_no_other_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    expected = rng.normal(size=(40, 3)) * [1.0, 0.8, 0.6]
+    given = expected + 0.5 * rng.normal(size=expected.shape)
+    assert another_order(given, expected) is another_order(-given, expected) is None
+    assert "in another order" in str(another_order(given[:, [2, 0, 1]], expected))
 
 
 def reordered(stress: np.ndarray) -> np.ndarray:
