@@ -71,3 +71,21 @@ def test_what_is_fixed_stays_in_simulations_of_ase():
     before = atoms.positions.copy()
     atoms.set_positions(before + 0.1)
     assert ((atoms.positions == before) == MOVING["fixed"]).all()
+
+
+def test_of_some_atoms_what_moves_them_comes_too():
+    n = 4
+    frame = keel.Frame(
+        np.array([14, 8, 8, 1]),
+        np.arange(12.0).reshape(n, 3),
+        forces=np.ones((n, 3)),
+        energy=-1.0,
+        fixed=np.arange(12).reshape(n, 3) % 2 == 0,
+        masses=np.array([28.0, 16.0, 18.0, 2.0]),
+        velocities=np.arange(12.0).reshape(n, 3) / 100,
+    )
+    for atoms in (np.array([2, 0]), np.array([False, True, True, False])):
+        taken = frame.taken(atoms)
+        for name in ("numbers", "positions", "fixed", "masses", "velocities"):
+            np.testing.assert_array_equal(getattr(taken, name), getattr(frame, name)[atoms])
+        assert taken.energy is taken.forces is None
