@@ -76,6 +76,15 @@ def test_each_fault_is_found_and_named(change: Change, words: str, sound: list[F
     assert words in messages(judge([change(f, k) for k, f in enumerate(sound)]))
 
 
+def test_energies_of_other_frames_do_not_belong_to_the_forces(sound: list[Frame]) -> None:
+    energies = [f.energy for f in sound]
+    moved = [f.replace(energy=e) for f, e in zip(sound, energies[1:] + energies[:1], strict=True)]
+    for wrong in (moved, [f.replace(energy=-f.energy) for f in sound]):
+        found = judge(wrong)
+        assert "the energies do not belong to the forces" in messages(found)
+        assert "energy" not in found.checked
+
+
 def test_a_label_that_is_absent_is_neither_checked_nor_unchecked(sound: list[Frame]) -> None:
     found = judge([f.replace(stress=None, energy=None) for f in sound])
     assert set(found.checked) == {"forces"}

@@ -34,6 +34,9 @@ MOST_ELEMENTS = 8
 FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
 SKILL = 0.6
 """Least correlation of the EAM's forces with those of frames that it was not fitted to."""
+CERTAIN = 0.97
+"""If higher, energies that have nothing to do with the EAM's belong to other structures. (In liquid P4 forces of bonds
+correlate with 0.95 and energies, which weak forces decide, with 0.3.)"""
 NO_SKILL = 0.2
 """If lower, forces that also do not push the shortest contacts apart belong to other atoms."""
 NOT_OF_THE_ATOMS = (
@@ -168,7 +171,7 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
         return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
     if skill < SKILL:
         return _Outcome([], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
-    outcome = _verdicts(others, predictions, how)
+    outcome = _verdicts(others, predictions, skill, how)
     return replace(outcome, wrong=[outlying, *outcome.wrong])
 
 
@@ -195,14 +198,14 @@ def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
     return _correlation(expected, given)
 
 
-def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: str) -> _Outcome:
+def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], skill: float, how: str) -> _Outcome:
     wrong: list[str | None] = []
     checked, unchecked = {"forces": how}, dict[str, str]()
     pairs = list(zip(frames, predictions, strict=True))
     atoms = float(np.mean([len(f) for f in frames]))
-    factor, sure = _factor(
-        [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None], ENERGIES
-    )
+    energies = [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None]
+    factor, alike = _factor(energies)
+    sure = abs(alike) > ENERGIES
     # An EAM may have two phases in the wrong order; the shortest contacts show the sign better.
     sure = sure and (factor > 0 or most_pushed(frames) == -1.0)
     forces_wrong = sure and not SOUND[0] < factor < SOUND[1]
@@ -211,9 +214,15 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
             f"energies and forces are inconsistent: the energies differ by {factor:.3g} times what an EAM fitted to "
             f"the forces predicts; {likely_forces(factor, atoms)}"
         )
+    if skill > CERTAIN and len(energies) >= 2 * FEWEST and alike < NO_SKILL and not (sure or np.isnan(factor)):
+        wrong.append(
+            f"the energies do not belong to the forces: {how}, and energies with one of {alike:.2f}; check that both are "
+            "of the same frames, and the sign of the energies"
+        )
     (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
-    factor, sure = _factor(strained, STRESSES)
+    factor, alike = _factor(strained)
+    sure = abs(alike) > STRESSES
     if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
         volume = float(np.mean([f.volume for f, *_ in strained]))
         wrong.append(
@@ -229,8 +238,11 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], how: s
     return _Outcome(wrong, checked, unchecked)
 
 
-def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]], least: float) -> tuple[float, bool]:
-    """Return the slope of given on predicted differences within each composition, and whether they correlate."""
+def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]]) -> tuple[float, float]:
+    """Return the slope of given on predicted differences within each composition, and their correlation.
+
+    The slope is NaN and the correlation 0 where there are too few.
+    """
     groups: dict[object, list[tuple[Array, Array]]] = {}
     for frame, given, expected in values:
         groups.setdefault(composition(frame), []).append((np.ravel(given), np.ravel(expected)))
@@ -239,12 +251,12 @@ def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]], least:
         both = np.array(members)
         centred.append((both - both.mean(axis=0)).transpose(1, 0, 2).reshape(2, -1))
     if len(values) - len(groups) < FEWEST:
-        return float("nan"), False
+        return float("nan"), 0.0
     given, expected = np.concatenate(centred, axis=1)
     square = float(expected @ expected)
     if square == 0.0:
-        return float("nan"), False
-    return float(given @ expected) / square, abs(_correlation(expected, given)) > least
+        return float("nan"), 0.0
+    return float(given @ expected) / square, _correlation(expected, given)
 
 
 def _outlying(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> str | None:
