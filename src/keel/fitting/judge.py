@@ -216,8 +216,8 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], skill:
         )
     if skill > CERTAIN and len(energies) >= 2 * FEWEST and alike < NO_SKILL and not (sure or np.isnan(factor)):
         wrong.append(
-            f"the energies do not belong to the forces: {how}, and energies with one of {alike:.2f}; check that both are "
-            "of the same frames, and the sign of the energies"
+            f"the energies do not belong to the forces: {how}, and energies with one of {alike:.2f}; check that both "
+            "are of the same frames, and the sign of the energies"
         )
     (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
