@@ -261,7 +261,7 @@ def test_selected_structures_are_those_of_the_batch() -> None:
 def test_mistakes_are_refused() -> None:
     with pytest.raises(DataError, match="no parent structures"):
         stream(parents=[])
-    with pytest.raises(DataError, match="Cu12 contains an element that the teacher does not know"):
+    with pytest.raises(DataError, match=r"the teacher knows .* but the structures contain Cu"):
         stream(parents=[silica(), silica().replace(numbers=np.full(12, 29))])
     with pytest.raises(DataError, match="without atoms"):
         stream(parents=[Frame(np.zeros(0, dtype=np.int64), np.zeros((0, 3)))])

@@ -23,23 +23,16 @@ from keel.atoms.label_names import (
     is_label_name,
     letters_of,
 )
+from keel.atoms.label_numbers import are_fillers, floats, half_digit, is_filled, says_unknown
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError, in_python
 
-UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
-"""Magnitudes of energies that mean "unknown"."""
+HOTTEST = 20_000.0  # K; of the atoms whose motion may be part of a stress
+
 LIKE_ENERGY = re.compile(
     "e|e0|etot|toten|(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energy(peratom|ev|hartree|ha)?"
 )
 """Names of numbers that may be energies, without separators."""
-FILLERS = UNKNOWN_ENERGIES | {99.0}
-"""Magnitudes of components of a force that mean the same, if all three are equal."""
-SMALLEST_FILLER = 99.0
-UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
-COARSEST = 5e-3
-"""Half of the last digit that a label is assumed to have at least."""
-HOTTEST = 20_000.0  # K; of the atoms whose motion may be part of a stress
-
 NOT_FINITE = "{0} of NaN or infinity throughout: not used"
 FILLED = "{0} with the same number throughout: not used"
 ZERO_STRESS = "stress of exactly zero with nonzero forces: not used"
@@ -166,7 +159,7 @@ class _Search:
             if value.size != 3 * n or value.ndim not in (1, 2) or (value.ndim == 2 and value.shape != (n, 3)):
                 raise DataError(f"{key} has the shape {value.shape} but {n} atoms need ({n}, 3)")
             rows = value.reshape(n, 3)
-            filled = np.isin(np.abs(rows[:, 0]), list(FILLERS)) & (rows == rows[:, :1]).all(axis=1)
+            filled = are_fillers(rows)
             if (filled & (True if (mask := self.record.arrays.get("forces_mask")) is None else mask)).any():
                 atom = int(np.argmax(filled))
                 raise DataError(
@@ -203,8 +196,8 @@ class _Search:
             for key, value in found.items():
                 if self.record.volume == 0.0 and "virial" in key.lower():
                     self.notes[SET_ASIDE + key] = value
-                elif not _says_unknown(value):
-                    self.notes[SET_ASIDE + "stress"] = convert(_floats(value, key), key)
+                elif not says_unknown(value):
+                    self.notes[SET_ASIDE + "stress"] = convert(floats(value, key), key)
             return None
         values = self._values("stress", found, convert)
         return self._agreed("stress", self._without_motion(values))
@@ -249,16 +242,16 @@ class _Search:
         self.used.update(found)
         values = []
         for key, given in found.items():
-            if _says_unknown(given):
+            if says_unknown(given):
                 continue
-            numbers = _floats(given, key)
+            numbers = floats(given, key)
             finite = np.isfinite(numbers).any() or not numbers.size
             number = convert(numbers, key) if finite else numbers
-            if not finite or _is_filled(numbers):
+            if not finite or is_filled(numbers):
                 self.remarks.append((FILLED if finite else NOT_FINITE).format(label))
                 continue
             # Digits matter only where there is another name to compare with.
-            half = _half_digit(numbers, self.record.printed.get(key)) if len(found) > 1 else 0.0
+            half = half_digit(numbers, self.record.printed.get(key)) if len(found) > 1 else 0.0
             digit = float(np.abs(convert(numbers + half, key) - number).max(initial=0.0)) if half else 0.0
             values.append(_Value(key, number, digit))
         return values
@@ -288,39 +281,3 @@ def _agree(values: list[_Value]) -> bool:
         np.all(np.abs(v.number - first.number) <= v.digit + first.digit + 1e-6 + 1e-7 * np.abs(first.number))
         for v in values[1:]
     )
-
-
-def _says_unknown(value: Any) -> bool:
-    """Return whether a value is absent, or a word that means "none"."""
-    return value is None or value is True or (isinstance(value, str) and value.strip().lower() in UNKNOWN_WORDS)
-
-
-def _is_filled(numbers: Array) -> bool:
-    """Return whether numbers are not a label but a single number that means "unknown"."""
-    first = abs(float(numbers.flat[0])) if numbers.size else 0.0
-    if numbers.size <= 3:
-        return numbers.size == 1 and (first in UNKNOWN_ENERGIES or first >= 1e20)
-    return first >= SMALLEST_FILLER and bool((numbers == numbers.flat[0]).all())
-
-
-def _half_digit(numbers: Array, printed: str | None) -> float:
-    """Return half of the last digit: as printed, or the finest of many numbers; 0 for one number of unknown digits."""
-    if printed is None and numbers.size < 3:
-        return 0.0
-    words = printed.replace(",", " ").split() if printed is not None else map(repr, numbers.ravel().tolist()[:300])
-    return min(0.5 * 10.0 ** -max(map(_decimals, words), default=0), COARSEST)
-
-
-def _decimals(word: str) -> int:
-    mantissa, _, exponent = word.strip("[](){}\"'").lower().replace("d", "e").partition("e")
-    try:
-        return len(mantissa.partition(".")[2]) - int(exponent or 0)
-    except ValueError:
-        return 0
-
-
-def _floats(value: Any, key: str) -> Array:
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None

@@ -186,8 +186,8 @@ def _network(
     enough: bool,
 ) -> Network:
     """Return the network to be written, in the precision of the file; ``enough``: in the one that its energies need."""
-    if dtype is not None and floating(dtype) not in AGREES:
-        raise ConfigError(f"files of {package} are written in float32 or float64, not in {dtype}")
+    if dtype is not None:
+        floating(dtype)
     found = opened(potential, None, "cpu", trust=trust)
     if isinstance(found, SumPotential):
         under = " and ".join(type(m).__name__ for m in found.members if not isinstance(m, Learner))

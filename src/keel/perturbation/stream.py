@@ -227,4 +227,4 @@ def check_parents(parents: Sequence[Frame], teacher: Potential) -> None:
     for parent in parents:
         if len(parent) == 0:
             raise DataError(f"{parent.source}: a structure without atoms cannot be perturbed")
-        check_known(parent.numbers.tolist(), known, f"{parent.source}: the teacher")
+        check_known(np.unique(parent.numbers).tolist(), known, f"{parent.source}: the teacher")

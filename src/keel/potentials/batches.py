@@ -50,7 +50,7 @@ def known_to(potential: Potential, frames: Iterable[Frame]) -> list[Frame]:
 def known_by(potential: Potential, frame: Frame, called: str = "this {}") -> Frame:
     """Return a frame; DataError, with its source, if it contains an element that the potential does not know."""
     name = called.format(type(potential).__name__)
-    check_known(frame.numbers.tolist(), potential.elements, f"{frame.source}: {name}")
+    check_known(np.unique(frame.numbers).tolist(), potential.elements, f"{frame.source}: {name}")
     return frame
 
 

@@ -23,7 +23,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.label_names import (
     UNUSED_COLUMNS,
 )
-from keel.atoms.label_search import UNKNOWN_ENERGIES
+from keel.atoms.label_numbers import UNKNOWN_ENERGIES
 from keel.atoms.record import PendingFrame, Record
 from keel.atoms.units import stress_of
 from keel.errors import DataError

@@ -1,0 +1,63 @@
+"""Numbers of labels as a file has them: which of them mean "unknown", and how many digits they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keel.atoms.frame import Array
+from keel.errors import DataError
+
+UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
+"""Magnitudes of energies that mean "unknown"."""
+FILLERS = UNKNOWN_ENERGIES | {99.0}
+"""Magnitudes of components of a force that mean the same, if all three are equal."""
+SMALLEST_FILLER = 99.0
+UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
+COARSEST = 5e-3
+"""Half of the last digit that a label is assumed to have at least."""
+
+
+def are_fillers(rows: Array) -> NDArray[np.bool_]:
+    """Return which vectors have three times the same number that means "unknown", shape (N,)."""
+    found: NDArray[np.bool_] = np.isin(np.abs(rows[:, 0]), list(FILLERS)) & (rows == rows[:, :1]).all(axis=1)
+    return found
+
+
+def says_unknown(value: Any) -> bool:
+    """Return whether a value is absent, or a word that means "none"."""
+    return value is None or value is True or (isinstance(value, str) and value.strip().lower() in UNKNOWN_WORDS)
+
+
+def is_filled(numbers: Array) -> bool:
+    """Return whether numbers are not a label but a single number that means "unknown"."""
+    first = abs(float(numbers.flat[0])) if numbers.size else 0.0
+    if numbers.size <= 3:
+        return numbers.size == 1 and (first in UNKNOWN_ENERGIES or first >= 1e20)
+    return first >= SMALLEST_FILLER and bool((numbers == numbers.flat[0]).all())
+
+
+def half_digit(numbers: Array, printed: str | None) -> float:
+    """Return half of the last digit: as printed, or the finest of many numbers; 0 for one number of unknown digits."""
+    if printed is None and numbers.size < 3:
+        return 0.0
+    words = printed.replace(",", " ").split() if printed is not None else map(repr, numbers.ravel().tolist()[:300])
+    return min(0.5 * 10.0 ** -max(map(_decimals, words), default=0), COARSEST)
+
+
+def _decimals(word: str) -> int:
+    mantissa, _, exponent = word.strip("[](){}\"'").lower().replace("d", "e").partition("e")
+    try:
+        return len(mantissa.partition(".")[2]) - int(exponent or 0)
+    except ValueError:
+        return 0
+
+
+def floats(value: Any, key: str) -> Array:
+    """Return a value as numbers; DataError, with its key, if it is none."""
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None
