@@ -49,6 +49,12 @@ class TestFillers:
         assert frame.forces_mask.tolist() == [True, False]
         assert np.isfinite(frame.forces).all()
 
+    def test_the_atom_that_is_not_masked_is_named(self, tmp_path):
+        rows = ["Si 0 0 0 -999 -999 -999 F", "O 1.6 0 0 -999 -999 -999 T"]
+        path = written(tmp_path / "a.extxyz", columns="species:S:1:pos:R:3:forces:R:3:forces_mask:L:1", rows=rows)
+        with pytest.raises(DataError, match="the force on atom 1 is three times -999"):
+            keel.read(path)
+
     def test_one_energy_for_all_is_none(self):
         rng = np.random.default_rng(0)
         one = Frame(np.array([29, 29]), np.array([[0.0, 0, 0], [2.5, 0, 0]]), 8 * np.eye(3), np.ones(3, bool))

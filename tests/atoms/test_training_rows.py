@@ -159,6 +159,11 @@ def test_what_pymatgen_knows_of_sites_and_charges(tmp_path):
     np.testing.assert_allclose(frame.velocities, [[0.01, 0, 0], [0, 0.02, 0]], atol=1e-15)
     np.testing.assert_allclose(frame.forces[:, 0], [0.1, -0.1])
     assert frame.info == {"charge": 1, "unused_columns": "magmom"}
+    structure["lattice"]["matrix"][1] = [2.0, 4.0, 0.0]
+    sites[0]["properties"]["selective_dynamics"] = [False, True, True]
+    (tmp_path / "leaning.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))
+    (leaning,) = keel.read(tmp_path / "leaning.json")
+    assert leaning.fixed is None and "count as free" in leaning.remarks[0]
     sites[0]["properties"]["velocities"] = [0.01]
     (tmp_path / "b.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))
     with pytest.raises(DataError, match=r"b\.json, frame 0: its structure is not understood"):

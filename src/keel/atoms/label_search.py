@@ -160,7 +160,9 @@ class _Search:
                 raise DataError(f"{key} has the shape {value.shape} but {n} atoms need ({n}, 3)")
             rows = value.reshape(n, 3)
             filled = are_fillers(rows)
-            if (filled & (True if (mask := self.record.arrays.get("forces_mask")) is None else mask)).any():
+            if (mask := self.record.arrays.get("forces_mask")) is not None:
+                filled &= np.asarray(mask, dtype=bool)
+            if filled.any():
                 atom = int(np.argmax(filled))
                 raise DataError(
                     f"the force on atom {atom} is three times {rows[atom, 0]:g}, which stands for unknown; mark such "

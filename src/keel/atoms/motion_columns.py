@@ -53,6 +53,15 @@ def held_along(held: NDArray[np.bool_], cell: Array) -> NDArray[np.bool_]:
     return fixed
 
 
+def fixed_along(held: NDArray[np.bool_] | None, cell: Array) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+    """Return the Cartesian components that selective dynamics fixes, (N, 3) or None, and what it cannot."""
+    if held is None or not held.any():
+        return None, ()
+    fixed = held_along(held, cell)
+    lost = bool((held.any(axis=1) & ~fixed.any(axis=1)).any())
+    return (fixed if fixed.any() else None), ((HELD_ALONG_LATTICE,) if lost else ())
+
+
 def constraints(fixed: NDArray[np.bool_] | None) -> list[FixAtoms | FixCartesian]:
     """Return what is fixed, (N, 3), as ASE's constraints."""
     if fixed is None:

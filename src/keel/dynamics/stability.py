@@ -188,8 +188,8 @@ class Rung(Shown):
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        causes = {at: [c for result in results for c in result.causes] for at, results in self.tried}
-        failed = {at: f"{sum(map(has_failed, of))} of {len(of)}" for at, of in causes.items()}
+        failures = {at: [f for result in results for f in result.failed] for at, results in self.tried}
+        failed = {at: f"{sum(of)} of {len(of)}" for at, of in failures.items()}
         return {
             "temperature": "none" if self.temperature is None else f"{self.temperature:g} K",
             "failed": ", ".join(f"{counted} at {at:g} K" for at, counted in failed.items()),
@@ -255,7 +255,7 @@ def find_rung(
             for p in members
         )
         tried.append((temperature, results))
-        causes = [c for r in results for c in r.causes]
-        if sum(map(has_failed, causes)) >= share * len(causes):
+        failed = [f for r in results for f in r.failed]
+        if sum(failed) >= share * len(failed):
             return Rung(temperature, tuple(tried))
     return Rung(None, tuple(tried))

@@ -35,6 +35,8 @@ RESULTS = (
 NOT_CONVERGED = (
     "the SCF of this step did not converge, so pw.x printed no energy and forces for it; --skip-bad keeps the others"
 )
+_Step = tuple[list[str], str | None]
+"""The lines of a step, and why it has no results."""
 DAMAGED = "the file is cut off or damaged within this step; --skip-bad keeps the others"
 UNSETTLED = (
     "the exact exchange of this step did not settle (there is no line '!!   total energy'), so it has no energy; "
@@ -54,9 +56,7 @@ def pw_frames(path: Path) -> Iterator[PendingFrame]:
         lines = stream.readlines()
     hybrid = any(EXCHANGE in line for line in lines)
     steps = [_settled(step, hybrid) for step in _steps(lines)]
-    while (bad := _first_unreadable(steps)) is not None:
-        steps[bad] = _without_results(steps[bad][0]), DAMAGED
-    sound, index = pending_images(guarded(lambda: _images(steps), path), path), 0
+    sound, index = pending_images(guarded(lambda: _readable(steps), path), path), 0
     for step, failure in steps:
         if failure is not None:
             yield broken_frame(f"{path}, step {index}", failure)
@@ -76,7 +76,7 @@ def _steps(lines: list[str]) -> Iterator[list[str]]:
         yield lines[start:end]
 
 
-def _settled(step: list[str], hybrid: bool) -> tuple[list[str], str | None]:
+def _settled(step: list[str], hybrid: bool) -> _Step:
     """Return a step with no energy but the settled one; or without results, and why it has none."""
     if any("convergence NOT achieved" in line for line in step):
         return _without_results(step), NOT_CONVERGED
@@ -87,27 +87,31 @@ def _settled(step: list[str], hybrid: bool) -> tuple[list[str], str | None]:
     return [line.replace(SETTLED, ENERGY) for line in step if ENERGY not in line], None
 
 
-def _images(steps: Sequence[tuple[list[str], str | None]]) -> list[Atoms]:
+def _readable(steps: list[_Step]) -> list[Atoms]:
+    """Return what ASE reads; steps that stop it lose their results first, and get the reason."""
+    while True:
+        try:
+            return _images(steps)
+        except Exception:  # Whatever ASE raises for a number that is none, or for lines that are missing.
+            bad = bisect_left(range(1, len(steps)), True, key=lambda count: _fails(steps[:count]))
+            if not _has_results(steps[bad][0]):
+                raise
+            steps[bad] = _without_results(steps[bad][0]), DAMAGED
+
+
+def _images(steps: Sequence[_Step]) -> list[Atoms]:
     from ase.io.espresso import read_espresso_out
 
     text = "".join(line for step, _ in steps for line in step)
     return list(read_espresso_out(io.StringIO(text), index=slice(None)))
 
 
-def _first_unreadable(steps: Sequence[tuple[list[str], str | None]]) -> int | None:
-    """Return the first step, if any, with results that ASE cannot read."""
-
-    def fails(count: int) -> bool:
-        try:
-            _images(steps[:count])
-        except Exception:  # Whatever ASE raises for a number that is none, or for lines that are missing.
-            return True
-        return False
-
-    if not fails(len(steps)):
-        return None
-    bad = bisect_left(range(1, len(steps)), True, key=fails)
-    return bad if _has_results(steps[bad][0]) else None
+def _fails(steps: Sequence[_Step]) -> bool:
+    try:
+        _images(steps)
+    except Exception:
+        return True
+    return False
 
 
 def _without_results(step: list[str]) -> list[str]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.frame import Array
 from keel.atoms.label_names import is_global
-from keel.atoms.motion_columns import held_along
+from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
 
@@ -82,7 +82,9 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
     try:
         numbers, positions, cell, pbc, used = _structure(row)
         info, arrays = _beside(row)
-        fixed = _held(arrays.pop("selective_dynamics", None), cell)
+        free = arrays.pop("selective_dynamics", None)
+        held = None if free is None else ~np.array(free, dtype=bool).reshape(-1, 3)
+        fixed, lost = fixed_along(held, cell)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = str(error) if isinstance(error, DataError) else f"its structure is not understood ({error!r:.80})"
         raise DataError(f"{source}: {reason}") from None
@@ -90,7 +92,7 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
     for key, value in row.items():
         if value is not None and key not in used:
             (arrays if is_per_atom(key, value, len(numbers)) else info)[key] = value
-    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, fixed=fixed, remarks=remarks)
+    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, fixed=fixed, remarks=remarks + lost)
 
 
 def is_per_atom(key: str, value: Any, atoms: int) -> bool:
@@ -165,12 +167,6 @@ def _beside(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         masses = MASSES[_numbers([site["species"][0]["element"] for site in sites])]
         columns["momenta"] = np.array(columns.pop("velocities"), np.float64) * masses[:, None] / units.fs
     return info, columns
-
-
-def _held(free: Any, cell: Array) -> NDArray[np.bool_] | None:
-    """Return the Cartesian components that selective dynamics fixes, (N, 3)."""
-    held = None if free is None else held_along(~np.array(free, dtype=bool).reshape(-1, 3), cell)
-    return None if held is None or not held.any() else held
 
 
 def _pymatgen(row: Mapping[str, Any]) -> _Structure:

@@ -22,7 +22,7 @@ from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
 from keel.atoms.frame import Array
-from keel.atoms.motion_columns import HELD_ALONG_LATTICE, held_along
+from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA
 from keel.errors import DataError
@@ -121,7 +121,7 @@ def _understood(step: Element, run: _Run, source: str) -> Record:
     if cell.shape != (3, 3) or scaled.shape != (len(run.numbers), 3):
         raise DataError("its cell or positions are not complete")
     forces, stress = (_rows(step, f"varray[@name='{name}']/v") for name in ("forces", "stress"))
-    fixed, remarks = _fixed(run.held, cell)
+    fixed, remarks = fixed_along(run.held, cell)
     return Record(
         numbers=run.numbers,
         positions=scaled @ cell,
@@ -171,12 +171,3 @@ def _unconverged(step: Element, run: _Run) -> str | None:
     last = energies[-2:]
     changed = np.inf if len(last) < 2 or None in last else abs(last[1] - last[0])  # type: ignore[operator]
     return UNCONVERGED if changed > run.number("EDIFF", 1e-4) else None
-
-
-def _fixed(held: NDArray[np.bool_] | None, cell: Array) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
-    """Return the Cartesian components fixed by selective dynamics, which refers to lattice vectors."""
-    if held is None or not held.any():
-        return None, ()
-    fixed = held_along(held, cell)
-    lost = bool((held.any(axis=1) & ~fixed.any(axis=1)).any())
-    return (fixed if fixed.any() else None), ((HELD_ALONG_LATTICE,) if lost else ())

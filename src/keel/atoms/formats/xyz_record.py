@@ -58,10 +58,10 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
 
 
 def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
-    other = [k for k in info if letters_of(k) in CELLS and np.size(info[k]) in (3, 6, 9)]
-    if [k for k in info if k.lower() == "cell"] or (other and "Lattice" not in info):
-        name = next((k for k in info if k.lower() == "cell"), None) or other[0]
-        raise DataError(f"the key {name!r} is not understood; name it Lattice, with nine numbers")
+    given = "Lattice" in info
+    for key, value in info.items():
+        if key.lower() == "cell" or (not given and letters_of(key) in CELLS and np.size(value) in (3, 6, 9)):
+            raise DataError(f"the key {key!r} is not understood; name it Lattice, with nine numbers")
     lattice = np.asarray(info.pop("Lattice", np.zeros(9)))
     if lattice.shape not in ((3,), (9,), (3, 3)) or lattice.dtype.kind not in "if":
         raise DataError(f"its Lattice should be nine numbers, not {str(lattice)[:40]!r}")

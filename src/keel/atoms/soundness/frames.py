@@ -197,6 +197,9 @@ def energy_levels(frames: Sequence[Frame], widths: float = 3.0, floor: float = 1
     No energy lies in the largest interval, which is wider than ``floor`` eV/atom and than ``widths`` times either
     group; each has ten frames, and the volumes per atom overlap: atoms apart and atoms in bulk are two groups too.
     """
+    known = [f.energy / len(f) for f in frames if f.energy is not None]
+    if not known or max(known) - min(known) < floor:
+        return []
     found = []
     for members, energies in _per_atom(frames):
         order = np.argsort(energies)

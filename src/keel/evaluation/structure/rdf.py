@@ -92,9 +92,13 @@ def rdf(frames: Structures, *, r_max: float = 6.0, n_bins: int = 300) -> RDF:
 
 def mean_rdf(members: Sequence[RDF]) -> RDF:
     """Return the mean of several g(r) on one grid, each with the same weight; of a pair over those that have it."""
-    names = dict.fromkeys(name for member in members for name in member.g)
-    g = {name: np.mean([m.g[name] for m in members if name in m.g], axis=0) for name in names}
-    return RDF(members[0].r, g, sum(m.n_frames for m in members))
+    return RDF(members[0].r, mean_of_known([m.g for m in members]), sum(m.n_frames for m in members))
+
+
+def mean_of_known(members: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Average each name over the members that have it."""
+    names = dict.fromkeys(name for member in members for name in member)
+    return {n: np.mean([m[n] for m in members if n in m], axis=0) for n in names}
 
 
 def pair_histograms(frame: Frame, edges: Array) -> dict[str, tuple[Array, float]]:

@@ -27,6 +27,7 @@ from keel.comparison.series import FEWEST_BLOCKS, NORMAL, mean_of, series_mean
 from keel.dynamics.results import Snapshot, Trajectory
 from keel.errors import ConfigError, DataError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
+from keel.evaluation.structure.rdf import mean_of_known
 
 MOST_BLOCKS = 40
 """A reference is divided into this many blocks of successive frames, a shorter one into its frames."""
@@ -175,7 +176,7 @@ def compared(
     blocks = [[measure(part) for part in _parts(g)] for g in groups]
 
     def over(parts: Sequence[Sequence[Frame]]) -> Distributions:
-        return (_mean_share if shares else _mean)([measure(frames) for frames in parts])
+        return (_mean_share if shares else mean_of_known)([measure(frames) for frames in parts])
 
     halves = None
     if min(map(len, groups)) > 1:
@@ -224,12 +225,6 @@ def _parts(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
 
 def _elements(frames: Sequence[Frame]) -> str:
     return ", ".join(symbol(int(z)) for z in np.unique(np.concatenate([f.numbers for f in frames])))
-
-
-def _mean(members: Sequence[Distributions]) -> dict[str, Array]:
-    """Average each name over the members that have it."""
-    names = dict.fromkeys(name for member in members for name in member)
-    return {n: np.mean([m[n] for m in members if n in m], axis=0) for n in names}
 
 
 def _mean_share(members: Sequence[Distributions]) -> dict[str, Array]:
