@@ -89,3 +89,14 @@ def test_of_some_atoms_what_moves_them_comes_too():
         for name in ("numbers", "positions", "fixed", "masses", "velocities"):
             np.testing.assert_array_equal(getattr(taken, name), getattr(frame, name)[atoms])
         assert taken.energy is taken.forces is None
+
+
+def test_a_structure_made_longer_keeps_its_fractions_and_what_moves_but_no_label():
+    frame = salt(**MOVING)
+    longer = frame.scaled(1.25)
+    assert longer.volume == pytest.approx(1.25**3 * frame.volume)
+    fractions = [f.positions @ np.linalg.inv(f.cell) for f in (frame, longer)]
+    np.testing.assert_allclose(fractions[1], fractions[0], atol=1e-14)
+    for name in ("fixed", "masses", "velocities"):
+        np.testing.assert_array_equal(getattr(longer, name), getattr(frame, name))
+    assert longer.energy is longer.forces is longer.stress is longer.forces_mask is None

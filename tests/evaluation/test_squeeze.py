@@ -19,7 +19,7 @@ from keel.atoms.units import GPA
 from keel.datasets import phosphorus
 from keel.errors import DataError
 from keel.evaluation import Squeezed, compression, squeeze, various_crystals
-from keel.evaluation.equilibrium.relaxation import deformed, evaluated
+from keel.evaluation.equilibrium.relaxation import evaluated
 from keel.evaluation.equilibrium.squeeze import ROUNDING, SMALL, STEPS
 from keel.potentials import LennardJones
 from keel.potentials.classical.pair import PairPotential
@@ -131,7 +131,7 @@ class TestPressure:
                 size = 1e-9 * np.abs(values).max()
                 np.testing.assert_allclose(getattr(one, quantity), values, atol=size, rtol=0)
                 np.testing.assert_allclose(getattr(single, quantity), getattr(one, quantity), atol=size, rtol=0)
-        last = evaluated(potential, deformed(silica(), np.eye(3) * found[0].length[-1]))
+        last = evaluated(potential, silica().scaled(found[0].length[-1]))
         assert found[0].energy[-1] == pytest.approx(last.energy / 9)
         assert found[0].pressure[-1] == pytest.approx(-np.trace(last.stress) / 3)
 

@@ -118,6 +118,10 @@ class Frame(Shown):
         """Return a copy without energy, forces and stress."""
         return replace(self, energy=None, forces=None, stress=None, forces_mask=None)
 
+    def scaled(self, length: float) -> Frame:
+        """Return the unlabelled structure with all its distances, and its cell, ``length`` times as long."""
+        return self.unlabelled().replace(positions=length * self.positions, cell=length * self.cell)
+
     def without(self, label: str, remark: str) -> Frame:
         """Return a copy without one label, and with a remark that says why."""
         changes: dict[str, Any] = {label: None, "remarks": (*self.remarks, remark)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -171,6 +171,11 @@ def stability(
     )
 
 
+def failed_of(results: Iterable[StabilityResult]) -> list[bool]:
+    """Return whether each run of several results failed."""
+    return [failed for result in results for failed in result.failed]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Rung(Shown):
     """The temperature at which potentials are compared, and how it was found.
@@ -188,7 +193,7 @@ class Rung(Shown):
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
-        failures = {at: [f for result in results for f in result.failed] for at, results in self.tried}
+        failures = {at: failed_of(results) for at, results in self.tried}
         failed = {at: f"{sum(of)} of {len(of)}" for at, of in failures.items()}
         return {
             "temperature": "none" if self.temperature is None else f"{self.temperature:g} K",
@@ -202,7 +207,7 @@ class Rung(Shown):
             return None
         results = self.tried[-1][1]
         times = [t for r in results for t in r.times]
-        return kaplan_meier(times, [failed for r in results for failed in r.failed]).median
+        return kaplan_meier(times, failed_of(results)).median
 
     def length_fs(self, factor: float = 5.0) -> float | None:
         """Return ``factor`` times the median, so that longer lives show too; None without a rung."""
@@ -255,7 +260,7 @@ def find_rung(
             for p in members
         )
         tried.append((temperature, results))
-        failed = [f for r in results for f in r.failed]
+        failed = failed_of(results)
         if sum(failed) >= share * len(failed):
             return Rung(temperature, tuple(tried))
     return Rung(None, tuple(tried))

@@ -12,7 +12,7 @@ from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.frame import Frame
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.labels import Counts, Labeller, beyond_caps
-from keel.perturbation.parents import prepare, scaled
+from keel.perturbation.parents import prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.classical.along import follows_lists
@@ -69,7 +69,7 @@ def _children_of(
         return
     for length in settings.compressions:
         some = rng.integers(settings.rounds, size=1)
-        for child in _labelled(scaled(frame, length), some, labeller, settings, rng, counts):
+        for child in _labelled(frame.scaled(length), some, labeller, settings, rng, counts):
             source = f"{child.source}, compressed to {length:g}"
             yield child.replace(info={**child.info, "length": length}, source=source)
 

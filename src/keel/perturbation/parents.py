@@ -131,12 +131,6 @@ def largest_move(partners: Records, settings: PerturbationSettings) -> float:
     return step_1 + 0.5 * float(change.max())
 
 
-def scaled(frame: Frame, length: float) -> Frame:
-    """Return a structure whose cell and positions are this much longer in every direction, without labels."""
-    frame = frame.unlabelled()
-    return frame if length == 1.0 else frame.replace(positions=length * frame.positions, cell=length * frame.cell)
-
-
 class ParentCache:
     """Prepared parents; the least recently used are dropped when they need more than ``max_bytes`` of memory."""
 

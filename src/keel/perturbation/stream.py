@@ -23,7 +23,7 @@ from keel.parallel import plain
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.graphs import full_graph
 from keel.perturbation.labels import Counts, Labeller, beyond_caps, select_structures, without_energies
-from keel.perturbation.parents import Parent, ParentCache, prepare, scaled
+from keel.perturbation.parents import Parent, ParentCache, prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.external.given import Given, as_potential
@@ -188,7 +188,7 @@ class PerturbationStream:
 
     def _parent(self, number: int) -> Parent:
         level, k = divmod(number, len(self._frames))
-        return self._prepare(scaled(self._frames[k], self._lengths[level]))
+        return self._prepare(self._frames[k].scaled(self._lengths[level]))
 
     def _labelled(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> tuple[AtomGraph, NDArray[np.bool_]]:
         """Return children of the chosen parents with labels, and which of them to keep."""

@@ -70,7 +70,7 @@ def _molecule(numbers: Sequence[int], positions: Sequence[Sequence[float]]) -> F
 def _grid(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, pbc: tuple[bool, ...]) -> Frame:
     frame = _unscaled(shape, elements, cutoff, pbc)
     scale = _off_the_cutoff(shape, tuple(map(int, elements)), float(cutoff), pbc)
-    return frame.replace(positions=scale * frame.positions, cell=scale * frame.cell)
+    return frame.scaled(scale)
 
 
 def _unscaled(shape: tuple[int, int, int], elements: Sequence[int], cutoff: float, pbc: tuple[bool, ...]) -> Frame:

@@ -12,6 +12,7 @@ from keel.atoms.selecting import select
 from keel.atoms.splits import Keys, evenly, group_members
 from keel.config import EvaluationSettings, StabilitySettings
 from keel.dynamics import StabilityResult, find_rung, simulate, stability
+from keel.dynamics.stability import failed_of
 from keel.evaluation import RDF, accuracy, close_contacts, dimers, rdf, rdf_error, rdf_error_percent, squeeze
 from keel.evaluation.labels.by_contact import errors_by_contact
 from keel.evaluation.structure.rdf import mean_rdf
@@ -215,7 +216,7 @@ def _curves(reference: RDF | None, simulated: RDF | None) -> dict[str, RadialDis
 
 
 def _failing_share(results: Sequence[StabilityResult]) -> float:
-    failed = [f for r in results for f in r.failed]
+    failed = failed_of(results)
     return sum(failed) / len(failed)
 
 

@@ -11,7 +11,7 @@ from keel.atoms.frame import VOIGT, Array, Frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Metric, judged
-from keel.evaluation.equilibrium.relaxation import FMAX, Relax, at_equilibrium, deformed, evaluated, relaxed, shift
+from keel.evaluation.equilibrium.relaxation import FMAX, Relax, at_equilibrium, evaluated, relaxed, shift
 from keel.potentials.base import Potential
 
 NAME = "elastic constants"
@@ -135,7 +135,7 @@ def _stress(potential: Potential, crystal: Frame, strain: Array, relax_ions: boo
     for e, i, j in zip(strain, *VOIGT, strict=True):
         deformation[i, j] += 0.5 * e
         deformation[j, i] += 0.5 * e
-    strained = deformed(crystal, deformation)
+    strained = _deformed(crystal, deformation)
     strained = (
         relaxed(potential, strained, cell=False, fmax=0.1 * FMAX) if relax_ions else evaluated(potential, strained)
     )
@@ -160,3 +160,9 @@ def _judge(found: Elasticity, expected: Elasticity | None) -> CheckResult:
         good += f", {shifts[0].value:+.2g} % and {shifts[1].value:+.2g} % from the reference's"
     metrics += [Metric(f"C{i + 1}{j + 1}", float(found.tensor[i, j]), "GPa") for i in range(6) for j in range(i, 6)]
     return judged(NAME, metrics, (), good, "the elastic constants are not sound")
+
+
+def _deformed(frame: Frame, deformation: Array) -> Frame:
+    """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates are kept."""
+    positions, cell = frame.positions @ deformation.T, frame.cell @ deformation.T
+    return frame.unlabelled().replace(positions=positions, cell=cell)

@@ -11,7 +11,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.units import GPA
 from keel.errors import ConfigError
 from keel.evaluation.check import CheckResult, Curve, Metric, judged
-from keel.evaluation.equilibrium.relaxation import Relax, at_equilibrium, deformed, evaluated, relaxed, shift
+from keel.evaluation.equilibrium.relaxation import Relax, at_equilibrium, evaluated, relaxed, shift
 from keel.potentials.accuracy import MILLI
 from keel.potentials.base import Potential
 
@@ -144,7 +144,7 @@ def equation_of_state(
 def energy_volume(potential: Potential, crystal: Frame, scales: Array) -> EnergyVolume:
     """Return E(V) at some multiples of the volume of a relaxed crystal, ascending."""
     n, rest = len(crystal), crystal.volume / len(crystal)
-    frames = [evaluated(potential, deformed(crystal, np.eye(3) * scale ** (1 / 3))) for scale in scales]
+    frames = [evaluated(potential, crystal.scaled(scale ** (1 / 3))) for scale in scales]
     energy = np.array([frame.energy for frame in frames]) / n
     pressure = np.array([-np.trace(frame.stress) / 3 for frame in frames if frame.stress is not None])
     near = np.argsort(np.abs(scales - 1.0))[: max(6, int((np.abs(scales - 1.0) <= FIT_RANGE).sum()))]

@@ -13,7 +13,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from keel.atoms.conversion import Structure, as_frame
-from keel.atoms.frame import Array, Frame
+from keel.atoms.frame import Frame
 from keel.atoms.mobility import freed
 from keel.atoms.neighbours import graph_of
 from keel.errors import DataError
@@ -156,12 +156,6 @@ def evaluated(potential: Potential, frame: Frame) -> Frame:
         forces=prediction.forces.cpu().numpy(),
         stress=prediction.stress[0].cpu().numpy(),
     )
-
-
-def deformed(frame: Frame, deformation: Array) -> Frame:
-    """Return the unlabelled frame with every vector r replaced by D r; fractional coordinates are kept."""
-    positions, cell = frame.positions @ deformation.T, frame.cell @ deformation.T
-    return frame.unlabelled().replace(positions=positions, cell=cell)
 
 
 def repetitions(frame: Frame, min_length: float) -> tuple[int, int, int]:

@@ -14,7 +14,6 @@ from keel.atoms.isolated import set_apart
 from keel.atoms.splits import evenly
 from keel.atoms.units import GPA
 from keel.errors import DataError
-from keel.evaluation.equilibrium.relaxation import deformed
 from keel.potentials.base import Potential
 from keel.potentials.batches import predictions
 from keel.potentials.convert import converted
@@ -178,7 +177,7 @@ def _composition(frame: Frame) -> str:
 
 def scaled(crystals: Sequence[Frame], lengths: Array) -> list[Frame]:
     """Return each crystal at each length, in units of its own, with its fractional coordinates kept."""
-    return [deformed(frame, np.eye(3) * length) for frame in crystals for length in lengths]
+    return [frame.scaled(length) for frame in crystals for length in lengths]
 
 
 def _evaluated(model: Potential, frames: Sequence[Frame]) -> tuple[Array, Array]:

@@ -57,8 +57,7 @@ class Condition:
             return frame
         if not frame.pbc.all():
             raise DataError(f"{frame.source}: compression needs a structure that is periodic in three directions")
-        scale = self.volume ** (1 / 3)
-        return frame.unlabelled().replace(positions=scale * frame.positions, cell=scale * frame.cell)
+        return frame.scaled(self.volume ** (1 / 3))
 
 
 class LadderSettings(BarostatSettings):
