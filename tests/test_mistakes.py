@@ -93,5 +93,5 @@ def test_advice_is_for_the_interface_in_use():
 def test_no_name_stands_twice(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text(yaml.safe_dump(GOOD) + "training: {steps: 3, steps: 4}\n")
-    with pytest.raises(ConfigError, match=r"twice.yaml: steps is given twice \(from line \d"):
+    with pytest.raises(ConfigError, match=r"twice.yaml: steps is given twice, in lines \d+ and \d+"):
         read_config(path)

@@ -34,6 +34,7 @@ from keel.commands.train import NamingStrategies, train
 from keel.errors import KeelError, of_command_line
 from keel.files import sentence
 from keel.lazy import imported_for_good
+from keel.plugins import failure_in
 from keel.progress import plain_warnings
 
 INTERRUPTED = (
@@ -93,7 +94,7 @@ def prepare(
 
 
 def main() -> Any:
-    """Entry point: one sentence and exit code 2 for a user's mistake or an error of the system, 130 if interrupted."""
+    """Entry point: one sentence and exit code 2 for an error of user, plugin or system, 130 if interrupted."""
     try:
         app()
     except KeelError as error:
@@ -101,6 +102,11 @@ def main() -> Any:
         sys.exit(2)
     except OSError as error:
         print(f"keel: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not (failure := failure_in(error)):
+            raise
+        print(f"keel: {failure}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stopped:
         # Typer turns the first into the second.

@@ -199,9 +199,12 @@ class RunSettings(Settings):
                     "training.patience counts validations, and data.split.validation is 0; give some frames"
                 )
         labels = [n.label for n in self.networks]
-        for what, values in (("networks", labels), ("strategies", self.strategies), ("seeds", self.seeds)):
+        named: dict[str, list[Any]] = {"networks": labels, "strategies": self.strategies, "seeds": self.seeds}
+        for what, values in named.items():
             if len(set(values)) != len(values):
-                raise ValueError(f"{what} contains the same name twice")
+                twice = next(value for value in values if values.count(value) > 1)
+                cure = "; give one of them a name: of its own" if what == "networks" else ""
+                raise ValueError(f"{what} contains {twice} twice{cure}")
         for name in (*self.fewer_seeds, *self.strategies):
             if (after := self.before(name)) and len(self.seeds_of(after)) < len(self.seeds_of(name)):
                 raise ValueError(f"strategy {name!r} continues from {after!r}, which has fewer seeds")
@@ -263,9 +266,12 @@ class _Loader(yaml.SafeLoader):
     """YAML without repeated names; PyYAML would use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ConfigError(f"{twice[0]} is given twice (from line {node.start_mark.line + 1})")
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ConfigError(f"{key.value} is given twice, in lines {lines[key.value]} and {line}")
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -121,6 +122,15 @@ def source_of(value: Any) -> str:
         return ""
     with suppress(OSError, TypeError):  # of code that was typed in
         return inspect.getsource(value)
+    return ""
+
+
+def failure_in(error: Exception) -> str:
+    """Return a sentence on an error that arose in the code of a plugin, or in what it called; empty for all others."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = frame.f_globals.get("__name__", "")
+        if module in _registering or module in _named.values():
+            return f"the plugin {module} failed: {_reason(error)} ({frame.f_code.co_filename}, line {line})"
     return ""
 
 

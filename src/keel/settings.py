@@ -83,6 +83,21 @@ class Settings(BaseModel):
     # What pydantic checks by itself, files and settings within settings, bypasses this and keeps its places.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    @classmethod
+    def given(cls, settings: Self | Mapping[str, Any] | None) -> Self:
+        """Return an argument as settings: these, or those that a dictionary names; None: the defaults.
+
+        Raises
+        ------
+        ConfigError
+            If it is neither, or a setting is wrong.
+        """
+        if isinstance(settings, cls):
+            return settings
+        if settings is not None and not isinstance(settings, Mapping):
+            raise ConfigError(f"settings must be {cls.__name__} or a dictionary of them, not {settings!r}")
+        return cls(**dict(settings or {}))
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the settings that differ from their defaults: a notebook prints these."""
         fields = type(self).model_fields

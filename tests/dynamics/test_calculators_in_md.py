@@ -11,12 +11,11 @@ from ase.calculators.lj import LennardJones
 
 import keel
 from keel.dynamics import MDSettings, simulate
-from keel.errors import KeelWarning, UnavailableError
+from keel.errors import UnavailableError
 from keel.evaluation.battery import BATTERY, probed
 from keel.evaluation.stability.conditions import LadderSettings
 from keel.evaluation.stability.md_stability import md_stability
 from keel.evaluation.structure.density import density
-from keel.perturbation import PerturbationStream
 from keel.potentials.external.ase import ASEPotential
 from keel.potentials.sum import SumPotential, range_of
 
@@ -48,13 +47,6 @@ class TestRange:
         apart = Atoms("Cs2", positions=[[0, 0, 0], [15.0, 0, 0]])
         found = keel.md(ASEPotential(caesium(), cutoff=14.0), apart, temperature=100, length_fs=5)
         assert found.causes == ["atoms lost"]
-
-    def test_no_teacher_of_unknown_range_is_said_to_reach_further_than_the_network(self, recwarn):
-        frames = [bulk("Cu", cubic=True)]
-        PerturbationStream(frames, ASEPotential(EMT()), cutoff=4.0, batch_size=1)
-        assert not [w for w in recwarn if "the cutoff of the teacher" in str(w.message)]
-        with pytest.warns(KeelWarning, match="the cutoff of the teacher is 6 angstrom, that of the network 4"):
-            PerturbationStream(frames, ASEPotential(EMT(), cutoff=6.0), cutoff=4.0, batch_size=1)
 
 
 class TestWithoutStress:

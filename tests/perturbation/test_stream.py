@@ -270,14 +270,6 @@ def test_mistakes_are_refused() -> None:
             PerturbationStream(PARENTS, eam(), cutoff=8.0, **sizes)
 
 
-def test_a_teacher_that_sees_further_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match="cutoff of the teacher is 6 angstrom, that of the network 4: forces"):
-        PerturbationStream(PARENTS, eam(6.0), cutoff=4.0, batch_size=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        PerturbationStream(PARENTS, eam(6.0), cutoff=6.0, batch_size=1)
-
-
 def test_the_teacher_is_not_changed() -> None:
     teacher = eam()
     made = stream(teacher=teacher)

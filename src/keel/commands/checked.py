@@ -15,11 +15,25 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand, TyperOption
 from typer.models import ParameterInfo
 
 from keel.errors import ConfigError
 from keel.files import Output
 from keel.ranges import Range
+
+
+class Command(TyperCommand):
+    """A command that refuses an option that is given twice: the first value would be lost."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Check the options, then read them."""
+        order = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for option in order:
+            single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag or option.count)
+            if single and order.count(option) > 1:
+                raise ConfigError(f"{max(option.opts, key=len)} is given twice; it takes one value")
+        return super().parse_args(ctx, args)
 
 
 def checked(command: Callable[..., Any]) -> Callable[..., Any]:

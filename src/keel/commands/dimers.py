@@ -116,7 +116,7 @@ def _differences(
     model = converted(potential, torch.float64)
     found = {name: bonding_difference(model, curve) for name, curve in reference.items() if name in curves}
     if reference and not found:
-        raise DataError(f"--dimer-reference contains dimers of {', '.join(reference)}, none of which is drawn")
+        raise DataError(f"--reference contains dimers of {', '.join(reference)}, none of which is drawn")
     return found
 
 

@@ -42,6 +42,7 @@ def import_(
     from keel.potentials import Potential, open_potential
     from keel.potentials.external.opening import refuse_recognised
     from keel.potentials.networks.network import Network
+    from keel.showing import number_of
 
     if head is not None and checkpoint.suffix not in PICKLED_SUFFIXES:
         raise ConfigError("--head is for models of MACE")
@@ -59,4 +60,4 @@ def import_(
         raise ConfigError(f"{checkpoint}: this contains a potential of class {type(network).__name__}, not a network")
     network.save(str(out))
     weights = sum(p.numel() for p in network.parameters())
-    typer.echo(f"{out}: {type(network).__name__} of {network.n_species} elements, {weights} weights")
+    typer.echo(f"{out}: {type(network).__name__} of {number_of(network.n_species, 'element')}, {weights:,} weights")

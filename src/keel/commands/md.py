@@ -162,6 +162,8 @@ def _show(result: StabilityResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from keel.showing import number_of
+
     console = Console(highlight=False, soft_wrap=True)
     compared = any(t.last.disagreement is not None for t in result.trajectories)
     table = Table("run", "start", "lived (fs)", "ended by", *(["disagreement (eV/Å)"] if compared else []))
@@ -172,7 +174,7 @@ def _show(result: StabilityResult) -> None:
     console.print(table)
     curve = result.survival
     console.print(
-        f"{len(result.times)} runs at {result.temperature:g} K, {result.length_fs:g} fs: "
+        f"{number_of(len(result.times), 'run')} at {result.temperature:g} K, {result.length_fs:g} fs: "
         f"{100 * result.failed_share:.0f} % failed, median time to failure {curve.median_text} fs, "
         f"mean within this length {curve.restricted_mean():.0f} fs"
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keel.commands.checked import checked
+from keel.commands.checked import Command, checked
 
 HELP = "Module, or file such as mine.py, with your own networks, teachers, probes, readers or strategies; repeatable."
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", metavar="MODULE", help=HELP)]
@@ -21,7 +21,7 @@ class Commands(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """See :class:`typer.Typer`."""
-        register = super().command(name, **options)
+        register = super().command(name, **{"cls": Command, **options})
         return lambda command: register(with_plugins(checked(command)))
 
 

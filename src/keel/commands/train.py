@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from keel.commands.checked import Command
 from keel.commands.potential_options import WHAT, Arguments, Trust, openings
 from keel.commands.reading_options import Elements, keys_of
 from keel.commands.split_options import (
@@ -26,7 +27,7 @@ from keel.kinds import TRAINED, readable
 from keel.ranges import AtomCount, BatchSize, Count, Cutoff, Devices, Nodes, Rate, Seed, Steps
 
 
-class NamingStrategies(TyperCommand):
+class NamingStrategies(Command):
     """A command whose help names all strategies; they are imported for the help only."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from keel.atoms.conversion import Structures
 from keel.disagreement import potentials_beside
@@ -19,7 +20,7 @@ def md(
     length_fs: float | None = None,
     *,
     runs: int | None = None,
-    settings: MDSettings | None = None,
+    settings: MDSettings | Mapping[str, Any] | None = None,
     record_every: int | None = None,
     out: str | Path | None = None,
     compute: ComputeSettings = HERE,
@@ -38,7 +39,8 @@ def md(
     runs
         Number of runs; None: one from each structure.
     settings
-        Everything else, such as ensemble, pressure, time step and seed; the other arguments take precedence.
+        Everything else, such as ensemble, pressure, time step and seed, as settings or a dictionary of them; the other
+        arguments take precedence.
     record_every
         Steps between two structures that are kept, in ``trajectories`` or in ``out``; None: 10 with ``out``, else none
         are kept.
@@ -64,10 +66,10 @@ def md(
     """
     asked = {"temperature": temperature, "length_fs": length_fs, "record_every": record_every}
     given = {name: value for name, value in asked.items() if value is not None}
-    if settings is None:
+    if settings is None or isinstance(settings, Mapping):
         usual = {"length_fs": LENGTH_FS, "record_every": RECORD_EVERY if out is not None else 0}
-        chosen = MDSettings(**{**usual, **given})
+        chosen = MDSettings.given({**usual, **(settings or {}), **given})
     else:
-        chosen = settings.replace(**given)
+        chosen = MDSettings.given(settings).replace(**given)
     others = potentials_beside(beside)
     return stability(as_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, beside=others)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, update_wrapper
 from typing import TypeVar
 
 from keel.dynamics.simulate import simulate
-from keel.errors import ConfigError, RefusedError, UnavailableError
+from keel.errors import ConfigError, KeelError, KeelWarning, RefusedError, UnavailableError
 from keel.evaluation.check import CheckResult, Outcome
 from keel.evaluation.clusters.bond_scans import bond_scans
 from keel.evaluation.clusters.diatomics import diatomics
@@ -34,7 +35,7 @@ from keel.evaluation.structure.density import density
 from keel.evaluation.structure.diffusion import diffusion
 from keel.evaluation.structure.pair_structure import pair_structure
 from keel.evaluation.subject import Subject
-from keel.plugins import discover, register, source_of
+from keel.plugins import discover, failure_in, register, source_of
 
 Progress = Callable[[int, int], None]
 Results = tuple[CheckResult, ...]
@@ -203,7 +204,16 @@ def register_probe(name: str) -> Callable[[Probe], Probe]:
 
     def registered(probe: Probe) -> Probe:
         def group(subject: Subject, _: Progress) -> Results:
-            found = probe(subject)
+            try:
+                found = probe(subject)
+            except KeelError:
+                raise
+            except Exception as error:
+                # Of the probe, not of the potential: the others go on.
+                if not (why := failure_in(error)):
+                    raise
+                warnings.warn(why, KeelWarning, stacklevel=2)
+                return (CheckResult(name, (), (), "skipped", why),)
             return (found,) if isinstance(found, CheckResult) else tuple(found)
 
         register("probe", name, update_wrapper(group, probe), BATTERY)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from keel.ranges import Seed, checked
 def perturb(
     frames: Structures,
     teacher: Given,
-    settings: PerturbationSettings | None = None,
+    settings: PerturbationSettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     counts: Counts | None = None,
 ) -> Iterator[Frame]:
@@ -52,7 +53,7 @@ def perturb(
         If the teacher does not know an element.
     """
     frames, seed = each_frame(frames, labels=False), checked(Seed, seed, "seed")
-    settings = settings or PerturbationSettings()
+    settings = PerturbationSettings.given(settings)
     counts = Counts.zero(settings.rounds) if counts is None else counts
     teacher = as_potential(teacher)
     labeller = Labeller(teacher, torch.float64 if follows_lists(teacher) else torch.float32)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.selecting import are_periodic, sizes
 from keel.atoms.store.frames import StoredFrames
-from keel.errors import ConfigError, DataError, KeelWarning
+from keel.errors import ConfigError, DataError
 from keel.parallel import plain
 from keel.perturbation.children import Children, find_pairs, make_children
 from keel.perturbation.graphs import full_graph
@@ -27,7 +26,6 @@ from keel.perturbation.parents import Parent, ParentCache, prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.external.given import Given, as_potential
-from keel.potentials.sum import range_of
 
 MAX_ATTEMPTS = 20
 
@@ -74,18 +72,13 @@ class PerturbationStream:
         If the batch size is given twice or not at all, or the caps set nearly every child aside.
     DataError
         If there are no parents, or the teacher does not know one of their elements.
-
-    Warns
-    -----
-    KeelWarning
-        If the cutoff of the teacher is larger than that of the student.
     """
 
     def __init__(
         self,
         parents: Structures,
         teacher: Given,
-        settings: PerturbationSettings | None = None,
+        settings: PerturbationSettings | Mapping[str, Any] | None = None,
         *,
         cutoff: float,
         seed: int = 0,
@@ -99,14 +92,7 @@ class PerturbationStream:
             raise ConfigError("give either batch_size or batch_atoms, at least 1")
         parents, teacher = as_frames(parents), as_potential(teacher)
         check_parents(parents, teacher)
-        if cutoff < range_of(teacher) < math.inf:
-            warnings.warn(
-                f"the cutoff of the teacher is {teacher.cutoff:g} angstrom, that of the network {cutoff:g}: forces "
-                "between these distances can be learnt only on average",
-                KeelWarning,
-                stacklevel=2,
-            )
-        self.settings = settings or PerturbationSettings()
+        self.settings = PerturbationSettings.given(settings)
         self._labeller = Labeller(teacher, dtype)
         self.cutoff, self.seed, self.dtype = float(cutoff), seed, dtype
         self.batch_size, self.batch_atoms, self.forces_only = batch_size, batch_atoms, forces_only

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,11 @@ def load(path: str | Path) -> Potential:
     DataError
         If the file is absent, damaged, not a potential, or from a newer version of keel.
     """
+    if not isinstance(path, str | PathLike):
+        raise DataError(f"a file of a potential is named by a text or a path, not {path!r}")
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
+        raise DataError(f"{path}: " + ("this is a folder, not a file" if path.is_dir() else "there is no such file"))
     potential = _load_json(path) if path.suffix == ".json" else _load_safetensors(path)
     potential.trained, potential.source = True, str(path)
     return potential.eval()

@@ -31,7 +31,9 @@ UNSTRESSED = 1e-6
 def check_strategy(strategy: Strategy, network: Network, teacher: Potential | None) -> None:
     """Raise a ConfigError if a strategy does not suit the network, or lacks a teacher."""
     if strategy.after is not None and not network.trained:
-        raise ConfigError(f"this strategy continues from a network trained with {strategy.after!r}; give it as a start")
+        raise ConfigError(
+            f"this strategy continues from a network trained with {strategy.after!r}, and this one is not trained"
+        )
     if strategy.base == "teacher" and network.trained:
         raise ConfigError("an already trained network has learnt what the teacher under it gives; start with a new one")
     if strategy.needs_teacher and teacher is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +63,8 @@ def train(
     strategy: str | Strategy = BASELINE,
     teacher: Given | None = None,
     validation: Structures = (),
-    settings: TrainingSettings | None = None,
-    perturbation: PerturbationSettings | None = None,
+    settings: TrainingSettings | Mapping[str, Any] | None = None,
+    perturbation: PerturbationSettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     loggers: Sequence[Logger | Function] = (),
@@ -96,7 +96,7 @@ def train(
     validation
         Frames that choose the weights to keep: the averaged weights with the lowest loss. Without them the last ones.
     settings, perturbation
-        Settings; defaults if None.
+        Settings, or dictionaries of them; defaults if None.
     seed
         Of batches and perturbations. (Seed the weights with ``torch.manual_seed`` before building the network.)
     folder
@@ -126,7 +126,8 @@ def train(
     >>> keel.train(network, frames, settings=settings).train_steps
     3
     """
-    settings = settings or TrainingSettings()
+    settings = TrainingSettings.given(settings)
+    perturbation = None if perturbation is None else PerturbationSettings.given(perturbation)
     check_loggers(settings.loggers, loggers, folder=folder)
     frames, validation = as_frames(frames), as_frames(validation)
     keep_freed_memory()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.write import write
@@ -56,7 +57,7 @@ def assess(
     structures: Structures | None = None,
     *,
     out: str | Path = "assessment",
-    settings: AssessmentSettings | None = None,
+    settings: AssessmentSettings | Mapping[str, Any] | None = None,
     probes: Sequence[str] | None = None,
     reference: Structures | None = None,
     crystal: Structures | None = None,
@@ -95,7 +96,7 @@ def assess(
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
     several = list(potentials) if isinstance(potentials, list | tuple) else [potentials]
-    chosen = settings or AssessmentSettings()
+    chosen = AssessmentSettings.given(settings)
     page = assess_files(
         _opened(several, root / "potentials"),
         Material(

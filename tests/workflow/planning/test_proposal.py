@@ -51,7 +51,7 @@ def test_other_networks_are_small(phosphorus):
         keel.workflow.make.build_network(network, [15], 0)
     with pytest.raises(ConfigError, match="there is no 'SchNet'; choose from"):
         propose(["p.extxyz"], phosphorus, ["SchNet"])
-    with pytest.raises(ConfigError, match="the same name twice"):
+    with pytest.raises(ConfigError, match="twice"):
         propose(["p.extxyz"], phosphorus, ["CGCNN", "CGCNN"])
 
 
