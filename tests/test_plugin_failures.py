@@ -1,4 +1,4 @@
-"""Errors in the code of a plugin end in one sentence that names its file and line; those of keel keep their traceback."""
+"""Errors in the code of a plugin end in one sentence that names its file and line; those of keel keep theirs whole."""
 
 import sys
 
@@ -47,24 +47,11 @@ def test_a_failing_teacher_is_told_with_file_and_line(tmp_path, monkeypatch, cap
     (tmp_path / "badfit.py").write_text(TEACHER)
     keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:12])
     monkeypatch.chdir(tmp_path)
-    code, told = ends(
-        capsys,
-        monkeypatch,
-        "train",
-        "p.extxyz",
-        "--out",
-        "m",
-        "--plugin",
-        "badfit.py",
-        "--teacher",
-        "boom",
-        "--steps",
-        "2",
-    )
+    named = ("--plugin", "badfit.py", "--teacher", "boom")
+    code, told = ends(capsys, monkeypatch, "train", "p.extxyz", "--out", "m", "--steps", "2", *named)
     assert code == 2
-    assert told.startswith("keel: the plugin badfit failed: ZeroDivisionError: ") and told.endswith(
-        "badfit.py, line 4)"
-    )
+    assert told.startswith("keel: the plugin badfit failed: ZeroDivisionError: ")
+    assert told.endswith("badfit.py, line 4)")
 
 
 def test_what_fails_in_keel_itself_is_not_put_down_to_a_plugin(tmp_path):
