@@ -107,6 +107,11 @@ class TestWinner:
         (found,) = winners([judged(several("vanilla", {0: EARLY, 1: [], 2: []}))])
         assert found.name == "CGCNN-vanilla-seed1", "a seed that failed less, though its error is larger"
 
+    def test_where_all_is_the_same_plain_training_is_not_proposed(self):
+        given = result("vanilla", [], force=30.61), result("walls-delta", [], force=30.62)
+        for order in (given, given[::-1]):
+            assert winners([judged(*order)])[0].record.strategy == "walls-delta"
+
     def test_runs_count_by_their_share(self):
         (found,) = winners([judged(result("vanilla", EARLY[:3], runs=24), result("pretrain", EARLY[:2], runs=4))])
         assert found.record.strategy == "vanilla"

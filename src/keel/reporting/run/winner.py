@@ -13,10 +13,11 @@ from keel.reporting.run.judgement import Judgement
 from keel.reporting.strategies import StrategyResult, number
 from keel.results.named import TEACHER
 from keel.results.run import Record
+from keel.training.known import BASELINE
 
 RULE = (
     "Chosen: for each network the strategy with the fewest failed runs (ties: the lowest force error on the test "
-    "frames), then its best seed in the same way."
+    "frames; where that is the same too, not plain training), then its best seed in the same way."
 )
 
 
@@ -50,14 +51,15 @@ def winners(found: Sequence[Judgement]) -> list[Winner]:
 
 
 def _winner(strategies: Sequence[StrategyResult]) -> Winner:
-    strategy = min(strategies, key=_rank)
+    strategy = min(strategies, key=lambda result: (*_rank(result), result.strategy == BASELINE))
     (seed,) = min(strategy.seeds(), key=_rank).records
     return Winner(seed, strategy)
 
 
 def _rank(result: StrategyResult) -> tuple[float, float]:
     failed = result.failures / result.runs if result.runs else math.inf
-    return failed, _known(result.mean("force_mae_mev_per_angstrom"))
+    error = _known(result.mean("force_mae_mev_per_angstrom"))
+    return failed, float(f"{error:.3g}")  # in the digits that are shown
 
 
 def _known(error: float | None) -> float:
