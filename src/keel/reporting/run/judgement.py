@@ -134,7 +134,8 @@ def _untested(base: StrategyResult, other: StrategyResult) -> str:
         return "Give both the same seeds and MD runs to compare their stability."
     temperature, length = base.mean("md_temperature_k"), min(base.length_fs, other.length_fs)
     if length < SHORTEST_FS:
-        return f"Runs of {length:g} fs are too short for a comparison: simulate longer (md: length_fs, longest_fs)."
+        longer = "simulate longer (a larger --budget, or md: length_fs and longest_fs)"
+        return f"Runs of {length:g} fs are too short for a comparison: {longer}."
     return (
         f"{capitalised(subject_of(BASELINE))} does not fail at {number(temperature)} K either, so there was nothing "
         "to repair: to see a difference, simulate hotter or longer (md: temperatures, longest_fs)."
