@@ -69,10 +69,10 @@ class Range:
 
     def _beyond(self, value: float) -> str:
         """Return what a number beyond the limits should be."""
-        if isnan(value) and self.low != 0:
+        if isnan(value):
             return f"must be a number{f' ({self.unit})' * bool(self.unit)}, not nan"
         unit = f" {self.unit}" if self.unit and not self.whole else ""
-        low = value < self.low or value == self.low or isnan(value)
+        low = value < self.low or value == self.low
         if low and self.low == 0:
             return f"must be positive, not {value:g}" if self.above else f"must not be negative, but is {value:g}"
         limit, open_ = (self.low, self.above) if low else (self.high, self.below)

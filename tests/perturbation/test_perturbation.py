@@ -282,7 +282,7 @@ def test_children_beyond_a_cap_are_left_out_and_counted() -> None:
     assert counts.energy_cap.sum() > 0
     assert counts.kept.sum() == len(children) > 0
     assert max(np.linalg.norm(child.forces, axis=1).max() for child in children) <= 30.0
-    assert f"{counts.made.sum()} children made" in str(counts)
+    assert f"{counts.made.sum():,} structures made" in str(counts)
 
 
 def test_perturb_refuses_an_unknown_element() -> None:
@@ -297,7 +297,7 @@ def test_command(tmp_path) -> None:
     arguments = ["perturb", str(tmp_path / "parents.extxyz"), "--teacher", str(tmp_path / "eam.json")]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out.extxyz"), "--rounds", "3", "--seed", "7"])
     assert done.exit_code == 0, done.output
-    assert "14 children made" in done.stderr
+    assert "14 structures made" in done.stderr
     written = keel.read(tmp_path / "out.extxyz", require=("energy", "forces", "stress"))
     expected = list(perturb([silica(), silica(1)], teacher(), PerturbationSettings(rounds=3), seed=7))
     assert [f.energy for f in written] == [f.energy for f in expected]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def perturb(
     files: Annotated[list[Path], typer.Argument(help="Parent structures, labelled or not; use training frames only.")],
-    teacher: Annotated[str, typer.Option(help=f"The potential that labels the children. {WHAT}")],
-    out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"File for the children: {writable()}.")],
+    teacher: Annotated[str, typer.Option(help=f"The potential that labels the perturbed structures. {WHAT}")],
+    out: Annotated[Path, FRAMES_FILE, typer.Option(help=f"File for the perturbed structures: {writable()}.")],
     index: Annotated[str | None, typer.Option(help="Which parents, as a slice such as :100 or ::10.")] = None,
     rounds: Annotated[Rounds | None, typer.Option(help="Children of each parent, one in each round.")] = None,
     displacement: Annotated[
@@ -33,7 +33,7 @@ def perturb(
     ] = None,
     strain: Annotated[Strain | None, typer.Option(help="Largest principal strain of the cell.")] = None,
     force_cap: Annotated[
-        ForceCap | None, typer.Option(help="Largest force in eV/Å; children beyond are left out; inf: no limit.")
+        ForceCap | None, typer.Option(help="Largest force in eV/Å; structures beyond are left out; inf: no limit.")
     ] = None,
     energy_cap: Annotated[
         EnergyCap | None, typer.Option(help="Largest energy above the parent in eV/atom; likewise.")

@@ -18,7 +18,7 @@ from keel.perturbation.graphs import half_graph
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import AlongLists, follows_lists
-from keel.showing import Facts, Shown
+from keel.showing import Facts, Shown, number_of
 
 
 @dataclass(repr=False)
@@ -63,8 +63,9 @@ class Counts(Shown):
 
     def __str__(self) -> str:
         """One sentence."""
+        made = number_of(int(self.made.sum()), "structure")
         return (
-            f"{self.made.sum()} children made, {self.force_cap.sum()} set aside beyond the force cap, "
+            f"{made} made, {self.force_cap.sum()} set aside beyond the force cap, "
             f"{self.energy_cap.sum()} beyond the energy cap"
         )
 
