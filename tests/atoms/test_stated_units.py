@@ -250,6 +250,11 @@ class TestWeights:
             assert (getattr(frame, label) is None) == (label in lost)
         assert frame.remarks == tuple(WEIGHTLESS.format(label, weight) for label in lost)
 
+    def test_of_any_kind_of_number(self):
+        for zero in (0, 0.0, np.int64(0), np.float32(0)):
+            atoms = Atoms("SiO", [[0, 0, 0], [1.6, 0, 0]], info={"energy": -3.5, "config_energy_weight": zero})
+            assert frame_from_ase(atoms).energy is None
+
     def test_of_a_virial(self, tmp_path):
         said = f"energy=-3.5 virials={STRESS} config_virials_weight=0.0"
         assert keel.read(written(tmp_path / "a.extxyz", said))[0].stress is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Search:
         self.remarks: list[str] = []
         self.explained: set[str] = set()
         """Labels of which a remark says why the frame has none."""
-        weights = {k: v for k, v in record.info.items() if weight_of(k) is not None and isinstance(v, int | float)}
+        weights = {k: v for k, v in record.info.items() if weight_of(k) is not None and isinstance(v, Real)}
         self.weightless = {weight_of(key): key for key, weight in weights.items() if weight == 0}
         if others := sorted(key for key, weight in weights.items() if weight not in (0, 1)):
             self.remarks.append(WEIGHTED.format(", ".join(others)))

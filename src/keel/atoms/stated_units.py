@@ -155,7 +155,7 @@ def _statements(key: str, value: Any) -> Iterator[tuple[str, Statement]]:
                 yield quantity, Statement(units.spelled(quantity, str(unit)), f"{key}: {name}={unit}")
         return
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    said = f"{key}={text}"
+    said = f"{key}={text:.60}"
     quantities = list(_quantities_in(key))
     for quantity, unit in _of_all(text).items() if not quantities else [(quantities[0], text)]:
         yield quantity, Statement(units.spelled(quantity, unit), said)
