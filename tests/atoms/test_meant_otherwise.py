@@ -1,9 +1,12 @@
-"""Numbers that are not what they seem: fillers, masses, units that a file states, keys that are nearly names."""
+"""Numbers that are not what they seem: fillers, masses, cells under other names."""
+
+import json
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, hcp0001
+from ase.calculators.emt import EMT
 from ase.constraints import FixedPlane, FixScaled
 from typer.testing import CliRunner
 
@@ -11,10 +14,12 @@ import keel
 from keel.atoms import pack
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import CELLS
+from keel.atoms.label_search import TOO_LARGE
+from keel.atoms.labels import frame_from_ase
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, held_along
-from keel.atoms.read import believed
+from keel.atoms.read import believed, iter_frames
 from keel.atoms.record import LabelKeys
-from keel.atoms.soundness.unknown import CONSTANT_ENERGY
+from keel.atoms.soundness.unknown import CONSTANT_ENERGY, without_placeholders
 from keel.cli import app
 from keel.errors import ConfigError, DataError
 
@@ -50,10 +55,39 @@ class TestFillers:
         assert np.isfinite(frame.forces).all()
 
     def test_the_atom_that_is_not_masked_is_named(self, tmp_path):
-        rows = ["Si 0 0 0 -999 -999 -999 F", "O 1.6 0 0 -999 -999 -999 T"]
+        rows = ["Si 0 0 0 -999 -999 -999 F", "O 1.6 0 0 -999 -999 -999 T", "O 3 0 0 0.1 0 0 T"]
         path = written(tmp_path / "a.extxyz", columns="species:S:1:pos:R:3:forces:R:3:forces_mask:L:1", rows=rows)
         with pytest.raises(DataError, match="the force on atom 1 is three times -999"):
             keel.read(path)
+
+    @pytest.mark.parametrize("filler", ["-999", "99", "1e10", "-1", "0.5"])
+    def test_on_all_atoms_it_is_no_label(self, filler, tmp_path):
+        rows = [f"{element} {filler} {filler} {filler}" for element in ("Si 0 0 0", "O 1.6 0 0")]
+        (frame,) = keel.read(written(tmp_path / "a.extxyz", rows=rows))
+        assert frame.forces is None and frame.energy == -3.5
+        assert frame.remarks == ("forces with the same number throughout: not used",)
+
+    @pytest.mark.parametrize("number", ["-1", "1e10", "0.001"])
+    def test_one_number_in_all_components_of_a_stress_is_none(self, number, tmp_path):
+        (frame,) = keel.read(written(tmp_path / "a.extxyz", f'energy=-3.5 stress="{" ".join([number] * 9)}"'))
+        assert frame.stress is None and frame.remarks == ("stress with the same number throughout: not used",)
+
+    @pytest.mark.parametrize(("energy", "taken"), [("-1e10", False), ("3e7", False), ("-1.9e7", True)])
+    def test_an_energy_that_no_atom_has_is_none(self, energy, taken, tmp_path):
+        frame = next(iter_frames(written(tmp_path / "a.extxyz", f"energy={energy}")))
+        assert (frame.energy is not None) == taken
+        assert frame.remarks == (() if taken else (TOO_LARGE,))
+
+    @pytest.mark.parametrize("nothing", [[], None, "", {}])
+    def test_nothing_is_no_label(self, nothing, tmp_path):
+        rows = [
+            {"positions": [[0, 0, 0], [1.6, 0, 0]], "numbers": [14, 8], "energy": -3.5, "forces": forces}
+            for forces in (nothing, [[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]])
+        ]
+        (tmp_path / "a.json").write_text(json.dumps(rows))
+        first, second = keel.read(tmp_path / "a.json")
+        assert first.forces is None and first.energy == second.energy == -3.5
+        assert second.forces is not None
 
     def test_one_energy_for_all_is_none(self):
         rng = np.random.default_rng(0)
@@ -66,6 +100,34 @@ class TestFillers:
         copies = [one.replace(energy=-3.5, forces=frames[0].forces @ np.roll(np.eye(3), k, axis=0)) for k in range(8)]
         assert all(f.energy is not None for f in believed(copies))
 
+    @pytest.mark.parametrize("common", [-1.0, -3.6, 0.25])
+    def test_one_energy_in_some_structures_under_different_forces_is_none(self, common):
+        rng = np.random.default_rng(0)
+        one = Frame(np.array([29, 29]), np.array([[0.0, 0, 0], [2.5, 0, 0]]), 8 * np.eye(3), np.ones(3, bool))
+        forces = rng.normal(size=(24, 2, 3))
+        sound = [one.replace(energy=float(rng.normal(-3.5)), forces=f - f.mean(axis=0)) for f in forces]
+        frames = [f.replace(energy=common) if k % 3 == 0 else f for k, f in enumerate(sound)]
+        lost = [k for k, f in enumerate(without_placeholders(frames)) if CONSTANT_ENERGY in f.remarks]
+        assert lost == list(range(0, 24, 3))
+        # Few digits repeat by chance.
+        coarse = [f.replace(energy=round(f.energy)) for f in sound]
+        assert all(f.energy is not None for f in without_placeholders(coarse))
+
+    @pytest.mark.parametrize("digits", [2, 3, 4, 5])
+    def test_the_last_steps_of_a_relaxation_keep_their_energy(self, digits):
+        atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+        atoms.rattle(0.1, seed=0)
+        atoms.calc = EMT()
+        frames = []
+        for _ in range(60):
+            forces = atoms.get_forces()
+            frames.append(frame_from_ase(atoms))
+            atoms.positions += 0.05 * forces
+        frames = [f.replace(energy=round(f.energy, digits)) for f in frames]
+        last = [f for f in frames if f.energy == frames[-1].energy]
+        assert len(last) >= 5 and len({np.abs(f.forces).max() for f in last}) == len(last)
+        assert all(f.energy is not None for f in without_placeholders(frames))
+
 
 @pytest.mark.parametrize("mass", ["0.0", "-1", "nan", "1e-25"])
 def test_masses_that_cannot_be_are_not_used(mass, tmp_path):
@@ -77,28 +139,6 @@ def test_masses_that_cannot_be_are_not_used(mass, tmp_path):
 
 
 class TestUnits:
-    @pytest.mark.parametrize(
-        "said",
-        ["energy_unit=hartree", 'units="hartree, bohr"', "forces_unit=Ha/bohr", "length_unit=bohr", "unit=kcal/mol"],
-    )
-    def test_what_the_file_states_is_not_ignored(self, said, tmp_path):
-        path = written(tmp_path / "a.extxyz", f"energy=-3.5 {said}")
-        with pytest.raises(DataError, match=r"frame 0: it says .*; name the units of the file"):
-            keel.read(path)
-        assert keel.read(path, keys=LabelKeys(energy_unit="eV"))[0].energy == -3.5
-
-    @pytest.mark.parametrize("said", ["energy_unit=eV", "units=metal", 'units="eV, Angstrom"', "n_units=8"])
-    def test_the_usual_ones_may_be_stated(self, said, tmp_path):
-        assert keel.read(written(tmp_path / "a.extxyz", f"energy=-3.5 {said}"))[0].energy == -3.5
-
-    def test_a_virial_is_in_the_unit_of_the_energy(self, tmp_path):
-        virial = 'virial="1 0 0 0 2 0 0 0 3"'
-        path = written(tmp_path / "a.extxyz", f"energy=-3.5 {virial}")
-        plain, atomic = (keel.read(path, keys=LabelKeys(energy_unit=unit))[0] for unit in ("eV", "hartree"))
-        np.testing.assert_allclose(atomic.stress, 27.211386 * plain.stress, rtol=1e-6)
-        stated = keel.read(path, keys=LabelKeys(energy_unit="hartree", stress_convention="virial"))[0]
-        np.testing.assert_allclose(stated.stress, plain.stress)
-
     def test_an_optimisation_of_cp2k_is_in_hartree_too(self, tmp_path):
         path = tmp_path / "opt-pos-1.xyz"
         path.write_text("2\n i =        1, E =       -76.4123456700\nSi 0 0 0\nSi 2.3 0 0\n")
@@ -123,12 +163,6 @@ class TestNames:
             keel.read(path)
         beside = written(tmp_path / "b.extxyz", f"energy=-3.5 {name}=5")
         assert keel.read(beside)[0].pbc.all()
-
-    @pytest.mark.parametrize("key", ["E", "TotEnergy", "etot", "mace_energy", "energy_per_atom", "energy_hartree"])
-    def test_numbers_that_may_be_energies_are_named(self, key, tmp_path):
-        (frame,) = keel.read(written(tmp_path / "a.extxyz", f"{key}=-3.5"))
-        assert frame.energy is None
-        assert f"no energy under a usual name, but {key} (`--energy-key {key}`)" in frame.remarks
 
     @pytest.mark.parametrize("comment", ["energy=-3.5 E=-1", "kinetic_energy=0.2", "step=3", "formation_energy=-1"])
     def test_others_are_not(self, comment, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LABELS = ("energy", "forces", "stress")
 """Labels that a frame may have."""
@@ -33,12 +34,7 @@ CELLS = frozenset(
     {"cell", "box", "simbox", "simulationbox", "unitcell", "supercell", "cellvectors", "latticevectors", "boxvectors"}
 )
 """Other names of a cell, without separators."""
-UNIT_KEYS = frozenset(
-    part + unit
-    for part in ("", "energy", "energies", "force", "forces", "length", "position", "positions", "distance", "coord")
-    for unit in ("unit", "units")
-)
-"""Names of keys that state units, without separators."""
+_WEIGHT = re.compile("(?:config)?(energy|energies|forces?|stress|stresses|virials?)weight|config()weight")
 
 
 def letters_of(key: str) -> str:
@@ -54,3 +50,16 @@ def is_label_name(key: str) -> bool:
 def is_global(key: str) -> bool:
     """Return whether a label of this name belongs to the structure, not to each atom."""
     return key.lower() in GLOBAL
+
+
+@lru_cache(1024)
+def weight_of(key: str) -> str | None:
+    """Return the label whose weight in a loss a key of this name is, empty for all labels, None if it is no weight.
+
+    The names are those of MACE: ``config_weight``, ``config_energy_weight``, ...
+    """
+    found = _WEIGHT.fullmatch(letters_of(key))
+    if found is None:
+        return None
+    word = found[1] or ""
+    return next((label for label in (*LABELS, "virial") if word and word[:4] == label[:4]), "")

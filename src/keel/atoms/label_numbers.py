@@ -14,7 +14,8 @@ UNKNOWN_ENERGIES = frozenset({999.0, 9999.0, 99999.0, 999999.0})
 """Magnitudes of energies that mean "unknown"."""
 FILLERS = UNKNOWN_ENERGIES | {99.0}
 """Magnitudes of components of a force that mean the same, if all three are equal."""
-SMALLEST_FILLER = 99.0
+LARGEST_ENERGY = 1e7
+"""eV/atom: beyond the total energy of any atom (element 118 has about 1.5e6)."""
 UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
 COARSEST = 5e-3
 """Half of the last digit that a label is assumed to have at least."""
@@ -27,16 +28,26 @@ def are_fillers(rows: Array) -> NDArray[np.bool_]:
 
 
 def says_unknown(value: Any) -> bool:
-    """Return whether a value is absent, or a word that means "none"."""
-    return value is None or value is True or (isinstance(value, str) and value.strip().lower() in UNKNOWN_WORDS)
+    """Return whether a value is absent or empty, or a word that means "none"."""
+    if isinstance(value, str):
+        return value.strip().lower() in UNKNOWN_WORDS
+    empty = (
+        len(value) == 0 if isinstance(value, list | tuple | dict) else isinstance(value, np.ndarray) and not value.size
+    )
+    return value is None or value is True or empty
 
 
 def is_filled(numbers: Array) -> bool:
-    """Return whether numbers are not a label but a single number that means "unknown"."""
+    """Return whether numbers are not a label but a single number that means "unknown".
+
+    No forces and no stress have the same number in all components, except zero.
+    """
     first = abs(float(numbers.flat[0])) if numbers.size else 0.0
-    if numbers.size <= 3:
-        return numbers.size == 1 and (first in UNKNOWN_ENERGIES or first >= 1e20)
-    return first >= SMALLEST_FILLER and bool((numbers == numbers.flat[0]).all())
+    if numbers.size == 1:
+        return first in UNKNOWN_ENERGIES
+    # In a field one atom may have any force.
+    placeholder = first in FILLERS if numbers.size == 3 else first > 0.0
+    return placeholder and bool((numbers == numbers.flat[0]).all())
 
 
 def half_digit(numbers: Array, printed: str | None) -> float:

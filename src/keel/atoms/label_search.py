@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from keel.atoms import units
 from keel.atoms.frame import Array
+from keel.atoms.label_agreement import Value, agree, without_motion
 from keel.atoms.label_names import (
     ENERGY,
     EXTRAPOLATED_ENERGY,
     FORCES,
     FREE_ENERGY,
+    LABELS,
     SET_ASIDE,
     STRESS,
     VIRIAL,
     is_global,
     is_label_name,
-    letters_of,
+    weight_of,
 )
-from keel.atoms.label_numbers import are_fillers, floats, half_digit, is_filled, says_unknown
+from keel.atoms.label_numbers import LARGEST_ENERGY, are_fillers, floats, half_digit, is_filled, says_unknown
+from keel.atoms.lookalikes import hint, quantity_of, unit_in_name
 from keel.atoms.record import LabelKeys, Record
+from keel.atoms.stated_units import USUAL_UNITS, StatedUnits
 from keel.errors import DataError, in_python
 
-HOTTEST = 20_000.0  # K; of the atoms whose motion may be part of a stress
-
-LIKE_ENERGY = re.compile(
-    "e|e0|etot|toten|(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energy(peratom|ev|hartree|ha)?"
-)
-"""Names of numbers that may be energies, without separators."""
 NOT_FINITE = "{0} of NaN or infinity throughout: not used"
 FILLED = "{0} with the same number throughout: not used"
+TOO_LARGE = f"energy of more than {LARGEST_ENERGY:g} eV/atom, which no atom has: not used"
+WEIGHTLESS = "{0} with a weight of zero ({1}): not used"
+WEIGHTED = "weights other than 0 and 1 ({0}): not used"
 ZERO_STRESS = "stress of exactly zero with nonzero forces: not used"
 KINETIC = "stress that differs from the virial by the motion of the atoms: the virial is used"
 CP2K_ENERGY = (
@@ -67,61 +68,61 @@ class Found:
     remarks: list[str]
 
 
-@dataclass
-class _Value:
-    """One label under one name: its numbers in keel's units, and half of its last printed digit in these."""
-
-    key: str
-    number: Array
-    digit: float
-
-
-def search(record: Record, keys: LabelKeys) -> Found:
+def search(record: Record, keys: LabelKeys, stated: StatedUnits) -> Found:
     """Find energy, forces and stress.
 
     Raises
     ------
     DataError
-        If two names contradict each other, a named key is absent, or a label has the wrong shape.
+        If two names contradict each other, a named key is absent, a label has the wrong shape, or the file states
+        another unit than that in which it would be read.
     """
-    return _Search(record, keys).found()
+    return _Search(record, keys, stated).found()
 
 
-def no_labels(record: Record) -> Found:
+def no_labels(record: Record, stated: StatedUnits) -> Found:
     """Return a record's info without its labels, which are not checked."""
-    info = {k: v for k, v in record.info.items() if not is_label_name(k)}
+    stated.refuse()
+    info = {k: v for k, v in record.info.items() if not is_label_name(k) and k not in stated.keys}
     return Found(None, None, None, info, {k for k in record.arrays if not is_label_name(k)}, [])
 
 
 class _Search:
     """The labels of one record; remembers which keys it has used."""
 
-    def __init__(self, record: Record, keys: LabelKeys) -> None:
-        self.record, self.keys = record, keys
+    def __init__(self, record: Record, keys: LabelKeys, stated: StatedUnits) -> None:
+        self.record, self.keys, self.stated = record, keys, stated
         self.notes: dict[str, Any] = {}
-        self.used: set[str] = set()
+        # What it said of units is not true of the frame.
+        self.used: set[str] = set(stated.keys)
         self.remarks: list[str] = []
+        self.explained: set[str] = set()
+        """Labels of which a remark says why the frame has none."""
+        weights = {k: v for k, v in record.info.items() if weight_of(k) is not None and isinstance(v, Real)}
+        self.weightless = {weight_of(key): key for key, weight in weights.items() if weight == 0}
+        if others := sorted(key for key, weight in weights.items() if weight not in (0, 1)):
+            self.remarks.append(WEIGHTED.format(", ".join(others)))
 
     def found(self) -> Found:
         energy, forces, stress = self._energy(), self._forces(), self._stress()
+        self.stated.refuse()
         if stress is not None and forces is not None and not stress.any() and forces.any():
-            self.remarks.append(ZERO_STRESS)
+            self._explain("stress", ZERO_STRESS)
             stress = None
+        for label, value in zip(LABELS, (energy, forces, stress), strict=True):
+            if value is None and label not in self.explained and (said := hint(label, self.record, self.used)):
+                self.remarks.append(said)
         info = {k: v for k, v in self.record.info.items() if k not in self.used}
         # Labels that were not chosen get a name that is not read as one.
         info = {SET_ASIDE + k if is_label_name(k) else k: v for k, v in info.items()}
-        if energy is None and not self.remarks:
-            self._name_lookalikes()
         # Where info and columns both have a quantity of the structure, that of info is taken.
         unused = {k for k in self.record.arrays if k not in self.used or (is_global(k) and k in self.record.info)}
         return Found(energy, forces, stress, {**info, **self.notes}, unused, self.remarks)
 
-    def _name_lookalikes(self) -> None:
-        """Say which numbers of the frame may be its energy."""
-        free = {k: v for k, v in self.record.info.items() if k not in self.used and isinstance(v, int | float)}
-        if found := [key for key in free if LIKE_ENERGY.fullmatch(letters_of(key))]:
-            names = ", ".join(sorted(found))
-            self.remarks.append(f"no energy under a usual name, but {names} (`--energy-key {sorted(found)[0]}`)")
+    def _explain(self, label: str, remark: str) -> None:
+        self.explained.add(label)
+        if remark not in self.remarks:
+            self.remarks.append(remark)
 
     def _energy(self) -> float | None:
         if self.keys.energy:
@@ -130,12 +131,12 @@ class _Search:
                 raise DataError(f"CP2K writes this E in hartree; add {keys}`--energy-unit hartree`")
             return self._number(self._named(self.keys.energy, "energy", self.record.info, self.record.arrays))
         if self.keys.energy_unit is None and not self.record.arrays and self.record.info.keys() >= CP2K_HEADER:
-            self.remarks.append(CP2K_EXTENDED)
+            self._explain("energy", CP2K_EXTENDED)
             return None
         free = self._number(self._called(FREE_ENERGY, self.record.info))
         plain = self._number(self._called(ENERGY, self.record.info))
         if free is None and plain is None and self.record.info.keys() >= CP2K_COMMENT:
-            self.remarks.append(CP2K_ENERGY)
+            self._explain("energy", CP2K_ENERGY)
         if free is not None and plain is not None and abs(free - plain) > 1e-6 + 1e-7 * abs(plain):
             self.notes[EXTRAPOLATED_ENERGY] = plain
         return plain if free is None else free
@@ -150,6 +151,9 @@ class _Search:
             return value.reshape(()) * factor
 
         agreed = self._agreed("energy", self._values("energy", found, convert))
+        if agreed is not None and abs(agreed) > LARGEST_ENERGY * len(self.record.numbers):
+            self._explain("energy", TOO_LARGE)
+            return None
         return None if agreed is None else float(agreed)
 
     def _forces(self) -> Array | None:
@@ -162,7 +166,7 @@ class _Search:
             filled = are_fillers(rows)
             if (mask := self.record.arrays.get("forces_mask")) is not None:
                 filled &= np.asarray(mask, dtype=bool)
-            if filled.any():
+            if filled.any() and not is_filled(value):
                 atom = int(np.argmax(filled))
                 raise DataError(
                     f"the force on atom {atom} is three times {rows[atom, 0]:g}, which stands for unknown; mark such "
@@ -202,7 +206,10 @@ class _Search:
                     self.notes[SET_ASIDE + "stress"] = convert(floats(value, key), key)
             return None
         values = self._values("stress", found, convert)
-        return self._agreed("stress", self._without_motion(values))
+        still = without_motion(values, len(self.record.numbers), self.record.volume)
+        if len(still) < len(values):
+            self.remarks.append(KINETIC)
+        return self._agreed("stress", still)
 
     def _convention(self, key: str) -> str:
         if self.keys.stress_convention:
@@ -212,22 +219,6 @@ class _Search:
             unit = (self.keys.energy_unit or "eV").removesuffix("/atom")
             return "virial" if unit == "eV" else f"virial {unit}"
         return "bar" if key == "Stress" and self.record.info.keys() >= LAMMPS_HEADER else "ase"
-
-    def _without_motion(self, values: list[_Value]) -> list[_Value]:
-        """Return the virial alone if its difference from the stress is the kinetic part of a pressure."""
-        virials = [v for v in values if "virial" in v.key.lower()]
-        others = [v for v in values if v not in virials]
-        finite = all(np.isfinite(v.number).all() for v in values)
-        if not virials or not others or not finite or _agree([*virials, *others]):
-            return values
-        largest = 1.5 * len(self.record.numbers) / self.record.volume * HOTTEST * 8.617333e-5
-        for sign in (1.0, -1.0):  # GPUMD prints its stress with the sign of a pressure.
-            motion = [virials[0].number - sign * v.number for v in others]
-            lowest = [float(np.linalg.eigvalsh(m)[0]) + v.digit for m, v in zip(motion, others, strict=True)]
-            if min(lowest) > -1e-6 and all(np.trace(m) / 3.0 < largest for m in motion):
-                self.remarks.append(KINETIC)
-                return virials
-        return values
 
     def _called(self, names: frozenset[str], values: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in values.items() if k.lower() in names}
@@ -239,29 +230,44 @@ class _Search:
         there = ", ".join(sorted({*self.record.info, *self.record.arrays})) or "nothing"
         raise DataError(f"the key {key!r} named for the {label} is absent; the frame has {there}")
 
-    def _values(self, label: str, found: Mapping[str, Any], convert: Callable[[Array, str], Array]) -> list[_Value]:
+    def _values(self, label: str, found: Mapping[str, Any], convert: Callable[[Array, str], Array]) -> list[Value]:
         """Return the values that are labels, converted; those that mean "unknown" leave a remark."""
         self.used.update(found)
         values = []
         for key, given in found.items():
-            if says_unknown(given):
+            if says_unknown(given) or self._is_weightless(label, key):
                 continue
             numbers = floats(given, key)
-            finite = np.isfinite(numbers).any() or not numbers.size
+            finite = np.isfinite(numbers).any()
             number = convert(numbers, key) if finite else numbers
             if not finite or is_filled(numbers):
-                self.remarks.append((FILLED if finite else NOT_FINITE).format(label))
+                self._explain(label, (FILLED if finite else NOT_FINITE).format(label))
                 continue
+            self._compare_unit(quantity_of(label, key), key)
             # Digits matter only where there is another name to compare with.
             half = half_digit(numbers, self.record.printed.get(key)) if len(found) > 1 else 0.0
             digit = float(np.abs(convert(numbers + half, key) - number).max(initial=0.0)) if half else 0.0
-            values.append(_Value(key, number, digit))
+            values.append(Value(key, number, digit))
         return values
 
-    def _agreed(self, label: str, values: list[_Value]) -> Array | None:
+    def _is_weightless(self, label: str, key: str) -> bool:
+        """Return whether a label does not count: MACE marks what it does not know by a weight of zero."""
+        weight = self.weightless.get("", self.weightless.get(quantity_of(label, key)))
+        if weight is not None:
+            self._explain(label, WEIGHTLESS.format(label, weight))
+        return weight is not None
+
+    def _compare_unit(self, quantity: str, key: str) -> None:
+        if quantity in ("stress", "virial"):
+            applied = self._convention(key)
+        else:
+            applied = getattr(self.keys, f"{quantity}_unit") or USUAL_UNITS[quantity]
+        self.stated.compare(quantity, applied, unit_in_name(quantity, key))
+
+    def _agreed(self, label: str, values: list[Value]) -> Array | None:
         if not values:
             return None
-        if not _agree(values):
+        if not agree(values):
             names = " and ".join(v.key for v in values)
             differ = (
                 " (a virial does not include the motion of the atoms; the stress of an MD program may)"
@@ -274,12 +280,3 @@ class _Search:
                 f"`keel census FILE --{label}-key NAME --write OUT`"
             )
         return min(values, key=lambda v: v.digit).number
-
-
-def _agree(values: list[_Value]) -> bool:
-    """Return whether values differ by no more than their printed digits."""
-    first = values[0]
-    return all(
-        np.all(np.abs(v.number - first.number) <= v.digit + first.digit + 1e-6 + 1e-7 * np.abs(first.number))
-        for v in values[1:]
-    )

@@ -7,7 +7,7 @@ other are refused until one is chosen with :class:`LabelKeys`.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.frame import Array, Frame
-from keel.atoms.label_names import UNIT_KEYS, UNUSED_COLUMNS, is_global, letters_of
+from keel.atoms.label_names import UNUSED_COLUMNS, is_global
 from keel.atoms.label_search import no_labels, search
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
-from keel.atoms.record import USUAL, LabelKeys, Record
+from keel.atoms.record import USUAL, LabelKeys, Record, label_keys
+from keel.atoms.stated_units import StatedUnits
 from keel.errors import DataError, in_python, naming
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-FOREIGN_UNITS = re.compile(r"(?i)\b(hartrees?|ha|e_?h|bohr|a\.?u\.?|atomic|ry|rydbergs?|kcal|kj|nm|pm|nanomet)")
-"""What they say if they are not eV and angstrom."""
 LIGHTEST, HEAVIEST = 0.1, 1000.0
 """Limits in u of masses: of a muonium, and far beyond all elements."""
 HELD_AT_ZERO = "forces of exactly zero on fixed atoms: these forces are not used"
@@ -52,8 +51,9 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
     refuse_partial_sites(record)
-    keys = _filled(keys or USUAL, record)
-    _refuse_stated_units(record, keys)
+    asked = keys or USUAL
+    keys, stated = _filled(asked, record), StatedUnits(record.info, asked)
+    stated.compare("length", keys.length_unit or "angstrom")
     if keys.length_unit is not None:
         record = replace(record, positions=record.positions * keys.length, cell=record.cell * keys.length)
     if record.types is not None and keys.elements is not None:
@@ -65,7 +65,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         labels = False
         record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not used"))
     with naming(record.source):
-        found = search(record, keys) if labels else no_labels(record)
+        found = search(record, keys, stated) if labels else no_labels(record, stated)
     columns = sorted(found.unused_columns - used)
     if found.forces is not None and (mask := motion["forces_mask"]) is not None:
         # What is no label need not be a number.
@@ -114,18 +114,6 @@ def _filled(keys: LabelKeys, record: Record) -> LabelKeys:
         forces_unit=keys.forces_unit or usual.forces_unit,
         length_unit=keys.length_unit or usual.length_unit,
     )
-
-
-def _refuse_stated_units(record: Record, keys: LabelKeys) -> None:
-    """Refuse units that the file states and nobody has named: they are not read."""
-    if keys.energy_unit or keys.forces_unit or keys.length_unit:
-        return
-    for key, value in record.info.items():
-        if letters_of(key) in UNIT_KEYS and FOREIGN_UNITS.search(str(value)):
-            raise DataError(
-                f"{record.source}: it says {key}={value}; name the units of the file (or eV and angstrom, if that is "
-                f"wrong) with {in_python('LabelKeys(energy_unit=...)')}--energy-unit, --forces-unit, --length-unit"
-            )
 
 
 def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.int64]:
@@ -190,7 +178,11 @@ def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.b
 
 
 def frame_from_ase(
-    atoms: Atoms, source: str = "in memory", keys: LabelKeys | None = None, *, labels: bool = True
+    atoms: Atoms,
+    source: str = "in memory",
+    keys: LabelKeys | Mapping[str, Any] | None = None,
+    *,
+    labels: bool = True,
 ) -> Frame:
     """Return the frame of an ``ase.Atoms``; labels come from its calculator's results, ``info`` and ``arrays``.
 
@@ -210,7 +202,7 @@ def frame_from_ase(
     DataError
         As :func:`frame_from_record`, and if results of the calculator contradict the structure's own.
     """
-    return frame_from_record(record_of_ase(atoms, source), keys, labels=labels)
+    return frame_from_record(record_of_ase(atoms, source), label_keys(keys), labels=labels)
 
 
 def record_of_ase(atoms: Atoms, source: str) -> Record:

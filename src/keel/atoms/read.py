@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
@@ -19,7 +20,7 @@ from keel.atoms.in_files import (
     set_aside_into,
     with_labels,
 )
-from keel.atoms.record import LabelKeys
+from keel.atoms.record import LabelKeys, label_keys
 from keel.atoms.selecting import MOST
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.frames import StoredFrames, contents_of, is_store, open_store
@@ -33,7 +34,7 @@ def read(
     paths: Paths,
     *,
     index: slice | str | None = None,
-    keys: LabelKeys | None = None,
+    keys: LabelKeys | Mapping[str, Any] | None = None,
     require: Iterable[str] = (),
     labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
@@ -54,7 +55,7 @@ def read(
     index
         Which frames, counted over all files, as a slice or text such as ``":100"`` or ``"::10"``; None for all.
     keys
-        Names and units of the labels where they are not the common ones.
+        Names and units of the labels where they are not the common ones, also as a dictionary: ``{"energy": "E_dft"}``.
     require
         Labels that every frame must carry: of ``energy``, ``forces``, ``stress``.
     labels
@@ -84,7 +85,7 @@ def read(
     wanted = _slice(index)
     if (stored := stored_frames(paths)) is not None:
         for path in files_of(paths):
-            check_keys_of_store(path, keys)
+            check_keys_of_store(path, label_keys(keys))
         return with_labels(stored, required_labels(require), labels)[wanted]
     warn_of_stores(paths)
     frames = iter_frames(paths, keys=keys, require=require, labels=labels, skip_bad=skip_bad)
@@ -143,7 +144,7 @@ def warn_of_stores(paths: Paths) -> None:
 def iter_frames(
     paths: Paths,
     *,
-    keys: LabelKeys | None = None,
+    keys: LabelKeys | Mapping[str, Any] | None = None,
     require: Iterable[str] = (),
     labels: bool = True,
     skip_bad: str | Path | BadFrames | None = None,
@@ -167,9 +168,9 @@ def iter_frames(
     bad = set_aside_into(skip_bad, files)
     if not files:
         raise DataError("no file was given")
-    required = required_labels(require)
+    required, given = required_labels(require), label_keys(keys)
 
-    return (frame for file in files for frame in _file_frames(frames_in([file], keys, required, labels), bad))
+    return (frame for file in files for frame in _file_frames(frames_in([file], given, required, labels), bad))
 
 
 def _file_frames(makers: Iterator[Make], bad: BadFrames | None) -> Iterator[Frame]:

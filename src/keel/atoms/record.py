@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -81,6 +81,24 @@ class LabelKeys:
 
 USUAL = LabelKeys()
 """Common names, eV and angstrom."""
+
+
+def label_keys(given: LabelKeys | Mapping[str, Any] | None) -> LabelKeys:
+    """Return how to read files: as given, by a dictionary of the same names, or as usual.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else, or has a name that is none of them.
+    """
+    if isinstance(given, LabelKeys) or given is None:
+        return given or USUAL
+    names = [field.name for field in fields(LabelKeys)]
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"keys={given!r:.60} is neither LabelKeys(...) nor a dictionary with {', '.join(names)}")
+    if unknown := [name for name in given if name not in names]:
+        raise ConfigError(f"keys has {unknown[0]!r:.60}, which is none of {', '.join(names)}")
+    return LabelKeys(**given)
 
 
 @dataclass

@@ -6,6 +6,7 @@ Factors follow from CODATA 2014, as ASE and most codes of the field have them (M
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -35,9 +36,15 @@ ENERGIES: Mapping[str, float] = {
     "kJ/mol": KCAL_PER_MOL / 4.184,
 }
 """Units of energy in eV."""
-_SYNONYMS = {"a": "angstrom", "å": "angstrom", "ang": "angstrom", "au": "bohr", "a0": "bohr"}
-_SYNONYMS |= {"ha": "hartree", "ry": "rydberg", "kcal": "kcal/mol", "kj": "kJ/mol", "ev": "eV", "mev": "meV"}
-_SYNONYMS |= {"kcal/mol": "kcal/mol", "kj/mol": "kJ/mol"}
+_ENERGY_WORDS = {"ev": "eV", "electronvolt": "eV", "electronvolts": "eV", "mev": "meV"}
+_ENERGY_WORDS |= dict.fromkeys(("hartree", "hartrees", "ha", "eh", "au"), "hartree")
+_ENERGY_WORDS |= dict.fromkeys(("rydberg", "rydbergs", "ry"), "rydberg")
+_ENERGY_WORDS |= {"kcalmol": "kcal/mol", "kcal": "kcal/mol", "kjmol": "kJ/mol", "kj": "kJ/mol"}
+_LENGTH_WORDS = dict.fromkeys(("angstrom", "angstroms", "ang", "a"), "angstrom")
+_LENGTH_WORDS |= dict.fromkeys(("bohr", "bohrs", "a0", "au"), "bohr")
+_LENGTH_WORDS |= dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm")
+_LENGTH_WORDS |= dict.fromkeys(("pm", "picometer", "picometers", "picometre", "picometres"), "pm")
+"""Spellings without separators, in lower case."""
 
 _ASE, _VASP, _LAMMPS = "xx yy zz yz xz xy", "xx yy zz xy yz xz", "xx yy zz xy xz yz"
 STRESSES: Mapping[str, tuple[float, str]] = {
@@ -67,7 +74,7 @@ def length_factor(unit: str) -> float:
     ConfigError
         If it is not known.
     """
-    return _factor(unit, LENGTHS, "length", "bohr")
+    return _factor(unit, "length", LENGTHS, "bohr")
 
 
 @cache
@@ -79,12 +86,12 @@ def energy_factor(unit: str) -> float:
     ConfigError
         If it is not known.
     """
-    return _factor(unit.strip().removesuffix("/atom"), ENERGIES, "energy", "hartree, kcal/mol or eV/atom")
+    return _factor(unit, "energy", ENERGIES, "hartree, kcal/mol or eV/atom")
 
 
 def is_per_atom(unit: str) -> bool:
     """Whether an energy in this unit is divided by the number of atoms."""
-    return unit.strip().endswith("/atom")
+    return _letters(unit).endswith("atom")
 
 
 @cache
@@ -96,10 +103,70 @@ def force_factor(unit: str) -> float:
     ConfigError
         If it is not known.
     """
-    energy, slash, length = unit.rpartition("/")
-    if not slash:
+    sign, name = _signed(unit)
+    known = spelled("forces", name)
+    if known is None:
         raise ConfigError(f"the unit of force {unit!r} is not understood; write it like hartree/bohr or -eV/angstrom")
-    return _factor(energy, ENERGIES, "energy", "hartree") / length_factor(length)
+    energy, _, length = known.rpartition("/")
+    return sign * ENERGIES[energy] / LENGTHS[length]
+
+
+@cache
+def stress_factor(convention: str) -> float:
+    """Return a convention of the stress in eV/angstrom^3, negative if its sign is not ASE's; of a virial, in eV."""
+    sign, name = _signed(convention)
+    name, _, unit = name.partition(" ")
+    return sign * (STRESSES[name][0] if name != "virial" else -energy_factor(unit or "eV"))
+
+
+def spelled(quantity: str, text: str) -> str | None:
+    """Return a unit by keel's name, however it is spelled; None if it is not understood.
+
+    Parameters
+    ----------
+    quantity
+        ``energy``, ``forces``, ``length``, ``stress`` or ``virial``.
+    text
+        Such as ``Ha/Bohr``, ``eV Å^-1`` or ``kcal_mol``; ``per atom`` alone is an energy in eV per atom.
+
+    Examples
+    --------
+    >>> spelled("energy", "Hartree per atom"), spelled("forces", "eV_A"), spelled("stress", "eV/Å^3")
+    ('hartree/atom', 'eV/angstrom', 'ase')
+    """
+    word = _letters(text)
+    if quantity == "length":
+        return _LENGTH_WORDS.get(word)
+    if quantity == "energy":
+        whole = word.removesuffix("atom")
+        energy = _ENERGY_WORDS.get(whole or "ev") if word else None
+        return f"{energy}/atom" if energy and whole != word else energy
+    if quantity == "virial":
+        energy = _ENERGY_WORDS.get(word)
+        return "virial" if energy == "eV" else energy and f"virial {energy}"
+    if quantity == "forces":
+        return "hartree/bohr" if word == "au" else _by_length(word)
+    density = "hartree/bohr" if word == "au" else _by_length(word.removesuffix("3")) if word.endswith("3") else None
+    conventions = {"eV/angstrom": "ase", "gpa": "gpa", "kbar": "kbar", "bar": "-bar"}
+    conventions |= {name.removesuffix("^3"): name for name in STRESSES if name.endswith("^3")}
+    return conventions.get(density or word)
+
+
+def _by_length(word: str) -> str | None:
+    """Return a unit of energy by one of length."""
+    lengths = (end for end in _LENGTH_WORDS if word.endswith(end) and word.removesuffix(end) in _ENERGY_WORDS)
+    return next((f"{_ENERGY_WORDS[word.removesuffix(end)]}/{_LENGTH_WORDS[end]}" for end in lengths), None)
+
+
+def _letters(text: str) -> str:
+    """Return a spelling without separators: ``kcal mol^-1``, ``kcal/mol`` and ``kcal per mol`` are ``kcalmol``."""
+    plain = text.lower().translate(str.maketrans("åö³⁻¹", "ao3-1"))
+    return re.sub(r"\^?\(?-1\b|per|[^a-z0-9]", "", plain)
+
+
+def _signed(name: str) -> tuple[float, str]:
+    name = name.strip()
+    return (-1.0, name[1:].strip()) if name.startswith("-") else (1.0, name)
 
 
 def check_convention(convention: str) -> None:
@@ -118,7 +185,7 @@ def check_convention(convention: str) -> None:
             "sign"
         )
     if unit:
-        _factor(unit, ENERGIES, "energy", "virial hartree")
+        _factor(unit, "energy", ENERGIES, "virial hartree")
 
 
 def stress_of(values: Any, convention: str, volume: float) -> Array:
@@ -129,14 +196,14 @@ def stress_of(values: Any, convention: str, volume: float) -> Array:
     DataError
         If it has neither 6 nor 9 numbers, is plainly not symmetric, or is a virial of a structure without a volume.
     """
-    sign = -1.0 if convention.startswith("-") else 1.0
-    name, _, unit = convention.strip().removeprefix("-").partition(" ")
+    sign, name = _signed(convention)
+    name, _, unit = name.partition(" ")
     if name != "virial":
         factor, order = STRESSES[name]
         return sign * factor * matrix_from_voigt(values, order)
     if volume == 0.0:
         raise DataError("a virial cannot be turned into a stress without a cell")
-    factor = _factor(unit, ENERGIES, "energy", "virial hartree") if unit else 1.0
+    factor = energy_factor(unit) if unit else 1.0
     return np.asarray(-sign * factor * matrix_from_voigt(values) / volume)
 
 
@@ -165,12 +232,11 @@ def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
     return matrix
 
 
-def _factor(unit: str, known: Mapping[str, float], what: str, example: str) -> float:
-    name = unit.strip()
-    sign = -1.0 if name.startswith("-") else 1.0
-    name = name.removeprefix("-").strip()
-    name = _SYNONYMS.get(name.lower(), name)
-    found = {key.lower(): factor for key, factor in known.items()}.get(name.lower())
+def _factor(unit: str, quantity: str, known: Mapping[str, float], example: str) -> float:
+    sign, name = _signed(unit)
+    found = spelled(quantity, name)
     if found is None:
-        raise ConfigError(f"the unit of {what} {unit!r} is unknown; choose from {', '.join(known)} (such as {example})")
-    return sign * found
+        raise ConfigError(
+            f"the unit of {quantity} {unit!r} is unknown; choose from {', '.join(known)} (such as {example})"
+        )
+    return sign * known[found.removesuffix("/atom")]

@@ -23,7 +23,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.label_names import (
     UNUSED_COLUMNS,
 )
-from keel.atoms.label_numbers import UNKNOWN_ENERGIES
+from keel.atoms.label_numbers import LARGEST_ENERGY, UNKNOWN_ENERGIES
 from keel.atoms.record import PendingFrame, Record
 from keel.atoms.units import stress_of
 from keel.errors import DataError
@@ -136,7 +136,9 @@ class _Block:
         starts = self.ends[line + 1 : line + 2 + atoms] + 1
         columns = template.kinds, _elements(), numbers, positions, forces, box
         size, energy = xyz.read_frame(self.array, starts, places, *columns), float(box[18])
-        if size < 0 or (template.energy and not (abs(energy) < 1e20 and abs(energy) not in UNKNOWN_ENERGIES)):
+        if size < 0:
+            return None
+        if template.energy and not (abs(energy) < LARGEST_ENERGY * atoms and abs(energy) not in UNKNOWN_ENERGIES):
             return None
         cell = box[:9].reshape(3, 3).copy()
         periodic = np.full(3, bool(cell.any()) if pbc[0] == 2 else bool(pbc[0]))

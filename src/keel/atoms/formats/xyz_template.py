@@ -16,14 +16,17 @@ from keel.atoms.label_names import (
     ENERGY,
     FORCES,
     FREE_ENERGY,
+    LABELS,
     STRESS,
-    UNIT_KEYS,
     UNUSED_COLUMNS,
     VIRIAL,
     is_label_name,
     letters_of,
+    weight_of,
 )
-from keel.atoms.label_search import CP2K_COMMENT, LIKE_ENERGY
+from keel.atoms.label_search import CP2K_COMMENT
+from keel.atoms.lookalikes import is_like
+from keel.atoms.stated_units import states_units
 from keel.errors import DataError
 
 _PLAIN = re.compile(r'([^\s="\'\[\]{},\\]+)=(?:"([^"\\]*)"|([^\s="\'\[\]{},\\]+))(?:\s+|$)')
@@ -113,9 +116,12 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
         return None
     plain = [letters_of(key) for key in keys]
-    if not UNIT_KEYS.isdisjoint(plain) or ("Lattice" not in keys and not CELLS.isdisjoint(plain)):
+    if "Lattice" not in keys and not CELLS.isdisjoint(plain):
         return None
-    if not energies and any(map(LIKE_ENERGY.fullmatch, plain)):
+    if any(states_units(key) or weight_of(key) is not None for key in keys):
+        return None
+    lacking = {"energy": not energies, "forces": 4 not in columns[0], "stress": not stresses}
+    if any(lacking[label] and is_like(label, key) for label in LABELS for key in [*keys, *columns[1].split()]):
         return None
     if {*keys} >= CP2K_COMMENT or {"Stress", UNUSED_COLUMNS} & {*keys}:
         return None

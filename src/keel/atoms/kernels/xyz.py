@@ -154,7 +154,7 @@ def all_alike(values: Any) -> Any:
 ASYMMETRIC = 5e-3
 """Relative to the largest component; see :func:`keel.atoms.units.matrix_from_voigt`."""
 FILLER = 99.0
-"""See :data:`keel.atoms.label_numbers.SMALLEST_FILLER`."""
+"""The least of :data:`keel.atoms.label_numbers.FILLERS`."""
 LONGEST, FLATTEST, LEAST_VOLUME, NEAREST = 1e4, 0.3, 0.5, 0.11
 """Angstrom, angstrom^3 per atom: structures within these limits need no closer look; see
 :mod:`keel.atoms.soundness.frames`."""
@@ -244,4 +244,6 @@ def read_frame(
     for atom in range(len(forces)):
         if abs(forces[atom, 0]) >= FILLER and all_alike(forces[atom]):
             return -1
+    if len(forces) and forces[0, 0] != 0.0 and all_alike(forces[0]) and all_alike(forces):
+        return -1
     return size if surely_sound(positions, cell.reshape((3, 3)), periodic) else -1

@@ -91,10 +91,10 @@ def _have_enough_digits(frames: Sequence[Frame]) -> bool:
     return float(np.sqrt(np.mean(values**2))) > LEAST_DIGITS * digit
 
 
-def last_digit(forces: Array) -> float:
-    """Return the last decimal digit that forces have, 1e-6 at best."""
+def last_digit(numbers: Array) -> float:
+    """Return the last decimal digit that numbers have, 1e-6 at best."""
     for decimals in range(6):
-        scaled = forces * 10.0**decimals
+        scaled = numbers * 10.0**decimals
         if np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-6:
             return float(10.0**-decimals)
     return 1e-6

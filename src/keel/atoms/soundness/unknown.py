@@ -18,7 +18,7 @@ from keel.atoms.soundness.frames import composition
 from keel.atoms.soundness.symmetry import demanded_zero, is_alone
 
 NO_ENERGY = "energy of exactly zero, a placeholder: not used"
-CONSTANT_ENERGY = "energy that is the same to the last digit in most structures, a placeholder: not used"
+CONSTANT_ENERGY = "energy that is the same to the last digit in many structures, a placeholder: not used"
 NO_FORCES = "forces of exactly zero on every atom, which symmetry does not demand: not used"
 NO_STRESS = "stress of exactly zero at any volume: not used"
 
@@ -31,6 +31,10 @@ LIKE_OTHERS = 0.3
 energies."""
 MANY = 5
 """Fewest frames, which cannot all be relaxed so well that all forces round to zero."""
+STIFFEST = 20.0
+"""eV/angstrom^2: forces F put a structure F^2/2k above its minimum; bonds are rarely stiffer."""
+BEYOND_ROUNDING = 10.0
+"""Times the last digit of the energies: structures of one energy do not differ by that much."""
 OTHER_VOLUME = 0.01
 """Relative; two cells that differ by more cannot both have no stress."""
 
@@ -68,7 +72,7 @@ def _without_energies(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _without_constant_energies(frames: Sequence[Frame]) -> list[Frame]:
-    """Set energies aside that most structures of a composition share to the last digit, while their forces differ."""
+    """Set energies aside that many structures of a composition share to the last digit, while their forces differ."""
     if max(Counter(f.energy for f in frames if f.energy is not None).values(), default=0) < MANY:
         return list(frames)
     groups: dict[Hashable, list[int]] = defaultdict(list)
@@ -77,11 +81,26 @@ def _without_constant_energies(frames: Sequence[Frame]) -> list[Frame]:
             groups[composition(f), len(f)].append(k)
     chosen: set[int] = set()
     for group in groups.values():
-        energy, count = Counter(frames[k].energy for k in group).most_common(1)[0]
-        same = [k for k in group if frames[k].energy == energy]
-        if count >= MANY and 2 * count > len(group) and len({f"{_size(frames[k]):.4g}" for k in same}) >= MANY:
-            chosen.update(same)
+        energy = _placeholder([frames[k] for k in group])
+        chosen.update(k for k in group if energy is not None and frames[k].energy == energy)
     return _without(frames, chosen, "energy", CONSTANT_ENERGY)
+
+
+def _placeholder(group: Sequence[Frame]) -> float | None:
+    """Return the energy of a composition that stands for "unknown": many structures under different forces have it.
+
+    They are most of all, or far more than share any other energy. If there are others, from which the digits are known,
+    their forces say that they differ by more than the last digit, which the last steps of a relaxation do not.
+    """
+    # Turned copies of one structure have one energy.
+    shared = Counter(energy for energy, _ in {(f.energy, f"{_size(f):.4g}") for f in group}).most_common(2)
+    energy, count = shared[0]
+    same = [f for f in group if f.energy == energy]
+    if count < MANY or (2 * len(same) <= len(group) and count < MANY * shared[1][1]):
+        return None
+    above = [1.5 * len(f) * _size(f) ** 2 / STIFFEST for f in same]
+    digit = constrained.last_digit(np.array([f.energy for f in group]))
+    return energy if len(same) == len(group) or max(above) - min(above) > BEYOND_ROUNDING * digit else None
 
 
 def _not_the_zero(frames: Sequence[Frame], zeros: Sequence[int], others: Sequence[Frame]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +16,7 @@ from typing import Any
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
 from keel.atoms.in_files import BadFrames, Make, frames_in, required_labels, set_aside_into
-from keel.atoms.record import LabelKeys
+from keel.atoms.record import LabelKeys, label_keys
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.columns import Table
@@ -99,7 +99,7 @@ def pack(
     out: str | Path,
     *,
     workers: int = 1,
-    keys: LabelKeys | None = None,
+    keys: LabelKeys | Mapping[str, Any] | None = None,
     require: Sequence[str] = (),
     skip_bad: str | Path | BadFrames | None = None,
     advance: Advance | None = None,
@@ -139,7 +139,7 @@ def pack(
     if not paths:
         raise DataError("no file to pack was given")
     bad, workers = set_aside_into(skip_bad, paths), checked(Processes, workers, "workers")
-    packer = Packer(folder, keys or LabelKeys(), required_labels(require), bad is not None)
+    packer = Packer(folder, label_keys(keys), required_labels(require), bad is not None)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(f".{folder.name}.lock"), partial(_refuse, folder), passing=True):
         plan = _plan(paths, packer)
