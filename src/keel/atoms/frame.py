@@ -79,7 +79,7 @@ class Frame(Shown):
     masses: Array | None = None
     velocities: Array | None = None
     remarks: tuple[str, ...] = ()
-    read_in: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    read_in: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of atoms."""
