@@ -10,6 +10,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import keel
 from keel.atoms.census import take_census
@@ -20,7 +21,7 @@ from keel.atoms.soundness.frames import check_frame, closest_pair, energy_levels
 from keel.atoms.soundness.repeats import repeats
 from keel.atoms.soundness.work import check_forces, check_stress
 from keel.atoms.units import GPA
-from keel.cli import main
+from keel.cli import app, main
 from keel.errors import DataError, KeelWarning
 
 
@@ -314,3 +315,51 @@ def test_real_forces_agree_with_energies(name: str, data_dir: Path) -> None:
     check = check_forces(keel.read(data_dir / f"{name}.extxyz"))
     assert check.conclusive
     assert check.slope == pytest.approx(1.0, abs=0.05)
+
+
+def in_file(frames: list[Frame], file: str) -> list[Frame]:
+    return [f.replace(source=f"{file}, frame {k}") for k, f in enumerate(frames)]
+
+
+def test_a_wrong_file_among_many_right_frames_is_refused(relaxation: list[Frame]) -> None:
+    """Together the right ones outvote it."""
+    many = [f.replace(positions=f.positions + 1e-3 * k) for k in range(6) for f in relaxation]
+    wrong = in_file([f.replace(forces=-f.forces) for f in relaxation], "wrong.extxyz")
+    with pytest.raises(DataError, match=r"^wrong.extxyz: the forces contradict the energies"):
+        refuse_wrong_labels([*many, *wrong])
+
+
+def test_two_levels_of_two_files_are_named_with_few_frames(relaxation: list[Frame]) -> None:
+    moved = in_file([f.replace(energy=f.energy - 3.0 * len(f)) for f in relaxation[:6]], "moved.extxyz")
+    with pytest.warns(KeelWarning, match=r"^relax.extxyz and moved.extxyz: energies of Cu4 have two levels"):
+        refuse_wrong_labels([*relaxation, *moved])
+    alone = [f.replace(energy=f.energy - 3.0 * len(f)) for f in relaxation[:6]]
+    assert not energy_levels([*relaxation, *alone])
+
+
+def test_census_compares_files(tmp_path: Path) -> None:
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(40):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 1)
+        atoms.set_cell(atoms.cell.array * (1.0 + rng.normal(scale=0.02)), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.18, size=(16, 3))
+        atoms.calc = EMT()
+        atoms.get_stress()
+        frames.append(frame_from_ase(atoms))
+    keel.write(tmp_path / "good.extxyz", frames[:32])
+    keel.write(tmp_path / "also.extxyz", frames[32:])
+    keel.write(tmp_path / "bad.extxyz", [f.replace(forces=-f.forces) for f in frames[32:]])
+    files = [str(tmp_path / name) for name in ("good.extxyz", "also.extxyz", "bad.extxyz")]
+    assert json.loads(said("census", *files[:2], "--json"))["compared"] == []
+    (found,) = json.loads(said("census", files[0], files[2], "--json"))["compared"]
+    assert f"all 8 of {files[2]}, have forces of the opposite sign" in found["message"]
+    assert "all files together" in said("census", files[0], files[2])
+    assert f"all 8 of {files[2]}" in said("fit", files[0], files[2], "--out", str(tmp_path / "eam.json")).replace(
+        "\n", " "
+    )

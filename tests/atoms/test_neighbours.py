@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keel
+from keel.atoms import neighbours
 from keel.atoms.batching import batch
 from keel.atoms.frame import Frame
 from keel.atoms.linked import half_list, ordered_pairs
@@ -231,3 +232,37 @@ def test_ordered_pairs_are_those_of_vesin_in_the_order_of_ends_and_shift(seed, h
         listed = [p for p in listed if p[0] < p[1] or (p[0] == p[1] and p[2:] > (0, 0, 0))]
     assert [(*e, *s) for e, s in zip(edges.T.tolist(), shifts[shift_of].astype(int).tolist(), strict=True)] == listed
     assert len(np.unique(shift_of)) == len(shifts)
+
+
+@pytest.mark.parametrize(
+    ("cell", "pbc"),
+    [
+        ((40.0, 45.0, 20.0), (True, True, False)),
+        ((50.0, 3.0, 60.0), (True, True, True)),
+        ((3.0, 40.0, 60.0), (True, False, True)),
+        ((40.0, 3.0, 60.0), (False, False, False)),
+    ],
+)
+def test_flat_structures_are_searched_further_where_cells_would_be_too_many(cell, pbc, monkeypatch):
+    """The limit is lowered here, so that vesin itself is never asked what it cannot answer."""
+    rng, cell, pbc = np.random.default_rng(0), np.diag(cell), np.array(pbc)
+    positions = rng.uniform(size=(120, 3)) @ np.diag([40.0, 40.0, 1.0])
+    assert neighbours.searched(positions, cell, pbc, 2.0) == 2.0
+    near, shifts = neighbour_list(positions, cell, pbc, 2.0)
+    monkeypatch.setattr(neighbours, "MOST_CELLS", 60.0)
+    reach = neighbours.searched(positions, cell, pbc, 2.0)
+    assert reach > 2.0
+    again, moved = neighbour_list(positions, cell, pbc, 2.0)
+    assert sorted(map(tuple, np.vstack([near, shifts.T]).T)) == sorted(map(tuple, np.vstack([again, moved.T]).T))
+
+
+@pytest.mark.parametrize("width", [400.0, 640.0, 5000.0])
+@pytest.mark.parametrize("thin", [0, 1, 2])
+def test_no_structure_is_divided_into_less_than_one_cell(width, thin):
+    """Of vesin's own arithmetic: where it has more cells than it wants, it makes each direction coarser alike."""
+    sides = np.full(3, width)
+    sides[thin] = 3.0
+    reach = neighbours.searched(np.zeros((1, 3)), np.diag(sides), np.ones(3, dtype=bool), 2.0)
+    cells = np.maximum(np.trunc(sides / reach), 1.0)
+    if cells.prod() > neighbours.MOST_CELLS:
+        assert cells.min() * np.cbrt(neighbours.MOST_CELLS / cells.prod()) >= 2.0

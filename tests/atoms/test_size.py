@@ -15,6 +15,7 @@ from keel.atoms.neighbours import graph_of
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.soundness.finding import Finding
+from keel.atoms.soundness.readings import stress_factor
 from keel.atoms.soundness.reference import reference
 from keel.atoms.soundness.size import _likely, findings
 from keel.atoms.units import BOHR, GPA, HARTREE, KCAL_PER_MOL
@@ -188,3 +189,25 @@ def test_squeezed_crystals_have_large_stresses_and_large_forces(name: str) -> No
 def test_large_stresses_without_forces_are_doubtful() -> None:
     frames = [f.replace(forces=None) for f in iter_frames(FILES / "squeezed-silica.extxyz.xz")]
     assert "stresses are about" in found(frames)[0].message
+
+
+def test_fractions_of_the_cell_are_not_nanometres() -> None:
+    inside = [f.replace(positions=f.positions @ np.linalg.inv(f.cell) % 1.0, stress=None) for f in rattled("Cu", 4)]
+    (finding,) = found(inside)
+    assert finding.level == "refuse"
+    assert "fractions of the cell" in finding.message
+    small = [lengths(0.1)(f.replace(stress=None)) for f in rattled("Cu", 4)]
+    assert "--length-unit nm" in found(small)[0].message
+
+
+@pytest.mark.parametrize(("given", "right"), [("vasp-kbar", "ase"), ("gpa", "ase"), ("-kcal/mol/angstrom^3", "bar")])
+def test_the_unit_to_name_is_relative_to_the_one_applied(given: str, right: str) -> None:
+    factor = stress_factor(given, 1.0) / stress_factor(right, 1.0)
+    frames = [f.replace(stress=f.stress * factor, read_in={"stress": given}) for f in rattled("Cu")]
+    (finding,) = [f for f in found(frames) if "stresses are about" in f.message]
+    assert f"--stress-convention {right}`" in finding.message
+
+
+def test_the_unit_of_forces_to_name_is_relative_to_the_one_applied() -> None:
+    frames = [f.replace(read_in={"forces": "hartree/bohr"}) for f in map(labels(1.0, HARTREE / BOHR), rattled("Cu"))]
+    assert "`--forces-unit eV/angstrom`" in found(frames)[0].message

@@ -15,7 +15,7 @@ from keel.atoms.census import take_census
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
-from keel.atoms.soundness.readings import likely_forces, likely_stress
+from keel.atoms.soundness.readings import likely_forces, likely_stress, stress_factor
 from keel.atoms.soundness.stiffness import another_order, doubtful_forces, doubtful_stress
 from keel.atoms.soundness.work import _error, check_forces, check_stress
 from keel.atoms.units import BOHR, GPA, HARTREE
@@ -250,3 +250,36 @@ def test_the_interval_of_few_pairs_is_that_of_student() -> None:
     given, true = np.ones(5), np.array([0.9, 1.1, 1.0, 0.8, 1.2])
     spread = true.std(ddof=0) * 5 / 4 / np.sqrt(5)  # residuals of HC3 are larger by 1 / (1 - 1/5)
     assert _error(given, true, 1.0) == pytest.approx(2.776 * spread, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "right", "option"),
+    [
+        ("ase", "-ase", "--stress-convention=-ase"),
+        ("-ase", "ase", "--stress-convention ase"),
+        ("vasp-kbar", "ase", "--stress-convention ase"),
+        ("vasp-kbar", "gpa", "--stress-convention gpa"),
+        ("gpa", "-gpa", "--stress-convention=-gpa"),
+        ("virial", "ase", "--stress-convention ase"),
+    ],
+)
+def test_hints_are_relative_to_the_convention_applied(given: str, right: str, option: str) -> None:
+    volume = 700.0
+    factor = stress_factor(right, volume) / stress_factor(given, volume)
+    said = likely_stress(factor, volume, {"stress": given})
+    assert option in said
+    assert f"({option})" in said.split("; or ")[0]
+
+
+def test_a_stress_read_with_the_opposite_sign_is_to_be_read_with_the_usual_one(strained: list[Frame]) -> None:
+    turned = [f.replace(stress=-f.stress, read_in={"stress": "-ase"}) for f in strained]
+    assert "(--stress-convention ase)" in str(check_stress(turned))
+    said = doubtful_stress(turned)
+    assert said is not None
+    assert "--stress-convention ase" in said
+    assert "--stress-convention=-ase" not in said
+
+
+def test_hints_for_forces_are_relative_to_the_units_applied() -> None:
+    assert "--forces-unit eV/angstrom)" in likely_forces(BOHR / HARTREE, 8, {"forces": "hartree/bohr"})
+    assert "--energy-unit eV)" in likely_forces(HARTREE, 8, {"energy": "hartree"})

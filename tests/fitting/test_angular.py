@@ -138,7 +138,7 @@ def test_the_remedy_of_an_eam_that_gets_forces_badly_wrong_is_a_three_body_term(
     assert "three_body: true" in sentence
     almost = [f.replace(forces=f.forces / 0.55) for f in labelled(salt(), frames)]
     (sentence,) = doubts(salt(), almost, "these frames")
-    assert "wrong by 0.45 of their size; if bonds are covalent, fit a three-body term" in sentence
+    assert "wrong by 0.45 of their size; check units and signs first (keel census); if bonds are covalent" in sentence
     assert doubts(bent_salt(frames), labelled(bent_salt(frames), frames), "these frames") == []
 
 

@@ -80,7 +80,8 @@ def test_the_command_says_so(frames, tmp_path):
     done = CliRunner().invoke(app, [*arguments, "--test", str(tmp_path / "test.extxyz"), "--json"])
     assert done.exit_code == 0, done.output
     assert any(
-        "of the test frames; fit a three-body term too" in warning for warning in json.loads(done.stdout)["warnings"]
+        "of the test frames; check units and signs first (keel census); then fit a three-body term too" in warning
+        for warning in json.loads(done.stdout)["warnings"]
     )
     plain = CliRunner().invoke(app, arguments)
     assert "does not describe" not in plain.output

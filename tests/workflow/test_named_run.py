@@ -6,12 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from typer.testing import CliRunner
 
 import keel
+from keel.atoms.labels import frame_from_ase
 from keel.cli import app
 from keel.config import RunSettings, read_config
 from keel.reporting.run.notes import remarks, story
+from keel.reporting.run.tables import census_table
 from keel.results.made import DataDescription, parts_in_words
 from keel.workflow.data import read_data
 from keel.workflow.pipeline import Pipeline
@@ -226,3 +230,26 @@ class TestCommands:
         assert (content["training"]["frames"], content["test"]["frames"]) == (8, 5)
         _, words = self.run(*fit, "--train", "train", "--test", "val")
         assert json.loads(words)["test"]["frames"] == 3
+
+
+def test_a_wrong_file_among_the_data_is_told_and_the_report_says_what_was_checked(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(40):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 1)
+        atoms.positions += rng.normal(scale=0.18, size=(16, 3))
+        atoms.calc = EMT()
+        atoms.get_stress()
+        frames.append(frame_from_ase(atoms))
+    keel.write(tmp_path / "good.extxyz", frames[:32])
+    keel.write(tmp_path / "bad.extxyz", [f.replace(forces=-f.forces) for f in frames[32:]])
+    made = pipeline({"files": ["good.extxyz", "bad.extxyz"], "split": {"by": "frame"}}, tmp_path)
+    said = " ".join(told(made, capsys))
+    assert "have forces of the opposite sign" in said
+    assert f"all 8 of {tmp_path / 'bad.extxyz'}" in said
+    rows = dict(census_table(made.divided().census).rows)
+    assert rows["Check of the stress"].startswith(("agrees, in sign", "cannot be checked"))
+    census = {"frames": 1, "labels": {"stress": 1}, "stress": {"verdict": "cannot be checked: few"}}
+    judged = {**census, "judge": {"checked": {"stress": "agrees with the forces"}}}
+    assert dict(census_table(census).rows)["Check of the stress"] == "cannot be checked: few"
+    assert dict(census_table(judged).rows)["Check of the stress"] == "agrees with the forces"

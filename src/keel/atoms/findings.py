@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
 from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE, UNUSED_COLUMNS
-from keel.atoms.remarks import frames_of, notes
+from keel.atoms.remarks import files_of, frames_of, notes
 from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import OVERLAP, Closest, energy_levels, energy_outliers
@@ -20,6 +20,8 @@ from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.errors import DataError, KeelWarning
 
 LEVELS = ("refuse", "warn", "note")
+ALONE = 10
+"""Fewest frames of a file to be judged without those of others."""
 
 
 def findings(
@@ -31,25 +33,48 @@ def findings(
         *size.findings(frames),
         *_overlaps(closest),
         *_outliers(frames),
-        *_levels(frames),
+        *together(frames),
         *unknown.findings(frames),
-        *states.findings(frames),
         *_repeats(frames),
         *_energies(frames),
     ]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
+def together(frames: Sequence[Frame]) -> Iterator[Finding]:
+    """Yield what frames, perhaps of several files, show only in comparison with each other."""
+    yield from _levels(frames)
+    yield from states.findings(frames)
+
+
 def refuse_wrong_labels(frames: Sequence[Frame]) -> None:
-    """Raise a DataError if labels contradict each other or cannot be of their size; warn where that is likely."""
-    checks = check_forces(frames), check_stress(frames)
-    for finding in (*_checked(checks), *size.findings(frames), *_levels(frames), *states.findings(frames)):
+    """Raise a DataError if labels contradict each other or cannot be of their size; warn where that is likely.
+
+    Each file with enough frames is judged alone: the labels of one may be wrong among many that are right.
+    """
+    for part in _parts(frames):
+        checks = check_forces(part), check_stress(part)
+        _report((*_checked(checks), *size.findings(part)), part)
+    _report(together(frames), frames)
+
+
+def _parts(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Return the frames of each file that has enough of them, and those of all others."""
+    files = files_of(frames).values()
+    others = [frame for members in files if len(members) < ALONE for frame in members]
+    return [*(members for members in files if len(members) >= ALONE), *([others] if others else [])]
+
+
+def _report(found: Iterable[Finding], frames: Sequence[Frame]) -> None:
+    """Raise the first finding that forbids using the frames; warn of what is suspicious."""
+    for finding in found:
         if finding.level == "note":
             continue
-        file = frames[0].source.rpartition(", ")[0] or frames[0].source
+        file, *others = files_of(frames)
+        more = f" and {len(others)} more files" if len(others) > 1 else "".join(f" and {name}" for name in others)
         if finding.level == "refuse":
-            raise DataError(f"{file}: {finding.message}")
-        warnings.warn(f"{file}: {finding.message}", KeelWarning, stacklevel=3)
+            raise DataError(f"{file}{more}: {finding.message}")
+        warnings.warn(f"{file}{more}: {finding.message}", KeelWarning, stacklevel=4)
 
 
 def not_used(frames: Sequence[Frame]) -> list[str]:

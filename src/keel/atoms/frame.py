@@ -60,6 +60,9 @@ class Frame(Shown):
         In angstrom/fs, shape (N, 3), or None.
     remarks
         What its reader did not use and why; :func:`keel.atoms.remarks.notes` counts those of many frames.
+    read_in
+        Units in which labels were read, where they were named: the convention of ``stress``, the units of ``energy``
+        and ``forces``.
     """
 
     numbers: NDArray[np.int64]
@@ -76,6 +79,7 @@ class Frame(Shown):
     masses: Array | None = None
     velocities: Array | None = None
     remarks: tuple[str, ...] = ()
+    read_in: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of atoms."""

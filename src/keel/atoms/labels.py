@@ -88,6 +88,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         info={**found.info, **({UNUSED_COLUMNS: " ".join(columns)} if columns else {})},
         source=record.source,
         remarks=(*record.remarks, *remarks, *found.remarks),
+        read_in=keys.units,
         **motion,
     )
 

@@ -19,7 +19,10 @@ from keel.errors import DataError, naming
 
 MOST_CUTOFFS = 20_000
 """Longer structures are refused: vesin 0.6 aborts the process somewhere between 30,000 and 100,000 cutoffs."""
-
+MOST_CELLS = 1e5
+"""vesin 0.6 divides a structure into at most this many cells about a cutoff wide. Where it would be more it makes them
+larger by the same factor in each direction, and divides by zero where fewer than one is left across a flat structure.
+"""
 
 List = tuple[NDArray[np.int64], NDArray[np.int32]]
 """Both ends of each pair (2, E), and whole cell shifts (E, 3)."""
@@ -54,13 +57,45 @@ def neighbour_list(
     check_list(positions, cell, pbc, cutoff)
     if len(positions) == 0:
         return np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3), dtype=np.int32)
-    pairs, shifts = NeighborList(cutoff=cutoff, full_list=not half_list, sorted=not half_list, n_threads=1).compute(
+    reach = searched(positions, cell, pbc, cutoff)
+    pairs, shifts, *distances = NeighborList(
+        cutoff=reach, full_list=not half_list, sorted=not half_list, n_threads=1
+    ).compute(
         points=np.ascontiguousarray(positions, dtype=np.float64),
         box=np.ascontiguousarray(cell, dtype=np.float64),
         periodic=pbc,
-        quantities="PS",
+        quantities="PS" if reach == cutoff else "PSd",
     )
+    if distances:
+        near = distances[0] < cutoff
+        pairs, shifts = pairs[near], shifts[near]
     return np.ascontiguousarray(pairs.T.astype(np.int64)), shifts
+
+
+def searched(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float) -> float:
+    """Return the cutoff with which vesin is called: a larger one for structures that it cannot divide into cells.
+
+    These are flat and more than some 300 cutoffs wide; see :data:`MOST_CELLS`.
+    """
+    if _extent(positions, cell, pbc) < np.cbrt(MOST_CELLS) * cutoff:
+        return cutoff
+    heights = _heights(positions, cell, pbc)
+    cells = np.maximum(np.trunc(heights / cutoff), 1.0)
+    if cells.min() * np.cbrt(MOST_CELLS / cells.prod()) >= 2.0:
+        return cutoff
+    while np.maximum(np.trunc(heights / cutoff), 1.0).prod() > MOST_CELLS:
+        cutoff *= 1.1
+    return cutoff
+
+
+def _heights(positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> Array:
+    """Return the extents in angstrom perpendicular to the faces of the cell; without periodicity those of the atoms."""
+    periodic = cell[pbc]
+    # Rows that span what is perpendicular to all periodic vectors.
+    others = np.linalg.svd(periodic)[2][len(periodic) :] if len(periodic) else np.eye(3)
+    return np.concatenate(
+        [1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0), np.ptp(positions @ others.T, axis=0)]
+    )
 
 
 def check_list(positions: Array, cell: Array, pbc: NDArray[np.bool_], cutoff: float) -> None:

@@ -74,6 +74,12 @@ class LabelKeys:
             atomic_number(element)
 
     @property
+    def units(self) -> dict[str, str]:
+        """The units and the convention that are named, by label."""
+        named = {"energy": self.energy_unit, "forces": self.forces_unit, "stress": self.stress_convention}
+        return {label: unit for label, unit in named.items() if unit is not None}
+
+    @property
     def length(self) -> float:
         """The unit of length in angstrom."""
         return units.length_factor(self.length_unit or "angstrom")

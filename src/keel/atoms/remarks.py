@@ -28,3 +28,16 @@ def frames_of(number: int) -> str:
 
 def _first(where: Sequence[str]) -> str:
     return where[0] if len(where) == 1 else f"the first is {where[0]}"
+
+
+def file_of(frame: Frame) -> str:
+    """Return the file that a frame was read from."""
+    return frame.source.rpartition(", ")[0] or frame.source
+
+
+def files_of(frames: Iterable[Frame]) -> dict[str, list[Frame]]:
+    """Return the frames of each file."""
+    files: dict[str, list[Frame]] = {}
+    for frame in frames:
+        files.setdefault(file_of(frame), []).append(frame)
+    return files

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from keel.atoms.census import Census, Range
     from keel.atoms.frame import Frame
     from keel.atoms.read import BadFrames
+    from keel.atoms.soundness.finding import Finding
     from keel.atoms.usual_splits import UsualSplit
     from keel.fitting.judge import Judgement
 
@@ -125,13 +126,15 @@ def census(
             reports.append((str(file), report, judge(frames, (report.forces, report.stress))))
         everything += frames
     shared = _shared_between(everything) if len(files) > 1 else 0
+    compared = _compared(everything, reports) if len(files) > 1 else []
     usual = usual_split(everything)
     if as_json:
         content = [{"file": name, **report.to_dict(), "judge": asdict(judged)} for name, report, judged in reports]
         own = None if usual is None else asdict(usual)
-        print(json_text({"files": content, "structures_shared_between_files": shared, "split": own}))
+        found = {"files": content, "structures_shared_between_files": shared, "split": own}
+        print(json_text({**found, "compared": [asdict(finding) for finding in compared]}))
     else:
-        _print(Console(highlight=False), reports, shared, bad)
+        _print(Console(highlight=False), reports, shared, compared, bad)
         if usual is not None:
             print(_own_split(everything, usual))
     problems = [f"{name}: {problem}" for name, report, _ in reports for problem in report.refusals()]
@@ -177,13 +180,33 @@ def _shared_between(frames: list[Frame]) -> int:
     return sum(file_of(first) != file_of(again) for first, again in repeats(frames))
 
 
-def _print(screen: Console, reports: list[Report], shared: int, bad: BadFrames | None) -> None:
+def _compared(frames: list[Frame], reports: list[Report]) -> list[Finding]:
+    """Return what only the comparison of several files shows."""
+    from keel.atoms.findings import together
+    from keel.atoms.isolated import set_apart
+    from keel.fitting.judge import judge
+
+    known = {finding.message for _, report, judged in reports for finding in (*report.findings, *judged.findings)}
+    found = [*together(set_apart(frames)[0]), *judge(frames).findings]
+    return [finding for finding in found if finding.level != "note" and finding.message not in known]
+
+
+def _print(
+    screen: Console, reports: list[Report], shared: int, compared: Sequence[Finding], bad: BadFrames | None
+) -> None:
     for name, report, judged in reports:
         screen.print()
         screen.print(Text(name, style="bold"), soft_wrap=True)
         screen.print(_facts(report))
         screen.print(_ranges(report))
         screen.print(_remarks(name, report, judged))
+    if compared:
+        table = _grid()
+        for finding in compared:
+            table.add_row(Text(finding.level, style=STYLES[finding.level]), finding.message)
+        screen.print()
+        screen.print("all files together", style="bold")
+        screen.print(table)
     if shared:
         what = "1 structure of one file is" if shared == 1 else f"{shared} structures of one file are"
         screen.print(f"{what} also in another; do not train on one and test on the other", style="yellow")

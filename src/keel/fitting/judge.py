@@ -7,14 +7,15 @@ other frames badly it cannot judge, and the label counts as unchecked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.remarks import file_of, files_of
 from keel.atoms.soundness.finding import Finding
-from keel.atoms.soundness.frames import composition
+from keel.atoms.soundness.frames import composition, energy_levels
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress
 from keel.atoms.soundness.stiffness import (
@@ -27,21 +28,29 @@ from keel.atoms.soundness.stiffness import (
 )
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
 from keel.fitting.offsets import compositions, unexplained
-from keel.fitting.quick import Prediction, QuickEAM
+from keel.fitting.quick import Prediction
+from keel.fitting.unlike import correlation, fitted_to_most
 
 MOST_ELEMENTS = 8
 """With more elements, an EAM fitted in seconds cannot judge."""
-FIT_ATOMS, JUDGED_FRAMES, CONTACT_FRAMES = 1200, 400, 1000
-SKILL = 0.6
-"""Least correlation of the EAM's forces with those of frames that it was not fitted to."""
+JUDGED_FRAMES, CONTACT_FRAMES = 400, 1000
+SKILL, CONVINCING = 0.6, 0.8
+"""Least correlation of the EAM's forces with those of frames that it was not fitted to, to find faults in other labels,
+and to call forces checked."""
 CERTAIN = 0.97
 """If higher, energies that have nothing to do with the EAM's belong to other structures. (In liquid P4 forces of bonds
 correlate with 0.95 and energies, which weak forces decide, with 0.3.)"""
 NO_SKILL = 0.2
 """If lower, forces that also do not push the shortest contacts apart belong to other atoms."""
+HARDLY = 0.5
+"""If lower, and much higher within each file, the energies of files have different zeros."""
 NOT_OF_THE_ATOMS = (
     "the forces do not match the atoms: they are unrelated to those of a fitted EAM and to the shortest "
     "contacts; check that forces and positions list the atoms in the same order"
+)
+ANOTHER_ZERO = (
+    "the energies of the files have different zeros: in each file they agree with the forces, between files they do "
+    "not; are they of two codes or pseudopotentials? Bring them to one zero, or use one file"
 )
 FEWEST = 10
 """Fewest frames for a regression."""
@@ -52,8 +61,6 @@ ENERGIES, STRESSES = 0.8, 0.7
 """Least correlation of differences of energies and stresses with those predicted for the factor to be conclusive."""
 COVERED = 0.8
 """Share of frames with a neighbour; with fewer, wrong forces of single frames are looked for by the EAM."""
-OUTLYING = 3.0
-"""Largest factor of the forces of one frame, relative to the median factor."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -
     Parameters
     ----------
     frames
-        Labelled frames.
+        Labelled frames, of one file or of several, which are compared with each other.
     checks
         Of :func:`check_forces` and :func:`check_stress`, where they are known. The EAM is fitted only where these leave
         a label unchecked.
@@ -98,7 +105,8 @@ def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -
     if "forces" in done:
         done.add("energy")
     checked, unchecked = {}, {}
-    if (labels - done or checks[0].pairs < COVERED * len(frames)) and not forces:
+    alone = checks[0].pairs < COVERED * len(frames) or len(files_of(frames)) > 1
+    if (labels - done or alone) and not forces:
         outcome = _by_eam(frames, some)
         messages += [text for text in outcome.wrong if text]
         checked = {k: v for k, v in outcome.checked.items() if k in labels - done}
@@ -156,37 +164,21 @@ def _by_eam(frames: Sequence[Frame], some: Sequence[Frame]) -> _Outcome:
         return _Outcome([], {}, dict.fromkeys(labels, "too few frames with forces"))
     if len({int(z) for f in frames for z in f.numbers}) > MOST_ELEMENTS:
         return _Outcome([], {}, dict.fromkeys(labels, f"more than {MOST_ELEMENTS} elements, too many for an EAM"))
-    fitted, seen = _fitted(frames)
-    known = set(fitted.model.elements or ()) if fitted else set()
-    others = [f for f in frames if id(f) not in seen and known.issuperset(f.numbers.tolist())]
-    if fitted is None or len(others) < 5:
+    fitted, unlike = fitted_to_most(frames)
+    kept = fitted.without(unlike).others if fitted else []
+    if len(kept) < 5:
         return _Outcome([], {}, dict.fromkeys(labels, "too few frames besides those an EAM is fitted to"))
-    able = [f for f in frames if known.issuperset(f.numbers.tolist())]
-    everything = fitted.predict(able)
-    outlying = _outlying(able, everything)
-    predictions = [p for f, p in zip(able, everything, strict=True) if id(f) not in seen]
+    others, predictions = [f for f, _ in kept], [p for _, p in kept]
     skill = _skill(others, predictions)
-    how = f"a fitted EAM predicts forces of other frames with a correlation of {skill:.2f}"
+    how = f"an EAM fitted to other frames predicts the forces with a correlation of {skill:.2f}"
     if skill < NO_SKILL and -1.0 < most_pushed(frames) < UNRELATED:
         return _Outcome([NOT_OF_THE_ATOMS], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
     if skill < SKILL:
-        return _Outcome([], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
+        return _Outcome([*map(str, unlike)], {}, dict.fromkeys(labels, f"{how}: not conclusive"))
     outcome = _verdicts(others, predictions, skill, how)
-    return replace(outcome, wrong=[outlying, *outcome.wrong])
-
-
-def _fitted(frames: Sequence[Frame]) -> tuple[QuickEAM | None, set[int]]:
-    """Return an EAM of frames with neither the smallest nor the largest forces, and their ids."""
-    sizes = np.array([np.sqrt(np.mean(f.forces**2)) for f in frames if f.forces is not None])
-    low, high = np.quantile(sizes, [0.3, 0.96])
-    members = [f for f, size in zip(frames, sizes, strict=True) if low <= size <= high]
-    order = np.random.default_rng(0).permutation(len(members))
-    chosen: list[Frame] = []
-    for k in order[: max(len(frames) // 2, 1)]:
-        if sum(map(len, chosen)) > FIT_ATOMS and len(chosen) >= FEWEST:
-            break
-        chosen.append(members[k])
-    return QuickEAM.fit(chosen), {id(f) for f in chosen}
+    accused = {found.label for found in unlike}
+    checked = {label: words for label, words in outcome.checked.items() if label not in accused}
+    return replace(outcome, wrong=[*map(str, unlike), *outcome.wrong], checked=checked)
 
 
 def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
@@ -195,12 +187,16 @@ def _skill(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> float:
     typical = float(np.median([np.sqrt(np.mean(given**2)) for given, _ in pairs]))
     weights = [1.0 / max(typical, float(np.sqrt(np.mean(given**2)))) for given, _ in pairs]
     given, expected = (np.concatenate([w * p[k].ravel() for w, p in zip(weights, pairs, strict=True)]) for k in (0, 1))
-    return _correlation(expected, given)
+    return correlation(expected, given)
 
 
 def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], skill: float, how: str) -> _Outcome:
     wrong: list[str | None] = []
-    checked, unchecked = {"forces": how}, dict[str, str]()
+    checked, unchecked = dict[str, str](), dict[str, str]()
+    if skill > CONVINCING:
+        checked["forces"] = f"agree with each other: {how}"
+    else:
+        unchecked["forces"] = f"{how}: not conclusive"
     pairs = list(zip(frames, predictions, strict=True))
     atoms = float(np.mean([len(f) for f in frames]))
     energies = [(f, f.energy / len(f), p.energy / len(f)) for f, p in pairs if f.energy is not None]
@@ -212,24 +208,35 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], skill:
     if forces_wrong:
         wrong.append(
             f"energies and forces are inconsistent: the energies differ by {factor:.3g} times what an EAM fitted to "
-            f"the forces predicts; {likely_forces(factor, atoms)}"
+            f"the forces predicts; {likely_forces(factor, atoms, frames[0].read_in)}"
         )
-    if skill > CERTAIN and len(energies) >= 2 * FEWEST and alike < NO_SKILL and not (sure or np.isnan(factor)):
+    certain = skill > CERTAIN and not (sure or np.isnan(factor) or energy_levels(frames))
+    if certain and alike < HARDLY and len(files_of(frames)) > 1 and _factor(energies, file_of)[1] > ENERGIES:
+        wrong.append(ANOTHER_ZERO)
+    elif certain and alike < NO_SKILL and len(energies) >= 2 * FEWEST:
         wrong.append(
             f"the energies do not belong to the forces: {how}, and energies with one of {alike:.2f}; check that both "
             "are of the same frames, and the sign of the energies"
         )
-    (checked if sure else unchecked)["energy"] = how if sure else f"{how}, but not the energies"
+    agrees = "in sign and roughly in size, with the forces: an EAM fitted to these predicts"
+    if sure and not forces_wrong:
+        checked["energy"] = f"agrees, {agrees} how energies differ with a correlation of {alike:.2f}"
+    elif not sure:
+        unchecked["energy"] = f"{how}, but not the energies"
     strained = [(f, f.stress, p.stress) for f, p in pairs if f.stress is not None and f.pbc.all()]
     factor, alike = _factor(strained)
     sure = abs(alike) > STRESSES
-    if sure and not forces_wrong and not SOUND[0] < factor < SOUND[1]:
+    stress_wrong = sure and not SOUND[0] < factor < SOUND[1]
+    if stress_wrong and not forces_wrong:
         volume = float(np.mean([f.volume for f, *_ in strained]))
         wrong.append(
             f"the stress is {factor:.3g} times what an EAM fitted to the forces predicts; "
-            f"{likely_stress(1 / factor, volume)}"
+            f"{likely_stress(1 / factor, volume, strained[0][0].read_in)}"
         )
-    (checked if sure else unchecked)["stress"] = how if sure else f"{how}, but not the stresses"
+    if sure and not stress_wrong:
+        checked["stress"] = f"agrees, {agrees} how stresses differ with a correlation of {alike:.2f}"
+    elif not sure:
+        unchecked["stress"] = f"{how}, but not the stresses"
     if sure or len(strained) >= FEWEST:
         off = [1, 0, 0], [2, 2, 1]
         wrong.append(
@@ -238,14 +245,16 @@ def _verdicts(frames: Sequence[Frame], predictions: Sequence[Prediction], skill:
     return _Outcome(wrong, checked, unchecked)
 
 
-def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]]) -> tuple[float, float]:
-    """Return the slope of given on predicted differences within each composition, and their correlation.
+def _factor(
+    values: Sequence[tuple[Frame, float | Array, float | Array]], part: Callable[[Frame], object] = lambda _: None
+) -> tuple[float, float]:
+    """Return the slope of given on predicted differences within each composition of a part, and their correlation.
 
     The slope is NaN and the correlation 0 where there are too few.
     """
     groups: dict[object, list[tuple[Array, Array]]] = {}
     for frame, given, expected in values:
-        groups.setdefault(composition(frame), []).append((np.ravel(given), np.ravel(expected)))
+        groups.setdefault((composition(frame), part(frame)), []).append((np.ravel(given), np.ravel(expected)))
     centred = []
     for members in groups.values():
         both = np.array(members)
@@ -256,33 +265,4 @@ def _factor(values: Sequence[tuple[Frame, float | Array, float | Array]]) -> tup
     square = float(expected @ expected)
     if square == 0.0:
         return float("nan"), 0.0
-    return float(given @ expected) / square, _correlation(expected, given)
-
-
-def _outlying(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> str | None:
-    """Name the frames whose forces are several times those of the EAM, where those of the others are not."""
-    factors = np.array([_frame_factor(f, p) for f, p in zip(frames, predictions, strict=True)])
-    usual = float(np.nanmedian(factors)) if np.isfinite(factors).any() else float("nan")
-    spread = float(np.nanquantile(factors, 0.9) / usual) if usual > 0 else float("inf")
-    found = int(np.sum(factors > max(OUTLYING, 2.0 * spread) * usual)) if usual > 0 else 0
-    if not found:
-        return None
-    worst = int(np.nanargmax(factors))
-    return (
-        f"{found} of {len(frames)} frames have forces several times as large as an EAM fitted to the set predicts, "
-        f"{factors[worst] / usual:.1f} times in {frames[worst].source}"
-    )
-
-
-def _frame_factor(frame: Frame, prediction: Prediction) -> float:
-    """Slope of a frame's forces on the predicted ones; NaN where they are small or of another kind."""
-    assert frame.forces is not None
-    given, expected = frame.forces.ravel(), prediction.forces.ravel()
-    if np.sqrt(np.mean(given**2)) < 0.1 or _correlation(expected, given) < 0.5:
-        return float("nan")
-    return float(given @ expected / (expected @ expected))
-
-
-def _correlation(first: Array, second: Array) -> float:
-    size = float(np.sqrt((first @ first) * (second @ second)))
-    return float(first @ second) / size if size > 0 else 0.0
+    return float(given @ expected) / square, correlation(expected, given)

@@ -32,6 +32,7 @@ REMEDY = (
     "leave out the teacher's energies and stress (strategy pretrain-forces), teach with another potential (teacher: "
     "file or calculator), or put only a nuclear core under the network (zbl-delta)"
 )
+LABELS = "check units and signs first (keel census)"
 THREE_BODY = "fit a three-body term too (keel fit --three-body; teacher: {three_body: true})"
 
 
@@ -64,11 +65,11 @@ def doubts(teacher: Potential, frames: Sequence[Frame], which: str, errors: Accu
     sentences = []
     if poor:
         remedy = f"{THREE_BODY}, {REMEDY}" if angles else REMEDY
-        sentences.append(f"the teacher does not describe {' and '.join(poor)} of {which}; {remedy}")
+        sentences.append(f"the teacher does not describe {' and '.join(poor)} of {which}; {LABELS}; then {remedy}")
     elif angles and shares["forces"] > BADLY:
         sentences.append(
-            f"the EAM gets the forces of {which} wrong by {shares['forces']:.2g} of their size; if bonds are covalent, "
-            f"{THREE_BODY}"
+            f"the EAM gets the forces of {which} wrong by {shares['forces']:.2g} of their size; {LABELS}; "
+            f"if bonds are covalent, {THREE_BODY}"
         )
     return [*sentences, *_wild(frames, errors, which)]
 

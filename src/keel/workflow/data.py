@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from itertools import combinations_with_replacement
+from itertools import chain, combinations_with_replacement
 from pathlib import Path
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
-from keel.atoms.read import read, stored_frames, warn_of_stores
+from keel.atoms.read import believed, iter_frames, stored_frames, warn_of_stores
 from keel.atoms.selecting import joined, made_of
 from keel.config import DataSettings
 from keel.datasets import phosphorus
@@ -35,10 +35,8 @@ def _read(names: Sequence[str], base: Path) -> Sequence[Frame]:
     if (stored := stored_frames(files)) is not None:
         return stored
     warn_of_stores(files)
-    frames: list[Frame] = []
-    for name in names:
-        frames += phosphorus() if name == "phosphorus" else read(base / name)
-    return frames
+    each = (phosphorus() if name == "phosphorus" else iter_frames(base / name) for name in names)
+    return believed([*chain.from_iterable(each)])
 
 
 def _chosen(frames: Sequence[Frame], elements: Sequence[str] | None) -> Sequence[Frame]:

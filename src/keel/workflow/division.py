@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from keel.atoms.remarks import frames_of
 from keel.atoms.selecting import elements_in, joined, left_out
 from keel.atoms.splits import PARTS, Keys, Size, Split, group_frames, group_of, sample, split, split_in_time
 from keel.atoms.store.frames import StoredFrames
+from keel.atoms.store.stretches import stretches
 from keel.atoms.usual_splits import usual_split
 from keel.config import SplitSettings
 from keel.errors import ConfigError, DataError
+from keel.fitting.judge import judge
 from keel.results.made import DataDescription
 from keel.wording import counted, listed, shortened
 
@@ -69,7 +71,10 @@ def described(division: Division, frames: Sequence[Frame]) -> DataDescription:
     split = division.to_dict()
     split["leaks"] = [*shared_structures(division.split), *shared_runs(division.split)]
     split["sources"] = {name: _sources(part) for name, part in division.split.parts.items()}
-    return DataDescription(take_census(frames).to_dict(), split)
+    census = take_census(frames)
+    judged = judge(stretches(frames), (census.forces, census.stress))
+    found = {**replace(census, findings=(*census.findings, *judged.findings)).to_dict(), "judge": asdict(judged)}
+    return DataDescription(found, split)
 
 
 def _sources(frames: Sequence[Frame]) -> list[str]:

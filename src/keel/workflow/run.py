@@ -113,6 +113,7 @@ def print_data(pipeline: Pipeline) -> None:
     """Print which data are used, which groups are in which part, and what a user should know about them."""
     described = pipeline.divided()
     lines = [("note", note) for note in pipeline.notes]
+    lines += [("note", found["message"]) for found in described.census.get("judge", {}).get("findings", ())]
     lines += [("split", part) for part in described.parts]
     lines += [("note", leak) for leak in described.split.get("leaks", ())]
     for what, line in lines:

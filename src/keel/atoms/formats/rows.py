@@ -50,6 +50,7 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
 TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
 ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
+IN_KBAR = "a stress with a pymatgen structure, whose unit is not stated: read as VASP's, in kbar"
 UNSTATED = "a stress_tensor whose unit LeMaterial does not state: read as VASP's, in kbar"
 NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: not used"
 
@@ -105,8 +106,8 @@ def is_per_atom(key: str, value: Any, atoms: int) -> bool:
 def _labels(row: Mapping[str, Any]) -> tuple[LabelKeys, tuple[str, ...]]:
     usual = next((keys for column, keys in LAYOUTS if column in row), LabelKeys())
     stress = row.get(usual.stress or "")
-    if usual is PYMATGEN_KEYS and stress is not None and len(stress) == 6:
-        return usual, (ORDER,)
+    if usual is PYMATGEN_KEYS and stress is not None:
+        return usual, (ORDER if len(stress) == 6 else IN_KBAR,)
     if usual is LEMAT_KEYS and stress is not None:
         return usual, (UNSTATED,)
     if usual is COLABFIT_KEYS and stress is not None and row.get("cauchy_stress_volume_normalized") is False:

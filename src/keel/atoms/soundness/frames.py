@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import COVALENT_RADII, pair_name
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import neighbour_list
+from keel.atoms.remarks import files_of
 from keel.errors import DataError, in_python
 
 CLOSEST_APPROACH = 0.1
@@ -26,6 +27,8 @@ SMALLEST_HEIGHT = 0.1
 """Angstrom between opposite faces; a flatter cell has too many images within a cutoff for a neighbour list."""
 FEWEST = 10
 """Number of frames of one composition from which their energies are judged."""
+FEWEST_OF_A_FILE = 5
+"""The same of each level of energy, where no file has frames of both."""
 _SEARCH_RADIUS = 2.0  # A neighbour list of a smaller radius takes longer, for its many empty cells.
 
 
@@ -195,7 +198,8 @@ def energy_levels(frames: Sequence[Frame], widths: float = 3.0, floor: float = 1
     """Return compositions whose energies are of two groups, as those of two codes, pseudopotentials or zeros are.
 
     No energy lies in the largest interval, which is wider than ``floor`` eV/atom and than ``widths`` times either
-    group; each has ten frames, and the volumes per atom overlap: atoms apart and atoms in bulk are two groups too.
+    group; each has ten frames, and the volumes per atom overlap: atoms apart and atoms in bulk are two groups too. If
+    no file has frames of both, five frames are enough, and one time less.
     """
     known = [f.energy / len(f) for f in frames if f.energy is not None]
     if not known or max(known) - min(known) < floor:
@@ -207,9 +211,13 @@ def energy_levels(frames: Sequence[Frame], widths: float = 3.0, floor: float = 1
         parts = order[:split], order[split:]
         gap = float(energies[parts[1][0]] - energies[parts[0][-1]])
         widest = max(float(np.ptp(energies[part])) for part in parts)
-        if min(map(len, parts)) < FEWEST or gap < max(floor, widths * widest):
-            continue
         lower, upper = ([members[k] for k in part.tolist()] for part in parts)
+        # That no file has frames of both is a sign of its own.
+        apart = files_of(lower).keys().isdisjoint(files_of(upper))
+        if gap < max(floor, (widths - apart) * widest):
+            continue
+        if min(len(lower), len(upper)) < (FEWEST_OF_A_FILE if apart else FEWEST):
+            continue
         ranges = [[f.volume / len(f) for f in part if f.pbc.all()] or [0.0] for part in (lower, upper)]
         if max(map(min, ranges)) <= min(map(max, ranges)):
             found.append(TwoLevels(lower, upper, gap))

@@ -16,8 +16,9 @@ from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import labelled_atoms
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
+from keel.atoms.soundness.readings import conventions
 from keel.atoms.soundness.reference import SEARCHED_AGAIN, Reference, reference
-from keel.atoms.units import BOHR, ENERGIES, GPA, LENGTHS, STRESSES
+from keel.atoms.units import BOHR, ENERGIES, GPA, LENGTHS, force_factor
 from keel.errors import in_python
 
 SAMPLE = 48
@@ -58,6 +59,8 @@ LARGEST_PRESSURE = 2000.0
 NEVER_TYPICAL = 1000.0
 """GPa; half of all frames cannot be under more."""
 
+SIZES = ("gpa", "kbar", "bar", "hartree/bohr^3", "virial", "ase")
+"""Conventions of a stress that differ in size, the common ones first."""
 FORCE_UNITS: Mapping[str, float] = {
     f"{energy}/{length}": ENERGIES[energy] / LENGTHS[length]
     for energy, length in (
@@ -112,6 +115,8 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
     """Return the factor that makes lengths right, and what is wrong with them."""
     if not references:
         return 1.0, None
+    if (finding := _fractional(frames, references)) is not None:
+        return 1.0, finding
     low, median, high = np.quantile([min(r.spacing, 1e3) for r in references], [0.1, 0.5, 0.9], method="nearest")
     if median > SEARCHED_AGAIN:
         return 1.0, Finding(
@@ -140,6 +145,24 @@ def _lengths(frames: Sequence[Frame], references: Sequence[Reference]) -> tuple[
     return unit, Finding("warn", f"{how} ({frames[0].source}); most likely {said}")
 
 
+def _fractional(frames: Sequence[Frame], references: Sequence[Reference]) -> Finding | None:
+    """Refuse positions that are fractions of the cell, if their products with it are as far apart as bonds are."""
+    if float(np.median([r.spacing for r in references])) > SHORTEST or not all(_within_unit_cube(f) for f in frames):
+        return None
+    spacing = float(np.median([reference(f.replace(positions=f.positions @ f.cell)).spacing for f in frames]))
+    if not SHORTEST < spacing < LONGEST:
+        return None
+    return Finding(
+        "refuse",
+        f"positions are fractions of the cell, all between 0 and 1 ({frames[0].source}); they must be Cartesian, in "
+        "angstrom: multiply them by the cell",
+    )
+
+
+def _within_unit_cube(frame: Frame) -> bool:
+    return bool(frame.pbc.all()) and float(np.abs(frame.positions - 0.5).max()) < 0.6
+
+
 def _forces(frames: Sequence[Frame], references: Sequence[Reference]) -> Iterator[Finding]:
     members = [
         (f.forces[labelled_atoms(f)], r.forces[labelled_atoms(f)], f)
@@ -154,7 +177,11 @@ def _forces(frames: Sequence[Frame], references: Sequence[Reference]) -> Iterato
         return
     size = ratios.change if np.isfinite(ratios.change) else ratios.together
     # A small unit makes large numbers.
-    names = _likely(size / 1.4, {name: 1.0 / factor for name, factor in FORCE_UNITS.items()})
+    applied = abs(force_factor(members[0][2].read_in.get("forces", "eV/angstrom")))
+    others = {
+        name: applied / factor for name, factor in (*FORCE_UNITS.items(), ("eV/angstrom", 1.0)) if factor != applied
+    }
+    names = _likely(size / 1.4, others)
     energy = names[0].rpartition("/")[0]
     keys = in_python(f"LabelKeys(forces_unit={names[0]!r})")
     yield Finding(
@@ -179,8 +206,9 @@ def _stresses(frames: Sequence[Frame], references: Sequence[Reference]) -> Itera
         return
     changes = np.isfinite(ratios.change)
     size = ratios.change if changes else ratios.together
-    units = {name: 1.0 / abs(STRESSES[name][0]) for name in ("gpa", "kbar", "bar", "hartree/bohr^3")}
-    units["virial"] = float(np.median([f.volume for _, _, f in members]))
+    given, volume = members[0][2].read_in.get("stress", "ase"), float(np.median([f.volume for _, _, f in members]))
+    # A small unit makes large numbers; the sign is not known here.
+    units = {c: 1.0 / abs(factor) for c, factor in conventions(given, volume).items() if c in SIZES}
     names = _likely(size / (1.4 if changes else 0.3), units)
     keys = in_python(f"LabelKeys(stress_convention={names[0]!r})")
     typical = float(np.median([_pressure(s) for s, _, _ in members]))

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.soundness.readings import CONVENTIONS, option, stress_factor
 from keel.atoms.soundness.steps import neighbours
 from keel.atoms.units import GPA
 
 SOFTEST, HARDEST = 0.05, 300.0
 """eV/angstrom^2 of the median pair: rare gases have 0.1 to 0.2, most matter 1 to 20, stiff molecules 50."""
-SOFTEST_SOLID, HARDEST_SOLID = 0.5 * GPA, 3000.0 * GPA
+SOFTEST_SOLID, USUAL_SOLID, HARDEST_SOLID = 0.5 * GPA, 100.0 * GPA, 3000.0 * GPA
 """Molecular crystals have about 5 GPa, diamond 1100."""
 FEWEST = 10
 MOST_STIFF, LEAST_STIFF = 0.75, 0.25
@@ -74,18 +75,25 @@ def doubtful_stress(frames: Sequence[Frame]) -> str | None:
     share, stiffness = float(np.mean(work > 0)), float(np.sum(work) / np.sum(square))
     if share < LEAST_STIFF and stiffness < 0:
         return (
-            f"the stress has the opposite sign, or is a virial: it drops under tension in {1 - share:.0%} of "
-            f"{len(changes)} neighbouring frames (--stress-convention=-ase, or virial)"
+            f"the stress has the opposite sign: it drops under tension in {1 - share:.0%} of {len(changes)} "
+            f"neighbouring frames ({_conventions(stiffness, labelled)})"
         )
     # If thermal noise dominates (liquids at constant pressure) the signs are random, and the sum means nothing.
-    if share >= MOST_STIFF and not SOFTEST_SOLID < stiffness < HARDEST_SOLID:
+    if share >= MOST_STIFF and stiffness > 0 and not SOFTEST_SOLID < stiffness < HARDEST_SOLID:
         large = stiffness > HARDEST_SOLID
         return (
             f"the stress is too {'large' if large else 'small'}: a strain changes it by {stiffness / GPA:.3g} GPa, "
-            "where solids have 5 to 1000; say what it is "
-            f"(--stress-convention {'gpa, kbar, vasp-kbar or virial' if large else 'hartree/bohr^3'})"
+            f"where solids have 5 to 1000; say what it is ({_conventions(stiffness, labelled)})"
         )
     return another_order(np.stack([s[_OFF] for s in stress]), np.stack([e[_OFF] for e in strain]))
+
+
+def _conventions(stiffness: float, frames: Sequence[Frame]) -> str:
+    """Return the options with which the stiffness would be that of a solid, the likeliest first."""
+    given, volume = frames[0].read_in.get("stress", "ase"), float(np.median([f.volume for f in frames]))
+    read_so = {c: stiffness * stress_factor(c, volume) / stress_factor(given, volume) for c in CONVENTIONS}
+    off = {c: abs(np.log(value / USUAL_SOLID)) for c, value in read_so.items() if SOFTEST_SOLID < value < HARDEST_SOLID}
+    return " or ".join(map(option, sorted(off, key=lambda c: off[c])[:3])) or "--stress-convention"
 
 
 def another_order(given: Array, expected: Array) -> str | None:

@@ -8,7 +8,7 @@ more scatter shows that energies and forces are from different calculations.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -62,6 +62,8 @@ class LabelCheck:
         Number of pairs between which the energy does not change by the work, however long the step.
     where
         The first of these.
+    read_in
+        Units in which the labels were read, see :class:`keel.Frame`.
     """
 
     label: Checked
@@ -74,6 +76,7 @@ class LabelCheck:
     scatter: float = float("nan")
     astray: int = 0
     where: str = ""
+    read_in: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def conclusive(self) -> bool:
@@ -90,7 +93,11 @@ class LabelCheck:
         if not self.conclusive or self._within(SOUND[self.label]):
             return None
         forces = self.label == "forces"
-        likely = likely_forces(self.slope, self.atoms) if forces else likely_stress(self.slope, self.volume)
+        likely = (
+            likely_forces(self.slope, self.atoms, self.read_in)
+            if forces
+            else likely_stress(self.slope, self.volume, self.read_in)
+        )
         return (
             f"the {self.label} {self._verb('contradict')} the energies: over {self.pairs} neighbouring frames the "
             f"energy changes by {self.slope:.3g} times the work of the {self.label}; {likely}"
@@ -141,7 +148,7 @@ class LabelCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything JSON-compatible: what is not known is None."""
-        numbers = {k: v for k, v in asdict(self).items() if k not in ("label", "where")}
+        numbers = {k: v for k, v in asdict(self).items() if k not in ("label", "where", "read_in")}
         known = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
         return {**known, "where": self.where or None, "verdict": str(self)}
 
@@ -204,6 +211,7 @@ def _regressed(
         scatter=float(np.sqrt(np.sum((true - given) ** 2) / scale)),
         astray=len(astray),
         where=f"between {steps[astray[0]].first.source} and {steps[astray[0]].second.source}" if len(astray) else "",
+        read_in=steps[0].first.read_in,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keel.atoms.label_names import LABELS
 from keel.comparison.paired import Comparison, points_text, times_text
 from keel.reporting.strategies import StrategyResult, median_interval, number, paired
 from keel.results.run import Record, RunResults, TrialResults, by_strategy
@@ -149,9 +150,19 @@ def census_table(census: Mapping[str, Any]) -> Table:
         ("Frames with a label", _text(census.get("labels", {}))),
         ("Periodic directions", ", ".join(f"{k}: {v} frames" for k, v in periodic.items())),
         ("Groups by key", _text(census.get("groups", {}))),
-        ("Check of the stress", _text(census.get("stress", {}).get("verdict"))),
+        *(
+            (f"Check of the {label}", _checked(census, label))
+            for label in LABELS
+            if census.get("labels", {}).get(label)
+        ),
     ]
     return Table("All frames read", ("", "value"), tuple(row for row in rows if row[1] not in ("", "–")))
+
+
+def _checked(census: Mapping[str, Any], label: str) -> str:
+    """Return what neighbouring frames say about a label, or else a fitted EAM."""
+    checked = census.get("judge", {}).get("checked", {})
+    return _text(checked.get(label, census.get(label, {}).get("verdict")))
 
 
 def ranges_table(census: Mapping[str, Any]) -> Table | None:
