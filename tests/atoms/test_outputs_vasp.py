@@ -67,12 +67,43 @@ def test_a_step_that_did_not_converge_has_no_labels(tmp_path, name):
     assert_labels(taken[1], TRUE[1])
 
 
-def test_a_change_below_ediff_or_a_step_to_spare_is_converged(tmp_path):
+@pytest.mark.parametrize(
+    ("ediff", "changes", "converged"),
+    [
+        ("0.00010000", (5.0, 0.3, 5e-5), True),
+        ("-0.00010000", (5.0, 0.3, 5e-5), True),
+        ("0.00000000", (5.0, 0.3, 1e-8), True),  # EDIFF=1E-9 as it is printed.
+        ("0.00010000", (5.0, 5e-5, 0.3), False),  # A step that happened to change little, and then STOPCAR.
+        ("0.00000000", (5.0, 0.3, 5e-8), False),
+    ],
+)
+@pytest.mark.parametrize("nelm", [4, 60])
+def test_a_last_change_above_ediff_is_not_converged_whatever_the_number_of_steps(
+    tmp_path, nelm, ediff, changes, converged
+):
     path = tmp_path / "vasprun.xml"
-    path.write_text(xml(NOT, NOT, nelm=60))
-    assert all(f.energy is not None for f in keel.read(path))
-    path.write_text(xml((), nelm=1))
-    assert keel.read(path)[0].energy is None  # One step alone changes nothing that could be small.
+    path.write_text(xml(CONVERGED, changes, nelm=nelm).replace("0.00010000", ediff))
+    assert (keel.read(path, skip_bad=tmp_path / "bad")[1].energy is not None) == converged
+
+
+@pytest.mark.parametrize(("nelm", "nelmin", "converged"), [(1, 2, False), (60, 2, False), (60, 1, True)])
+def test_one_electronic_step_is_enough_only_where_the_user_allows_it(tmp_path, nelm, nelmin, converged):
+    path = tmp_path / "vasprun.xml"
+    path.write_text(xml((), nelm=nelm).replace('<i name="EDIFF">', f'<i name="NELMIN">{nelmin}</i><i name="EDIFF">'))
+    assert (keel.read(path)[0].energy is not None) == converged
+
+
+@pytest.mark.parametrize(("changes", "converged"), [(CONVERGED, True), (NOT, False)])
+def test_linear_response_after_the_ground_state_is_not_its_last_step(tmp_path, changes, converged):
+    # As in ase/test/testdata/vasp/vasprun_dfpt.xml: the first and the last step of the ground state print all parts.
+    path = tmp_path / "vasprun.xml"
+    parts = '<i name="ewald"> -7.0 </i><i name="bandstr"> 1.0 </i>'
+    first, *others = outputs.scf([TRUE[0].energy + c for c in (*changes, 0.0)]).splitlines(keepends=True)
+    full = [line.replace("<energy>", "<energy>" + parts) for line in (first, others[-1])]
+    response = outputs.scf([-30.1, -30.9, -26.6, -0.2])
+    text = re.sub(r"(?s)<scstep>.*</scstep>\n", "", xml(changes))
+    path.write_text(text.replace("<calculation>\n", "<calculation>\n" + "".join([full[0], *others[:-1], full[1], response])))
+    assert (keel.read(path)[0].energy is not None) == converged
 
 
 def test_steps_without_electrons_are_not_those_of_dft(tmp_path):

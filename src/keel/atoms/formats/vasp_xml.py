@@ -33,6 +33,9 @@ KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
 CUT_OFF = [errors.codes[said] for said in (errors.XML_ERROR_NO_ELEMENTS, errors.XML_ERROR_UNCLOSED_TOKEN)]
 """Errors of a document that ends too early."""
 FREE, ZERO = "e_fr_energy", "e_0_energy"
+PRINTED = 2e-8
+"""eV by which a difference of two energies and EDIFF, of eight decimals each, may be off; EDIFF=1E-9 is printed as
+0."""
 
 
 @dataclass
@@ -162,12 +165,18 @@ def _energies(step: Element, run: _Run, volume: float) -> dict[str, float]:
 
 
 def _unconverged(step: Element, run: _Run) -> str | None:
-    """Say that a step took NELM electronic steps and the last still changed the energy by more than EDIFF."""
-    energies = [_energy(electronic, FREE) for electronic in step.findall("scstep")]
-    if not energies:
+    """Say that the last electronic step still changed the energy by more than EDIFF, or that there was none.
+
+    VASP stops when energy and eigenvalues change by less than EDIFF, but also after NELM steps, and when STOPCAR says
+    LABORT. With its first step and with the last it prints all parts of the energy: linear response may follow.
+    """
+    loop = step.findall("scstep")
+    parts = [len(electronic.findall("energy/i")) for electronic in loop]
+    end = next((k for k in range(1, len(loop)) if parts[k] > parts[k - 1]), len(loop) - 1)
+    last = [_energy(electronic, FREE) for electronic in loop[: end + 1][-2:]]
+    if not last:
         return MACHINE_LEARNED
-    if len(energies) < run.number("NELM", 60):
-        return None
-    last = energies[-2:]
+    if len(last) == 1 and run.number("NELMIN", 2) < 2 <= run.number("NELM", 60):
+        return None  # Wave functions that MD extrapolates may do at once, and nothing says how far they were off.
     changed = np.inf if len(last) < 2 or None in last else abs(last[1] - last[0])  # type: ignore[operator]
-    return UNCONVERGED if changed > run.number("EDIFF", 1e-4) else None
+    return UNCONVERGED if changed > abs(run.number("EDIFF", 1e-4)) + PRINTED else None
