@@ -8,7 +8,7 @@ import pytest
 
 import keel
 import outputs
-from keel.atoms.formats.vasp_xml import UNCONVERGED
+from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.units import GPA
@@ -102,7 +102,9 @@ def test_linear_response_after_the_ground_state_is_not_its_last_step(tmp_path, c
     full = [line.replace("<energy>", "<energy>" + parts) for line in (first, others[-1])]
     response = outputs.scf([-30.1, -30.9, -26.6, -0.2])
     text = re.sub(r"(?s)<scstep>.*</scstep>\n", "", xml(changes))
-    path.write_text(text.replace("<calculation>\n", "<calculation>\n" + "".join([full[0], *others[:-1], full[1], response])))
+    path.write_text(
+        text.replace("<calculation>\n", "<calculation>\n" + "".join([full[0], *others[:-1], full[1], response]))
+    )
     assert (keel.read(path)[0].energy is not None) == converged
 
 

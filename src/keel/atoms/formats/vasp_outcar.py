@@ -12,7 +12,8 @@ from typing import Any, TextIO
 
 from keel.atoms.formats.ase_files import broken_frame, guarded
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.formats.vasp_xml import MACHINE_LEARNED, UNCONVERGED
+from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
+from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.frame import Array
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA
 from keel.errors import DataError
 
-UNCONVERGED = "electronic steps that did not converge"
 MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
 CUT_OFF = [errors.codes[said] for said in (errors.XML_ERROR_NO_ELEMENTS, errors.XML_ERROR_UNCLOSED_TOKEN)]
