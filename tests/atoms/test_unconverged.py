@@ -36,11 +36,13 @@ def gaussian(failed: tuple[bool, ...], after: str = "") -> str:
     for k, fails in enumerate(failed):
         text += (
             f"                          Input orientation:\n {'-' * 69}\n Center     Atomic      Atomic             "
-            f"Coordinates (Angstroms)\n Number     Number       Type             X           Y           Z\n {'-' * 69}\n"
+            f"Coordinates (Angstroms)\n Number     Number       Type             X           Y           Z\n"
+            + f" {'-' * 69}\n"
             + rows(k, "{i:7d} {z:10d}           0     {x[0]:11.6f} {x[1]:11.6f} {x[2]:11.6f}\n")
             + f" {'-' * 69}\n"
             + " >>>>>>>>>> Convergence criterion not met.\n" * fails
-            + f" SCF Done:  E(RB3LYP) =  {ENERGIES[k]:.10f}     A.U. after  129 cycles\n{after.format(e=ENERGIES[k] - 0.2)}"
+            + f" SCF Done:  E(RB3LYP) =  {ENERGIES[k]:.10f}     A.U. after  129 cycles\n"
+            + after.format(e=ENERGIES[k] - 0.2)
             + f" {'-' * 67}\n Center     Atomic                   Forces (Hartrees/Bohr)\n"
             f" Number     Number              X              Y              Z\n {'-' * 67}\n"
             + rows(k, "{i:7d} {z:8d}    {f[0]:15.9f}{f[1]:15.9f}{f[2]:15.9f}\n")

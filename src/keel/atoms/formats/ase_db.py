@@ -71,6 +71,9 @@ def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:
 
 def _row_record(row: Any, source: str) -> Record:
     atoms = guarded(row.toatoms, source)
+    if atoms.calc is not None:
+        # ASE leaves these behind.
+        atoms.calc.parameters.update(row.get("calculator_parameters") or {})
     atoms.info.update(row.key_value_pairs)
     for key, value in row.data.items():
         if key not in atoms.info and key not in atoms.arrays:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers.expat import errors
@@ -22,6 +22,7 @@ from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.formats.vasp_settings import stated
 from keel.atoms.frame import Array
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
@@ -45,6 +46,9 @@ class _Run:
     numbers: NDArray[np.int64] | None = None
     held: NDArray[np.bool_] | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    potential: str = ""
+    valence: float | None = None
+    stated: dict[str, Any] = field(default_factory=dict)
 
     def number(self, name: str, default: float) -> float:
         return float(self.parameters.get(name, default))
@@ -69,6 +73,7 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
                         index += 1
                 elif event == "end":
                     _take(run, element)
+                    run.stated = stated(run.parameters, run.potential, run.valence)
         except ElementTree.ParseError as error:
             if open_step:
                 yield broken_frame(f"{path}, frame {index}", "the file is cut off or damaged within this ionic step")
@@ -102,6 +107,9 @@ def _take(run: _Run, element: Element) -> None:
     elif element.tag == "atominfo":
         symbols = [(rc[0].text or "").strip() for rc in element.findall("array[@name='atoms']/set/rc")]
         run.numbers = np.array([atomic_number(symbol) for symbol in symbols], dtype=np.int64)
+        types = [[(c.text or "").strip() for c in rc] for rc in element.findall("array[@name='atomtypes']/set/rc")]
+        if types and all(len(row) >= 5 for row in types):
+            run.valence, run.potential = sum(float(row[0]) * float(row[3]) for row in types), types[0][4]
     elif element.tag == "structure" and element.get("name") == "initialpos":
         flags = [(v.text or "").split() for v in element.findall("varray[@name='selective']/v")]
         run.held = np.array([[flag == "F" for flag in row] for row in flags], dtype=bool) if flags else None
@@ -130,7 +138,9 @@ def _understood(step: Element, run: _Run, source: str) -> Record:
         positions=scaled @ cell,
         cell=cell,
         pbc=np.ones(3, dtype=bool),
-        info=_energies(step, run, abs(float(np.linalg.det(cell)))) | ({"stress": stress} if stress.size else {}),
+        info=run.stated
+        | _energies(step, run, abs(float(np.linalg.det(cell))))
+        | ({"stress": stress} if stress.size else {}),
         arrays={"forces": forces} if forces.size else {},
         source=source,
         usual=KEYS,
