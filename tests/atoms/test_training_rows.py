@@ -222,7 +222,7 @@ def test_what_pymatgen_knows_of_sites_and_charges(tmp_path):
     assert frame.fixed.tolist() == [[True, True, False], [False] * 3]
     np.testing.assert_allclose(frame.velocities, [[0.01, 0, 0], [0, 0.02, 0]], atol=1e-15)
     np.testing.assert_allclose(frame.forces[:, 0], [0.1, -0.1])
-    assert frame.info == {"charge": 1, "unused_columns": "magmom"}
+    assert frame.info == {"charge": 1} and frame.unused == ("magmom",)
     structure["lattice"]["matrix"][1] = [2.0, 4.0, 0.0]
     sites[0]["properties"]["selective_dynamics"] = [False, True, True]
     (tmp_path / "leaning.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))

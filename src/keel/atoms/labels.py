@@ -54,6 +54,8 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
     refuse_partial_sites(record)
+    if UNUSED_COLUMNS in record.info:
+        record = replace(record, info={k: v for k, v in record.info.items() if k != UNUSED_COLUMNS})
     asked = keys or USUAL
     keys, stated = _filled(asked, record), StatedUnits(record.info, asked)
     stated.compare("length", keys.length_unit or "angstrom")
@@ -88,8 +90,9 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         energy=found.energy,
         forces=found.forces,
         stress=found.stress,
-        info={**found.info, **({UNUSED_COLUMNS: " ".join(columns)} if columns else {})},
+        info=found.info,
         source=record.source,
+        unused=tuple(columns),
         remarks=(*record.remarks, *remarks, *found.remarks),
         read_in=keys.units,
         **motion,

@@ -79,7 +79,7 @@ class Template:
     notes: tuple[tuple[str, int], ...]
     kinds: NDArray[np.int64]
     forces: bool
-    unused: str
+    unused: tuple[str, ...]
 
 
 def template_of(text: str) -> Template | None:
@@ -141,7 +141,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     )
 
 
-def columns_of(properties: str) -> tuple[NDArray[np.int64], str] | None:
+def columns_of(properties: str) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
     """Return what the columns are, and the names of the unused; None unless they are elements and numbers."""
     from keel.atoms.kernels.xyz import FORCE, POSITION, REAL, SPECIES, WHOLE
 
@@ -165,4 +165,4 @@ def columns_of(properties: str) -> tuple[NDArray[np.int64], str] | None:
             kinds += [REAL if kind == "R" else WHOLE] * width
         else:
             return None
-    return np.array(kinds), " ".join(others)
+    return np.array(kinds), tuple(others)
