@@ -159,6 +159,7 @@ FRAME_FORMATS: list[FrameFormat] = [
         names=("gpaw.txt",),
         begins=rb"(?m)^  ___ ___ ___ _ _ _",
     ),
+    FrameFormat("trajectories of keel", (".h5", ".hdf5"), "keel.atoms.formats.hdf5.hdf5_frames"),
     FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
     FrameFormat(
         "dumps of LAMMPS",
