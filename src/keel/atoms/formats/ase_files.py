@@ -57,7 +57,10 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     found = pending_images(images, path, record)
     first = next(found, None)
     if first is None:
-        taken = ioformats[kind].description if kind in ioformats else kind
+        form = ioformats.get(kind)
+        taken = kind if form is None else form.description
+        if form is not None and not form.magic and form.magic_regex is None:
+            raise DataError(f"{path}: it contains no structures; only by its name ASE would take it for {taken!r}")
         raise DataError(
             f"{path}: ASE reads it as {taken!r} and finds no frames; if it is from another program, convert it to "
             "extxyz"
