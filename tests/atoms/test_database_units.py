@@ -52,5 +52,5 @@ def test_the_user_knows_better(tmp_path):
 @pytest.mark.parametrize("metadata", [{"energy_unit": "e_h or so"}, {"units": {"energy": "atomic units"}}])
 def test_what_is_not_understood_is_refused(tmp_path, metadata):
     written(tmp_path / "a.db", metadata)
-    with pytest.raises(DataError, match="it says energy_unit="):
+    with pytest.raises(DataError, match=r"it says (energy_unit=|units: energy=)"):
         keel.read(tmp_path / "a.db")

@@ -6,26 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from keel.atoms.formats.ase_files import guarded
 from keel.atoms.formats.parts import files_in, optional
 from keel.atoms.formats.rows import is_per_atom
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import ENERGY, FORCES, FREE_ENERGY, UNIT_KEYS, is_label_name, letters_of
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import USUAL, LabelKeys, PendingFrame, Record
-from keel.errors import ConfigError, DataError
-
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        **{letters_of(name): "energy_unit" for name in ENERGY | FREE_ENERGY},
-        **{letters_of(name): "forces_unit" for name in FORCES},
-        **dict.fromkeys(("length", "distance", "position", "positions", "coord"), "length_unit"),
-    }
-)
-"""Which unit is stated by a key of this name, without ``unit``."""
+from keel.atoms.stated_units import StatedUnits, states_units
+from keel.errors import DataError
 
 
 def db_frames(path: Path) -> Iterator[PendingFrame]:
@@ -72,7 +62,8 @@ def _check_whole(lmdb: Any, file: Path) -> None:
 
 
 def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:
-    keys, stated = _units(guarded(lambda: dict(database.metadata), path))
+    stated = _stated(guarded(lambda: dict(database.metadata), path))
+    keys = StatedUnits(stated, USUAL).understood()
     rows = guarded(lambda: iter(database.select()), path)
     while True:
         row = guarded(lambda: next(rows, None), path)
@@ -82,33 +73,20 @@ def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:
         yield PendingFrame(source, partial(_row_record, row, source, keys, stated))
 
 
-def _units(metadata: Mapping[str, Any]) -> tuple[LabelKeys, dict[str, str]]:
-    """Return the units that the metadata state, as SchNetPack's do, and those that are not understood.
+def _stated(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the units that the metadata state, as SchNetPack's do.
 
     Its databases have ``{"_property_unit_dict": {"energy": "Ha", "forces": "Ha/Bohr"}, "_distance_unit": "Ang"}``
-    (github.com/atomistic-machine-learning/schnetpack, src/schnetpack/data/atoms.py).
+    (github.com/atomistic-machine-learning/schnetpack, src/schnetpack/data/atoms.py); a number is a factor to ASE's.
     """
-    told: dict[str, Any] = {}
+    stated = {}
     for key, value in metadata.items():
-        if isinstance(value, Mapping) and "unit" in key.lower():
-            told |= {f"{name}_unit": unit for name, unit in value.items() if is_label_name(name)}
-        elif letters_of(key) in UNIT_KEYS:
-            told[key] = value
-    known, stated = dict[str, Any](), dict[str, str]()
-    for key, unit in told.items():
-        if unit == 1:
-            continue  # A factor to the units of ASE.
-        name = letters_of(key).removesuffix("s").removesuffix("unit")
-        try:
-            found: dict[str, Any] = {KINDS[name]: str(unit)}
-            LabelKeys(**found)
-            known |= found
-        except (KeyError, ConfigError):
-            stated[key] = str(unit)
-    return LabelKeys(**known), stated
+        if states_units(key) and value != 1:
+            stated[key] = {k: v for k, v in value.items() if v != 1} if isinstance(value, Mapping) else value
+    return stated
 
 
-def _row_record(row: Any, source: str, keys: LabelKeys, stated: Mapping[str, str]) -> Record:
+def _row_record(row: Any, source: str, keys: LabelKeys, stated: Mapping[str, Any]) -> Record:
     atoms = guarded(row.toatoms, source)
     if atoms.calc is not None:
         # ASE leaves these behind.
@@ -117,5 +95,6 @@ def _row_record(row: Any, source: str, keys: LabelKeys, stated: Mapping[str, str
     for key, value in row.data.items():
         if key not in atoms.info and key not in atoms.arrays:
             (atoms.arrays if is_per_atom(key, value, len(atoms)) else atoms.info)[key] = value
+    # What is not understood is refused there.
     atoms.info.update(stated)
     return replace(record_of_ase(atoms, source), usual=USUAL if keys == USUAL else keys)

@@ -146,8 +146,8 @@ def _check_shapes(data: dict[str, Any], path: Path) -> None:
     if absent and {"R", "z"} <= data.keys():
         units = ", ".join(f"{name}={data[name]}" for name in ("e_unit", "r_unit") if name in data) or "no units"
         raise DataError(
-            f"{path}: this is an archive of sGDML (MD17), with {units}, which keel does not read; write each R[k], E[k] "
-            "and F[k] with the elements z as extended XYZ, and read that with --energy-unit and --forces-unit"
+            f"{path}: this is an archive of sGDML (MD17), with {units}, which keel does not read; write each R[k], "
+            "E[k] and F[k] with the elements z as extended XYZ, and read that with --energy-unit and --forces-unit"
         )
     if absent:
         raise DataError(

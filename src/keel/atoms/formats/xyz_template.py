@@ -121,7 +121,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None
     lacking = {"energy": not energies, "forces": 4 not in columns[0], "stress": not stresses}
-    if any(lacking[label] and is_like(label, key) for label in LABELS for key in [*keys, *columns[1].split()]):
+    if any(lacking[label] and is_like(label, key) for label in LABELS for key in [*keys, *columns[1]]):
         return None
     if {*keys} >= CP2K_COMMENT or {"Stress", UNUSED_COLUMNS} & {*keys}:
         return None
