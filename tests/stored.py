@@ -15,7 +15,7 @@ from keel.atoms.store.finishing import finish
 from keel.atoms.store.frames import StoredFrames, open_store
 from keel.atoms.store.shards import write_shard
 
-FIELDS = tuple(BY_NAME)
+FIELDS = (*BY_NAME, "unused")
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=8)
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 PLAIN = st.one_of(st.booleans(), st.integers(-(10**15), 10**15), NUMBERS, WORDS, st.none())
@@ -45,6 +45,7 @@ def frames(draw: Any) -> Frame:
         fixed=sometimes(rng.random((n, 3)) < 0.5),
         masses=sometimes(rng.random(n) + 1.0),
         velocities=sometimes(rng.normal(size=(n, 3))),
+        unused=tuple(draw(st.lists(WORDS, max_size=2))),
         remarks=tuple(draw(st.lists(WORDS, max_size=2))),
     )
 

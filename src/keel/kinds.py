@@ -55,6 +55,8 @@ class FrameFormat:
         Regular expression found at the beginning of such files, and of no others; empty: the name decides.
     folder
         A path in it, with wildcards, that identifies a folder of this format; empty: it is a file.
+    in_place
+        Such files are read in place and cannot be compressed.
     """
 
     name: str
@@ -65,6 +67,7 @@ class FrameFormat:
     names: tuple[str, ...] = ()
     begins: bytes = b""
     folder: str = ""
+    in_place: bool = False
 
     def holds(self, path: Path) -> bool:
         """Whether a folder has this format."""
@@ -85,8 +88,20 @@ XYZ = FrameFormat(
 )
 FRAME_FORMATS: list[FrameFormat] = [
     XYZ,
-    FrameFormat("numpy archives", (".npz",), "keel.atoms.formats.npz.npz_frames", "keel.atoms.formats.npz.write_npz"),
-    FrameFormat("ASE databases", (".db",), "keel.atoms.formats.ase_db.db_frames", "keel.atoms.formats.ase_db.write_db"),
+    FrameFormat(
+        "numpy archives",
+        (".npz",),
+        "keel.atoms.formats.npz.npz_frames",
+        "keel.atoms.formats.npz.write_npz",
+        in_place=True,
+    ),
+    FrameFormat(
+        "ASE databases",
+        (".db",),
+        "keel.atoms.formats.ase_db.db_frames",
+        "keel.atoms.formats.ase_db.write_db",
+        in_place=True,
+    ),
     FrameFormat(
         "JSON of MPtrj, MatPES or ASE",
         (".json", ".jsonl", ".ndjson"),
@@ -99,6 +114,7 @@ FRAME_FORMATS: list[FrameFormat] = [
         "keel.atoms.formats.ase_db.lmdb_frames",
         begins=rb"(?s)\A.{16}\xde\xc0\xef\xbe",
         folder="**/*.aselmdb",
+        in_place=True,
     ),
     FrameFormat(
         "stores of `keel pack`",
@@ -113,6 +129,7 @@ FRAME_FORMATS: list[FrameFormat] = [
         "keel.atoms.formats.parquet.parquet_frames",
         begins=rb"\APAR1",
         folder="**/*.parquet",
+        in_place=True,
     ),
     FrameFormat(
         "systems of DeePMD",
@@ -159,6 +176,7 @@ FRAME_FORMATS: list[FrameFormat] = [
         names=("gpaw.txt",),
         begins=rb"(?m)^  ___ ___ ___ _ _ _",
     ),
+    FrameFormat("trajectories of keel", (".h5", ".hdf5"), "keel.atoms.formats.hdf5.hdf5_frames", in_place=True),
     FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
     FrameFormat(
         "dumps of LAMMPS",

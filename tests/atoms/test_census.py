@@ -230,8 +230,11 @@ def test_duplicates(relaxation: list[Frame]) -> None:
 
 
 def test_notes(relaxation: list[Frame]) -> None:
-    info = {"energy_extrapolated": relaxation[0].energy + 0.4, "other_energy": 1.0, "unused_columns": "tags magmoms"}
-    frames = [relaxation[0].replace(info=info), relaxation[1].replace(stress=None)]
+    info = {"energy_extrapolated": relaxation[0].energy + 0.4, "other_energy": 1.0}
+    frames = [
+        relaxation[0].replace(info=info, unused=("tags", "magmoms")),
+        relaxation[1].replace(stress=None, unused=()),
+    ]
     assert "differ by up to 100 meV/atom" in " ".join(messages(frames, "note"))
     census = take_census(frames)
     assert census.not_used == ("a label energy of 1 frame", "columns of atoms: magmoms, tags")

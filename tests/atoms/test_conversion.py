@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import ase.io
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from ase.io.trajectory import Trajectory
 import keel
 from keel.atoms.conversion import as_frame, as_frames, each_frame
 from keel.atoms.frames import Frames
-from keel.errors import DataError
+from keel.errors import DataError, KeelWarning
 from small_training import argon
 
 
@@ -78,9 +80,34 @@ def test_nothing_is_computed_and_nothing_stale_is_taken():
     copper = bulk("Cu")
     copper.calc = EMT()
     assert as_frames(copper)[0].energy is None
-    image = labelled(1)[0]
-    image.positions[0] += 0.1
-    assert as_frames(image)[0].energy is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_frames(copper)
+
+
+def test_images_that_share_one_calculator_lose_their_results_with_a_word():
+    images, calculator = copper(4), EMT()
+    for image in images:
+        image.calc = calculator
+        image.get_forces()
+    words = r"3 frames with results of its calculator that belong to other positions: not used \(the first is in mem"
+    with pytest.warns(KeelWarning, match=words):
+        frames = as_frames(images)
+    assert [f.energy is not None for f in frames] == [False, False, False, True]
+    assert not any(f.remarks for f in as_frames(images[-1:]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(as_frames(images, labels=False)) == 4
+
+
+@pytest.mark.parametrize("change", [lambda a: a.rattle(0.1), lambda a: a.wrap(), lambda a: a.set_cell(a.cell * 1.1)])
+def test_a_structure_that_was_changed_after_its_calculation_has_no_labels(change):
+    (image,) = labelled(1)
+    image.positions[0] += image.cell[0]
+    image.calc = SinglePointCalculator(image, **image.calc.results)
+    change(image)
+    with pytest.warns(KeelWarning, match="1 frame with results of its calculator that belong to other"):
+        assert as_frames(image)[0].energy is None
 
 
 def copper(n: int, forces: float = 1.0) -> list[Atoms]:

@@ -210,7 +210,7 @@ def test_columns_of_every_kind() -> None:
 
 def test_a_column_does_not_hide_a_label_of_its_name(tmp_path: Path) -> None:
     frame = read(WRITERS["GPUMD's dump_xyz"], tmp_path)
-    assert frame.info["unused_columns"] == "virial"
+    assert frame.unused == ("virial",)
 
 
 def test_labels_under_two_names_are_compared_to_their_digits(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Labels are found under every common name and brought to eV, angstrom and ASE's sign of the stress."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -9,7 +11,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import keel
+from keel.atoms.findings import not_used
 from keel.atoms.labels import LabelKeys, frame_from_ase
+from keel.atoms.splits import group_of
 from keel.atoms.units import (
     GPA,
     matrix_from_voigt,
@@ -147,7 +152,28 @@ def test_unused_columns_are_named() -> None:
     atoms = dimer()
     atoms.set_array("charge_bader", np.zeros(2))
     atoms.set_tags([1, 2])
-    assert frame_from_ase(atoms).info["unused_columns"] == "charge_bader tags"
+    frame = frame_from_ase(atoms)
+    assert frame.unused == ("charge_bader", "tags") and frame.info == {}
+
+
+@pytest.mark.parametrize("suffix", [".extxyz", ".npz", ".db", ".keel"])
+def test_names_of_unused_columns_are_not_written_and_those_of_earlier_releases_not_read(
+    tmp_path: Path, suffix: str
+) -> None:
+    atoms = dimer()
+    atoms.set_tags([1, 2])
+    frame = frame_from_ase(atoms)
+    # Earlier releases kept them in info, and wrote them with it.
+    for written in (frame, frame.replace(info={"unused_columns": "energies"}, unused=())):
+        keel.write(tmp_path / f"a{suffix}", written)
+        (found,) = keel.read(tmp_path / f"a{suffix}")
+        assert found.info == {}
+        if suffix == ".keel":
+            assert list(keel.read(tmp_path / "a.keel").infos()) == [{}] and found.unused
+        else:
+            assert found.unused == () and not any("energies" in text for text in not_used([found]))
+    with pytest.raises(DataError, match="its keys are none"):
+        group_of(found, "topo")
 
 
 def test_a_slab_has_no_stress_but_says_so() -> None:

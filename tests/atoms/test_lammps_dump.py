@@ -6,7 +6,6 @@ import pytest
 import keel
 import outputs
 from keel.atoms.formats.lammps_dump import ASSUMED
-from keel.atoms.label_names import UNUSED_COLUMNS
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.units import BOHR, HARTREE, KCAL_PER_MOL
@@ -192,4 +191,4 @@ def test_columns_that_are_missing_are_named(tmp_path, names, columns, missing):
 
 def test_columns_that_are_not_used_are_named(tmp_path):
     (frame,) = read(tmp_path, snapshot("id element x y z q f_avg[1] ix", [(1, 2), ("Si", "O"), *X.T, *X.T]))
-    assert frame.info[UNUSED_COLUMNS] == "f_avg[1] q"
+    assert frame.unused == ("f_avg[1]", "q")

@@ -9,7 +9,7 @@ import keel
 import outputs
 from keel.atoms.labels import HELD_AT_ZERO
 from keel.atoms.read import BadFrames
-from keel.errors import DataError
+from keel.errors import DataError, KeelWarning
 
 TRUE = outputs.frames(3)
 
@@ -48,6 +48,22 @@ class TestPw:
         frames = self.read(tmp_path, text)
         for frame, true in zip(frames, TRUE[:2], strict=True):
             assert_labels(frame, true)
+
+    def test_runs_of_two_functionals_in_one_file_are_named(self, tmp_path):
+        # The lines are those of pw.x 6.7.
+        told = (
+            ("30.0000", "PBE ( 1 4 3 4 0 0 0)", "PBE", "30.0000 Ry"),
+            ("80.0000", "SLA  PZ   NOGX NOGC", "SLA PZ NOGX NOGC", "80.0000 Ry"),
+        )
+        text = ""
+        for (cutoff, xc, *_), true in zip(told, TRUE, strict=False):
+            text += outputs.pw_head(true) + f"     kinetic-energy cutoff     =      {cutoff}  Ry\n"
+            text += f"     Exchange-correlation= {xc}\n" + outputs.pw_results(true)
+            text += outputs.pw_place(true) + outputs.pw_results(true)
+        with pytest.warns(KeelWarning, match="2 frames with PBE, 2 frames with SLA PZ"):
+            frames = self.read(tmp_path, text)
+        assert [(f.info["calc_functional"], f.info["calc_ecutwfc"]) for f in frames[::2]] == [t[2:] for t in told]
+        assert frames[0].info == frames[1].info
 
     def test_exact_exchange_that_did_not_settle_has_no_energy(self, tmp_path):
         text = outputs.pw_head(TRUE[0], hybrid=True) + outputs.pw_results(TRUE[0], (0.1,), settled=True)

@@ -1,12 +1,15 @@
 """Frames of several states are named with their counts; frames of one are not."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.io import write
 
+import keel
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import EXTRAPOLATED_ENERGY
 from keel.atoms.labels import frame_from_ase
@@ -39,6 +42,7 @@ def messages(frames: list[Frame], level: str = "warn") -> list[str]:
         ("spin-multiplicity", 1.0, 3.0, "spin"),
         ("magnetic_ordering", "FM", "AFM", "spin"),
         ("xc", "PBE", "r2SCAN", "functional"),
+        ("head", "pbe", "r2scan", "head"),
         ("level_of_theory", "PBE", "PBE+U", "functional"),
         ("dft_u", {"Fe": 4.0}, {"Fe": 5.3}, "functional"),
         ("is_hubbard", True, False, "functional"),
@@ -86,3 +90,36 @@ def test_left_handed_cells_are_counted() -> None:
     assert messages(frames, "note") == []
     left = [f.replace(cell=-f.cell) for f in frames[:2]]
     assert messages([*left, frames[2]], "note") == ["2 frames with a left-handed cell, which is used unchanged"]
+
+
+def test_an_output_states_its_calculation_and_other_files_do_not_contradict_it() -> None:
+    frames = crystals({"calc_encut": 520.0}, {"calc_encut": 520.0}, {})
+    assert messages(frames) == []
+    (message,) = messages([*frames, *crystals({"calc_encut": 300})])
+    assert "2 frames with 520, 1 frame with 300; keel's networks do not see the plane-wave cutoff" in message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        ({"xc": "PBE", "charge": 1, "kpts": (2, 2, 2), "nelm": 60}, {"calc_xc": "PBE", "calc_charge": 1}),
+        (
+            {"mode": {"name": "pw", "ecut": 340.0}, "xc": {"name": "PBE"}},
+            {"calc_ecut": 340.0, "calc_xc": {"name": "PBE"}},
+        ),
+        ({"epsilon": 0.01, "sigma": 3.4, "charge": None}, {}),
+    ],
+)
+def test_what_a_calculator_of_ase_was_asked_for(
+    tmp_path: Path, parameters: dict[str, Any], found: dict[str, Any]
+) -> None:
+    atoms = crystals({})[0].to_ase()
+    atoms.calc.parameters.update(parameters)
+    for name in ("a.traj", "a.db"):
+        write(tmp_path / name, atoms)
+        assert keel.read(tmp_path / name)[0].info == found
+    assert frame_from_ase(atoms).info == found
+    moved = atoms.copy()
+    moved.calc = atoms.calc
+    moved.rattle()
+    assert frame_from_ase(moved).info == {}

@@ -54,6 +54,70 @@ class TestJSON:
         files.assert_same(keel.read(tmp_path / "a.json"), files.crystals(), tmp_path)
 
 
+class TestNested:
+    """Labels, or all of a record, in an object of their own."""
+
+    def rows(self, images):
+        return [
+            {k: v for k, v in r.items() if k in ("structure", "energy", "forces")} for r in files.matpes_rows(images)
+        ]
+
+    def read(self, folder, records, **options):
+        (folder / "a.json").write_text(json.dumps(records))
+        return keel.read(folder / "a.json", **options)
+
+    def test_the_sets_of_mlearn(self, tmp_path):
+        # mlearn/potentials/mtp.py: outputs = {energy, forces, virial_stress}, its vasp_stress_order xx yy zz xy yz xz.
+        images = files.crystals()
+        order = ((0, 1, 2, 0, 1, 0), (0, 1, 2, 1, 2, 2))
+        records = [
+            {
+                "group": "AIMD",
+                "structure": r.pop("structure"),
+                "num_atoms": len(a),
+                "outputs": {**r, "virial_stress": (a.get_stress(voigt=False)[order] / -files.KBAR).tolist()},
+            }
+            for r, a in zip(self.rows(images), images, strict=True)
+        ]
+        frames = self.read(tmp_path, records)
+        files.assert_same(frames, images, tmp_path)
+        assert frames[0].remarks == (rows.MLEARN,)
+        assert dict(frames[0].info) == {"group": "AIMD", "num_atoms": len(images[0])}
+
+    @pytest.mark.parametrize("name", ["outputs", "calc_results", "output", "data", "Results"])
+    @pytest.mark.parametrize("outside", [(), ("energy",), ("structure",), ("structure", "energy")])
+    def test_results_count_as_the_rows_own(self, tmp_path, name, outside):
+        images = files.crystals()
+        records = [
+            {"task_id": 1, **{k: r[k] for k in outside}, name: {k: v for k, v in r.items() if k not in outside}}
+            for r in self.rows(images)
+        ]
+        for frame, image in zip(self.read(tmp_path, records), images, strict=True):
+            assert frame.energy == pytest.approx(image.get_potential_energy())
+            np.testing.assert_allclose(frame.forces, image.get_forces(), atol=1e-9)
+            assert not frame.remarks and frame.info == {"task_id": 1}
+
+    @pytest.mark.parametrize("name", ["uncertainty", "mace_mp"])
+    def test_objects_of_other_names_are_no_labels_but_named(self, tmp_path, name):
+        images = files.crystals()
+        records = [{**r, name: {"energy": 0.1, "stress": [0.1] * 6}} for r in self.rows(images)]
+        frame = self.read(tmp_path, records)[0]
+        assert frame.energy == pytest.approx(images[0].get_potential_energy()) and frame.stress is None
+        remark = next(r for r in frame.remarks if "object of their own" in r)
+        assert f"{name}.energy, {name}.stress: not used (to use them: `--energy-key {name}.energy`)" in remark
+        named = self.read(tmp_path, records[:1], keys=LabelKeys(energy=f"{name}.energy"))[0]
+        assert named.energy == 0.1 and named.forces is not None
+
+    @pytest.mark.parametrize("outer", [{"energy": 1.0}, {"data": {"energy": 1.0}}])
+    def test_two_values_of_one_label_are_not_chosen_from(self, tmp_path, outer):
+        records = [
+            {"structure": r["structure"], **outer, "outputs": {"energy": 2.0}} for r in self.rows(files.crystals())
+        ]
+        frame = self.read(tmp_path, records[:1])[0]
+        assert frame.energy == outer.get("energy") and "outputs.energy" in frame.remarks[0]
+        assert self.read(tmp_path, records[:1], keys=LabelKeys(energy="outputs.energy"))[0].energy == 2.0
+
+
 class TestColumns:
     def renamed(self, folder, images, names, **more):
         renamed = [{**{names.get(k, k): v for k, v in r.items()}, **more} for r in files.plain_rows(images)]
@@ -158,7 +222,7 @@ def test_what_pymatgen_knows_of_sites_and_charges(tmp_path):
     assert frame.fixed.tolist() == [[True, True, False], [False] * 3]
     np.testing.assert_allclose(frame.velocities, [[0.01, 0, 0], [0, 0.02, 0]], atol=1e-15)
     np.testing.assert_allclose(frame.forces[:, 0], [0.1, -0.1])
-    assert frame.info == {"charge": 1, "unused_columns": "magmom"}
+    assert frame.info == {"charge": 1} and frame.unused == ("magmom",)
     structure["lattice"]["matrix"][1] = [2.0, 4.0, 0.0]
     sites[0]["properties"]["selective_dynamics"] = [False, True, True]
     (tmp_path / "leaning.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))

@@ -212,3 +212,54 @@ def test_cells_of_periodic_codes_are_periodic(form, name, tmp_path):
     frame = keel.read(tmp_path / name)[0]
     np.testing.assert_allclose(frame.cell, crystal.cell.array, atol=1e-6)
     assert frame.pbc.all()
+
+
+class TestPacked:
+    """Archives, files that are compressed in another way or twice, and addresses."""
+
+    @pytest.mark.parametrize("name", ["a.extxyz", "a.extxyz.zst", "a.xyz.zip", "a.tar", "a.tar.gz", "a.json"])
+    @pytest.mark.parametrize(
+        ("start", "kind"),
+        [
+            (b"\x28\xb5\x2f\xfd", "zstd"),
+            (b"PK\x03\x04", "zip"),
+            (b"7z\xbc\xaf\x27\x1c", "7z"),
+            (b"a.extxyz".ljust(257, b"\0") + b"ustar", "tar"),
+        ],
+    )
+    def test_archives_are_named(self, tmp_path, name, start, kind):
+        content = start + bytes(range(256))
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        with pytest.raises(
+            DataError, match=f"{name}: this is a {kind} archive, which keel does not read; unpack it first"
+        ):
+            keel.read(tmp_path / name)
+
+    def test_what_is_compressed_twice(self, tmp_path):
+        (tmp_path / "a.extxyz.gz").write_bytes(gzip.compress(gzip.compress(b"1\n\nCu 0 0 0\n")))
+        with pytest.raises(DataError, match="it is compressed twice; unpack it first"):
+            keel.read(tmp_path / "a.extxyz.gz")
+
+    @pytest.mark.parametrize("suffix", [".db", ".npz", ".h5"])
+    def test_files_that_are_read_in_place_are_not_read_compressed(self, tmp_path, suffix):
+        path = tmp_path / f"a{suffix}.gz"
+        path.write_bytes(gzip.compress(b"whatever"))
+        with pytest.raises(DataError, match="such files are not read compressed; unpack it first"):
+            keel.read(path)
+
+    def test_an_archive_of_sgdml_is_named_with_its_units(self, tmp_path):
+        # The keys are those of sgdml.org's files (sgdml/utils/io.py).
+        arrays = {"R": np.zeros((2, 3, 3)), "z": np.ones(3, dtype=int), "E": np.zeros(2), "F": np.zeros((2, 3, 3))}
+        np.savez(tmp_path / "a.npz", **arrays, e_unit="kcal/mol", r_unit="Ang")
+        with pytest.raises(DataError, match=r"archive of sGDML .MD17., with e_unit=kcal/mol, r_unit=Ang"):
+            keel.read(tmp_path / "a.npz")
+
+    @pytest.mark.parametrize("address", ["https://x.org/a.xyz", "s3://bucket/a.extxyz", "HTTP://x.org/a"])
+    def test_addresses(self, address):
+        with pytest.raises(DataError, match="files are not fetched from the internet; download it first"):
+            keel.read(address)
+
+    def test_a_text_is_not_called_an_output_because_of_its_name(self, tmp_path):
+        (tmp_path / "README.md").write_text("# Copper\n\nHow the data were made.\n")
+        with pytest.raises(DataError, match="it contains no structures; only by its name ASE would take it for"):
+            keel.read(tmp_path / "README.md")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.frame import Frame
+from keel.atoms.mobility import motion_in_words, no_velocities
 from keel.atoms.motion_columns import constraints
 
 NAMES = ("forces_mask", "fixed", "masses", "velocities")
@@ -100,3 +101,35 @@ def test_a_structure_made_longer_keeps_its_fractions_and_what_moves_but_no_label
     for name in ("fixed", "masses", "velocities"):
         np.testing.assert_array_equal(getattr(longer, name), getattr(frame, name))
     assert longer.energy is longer.forces is longer.stress is longer.forces_mask is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    # GPUMD, QUIP, and names that users give.
+    [
+        "vel",
+        "velo",
+        "velocities",
+        "v",
+        "fixed",
+        "frozen",
+        "constraints",
+        "selective_dynamics",
+        "atomic_mass",
+        "initial_masses",
+    ],
+)
+def test_columns_that_speak_of_motion_and_are_not_used_are_named(tmp_path, name):
+    frame = salt()
+    atoms = frame.to_ase()
+    atoms.set_array(name, np.zeros((4, 3)) if name.startswith(("v", "sel")) else np.ones(4))
+    atoms.set_array("charges", np.ones(4))
+    atoms.write(tmp_path / "a.extxyz")
+    (read,) = keel.read(tmp_path / "a.extxyz", labels=False)
+    (said,) = motion_in_words([read], "draw")
+    assert said.startswith(f"not used: columns {name} (read are momenta")
+    said = no_velocities(read)
+    assert (
+        (f"its column {name} is not read" in said) == name.startswith("v") != (said == "it has no initial velocities")
+    )
+    assert motion_in_words([keel.atoms.labels.frame_from_ase(frame.to_ase())], "draw") == []

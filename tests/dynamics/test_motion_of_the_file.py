@@ -139,6 +139,34 @@ class TestOnDisk:
             np.testing.assert_array_equal(state.frame.masses, HEAVY.masses)
             assert state.temperature == pytest.approx(known.temperature, rel=1e-9)
 
+    def test_hdf5_is_read_like_extended_xyz(self, tmp_path):
+        starts = [HEAVY.replace(fixed=MIXED), HEAVY.replace(masses=None)]
+        for name in ("a.extxyz", "a.h5"):
+            settings = of_steps(20, 4.0, temperature=200, seed=3, record_every=10)
+            simulate(LJ, starts, settings, out=tmp_path / name, checkpoint_every=7)
+        expected = sorted(keel.read(tmp_path / "a.extxyz"), key=lambda f: (f.info["run"], f.info["step"]))
+        found = keel.read(tmp_path / "a.h5")
+        assert [f.source for f in found[2:4]] == [f"{tmp_path}/a.h5, frame run_0/2", f"{tmp_path}/a.h5, frame run_1/0"]
+        for one, other in zip(found, expected, strict=True):
+            assert one.info == pytest.approx(other.info, abs=1e-3) and one.energy == other.energy
+            for name in ("positions", "cell", "pbc", "forces", "velocities", "fixed", "masses"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+    def test_hdf5_of_others_is_named(self, tmp_path):
+        import h5py
+
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["particles/position"] = np.zeros((4, 3))
+        with pytest.raises(DataError, match="not a trajectory of keel: it has no group run_0"):
+            keel.read(tmp_path / "a.h5")
+        (tmp_path / "a.h5").write_bytes(b"no HDF5 at all")
+        with pytest.raises(DataError, match=r"a.h5: it cannot be read"):
+            keel.read(tmp_path / "a.h5")
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["run_0/positions"] = np.zeros((4, 3))
+        with pytest.raises(DataError, match="it has no run_0/numbers, run_0/pbc"):
+            keel.read(tmp_path / "a.h5")
+
     def test_a_killed_run_goes_on_with_them(self, tmp_path):
         start, settings = HEAVY.replace(fixed=MIXED), of_steps(50, 4.0, temperature=200, seed=3, record_every=10)
         (whole,) = run([start])

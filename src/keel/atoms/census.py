@@ -13,7 +13,7 @@ from keel.atoms.conversion import Structures, as_stored, each_frame
 from keel.atoms.elements import symbol
 from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import LABELS, UNUSED_COLUMNS
+from keel.atoms.label_names import LABELS
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import Closest, closest_pair, composition
 from keel.atoms.soundness.unknown import without_placeholders
@@ -223,6 +223,6 @@ def group_keys(frames: Sequence[Frame]) -> dict[str, int]:
     shared = set.intersection(*(set(f.info) for f in frames))
     counts = {}
     for key in sorted(shared):
-        if all(isinstance(f.info[key], str) for f in frames) and key != UNUSED_COLUMNS:
+        if all(isinstance(f.info[key], str) for f in frames):
             counts[key] = len({f.info[key] for f in frames})
     return {key: n for key, n in counts.items() if 1 < n < len(frames)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labels import OF_OTHERS, frame_from_ase
 from keel.atoms.read import believed, iter_frames, stored_frames
+from keel.atoms.remarks import notes
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.store.frames import StoredFrames
-from keel.errors import DataError
+from keel.errors import DataError, KeelWarning
 from keel.wording import a
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrame
         If it is something else, or, with labels, as :func:`keel.read` does: if a structure cannot be real, or forces or
         stresses contradict the energies. Frames are taken as they are.
 
+    Warns
+    -----
+    KeelWarning
+        If a calculator has results, but for another structure than the one it belongs to.
+
     Examples
     --------
     >>> from ase.build import bulk
@@ -68,6 +75,10 @@ def as_frames(given: Structures, *, labels: bool = True) -> Frames | StoredFrame
             if labels and _is_atoms(member):
                 check_frame(frame)
             frames.append(frame)
+    if labels:
+        said = ((f, tuple(r for r in f.remarks if r.startswith(OF_OTHERS))) for f in frames if f.remarks)
+        for note in notes(frame.replace(remarks=remarks) for frame, remarks in said):
+            warnings.warn(note, KeelWarning, stacklevel=2)
     return believed(frames) if labels else frames
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE, UNUSED_COLUMNS
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE
 from keel.atoms.remarks import files_of, frames_of, notes
 from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding
@@ -82,7 +82,7 @@ def not_used(frames: Sequence[Frame]) -> list[str]:
     found = notes(frames)
     labels = Counter(k.removeprefix(SET_ASIDE) for f in frames for k in f.info if k.startswith(SET_ASIDE))
     found += [f"a label {key} of {frames_of(count)}" for key, count in sorted(labels.items())]
-    columns = Counter(name for f in frames for name in str(f.info.get(UNUSED_COLUMNS, "")).split())
+    columns = Counter(name for f in frames for name in f.unused)
     if columns:
         found.append(f"columns of atoms: {', '.join(sorted(columns))}")
     return found

@@ -58,6 +58,8 @@ class Frame(Shown):
         In u, shape (N,), if they differ from those of the elements.
     velocities
         In angstrom/fs, shape (N, 3), or None.
+    unused
+        Names of the columns of atoms that keel does not use.
     remarks
         What its reader did not use and why; :func:`keel.atoms.remarks.notes` counts those of many frames.
     read_in
@@ -78,6 +80,7 @@ class Frame(Shown):
     fixed: NDArray[np.bool_] | None = None
     masses: Array | None = None
     velocities: Array | None = None
+    unused: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     read_in: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from keel.atoms.formats.compression import opened
+from keel.atoms.formats.compression import opened, refuse_packed
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
@@ -22,6 +22,9 @@ from keel.plugins import discover
 BEGINNING = 50_000
 """Bytes of a file from which its format is recognised: as many as ASE reads, so that ASE recognises no format that keel
 misses."""
+
+ADDRESS = re.compile(r"(?i)(?:https?|ftp|s3|gs|hf):/")
+"""Begins the address of a file elsewhere."""
 
 
 class BadFrames:
@@ -187,6 +190,8 @@ def _reader(path: Path) -> Callable[[Path], Iterator[PendingFrame]]:
         form = _format(path) or OTHERS
     if not form.reader.startswith("keel."):
         return partial(plugin_frames, form)
+    if path.is_file():
+        refuse_packed(path, in_place=form.in_place)
     reader: Callable[[Path], Iterator[PendingFrame]] = imported(form.reader)
     return reader
 
@@ -210,6 +215,9 @@ def _as_text(frame: Frame | None, error: DataError) -> bytes:
 def _check_is_there(path: Path) -> None:
     try:
         if not path.exists():
+            # A path has one slash of the two.
+            if ADDRESS.match(str(path)):
+                raise DataError(f"{path}: files are not fetched from the internet; download it first")
             raise DataError(f"{path}: there is no such file")
         if is_store(path):
             return

@@ -10,7 +10,7 @@ LABELS = ("energy", "forces", "stress")
 EXTRAPOLATED_ENERGY = "energy_extrapolated"
 """Key in ``Frame.info`` of the energy that was replaced by a force-consistent free energy."""
 UNUSED_COLUMNS = "unused_columns"
-"""Key in ``Frame.info`` of the names of the per-atom arrays that keel does not use."""
+"""Key of the names of the per-atom arrays that keel does not use, in stores and in files of earlier releases."""
 SET_ASIDE = "other_"
 """Prefix in ``Frame.info`` of labels that were not used."""
 

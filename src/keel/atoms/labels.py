@@ -21,6 +21,7 @@ from keel.atoms.label_search import no_labels, search
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record, label_keys
+from keel.atoms.stated import of_parameters
 from keel.atoms.stated_units import StatedUnits
 from keel.errors import DataError, in_python, naming
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LIGHTEST, HEAVIEST = 0.1, 1000.0
 """Limits in u of masses: of a muonium, and far beyond all elements."""
 HELD_AT_ZERO = "forces of exactly zero on fixed atoms: these forces are not used"
+OF_OTHERS = "results of its calculator that belong to other"
+"""Begins a remark, which says what is other: positions, cell, ..."""
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
 
 
@@ -51,6 +54,8 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         If two names contradict each other, a named key is absent, or a label has the wrong shape.
     """
     refuse_partial_sites(record)
+    if UNUSED_COLUMNS in record.info:
+        record = replace(record, info={k: v for k, v in record.info.items() if k != UNUSED_COLUMNS})
     asked = keys or USUAL
     keys, stated = _filled(asked, record), StatedUnits(record.info, asked)
     stated.compare("length", keys.length_unit or "angstrom")
@@ -85,8 +90,9 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         energy=found.energy,
         forces=found.forces,
         stress=found.stress,
-        info={**found.info, **({UNUSED_COLUMNS: " ".join(columns)} if columns else {})},
+        info=found.info,
         source=record.source,
+        unused=tuple(columns),
         remarks=(*record.remarks, *remarks, *found.remarks),
         read_in=keys.units,
         **motion,
@@ -216,14 +222,14 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
     """
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     info = dict(atoms.info)
-    if atoms.calc is not None and not atoms.calc.check_state(atoms):
-        for key, value in atoms.calc.results.items():
-            if value is None:
-                continue
-            target = arrays if np.ndim(value) and len(value) == len(atoms) and not is_global(key) else info
-            if key in target and not same_value(target[key], value):
-                raise DataError(f"{source}: the calculator's {key} contradicts the structure's own; remove one of them")
-            target[key] = value
+    results, of_others = _results(atoms)
+    if results:
+        info |= of_parameters(getattr(atoms.calc, "parameters", None) or {})
+    for key, value in results.items():
+        target = arrays if np.ndim(value) and len(value) == len(atoms) and not is_global(key) else info
+        if key in target and not same_value(target[key], value):
+            raise DataError(f"{source}: the calculator's {key} contradicts the structure's own; remove one of them")
+        target[key] = value
     return Record(
         numbers=np.array(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=np.float64),
@@ -233,8 +239,15 @@ def record_of_ase(atoms: Atoms, source: str) -> Record:
         arrays=arrays,
         source=source,
         fixed=_fixed(atoms),
-        remarks=_other_constraints(atoms),
+        remarks=(*of_others, *_other_constraints(atoms)),
     )
+
+
+def _results(atoms: Atoms) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what its calculator has computed for a structure, and a remark if that was for another one."""
+    found = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if v is not None}
+    changes = atoms.calc.check_state(atoms) if found else []
+    return ({}, (f"{OF_OTHERS} {', '.join(changes)}: not used",)) if changes else (found, ())
 
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:

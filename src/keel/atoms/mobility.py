@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,16 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
+from keel.atoms.label_names import letters_of
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, marks, reals
+
+LIKE_VELOCITIES = re.compile("v|v[xyz]|vel|velo|velocit(y|ies)|[a-z]*velocit(y|ies)")
+"""Names of columns that may be velocities, without separators; their unit is that of the program that wrote them."""
+LIKE_MOTION = re.compile(
+    f"{LIKE_VELOCITIES.pattern}|[a-z]*mass(es)?|momentum|fix(ed)?|frozen|freeze|held|im?mobile|mov(able|ing|emask)"
+    "|constrain(ts?|ed)|selective(dynamics)?"
+)
+"""Names of columns that may say how atoms move."""
 
 
 def masses_of(frame: Frame) -> Array:
@@ -57,5 +67,24 @@ def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:
     if any(f.velocities is not None for f in frames):
         used = "are the initial ones" if velocities == "file" else "are not used (to use them: --velocities file)"
         said.append(f"velocities from the file {used}")
+    if unused := unused_columns(frames, LIKE_MOTION):
+        said.append(
+            f"not used: columns {', '.join(unused)} (read are momenta and masses, in ASE's units, and move_mask)"
+        )
     ignored = HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT
     return said + sorted({remark for f in frames for remark in f.remarks if remark.startswith(ignored)})
+
+
+def no_velocities(frame: Frame) -> str:
+    """Say that a structure has none, or that it has some whose unit its file does not say."""
+    if not (names := unused_columns([frame], LIKE_VELOCITIES)):
+        return "it has no initial velocities"
+    return (
+        f"its column {names[0]} is not read, because the unit of velocities differs from program to program; give "
+        "momenta as ASE writes them (atoms.set_velocities, then atoms.write)"
+    )
+
+
+def unused_columns(frames: Sequence[Frame], names: re.Pattern[str]) -> list[str]:
+    """Return the columns of atoms with such a name that are not used."""
+    return sorted({name for f in frames for name in f.unused if names.fullmatch(letters_of(name))})

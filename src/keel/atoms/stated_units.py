@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from keel.atoms import units
 from keel.atoms.label_names import ENERGY, FORCES, FREE_ENERGY, STRESS, VIRIAL, letters_of
-from keel.atoms.record import LabelKeys
+from keel.atoms.record import USUAL, LabelKeys
 from keel.errors import DataError, in_python
 
 OPTIONS = {"energy": "energy_unit", "forces": "forces_unit", "length": "length_unit"}
@@ -105,6 +105,12 @@ class StatedUnits:
             return
         if stated.unit is None or not _same(quantity, stated.unit, applied, stated.signed):
             self._foreign[quantity] = stated
+
+    def understood(self) -> LabelKeys:
+        """Return the units of energy, forces and length that are stated and known, for a format that defines them."""
+        quantities = ("energy", "forces", "length")
+        known = {OPTIONS[q]: self._found[q].unit for q in quantities if q in self._found and self._found[q].unit}
+        return replace(USUAL, **known)  # type: ignore[arg-type]
 
     def refuse(self) -> None:
         """Refuse the units that differ and that nobody has named.

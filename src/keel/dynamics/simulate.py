@@ -8,7 +8,7 @@ from typing import cast
 
 from keel.atoms.conversion import Structures, as_frame, as_frames
 from keel.atoms.frame import Frame
-from keel.atoms.mobility import degrees_of_freedom
+from keel.atoms.mobility import degrees_of_freedom, no_velocities
 from keel.disagreement import check_beside
 from keel.dynamics.criteria import Criterion, default_criteria
 from keel.dynamics.job import Job
@@ -150,4 +150,4 @@ def _check(starts: Sequence[Frame | Snapshot], runs: Sequence[int], settings: MD
         if not degrees_of_freedom(frame):
             raise DataError(f"{frame.source}: all its atoms are fixed, so nothing can move")
         if settings.velocities == "file" and not isinstance(start, Snapshot) and frame.velocities is None:
-            raise DataError(f"{frame.source}: it has no initial velocities; draw them (--velocities draw)")
+            raise DataError(f"{frame.source}: {no_velocities(frame)}; draw them (--velocities draw)")

@@ -23,13 +23,14 @@ from ase import units
 
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame, raw_frames
+from keel.atoms.formats.hdf5 import OF_A_RUN, RUN, h5py, runs_in
 from keel.atoms.frame import Frame
 from keel.atoms.labels import frame_from_ase, frame_from_record
 from keel.disagreement import COLUMN
 from keel.dynamics.changed_file import ChangedFile
 from keel.dynamics.parts import parts_to_read
 from keel.dynamics.results import Snapshot
-from keel.errors import DataError, UnavailableError
+from keel.errors import DataError
 
 Recorded = tuple[int, Snapshot]
 """The number of a run, and a state of it."""
@@ -62,7 +63,7 @@ def appender(path: Path) -> Append:
     if suffix == ".traj":
         return _append_traj
     if suffix in (".h5", ".hdf5"):
-        _h5py(path)
+        h5py(path)
         return _append_hdf5
     raise DataError(f"{path}: trajectories are written as .extxyz, .xyz (also .gz, .xz, .bz2), .h5 or .traj")
 
@@ -153,12 +154,12 @@ def _recorded(frame: Frame, velocities: Any, compared: Any) -> Recorded:
 
 def _append_hdf5(file: ChangedFile, states: Sequence[Recorded]) -> None:
     file.seek(0, 2)
-    with _h5py().File(file, "r+" if file.tell() else "w") as h5:
+    with h5py().File(file, "r+" if file.tell() else "w") as h5:
         h5.attrs["units"] = "eV, angstrom, fs, K"
         for run in dict.fromkeys(run for run, _ in states):
             snapshots = [s for r, s in states if r == run]
-            group = h5.require_group(f"run_{run}")
-            for name in ("numbers", "pbc", "masses", "fixed"):
+            group = h5.require_group(f"{RUN}{run}")
+            for name in OF_A_RUN:
                 if name not in group and getattr(snapshots[0].frame, name) is not None:
                     group[name] = getattr(snapshots[0].frame, name)
             for name, values in _columns(snapshots).items():
@@ -191,14 +192,8 @@ def _extend(group: Any, name: str, values: np.ndarray[Any, Any]) -> None:
 
 
 def _read_hdf5(path: Path) -> Iterator[Recorded]:
-    try:
-        file = _h5py(path).File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: it cannot be read ({error})") from None
-    with file as h5:
-        for name in sorted((n for n in h5 if n.startswith("run_")), key=lambda n: int(n[4:])):
-            columns = {key: dataset[()] for key, dataset in h5[name].items()}
-            yield from ((int(name[4:]), s) for s in _snapshots(columns, f"{path}, {name}"))
+    for run, columns in runs_in(path):
+        yield from ((run, s) for s in _snapshots(columns, f"{path}, {RUN}{run}"))
 
 
 def _snapshots(columns: dict[str, Any], source: str) -> Iterable[Snapshot]:
@@ -216,11 +211,3 @@ def _snapshots(columns: dict[str, Any], source: str) -> Iterable[Snapshot]:
         )
         compared = columns[COLUMN][k] if COLUMN in columns else None
         yield Snapshot(frame, columns["velocities"][k], step, time, compared)
-
-
-def _h5py(path: Path | str = "HDF5") -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise UnavailableError(f"{path}: HDF5 needs h5py; install it with pip install 'mlip-keel[hdf5]'") from None
-    return h5py

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from keel.atoms.formats.parts import files_in, optional
 from keel.atoms.formats.rows import is_per_atom
 from keel.atoms.frame import Frame
 from keel.atoms.labels import record_of_ase
-from keel.atoms.record import PendingFrame, Record
+from keel.atoms.record import USUAL, LabelKeys, PendingFrame, Record
+from keel.atoms.stated_units import StatedUnits, states_units
 from keel.errors import DataError
 
 
@@ -60,19 +62,39 @@ def _check_whole(lmdb: Any, file: Path) -> None:
 
 
 def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:
+    stated = _stated(guarded(lambda: dict(database.metadata), path))
+    keys = StatedUnits(stated, USUAL).understood()
     rows = guarded(lambda: iter(database.select()), path)
     while True:
         row = guarded(lambda: next(rows, None), path)
         if row is None:
             return
         source = f"{path}, row {where}{row.id}"
-        yield PendingFrame(source, partial(_row_record, row, source))
+        yield PendingFrame(source, partial(_row_record, row, source, keys, stated))
 
 
-def _row_record(row: Any, source: str) -> Record:
+def _stated(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the units that the metadata state, as SchNetPack's do.
+
+    Its databases have ``{"_property_unit_dict": {"energy": "Ha", "forces": "Ha/Bohr"}, "_distance_unit": "Ang"}``
+    (github.com/atomistic-machine-learning/schnetpack, src/schnetpack/data/atoms.py); a number is a factor to ASE's.
+    """
+    stated = {}
+    for key, value in metadata.items():
+        if states_units(key) and value != 1:
+            stated[key] = {k: v for k, v in value.items() if v != 1} if isinstance(value, Mapping) else value
+    return stated
+
+
+def _row_record(row: Any, source: str, keys: LabelKeys, stated: Mapping[str, Any]) -> Record:
     atoms = guarded(row.toatoms, source)
+    if atoms.calc is not None:
+        # ASE leaves these behind.
+        atoms.calc.parameters.update(row.get("calculator_parameters") or {})
     atoms.info.update(row.key_value_pairs)
     for key, value in row.data.items():
         if key not in atoms.info and key not in atoms.arrays:
             (atoms.arrays if is_per_atom(key, value, len(atoms)) else atoms.info)[key] = value
-    return record_of_ase(atoms, source)
+    # What is not understood is refused there.
+    atoms.info.update(stated)
+    return replace(record_of_ase(atoms, source), usual=USUAL if keys == USUAL else keys)

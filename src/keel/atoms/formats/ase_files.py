@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.units import Hartree
 
-from keel.atoms.formats.compression import opened
+from keel.atoms.formats.compression import opened, opened_text
+from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
@@ -42,14 +44,23 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
 
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
-    images = guarded(lambda: ase.io.iread(str(path), index=":", format=kind), path)
     record: Callable[[Atoms, str], Record] = _record_of_crystal if kind in PERIODIC else record_of_ase
+    given: str | io.StringIO = str(path)
+    if program := PROGRAMS.get(kind):
+        with opened_text(path) as stream:
+            text = stream.read()
+        given = io.StringIO(without_notes(text))
+        record = partial(record_of_scf, program, program.failures(text.splitlines()))
+    images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)
     found = pending_images(images, path, record)
     first = next(found, None)
     if first is None:
-        taken = ioformats[kind].description if kind in ioformats else kind
+        form = ioformats.get(kind)
+        taken = kind if form is None else form.description
+        if form is not None and not form.magic and form.magic_regex is None:
+            raise DataError(f"{path}: it contains no structures; only by its name ASE would take it for {taken!r}")
         raise DataError(
             f"{path}: ASE reads it as {taken!r} and finds no frames; if it is from another program, convert it to "
             "extxyz"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from keel.errors import DataError
-from keel.kinds import COMPRESSED
+from keel.kinds import COMPRESSED, PICKLED_SUFFIXES
 
 _READERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
 """Kinds of compression, by the first bytes of a file."""
@@ -23,6 +23,49 @@ _gzip: Callable[..., Any] = partial(gzip.GzipFile, "", "wb", 9, mtime=0)
 _WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
     zip(COMPRESSED, (_gzip, partial(lzma.open, mode="wb"), partial(bz2.open, mode="wb")), strict=True)
 )
+
+
+ARCHIVES: tuple[tuple[bytes, int, str], ...] = (
+    (b"\x28\xb5\x2f\xfd", 0, "zstd"),
+    (b"\x04\x22\x4d\x18", 0, "lz4"),
+    (b"PK\x03\x04", 0, "zip"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "7z"),
+    (b"Rar!", 0, "rar"),
+    (b"ustar", 257, "tar"),
+    *((magic, 0, "compressed twice") for magic in _READERS),
+)
+"""What is not unpacked: bytes, where they stand, and what such a file is."""
+
+
+def refuse_packed(path: Path, *, in_place: bool) -> None:
+    """Refuse a file that must be unpacked first.
+
+    Parameters
+    ----------
+    path
+        The file.
+    in_place
+        Its reader takes no compressed files.
+
+    Raises
+    ------
+    DataError
+        If it is one.
+    """
+    with open(path, "rb") as file:
+        compressed = any(map(file.read(6).startswith, _READERS))
+    if in_place:
+        if compressed:
+            raise DataError(f"{path}: such files are not read compressed; unpack it first")
+        return
+    with opened(path) as stream:
+        start = stream.read(300)
+    for magic, at, kind in ARCHIVES:
+        if start[at:].startswith(magic) and not (kind == "zip" and path.suffix in PICKLED_SUFFIXES):
+            what = (
+                "it is compressed twice" if "twice" in kind else f"this is a {kind} archive, which keel does not read"
+            )
+            raise DataError(f"{path}: {what}; unpack it first")
 
 
 @contextmanager

@@ -8,21 +8,30 @@ energy nor forces, and stops ASE's reader. See https://www.quantum-espresso.org/
 from __future__ import annotations
 
 import io
+import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keel.atoms.formats.ase_files import broken_frame, guarded, pending_images
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.record import PendingFrame
+from keel.atoms.record import PendingFrame, Record
+from keel.atoms.stated import CALCULATION
 from keel.errors import DataError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 ENERGY, SETTLED, EXCHANGE = "!    total energy", "!!   total energy", "EXX-fraction"
+PROGRAM = "Program PWSCF"
+STATED = {
+    "functional": re.compile(r"\s*Exchange-correlation\s*=\s*([^(\n]+)"),
+    "ecutwfc": re.compile(r"\s*kinetic-energy cutoff\s*=\s*(.+)"),
+}
+"""What pw.x prints of its calculation before the first step; a functional may be followed by its numbers."""
 RESULTS = (
     ENERGY,
     "Forces acting on atoms",
@@ -57,21 +66,40 @@ def pw_frames(path: Path) -> Iterator[PendingFrame]:
     hybrid = any(EXCHANGE in line for line in lines)
     steps = [_settled(step, hybrid) for step in _steps(lines)]
     sound, index = pending_images(guarded(lambda: _readable(steps), path), path), 0
-    for step, failure in steps:
+    for (step, failure), stated in zip(steps, _stated(lines), strict=True):
         if failure is not None:
             yield broken_frame(f"{path}, step {index}", failure)
         elif not _has_results(step):
             continue
         elif (found := next(sound, None)) is not None:
-            yield found
+            yield PendingFrame(found.source, partial(_stating, found.record, stated))
         index += 1
     if not index:
         raise DataError(f"{path}: pw.x printed no energies or forces into it")
 
 
+def _stated(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield for each step what the run that it belongs to states of its functional and cutoff."""
+    run: dict[str, Any] = {}
+    for step in _steps(lines):
+        if PROGRAM in step[0]:
+            run = {}
+        for line in step:
+            for name, pattern in STATED.items():
+                if CALCULATION + name not in run and (found := pattern.match(line)):
+                    run[CALCULATION + name] = " ".join(found[1].split())
+        yield dict(run)
+
+
+def _stating(record: Callable[[], Record], stated: dict[str, Any]) -> Record:
+    made = record()
+    made.info |= stated
+    return made
+
+
 def _steps(lines: list[str]) -> Iterator[list[str]]:
     """Yield the lines from one structure to the next, as ASE finds structures."""
-    starts = [k for k, line in enumerate(lines) if "Program PWSCF" in line or "ATOMIC_POSITIONS" in line]
+    starts = [k for k, line in enumerate(lines) if PROGRAM in line or "ATOMIC_POSITIONS" in line]
     for start, end in pairwise([*starts, len(lines)]):
         yield lines[start:end]
 

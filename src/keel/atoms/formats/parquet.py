@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keel.atoms.formats.nested import is_row
 from keel.atoms.formats.parts import files_in, optional
-from keel.atoms.formats.rows import is_row, record_of_row, unknown_layout
+from keel.atoms.formats.rows import record_of_row, unknown_layout
 from keel.atoms.record import PendingFrame
 from keel.errors import DataError
 

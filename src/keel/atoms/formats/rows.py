@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
+from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
 from keel.atoms.label_names import is_global
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
 
-POSITIONS = ("positions", "pos", "cart_coords", "cartesian_site_positions")
 CELLS = ("cell", "lattice", "lattice_vectors")
 ELEMENTS = ("numbers", "atomic_numbers", "species_at_sites", "symbols", "species")
 PERIODIC = ("pbc", "dimension_types")
-STRUCTURAL = frozenset({"structure", "sites", *POSITIONS})
 
 MPTRJ_KEYS = LabelKeys(
     energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
@@ -36,6 +35,8 @@ COLABFIT_KEYS = LabelKeys(energy="energy", forces="atomic_forces", stress="cauch
 EMMET_KEYS = LabelKeys(stress="stress", stress_convention="-kbar")
 """Documents of the Materials Project (emmet): VASP's sign, but six numbers in the order xx yy zz yz xz xy."""
 PYMATGEN_KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
+MLEARN_KEYS = LabelKeys(stress="virial_stress", stress_convention="vasp-kbar")
+"""The sets of mlearn, whose code reorders these six numbers from VASP's order (github.com/materialsvirtuallab)."""
 LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
     ("uncorrected_total_energy", MPTRJ_KEYS),
     ("species_at_sites", LEMAT_KEYS),
@@ -51,13 +52,9 @@ TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": Fa
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
 ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
 IN_KBAR = "a stress with a pymatgen structure, whose unit is not stated: read as VASP's, in kbar"
+MLEARN = "a virial_stress with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
 UNSTATED = "a stress_tensor whose unit LeMaterial does not state: read as VASP's, in kbar"
 NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: not used"
-
-
-def is_row(columns: Iterable[str]) -> bool:
-    """Return whether some of these columns contain a structure."""
-    return not STRUCTURAL.isdisjoint(columns)
 
 
 def unknown_layout(columns: Iterable[str]) -> str:
@@ -78,6 +75,7 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
     DataError
         If it has no structure, or one that is not understood.
     """
+    row, beside = flattened(row)
     if not is_row(row):
         raise DataError(f"{source}: {unknown_layout(row)}")
     try:
@@ -93,7 +91,8 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
     for key, value in row.items():
         if value is not None and key not in used:
             (arrays if is_per_atom(key, value, len(numbers)) else info)[key] = value
-    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, fixed=fixed, remarks=remarks + lost)
+    remarks = (*remarks, *lost, *beside)
+    return Record(numbers, positions, cell, pbc, info, arrays, source, usual=usual, fixed=fixed, remarks=remarks)
 
 
 def is_per_atom(key: str, value: Any, atoms: int) -> bool:
@@ -108,6 +107,8 @@ def _labels(row: Mapping[str, Any]) -> tuple[LabelKeys, tuple[str, ...]]:
     stress = row.get(usual.stress or "")
     if usual is PYMATGEN_KEYS and stress is not None:
         return usual, (ORDER if len(stress) == 6 else IN_KBAR,)
+    if usual is PYMATGEN_KEYS and stress is None and row.get("virial_stress") is not None:
+        return MLEARN_KEYS, (MLEARN,)
     if usual is LEMAT_KEYS and stress is not None:
         return usual, (UNSTATED,)
     if usual is COLABFIT_KEYS and stress is not None and row.get("cauchy_stress_volume_normalized") is False:

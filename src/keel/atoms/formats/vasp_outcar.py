@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
 from keel.atoms.formats.ase_files import broken_frame, guarded
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.formats.vasp_xml import MACHINE_LEARNED, UNCONVERGED
+from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.formats.vasp_settings import of_outcar
+from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
 from keel.atoms.labels import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 
@@ -37,6 +40,7 @@ def outcar_frames(path: Path) -> Iterator[PendingFrame]:
         reader = parsers.OutcarHeaderParser([parsers.SpeciesTypes(), parsers.IonsPerSpecies()])
         header = guarded(lambda: reader.build(lines), path)
         header["constraint"] = _constraints(path, header["symbols"])
+        header["stated"] = of_outcar(lines, [len(list(same)) for _, same in groupby(header["symbols"])])
         for index, (step, whole) in enumerate(_steps(lines[-1:], stream)):
             source = f"{path}, frame {index}"
             if whole:
@@ -63,6 +67,7 @@ def _record(step: list[str], header: dict[str, Any], source: str) -> Record:
     wanted = (parsers.Cell, parsers.PositionsAndForces, parsers.Stress, parsers.Energy, parsers.Magmoms, parsers.Magmom)
     reader = parsers.OutcarChunkParser(header, [parser() for parser in wanted])
     record = record_of_ase(guarded(lambda: reader.build(step), source), source)
+    record.info |= header["stated"]
     if not any(CONVERGED in line for line in step):
         record.unconverged = UNCONVERGED if any(ELECTRONIC in line for line in step) else MACHINE_LEARNED
     return record

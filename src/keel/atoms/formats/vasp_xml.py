@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers.expat import errors
@@ -21,18 +21,22 @@ from numpy.typing import NDArray
 from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
+from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.formats.vasp_settings import stated
 from keel.atoms.frame import Array
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA
 from keel.errors import DataError
 
-UNCONVERGED = "electronic steps that did not converge"
 MACHINE_LEARNED = "no electronic steps (VASP's own machine-learned forces)"
 KEYS = LabelKeys(stress="stress", stress_convention="vasp-kbar")
 CUT_OFF = [errors.codes[said] for said in (errors.XML_ERROR_NO_ELEMENTS, errors.XML_ERROR_UNCLOSED_TOKEN)]
 """Errors of a document that ends too early."""
 FREE, ZERO = "e_fr_energy", "e_0_energy"
+PRINTED = 2e-8
+"""eV by which a difference of two energies and EDIFF, of eight decimals each, may be off; EDIFF=1E-9 is printed as
+0."""
 
 
 @dataclass
@@ -42,6 +46,9 @@ class _Run:
     numbers: NDArray[np.int64] | None = None
     held: NDArray[np.bool_] | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    potential: str = ""
+    valence: float | None = None
+    stated: dict[str, Any] = field(default_factory=dict)
 
     def number(self, name: str, default: float) -> float:
         return float(self.parameters.get(name, default))
@@ -66,6 +73,7 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
                         index += 1
                 elif event == "end":
                     _take(run, element)
+                    run.stated = stated(run.parameters, run.potential, run.valence)
         except ElementTree.ParseError as error:
             if open_step:
                 yield broken_frame(f"{path}, frame {index}", "the file is cut off or damaged within this ionic step")
@@ -99,6 +107,9 @@ def _take(run: _Run, element: Element) -> None:
     elif element.tag == "atominfo":
         symbols = [(rc[0].text or "").strip() for rc in element.findall("array[@name='atoms']/set/rc")]
         run.numbers = np.array([atomic_number(symbol) for symbol in symbols], dtype=np.int64)
+        types = [[(c.text or "").strip() for c in rc] for rc in element.findall("array[@name='atomtypes']/set/rc")]
+        if types and all(len(row) >= 5 for row in types):
+            run.valence, run.potential = sum(float(row[0]) * float(row[3]) for row in types), types[0][4]
     elif element.tag == "structure" and element.get("name") == "initialpos":
         flags = [(v.text or "").split() for v in element.findall("varray[@name='selective']/v")]
         run.held = np.array([[flag == "F" for flag in row] for row in flags], dtype=bool) if flags else None
@@ -127,7 +138,9 @@ def _understood(step: Element, run: _Run, source: str) -> Record:
         positions=scaled @ cell,
         cell=cell,
         pbc=np.ones(3, dtype=bool),
-        info=_energies(step, run, abs(float(np.linalg.det(cell)))) | ({"stress": stress} if stress.size else {}),
+        info=run.stated
+        | _energies(step, run, abs(float(np.linalg.det(cell))))
+        | ({"stress": stress} if stress.size else {}),
         arrays={"forces": forces} if forces.size else {},
         source=source,
         usual=KEYS,
@@ -162,12 +175,18 @@ def _energies(step: Element, run: _Run, volume: float) -> dict[str, float]:
 
 
 def _unconverged(step: Element, run: _Run) -> str | None:
-    """Say that a step took NELM electronic steps and the last still changed the energy by more than EDIFF."""
-    energies = [_energy(electronic, FREE) for electronic in step.findall("scstep")]
-    if not energies:
+    """Say that the last electronic step still changed the energy by more than EDIFF, or that there was none.
+
+    VASP stops when energy and eigenvalues change by less than EDIFF, but also after NELM steps, and when STOPCAR says
+    LABORT. With its first step and with the last it prints all parts of the energy: linear response may follow.
+    """
+    loop = step.findall("scstep")
+    parts = [len(electronic.findall("energy/i")) for electronic in loop]
+    end = next((k for k in range(1, len(loop)) if parts[k] > parts[k - 1]), len(loop) - 1)
+    last = [_energy(electronic, FREE) for electronic in loop[: end + 1][-2:]]
+    if not last:
         return MACHINE_LEARNED
-    if len(energies) < run.number("NELM", 60):
-        return None
-    last = energies[-2:]
+    if len(last) == 1 and run.number("NELMIN", 2) < 2 <= run.number("NELM", 60):
+        return None  # Wave functions that MD extrapolates may do at once, and nothing says how far they were off.
     changed = np.inf if len(last) < 2 or None in last else abs(last[1] - last[0])  # type: ignore[operator]
-    return UNCONVERGED if changed > run.number("EDIFF", 1e-4) else None
+    return UNCONVERGED if changed > abs(run.number("EDIFF", 1e-4)) + PRINTED else None

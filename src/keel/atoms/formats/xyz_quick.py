@@ -20,9 +20,6 @@ from keel.atoms.formats.comment import typed
 from keel.atoms.formats.extxyz import RawFrame, raw_frames
 from keel.atoms.formats.xyz_template import Template, template_of
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import (
-    UNUSED_COLUMNS,
-)
 from keel.atoms.label_numbers import LARGEST_ENERGY, UNKNOWN_ENERGIES
 from keel.atoms.record import PendingFrame, Record
 from keel.atoms.units import stress_of
@@ -146,10 +143,8 @@ class _Block:
         if size and stress is None:
             return None
         info = {key: _value(values[group - 1]) for key, group in template.notes}
-        if template.unused:
-            info[UNUSED_COLUMNS] = template.unused
         found = energy if template.energy else None, forces if template.forces else None, stress
-        return Frame(numbers, positions, cell, periodic, *found, info, source)
+        return Frame(numbers, positions, cell, periodic, *found, info, source, unused=template.unused)
 
     def matched(self, comment: bytes) -> re.Match[str] | None:
         """Return the values of a comment line by the last template, which is that of the line then."""

@@ -79,7 +79,7 @@ class Template:
     notes: tuple[tuple[str, int], ...]
     kinds: NDArray[np.int64]
     forces: bool
-    unused: str
+    unused: tuple[str, ...]
 
 
 def template_of(text: str) -> Template | None:
@@ -121,7 +121,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None
     lacking = {"energy": not energies, "forces": 4 not in columns[0], "stress": not stresses}
-    if any(lacking[label] and is_like(label, key) for label in LABELS for key in [*keys, *columns[1].split()]):
+    if any(lacking[label] and is_like(label, key) for label in LABELS for key in [*keys, *columns[1]]):
         return None
     if {*keys} >= CP2K_COMMENT or {"Stress", UNUSED_COLUMNS} & {*keys}:
         return None
@@ -141,7 +141,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     )
 
 
-def columns_of(properties: str) -> tuple[NDArray[np.int64], str] | None:
+def columns_of(properties: str) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
     """Return what the columns are, and the names of the unused; None unless they are elements and numbers."""
     from keel.atoms.kernels.xyz import FORCE, POSITION, REAL, SPECIES, WHOLE
 
@@ -165,4 +165,4 @@ def columns_of(properties: str) -> tuple[NDArray[np.int64], str] | None:
             kinds += [REAL if kind == "R" else WHOLE] * width
         else:
             return None
-    return np.array(kinds), " ".join(others)
+    return np.array(kinds), tuple(others)

@@ -8,50 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY, letters_of
+from keel.atoms.label_names import EXTRAPOLATED_ENERGY
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
+from keel.atoms.stated import CALCULATION, state_of
 
-STATES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "charge": frozenset(
-            {"charge", "totalcharge", "totcharge", "netcharge", "cellcharge", "qtot", "systemcharge", "chargemult"}
-        ),
-        "spin": frozenset(
-            {
-                *("spin", "totalspin", "spinmultiplicity", "multiplicity", "mult", "unpairedelectrons", "nunpaired"),
-                *("uhf", "nspin", "nspins", "ispin", "spinmult", "spinpolarized", "spinpolarised", "spinstate"),
-                *("soc", "spinorbit", "lsorbit", "spinorbitcoupling"),
-                *("magneticstate", "magneticorder", "magneticordering", "magorder", "ordering"),
-            }
-        ),
-        "functional": frozenset(
-            {
-                *("functional", "xc", "xcfunctional", "method", "leveloftheory", "theory", "theorylevel", "dft", "gga"),
-                *("metagga", "runtype", "calctype", "basis", "basisset", "dispersion", "vdw", "hybrid"),
-                *("ldau", "ldauu", "dftu", "dftplusu", "hubbard", "hubbards", "hubbardu", "ishubbard"),
-                *("uvalue", "uvalues", "d3", "dftd3"),
-            }
-        ),
-        "electronic temperature": frozenset(
-            {
-                *("electronictemperature", "telec", "etemp", "electrontemperature"),
-                *("smearing", "smearingwidth", "sigma", "ismear", "degauss"),
-            }
-        ),
-        "plane-wave cutoff": frozenset({"encut", "ecutwfc", "ecut", "cutoffenergy", "planewavecutoff"}),
-        "surrounding": frozenset({"solvent", "solvation", "solventmodel", "efield", "electricfield"}),
-    }
-)
-"""States that sets of frames may mix, and their names in files, in lower case and without separators."""
-
-_PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true", "info", "mol", "molecular", "calc")
 MOST_VALUES = 6
 """Number of values of a key that are named with their counts."""
 
@@ -59,7 +25,9 @@ MOST_VALUES = 6
 def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
     """Yield signs that the frames belong to several states, and how many cells are left-handed."""
     for key, state in stated(frames).items():
-        counts = Counter(_value(frame.info.get(key, "none stated")) for frame in frames)
+        # A file that is no output of a calculation may well come from the same.
+        some = [f for f in frames if key in f.info] if key.startswith(CALCULATION) else frames
+        counts = Counter(_value(frame.info.get(key, "none stated")) for frame in some)
         if len(counts) > 1:
             yield Finding("warn", _mixed(key, state, counts))
     yield from _energy_kinds(frames)
@@ -69,13 +37,7 @@ def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
 def stated(frames: Sequence[Frame]) -> dict[str, str]:
     """Return the keys in ``info`` that name a state, and which: ``{"total_charge": "charge"}``."""
     keys = sorted({key for frame in frames for key in frame.info})
-    return {key: state for key in keys if (state := _state(key)) is not None}
-
-
-def _state(key: str) -> str | None:
-    name = letters_of(key)
-    shorter = [name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix)]
-    return next((state for state, names in STATES.items() if any(n in names for n in shorter)), None)
+    return {key: state for key in keys if (state := state_of(key)) is not None}
 
 
 def _value(value: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from keel.atoms.frame import Frame
+from keel.atoms.label_names import UNUSED_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,19 @@ def frame_of(row: Mapping[str, Any], source: str) -> Frame:
     values = {name: value for name, value in row.items() if value is not None}
     if "energy" in values:
         values["energy"] = float(values["energy"])
-    for name in ("info", "remarks"):
-        if name in values:
-            values[name] = from_text(values[name])
+    if "info" in values:
+        values["info"], values["unused"] = info_of(values["info"])
     if "remarks" in values:
-        values["remarks"] = tuple(values["remarks"])
+        values["remarks"] = tuple(from_text(values["remarks"]))
     return Frame(**values, source=source)
 
 
 def _gathered(column: Column, frames: Sequence[Frame]) -> Values:
     given = [getattr(frame, column.name) for frame in frames]
     if column.stored is None:
+        if column.name == "info":
+            # Unused columns have no column of their own, so that stores of every release are alike.
+            given = [{**f.info, UNUSED_COLUMNS: f.unused} if f.unused else f.info for f in frames]
         texts = [as_text(value) if value else None for value in given]
         return Values(texts, np.array([text is not None for text in texts], dtype=bool))
     present = np.array([value is not None for value in given], dtype=bool)
@@ -164,6 +167,14 @@ def _parts(column: Column, values: Values, counts: NDArray[np.int64]) -> Iterato
 def as_text(value: Any) -> str:
     """Return the info or the remarks of a frame as JSON; arrays keep their type and shape."""
     return json.dumps(dict(value) if isinstance(value, Mapping) else list(value), default=_encoded)
+
+
+def info_of(text: str | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the info of a frame, and the names of the columns that are not used."""
+    info: dict[str, Any] = from_text(text) if text else {}
+    unused = info.pop(UNUSED_COLUMNS, ())
+    # Earlier releases joined them.
+    return info, tuple(unused.split() if isinstance(unused, str) else unused)
 
 
 def from_text(text: str) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.label_names import LABELS
-from keel.atoms.store.columns import ALWAYS, BY_NAME, frame_of, from_text
+from keel.atoms.store.columns import ALWAYS, BY_NAME, frame_of, info_of
 from keel.atoms.store.shards import Shard, Store, open_shard
 from keel.errors import DataError
 from keel.formats import Format
@@ -252,12 +252,12 @@ class StoredFrames(Shown, Sequence[Frame]):
         if rising:
             for shard, _, there in self._by_shard():
                 texts = shard.table(0, shard.frames, ("info",)).columns.get("info", [[None] * shard.frames])[0]
-                yield from (from_text(texts[k]) if texts[k] else {} for k in there.tolist())
+                yield from (info_of(texts[k])[0] for k in there.tolist())
             return
         for place in self.places:
             which = self.store.shard_of(int(place))
             text = self.store.shards[which].row(int(place) - int(self.store.starts[which]), ("info",)).get("info")
-            yield from_text(text) if text else {}
+            yield info_of(text)[0]
 
     def _by_shard(self) -> Iterator[tuple[Shard, NDArray[np.int64], NDArray[np.int64]]]:
         """Yield each shard with the numbers of its frames among these, and their places in it."""

@@ -1,0 +1,65 @@
+"""Rows with objects in them: the structure or its labels one level down, as in ``{"structure": ..., "outputs": ...}``.
+
+Of mlearn's sets ``outputs``, of pymatgen's entries ``data``, of the Materials Project's tasks ``output``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keel.atoms.label_names import is_label_name, letters_of
+
+Row = Mapping[str, Any]
+
+POSITIONS = ("positions", "pos", "cart_coords", "cartesian_site_positions")
+STRUCTURAL = frozenset({"structure", "sites", *POSITIONS})
+RESULTS = frozenset(
+    {
+        *("output", "outputs", "result", "results", "calcresults", "calculation", "calculator", "data"),
+        *("label", "labels", "target", "targets", "properties", "ref", "reference", "dft", "vasp"),
+    }
+)
+"""Names of objects whose members are what was computed for the structure, without separators."""
+ASIDE = "labels in an object of their own, {0}: not used (to use them: `--{1}-key {2}`)"
+
+
+def is_row(columns: Iterable[str]) -> bool:
+    """Return whether some of these columns contain a structure."""
+    return not STRUCTURAL.isdisjoint(columns)
+
+
+def flattened(row: Row) -> tuple[Row, tuple[str, ...]]:
+    """Return a row with the members of its objects, and remarks.
+
+    Members of an object with results count as the row's own. Those that the row has already, or two objects, or an
+    object of another name (``prediction``, ``uncertainty``) are called ``object.member``, and are labels only if the
+    user names them so.
+    """
+    inner = {key: value for key, value in row.items() if isinstance(value, Mapping) and key not in STRUCTURAL}
+    holders = [key for key, value in inner.items() if any(map(is_label_name, value)) or _only_structure(row, value)]
+    if not holders:
+        return row, ()
+    flat = {key: value for key, value in row.items() if key not in holders}
+    members = [(key, name, value) for key in holders for name, value in inner[key].items() if value is not None]
+    times = Counter(name for key, name, _ in members if letters_of(key) in RESULTS)
+    aside = []
+    for key, name, value in members:
+        if letters_of(key) in RESULTS and times[name] == 1 and row.get(name) is None:
+            flat[name] = value
+        elif row.get(name) != value:
+            flat[f"{key}.{name}"] = value
+            aside += [f"{key}.{name}"] * is_label_name(name)
+    return flat, _remarks(aside)
+
+
+def _only_structure(row: Row, value: Row) -> bool:
+    return not is_row(row) and is_row(value)
+
+
+def _remarks(aside: list[str]) -> tuple[str, ...]:
+    if not aside:
+        return ()
+    label = next((label for label in ("energy", "forces", "stress") if label[:5] in aside[0].lower()), "energy")
+    return (ASIDE.format(", ".join(sorted(aside)), label, aside[0]),)
