@@ -30,7 +30,7 @@ def frames(count: int = 3, element: str = "Cu") -> list[Frame]:
         atoms.wrap()
         atoms.calc = EMT()
         atoms.get_stress()
-        made.append(keel.atoms.labels.frame_from_ase(atoms))
+        made.append(keel.atoms.labelling.labelled.frame_from_ase(atoms))
     return made
 
 

@@ -16,7 +16,7 @@ import keel
 from keel.atoms.census import take_census
 from keel.atoms.findings import refuse_wrong_labels
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.soundness.frames import check_frame, closest_pair, energy_levels, energy_outliers
 from keel.atoms.soundness.repeats import repeats
 from keel.atoms.soundness.work import check_forces, check_stress

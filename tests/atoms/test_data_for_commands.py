@@ -8,7 +8,7 @@ import pytest
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.cli import main
 from training_files import aselmdb, crystals, deepmd, json_lines, matpes, ml_ab, mptrj, mtp, parquet, runner
 

@@ -19,7 +19,7 @@ import keel
 from keel.atoms.formats.comment import parse_comment
 from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase, frame_from_record
+from keel.atoms.labelling.labelled import frame_from_ase, frame_from_record
 from keel.atoms.record import Record
 from keel.atoms.remarks import notes
 from keel.atoms.units import GPA

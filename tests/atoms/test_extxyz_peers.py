@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 
 pytestmark = pytest.mark.oracle
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import keel
 from keel.atoms.findings import not_used
-from keel.atoms.labels import LabelKeys, frame_from_ase
+from keel.atoms.labelling.labelled import LabelKeys, frame_from_ase
 from keel.atoms.splits import group_of
 from keel.atoms.units import (
     GPA,

@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 import keel
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.neighbours import graph_of
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.soundness.work import check_stress

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms import pack
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import CELLS
-from keel.atoms.label_search import TOO_LARGE
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
+from keel.atoms.labelling.names import CELLS
+from keel.atoms.labelling.search import TOO_LARGE
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, held_along
 from keel.atoms.read import believed, iter_frames
 from keel.atoms.record import LabelKeys

@@ -155,7 +155,7 @@ def test_errors_name_the_frame() -> None:
 def test_batch_takes_frames_and_atoms_one_or_many() -> None:
     atoms = bulk("Cu", cubic=True)
     atoms.info["energy"] = -1.5
-    frame = keel.atoms.labels.frame_from_ase(atoms)
+    frame = keel.atoms.labelling.labelled.frame_from_ase(atoms)
     single = batch(atoms, 3.0)
     assert single.n_edges == batch(frame, 3.0).n_edges == 48
     both = batch([atoms, frame], 3.0, dtype=torch.float64)

@@ -7,7 +7,7 @@ import pytest
 
 import keel
 import outputs
-from keel.atoms.labels import HELD_AT_ZERO
+from keel.atoms.labelling.labelled import HELD_AT_ZERO
 from keel.atoms.read import BadFrames
 from keel.errors import DataError, KeelWarning
 

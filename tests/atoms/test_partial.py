@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import keel
 from keel.atoms.isolated import energies_alone, is_isolated, set_apart
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.partial import LabelledSet
 from keel.cli import app
 from keel.config import SplitSettings

@@ -19,7 +19,7 @@ import keel
 from keel.atoms.formats import xyz_files
 from keel.atoms.formats.xyz_quick import quick_frames
 from keel.atoms.kernels.decimals import real
-from keel.atoms.labels import frame_from_record
+from keel.atoms.labelling.labelled import frame_from_record
 from keel.atoms.read import BadFrames, iter_frames
 from keel.errors import DataError
 from stored import frames, same

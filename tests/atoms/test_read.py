@@ -20,7 +20,7 @@ import keel
 from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.formats.json_stream import JsonText
 from keel.atoms.frame import Frame
-from keel.atoms.labels import LabelKeys, frame_from_record
+from keel.atoms.labelling.labelled import LabelKeys, frame_from_record
 from keel.atoms.read import iter_frames
 from keel.atoms.units import GPA
 from keel.errors import ConfigError, DataError
@@ -88,7 +88,7 @@ def labelled(n: int = 4) -> list[Frame]:
         atoms.calc = EMT()
         atoms.get_potential_energy(), atoms.get_stress()
         atoms.info = {"run": f"r{k // 2}", "step": k, "weight": 0.1 * k, "name": "with space, and 1.5", "flag": True}
-        members.append(keel.atoms.labels.frame_from_ase(atoms))
+        members.append(keel.atoms.labelling.labelled.frame_from_ase(atoms))
     return members
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import keel
 from keel.atoms import pack, units
-from keel.atoms.label_search import WEIGHTED, WEIGHTLESS
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
+from keel.atoms.labelling.search import WEIGHTED, WEIGHTLESS
 from keel.atoms.record import LabelKeys
 from keel.cli import app
 from keel.errors import ConfigError, DataError

@@ -11,8 +11,8 @@ from ase.io import write
 
 import keel
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
+from keel.atoms.labelling.names import EXTRAPOLATED_ENERGY
 from keel.atoms.soundness.states import findings, stated
 
 

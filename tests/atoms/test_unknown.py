@@ -12,7 +12,7 @@ from ase.constraints import FixAtoms
 import keel
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.read import iter_frames
 from keel.atoms.soundness import constrained
 from keel.atoms.soundness.constrained import ALL_CONSTRAINED, CONSTRAINED, net_force

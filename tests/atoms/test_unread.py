@@ -9,7 +9,7 @@ from ase.units import Hartree
 
 import keel
 from keel.atoms.formats.unread import UNREAD
-from keel.atoms.label_search import CP2K_ENERGY, CP2K_EXTENDED
+from keel.atoms.labelling.search import CP2K_ENERGY, CP2K_EXTENDED
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.errors import DataError

@@ -132,4 +132,4 @@ def test_columns_that_speak_of_motion_and_are_not_used_are_named(tmp_path, name)
     assert (
         (f"its column {name} is not read" in said) == name.startswith("v") != (said == "it has no initial velocities")
     )
-    assert motion_in_words([keel.atoms.labels.frame_from_ase(frame.to_ase())], "draw") == []
+    assert motion_in_words([keel.atoms.labelling.labelled.frame_from_ase(frame.to_ase())], "draw") == []

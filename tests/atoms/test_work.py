@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from keel.atoms.census import take_census
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress, stress_factor
 from keel.atoms.soundness.stiffness import another_order, doubtful_forces, doubtful_stress

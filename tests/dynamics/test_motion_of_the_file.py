@@ -9,7 +9,7 @@ from ase.io import write as ase_write
 from typer.testing import CliRunner
 
 import keel
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.mobility import degrees_of_freedom, freed, motion_in_words
 from keel.cli import app
 from keel.dynamics import Snapshot, read_trajectories, simulate
@@ -198,7 +198,7 @@ class TestOnDisk:
 
     def test_extended_xyz_brings_everything_back(self, tmp_path):
         frame = HEAVY.replace(
-            fixed=MIXED, velocities=TestVelocities.MOVING.velocities, forces=np.ones((4, 3)), energy=1.0
+            fixed=MIXED, velocities=TestVelocities.MOVING.velocities, forces=np.arange(12.0).reshape(4, 3), energy=1.0
         ).replace(forces_mask=np.array([False, True, True, True]))
         keel.write(tmp_path / "a.extxyz", frame)
         (back,) = keel.read(tmp_path / "a.extxyz")

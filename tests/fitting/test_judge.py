@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.units import BOHR, GPA, HARTREE
 from keel.fitting.judge import Judgement, judge
 from keel.fitting.quick import QuickEAM

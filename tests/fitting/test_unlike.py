@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.read import iter_frames
 from keel.atoms.units import BOHR, GPA, HARTREE
 from keel.fitting.judge import Judgement, judge

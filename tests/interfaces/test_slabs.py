@@ -11,7 +11,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
 import keel
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.interfaces.ase import KeelCalculator
 from keel.potentials.batches import predictions
 from keel.potentials.external import ASEPotential

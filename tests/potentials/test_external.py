@@ -17,7 +17,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
 import keel
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.config import NetworkSettings, RunSettings, TeacherSettings
 from keel.dynamics import MDSettings, simulate
 from keel.errors import ConfigError, DataError, KeelWarning, UnavailableError

@@ -11,7 +11,7 @@ from ase.calculators.emt import EMT
 from typer.testing import CliRunner
 
 import keel
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.cli import app
 from keel.config import RunSettings, read_config
 from keel.reporting.run.notes import remarks, story

@@ -9,7 +9,7 @@ from keel.atoms.conversion import as_frame, as_frames
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
 from keel.atoms.graph import AtomGraph, Labels, collate
-from keel.atoms.labels import frame_from_ase
+from keel.atoms.labelling.labelled import frame_from_ase
 from keel.atoms.named_parts import split_by_name
 from keel.atoms.neighbours import neighbour_list
 from keel.atoms.read import BadFrames, iter_frames

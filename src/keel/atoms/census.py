@@ -13,7 +13,7 @@ from keel.atoms.conversion import Structures, as_stored, each_frame
 from keel.atoms.elements import symbol
 from keel.atoms.findings import findings, not_used
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.soundness.finding import Finding
 from keel.atoms.soundness.frames import Closest, closest_pair, composition
 from keel.atoms.soundness.unknown import without_placeholders

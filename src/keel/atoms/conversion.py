@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from keel.atoms.frame import Frame
 from keel.atoms.frames import Frames
-from keel.atoms.labels import OF_OTHERS, frame_from_ase
+from keel.atoms.labelling.labelled import OF_OTHERS, frame_from_ase
 from keel.atoms.read import believed, iter_frames, stored_frames
 from keel.atoms.remarks import notes
 from keel.atoms.soundness.frames import check_frame

@@ -10,7 +10,7 @@ import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE
+from keel.atoms.labelling.names import EXTRAPOLATED_ENERGY, LABELS, SET_ASIDE
 from keel.atoms.remarks import files_of, frames_of, notes
 from keel.atoms.soundness import size, states, unknown
 from keel.atoms.soundness.finding import Finding

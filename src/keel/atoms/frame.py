@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.motion_columns import constraints, reals
 from keel.showing import Facts, Shown
 

@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex, overload
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.showing import Facts, Shown, beside, first_rows, number_of, table
 
 

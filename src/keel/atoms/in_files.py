@@ -11,7 +11,7 @@ from keel.atoms.formats.compression import opened, refuse_packed
 from keel.atoms.formats.extxyz import format_frame
 from keel.atoms.formats.of_plugins import plugin_frames
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_record
+from keel.atoms.labelling.labelled import frame_from_record
 from keel.atoms.record import USUAL, LabelKeys, PendingFrame
 from keel.atoms.soundness.frames import check_frame
 from keel.atoms.store.frames import StoredFrames, is_store, open_store

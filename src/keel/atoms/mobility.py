@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
-from keel.atoms.label_names import letters_of
+from keel.atoms.labelling.names import letters_of
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, marks, reals
 
 LIKE_VELOCITIES = re.compile("v|v[xyz]|vel|velo|velocit(y|ies)|[a-z]*velocit(y|ies)")

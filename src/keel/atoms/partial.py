@@ -10,7 +10,7 @@ import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import set_apart
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.remarks import frames_of, notes
 from keel.atoms.selecting import have, select
 from keel.atoms.soundness.frames import unnamed

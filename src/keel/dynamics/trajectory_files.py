@@ -25,7 +25,7 @@ from keel.atoms.formats.compression import opened
 from keel.atoms.formats.extxyz import format_frame, raw_frames
 from keel.atoms.formats.hdf5 import OF_A_RUN, RUN, h5py, runs_in
 from keel.atoms.frame import Frame
-from keel.atoms.labels import frame_from_ase, frame_from_record
+from keel.atoms.labelling.labelled import frame_from_ase, frame_from_record
 from keel.disagreement import COLUMN
 from keel.dynamics.changed_file import ChangedFile
 from keel.dynamics.parts import parts_to_read

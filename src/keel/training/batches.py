@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, collate
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.neighbours import graph_of, graphs_of
 from keel.atoms.selecting import have, sizes
 from keel.atoms.store.frames import StoredFrames

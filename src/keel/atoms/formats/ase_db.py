@@ -12,9 +12,9 @@ from keel.atoms.formats.ase_files import guarded
 from keel.atoms.formats.parts import files_in, optional
 from keel.atoms.formats.rows import is_per_atom
 from keel.atoms.frame import Frame
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
+from keel.atoms.labelling.stated_units import StatedUnits, states_units
 from keel.atoms.record import USUAL, LabelKeys, PendingFrame, Record
-from keel.atoms.stated_units import StatedUnits, states_units
 from keel.errors import DataError
 
 

@@ -17,7 +17,7 @@ from ase.units import Hartree
 from keel.atoms.formats.compression import opened, opened_text
 from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, readable

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from keel.atoms.formats.ase_files import broken_frame, guarded, pending_images
 from keel.atoms.formats.compression import opened_text
+from keel.atoms.labelling.stated import CALCULATION
 from keel.atoms.record import PendingFrame, Record
-from keel.atoms.stated import CALCULATION
 from keel.errors import DataError
 
 if TYPE_CHECKING:

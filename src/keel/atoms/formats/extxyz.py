@@ -16,7 +16,7 @@ from keel.atoms.formats.columns import shown
 from keel.atoms.formats.comment import RESERVED, quoted, value_text
 from keel.atoms.formats.xyz_record import xyz_record
 from keel.atoms.frame import Array, Frame
-from keel.atoms.label_names import is_label_name
+from keel.atoms.labelling.names import is_label_name
 from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import Record
 from keel.errors import DataError, naming

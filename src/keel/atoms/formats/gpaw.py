@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from keel.atoms.formats.ase_files import broken_frame, guarded, pending_images
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keel.atoms.label_names import is_label_name, letters_of
+from keel.atoms.labelling.names import is_label_name, letters_of
 
 Row = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame
 from keel.errors import DataError, KeelError
 from keel.kinds import FrameFormat, imported

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
-from keel.atoms.label_names import is_global
+from keel.atoms.labelling.names import is_global
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError

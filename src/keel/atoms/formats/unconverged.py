@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ase.units import Hartree
 
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import Record
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from keel.atoms.formats.compression import opened_text
 from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.formats.vasp_settings import of_outcar
 from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
-from keel.atoms.labels import record_of_ase
+from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 
 END_OF_STEP, LINES_AFTER = "FREE ENERGIE OF THE ION-ELECTRON SYSTEM", 4

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keel.atoms.stated import CALCULATION
+from keel.atoms.labelling.stated import CALCULATION
 
 _GGA = {"PE": "PBE", "PS": "PBEsol", "RP": "RPBE", "91": "PW91", "CA": "LDA"}
 """Values of GGA, as the functionals are called."""

@@ -20,7 +20,7 @@ from keel.atoms.formats.comment import typed
 from keel.atoms.formats.extxyz import RawFrame, raw_frames
 from keel.atoms.formats.xyz_template import Template, template_of
 from keel.atoms.frame import Frame
-from keel.atoms.label_numbers import LARGEST_ENERGY, UNKNOWN_ENERGIES
+from keel.atoms.labelling.numbers import LARGEST_ENERGY, UNKNOWN_ENERGIES
 from keel.atoms.record import PendingFrame, Record
 from keel.atoms.units import stress_of
 from keel.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 from keel.atoms.formats.columns import parse_columns
 from keel.atoms.formats.comment import parse_comment
 from keel.atoms.formats.ipi import box_of
-from keel.atoms.label_names import CELLS, letters_of
+from keel.atoms.labelling.names import CELLS, letters_of
 from keel.atoms.record import USUAL, Record
 from keel.errors import DataError
 

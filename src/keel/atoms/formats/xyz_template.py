@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from keel.atoms.formats.columns import fields_of
 from keel.atoms.formats.comment import RESERVED
-from keel.atoms.label_names import (
+from keel.atoms.labelling.lookalikes import is_like
+from keel.atoms.labelling.names import (
     CELLS,
     ENERGY,
     FORCES,
@@ -24,9 +25,8 @@ from keel.atoms.label_names import (
     letters_of,
     weight_of,
 )
-from keel.atoms.label_search import CP2K_COMMENT
-from keel.atoms.lookalikes import is_like
-from keel.atoms.stated_units import states_units
+from keel.atoms.labelling.search import CP2K_COMMENT
+from keel.atoms.labelling.stated_units import states_units
 from keel.errors import DataError
 
 _PLAIN = re.compile(r'([^\s="\'\[\]{},\\]+)=(?:"([^"\\]*)"|([^\s="\'\[\]{},\\]+))(?:\s+|$)')

@@ -154,7 +154,7 @@ def all_alike(values: Any) -> Any:
 ASYMMETRIC = 5e-3
 """Relative to the largest component; see :func:`keel.atoms.units.matrix_from_voigt`."""
 FILLER = 99.0
-"""The least of :data:`keel.atoms.label_numbers.FILLERS`."""
+"""The least of :data:`keel.atoms.labelling.numbers.FILLERS`."""
 LONGEST, FLATTEST, LEAST_VOLUME, NEAREST = 1e4, 0.3, 0.5, 0.11
 """Angstrom, angstrom^3 per atom: structures within these limits need no closer look; see
 :mod:`keel.atoms.soundness.frames`."""

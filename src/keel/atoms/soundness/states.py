@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import EXTRAPOLATED_ENERGY
+from keel.atoms.labelling.names import EXTRAPOLATED_ENERGY
+from keel.atoms.labelling.stated import CALCULATION, state_of
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
-from keel.atoms.stated import CALCULATION, state_of
 
 MOST_VALUES = 6
 """Number of values of a key that are named with their counts."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import UNUSED_COLUMNS
+from keel.atoms.labelling.names import UNUSED_COLUMNS
 
 
 @dataclass(frozen=True)

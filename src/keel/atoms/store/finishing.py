@@ -12,7 +12,7 @@ import numpy as np
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.in_files import BadFrames
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.store.frames import CONTENTS, FORMAT, StoredFrames
 from keel.atoms.store.shards import Store, open_shard
 from keel.atoms.store.stretches import stretches

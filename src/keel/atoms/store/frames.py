@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.store.columns import ALWAYS, BY_NAME, frame_of, info_of
 from keel.atoms.store.shards import Shard, Store, open_shard
 from keel.errors import DataError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.comparison.paired import Comparison, points_text, times_text
 from keel.reporting.strategies import StrategyResult, median_interval, number, paired
 from keel.results.run import Record, RunResults, TrialResults, by_strategy

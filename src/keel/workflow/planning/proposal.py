@@ -10,7 +10,7 @@ from typing import Any
 
 from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
-from keel.atoms.label_names import LABELS
+from keel.atoms.labelling.names import LABELS
 from keel.atoms.partial import LabelledSet
 from keel.atoms.read import read
 from keel.atoms.remarks import frames_of

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from keel.atoms import units
-from keel.atoms.label_names import SET_ASIDE, letters_of
+from keel.atoms.labelling.names import SET_ASIDE, letters_of
+from keel.atoms.labelling.stated_units import USUAL_UNITS, Statement, opposite, option
 from keel.atoms.record import Record
-from keel.atoms.stated_units import USUAL_UNITS, Statement, opposite, option
 
 _NAMES = {
     "energy": "e|e0|etot|toten|(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energy",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from keel.atoms.label_names import letters_of
+from keel.atoms.labelling.names import letters_of
 
 STATES: Mapping[str, frozenset[str]] = MappingProxyType(
     {

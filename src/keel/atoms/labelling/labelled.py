@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.frame import Array, Frame
-from keel.atoms.label_names import UNUSED_COLUMNS, is_global
-from keel.atoms.label_search import no_labels, search
+from keel.atoms.labelling.names import UNUSED_COLUMNS, is_global
+from keel.atoms.labelling.search import no_labels, search
+from keel.atoms.labelling.stated import of_parameters
+from keel.atoms.labelling.stated_units import StatedUnits
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record, label_keys
-from keel.atoms.stated import of_parameters
-from keel.atoms.stated_units import StatedUnits
 from keel.errors import DataError, in_python, naming
 
 if TYPE_CHECKING:

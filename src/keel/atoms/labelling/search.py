@@ -11,8 +11,9 @@ import numpy as np
 
 from keel.atoms import units
 from keel.atoms.frame import Array
-from keel.atoms.label_agreement import Value, agree, without_motion
-from keel.atoms.label_names import (
+from keel.atoms.labelling.agreement import Value, agree, without_motion
+from keel.atoms.labelling.lookalikes import hint, quantity_of, unit_in_name
+from keel.atoms.labelling.names import (
     ENERGY,
     EXTRAPOLATED_ENERGY,
     FORCES,
@@ -25,10 +26,9 @@ from keel.atoms.label_names import (
     is_label_name,
     weight_of,
 )
-from keel.atoms.label_numbers import LARGEST_ENERGY, are_fillers, floats, half_digit, is_filled, says_unknown
-from keel.atoms.lookalikes import hint, quantity_of, unit_in_name
+from keel.atoms.labelling.numbers import LARGEST_ENERGY, are_fillers, floats, half_digit, is_filled, says_unknown
+from keel.atoms.labelling.stated_units import USUAL_UNITS, StatedUnits
 from keel.atoms.record import LabelKeys, Record
-from keel.atoms.stated_units import USUAL_UNITS, StatedUnits
 from keel.errors import DataError, in_python
 
 NOT_FINITE = "{0} of NaN or infinity throughout: not used"

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from keel.atoms import units
-from keel.atoms.label_names import ENERGY, FORCES, FREE_ENERGY, STRESS, VIRIAL, letters_of
+from keel.atoms.labelling.names import ENERGY, FORCES, FREE_ENERGY, STRESS, VIRIAL, letters_of
 from keel.atoms.record import USUAL, LabelKeys
 from keel.errors import DataError, in_python
 
