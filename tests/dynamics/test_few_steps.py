@@ -90,7 +90,7 @@ def test_a_short_simulation_loads_nothing_needless(tmp_path: Path):
     arguments = ["md", "cu.json", "cu.extxyz", "-T", "300", "--length-fs", "1"]
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "1 runs at 300 K" in done.stdout
+    assert "1 run at 300 K" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 

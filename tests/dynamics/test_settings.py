@@ -43,8 +43,8 @@ RUN = {"name": "x", "data": {"files": ["phosphorus"], "split": {"train": 8, "val
          "ensemble, pressure, velocities, record_every, recent, skin, stop_above, compare_every"),
         (MDSettings, {"temperature": 80}, "length_fs must be given"),
         (MDSettings, {"temperature": -80, "length_fs": 3}, "temperature must not be negative, but is -80"),
-        (MDSettings, {"temperature": 80, "length_fs": 3, "timestep_fs": float("nan")}, "timestep_fs must be positive, "
-         "not nan"),
+        (MDSettings, {"temperature": 80, "length_fs": 3, "timestep_fs": float("nan")}, "timestep_fs must be a number "
+         "(fs), not nan"),
         (MDSettings, {"temperature": 80, "length_fs": 3, "pressure": (0, 1, 2)}, "pressure: a pressure is one number "
          "in GPa, or the first and the last of a ramp, not [0, 1, 2]"),
         (ComputeSettings, {"dtype": torch.float64}, "dtype: there is no such setting; choose from precision, device, "

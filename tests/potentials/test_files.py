@@ -126,7 +126,7 @@ def test_files_that_are_no_potential(tmp_path: Path, content: bytes, reason: str
 
 def test_absent_files_and_folders(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "absent.json")
-    assert "no such file" in refused(tmp_path)
+    assert "this is a folder" in refused(tmp_path)
 
 
 @pytest.mark.parametrize(
