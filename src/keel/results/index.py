@@ -17,8 +17,8 @@ RUN = Format("run folder", steps=(dict, dict, dict, dict))
 
 2: ``census.json`` has more on the checks, and what is not used; readers treat absent parts as empty. 3: trials and
 the teacher may have a squeeze, which is also in the summary, and errors by contact. 4: ``split.json`` has the groups of
-each part, and frames that are in two of them; ``potentials/`` has the trained ones and the teacher under plain names. 5:
-``census.json`` has what an EAM that is fitted to some of the frames says about the labels of the others.
+each part, and frames that are in two of them; ``potentials/`` has the trained ones and the teacher under plain names.
+5: ``census.json`` has what an EAM that is fitted to some of the frames says about the labels of the others.
 """
 TASKS = ("train", "accuracy", "stability", "rdf", "dimers", "squeeze", "contacts")
 """Parts of a trial, in this order."""
