@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from test_report_verdict import several
 
 from keel.config import dump_yaml, read_config
 from keel.errors import DataError
@@ -21,7 +22,7 @@ from keel.reporting.study.collect import describe
 from keel.reporting.study.columns import TABLES, read_table
 from keel.reporting.study.data import read_study
 from keel.reporting.study.dynamics import survival_row
-from keel.reporting.study.markdown import rdf_table
+from keel.reporting.study.markdown import at_a_glance, rdf_table
 from keel.reporting.study.rows import DIMER_TOLERANCE, RDF_TOLERANCE, simulated_pairs
 from keel.reporting.study.thinner import simplified
 from run_folder import HELPS, System, build_run_folder, phosphorus, silica
@@ -243,6 +244,13 @@ def test_the_page_begins_with_an_overview(page):
     assert re.fullmatch(r"14 of 16 failed; 78\.\d meV/Å", vanilla)
     assert re.fullmatch(r"0 of 16 failed; \+\d\.\d %", pretrain)
     assert rows[0][-1] == ""  # no such strategy there
+
+
+def test_force_errors_are_compared_over_the_seeds_of_both():
+    three, one = several("vanilla", {0: [], 1: [], 2: []}), several("zbl-delta", {0: []})
+    assert at_a_glance(three, three) == "0 of 24 failed; 80 meV/Å"
+    assert at_a_glance(one, three) == "0 of 8 failed; +0.0 %", "its only seed has the error of the first of the others"
+    assert at_a_glance(several("sam", {5: []}), three) == "0 of 8 failed", "no seed in common"
 
 
 def test_another_number_of_frames_is_another_system(study, page):

@@ -11,7 +11,7 @@ from keel.comparison.paired import difference_text, points_text, times_text
 from keel.comparison.statistics import Interval
 from keel.reporting.budgets import steps_text
 from keel.reporting.run.tables import DIMER_METRICS
-from keel.reporting.strategies import StrategyResult, number
+from keel.reporting.strategies import StrategyResult, counterparts, number
 from keel.reporting.study.columns import Columns
 from keel.reporting.study.data import Study
 from keel.training.known import BASELINE
@@ -40,18 +40,19 @@ def overview_table(study: Study) -> str:
 def _overview(results: Sequence[StrategyResult], names: Sequence[str]) -> tuple[str, ...]:
     found = {result.strategy: result for result in results}
     base = found.get(BASELINE)
-    cells = (_at_a_glance(found[name], base) if name in found else "" for name in names)
+    cells = (at_a_glance(found[name], base) if name in found else "" for name in names)
     return results[0].network, _different(results[0], "md_temperature_k"), *cells
 
 
-def _at_a_glance(result: StrategyResult, base: StrategyResult | None) -> str:
-    """Return failed runs, and the force error or its change against the baseline."""
+def at_a_glance(result: StrategyResult, base: StrategyResult | None) -> str:
+    """Return failed runs, and the force error or its change against the baseline, over the seeds of both."""
     failed = f"{result.failures} of {result.runs} failed" if result.runs else "no MD"
-    force, before = (r.mean("force_mae_mev_per_angstrom") if r else None for r in (result, base))
-    if force is None:
+    if (force := result.mean("force_mae_mev_per_angstrom")) is None:
         return failed
-    change = f"{100 * (force / before - 1):+.1f} %" if before and result is not base else f"{number(force)} meV/Å"
-    return f"{failed}; {change}"
+    if base is None or result is base:
+        return f"{failed}; {number(force)} meV/Å"
+    before, after = (r.mean("force_mae_mev_per_angstrom") for r in counterparts(base, result))
+    return f"{failed}; {100 * (after / before - 1):+.1f} %" if before and after else failed
 
 
 def stability_table(study: Study, system: str) -> str:

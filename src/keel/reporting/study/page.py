@@ -43,7 +43,10 @@ HOW_TO_READ = (
     "still survived at 2000 fs, so the median is longer. In the mean time survived, a run without failure counts with "
     "its whole length."
 )
-OVERVIEW = "Failed runs of molecular dynamics, and the force error of plain training with the others relative to it."
+OVERVIEW = (
+    "Failed runs of molecular dynamics, and the force error of plain training with the others relative to it, over the "
+    "seeds that both have."
+)
 INTERVALS = (
     "Each strategy against vanilla, pair by pair: the same seed, the same start and the same random numbers. "
     "Brackets contain 95 % intervals over seeds and starts. A ratio above 1 means that runs survived longer; failed "
