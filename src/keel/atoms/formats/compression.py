@@ -23,16 +23,16 @@ _gzip: Callable[..., Any] = partial(gzip.GzipFile, "", "wb", 9, mtime=0)
 _WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
     zip(COMPRESSED, (_gzip, partial(lzma.open, mode="wb"), partial(bz2.open, mode="wb")), strict=True)
 )
-
-
-ARCHIVES: tuple[tuple[bytes, int, str], ...] = (
-    (b"\x28\xb5\x2f\xfd", 0, "zstd"),
-    (b"\x04\x22\x4d\x18", 0, "lz4"),
-    (b"PK\x03\x04", 0, "zip"),
-    (b"7z\xbc\xaf\x27\x1c", 0, "7z"),
-    (b"Rar!", 0, "rar"),
-    (b"ustar", 257, "tar"),
-    *((magic, 0, "compressed twice") for magic in _READERS),
+_ZIP = b"PK\x03\x04"
+_NOT_READ = "this is a {} archive, which keel does not read"
+_PACKED: tuple[tuple[bytes, int, str], ...] = (
+    (b"\x28\xb5\x2f\xfd", 0, _NOT_READ.format("zstd")),
+    (b"\x04\x22\x4d\x18", 0, _NOT_READ.format("lz4")),
+    (_ZIP, 0, _NOT_READ.format("zip")),
+    (b"7z\xbc\xaf\x27\x1c", 0, _NOT_READ.format("7z")),
+    (b"Rar!", 0, _NOT_READ.format("rar")),
+    (b"ustar", 257, _NOT_READ.format("tar")),
+    *((magic, 0, "it is compressed twice") for magic in _READERS),
 )
 """What is not unpacked: bytes, where they stand, and what such a file is."""
 
@@ -60,11 +60,8 @@ def refuse_packed(path: Path, *, in_place: bool) -> None:
         return
     with opened(path) as stream:
         start = stream.read(300)
-    for magic, at, kind in ARCHIVES:
-        if start[at:].startswith(magic) and not (kind == "zip" and path.suffix in PICKLED_SUFFIXES):
-            what = (
-                "it is compressed twice" if "twice" in kind else f"this is a {kind} archive, which keel does not read"
-            )
+    for magic, at, what in _PACKED:
+        if start[at:].startswith(magic) and not (magic == _ZIP and path.suffix in PICKLED_SUFFIXES):
             raise DataError(f"{path}: {what}; unpack it first")
 
 
