@@ -118,7 +118,7 @@ def fitted_to_most(frames: Sequence[Frame]) -> tuple[Fitted | None, list[Unlike]
     found = _fitted(frames, frames)
     if found is None:
         return None, []
-    doubtful = _apart(found, 1.0)
+    _, doubtful = _apart(found, 1.0)
     if len(doubtful) >= SEVERAL:
         out = {id(found.frames[k]) for k in doubtful}
         again = _fitted([f for f in frames if id(f) not in out], frames)
@@ -148,19 +148,16 @@ def _fitted(members: Sequence[Frame], frames: Sequence[Frame]) -> Fitted | None:
 
 
 def _unlike_forces(found: Fitted) -> Iterator[Unlike]:
-    yield from _of_kinds("forces", found.frames, _apart(found, OFF), _compared(*_forces(found)).factors)
+    factors, apart = _apart(found, OFF)
+    yield from _of_kinds("forces", found.frames, apart, factors)
 
 
-def _apart(found: Fitted, least: float) -> list[int]:
-    """Return the numbers of the frames whose forces a factor sets apart."""
-    given, expected = _forces(found)
-    free = np.array([_free(values) >= FREE for values in expected])
-    return np.flatnonzero(_compared(given, expected).apart(least) & free).tolist()
-
-
-def _forces(found: Fitted) -> tuple[list[Array], list[Array]]:
+def _apart(found: Fitted, least: float) -> tuple[Array, list[int]]:
+    """Return the factors of the forces of all frames, and the numbers of the frames that a factor sets apart."""
     given = [f.forces.ravel() for f in found.frames if f.forces is not None]
-    return given, [p.forces.ravel() for p in found.predictions]
+    expected = [p.forces.ravel() for p in found.predictions]
+    compared, free = _compared(given, expected), np.array([_free(values) >= FREE for values in expected])
+    return compared.factors, np.flatnonzero(compared.apart(least) & free).tolist()
 
 
 def _free(values: Array) -> int:
