@@ -79,9 +79,8 @@ def fit(
     from keel.atoms.frames import Frames
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
-    from keel.atoms.store.stretches import stretches
     from keel.fitting import fit_eam
-    from keel.fitting.judge import judge
+    from keel.fitting.judge import faults
     from keel.fitting.worth import doubts
     from keel.potentials.accuracy import accuracy
     from keel.progress import console
@@ -109,7 +108,7 @@ def fit(
     errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
     compared = [accuracy(other, part) for part in parts] if other else []
     which = "the test frames" if len(parts) > 1 else "the frames"
-    wrong = [finding.message for finding in judge(stretches(frames)).findings]
+    wrong = faults(frames)
     notes = [*wrong, *result.warnings, *doubts(result.potential, parts[-1], which, errors[-1])]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}

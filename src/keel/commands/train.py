@@ -99,12 +99,11 @@ def train(
     from keel.atoms.partial import LabelledSet
     from keel.atoms.read import read
     from keel.atoms.selecting import elements_in, joined
-    from keel.atoms.store.stretches import stretches
     from keel.atoms.within_reach import check_cutoff
     from keel.config import NetworkSettings
     from keel.errors import ConfigError
     from keel.fitting import fit_eam
-    from keel.fitting.judge import judge
+    from keel.fitting.judge import faults
     from keel.fitting.teachers import fitted, is_teacher
     from keel.fitting.worth import doubts
     from keel.launch import is_first
@@ -142,7 +141,7 @@ def train(
     model = build_network(described, elements_in(frames), seed)
     check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
-        wrong = [finding.message for finding in judge(stretches(frames)).findings]
+        wrong = faults(frames)
         for note in (*material.notes, *wrong, *(parts_in_sentences(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
     if chosen.needs_teacher and labels is None:

@@ -27,6 +27,7 @@ from keel.atoms.soundness.stiffness import (
     most_pushed,
 )
 from keel.atoms.soundness.work import LabelCheck, check_forces, check_stress
+from keel.atoms.store.stretches import stretches
 from keel.fitting.offsets import compositions, unexplained
 from keel.fitting.quick import Prediction
 from keel.fitting.unlike import correlation, fitted_to_most
@@ -80,6 +81,11 @@ class Judgement:
     findings: tuple[Finding, ...]
     checked: dict[str, str]
     unchecked: dict[str, str]
+
+
+def faults(frames: Sequence[Frame]) -> list[str]:
+    """Return what is wrong with the labels of frames, in memory or in a store, a sentence each."""
+    return [finding.message for finding in judge(stretches(frames)).findings]
 
 
 def judge(frames: Sequence[Frame], checks: Sequence[LabelCheck] | None = None) -> Judgement:
