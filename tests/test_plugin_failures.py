@@ -18,6 +18,22 @@ TEACHER = """import keel
 def fit(frames):
     return frames[0].energy / 0
 """
+NETWORK = """import keel
+class Boom{0}(keel.CGCNN):
+    def chain(self, edges):
+        raise ValueError("no chain today")
+"""
+RUN = """name: boom
+plugins: [badnet{0}.py]
+data:
+  files: [p.extxyz]
+  split:
+    by: frame
+networks: [Boom{0}]
+strategies: [vanilla]
+training:
+  steps: 2
+"""
 PROBE = """import keel
 @keel.register_probe("boom")
 def probe(subject):
@@ -52,6 +68,18 @@ def test_a_failing_teacher_is_told_with_file_and_line(tmp_path, monkeypatch, cap
     assert code == 2
     assert told.startswith("keel: the plugin badfit failed: ZeroDivisionError: ")
     assert told.endswith("badfit.py, line 4)")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_failing_network_is_told_from_a_worker_too(tmp_path, monkeypatch, capsys, workers):
+    (tmp_path / f"badnet{workers}.py").write_text(NETWORK.format(workers))
+    (tmp_path / "run.yaml").write_text(RUN.format(workers))
+    keel.write(tmp_path / "p.extxyz", keel.datasets.phosphorus()[:30])
+    monkeypatch.chdir(tmp_path)
+    code, told = ends(capsys, monkeypatch, "run", "run.yaml", "--workers", workers)
+    assert code == 2
+    assert told.startswith(f"keel: the plugin badnet{workers} failed: ValueError: no chain today ")
+    assert told.endswith(f"badnet{workers}.py, line 4)")
 
 
 def test_what_fails_in_keel_itself_is_not_put_down_to_a_plugin(tmp_path):

@@ -19,7 +19,7 @@ from distributed import print as printed
 
 from keel.errors import KeelError
 from keel.launch import end_with_parent
-from keel.plugins import in_use, take_over
+from keel.plugins import failure_in, in_use, take_over
 from keel.process import prepare_process
 from keel.progress import console, plain_warnings, without_bars
 from keel.workflow.cache import done
@@ -97,6 +97,9 @@ def do(name: str, task: str, item: Any, wait: bool) -> Any:
     try:
         return done(getattr(_owner(name), task), item, wait)
     except Exception as error:
+        # Told here: a traceback does not travel with its frames.
+        if failure := failure_in(error):
+            raise KeelError(failure) from None
         if _travels(error):
             raise
         raise RuntimeError(_words(error)) from None
