@@ -240,6 +240,13 @@ class TestPacked:
         with pytest.raises(DataError, match="it is compressed twice; unpack it first"):
             keel.read(tmp_path / "a.extxyz.gz")
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("name", ["a.extxyz", "a.cfg", "OUTCAR"])
+    def test_text_in_utf_16(self, tmp_path, name, encoding):
+        (tmp_path / name).write_text("\ufeff1\n\nCu 0 0 0\n", encoding=encoding)
+        with pytest.raises(DataError, match=f"{name}: this is UTF-16 text, .*; convert it to UTF-8 first"):
+            keel.read(tmp_path / name)
+
     @pytest.mark.parametrize("suffix", [".db", ".npz", ".h5"])
     def test_files_that_are_read_in_place_are_not_read_compressed(self, tmp_path, suffix):
         path = tmp_path / f"a{suffix}.gz"

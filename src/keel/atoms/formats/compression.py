@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -24,7 +25,8 @@ _WRITERS: dict[str, Callable[[IO[bytes]], Any]] = dict(
     zip(COMPRESSED, (_gzip, partial(lzma.open, mode="wb"), partial(bz2.open, mode="wb")), strict=True)
 )
 _ZIP = b"PK\x03\x04"
-_NOT_READ = "this is a {} archive, which keel does not read"
+_NOT_READ = "this is a {} archive, which keel does not read; unpack it first"
+_UTF_16 = "this is UTF-16 text, as Windows PowerShell writes with >; convert it to UTF-8 first"
 _PACKED: tuple[tuple[bytes, int, str], ...] = (
     (b"\x28\xb5\x2f\xfd", 0, _NOT_READ.format("zstd")),
     (b"\x04\x22\x4d\x18", 0, _NOT_READ.format("lz4")),
@@ -32,13 +34,14 @@ _PACKED: tuple[tuple[bytes, int, str], ...] = (
     (b"7z\xbc\xaf\x27\x1c", 0, _NOT_READ.format("7z")),
     (b"Rar!", 0, _NOT_READ.format("rar")),
     (b"ustar", 257, _NOT_READ.format("tar")),
-    *((magic, 0, "it is compressed twice") for magic in _READERS),
+    *((magic, 0, "it is compressed twice; unpack it first") for magic in _READERS),
+    *((magic, 0, _UTF_16) for magic in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
 )
-"""What is not unpacked: bytes, where they stand, and what such a file is."""
+"""What is not unpacked: bytes, where they stand, what such a file is and what to do."""
 
 
 def refuse_packed(path: Path, *, in_place: bool) -> None:
-    """Refuse a file that must be unpacked first.
+    """Refuse a file that must be unpacked or converted first.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def refuse_packed(path: Path, *, in_place: bool) -> None:
         start = stream.read(300)
     for magic, at, what in _PACKED:
         if start[at:].startswith(magic) and not (magic == _ZIP and path.suffix in PICKLED_SUFFIXES):
-            raise DataError(f"{path}: {what}; unpack it first")
+            raise DataError(f"{path}: {what}")
 
 
 @contextmanager
