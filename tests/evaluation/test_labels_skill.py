@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import keel
 from keel.atoms.frame import Frame
 from keel.evaluation.labels.against_labels import LEFT, errors
-from keel.evaluation.labels.skill import WORTH, left, left_of_means, typical
+from keel.evaluation.labels.skill import WORTH, left, typical
+from keel.potentials.accuracy import over_zero
 from small_training import argon
 
 STRONG = keel.LennardJones(epsilon=1.0, cutoff=6.0)
@@ -36,7 +37,7 @@ def test_atoms_at_rest_do_not_decide():
     labels = np.concatenate([np.full(90, 1e-4), np.linspace(1.0, 5.0, 10)])
     wrong = np.full(100, 1e-3)
     assert typical(wrong) > typical(labels)
-    assert left(wrong, labels) == left_of_means(wrong, labels) < 0.1
+    assert left(wrong, labels) == over_zero(wrong, labels) < 0.1
 
 
 def test_wild_forces_do_not_decide_alone():

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
-from keel.fitting.worth import doubts
+from keel.fitting.worth import NONE, _share, doubts
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,17 @@ def test_energies_are_compared_beyond_one_for_each_element(frames):
     opposite = [f.replace(energy=-e) for f, e in zip(frames, predicted, strict=True)]
     (sentence,) = doubts(model, opposite, "these frames")
     assert "energies (2 times the error of one energy for each element)" in sentence
+
+
+def test_small_forces_count_as_well_as_large_ones():
+    """By RMSE, which the large ones make, a teacher may seem to know something that by MAE it does not."""
+    forces = np.full((1000, 3), 0.1)
+    forces[:10] = 10.0
+    error = np.full((1000, 3), 0.25)
+    rms = np.sqrt(np.mean(error**2) / np.mean(forces**2))
+    assert rms < 0.3 and _share(error, forces) > NONE
+    assert _share(error, forces) == pytest.approx(0.25 / forces.mean())
+    assert _share(error, np.zeros_like(forces)) == 0.0
 
 
 def test_frames_on_which_it_goes_wild_are_named(frames):

@@ -144,15 +144,17 @@ def train(
         wrong = faults(frames)
         for note in (*material.notes, *wrong, *(parts_in_sentences(frames, parts, by) if by else not_taken(frames))):
             console.print(f"     note  {note}", soft_wrap=True)
+    warnings: tuple[str, ...] = ()
     if chosen.needs_teacher and labels is None:
         # Without atoms alone: a teacher's forces matter, and its zero of energy is moved to that of the labels.
-        labels = fitted(teacher, parts.train) if teacher and of_plugin else fit_eam(parts.train).potential
-    if labels is not None and chosen.learns_from_teacher and is_first():
-        for note in doubts(
-            labels,
-            parts.validation if len(parts.validation) else parts.train,
-            "the validation frames" if len(parts.validation) else "the frames",
-        ):
+        if teacher and of_plugin:
+            labels = fitted(teacher, parts.train)
+        else:
+            fit = fit_eam(parts.train)
+            labels, warnings = fit.potential, fit.warnings
+    if labels is not None and chosen.relies_on_teacher and is_first():
+        seen, which = (parts.validation, "validation") if len(parts.validation) else (parts.train, "training")
+        for note in (*warnings, *doubts(labels, seen, f"the {which} frames")):
             console.print(f"     note  {note}", soft_wrap=True)
     total = steps_of(chosen, settings)
     with bar(f"train {described.label} ({strategy})", total) as advance:

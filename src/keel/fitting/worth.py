@@ -13,13 +13,13 @@ from keel.atoms.isolated import is_isolated
 from keel.atoms.neighbours import labelled_atoms
 from keel.atoms.selecting import in_memory
 from keel.fitting.offsets import compositions, unexplained
-from keel.potentials.accuracy import Accuracy, Parity, accuracy
+from keel.potentials.accuracy import Accuracy, Parity, accuracy, over_zero
 from keel.potentials.base import Potential
 from keel.potentials.classical.dimer import is_eam
 from keel.potentials.classical.three_body import three_body_term
 
 NONE = 0.95
-"""A label is not described if its root mean square error is at least this share of that without a potential."""
+"""A label is not described if its mean or root mean square error is at least this share of that without a potential."""
 BADLY = 0.4
 """If the forces of an EAM are wrong by this share of their size and bonds are covalent, a three-body term helps
 much."""
@@ -92,8 +92,8 @@ def _known(parity: Parity) -> tuple[Array, Array]:
 
 
 def _share(error: Array, label: Array) -> float:
-    """Return the root mean square error over that of the label; 0 without labels or where all are zero."""
-    return _rms(error) / _rms(label) if _rms(label) > 0.0 else 0.0
+    """Return MAE or RMSE over that of predicting zero, the larger of the two; 0 without labels or where all are 0."""
+    return over_zero(error, label) if np.any(label) else 0.0
 
 
 def _wild(frames: Sequence[Frame], errors: Accuracy, which: str) -> list[str]:

@@ -25,6 +25,12 @@ from keel.wording import number
 MILLI = 1000.0
 
 
+def over_zero(errors: Array, labels: Array) -> float:
+    """Return MAE or RMSE over that of predicting zero, the larger of the two; 1 where all labels are zero."""
+    sizes = ((np.abs(v).mean(), np.sqrt(np.square(v).mean())) for v in (errors, labels))
+    return max(float(error / label) if label else 1.0 for error, label in zip(*sizes, strict=True))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Parity(Shown):
     """Predictions beside reference labels, in the units of the labels.

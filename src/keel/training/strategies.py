@@ -47,6 +47,11 @@ class Strategy(Settings):
         """True if there must be a teacher."""
         return self.learns_from_teacher or self.base in ("walls", "teacher")
 
+    @property
+    def relies_on_teacher(self) -> bool:
+        """True if more of a teacher counts than its walls."""
+        return self.learns_from_teacher or self.base == "teacher"
+
     @model_validator(mode="after")
     def _possible(self) -> Strategy:
         if self.clamped and self.base not in ("walls", "teacher"):

@@ -14,6 +14,7 @@ from keel.progress import console, showing_left
 from keel.records import read_object, write_json
 from keel.results.curves import REMEDY
 from keel.results.index import refuse_newer
+from keel.results.made import Teacher
 from keel.results.named import give_name
 from keel.training.loggers import check_loggers
 from keel.workflow.cluster import Cluster
@@ -94,7 +95,10 @@ def _perform(pipeline: Pipeline, cluster: Cluster) -> None:
     root, text = pipeline.root, dump_yaml(pipeline.config)
     replace_file(root / "config.yaml", lambda temporary: temporary.write_text(text))
     _keep_versions(root / "versions.json", versions(cluster.workers))
-    pipeline.teacher()
+    teacher = Teacher.read(pipeline.teacher())
+    if any(pipeline.config.strategy(trial.strategy).relies_on_teacher for trial in pipeline.trials):
+        for warning in teacher.fit.get("warnings", ()):
+            console.print(f"     note  {warning}", soft_wrap=True)
     pipeline.teacher_squeeze()
     pipeline.teacher_contacts()
     for wave in pipeline.waves:

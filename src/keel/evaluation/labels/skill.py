@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keel.atoms.frame import Array
+from keel.potentials.accuracy import over_zero
 
 WORTH = 0.95
 """In units of the median and of the mean force: a potential that has learnt something has smaller errors in both."""
@@ -13,12 +14,6 @@ WORTH = 0.95
 def typical(values: Array) -> float:
     """Return the median size of some numbers: a few forces of tens of eV/angstrom make most of a mean."""
     return float(np.median(np.abs(values)))
-
-
-def left_of_means(errors: Array, labels: Array) -> float:
-    """Return MAE or RMSE over that of predicting zero, the larger of the two; 1 where all labels are zero."""
-    sizes = ((np.abs(v).mean(), np.sqrt(np.square(v).mean())) for v in (errors, labels))
-    return max(float(error / label) if label else 1.0 for error, label in zip(*sizes, strict=True))
 
 
 def left(errors: Array, labels: Array) -> float:
@@ -34,4 +29,4 @@ def left(errors: Array, labels: Array) -> float:
     """
     force = typical(labels)
     of_typical = typical(errors) / force if force else np.inf
-    return float(np.minimum(of_typical, left_of_means(errors, labels)))
+    return float(np.minimum(of_typical, over_zero(errors, labels)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keel.evaluation.labels.skill import WORTH, left_of_means, typical
+from keel.evaluation.labels.skill import WORTH, typical
+from keel.potentials.accuracy import over_zero
 from keel.reporting.strategies import number
 from keel.results.run import TrialResults
 from keel.training.known import BASELINE
@@ -75,5 +76,5 @@ def skills(trials: Sequence[TrialResults]) -> list[Skill]:
             labels = np.concatenate([p.reference for p in parities])
             errors = np.concatenate([p.prediction for p in parities]) - labels
             error, force = 1e3 * typical(errors), 1e3 * typical(labels)
-            found.append(Skill(network, error, force, left_of_means(errors, labels)))
+            found.append(Skill(network, error, force, over_zero(errors, labels)))
     return found
