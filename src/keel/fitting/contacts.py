@@ -87,7 +87,10 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
     least = np.where(contacts.near < MANY_PAIRS, 0.0, LEAST_PUSH)
     push = np.clip(force, least, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
-    for name, own in zip(eam.pair_names, contact.tolist(), strict=True):
+    # Mixing rules may be wrong by a hundred eV: where a pair without data was not seen, its functions are constant.
+    seen = np.minimum(contacts.closest, _closest_of_fit(data, len(bonds)))
+    known = np.where(few, np.minimum(seen, eam.cutoff), contact)
+    for name, own in zip(eam.pair_names, known.tolist(), strict=True):
         config["pairs"][name]["contact"] = own
     rows = zip(eam.pair_names, contact.tolist(), push.tolist(), strict=True)
     pushed = ContactRepulsion({name: {"contact": own, "push": p} for name, own, p in rows})
@@ -124,6 +127,15 @@ def _forces(eam: EAM, data: FitData, r: Array) -> Array:
         slope = terms.pair(at, pair)[1]
         slope = slope + usual[first] * terms.density(at, second)[1] + usual[second] * terms.density(at, first)[1]
     return -plain(slope)
+
+
+def _closest_of_fit(data: FitData, pairs: int) -> Array:
+    """Return the closest contact of each pair of elements within the cutoff in angstrom, infinite if there is none."""
+    closest = np.full(pairs, np.inf)
+    for of_chunk in (chunk.pairs for chunk in data.chunks):
+        pair, first = of_chunk.segments[:, 3:5].T
+        np.minimum.at(closest, pair, np.minimum.reduceat(of_chunk.r, first) if len(first) else [])
+    return closest
 
 
 def _embedding_slopes(eam: EAM, data: FitData) -> Array:
