@@ -5,8 +5,9 @@
 Reads the finished potentials of each run (``RUN/potentials``) and judges them on structures that nobody trained on or
 chose by: silica and phosphorus on single points of squeezed crystals (tests/files/README.md), the others on hot and
 compressed frames of many materials (``--far``), and all of them on the walls of DFT dimers (``dimers-pbe`` in
-``--far``). Writes ``judges.csv``, ``walls.csv`` and ``judges.md``. Of several seeds the median counts; the number of
-frames is that of the bin.
+``--far``). Writes ``judges.csv``, ``walls.csv`` and ``judges.md``. Of several seeds the one with the median error
+counts. Forces and pressures have their own numbers of frames: a frame has one pressure, in the bin of its closest
+contact, but atoms in several.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import keel
 from keel.atoms.frame import Frame
 from keel.evaluation.clusters.dimers import DimerCurve
 from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
-from keel.evaluation.clusters.landmarks import marked
+from keel.evaluation.clusters.landmarks import TOO_DEEP, marked
 from keel.evaluation.labels.by_contact import bin_name, errors_by_contact
 from keel.potentials.accuracy import accuracy
 from keel.potentials.batches import known_to
@@ -38,7 +39,8 @@ QUANTITIES = ("forces", "pressure")
 TITLE = """# Judged by DFT where the data end
 
 Errors of the study's networks divided by the mean label (1: the error of predicting zero), by closest contact in
-units of the covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close).
+units of the covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close). In brackets 95 %
+intervals of the errors, divided by the same label, where there are several formulas or frames.
 
 """
 WALLS = """## Walls of dimers
@@ -50,7 +52,20 @@ more than 1 eV.
 | system | network | strategy | pairs | mean | largest | no wall | too deep |
 | --- | --- | --- | ---: | ---: | --- | ---: | ---: |
 """
-COLUMNS = ("system", "network", "strategy", "seed", "quantity", "lower", "upper", "frames", "error", "label")
+COLUMNS = (
+    "system",
+    "network",
+    "strategy",
+    "seed",
+    "quantity",
+    "lower",
+    "upper",
+    "frames",
+    "error",
+    "low",
+    "high",
+    "label",
+)
 
 
 def judges(system: str, far: Path | None) -> list[Frame]:
@@ -86,36 +101,47 @@ def rows(run: Path, frames: Sequence[Frame], done: set[tuple[str, ...]]) -> Iter
         found = errors_by_contact(accuracy(potential, known), known)
         for quantity in QUANTITIES:
             errors = found.quantities.get(quantity)
-            for lower, upper, count, error, label in (
+            for lower, upper, count, *sizes in (
                 zip(*(getattr(errors, column) for column in COLUMNS[5:]), strict=True) if errors is not None else ()
             ):
                 if count:
-                    values = (quantity, lower, upper, int(count), f"{error:.5g}", f"{label:.5g}")
+                    values = (quantity, lower, upper, int(count), *(f"{size:.5g}" for size in sizes))
                     yield dict(zip(COLUMNS, (*key, *values), strict=True))
         print(f"{run.name:12} {network:10} {strategy:14} {'' if seed is None else seed}", flush=True)
 
 
 def table(found: Sequence[dict[str, str]], quantity: str) -> list[str]:
-    """Return a table of errors over labels, medians over seeds, by system, network and strategy."""
-    ratios: dict[tuple[str, str, str], dict[tuple[float, float], list[float]]] = defaultdict(lambda: defaultdict(list))
+    """Return a table of errors over labels, of the median seed, by system, network and strategy; last the frames."""
+    ratios: dict[tuple[str, str, str], dict[tuple[float, float], list[Ratio]]] = defaultdict(lambda: defaultdict(list))
     frames: dict[tuple[str, tuple[float, float]], int] = {}
     for row in found:
         place = (float(row["lower"]), float(row["upper"]))
         if row["quantity"] == quantity and place in BINS:
             ratios[row["system"], row["network"], row["strategy"]][place].append(
-                float(row["error"]) / float(row["label"])
+                Ratio(*(float(row[size]) / float(row["label"]) for size in ("error", "low", "high")))
             )
             frames[row["system"], place] = int(row["frames"])
     order = ["teacher", *STRATEGIES]
     lines = [f"| system | network | strategy | {' | '.join(bin_name(*b) for b in BINS)} |"]
     lines.append(f"| --- | --- | --- | {' | '.join('---:' for _ in BINS)} |")
     for key in sorted(ratios, key=lambda k: (k[0], k[1], order.index(k[2]))):
-        cells = (f"{statistics.median(ratios[key][b]):.2f}" if b in ratios[key] else "" for b in BINS)
+        cells = (str(statistics.median_low(ratios[key][b])) if b in ratios[key] else "" for b in BINS)
         lines.append(f"| {key[0]} | {key[1]} | {key[2]} | {' | '.join(cells)} |")
     for system in sorted({s for s, _ in frames}):
         counts = (str(frames.get((system, b), "")) for b in BINS)
-        lines.append(f"| {system} | | frames | {' | '.join(counts)} |")
+        lines.append(f"| {system} | | frames ({quantity}) | {' | '.join(counts)} |")
     return lines
+
+
+class Ratio(NamedTuple):
+    """An error over the label, and its 95 % interval."""
+
+    error: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.error:.2f}" + (f" [{self.low:.2f}, {self.high:.2f}]" if math.isfinite(self.high) else "")
 
 
 class Wall(NamedTuple):
@@ -154,7 +180,14 @@ def wall_table(found: Sequence[Wall]) -> str:
         worst = max(standing, key=lambda one: abs(one.wall), default=None)
         mean = f"{statistics.mean(abs(one.wall) for one in standing):.2f}" if standing else ""
         largest = f"{worst.wall:+.2f} ({worst.pair})" if worst else ""
-        cells = (*key, len(pairs), mean, largest, len(pairs) - len(standing), sum(one.depth > 1.0 for one in pairs))
+        cells = (
+            *key,
+            len(pairs),
+            mean,
+            largest,
+            len(pairs) - len(standing),
+            sum(one.depth > TOO_DEEP for one in pairs),
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return WALLS + "\n".join(lines)
 
@@ -167,7 +200,15 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "judges.csv"
-    found = list(csv.DictReader(path.open())) if path.is_file() else []
+    found = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            found = list(reader)
+        if reader.fieldnames != list(COLUMNS):
+            raise SystemExit(
+                f"{path} has other columns than {', '.join(COLUMNS)}; remove it to compute all of it again"
+            )
     runs = sorted(p for p in arguments.study.iterdir() if (p / "potentials").is_dir())
     for run in runs:
         frames = judges(run.name, arguments.far)

@@ -1,6 +1,7 @@
 """Walls and wells of dimers, where they are known, and beside those of labelled ones."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 import keel
 from keel.cli import app
 from keel.evaluation import DimerCurve, dimer_curve
-from keel.evaluation.clusters.landmarks import HEIGHT, Landmarks, marked
+from keel.evaluation.clusters.landmarks import HEIGHT, Landmarks, Marked, marked
 from keel.potentials import ZBL, LennardJones
 from simulated import molecule
 
@@ -68,10 +69,44 @@ def test_the_wall_is_where_the_curve_is_ten_above(values):
     assert (energy[r > found.wall] < HEIGHT).all() and not found.well <= found.wall
 
 
-@pytest.fixture
-def files(tmp_path):
-    """The dimers of a potential whose wall is nearer than that of another, and one of an element that is not drawn."""
-    near = LennardJones(EPSILON, 0.9 * SIGMA, cutoff=8.0)
+NAN = float("nan")
+BONDED = Landmarks(1.3, 1.9, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (BONDED, BONDED, []),
+        (Landmarks(1.49, 2.4, 3.9), BONDED, []),
+        (Landmarks(1.55, 1.9, 3.0), BONDED, ["the wall is 0.25 angstrom farther out than that of the reference"]),
+        (Landmarks(1.05, 1.9, 3.0), BONDED, ["the wall is 0.25 angstrom farther in than that of the reference"]),
+        (Landmarks(1.3, 1.9, 13.2), BONDED, ["the well is 10.2 eV deeper than that of the reference"]),
+        (Landmarks(1.6, 1.9, 5.0), BONDED, ["the wall is 0.30 angstrom", "the well is 2 eV deeper"]),
+        (Landmarks(NAN, 1.9, 3.0), BONDED, ["there is no wall, but the reference has one at 1.3 angstrom"]),
+        # It binds less strongly, and none of its atoms fuse.
+        (Landmarks(1.3, NAN, 0.0), BONDED, []),
+        # Nobody knows how far inwards the wall of the reference is, nor how deep its well, but from 1 angstrom on.
+        (Landmarks(1.15, 1.9, 3.0), Landmarks(NAN, 1.9, 3.0), []),
+        (Landmarks(NAN, 0.5, 90.0), Landmarks(NAN, 1.9, 3.0), []),
+        (Landmarks(1.25, 1.9, 3.0), Landmarks(NAN, 1.9, 3.0), ["the wall is at least 0.25 angstrom farther out"]),
+        (Landmarks(NAN, NAN, NAN), BONDED, []),
+    ],
+)
+def test_what_a_reference_refutes(ours, theirs, said):
+    found = Marked(ours, theirs, begins=1.0).beyond_limits
+    assert len(found) == len(said) and all(clause.startswith(words) for clause, words in zip(found, said, strict=True))
+
+
+def test_where_the_bottom_of_a_shallow_well_is_means_nothing():
+    shallow = Landmarks(1.3, 5.02, 0.004)
+    assert np.isnan(Marked(shallow, BONDED, 1.0).difference.well)
+    assert np.isnan(Marked(BONDED, shallow, 1.0).difference.well)
+    assert Marked(Landmarks(1.3, 2.0, 0.2), BONDED, 1.0).difference.well == pytest.approx(0.1)
+
+
+def written(path, share):
+    """Labels of two atoms by a potential whose wall is nearer, and of an element that is not drawn; the options."""
+    near = LennardJones(EPSILON, share * SIGMA, cutoff=8.0)
     frames = []
     for numbers in ((18, 18), (2, 2)):
         reference = dimer_curve(near, *numbers, np.geomspace(1.0, 6.0, 40))
@@ -79,9 +114,14 @@ def files(tmp_path):
             forces = np.array([[-force, 0, 0], [force, 0, 0]])
             frame = molecule([[0, 0, 0], [r, 0, 0]], list(numbers))
             frames.append(frame.replace(energy=float(energy), forces=forces))
-    keel.write(tmp_path / "dimers.extxyz", frames)
-    LJ.save(str(tmp_path / "lj.json"))
-    return [str(tmp_path / "lj.json"), "--reference", str(tmp_path / "dimers.extxyz")]
+    keel.write(path / "dimers.extxyz", frames)
+    LJ.save(str(path / "lj.json"))
+    return [str(path / "lj.json"), "--reference", str(path / "dimers.extxyz")]
+
+
+@pytest.fixture
+def files(tmp_path):
+    return written(tmp_path, 0.9)
 
 
 def test_command(files, tmp_path):
@@ -96,7 +136,28 @@ def test_command(files, tmp_path):
     assert reference["rms_difference_ev"] > 0
     shown = CliRunner().invoke(app, [*options, "--out", str(tmp_path / "out")], env={"COLUMNS": "120"}).output
     assert f"{reference['wall_angstrom']['difference']:+.3f}" in shown and "because they are not drawn: He-He" in shown
+    assert "1 of 1 pairs passed, none failed" in shown and "wells at most 1 eV deeper): Ar-Ar." in shown
+    assert CliRunner().invoke(app, [*options, "--strict"]).exit_code == 0 and reference["beyond_limits"] == []
     assert (tmp_path / "out" / "dimers.png").stat().st_size > 0
+
+
+def test_a_sound_curve_that_the_reference_refutes_has_not_passed(tmp_path):
+    options = ["dimers", *written(tmp_path, 0.8), "--elements", "Ar"]
+    done = CliRunner().invoke(app, [*options, "--strict"], env={"COLUMNS": "120"})
+    assert done.exit_code == 1 and "0 of 1 pairs passed, 1 failed." in done.output
+    clause = "the wall is 0.34 {} farther out than that of the reference (at most 0.2)"
+    assert f"Ar-Ar: {clause.format('Å')}\n" in done.output and "may fuse" not in done.output
+    answer = json.loads(CliRunner().invoke(app, [*options, "--json"]).output)["Ar-Ar"]
+    assert answer["judged"]["outcome"] == "passed"
+    assert answer["reference"]["beyond_limits"] == [clause.format("angstrom")]
+
+
+def test_a_network_is_converted_once(files, tmp_path, monkeypatch):
+    keel.CGCNN(elements=[18], features=8, convolutions=1).save(str(tmp_path / "new.safetensors"))
+    copies = []
+    monkeypatch.setattr("keel.potentials.convert.deepcopy", lambda potential: copies.append(1) or deepcopy(potential))
+    arguments = ["dimers", str(tmp_path / "new.safetensors"), *files[1:], "--json"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0 and len(copies) == 1
 
 
 def test_a_wall_that_a_reference_does_not_reach(files, tmp_path):

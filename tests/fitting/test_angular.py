@@ -20,8 +20,9 @@ from keel.fitting.data import fit_data
 from keel.fitting.held_out import ENERGY_WEIGHT, LIGHT, best_energy_weight
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
+from keel.fitting.remarks import remarks
 from keel.fitting.start import expected
-from keel.fitting.walls import cohesion_per_bond, deep_wells
+from keel.fitting.walls import DEEPEST, LEAST_COHESION, cohesion_per_bond, deep_wells
 from keel.fitting.worth import doubts
 from keel.potentials.accuracy import accuracy
 from keel.potentials.classical.dimer import dimer
@@ -171,6 +172,26 @@ def test_wells_far_deeper_than_bonds_are_named():
     assert name == "Na-Na"
     assert depth == pytest.approx(-float(curve.total.min()), rel=1e-3)
     assert r == pytest.approx(float(curve.distance[curve.total.argmin()]), abs=0.02)
+    assert depth > DEEPEST * LEAST_COHESION
+    assert deep_wells(eam, float("nan")) == deep_wells(eam, 0.0) == {name: (depth, r)}
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_note_on_deep_wells_says_how_deep_and_how_deep_they_may_be(alone):
+    config = salt().config()
+    config["pairs"]["Na-Na"] |= {"attraction": 60.0, "repulsion": 40.0}
+    eam, frames = keel.EAM(**config), labelled(salt(), [rock_salt(seed) for seed in range(6)])
+    if alone:  # no bond, and so no cohesion
+        single = [Frame(np.array([z]), np.zeros((1, 3))) for z in (11, 17)]
+        frames = [f.replace(energy=energy) for f, energy in zip(single, (-1.5, -2.25), strict=True)]
+    bond = max(LEAST_COHESION, 0.0 if alone else cohesion_per_bond(eam, frames))
+    ((_, (depth, r)),) = deep_wells(eam, bond).items()
+    (note,) = [text for text in remarks(eam, frames, (), ()) if "two atoms alone" in text]
+    assert "more than 6 times the cohesion per bond of the data" in note
+    assert (
+        f"({bond:.2g} eV, the least that is assumed)" in note if bond == LEAST_COHESION else f"({bond:.2g} eV)" in note
+    )
+    assert f": Na-Na by {depth:.2g} eV at {r:.3g} angstrom, {depth / bond:.3g} times as much;" in note
 
 
 def test_silicon():

@@ -11,6 +11,7 @@ import typer
 from keel.commands.ending import Strict, leave, say
 from keel.commands.potential_options import Arguments, PotentialName, Trust, opened
 from keel.files import Output
+from keel.wording import listed, typeset
 
 if TYPE_CHECKING:
     from keel.evaluation.check import CheckResult
@@ -48,22 +49,27 @@ def dimers(
     angstrom) and vanishes far away. The metrics are given for the whole curve and for a window, from 0.9 covalent to
     3.1 van der Waals radii. With --dimer-reference, its points are drawn, and the root mean square difference of
     energies around the bond is given, with the positions of the wall (10 eV above the separated atoms) and of the well
-    in both. In JSON, pairs of like atoms also have the metrics of two public leaderboards, each at its own distances.
+    in both; a pair fails if its wall is more than 0.2 angstrom from that of the reference, or its well more than 1 eV
+    deeper. In JSON, pairs of like atoms also have the metrics of two public leaderboards, each at its own distances.
 
     Example: keel dimers cgcnn.safetensors --out dimers/
     """
+    import torch
+
     from keel.atoms.read import read
     from keel.evaluation.clusters.diatomics import judged_dimer
     from keel.evaluation.clusters.dimers import dimers as all_dimers
     from keel.evaluation.clusters.dimers import write_curves
     from keel.evaluation.clusters.labelled_dimers import dimer_curves_of
+    from keel.potentials.convert import converted
     from keel.records import json_text
 
-    model = opened(potential, arguments, trust)
+    # Once for all that follows: each conversion is a copy.
+    model = converted(opened(potential, arguments, trust), torch.float64)
     chosen = None if elements is None else [e.strip() for e in elements.split(",") if e.strip()]
     given = {} if dimer_reference is None else dimer_curves_of(read(dimer_reference, require=("energy",)))
     curves = all_dimers(model, chosen)
-    differences, landmarks = _differences(model, curves, given), _landmarks(model, curves, given)
+    differences, landmarks = _beside(model, curves, given)
     judged = {name: judged_dimer(model, *curve.numbers) for name, curve in curves.items()}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -74,71 +80,70 @@ def dimers(
         for name, result in judged.items():
             metrics[name]["judged"] = {"outcome": result.outcome, "verdict": result.verdict}
         for name, value in differences.items():
-            metrics[name]["reference"] = {"rms_difference_ev": value, **landmarks[name].to_dict()}
+            marks = landmarks[name]
+            found: dict[str, Any] = {"rms_difference_ev": value, **marks.to_dict()}
+            metrics[name]["reference"] = found | {"beyond_limits": marks.beyond_limits}
         typer.echo(json_text(metrics))
     else:
         _show(curves, differences, judged)
         if given:
             _show_landmarks(landmarks, [name for name in given if name not in curves])
-        _conclude(judged, out)
-    leave(bad=any(result.outcome == "failed" for result in judged.values()), strict=strict)
+        _conclude(judged, landmarks, out)
+    leave(bad=bool(_faults(judged, landmarks)), strict=strict)
 
 
-def _conclude(judged: dict[str, CheckResult], out: Path | None) -> None:
+def _faults(judged: dict[str, CheckResult], landmarks: dict[str, Marked]) -> dict[str, list[str]]:
+    """Return, by pair, what is wrong with the curve itself and what a reference refutes."""
+    faults = {name: [result.verdict] for name, result in judged.items() if result.outcome == "failed"}
+    for name, marks in landmarks.items():
+        if found := marks.beyond_limits:
+            faults[name] = [*faults.get(name, ()), f"{name}: {listed(found)}"]
+    return {name: faults[name] for name in judged if name in faults}
+
+
+def _conclude(judged: dict[str, CheckResult], landmarks: dict[str, Marked], out: Path | None) -> None:
     """Print which pairs are sound, what is wrong with the others, what to do, and where the curves are."""
+    from keel.evaluation.clusters.landmarks import TOO_DEEP, WALL_APART
     from keel.reporting.assessment.advice import MEND
-    from keel.wording import listed, typeset
 
-    bad = [result for result in judged.values() if result.outcome == "failed"]
-    for result in bad[:WORST]:
-        say(typeset(result.verdict))
-    if bad:
-        more = f" ({len(bad) - WORST} of them not shown here; see --json)" if len(bad) > WORST else ""
-        say(
-            f"{len(judged) - len(bad)} of {len(judged)} pairs passed, {len(bad)} failed{more}: atoms that come this "
-            f"close in a simulation may fuse. A network can be repaired: {MEND}."
-        )
+    faults, n = _faults(judged, landmarks), len(judged)
+    for sentence in [sentence for found in list(faults.values())[:WORST] for sentence in found]:
+        say(typeset(sentence))
+    passed = f"{n - len(faults)} of {n} pairs passed"
+    if not faults:
+        say(f"{passed}, none failed: {listed(list(judged))}.")
     else:
-        say(f"{len(judged)} of {len(judged)} pairs passed, none failed: {listed(list(judged))}.")
+        more = f" ({len(faults) - WORST} of them not shown here; see --json)" if len(faults) > WORST else ""
+        say(f"{passed}, {len(faults)} failed{more}.")
+    if any(result.outcome == "failed" for result in judged.values()):
+        say(f"Atoms that come this close in a simulation may fuse. A network can be repaired: {MEND}.")
+    if landmarks:
+        limits = f"walls at most {WALL_APART:g} angstrom off, wells at most {TOO_DEEP:g} eV deeper"
+        say(typeset(f"Compared with the reference ({limits}): {listed(list(landmarks))}."))
+    if refuted := [name for name, marks in landmarks.items() if marks.beyond_limits]:
+        say(f"Do not rely on the potential where atoms of {listed(refuted)} meet: its data need frames where they do.")
     if out is not None:
         typer.echo(f"curves: {out / 'dimers.csv'}, {out / 'dimers.png'}")
 
 
-def _differences(
-    potential: Potential, curves: dict[str, DimerCurve], reference: dict[str, DimerCurve]
-) -> dict[str, float]:
-    import torch
-
+def _beside(
+    model: Potential, curves: dict[str, DimerCurve], reference: dict[str, DimerCurve]
+) -> tuple[dict[str, float], dict[str, Marked]]:
+    """Return, by pair, how far energies are from a reference around the bond, and the landmarks of both."""
     from keel.errors import DataError
     from keel.evaluation.clusters.diatomics import bonding_difference
-    from keel.potentials.convert import converted
-
-    model = converted(potential, torch.float64)
-    found = {name: bonding_difference(model, curve) for name, curve in reference.items() if name in curves}
-    if reference and not found:
-        raise DataError(f"--reference contains dimers of {', '.join(reference)}, none of which is drawn")
-    return found
-
-
-def _landmarks(
-    potential: Potential, curves: dict[str, DimerCurve], reference: dict[str, DimerCurve]
-) -> dict[str, Marked]:
-    import torch
-
     from keel.evaluation.clusters.landmarks import marked
-    from keel.potentials.convert import converted
 
-    model = converted(potential, torch.float64)
-    return {name: marked(model, curve) for name, curve in reference.items() if name in curves}
+    drawn = {name: curve for name, curve in reference.items() if name in curves}
+    if reference and not drawn:
+        raise DataError(f"--reference contains dimers of {', '.join(reference)}, none of which is drawn")
+    differences = {name: bonding_difference(model, curve) for name, curve in drawn.items()}
+    return differences, {name: marked(model, curve) for name, curve in drawn.items()}
 
 
-def _metrics(potential: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, Any]]]:
-    import torch
-
+def _metrics(model: Potential, curves: dict[str, DimerCurve]) -> dict[str, dict[str, dict[str, Any]]]:
     from keel.evaluation.clusters.leaderboards import LEADERBOARDS, leaderboard_curve, leaderboard_metrics
-    from keel.potentials.convert import converted
 
-    model = converted(potential, torch.float64)
     found: dict[str, dict[str, dict[str, Any]]] = {
         name: {"full": curve.metrics(), "window": curve.window_metrics()} for name, curve in curves.items()
     }

@@ -26,15 +26,16 @@ def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], 
     bind two atoms far too strongly (molybdenum by 18 eV); then the weight stays 5.
     """
     labelled = [f for f in frames if f.forces is not None]
-    rest = [f for f in frames if f.forces is None or f not in labelled[::EACH]]
+    chosen = labelled[::EACH]
+    apart = set(map(id, chosen))
+    rest = [f for f in frames if id(f) not in apart]
     if len(labelled) < 2 * EACH or all(f.energy is None for f in rest):
         return ENERGY_WEIGHT
-    errors = []
-    for weight in (ENERGY_WEIGHT, LIGHT):
-        potential = fit(rest, weight)
-        held = known_to(potential, labelled[::EACH])
-        if not held:
-            return ENERGY_WEIGHT
-        errors.append(accuracy(potential, held).forces.mae)
-    sound = not deep_wells(potential, cohesion_per_bond(potential, held))
-    return LIGHT if errors[1] < BETTER * errors[0] and sound else ENERGY_WEIGHT
+    usual = fit(rest, ENERGY_WEIGHT)
+    held = known_to(usual, chosen)
+    if not held:
+        return ENERGY_WEIGHT
+    light = fit(rest, LIGHT)
+    before, after = (accuracy(potential, held).forces.mae for potential in (usual, light))
+    sound = not deep_wells(light, cohesion_per_bond(light, held))
+    return LIGHT if after < BETTER * before and sound else ENERGY_WEIGHT

@@ -8,7 +8,7 @@ from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.isolated import energies_alone, set_apart
 from keel.fitting.offsets import inseparable
-from keel.fitting.walls import cohesion_per_bond, deep_wells, weak_walls
+from keel.fitting.walls import DEEPEST, cohesion_per_bond, counted_cohesion, deep_wells, weak_walls
 from keel.potentials.base import Potential
 
 BOUND_FRAMES = 20
@@ -55,16 +55,19 @@ def remarks(
     if weak:
         warnings.append(f"two atoms of {_some(weak)} attract each other at short range; do not use this EAM as teacher")
     cohesion = cohesion_per_bond(potential, frames[:: max(1, len(frames) // BOUND_FRAMES)])
+    bond = counted_cohesion(cohesion)
     deep = [
-        f"{name} ({depth:.2g} eV at {r:.3g} angstrom)" for name, (depth, r) in deep_wells(potential, cohesion).items()
+        f"{name} by {depth:.2g} eV at {r:.3g} angstrom, {depth / bond:.3g} times as much"
+        for name, (depth, r) in deep_wells(potential, cohesion).items()
     ]
     if deep:
+        least = "" if cohesion == bond else ", the least that is assumed"
         warnings.append(
-            f"isolated pairs are bound far more strongly than the atoms in the data, by {cohesion:.2g} eV a bond: "
-            f"{_some(deep)}; clusters of them would be wrong"
+            f"two atoms alone are bound by more than {DEEPEST:g} times the cohesion per bond of the data "
+            f"({bond:.2g} eV{least}): {_some(deep, '; ')}; clusters of them would be wrong"
         )
     return warnings
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    return between.join(names[:5]) + (f"{between}..." if len(names) > 5 else "")

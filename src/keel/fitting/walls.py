@@ -86,6 +86,11 @@ def cohesion_per_bond(potential: Potential, frames: Sequence[Frame]) -> float:
     return -energy / float(bonds) if bonds else float("nan")
 
 
+def counted_cohesion(cohesion: float) -> float:
+    """Return the cohesion per bond (eV) by which wells are judged: at least half an eV, also where none is known."""
+    return float(np.fmax(cohesion, LEAST_COHESION))
+
+
 def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, float]]:
     """Return depth (eV) and position (angstrom) of wells of two atoms deeper than six times ``cohesion`` (eV).
 
@@ -100,7 +105,7 @@ def deep_wells(potential: Potential, cohesion: float) -> dict[str, tuple[float, 
         energy = energy - torch.stack([term.most_gain(*pair_numbers(name), grid) for name in eam.pair_names])
     lowest, place = energy.min(dim=1)
     found = zip(eam.pair_names, (-lowest).tolist(), grid[place].tolist(), strict=True)
-    return {name: (depth, r) for name, depth, r in found if depth > DEEPEST * max(cohesion, LEAST_COHESION)}
+    return {name: (depth, r) for name, depth, r in found if depth > DEEPEST * counted_cohesion(cohesion)}
 
 
 def _dimers(potential: Potential, r: Tensor) -> Tensor:

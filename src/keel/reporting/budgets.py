@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from keel.errors import ConfigError
 from keel.results.run import Record
+from keel.settings import parse
+from keel.training.known import strategy_of
+from keel.training.settings import TrainingSettings
+from keel.training.strategies import Strategy, steps_of
+from keel.wording import listed
 
 
 def steps_text(records: Sequence[Record]) -> str:
@@ -15,41 +23,80 @@ def steps_text(records: Sequence[Record]) -> str:
     return f"{_span(r.pretrain_steps for r in records)} + {_span(r.train_steps for r in records)}"
 
 
-def inequality(records: Sequence[Record], configuration: str) -> str | None:
+def inequality(records: Sequence[Record], configurations: Sequence[str]) -> str | None:
     """Report how many steps the strategies of a network took in all, where these differ; None where they do not.
 
     Parameters
     ----------
     records
         Of the network.
-    configuration
-        Configuration of the run, as YAML: with patience the numbers are the steps that each strategy needed.
+    configurations
+        Of its runs, as YAML: with patience, strategies that took fewer steps than planned stopped early.
     """
     taken: dict[str, list[int]] = {}
     for r in records:
-        taken.setdefault(r.strategy, []).append(r.pretrain_steps + r.train_steps)
+        taken.setdefault(r.strategy, []).append(_steps(r))
     if len({steps for found in taken.values() for steps in found}) < 2:
         return None
     text = ", ".join(f"{strategy} {_span(found)}" for strategy, found in taken.items())
     sentence = f"the strategies took unequal numbers of optimiser steps ({text})"
-    if not has_patience(configuration):
+    plans = [_content(configuration) for configuration in configurations]
+    early = Counter(r.strategy for r in records if any(_stopped_early(r, records, plan) for plan in plans))
+    if not early:
         return sentence
+    names = [
+        strategy if n == len(taken[strategy]) else f"{strategy} ({n} of {len(taken[strategy])} seeds)"
+        for strategy, n in early.items()
+    ]
     return (
-        f"{sentence}: each stopped when its validation loss no longer decreased, and the comparison is by that "
-        "rule, not at equal cost"
+        f"{sentence}: {listed(names)} stopped early, when the validation loss no longer decreased, and the comparison "
+        "is by that rule, not at equal cost"
     )
 
 
 def has_patience(configuration: str) -> bool:
     """Whether a configuration lets trainings stop before their steps are used up."""
+    content = _content(configuration)
+    parts = [content, *(content.get("networks") or ())]
+    return any(_training(part).get("patience") is not None for part in parts)
+
+
+def _stopped_early(record: Record, records: Sequence[Record], content: dict[str, Any]) -> bool:
+    """Whether a training took fewer steps than planned; False where the configuration does not tell."""
+    part = next((p for p in content.get("networks") or () if isinstance(p, dict) and _label(p) == record.network), None)
+    if part is None or record.strategy not in (content.get("strategies") or ()):
+        return False
+    training = _training(content) | _training(part)
+    own = (content.get("custom_strategies") or {}).get(record.strategy)
+    try:
+        strategy = strategy_of(record.strategy) if own is None else parse(Strategy, own, "custom_strategies")
+        given = {key: training[key] for key in ("steps", "patience") if key in training}
+        settings = parse(TrainingSettings, given, "training")
+    except ConfigError:  # of a plugin that is not here, or written over by hand
+        return False
+    if settings.patience is None:
+        return False
+    # The steps of the strategy from whose network it continued are among its own.
+    before = [_steps(r) for r in records if (r.strategy, r.seed) == (strategy.after, record.seed)]
+    return _steps(record) - sum(before) < steps_of(strategy, settings)
+
+
+def _content(configuration: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(configuration)
     except yaml.YAMLError:  # written over by hand
-        return False
-    if not isinstance(content, dict):
-        return False
-    parts = [content, *(content.get("networks") or ())]
-    return any(_training(part).get("patience") is not None for part in parts)
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _label(network: dict[str, Any]) -> str:
+    """Return the name of a network in tables, as ``keel.config`` gives it."""
+    start = network.get("start")
+    return str(network.get("name") or (Path(start).stem if start else network.get("architecture") or "CGCNN"))
+
+
+def _steps(record: Record) -> int:
+    return record.pretrain_steps + record.train_steps
 
 
 def _training(part: Any) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from keel.errors import ConfigError
 from keel.progress import console
 from keel.wording import duration
 from keel.workflow import run
+from keel.workflow.pipeline import Pipeline
 from keel.workflow.planning import budget
-from keel.workflow.planning.plan import rounded
+from keel.workflow.planning.plan import _work, rounded
 from tiny_run import TINY, numbers, tiny
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -37,6 +38,11 @@ def test_a_run_says_what_it_will_do(first):
     assert "2 runs of 0.02 ps with each network, at the lowest of 500 to 2000 K" in before
     assert re.match(r"about [\d ]+(s|min)\b.*until \d\d:\d\d \(training .*, MD .* and everything else .*\)", after)
     assert "train  CGCNN" not in before
+
+
+def test_with_patience_the_steps_are_the_most(tmp_path):
+    pipeline = Pipeline(tiny(training={**TINY["training"], "patience": 2}), tmp_path, tmp_path)
+    assert "from 1 seed, at most 20 steps each" in _work(pipeline)[0]
 
 
 def test_each_task_says_how_much_time_is_left(first):

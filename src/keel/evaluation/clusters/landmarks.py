@@ -15,6 +15,15 @@ HEIGHT = 10.0
 FINER = 20
 """Points per point of a reference."""
 
+WALL_APART = 0.2
+"""Farthest that a wall may be from that of a reference, in angstrom: EAMs fitted to data of a pair are at 0.07 to 0.18
+from PBE's on average (docs/study.md), and within 0.2 PBE's own walls fall from 10 eV to 6 (Mg) or less."""
+TOO_DEEP = 1.0
+"""A well may be deeper than that of a reference by at most this, in eV: at 1500 K a pair bound by so much more stays
+together 2,000 times as long."""
+SHALLOW = 0.1
+"""Where the bottom of a well less deep than this is, in eV, means nothing: at 1000 K atoms leave it at once."""
+
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -62,9 +71,35 @@ class Marked:
 
     @property
     def difference(self) -> Landmarks:
-        """Potential - reference: a wall too far out and a well too deep are positive."""
+        """Potential - reference: a wall too far out and a well too deep are positive.
+
+        The positions of two wells are compared if both are deeper than :data:`SHALLOW`, else the difference is NaN.
+        """
         ours, theirs = self.potential, self.reference
-        return Landmarks(ours.wall - theirs.wall, ours.well - theirs.well, ours.depth - theirs.depth)
+        apart = ours.well - theirs.well if min(ours.depth, theirs.depth) > SHALLOW else np.nan
+        return Landmarks(ours.wall - theirs.wall, apart, ours.depth - theirs.depth)
+
+    @property
+    def beyond_limits(self) -> list[str]:
+        """What the reference refutes, a clause for each: a wall elsewhere than its own, a well too deep.
+
+        Only where the reference is: a wall that it does not reach may be anywhere nearer than its first distance, and
+        so may a well. A well that is too shallow is none of it: atoms do not fuse in it.
+        """
+        ours, theirs, apart = self.potential, self.reference, self.difference
+        if np.isnan(apart.depth):
+            return []
+        found, at_least = [], np.isnan(theirs.wall)
+        wall = max(0.0, ours.wall - self.begins) if at_least else apart.wall
+        limit = f"than that of the reference (at most {WALL_APART:g})"
+        if np.isnan(ours.wall) and not at_least:
+            found.append(f"there is no wall, but the reference has one at {theirs.wall:.3g} angstrom")
+        elif abs(wall) > WALL_APART:
+            where = f"{'at least ' if at_least else ''}{abs(wall):.2f} angstrom farther {'out' if wall > 0 else 'in'}"
+            found.append(f"the wall is {where} {limit}")
+        if apart.depth > TOO_DEEP and ours.well >= self.begins:
+            found.append(f"the well is {apart.depth:.3g} eV deeper than that of the reference (at most {TOO_DEEP:g})")
+        return found
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """Return each landmark of the potential, the reference, and their difference."""

@@ -81,7 +81,7 @@ def remarks(results: RunResults) -> list[str]:
         if (enough := _walls_are_enough(strategies)) is not None:
             notes.append(f"{network}: {enough}.")
         own = [record for record in results.records if record.network == network]
-        if (unequal := inequality(own, results.configuration)) is not None:
+        if (unequal := inequality(own, [results.configuration])) is not None:
             notes.append(f"{network}: {unequal}.")
         lengths = {s.length_fs for s in strategies if s.runs}
         temperatures = {t for s in strategies for t in s.values("md_temperature_k")}

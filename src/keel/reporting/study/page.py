@@ -142,7 +142,7 @@ def _unequal(study: Study, system: str) -> Iterator[str]:
     patient = [text for text in texts.values() if has_patience(text)]
     for network in study.networks(system) if patient else ():
         records = [record for result in study.strategies(system, network) for record in result.records]
-        if (sentence := inequality(records, patient[0])) is not None:
+        if (sentence := inequality(records, patient)) is not None:
             yield f"{network}: {sentence}."
 
 

@@ -119,9 +119,11 @@ def _fit(pipeline: Pipeline, budget: float | None, asked: RunSettings) -> str:
 
 
 def _steps(pipeline: Pipeline) -> str:
-    """Return ``1,500 steps``, or ``1,500 to 3,000 steps`` where networks have their own."""
-    steps = sorted({pipeline.config.training_of(network).steps for network in pipeline.networks})
-    return " to ".join(f"{number:,}" for number in sorted({steps[0], steps[-1]})) + " steps"
+    """Return ``1,500 steps``, ``1,500 to 3,000 steps`` where networks have their own; with patience ``at most``."""
+    settings = [pipeline.config.training_of(network) for network in pipeline.networks]
+    steps = sorted({s.steps for s in settings})
+    at_most = "at most " if any(s.patience is not None for s in settings) else ""
+    return at_most + " to ".join(f"{number:,}" for number in sorted({steps[0], steps[-1]})) + " steps"
 
 
 def _in_words(forecast: Forecast) -> str:
