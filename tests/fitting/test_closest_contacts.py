@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,15 +192,40 @@ def nuclei(name: str, r: torch.Tensor) -> torch.Tensor:
     return core_energy(keel.ZBL(elements=[11, 17]), r, *numbers(name))
 
 
-def test_a_pair_without_data_has_its_contact_at_the_sum_of_the_radii():
+def test_walls_of_a_pair_that_was_never_seen_begin_at_the_sum_of_the_radii():
+    """Beyond them there is nothing: mixing rules say little about such a pair."""
     first = [rock_salt(s, 11, 17) for s in range(12)]
     second = [rock_salt(s, 12, 8) for s in range(12)]
     teacher = keel.EAM.from_elements([8, 11, 12, 17], CUTOFF)
     fit = keel.fit_eam(labelled(teacher, first + second), CUTOFF)
-    contact = dict(zip(fit.eam.pair_names, fit.eam.pair_contact.tolist(), strict=True))
-    radius = dict(zip(fit.eam.pair_names, fit.eam.pair_radius.tolist(), strict=True))
+    (wall,) = (m for m in fit.potential.members if isinstance(m, keel.ContactRepulsion))
+    assert fit.pairs_without_data
     for name in fit.pairs_without_data:
-        assert contact[name] == CONTACT_WITHOUT_DATA * radius[name]
+        radius = fit.eam.pair_radius[fit.eam.pair_names.index(name)]
+        assert wall.config()["pairs"][name]["contact"] == CONTACT_WITHOUT_DATA * radius
+        r = torch.linspace(1.05 * radius, CUTOFF, 9, dtype=torch.float64)
+        assert dimer(fit.potential, *name.split("-"), r).total.abs().max() < 1e-12
+
+
+def test_functions_of_a_pair_that_was_rarely_seen_are_constant_below_that_contact():
+    frames = [rock_salt(seed) for seed in range(12)]
+    few = frames[0].numbers.copy()
+    few[np.flatnonzero(few == 11)[:2]] = 3
+    mixed = labelled(keel.EAM.from_elements([3, 11, 17], CUTOFF), [frames[0].replace(numbers=few), *frames[1:]])
+    fit = keel.fit_eam(mixed, CUTOFF)
+    place = fit.eam.pair_names.index("Li-Na")
+    seen = contacts_in(fit.eam, mixed).closest[place]
+    assert "Li-Na" in fit.pairs_without_data
+    assert CONTACT_WITHOUT_DATA * fit.eam.pair_radius[place] < fit.eam.pair_contact[place] == seen < CUTOFF
+    assert accuracy(fit.eam, mixed).forces.mae == pytest.approx(accuracy(keel.EAM(**unbent(fit.eam)), mixed).forces.mae)
+
+
+def unbent(eam: keel.EAM) -> dict[str, Any]:
+    """The arguments of an EAM without contacts."""
+    config = eam.config()
+    for row in config["pairs"].values():
+        row["contact"] = 0.0
+    return config
 
 
 def test_no_frame_within_reach_has_no_contact():

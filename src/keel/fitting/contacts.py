@@ -32,7 +32,7 @@ covalent radii."""
 NEAR, NEAR_BONDS, FEW_PAIRS = 4.0, 1.5, 10
 """A pair of elements has data if it occurs 10 times within 4 angstrom or 1.5 sums of the covalent radii."""
 CONTACT_WITHOUT_DATA = 1.0
-"""Contact of a pair without data, in sums of the covalent radii, unless data show a closer one."""
+"""Where the wall of a pair without data begins, in sums of the covalent radii, unless data show a closer contact."""
 MOST_WORK = 5.0
 """Largest work in eV of the constant force between contact and core: two oxygens can be as close as in O2."""
 LEAST_PUSH, MANY_PAIRS = 3.0, 300
@@ -79,6 +79,10 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
 
     An EAM may hardly repel there, or even attract, and nothing would keep two such atoms apart until their nuclei do.
     So pairs with many data push with at least 3 eV/angstrom, if the upper bound allows that.
+
+    The functions of a pair without data are those of mixing rules, which may be wrong by a hundred eV. They are
+    constant from the closest contact in the fit, at whatever distance, and zero if there is none within the cutoff; its
+    push begins at the sum of the radii.
     """
     bonds = plain(eam.pair_radius)
     few = contacts.near < FEW_PAIRS
@@ -87,9 +91,9 @@ def with_walls(eam: EAM, contacts: Contacts, data: FitData) -> SumPotential:
     least = np.where(contacts.near < MANY_PAIRS, 0.0, LEAST_PUSH)
     push = np.clip(force, least, MOST_WORK / np.maximum(contact - CORE_END * bonds, 1e-6))
     config = eam.config()
-    # Mixing rules may be wrong by a hundred eV: where a pair without data was not seen, its functions are constant.
     seen = np.minimum(contacts.closest, _closest_of_fit(data, len(bonds)))
-    known = np.where(few, np.minimum(seen, eam.cutoff), contact)
+    nowhere = eam.cutoff / (1.0 - CLAMPED_WITHIN)
+    known = np.where(few, np.minimum(seen, nowhere), contact)
     for name, own in zip(eam.pair_names, known.tolist(), strict=True):
         config["pairs"][name]["contact"] = own
     rows = zip(eam.pair_names, contact.tolist(), push.tolist(), strict=True)
