@@ -152,9 +152,9 @@ def test_energies_that_say_something_else_than_forces_weigh_less():
     def potential(frames: list[Frame], weight: float) -> keel.Potential:
         return keel.fit_eam(frames, CUTOFF, energy_weight=weight).potential
 
-    assert best_energy_weight(right, potential) == ENERGY_WEIGHT
-    assert best_energy_weight(wrong, potential) == LIGHT
-    assert best_energy_weight(wrong[:9], potential) == ENERGY_WEIGHT
+    assert best_energy_weight(right, potential).weight == ENERGY_WEIGHT
+    assert best_energy_weight(wrong, potential).weight == LIGHT
+    assert best_energy_weight(wrong[:9], potential).weight == ENERGY_WEIGHT
     chosen, light = keel.fit_eam(wrong, CUTOFF), keel.fit_eam(wrong, CUTOFF, energy_weight=LIGHT)
     assert chosen.potential.config() == light.potential.config()
 

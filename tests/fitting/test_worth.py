@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import keel
 from keel.atoms.frame import Frame
 from keel.cli import app
+from keel.fitting.held_out import EACH
 from keel.fitting.worth import NONE, _share, doubts
 
 
@@ -96,3 +97,19 @@ def test_the_command_says_so(frames, tmp_path):
     )
     plain = CliRunner().invoke(app, arguments)
     assert "does not describe" not in plain.output
+
+
+def test_without_test_frames_the_command_judges_by_frames_held_out(frames, tmp_path, monkeypatch):
+    """The labels of one in five contradict the others, which only a fit without them can tell."""
+    other = keel.SumPotential([salt()], [-1.0])
+    mixed = [labelled(other, [f])[0] if k % EACH == 0 else f for k, f in enumerate(frames)]
+    keel.write(tmp_path / "train.extxyz", mixed)
+    monkeypatch.setattr("keel.fitting.judge.faults", lambda frames: [])
+    arguments = ["fit", str(tmp_path / "train.extxyz"), "--cutoff", str(CUTOFF), "--out", str(tmp_path / "eam.json")]
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["force_mae_mev_per_angstrom"] == told["training"]["force_mae_mev_per_angstrom"]
+    assert (told["held_out"]["frames"], told["training"]["frames"]) == (3, 12)
+    assert any("of frames held out of a fit to the others; check units" in warning for warning in told["warnings"])
+    assert "held out" in CliRunner().invoke(app, arguments).output

@@ -16,7 +16,7 @@ from keel.kinds import POTENTIAL_FILE, readable
 from keel.ranges import AtomCount, Cutoff, Seed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keel.fitting import EAMFit
     from keel.potentials.accuracy import Accuracy
 
-PARTS = ("training", "test")
+TRAINING, TEST, HELD_OUT = "training", "test", "held out"
 MOST_ROWS = 40
 
 
@@ -105,25 +105,32 @@ def fit(
         walls: dict[str, bool] = {"contacts": contacts, "zbl": zbl}
         result = fit_eam(frames, cutoff, **walls, three_body=three_body, max_atoms=max_atoms, seed=seed)
     result.potential.save(str(out))
-    errors = [result.errors, *(accuracy(result.potential, part) for part in parts[1:])]
-    compared = [accuracy(other, part) for part in parts] if other else []
-    which = "the test frames" if len(parts) > 1 else "the frames"
-    wrong = faults(frames)
-    notes = [*wrong, *result.warnings, *doubts(result.potential, parts[-1], which, errors[-1])]
+    names, judged = [TRAINING, TEST][: len(parts)], result.potential
+    errors = dict(zip(names, [result.errors, *(accuracy(judged, part) for part in parts[1:])], strict=True))
+    compared = dict(zip(names, [accuracy(other, part) for part in parts], strict=True)) if other else {}
+    which, last = f"the {names[-1]} frames", parts[-1]
+    held = result.held_out
+    if TEST not in errors and held.potential is not None:
+        # Of frames that it was fitted to an EAM with many parameters may know everything.
+        judged, last = held.potential, held.frames
+        which, errors[HELD_OUT] = "frames held out of a fit to the others", accuracy(judged, last)
+    notes = [*faults(frames), *result.warnings, *doubts(judged, last, which, [*errors.values()][-1])]
     if as_json:
         more = {"beside": {"potential": beside, **_by_part(compared)}} if other else {}
         typer.echo(
             json_text({**_by_part(errors), **more, **_notes(result, notes), "data_notes": [*material.notes, *where]})
         )
         return
-    columns = dict(zip(PARTS, errors, strict=False))
-    columns |= {f"{part}\n{Path(str(beside)).name}": e for part, e in zip(PARTS, compared, strict=False)}
+    columns = errors | {f"{part}\n{Path(str(beside)).name}": e for part, e in compared.items()}
     _show(result, columns, (*material.notes, *where, *notes), out)
 
 
-def _by_part(errors: list[Accuracy]) -> dict[str, object]:
+def _by_part(errors: Mapping[str, Accuracy]) -> dict[str, object]:
     """Return the errors on the test frames, or else on those of the fit, under summary names; and each separately."""
-    return {**errors[-1].to_dict(), **{part: e.to_dict() for part, e in zip(PARTS, errors, strict=False)}}
+    return {
+        **errors.get(TEST, errors[TRAINING]).to_dict(),
+        **{part.replace(" ", "_"): e.to_dict() for part, e in errors.items()},
+    }
 
 
 def _notes(result: EAMFit, warnings: list[str]) -> dict[str, object]:

@@ -24,7 +24,7 @@ from keel.fitting.angular import fitted, unfitted
 from keel.fitting.contacts import contacts_in, pairs_without_data, with_core, with_walls
 from keel.fitting.data import fit_data
 from keel.fitting.descent import ROUGHLY, THOROUGHLY, descend
-from keel.fitting.held_out import best_energy_weight
+from keel.fitting.held_out import HeldOut, best_energy_weight
 from keel.fitting.objective import Objective
 from keel.fitting.parameters import Parametrisation
 from keel.fitting.remarks import remarks
@@ -62,6 +62,8 @@ class EAMFit(Shown):
         Names of the pairs whose parameters rest on mixing rules.
     frames_used
         Number of frames in the fit.
+    held_out
+        The fit by which the weight of the energies was chosen, and the frames that it did not see.
     """
 
     potential: Potential
@@ -70,6 +72,7 @@ class EAMFit(Shown):
     warnings: tuple[str, ...]
     pairs_without_data: tuple[str, ...]
     frames_used: int
+    held_out: HeldOut
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
@@ -169,9 +172,12 @@ def fit_eam(
             weights = weight, stress_weight
             return _fit(some, atoms, cutoff, cores, weights, max_atoms, seed, three_body, quick=quick)
 
-        if energy_weight is None:
-            energy_weight = best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
-        found = fit(labelled, energy_weight, quick=False)
+        held_out = (
+            best_energy_weight(choose(labelled, FIRST_ATOMS, seed), lambda *of: fit(*of).potential)
+            if energy_weight is None
+            else HeldOut(energy_weight)
+        )
+        found = fit(labelled, held_out.weight, quick=False)
         return EAMFit(
             potential=found.potential,
             eam=eam_and_cores(found.potential)[0],
@@ -179,6 +185,7 @@ def fit_eam(
             warnings=tuple(remarks(found.potential, [*found.chosen, *atoms], found.without_data, found.soft)),
             pairs_without_data=tuple(found.without_data),
             frames_used=len(found.chosen),
+            held_out=held_out,
         )
 
 

@@ -1,8 +1,9 @@
-"""The weight of energies in a fit, chosen on held-out frames."""
+"""The weight of energies in a fit, chosen on held-out frames, and what a fit without them says of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from keel.atoms.frame import Frame
 from keel.fitting.walls import cohesion_per_bond, deep_wells
@@ -18,7 +19,15 @@ EACH = 5
 """One in this many frames is held out; with fewer frames there is no choice."""
 
 
-def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], float], Potential]) -> float:
+class HeldOut(NamedTuple):
+    """An energy weight; the fit with it to four fifths of some frames and the others, unless there was no choice."""
+
+    weight: float
+    potential: Potential | None = None
+    frames: Sequence[Frame] = ()
+
+
+def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], float], Potential]) -> HeldOut:
     """Return the energy weight, 5 or 1, with which a fit to four fifths of the frames describes the others' forces.
 
     Forces come first, since they are what an EAM teaches: 1 is taken where the mean absolute error of the forces falls
@@ -30,12 +39,13 @@ def best_energy_weight(frames: Sequence[Frame], fit: Callable[[Sequence[Frame], 
     apart = set(map(id, chosen))
     rest = [f for f in frames if id(f) not in apart]
     if len(labelled) < 2 * EACH or all(f.energy is None for f in rest):
-        return ENERGY_WEIGHT
+        return HeldOut(ENERGY_WEIGHT)
     usual = fit(rest, ENERGY_WEIGHT)
     held = known_to(usual, chosen)
     if not held:
-        return ENERGY_WEIGHT
+        return HeldOut(ENERGY_WEIGHT)
     light = fit(rest, LIGHT)
     before, after = (accuracy(potential, held).forces.mae for potential in (usual, light))
     sound = not deep_wells(light, cohesion_per_bond(light, held))
-    return LIGHT if after < BETTER * before and sound else ENERGY_WEIGHT
+    lighter = after < BETTER * before and sound
+    return HeldOut(LIGHT, light, held) if lighter else HeldOut(ENERGY_WEIGHT, usual, held)
