@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -30,6 +31,8 @@ LISTS = 5.0
 """Cutoff in angstrom of the neighbour lists of batches, which are for criteria and probes only, if none is given."""
 VACUUM = 10.0
 """Angstrom on either side of a molecule in the box of a calculator that needs a cell: 20 between two images."""
+OF_CELLS = re.compile(r"\bcells?\b|lattice|pbc|periodic|singular|volume", re.IGNORECASE)
+"""Words of errors that a box may cure."""
 
 
 class ASEPotential(Potential):
@@ -40,8 +43,9 @@ class ASEPotential(Potential):
     fails (``ase``'s ``CalculationFailed``, such as a density that does not converge) has NaN for all of them, with a
     warning; perturbed structures without finite labels are set aside and counted.
 
-    Calculators may differentiate with torch. Where one refuses a structure that is not periodic in three directions but
-    takes it in a large periodic box (20 angstrom from image to image), all such structures go into boxes (``boxed``).
+    Calculators may differentiate with torch. Where one refuses the first structure that is not periodic in three
+    directions, or later one with an error about cells, but takes it in a large periodic box (20 angstrom from image to
+    image), all such structures go into boxes from then on (``boxed``), with a warning. Any other error stays one.
 
     Parameters
     ----------
@@ -94,7 +98,7 @@ class ASEPotential(Potential):
             self._default_dtype = torch.get_default_dtype()
         # Not a submodule, even where it is a module: it keeps its precision and its device.
         object.__setattr__(self, "calculator", made)
-        self._in_boxes: list[bool] = []
+        self._in_boxes: list[bool] = []  # whether structures without three periods go into boxes; empty: not yet known
         self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -119,7 +123,7 @@ class ASEPotential(Potential):
     @property
     def boxed(self) -> bool:
         """Whether structures not periodic in three directions go into boxes, because they are refused otherwise."""
-        return bool(self._in_boxes)
+        return any(self._in_boxes)
 
     def config(self) -> NoReturn:
         """Refuse: a calculator is more than numbers."""
@@ -198,16 +202,32 @@ class ASEPotential(Potential):
         if self.boxed:
             return self._results_of(in_a_box(atoms), forces, stress=False)
         try:
-            return self._results_of(atoms, forces, stress=stress)
+            found = self._results_of(atoms, forces, stress=stress)
         except CalculationFailed:
             raise
         except Exception as error:
+            # What has taken one without a box needs none: a box would hide a lost server, and change energies.
+            if self._in_boxes and not OF_CELLS.search(str(error)):
+                raise
             try:
                 found = self._results_of(in_a_box(atoms), forces, stress=False)
             except Exception:
                 raise error from None
-            self._in_boxes.append(True)
-            return found
+            self._put_in_boxes(f"refuses {atoms.symbols} without one ({_line(error)})")
+        else:
+            self._in_boxes[:] = [False]
+        return found
+
+    def _put_in_boxes(self, why: str) -> None:
+        """Put all structures that are not periodic in three directions into boxes from now on, with a warning."""
+        if not self.boxed:
+            warnings.warn(
+                f"molecules, slabs and wires are computed in a periodic box, {2 * VACUUM:g} angstrom from image to image, "
+                f"because {type(self.calculator).__name__} {why}",
+                KeelWarning,
+                stacklevel=2,
+            )
+        self._in_boxes[:] = [True]
 
     def _results_of(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
         from ase.calculators.calculator import PropertyNotImplementedError
