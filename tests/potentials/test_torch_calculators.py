@@ -1,5 +1,6 @@
 """ASE calculators that differentiate with torch are judged and teach; what they refuse is a verdict, not an end."""
 
+import warnings
 from unittest.mock import Mock
 
 import numpy as np
@@ -124,10 +125,11 @@ class TestBoxes:
         potential = ASEPotential(calculator)
         potential(slab)
         calculator.wants_cell = True
-        with pytest.warns(KeelWarning, match="refuses Cu2 without one") as said:
+        with pytest.warns(KeelWarning, match="refuses Cu2 without one"):
             potential(molecule)
+        with warnings.catch_warnings(action="error"):  # it is said once
             potential(slab)
-        assert potential.boxed and len(said) == 1  # and it is said once
+        assert potential.boxed
 
 
 def test_a_refusal_keeps_its_kind_under_the_name_of_a_frame():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, KeelWarning, RefusedError, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
+from keel.potentials.external.calculated import has, results_of
 from keel.potentials.external.origin import origin_of
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ class ASEPotential(Potential):
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
+        except RefusedError:
+            raise
         except Exception as error:
             raise RefusedError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
         return energy, nothing[1] if force is None else force, nothing[2] if stress is None else stress
@@ -196,21 +199,21 @@ class ASEPotential(Potential):
         from ase.calculators.calculator import CalculationFailed
 
         stressed = forces and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None])[0])
-        stress = bool(stressed) and _has(self.calculator, "stress")
+        stress = bool(stressed) and has(self.calculator, "stress")
         if atoms.pbc.all():
-            return self._results_of(atoms, forces, stress=stress)
+            return results_of(self.calculator, atoms, forces, stress=stress)
         if self.boxed:
-            return self._results_of(in_a_box(atoms), forces, stress=False)
+            return results_of(self.calculator, in_a_box(atoms), forces, stress=False)
         try:
-            found = self._results_of(atoms, forces, stress=stress)
-        except CalculationFailed:
+            found = results_of(self.calculator, atoms, forces, stress=stress)
+        except (CalculationFailed, RefusedError):
             raise
         except Exception as error:
             # What has taken one without a box needs none: a box would hide a lost server, and change energies.
             if self._in_boxes and not OF_CELLS.search(str(error)):
                 raise
             try:
-                found = self._results_of(in_a_box(atoms), forces, stress=False)
+                found = results_of(self.calculator, in_a_box(atoms), forces, stress=False)
             except Exception:
                 raise error from None
             self._put_in_boxes(f"refuses {atoms.symbols} without one ({_line(error)})")
@@ -222,27 +225,12 @@ class ASEPotential(Potential):
         """Put all structures that are not periodic in three directions into boxes from now on, with a warning."""
         if not self.boxed:
             warnings.warn(
-                f"molecules, slabs and wires are computed in a periodic box, {2 * VACUUM:g} angstrom from image to image, "
-                f"because {type(self.calculator).__name__} {why}",
+                f"molecules, slabs and wires are computed in a periodic box, {2 * VACUUM:g} angstrom from image to "
+                f"image, because {type(self.calculator).__name__} {why}",
                 KeelWarning,
                 stacklevel=2,
             )
         self._in_boxes[:] = [True]
-
-    def _results_of(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
-        from ase.calculators.calculator import PropertyNotImplementedError
-
-        atoms.calc, found = self.calculator, None
-        # Some calculators list properties that they do not have.
-        try:
-            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-        except PropertyNotImplementedError:
-            energy = atoms.get_potential_energy()
-        force = np.array(atoms.get_forces(), dtype=np.float64) if forces else None
-        if stress:
-            with suppress(PropertyNotImplementedError):
-                found = np.array(atoms.get_stress(voigt=False), dtype=np.float64)
-        return float(energy), force, found
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
@@ -290,10 +278,6 @@ def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:
     if isinstance(made, Potential):
         raise ConfigError(f"{path} is a potential of keel, not an ASE calculator: save it, and name the file")
     return cast("Calculator", made)
-
-
-def _has(calculator: Calculator, name: str) -> bool:
-    return name in calculator.implemented_properties
 
 
 def _line(error: Exception) -> str:
