@@ -46,8 +46,8 @@ class Prediction(Shown):
     forces
         Forces in eV/angstrom, shape (N, 3), or None if not requested.
     stress
-        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs per volume of the cell; NaN for structures that
-        are periodic in fewer than two directions or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
+        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs and wires per volume of the cell; NaN for
+        structures that are not periodic or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
         requested.
     atomic_energies
         Share of each atom in the total energy in eV, float64, shape (N,).
