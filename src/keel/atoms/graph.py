@@ -131,7 +131,7 @@ class AtomGraph(Shown):
 
     @property
     def periodic(self) -> Tensor:
-        """True where a structure is periodic in all three directions, as those with a stress as label are, shape (B,)."""
+        """True where a structure is periodic in all three directions, as what has a stress as label is, shape (B,)."""
         return self.pbc.all(dim=1)
 
     def edge_vectors(self) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.given import Given
 from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
 
@@ -160,6 +159,4 @@ def opened(
     ConfigError, DataError
         If dtype or device cannot be used, or the named potential cannot be opened in this way.
     """
-    if isinstance(potential, str | Path):
-        potential = open_potential(potential, arguments, trust=trust)
-    return converted(as_potential(potential), dtype, device)
+    return converted(open_potential(potential, arguments, trust=trust), dtype, device)
