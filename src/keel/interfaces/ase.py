@@ -133,7 +133,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         if "stress" in (properties or ()):
             check_stress(self.atoms)
         cell, pbc = self.atoms.cell.array, self.atoms.pbc
-        system = self.atoms.numbers, self.atoms.positions, cell, pbc
+        system = self.atoms.numbers, self.atoms.positions, cell, pbc, self.atoms.info
         found = self.moving.evaluate(*system)
         energy = float(found.energies.sum())
         self.results = {

@@ -98,6 +98,8 @@ class Potential(Shown, nn.Module, ABC):
     """How it was trained, in words, kept when it is saved; empty if unknown."""
     source: str = ""
     """The file from which it was read; empty if there is none."""
+    of_others: bool = False
+    """Whether it may see more of a structure than keel's potentials do, such as magnetic moments."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
     """Every class that has been defined, by its name: the single registry of potentials."""
     energy_offsets: Tensor

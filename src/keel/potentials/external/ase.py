@@ -48,6 +48,9 @@ class ASEPotential(Potential):
     directions, or later one with an error about cells, but takes it in a large periodic box (20 angstrom from image to
     image), all such structures go into boxes from then on (``boxed``), with a warning. Any other error stays one.
 
+    ``atoms.info`` has charge and spin where a frame's ``info`` states them as numbers, under the same names; initial
+    charges and magnetic moments of atoms are not passed on.
+
     Parameters
     ----------
     calculator
@@ -79,6 +82,7 @@ class ASEPotential(Potential):
     torch.Size([4, 3])
     """
 
+    of_others = True
     calculator: Any
 
     def __init__(
@@ -237,15 +241,16 @@ class ASEPotential(Potential):
 
 
 def structures(graph: AtomGraph) -> list[Atoms]:
-    """Return the structures of a batch as ``ase.Atoms``."""
+    """Return the structures of a batch as ``ase.Atoms``, with charge and spin in ``info`` where they are stated."""
     from ase import Atoms
 
     numbers, positions, cells, pbc = (
         t.detach().cpu().numpy() for t in (graph.numbers, graph.positions.double(), graph.cell.double(), graph.pbc)
     )
     ends = np.cumsum(graph.atoms_per_structure.cpu().numpy())[:-1]
-    parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, strict=True)
-    return [Atoms(z, positions=x, cell=cell, pbc=periodic) for z, x, cell, periodic in parts]
+    states = graph.states or ({},) * len(cells)
+    parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, states, strict=True)
+    return [Atoms(z, positions=x, cell=cell, pbc=periodic, info=dict(state)) for z, x, cell, periodic, state in parts]
 
 
 def in_a_box(atoms: Atoms) -> Atoms:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keel.atoms.labelling.stated import charge_and_spin
 from keel.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def results_of(
     from ase.calculators.calculator import PropertyNotImplementedError
     from ase.stress import voigt_6_to_full_3x3_stress
 
+    # ASE's calculators keep their results for the same positions, of whatever charge.
+    before = getattr(calculator, "atoms", None)
+    if before is not None and charge_and_spin(before.info) != charge_and_spin(atoms.info):
+        calculator.reset()
     atoms.calc = calculator
     name, force, found = type(calculator).__name__, None, None
     # Some calculators list properties that they do not have.
