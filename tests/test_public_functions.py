@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ase.calculators.lj import LennardJones as ASELennardJones
+from ase.calculators.mixing import SumCalculator
 
 import keel
 from keel.commands.md import md as command
@@ -124,9 +125,34 @@ def test_potentials_are_taken_as_they_are_had(tmp_path):
         assert np.isfinite(atoms.get_forces()).all()
 
 
+def test_open_potential_takes_objects_too():
+    calculator, fit = ASELennardJones(), keel.fit_eam(FRAMES, 5.0)
+    assert keel.open_potential(calculator).calculator is calculator
+    both = SumCalculator([calculator, calculator])
+    assert float(keel.open_potential(both)(ATOMS[0]).energy) == pytest.approx(2 * energy_of(calculator, ATOMS[0]))
+    assert keel.open_potential(fit) is fit.potential is keel.open_potential(fit.potential)
+    assert keel.open_potential(keel.KeelCalculator(fit)).cutoff == fit.potential.cutoff
+    for call in (keel.open_potential, keel.KeelCalculator):
+        with pytest.raises(ConfigError, match="arguments belong to a named calculator; give them to LennardJones"):
+            call(calculator, arguments={"sigma": 3.0})
+        with pytest.raises(DataError, match=r"^the class LennardJones was given where a potential is expected"):
+            call(ASELennardJones)
+
+
+def energy_of(calculator, atoms) -> float:
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    return atoms.get_potential_energy()
+
+
 @pytest.mark.parametrize("given", [None, 3, ATOMS[0], FRAMES[0], {}])
 def test_what_is_no_potential_gets_one_sentence(given):
-    for call in (keel.KeelCalculator, lambda p: keel.evaluate(p, ATOMS), lambda p: keel.md(p, ATOMS, 30)):
+    for call in (
+        keel.open_potential,
+        keel.KeelCalculator,
+        lambda p: keel.evaluate(p, ATOMS),
+        lambda p: keel.md(p, ATOMS, 30),
+    ):
         with pytest.raises(DataError, match="was given where a potential is expected; give a potential of keel"):
             call(given)
 

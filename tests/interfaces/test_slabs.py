@@ -1,4 +1,4 @@
-"""Slabs and two-dimensional crystals: their stress is that of ASE, per volume of the cell, and relaxes the plane."""
+"""Slabs and wires: their stress is that of ASE, per volume of the cell, and relaxes the plane or the axis."""
 
 import numpy as np
 import pytest
@@ -33,10 +33,16 @@ def slab(vacuum: float = 8.0, tilted: bool = False) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("tilted", [False, True])
+def wire() -> Atoms:
+    atoms = Atoms("Cu4", [[5, 5, 2.4 * k] for k in range(4)], cell=[10, 11, 9.6], pbc=[False, False, True])
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+@pytest.mark.parametrize("atoms", [slab(), slab(tilted=True), wire()], ids=["slab", "tilted", "wire"])
 @pytest.mark.parametrize("potential", [PAIR, network()], ids=["closed form", "network"])
-def test_stress_is_the_work_of_strain_per_volume_of_the_cell(potential, tilted):
-    atoms, calculator = slab(tilted=tilted), KeelCalculator(potential, dtype="float64")
+def test_stress_is_the_work_of_strain_per_volume_of_the_cell(potential, atoms):
+    atoms, calculator = atoms.copy(), KeelCalculator(potential, dtype="float64")
     atoms.calc = calculator
     stress = atoms.get_stress(voigt=False)
     for a in range(3):
@@ -54,9 +60,9 @@ def test_more_vacuum_dilutes_it():
     np.testing.assert_allclose(forces[0], forces[1], atol=1e-9)
 
 
-def test_every_door_says_the_same():
-    atoms = slab()
-    frame = frame_from_ase(atoms, "slab")
+@pytest.mark.parametrize("atoms", [slab(), wire()], ids=["slab", "wire"])
+def test_every_door_says_the_same(atoms):
+    frame = frame_from_ase(atoms, "atoms")
     by_door = {}
     for name, potential in {"closed form": PAIR.double(), "network": network()}.items():
         atoms.calc = KeelCalculator(potential)
@@ -66,9 +72,9 @@ def test_every_door_says_the_same():
             np.testing.assert_allclose(stress, by_door[name][0], atol=1e-12)
 
 
-def test_a_calculator_of_another_package_keeps_the_stress_of_its_slabs():
-    atoms = slab()
-    frame = frame_from_ase(atoms, "slab")
+@pytest.mark.parametrize("atoms", [slab(), wire()], ids=["slab", "wire"])
+def test_a_calculator_of_another_package_keeps_its_stress(atoms):
+    frame = frame_from_ase(atoms, "atoms")
     atoms.calc = EMT()
     np.testing.assert_allclose(ASEPotential(EMT())([frame]).stress[0], atoms.get_stress(voigt=False), atol=1e-12)
 
@@ -92,6 +98,30 @@ def test_the_plane_relaxes(potential):
         theirs.calc = EMT()
         BFGS(FrechetCellFilter(theirs, mask=[1, 1, 0, 0, 0, 1]), logfile=None).run(1e-3, 200)
         np.testing.assert_allclose(atoms.cell.lengths()[:2], theirs.cell.lengths()[:2], atol=1e-4)
+
+
+def test_a_wire_relaxes_along_its_axis():
+    """As with ASE's own EMT."""
+    lengths = []
+    for calculator in (EMT(), KeelCalculator(ASEPotential(EMT()), dtype="float64")):
+        atoms = Atoms("Cu4", [[5, 5, 2.4 * k] for k in range(4)], cell=[10, 10, 9.6], pbc=[False, False, True])
+        atoms.calc = calculator
+        assert BFGS(FrechetCellFilter(atoms, mask=[0, 0, 1, 0, 0, 0]), logfile=None).run(1e-4, 50)
+        lengths.append(atoms.cell.lengths())
+    np.testing.assert_allclose(*lengths, atol=1e-6)
+    assert lengths[0][2] < 9.5
+
+
+@pytest.mark.parametrize(("axes", "missing"), [((0,), "0"), ((0, 1), r"\(0, 1\)")])
+def test_a_wire_without_a_volume_is_refused_in_words(axes, missing):
+    atoms = wire()
+    atoms.cell[list(axes)] = 0
+    atoms.calc = KeelCalculator(PAIR)
+    assert np.isfinite(atoms.get_forces()).all()
+    with pytest.raises(PropertyNotImplementedError, match=rf"no volume.*vacuum=10, axis={missing}"):
+        atoms.get_stress()
+    atoms.center(vacuum=10, axis=axes)
+    assert np.isfinite(atoms.get_stress()).all()
 
 
 def test_a_third_vector_of_zero_is_refused_in_words():

@@ -1,5 +1,8 @@
 """ASE calculators that differentiate with torch are judged and teach; what they refuse is a verdict, not an end."""
 
+import warnings
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ import keel
 from broken import Broken
 from keel.config import AssessmentSettings
 from keel.counting import counted
-from keel.errors import DataError, RefusedError, UnavailableError, naming
+from keel.errors import DataError, KeelWarning, RefusedError, UnavailableError, naming
 from keel.evaluation import CheckResult, battery
 from keel.evaluation.battery import in_turn, probed
 from keel.evaluation.clusters.dimers import dimers
@@ -102,6 +105,31 @@ class TestBoxes:
         with pytest.raises(RefusedError, match="TorchMorse refuses Cu2: ValueError: Lattice is singular"):
             potential(Atoms("Cu2", positions=[[0, 0, 0], [2, 0, 0]]))
         assert not potential.boxed
+
+    @pytest.mark.parametrize("error", ["connection to server lost", "the calculation was cancelled"])
+    def test_an_error_after_a_success_is_no_wish_for_a_box(self, error):
+        dimer, calculator = Atoms("Cu2", positions=[[0, 0, 0], [2, 0, 0]]), TorchMorse()
+        potential = ASEPotential(calculator)
+        right = potential(dimer).energy
+        calculate, calculator.calculate = calculator.calculate, Mock(side_effect=RuntimeError(error))
+        dimer.positions[1, 0] = 2.1
+        with pytest.raises(RefusedError, match=error):
+            potential(dimer)
+        calculator.calculate, dimer.positions[1, 0] = calculate, 2.0
+        assert not potential.boxed
+        torch.testing.assert_close(potential(dimer).energy, right)
+
+    def test_an_error_about_cells_is_one_also_later(self):
+        slab, molecule = fcc111("Cu", (1, 1, 2), vacuum=5.0), Atoms("Cu2", positions=[[0, 0, 0], [2, 0, 0]])
+        calculator = TorchMorse()
+        potential = ASEPotential(calculator)
+        potential(slab)
+        calculator.wants_cell = True
+        with pytest.warns(KeelWarning, match="refuses Cu2 without one"):
+            potential(molecule)
+        with warnings.catch_warnings(action="error"):  # it is said once
+            potential(slab)
+        assert potential.boxed
 
 
 def test_a_refusal_keeps_its_kind_under_the_name_of_a_frame():

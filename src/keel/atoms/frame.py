@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.labelling.names import LABELS
+from keel.atoms.labelling.stated import charge_and_spin
 from keel.atoms.motion_columns import constraints, reals
 from keel.showing import Facts, Shown
 
@@ -135,15 +136,25 @@ class Frame(Shown):
         return replace(self, **changes | ({"forces_mask": None} if label == "forces" else {}))
 
     def taken(self, atoms: NDArray[np.int64] | NDArray[np.bool_]) -> Frame:
-        """Return the unlabelled structure of some atoms, or of all in another order, by index or by mask."""
+        """Return the unlabelled structure of some atoms, or of all in another order, by index or by mask.
+
+        Of some only, charge and spin are not known.
+        """
         names = ("numbers", "positions", "fixed", "masses", "velocities")
         own = {name: getattr(self, name) for name in names}
-        return self.unlabelled().replace(**{name: values[atoms] for name, values in own.items() if values is not None})
+        part = {name: values[atoms] for name, values in own.items() if values is not None}
+        whole = len(part["numbers"]) == len(self)
+        return (self if whole else self._without_state()).unlabelled().replace(**part)
+
+    def _without_state(self) -> Frame:
+        """Return a copy whose ``info`` states no charge and spin."""
+        stated = charge_and_spin(self.info)
+        return self.replace(info={k: v for k, v in self.info.items() if k not in stated}) if stated else self
 
     def repeated(self, repeats: Sequence[int]) -> Frame:
         """Return the unlabelled supercell with this many cells along each lattice vector.
 
-        Its first atoms are those of the frame.
+        Its first atoms are those of the frame. Charge and spin of several cells are not known.
 
         Parameters
         ----------
@@ -155,11 +166,15 @@ class Frame(Shown):
         def tiled(values: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if values is None else np.tile(values, (len(cells), *[1] * (values.ndim - 1)))
 
-        return self.unlabelled().replace(
-            numbers=np.tile(self.numbers, len(cells)),
-            positions=(cells[:, None, :] @ self.cell + self.positions).reshape(-1, 3),
-            cell=self.cell * np.array(repeats)[:, None],
-            **{name: tiled(getattr(self, name)) for name in ("fixed", "masses", "velocities")},
+        return (
+            (self if len(cells) == 1 else self._without_state())
+            .unlabelled()
+            .replace(
+                numbers=np.tile(self.numbers, len(cells)),
+                positions=(cells[:, None, :] @ self.cell + self.positions).reshape(-1, 3),
+                cell=self.cell * np.array(repeats)[:, None],
+                **{name: tiled(getattr(self, name)) for name in ("fixed", "masses", "velocities")},
+            )
         )
 
     def to_ase(self) -> Atoms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -84,6 +84,9 @@ class AtomGraph(Shown):
         Each pair once (True) or twice (False).
     labels
         Reference labels, or None.
+    states
+        Charge and spin of each structure by the names that its file has for them, B mappings; empty if none is stated.
+        Only models of other packages can make use of them.
     """
 
     numbers: Tensor
@@ -96,6 +99,7 @@ class AtomGraph(Shown):
     cutoff: float
     half_list: bool = False
     labels: Labels | None = None
+    states: tuple[Mapping[str, float], ...] = ()
 
     def facts(self) -> Facts:
         """See :class:`~keel.showing.Shown`."""
@@ -131,7 +135,7 @@ class AtomGraph(Shown):
 
     @property
     def periodic(self) -> Tensor:
-        """True where a structure is periodic in all three directions, so that a stress is defined, shape (B,)."""
+        """True where a structure is periodic in all three directions, as what has a stress as label is, shape (B,)."""
         return self.pbc.all(dim=1)
 
     def edge_vectors(self) -> Tensor:
@@ -264,4 +268,11 @@ def collate(graphs: Sequence[AtomGraph]) -> AtomGraph:
         cutoff=first.cutoff,
         half_list=first.half_list,
         labels=labels,
+        states=_joined_states(graphs),
     )
+
+
+def _joined_states(graphs: Sequence[AtomGraph]) -> tuple[Mapping[str, float], ...]:
+    if not any(g.states for g in graphs):
+        return ()
+    return tuple(state for g in graphs for state in g.states or ({},) * g.n_structures)

@@ -5,7 +5,7 @@ The list is exact for every cell: skewed, far smaller than the cutoff, periodic 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from vesin import NeighborList
 
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, Labels
+from keel.atoms.labelling.stated import charge_and_spin
 from keel.errors import DataError, naming
 
 MOST_CUTOFFS = 20_000
@@ -163,7 +164,14 @@ def _joined(
         cutoff=float(cutoff),
         half_list=half_list,
         labels=_labels(frames, dtype) if labels else None,
+        states=states_of(frames),
     )
+
+
+def states_of(frames: Sequence[Frame]) -> tuple[Mapping[str, float], ...]:
+    """Return charge and spin of each frame as :class:`AtomGraph` has them."""
+    states = tuple(charge_and_spin(f.info) for f in frames)
+    return states if any(states) else ()
 
 
 def _list_of(frame: Frame, cutoff: float, half_list: bool) -> List:

@@ -12,6 +12,7 @@ from keel.atoms.frame import Frame
 from keel.atoms.graph import AtomGraph, squared_lengths
 from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import ordered_pairs
+from keel.atoms.neighbours import states_of
 from keel.errors import DataError, naming
 from keel.kernels import kernels_run
 from keel.parallel import plain
@@ -107,6 +108,7 @@ class VerletList:
             edge_shift=edge_shift,
             cutoff=self.cutoff,
             half_list=self.half_list,
+            states=self._states,
         )
         return graph, vectors
 
@@ -210,7 +212,7 @@ class VerletList:
         self._join_edges()
 
     def _join_structures(self) -> None:
-        sizes = [len(f) for f in self._frames]
+        sizes, self._states = [len(f) for f in self._frames], states_of(self._frames)
         self._bounds = np.cumsum([0, *sizes]).tolist()
         self._numbers = torch.as_tensor(np.concatenate([f.numbers for f in self._frames]), device=self.device).long()
         self._batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)

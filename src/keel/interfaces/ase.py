@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from keel.atoms.frame import VOIGT
-from keel.atoms.stressed import FEWEST_DIRECTIONS, stress_volumes
+from keel.atoms.stressed import stress_volumes
 from keel.disagreement import COLUMN, disagreement
 from keel.errors import ConfigError, DataError
 from keel.interfaces.moving import Moving, opened
@@ -24,8 +24,9 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
     """ASE calculator around a potential.
 
     Offers energy (eV), free_energy (the same), energies (share of each atom, eV), forces (eV/angstrom) and stress
-    (eV/angstrom^3, Voigt order). Slabs and two-dimensional crystals, periodic in two directions, have ASE's stress: per
-    volume of the cell, vacuum included, so that cell filters relax them in their plane (``mask=[1, 1, 0, 0, 0, 1]``).
+    (eV/angstrom^3, Voigt order). Slabs, two-dimensional crystals and wires have ASE's stress: per volume of the cell,
+    vacuum included, so that cell filters relax them in their plane (``mask=[1, 1, 0, 0, 0, 1]``) or along their axis
+    (``mask=[0, 0, 1, 0, 0, 0]``).
     Copies and pickles include potential and results, but no neighbour list: they are small and independent of the
     original.
 
@@ -62,8 +63,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         If dtype or device cannot be used, dtype and default_dtype differ, or the named potential cannot be opened in
         this way.
     PropertyNotImplementedError
-        If the stress is requested and the cell is periodic in fewer than two directions or has no volume, or the
-        potential has none.
+        If the stress is requested and the structure is not periodic or its cell has no volume, or the potential has
+        none.
 
     Examples
     --------
@@ -132,7 +133,7 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         if "stress" in (properties or ()):
             check_stress(self.atoms)
         cell, pbc = self.atoms.cell.array, self.atoms.pbc
-        system = self.atoms.numbers, self.atoms.positions, cell, pbc
+        system = self.atoms.numbers, self.atoms.positions, cell, pbc, self.atoms.info
         found = self.moving.evaluate(*system)
         energy = float(found.energies.sum())
         self.results = {
@@ -156,12 +157,14 @@ def check_stress(atoms: Atoms) -> None:
     """Raise a PropertyNotImplementedError that says why, where atoms have no stress (:mod:`keel.atoms.stressed`)."""
     if np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None]))[0]:
         return
-    if atoms.pbc.sum() < FEWEST_DIRECTIONS:
-        raise PropertyNotImplementedError("a stress needs a cell that is periodic in two or three directions")
-    axis = int(np.argmin(atoms.cell.lengths()))
+    if not atoms.pbc.any():
+        raise PropertyNotImplementedError("a stress needs a cell that is periodic in one direction at least")
+    lengths = atoms.cell.lengths()
+    missing = np.flatnonzero(lengths == 0).tolist() or [int(np.argmin(lengths))]
+    axes = missing[0] if len(missing) == 1 else tuple(missing)
     raise PropertyNotImplementedError(
-        f"the cell has no volume that a stress could refer to; give lattice vector {axis} a length, for example with "
-        f"atoms.center(vacuum=10, axis={axis})"
+        f"the cell has no volume that a stress could refer to; give it one, for example with "
+        f"atoms.center(vacuum=10, axis={axes})"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from keel.atoms.frame import Array, Frame
+from keel.atoms.labelling.stated import charge_and_spin
 from keel.atoms.verlet import VerletList
 from keel.counting import count
 from keel.errors import DataError
@@ -19,7 +19,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.given import Given
 from keel.potentials.external.opening import open_potential
 from keel.process import keep_freed_memory
 
@@ -76,7 +76,14 @@ class Moving:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def evaluate(self, numbers: NDArray[np.int64], positions: Array, cell: Array, pbc: NDArray[np.bool_]) -> Moved:
+    def evaluate(
+        self,
+        numbers: NDArray[np.int64],
+        positions: Array,
+        cell: Array,
+        pbc: NDArray[np.bool_],
+        info: Mapping[str, Any] | None = None,
+    ) -> Moved:
         """Return energies, forces and virial.
 
         Parameters
@@ -85,6 +92,8 @@ class Moving:
             Atomic numbers (N,), and positions in angstrom (N, 3), which need not lie in the cell.
         cell, pbc
             Lattice vectors as rows in angstrom (3, 3), and whether each is a period (3,).
+        info
+            May state charge and spin, see :class:`~keel.atoms.graph.AtomGraph`.
 
         Raises
         ------
@@ -94,7 +103,7 @@ class Moving:
         """
         if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
             raise DataError("positions or cell are not finite (NaN or infinity)")
-        neighbours = self._neighbours(numbers, positions, cell, pbc)
+        neighbours = self._neighbours(numbers, positions, cell, pbc, charge_and_spin(info or {}))
         return self._along(neighbours, positions) if self._without_graph else self._by_graph(neighbours, positions)
 
     def _along(self, neighbours: VerletList, positions: Array) -> Moved:
@@ -124,14 +133,21 @@ class Moving:
         return Moved(energies.cpu().numpy(), forces.cpu().numpy(), virial.cpu().numpy())
 
     def _neighbours(
-        self, numbers: NDArray[np.int64], positions: Array, cell: Array, pbc: NDArray[np.bool_]
+        self,
+        numbers: NDArray[np.int64],
+        positions: Array,
+        cell: Array,
+        pbc: NDArray[np.bool_],
+        state: Mapping[str, float],
     ) -> VerletList:
         """Return the list of these atoms; a new one when anything but their positions has changed."""
-        system = numbers, cell, pbc
+        system = numbers, cell, pbc, np.array(sorted(state.items()), dtype=object)
         same = len(self._listed) and all(np.array_equal(a, b) for a, b in zip(system, self._listed, strict=True))
         if self._list is None or not same:
-            frame = Frame(np.array(numbers, dtype=np.int64), np.array(positions), np.array(cell), np.array(pbc))
-            self._listed = frame.numbers, frame.cell, frame.pbc
+            frame = Frame(
+                np.array(numbers, dtype=np.int64), np.array(positions), np.array(cell), np.array(pbc), info=state
+            )
+            self._listed = frame.numbers, frame.cell, frame.pbc, system[-1]
             self._list = VerletList(
                 [frame],
                 self.potential.cutoff,
@@ -160,6 +176,4 @@ def opened(
     ConfigError, DataError
         If dtype or device cannot be used, or the named potential cannot be opened in this way.
     """
-    if isinstance(potential, str | Path):
-        potential = open_potential(potential, arguments, trust=trust)
-    return converted(as_potential(potential), dtype, device)
+    return converted(open_potential(potential, arguments, trust=trust), dtype, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.frame import Array
 from keel.atoms.kernels.skin_pairs import SkinPairs, divided
+from keel.atoms.neighbours import states_of
 from keel.perturbation.moves import choose_pairs, random_deformations, random_steps, set_distances
 from keel.perturbation.parents import Parent, Records
 from keel.perturbation.settings import PerturbationSettings
@@ -104,6 +105,8 @@ class ChildPairs:
         Second atom of each pair, place of its shift, and squared distance in angstrom^2, shape (E,).
     radius
         In angstrom.
+    states
+        See :class:`~keel.atoms.graph.AtomGraph`.
     """
 
     numbers: NDArray[np.int64]
@@ -118,6 +121,7 @@ class ChildPairs:
     shift_of: NDArray[np.int32]
     squared: Array
     radius: float
+    states: tuple[Mapping[str, float], ...]
 
     @property
     def ends(self) -> NDArray[np.int64]:
@@ -169,4 +173,5 @@ def find_pairs(parents: Sequence[Parent], children: Children) -> ChildPairs:
     pbc = np.array([p.frame.pbc for p in parents])
     of_pairs = pairs[1][:size], pairs[2][:size], squared[:size]
     of_cells = cells, pbc, shifts, translations
-    return ChildPairs(atoms[0], atoms[1], positions, *of_cells, first_of, *of_pairs, parents[0].radius)
+    states = states_of([p.frame for p in parents])
+    return ChildPairs(atoms[0], atoms[1], positions, *of_cells, first_of, *of_pairs, parents[0].radius, states)

@@ -44,4 +44,5 @@ def _graph(pairs: ChildPairs, edge_index: Tensor, edge_shift: Tensor, cutoff: fl
         edge_index=edge_index,
         edge_shift=edge_shift,
         cutoff=cutoff,
+        states=pairs.states,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, fields, replace
+from itertools import compress
 
 import numpy as np
 import torch
@@ -175,4 +176,5 @@ def select_structures(graph: AtomGraph, keep: Tensor) -> AtomGraph:
         batch=new_structure[graph.batch[atoms]],
         edge_index=new_atom[part.edge_index],
         labels=labels,
+        states=tuple(compress(graph.states, keep.tolist())),
     )

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from keel.atoms.conversion import Structures, as_frames
-from keel.atoms.elements import check_known
 from keel.atoms.frame import Array, Frame
 from keel.atoms.graph import AtomGraph, collate
 from keel.atoms.selecting import are_periodic, sizes
@@ -25,6 +24,7 @@ from keel.perturbation.labels import Counts, Labeller, beyond_caps, select_struc
 from keel.perturbation.parents import Parent, ParentCache, prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
+from keel.potentials.batches import known_by
 from keel.potentials.external.given import Given, as_potential
 
 MAX_ATTEMPTS = 20
@@ -213,4 +213,4 @@ def check_parents(parents: Sequence[Frame], teacher: Potential) -> None:
     for parent in parents:
         if len(parent) == 0:
             raise DataError(f"{parent.source}: a structure without atoms cannot be perturbed")
-        check_known(np.unique(parent.numbers).tolist(), known, f"{parent.source}: the teacher")
+        known_by(teacher, parent, "the teacher")

@@ -46,8 +46,8 @@ class Prediction(Shown):
     forces
         Forces in eV/angstrom, shape (N, 3), or None if not requested.
     stress
-        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs per volume of the cell; NaN for structures that
-        are periodic in fewer than two directions or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
+        Stress in eV/angstrom^3 (ASE's sign), shape (B, 3, 3), of slabs and wires per volume of the cell; NaN for
+        structures that are not periodic or whose cell has no volume (:mod:`keel.atoms.stressed`); None if not
         requested.
     atomic_energies
         Share of each atom in the total energy in eV, float64, shape (N,).
@@ -98,6 +98,8 @@ class Potential(Shown, nn.Module, ABC):
     """How it was trained, in words, kept when it is saved; empty if unknown."""
     source: str = ""
     """The file from which it was read; empty if there is none."""
+    of_others: bool = False
+    """Whether it may see more of a structure than keel's potentials do, such as magnetic moments."""
     registry: ClassVar[dict[str, type[Potential]]] = {}
     """Every class that has been defined, by its name: the single registry of potentials."""
     energy_offsets: Tensor

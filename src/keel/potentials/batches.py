@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -15,12 +16,14 @@ from keel.atoms.kernels.skin_pairs import SkinPairs
 from keel.atoms.linked import half_list
 from keel.atoms.neighbours import graph_of, without_edges
 from keel.atoms.stressed import stress_volumes
-from keel.errors import naming
+from keel.errors import KeelWarning, naming
 from keel.parallel import plain
 from keel.potentials.base import Potential, Prediction
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 
 Item = TypeVar("Item")
+OF_ATOMS = ("initial_magmoms", "initial_charges")
+"""Columns of ASE that calculators may start from, and that frames do not keep."""
 
 
 def atoms_at_once(device: torch.device) -> int:
@@ -51,6 +54,15 @@ def known_by(potential: Potential, frame: Frame, called: str = "this {}") -> Fra
     """Return a frame; DataError, with its source, if it contains an element that the potential does not know."""
     name = called.format(type(potential).__name__)
     check_known(np.unique(frame.numbers).tolist(), potential.elements, f"{frame.source}: {name}")
+    lost = [column for column in OF_ATOMS if column in frame.unused]
+    if lost and any(getattr(part, "of_others", False) for part in potential.modules()):
+        # Without the frame's name, so that it is said once.
+        warnings.warn(
+            f"{' and '.join(lost)} of the data are not passed on to the calculator, which starts from its defaults; "
+            "its energies may be those of another magnetic or charge state",
+            KeelWarning,
+            stacklevel=2,
+        )
     return frame
 
 

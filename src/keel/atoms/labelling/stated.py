@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from keel.atoms.labelling.names import letters_of
 
@@ -48,11 +51,19 @@ CALCULATION = "calc_"
 _PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true", "info", "mol", "molecular", "calc")
 
 
+@lru_cache(maxsize=1024)
 def state_of(key: str) -> str | None:
     """Return which state a key names, if any: ``charge`` for ``total_charge``."""
     name = letters_of(key)
     shorter = [name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix)]
     return next((state for state, names in STATES.items() if any(n in names for n in shorter)), None)
+
+
+def charge_and_spin(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers that name charge or spin of a structure, under their own names; none of a calculation."""
+    found = {k: v for k, v in info.items() if not k.startswith(CALCULATION) and state_of(k) in ("charge", "spin")}
+    numbers = {k: np.asarray(v) for k, v in found.items()}
+    return {k: v.item() for k, v in numbers.items() if v.size == 1 and v.dtype.kind in "iuf"}
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

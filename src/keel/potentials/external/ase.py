@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from keel.atoms.stressed import stress_volumes
 from keel.errors import ConfigError, KeelWarning, RefusedError, UnavailableError
 from keel.kinds import imported
 from keel.potentials.base import Potential
+from keel.potentials.external.calculated import has, results_of
 from keel.potentials.external.origin import origin_of
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ LISTS = 5.0
 """Cutoff in angstrom of the neighbour lists of batches, which are for criteria and probes only, if none is given."""
 VACUUM = 10.0
 """Angstrom on either side of a molecule in the box of a calculator that needs a cell: 20 between two images."""
+OF_CELLS = re.compile(r"\bcells?\b|lattice|pbc|periodic|singular|volume", re.IGNORECASE)
+"""Words of errors that a box may cure."""
 
 
 class ASEPotential(Potential):
@@ -40,8 +44,12 @@ class ASEPotential(Potential):
     fails (``ase``'s ``CalculationFailed``, such as a density that does not converge) has NaN for all of them, with a
     warning; perturbed structures without finite labels are set aside and counted.
 
-    Calculators may differentiate with torch. Where one refuses a structure that is not periodic in three directions but
-    takes it in a large periodic box (20 angstrom from image to image), all such structures go into boxes (``boxed``).
+    Calculators may differentiate with torch. Where one refuses the first structure that is not periodic in three
+    directions, or later one with an error about cells, but takes it in a large periodic box (20 angstrom from image to
+    image), all such structures go into boxes from then on (``boxed``), with a warning. Any other error stays one.
+
+    ``atoms.info`` has charge and spin where a frame's ``info`` states them as numbers, under the same names; initial
+    charges and magnetic moments of atoms are not passed on.
 
     Parameters
     ----------
@@ -74,6 +82,7 @@ class ASEPotential(Potential):
     torch.Size([4, 3])
     """
 
+    of_others = True
     calculator: Any
 
     def __init__(
@@ -94,7 +103,7 @@ class ASEPotential(Potential):
             self._default_dtype = torch.get_default_dtype()
         # Not a submodule, even where it is a module: it keeps its precision and its device.
         object.__setattr__(self, "calculator", made)
-        self._in_boxes: list[bool] = []
+        self._in_boxes: list[bool] = []  # whether structures without three periods go into boxes; empty: not yet known
         self._precision = self._precision.double()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -119,7 +128,7 @@ class ASEPotential(Potential):
     @property
     def boxed(self) -> bool:
         """Whether structures not periodic in three directions go into boxes, because they are refused otherwise."""
-        return bool(self._in_boxes)
+        return any(self._in_boxes)
 
     def config(self) -> NoReturn:
         """Refuse: a calculator is more than numbers."""
@@ -180,6 +189,8 @@ class ASEPotential(Potential):
         except CalculationFailed as error:
             warnings.warn(f"{name} failed on {atoms.symbols} ({_line(error)})", KeelWarning, stacklevel=2)
             return nothing
+        except RefusedError:
+            raise
         except Exception as error:
             raise RefusedError(f"{name} refuses {atoms.symbols}: {type(error).__name__}: {_line(error)}") from error
         return energy, nothing[1] if force is None else force, nothing[2] if stress is None else stress
@@ -192,52 +203,54 @@ class ASEPotential(Potential):
         from ase.calculators.calculator import CalculationFailed
 
         stressed = forces and np.isfinite(stress_volumes(atoms.cell.array[None], atoms.pbc[None])[0])
-        stress = bool(stressed) and _has(self.calculator, "stress")
+        stress = bool(stressed) and has(self.calculator, "stress")
         if atoms.pbc.all():
-            return self._results_of(atoms, forces, stress=stress)
+            return results_of(self.calculator, atoms, forces, stress=stress)
         if self.boxed:
-            return self._results_of(in_a_box(atoms), forces, stress=False)
+            return results_of(self.calculator, in_a_box(atoms), forces, stress=False)
         try:
-            return self._results_of(atoms, forces, stress=stress)
-        except CalculationFailed:
+            found = results_of(self.calculator, atoms, forces, stress=stress)
+        except (CalculationFailed, RefusedError):
             raise
         except Exception as error:
+            # What has taken one without a box needs none: a box would hide a lost server, and change energies.
+            if self._in_boxes and not OF_CELLS.search(str(error)):
+                raise
             try:
-                found = self._results_of(in_a_box(atoms), forces, stress=False)
+                found = results_of(self.calculator, in_a_box(atoms), forces, stress=False)
             except Exception:
                 raise error from None
-            self._in_boxes.append(True)
-            return found
+            self._put_in_boxes(f"refuses {atoms.symbols} without one ({_line(error)})")
+        else:
+            self._in_boxes[:] = [False]
+        return found
 
-    def _results_of(self, atoms: Atoms, forces: bool, *, stress: bool) -> tuple[float, Array | None, Array | None]:
-        from ase.calculators.calculator import PropertyNotImplementedError
-
-        atoms.calc, found = self.calculator, None
-        # Some calculators list properties that they do not have.
-        try:
-            energy = atoms.get_potential_energy(force_consistent=_has(self.calculator, "free_energy"))
-        except PropertyNotImplementedError:
-            energy = atoms.get_potential_energy()
-        force = np.array(atoms.get_forces(), dtype=np.float64) if forces else None
-        if stress:
-            with suppress(PropertyNotImplementedError):
-                found = np.array(atoms.get_stress(voigt=False), dtype=np.float64)
-        return float(energy), force, found
+    def _put_in_boxes(self, why: str) -> None:
+        """Put all structures that are not periodic in three directions into boxes from now on, with a warning."""
+        if not self.boxed:
+            warnings.warn(
+                f"molecules, slabs and wires are computed in a periodic box, {2 * VACUUM:g} angstrom from image to "
+                f"image, because {type(self.calculator).__name__} {why}",
+                KeelWarning,
+                stacklevel=2,
+            )
+        self._in_boxes[:] = [True]
 
     def _shares(self, graph: AtomGraph, energy: Tensor) -> Tensor:
         return (energy / graph.atoms_per_structure).index_select(0, graph.batch)
 
 
 def structures(graph: AtomGraph) -> list[Atoms]:
-    """Return the structures of a batch as ``ase.Atoms``."""
+    """Return the structures of a batch as ``ase.Atoms``, with charge and spin in ``info`` where they are stated."""
     from ase import Atoms
 
     numbers, positions, cells, pbc = (
         t.detach().cpu().numpy() for t in (graph.numbers, graph.positions.double(), graph.cell.double(), graph.pbc)
     )
     ends = np.cumsum(graph.atoms_per_structure.cpu().numpy())[:-1]
-    parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, strict=True)
-    return [Atoms(z, positions=x, cell=cell, pbc=periodic) for z, x, cell, periodic in parts]
+    states = graph.states or ({},) * len(cells)
+    parts = zip(np.split(numbers, ends), np.split(positions, ends), cells, pbc, states, strict=True)
+    return [Atoms(z, positions=x, cell=cell, pbc=periodic, info=dict(state)) for z, x, cell, periodic, state in parts]
 
 
 def in_a_box(atoms: Atoms) -> Atoms:
@@ -270,10 +283,6 @@ def _new(path: str, arguments: Mapping[str, Any]) -> Calculator:
     if isinstance(made, Potential):
         raise ConfigError(f"{path} is a potential of keel, not an ASE calculator: save it, and name the file")
     return cast("Calculator", made)
-
-
-def _has(calculator: Calculator, name: str) -> bool:
-    return name in calculator.implemented_properties
 
 
 def _line(error: Exception) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 
@@ -19,12 +20,28 @@ from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, POTENTIALS, TRAINED
 from keel.potentials.base import Potential
 from keel.potentials.external.recognised import OWN_FUNCTION, direction, holds_weights_alone, modules_in
 from keel.potentials.loading import load
+from keel.wording import a
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+
+class HasPotential(Protocol):
+    """What a fit or a training returns, and a calculator of keel."""
+
+    @property
+    def potential(self) -> Potential:
+        """The potential."""
+
+
+Given: TypeAlias = "Potential | str | Path | HasPotential | Calculator"
+"""What :func:`open_potential` takes."""
 
 FILE_SUFFIXES = (*KEEL_SUFFIXES, *PICKLED_SUFFIXES, ".ckpt")
 """Names with these endings are file names, whether the file exists or not."""
 
 
-def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None, *, trust: bool = False) -> Potential:
+def open_potential(name: Given, arguments: Mapping[str, Any] | None = None, *, trust: bool = False) -> Potential:
     """Return a potential.
 
     Parameters
@@ -32,9 +49,10 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     name
         A file of keel (``.safetensors``, ``.json``), a MACE model (``.model``), the folder of a model of matgl, or
         the import path of an ASE calculator, such as ``"ase.calculators.emt.EMT"``, or of a function that returns one.
-        A ``Path`` is a file or folder, never a calculator.
+        A ``Path`` is a file or folder, never a calculator. Also a potential, which is returned as it is, the result of
+        a fit or of a training, or an ASE calculator.
     arguments
-        Of the calculator; of a MACE model with several heads ``{"head": "..."}``.
+        Of a named calculator; of a MACE model with several heads ``{"head": "..."}``.
     trust
         Read a file of another package that runs code when it is read, as those of mace-torch do. Files of keel never
         do, nor do those of matgl, of which only numbers and settings are read.
@@ -42,9 +60,9 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     Raises
     ------
     ConfigError
-        If there is no such calculator, or a file runs code and is not trusted.
+        If there is no such calculator, arguments are given to an object, or a file runs code and is not trusted.
     DataError
-        If there is no such file, or it is damaged or not a potential.
+        If there is no such file, or it is damaged or not a potential, or something else is given.
     UnavailableError
         If it needs a package that is not installed.
 
@@ -56,12 +74,34 @@ def open_potential(name: str | Path, arguments: Mapping[str, Any] | None = None,
     >>> emt(keel.batch(bulk("Cu", cubic=True), cutoff=5.0)).forces.shape
     torch.Size([4, 3])
     """
+    if not isinstance(name, str | PathLike):
+        return _held(name, arguments)
+    name = name if isinstance(name, str) else Path(name)
     if is_calculator(name):
         potential = _calculator(str(name), arguments)
     else:
         head = _head(Path(name), arguments)
         potential = _from_file(Path(name), trust, head)
     potential.source = str(name)
+    return potential
+
+
+def _held(given: Any, arguments: Mapping[str, Any] | None) -> Potential:
+    """Return the potential that an object is, has or calculates with."""
+    potential = given if isinstance(given, Potential) else getattr(given, "potential", None)
+    if not isinstance(potential, Potential) and hasattr(given, "get_property") and hasattr(given, "results"):
+        from keel.potentials.external.ase import ASEPotential
+
+        potential = ASEPotential(given)
+    if isinstance(given, type) or not isinstance(potential, Potential):
+        what = "nothing (None)" if given is None else a(type(given).__name__)
+        what = f"the class {given.__name__}" if isinstance(given, type) else what
+        raise DataError(
+            f"{what} was given where a potential is expected; give a potential of keel or an ASE calculator, or name "
+            f"{POTENTIALS}"
+        )
+    if arguments:
+        raise ConfigError(f"arguments belong to a named calculator; give them to {type(given).__name__} itself")
     return potential
 
 

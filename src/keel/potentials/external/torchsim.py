@@ -38,7 +38,7 @@ class TorchSimPotential(ASEPotential):
         sim = optional("torch_sim", "a model of torch-sim", "torch-sim-atomistic", "torch-sim")
         atoms = [a if a.pbc.all() else in_a_box(a) for a in structures(graph)]
         if not bool(graph.periodic.all()):
-            self._in_boxes.append(True)
+            self._put_in_boxes("is a model of torch-sim")
         name = type(model).__name__
         try:
             with torch.enable_grad(), self._as_made():
