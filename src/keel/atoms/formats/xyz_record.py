@@ -50,9 +50,9 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
             "write Properties=species:S:1:pos:R:3:forces:R:3 or whatever they are"
         )
     arrays = parse_columns(str(info.pop("Properties", PLAIN)), rows)
-    if "pos" not in arrays or np.shape(arrays["pos"]) != (len(rows), 3):
+    positions = np.asarray(arrays.pop("pos", None))
+    if positions.shape != (len(rows), 3) or positions.dtype.kind not in "if":
         raise DataError("its Properties have no pos:R:3")
-    positions = arrays.pop("pos")
     numbers = _numbers(arrays)
     return Record(numbers, positions, cell, pbc, info, arrays, source, printed, usual=usual, remarks=tuple(remarks))
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array
-from keel.atoms.labelling.numbers import truths
-from keel.atoms.motion_columns import NO_MASSES
+from keel.atoms.labelling.numbers import floats, truths
+from keel.atoms.motion_columns import NO_MASSES, NOT_NUMBERS
 from keel.atoms.record import Record
 from keel.errors import DataError, naming
 
@@ -46,22 +46,34 @@ def motion_of(record: Record) -> tuple[dict[str, Any], set[str], list[str]]:
 
     with naming(record.source):
         mask, free = marks("forces_mask", (n,), (n, 1)), marks("move_mask", (n,), (n, 1), (n, 3))
-    momenta = column("momenta", (n, 3))
-    masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
-    remarks = []
+    remarks: list[str] = []
+
+    def numbers(name: str, *shape: int) -> Array | None:
+        values = column(name, shape)
+        try:
+            found = None if values is None else floats(values, name)
+        except DataError:
+            found = None
+        if values is None or (found is not None and np.isfinite(found).all()):
+            return found
+        remarks.append(f"{NOT_NUMBERS} ({name}): not used")
+        return None
+
+    masses = next((m for m in (numbers(name, n) for name in ("masses", "mass")) if m is not None), None)
     if masses is not None and not ((masses > LIGHTEST) & (masses < HEAVIEST)).all():
         remarks.append(f"{NO_MASSES} (from {masses.min():g} to {masses.max():g}): not used")
         masses = None
+    momenta = numbers("momenta", n, 3)
     fixed = record.fixed if free is None else ~np.broadcast_to(free.reshape(n, -1), (n, 3))
     # What keel wrote itself is known to be in angstrom/fs.
-    velocities = column("velocities", (n, 3)) if {"run", "step", "time_fs"} <= record.info.keys() else None
+    velocities = numbers("velocities", n, 3) if {"run", "step", "time_fs"} <= record.info.keys() else None
     if momenta is not None:
         weights = MASSES[record.numbers] if masses is None else masses
         velocities = momenta / weights[:, None] * ase_units.fs
     motion = {
         "forces_mask": None if mask is None else mask.reshape(n),
         "fixed": fixed if fixed is not None and fixed.any() else None,
-        "masses": None if masses is None else masses.astype(np.float64),
+        "masses": masses,
         "velocities": velocities,
     }
     return motion, used, remarks

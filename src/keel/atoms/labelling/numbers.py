@@ -68,9 +68,11 @@ def _decimals(word: str) -> int:
 
 
 def floats(value: Any, key: str) -> Array:
-    """Return a value as numbers; DataError, with its key, if it is none."""
+    """Return a value as numbers; DataError, with its key, if it is none, as T and F are none."""
     try:
-        return np.array(value, dtype=np.float64)
+        if np.asarray(value).dtype != bool:
+            return np.array(value, dtype=np.float64)
+        raise ValueError
     except (TypeError, ValueError):
         raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None
 
