@@ -29,7 +29,9 @@ def of_json(tmp_path, **said):
 
 
 def of_xyz(tmp_path, column, words):
-    rows = [f"{e} {x} 0 0 {f[0]} 0 0 {w}" for e, x, f, w in zip("SOO", (0, 1.6, 3.2), ROW["forces"], words, strict=True)]
+    rows = [
+        f"{e} {x} 0 0 {f[0]} 0 0 {w}" for e, x, f, w in zip("SOO", (0, 1.6, 3.2), ROW["forces"], words, strict=True)
+    ]
     path = tmp_path / "a.extxyz"
     header = f"Properties=species:S:1:pos:R:3:forces:R:3:{column} energy=-1"
     path.write_text("\n".join(["3", header, *rows, ""]))
@@ -51,7 +53,9 @@ def test_a_column_of_text(tmp_path):
     assert of_xyz(tmp_path, "move_mask:S:1", "TFF").fixed[:, 0].tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize(("words", "culprit"), [(["T", "F", "maybe"], "maybe"), ([1, 0, None], "None"), ([1, 0, 2], "2")])
+@pytest.mark.parametrize(
+    ("words", "culprit"), [(["T", "F", "maybe"], "maybe"), ([1, 0, None], "None"), ([1, 0, 2], "2")]
+)
 def test_anything_else_is_refused(words, culprit, tmp_path):
     for key in ("forces_mask", "move_mask"):
         with pytest.raises(DataError, match=rf"frame 0: {key} should be T or F, or 1 or 0, not {culprit}"):

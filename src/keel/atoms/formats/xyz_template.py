@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.formats.columns import fields_of
 from keel.atoms.formats.comment import RESERVED
+from keel.atoms.labelling.convergence import SAYS_CONVERGED
 from keel.atoms.labelling.lookalikes import is_like
 from keel.atoms.labelling.names import (
     CELLS,
@@ -116,7 +117,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
         return None
     plain = [letters_of(key) for key in keys]
-    if "Lattice" not in keys and not CELLS.isdisjoint(plain):
+    if ("Lattice" not in keys and not CELLS.isdisjoint(plain)) or not SAYS_CONVERGED.isdisjoint(plain):
         return None
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None

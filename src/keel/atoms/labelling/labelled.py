@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from keel.atoms.elements import atomic_number
 from keel.atoms.frame import Frame
+from keel.atoms.labelling.convergence import unconverged
 from keel.atoms.labelling.motion import HELD_AT_ZERO, held_at_zero, motion_of
 from keel.atoms.labelling.names import UNUSED_COLUMNS, is_global
 from keel.atoms.labelling.search import no_labels, search
@@ -66,9 +67,9 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
     motion, used, remarks = motion_of(record)
     if motion["forces_mask"] is not None:
         record = replace(record, arrays={**record.arrays, "forces_mask": motion["forces_mask"]})
-    if labels and record.unconverged and not keys.unconverged:
+    if labels and not keys.unconverged and (reason := record.unconverged or unconverged(record.info)):
         labels = False
-        record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not used"))
+        record = replace(record, remarks=(*record.remarks, f"{reason}: the labels are not used"))
     with naming(record.source):
         found = search(record, keys, stated) if labels else no_labels(record, stated)
     columns = sorted(found.unused_columns - used)

@@ -91,5 +91,5 @@ def truths(values: Any, key: str) -> NDArray[np.bool_]:
     words = array.ravel().tolist()
     known = [TRUTHS.get(str(word).strip().lower()) for word in words]
     if None in known:
-        raise DataError(f"{key} should be T or F, or 1 or 0, not {str(words[known.index(None)]):.40}")
+        raise DataError(f"{key} should be T or F, or 1 or 0, not {words[known.index(None)]!s:.40}")
     return np.array(known, dtype=bool).reshape(array.shape)
