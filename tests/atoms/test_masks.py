@@ -77,7 +77,7 @@ def test_a_force_that_is_no_label_may_be_unknown(tmp_path):
 
 
 def test_periodicity_of_unknown_words(tmp_path):
-    with pytest.raises(DataError, match="its periodicity, .* is not understood"):
+    with pytest.raises(DataError, match=r"its periodicity, .* is not understood"):
         of_json(tmp_path, cell=(5 * np.eye(3)).tolist(), pbc=[True, None, True])
 
 

@@ -27,6 +27,7 @@ from keel.atoms.labelling.names import (
     weight_of,
 )
 from keel.atoms.labelling.search import CP2K_COMMENT
+from keel.atoms.labelling.stated import TOTALLED
 from keel.atoms.labelling.stated_units import states_units
 from keel.errors import DataError
 
@@ -40,6 +41,7 @@ _WITH_A_MEANING = frozenset(
         "masses",
         "mass",
         "velocities",
+        *TOTALLED,
         "occupancy",
         "volume",
         "cell",

@@ -16,7 +16,7 @@ ELECTRONIC = frozenset(
 )
 EITHER = frozenset({"converged", "isconverged"})
 SAYS_CONVERGED = ELECTRONIC | EITHER
-"""Names of keys, without separators. What a relaxation alone has reached (``ionic_converged``) says nothing of labels."""
+"""Names of keys, without separators. What a relaxation has reached (``ionic_converged``) says nothing of labels."""
 
 
 def unconverged(info: Mapping[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ from keel.atoms.labelling.convergence import unconverged
 from keel.atoms.labelling.motion import HELD_AT_ZERO, held_at_zero, motion_of
 from keel.atoms.labelling.names import UNUSED_COLUMNS, is_global
 from keel.atoms.labelling.search import no_labels, search
-from keel.atoms.labelling.stated import of_parameters
+from keel.atoms.labelling.stated import of_parameters, totals
 from keel.atoms.labelling.stated_units import StatedUnits
 from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
@@ -91,7 +91,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         energy=found.energy,
         forces=found.forces,
         stress=found.stress,
-        info=found.info,
+        info=totals(record.arrays, len(record.numbers)) | found.info,
         source=record.source,
         unused=tuple(columns),
         remarks=(*record.remarks, *remarks, *found.remarks),
