@@ -25,7 +25,7 @@ from keel.errors import DataError
 
 CELLS = ("cell", "lattice", "lattice_vectors")
 ELEMENTS = ("numbers", "atomic_numbers", "species_at_sites", "symbols", "species")
-PERIODIC = ("pbc", "dimension_types")
+PERIODIC = ("pbc", "dimension_types", "periodic")
 
 MPTRJ_KEYS = LabelKeys(
     energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
@@ -135,6 +135,8 @@ def _plain(row: Mapping[str, Any]) -> _Structure:
     cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
     pbc = _periodic(row[names[3]]) if names[3] else np.full(3, cell.any())
     positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)
+    if isinstance(row[names[1]], str):
+        raise DataError(f"its {names[1]} are the text {row[names[1]]!r:.40}; write a list, with one for each atom")
     return _numbers(row[names[1]]), positions, cell, np.broadcast_to(pbc, 3).copy(), set(names)
 
 

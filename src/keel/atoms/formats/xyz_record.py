@@ -9,7 +9,7 @@ import numpy as np
 from keel.atoms.formats.columns import parse_columns
 from keel.atoms.formats.comment import parse_comment
 from keel.atoms.formats.ipi import box_of
-from keel.atoms.labelling.names import CELLS, letters_of
+from keel.atoms.labelling.names import CELLS, PERIODIC, letters_of
 from keel.atoms.record import USUAL, Record
 from keel.errors import DataError
 
@@ -69,6 +69,8 @@ def _cell(info: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 
 def _pbc(info: dict[str, Any], default: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if others := [key for key in info if letters_of(key) in PERIODIC]:
+        raise DataError(f'the key {others[0]!r} is not understood; name it pbc, like pbc="T T F"')
     pbc = np.asarray(info.pop("pbc", [default] * 3))
     if pbc.dtype.kind in "i" and set(pbc.ravel().tolist()) <= {0, 1}:
         pbc = pbc.astype(bool)
@@ -83,13 +85,17 @@ def _numbers(arrays: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
     if "species" in arrays:
         arrays.pop("Z", None)
         species = arrays.pop("species")
+        if not isinstance(species, list):
+            raise DataError("its species are not symbols of elements, one for each atom; write them as species:S:1")
         numbers = [atomic_numbers.get(s, 0) for s in species]
     elif "Z" in arrays:
-        species = arrays.pop("Z")
+        species = np.asarray(arrays.pop("Z"))
+        if species.ndim != 1 or species.dtype.kind not in "if":
+            raise DataError("its Z are not atomic numbers, one for each atom; write them as Z:I:1")
         numbers = [int(z) if 0 < z <= 118 else 0 for z in species]
     else:
         raise DataError("its Properties have neither species:S:1 nor Z:I:1")
     if 0 in numbers:
         atom = numbers.index(0)
-        raise DataError(f"atom {atom} is {species[atom]!r}, which is not a chemical element")
+        raise DataError(f"atom {atom} is {str(species[atom])!r}, which is not a chemical element")
     return np.array(numbers, dtype=np.int64)

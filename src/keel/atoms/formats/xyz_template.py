@@ -19,6 +19,7 @@ from keel.atoms.labelling.names import (
     FORCES,
     FREE_ENERGY,
     LABELS,
+    PERIODIC,
     STRESS,
     UNUSED_COLUMNS,
     VIRIAL,
@@ -49,6 +50,8 @@ _WITH_A_MEANING = frozenset(
     }
 )
 """Names of columns and keys with a meaning to keel, and names similar to them."""
+_OTHERS = SAYS_CONVERGED | PERIODIC
+"""The same of keys, without separators."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
         return None
     plain = [letters_of(key) for key in keys]
-    if ("Lattice" not in keys and not CELLS.isdisjoint(plain)) or not SAYS_CONVERGED.isdisjoint(plain):
+    if ("Lattice" not in keys and not CELLS.isdisjoint(plain)) or not _OTHERS.isdisjoint(plain):
         return None
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None

@@ -34,6 +34,11 @@ CELLS = frozenset(
     {"cell", "box", "simbox", "simulationbox", "unitcell", "supercell", "cellvectors", "latticevectors", "boxvectors"}
 )
 """Other names of a cell, without separators."""
+PERIODIC = frozenset(
+    {"periodic", "isperiodic", "periodicity", "periodicboundary", "periodicboundaries", "boundaryconditions"}
+    | {"periodicboundaryconditions"}
+)
+"""Other names of ``pbc``, without separators."""
 _WEIGHT = re.compile("(?:config)?(energy|energies|forces?|stress|stresses|virials?)weight|config()weight")
 
 
