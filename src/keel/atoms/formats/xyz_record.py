@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from keel.errors import DataError
 
 PLAIN = "species:S:1:pos:R:3"
 """Properties of a file that does not name any."""
-
+IN_HARTREE = re.compile(r"energy:\s+(-?\d+\.\d+)\s+gnorm:|Coordinates from ORCA-job .*\sE\s+(-?\d+\.\d+)$")
+"""Comments of xtb and ORCA, in whose text an energy is in hartree."""
 NAMELESS = "unnamed columns after the position: they are not read"
 TRANSPOSED = "a Lattice in nested brackets: its rows are taken as lattice vectors, as in the specification"
 
@@ -35,6 +37,9 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
     except UnicodeDecodeError:
         raise DataError("its comment line is not UTF-8 text") from None
     info, printed = parse_comment(text)
+    if "=" not in text and (energy := IN_HARTREE.match(text)):
+        # From there it is read if the user asks for it.
+        info["energy_hartree"] = float(energy[1] or energy[2])
     remarks = []
     box = box_of(text) if "CELL" in text else None
     cell, usual = box or (_cell(info), USUAL)

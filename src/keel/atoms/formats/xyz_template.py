@@ -15,6 +15,7 @@ from keel.atoms.labelling.convergence import SAYS_CONVERGED
 from keel.atoms.labelling.lookalikes import is_like
 from keel.atoms.labelling.names import (
     CELLS,
+    COMPONENTS,
     ENERGY,
     FORCES,
     FREE_ENERGY,
@@ -42,6 +43,7 @@ _WITH_A_MEANING = frozenset(
         "masses",
         "mass",
         "velocities",
+        *COMPONENTS,
         *TOTALLED,
         "occupancy",
         "volume",
