@@ -9,7 +9,7 @@ import pytest
 
 import keel
 import outputs
-from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.units import GPA

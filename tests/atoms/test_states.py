@@ -49,6 +49,13 @@ def messages(frames: list[Frame], level: str = "warn") -> list[str]:
         ("hubbards", np.array([0.0, 4.0]), np.array([0.0, 5.3]), "functional"),
         ("electronic_temperature", 300.0, 3000.0, "electronic temperature"),
         ("SIGMA", 0.05, 0.2, "electronic temperature"),
+        ("smearing_eV", 0.05, 0.2, "electronic temperature"),
+        ("ENCUT_eV", 400, 520, "plane-wave cutoff"),
+        ("kspacing", 0.2, 0.5, "sampling of k points"),
+        ("pseudopotential", "PBE_52", "PBE_54", "pseudopotentials"),
+        ("code", "VASP", "CP2K", "program"),
+        ("vdw_correction", "D3", "none", "functional"),
+        ("nelect", 44, 43, "number of electrons"),
     ],
 )
 def test_states_that_vary_are_named(key: str, first: Any, second: Any, state: str) -> None:
@@ -57,6 +64,44 @@ def test_states_that_vary_are_named(key: str, first: Any, second: Any, state: st
     assert ", 1 frame with " in message
     assert f"do not see the {state} " in message
     assert messages(crystals({key: first}, {key: first})) == []
+
+
+def test_electrons_are_those_of_a_composition() -> None:
+    first, second = crystals({"nelect": 44}, {"nelect": 43})
+    other = second.replace(numbers=np.array([29, 29, 29, 47]))
+    assert messages([first, other]) == []
+    (message,) = messages([first, other, second])
+    assert message.startswith("nelect varies: 1 frame with 44, 1 frame with 43; ")
+
+
+@pytest.mark.parametrize("key", ["total_magmom", "REF_magmom", "total_magnetization"])
+def test_moments_are_mentioned_and_nothing_more(key: str) -> None:
+    frames = crystals({key: 0.0}, {key: 4.0}, {key: 0.1})
+    assert messages(frames) == []
+    (note,) = messages(frames, "note")
+    assert note.startswith(f"{key} is from 0 to 4 in 3 frames of Cu4; keel's networks do not see magnetic states")
+    assert messages([frames[0], frames[2]], "note") == []
+    other = frames[1].replace(numbers=np.array([29, 29, 29, 47]))
+    assert messages([frames[0], other], "note") == []
+
+
+@pytest.mark.parametrize("pays_from", [0, 1 << 40])
+@pytest.mark.parametrize("name", ["a.extxyz", "a.traj", "a.db"])
+def test_charges_and_moments_that_a_calculation_began_with(
+    name: str, pays_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", pays_from)
+    images = [frame.to_ase().copy() for frame in crystals({}, {})]
+    for atoms, charges, moments in zip(images, ([1, 0, 0, 0], [0] * 4), ([1, 1, 1, 1], [1, -1, 1, -1]), strict=True):
+        atoms.set_initial_charges(charges)
+        atoms.set_initial_magnetic_moments(moments)
+    write(tmp_path / name, images)
+    frames = list(keel.read(tmp_path / name))
+    assert [frame.info["total_initial_magmom"] for frame in frames] == [4.0, 0.0]
+    (message,) = messages(frames)
+    assert message.startswith("total_initial_charge varies: 1 frame with 1, 1 frame with none stated; ")
+    (note,) = messages(frames, "note")
+    assert note.startswith("total_initial_magmom is from 0 to 4 in 2 frames of Cu4")
 
 
 def test_counts_of_each_value_and_of_frames_that_say_nothing() -> None:

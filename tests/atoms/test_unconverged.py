@@ -12,7 +12,7 @@ from ase.units import Hartree
 
 import keel
 import outputs
-from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.record import LabelKeys
 
 ATOMS = ("O", 8, (0.0, 0.0, 0.119262)), ("H", 1, (0.0, 0.763239, -0.477047)), ("H", 1, (0.0, -0.763239, -0.477047))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keel.atoms.elements import MASSES
 from keel.atoms.frame import Array, Frame
 from keel.atoms.labelling.names import letters_of
-from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, marks, reals
+from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, NOT_NUMBERS, marks, reals
 
 LIKE_VELOCITIES = re.compile("v|v[xyz]|vel|velo|velocit(y|ies)|[a-z]*velocit(y|ies)")
 """Names of columns that may be velocities, without separators; their unit is that of the program that wrote them."""
@@ -71,7 +71,7 @@ def motion_in_words(frames: Sequence[Frame], velocities: str) -> list[str]:
         said.append(
             f"not used: columns {', '.join(unused)} (read are momenta and masses, in ASE's units, and move_mask)"
         )
-    ignored = HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT
+    ignored = HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, NOT_NUMBERS
     return said + sorted({remark for f in frames for remark in f.remarks if remark.startswith(ignored)})
 
 

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 NOT_KEPT = "constraints that are not kept"
 NO_MASSES = "masses that cannot be in u"
+NOT_NUMBERS = "masses or velocities that are not all numbers"
 HELD_ALONG_LATTICE = "atoms held along lattice vectors that are not Cartesian axes: they count as free"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keel.atoms.labelling.names import is_label_name, letters_of
+from keel.atoms.labelling.stated_units import states_units
 
 Row = Mapping[str, Any]
 
@@ -37,7 +38,8 @@ def flattened(row: Row) -> tuple[Row, tuple[str, ...]]:
     object of another name (``prediction``, ``uncertainty``) are called ``object.member``, and are labels only if the
     user names them so.
     """
-    inner = {key: value for key, value in row.items() if isinstance(value, Mapping) and key not in STRUCTURAL}
+    objects = {key: value for key, value in row.items() if isinstance(value, Mapping)}
+    inner = {key: value for key, value in objects.items() if key not in STRUCTURAL and not states_units(key)}
     holders = [key for key, value in inner.items() if any(map(is_label_name, value)) or _only_structure(row, value)]
     if not holders:
         return row, ()

@@ -3,7 +3,8 @@
 Arrays of F frames with N atoms in total: ``n_atoms (F,)``, ``numbers (N,)``, ``positions (N, 3)``, ``cell (F, 3, 3)``,
 ``pbc (F, 3)``, and where some frames have them ``energy (F,)``, ``forces (N, 3)``, ``stress (F, 3, 3)``, and as in
 extended XYZ ``forces_mask (N,)``, ``move_mask (N, 3)``, ``masses (N,)``, ``momenta (N, 3)``, each with ``has_energy``
-and so on (F,) for frames that lack them; ``info (F,)`` holds one JSON text per frame.
+and so on (F,) for frames that lack them; ``info (F,)`` holds one JSON text per frame. Arrays of other names are further
+keys: with F rows of each frame, with N rows of each atom, with one value of all.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.frame import Frame
+from keel.atoms.labelling.names import CELLS, FORCES, letters_of
 from keel.atoms.mobility import columns_of_motion, marks_of_motion
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
@@ -28,6 +30,7 @@ _PER_FRAME = {"cell": (3, 3), "pbc": (3,), "energy": (), "stress": (3, 3), "info
 _SOME = ("energy", "forces", "stress", *_MOTION)
 """What not every frame has."""
 _PER_FRAME |= {f"has_{name}": () for name in _SOME}
+UNFIT = "arrays with a row neither for each frame nor for each atom: not used"
 
 
 def npz_frames(path: Path) -> Iterator[PendingFrame]:
@@ -51,10 +54,11 @@ def npz_records(path: Path) -> Iterator[Record]:
     data = _load(path)
     n_atoms = data["n_atoms"]
     ends = np.cumsum(n_atoms)
+    of_all, of_frames, of_atoms, remarks = _further(data)
     for index, (end, n) in enumerate(zip(ends, n_atoms, strict=True)):
         source, atoms = f"{path}, frame {index}", slice(int(end - n), int(end))
-        info = _info(data, index, source)
-        arrays: dict[str, Any] = {}
+        info = {**of_all, **_info(data, index, source)} | {k: _value(v[index]) for k, v in of_frames.items()}
+        arrays = {name: values[atoms] for name, values in of_atoms.items()}
         for name in _SOME:
             if name in data and (f"has_{name}" not in data or data[f"has_{name}"][index]):
                 per_atom = name in _PER_ATOM
@@ -67,7 +71,36 @@ def npz_records(path: Path) -> Iterator[Record]:
             info=info,
             arrays=arrays,
             source=source,
+            remarks=remarks,
         )
+
+
+_Arrays = dict[str, Any]
+
+
+def _further(data: _Arrays) -> tuple[_Arrays, _Arrays, _Arrays, tuple[str, ...]]:
+    """Return what keel has no name for: of all frames, of each frame, of each atom; and a remark on the rest."""
+    frames, atoms = len(data["n_atoms"]), len(data["numbers"])
+    of_all, of_frames, of_atoms, unfit = _Arrays(), _Arrays(), _Arrays(), list[str]()
+    for name, values in data.items():
+        if name == "n_atoms" or name in _PER_ATOM or name in _PER_FRAME:
+            continue
+        rows = len(values) if values.ndim else -1
+        # Where each frame is one atom, forces belong to the atoms.
+        if rows == atoms and (rows != frames or (name.lower() in FORCES and values.ndim == 2)):
+            of_atoms[name] = values
+        elif rows == frames:
+            of_frames[name] = values
+        elif values.size == 1:
+            of_all[name] = values.item()
+        else:
+            unfit.append(name)
+    return of_all, of_frames, of_atoms, (f"{UNFIT} ({', '.join(sorted(unfit))})",) if unfit else ()
+
+
+def _value(value: Any) -> Any:
+    """Return a row as Python's own number or text, or as an array."""
+    return value if np.ndim(value) else value.item()
 
 
 def write_npz(path: Path, frames: Iterable[Frame]) -> int:
@@ -154,6 +187,8 @@ def _check_shapes(data: dict[str, Any], path: Path) -> None:
             f"{path}: the archive has no {', '.join(absent)}; it needs n_atoms, numbers, positions, and usually cell, "
             "energy and forces"
         )
+    if "cell" not in data and (other := [name for name in data if letters_of(name) in {*CELLS, "lattice"}]):
+        raise DataError(f"{path}: the array {other[0]!r} is not understood; name it cell, with shape (F, 3, 3)")
     n_atoms = data["n_atoms"]
     if n_atoms.ndim != 1 or n_atoms.dtype.kind not in "iu" or (n_atoms < 0).any() or not len(n_atoms):
         raise DataError(f"{path}: n_atoms should be the number of atoms of each frame")

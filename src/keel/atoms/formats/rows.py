@@ -18,13 +18,14 @@ from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
 from keel.atoms.labelling.names import is_global
+from keel.atoms.labelling.numbers import TRUTHS, truths
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
 
 CELLS = ("cell", "lattice", "lattice_vectors")
 ELEMENTS = ("numbers", "atomic_numbers", "species_at_sites", "symbols", "species")
-PERIODIC = ("pbc", "dimension_types")
+PERIODIC = ("pbc", "dimension_types", "periodic")
 
 MPTRJ_KEYS = LabelKeys(
     energy="uncorrected_total_energy", forces="force", stress="stress", stress_convention="vasp-kbar"
@@ -48,7 +49,6 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
     ("structure", PYMATGEN_KEYS),
 )
 """A column that identifies a layout, and its labels; without any: names and units as in extended XYZ."""
-TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
 ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
 IN_KBAR = "a stress with a pymatgen structure, whose unit is not stated: read as VASP's, in kbar"
@@ -82,7 +82,7 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
         numbers, positions, cell, pbc, used = _structure(row)
         info, arrays = _beside(row)
         free = arrays.pop("selective_dynamics", None)
-        held = None if free is None else ~np.array(free, dtype=bool).reshape(-1, 3)
+        held = None if free is None else ~truths(free, "selective_dynamics").reshape(-1, 3)
         fixed, lost = fixed_along(held, cell)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = str(error) if isinstance(error, DataError) else f"its structure is not understood ({error!r:.80})"
@@ -99,7 +99,11 @@ def is_per_atom(key: str, value: Any, atoms: int) -> bool:
     """Return whether a value has a row for each atom rather than one for the structure."""
     if is_global(key) or not isinstance(value, list | np.ndarray) or len(value) != atoms:
         return False
-    return "force" in key.lower() or (np.ndim(value[0]) < 2 and np.shape(value) not in ((3, 3), (6,)))
+    try:
+        shape = np.shape(value)
+    except ValueError:  # lists of different lengths, as of neighbours
+        return False
+    return "force" in key.lower() or (len(shape) < 3 and shape not in ((3, 3), (6,)))
 
 
 def _labels(row: Mapping[str, Any]) -> tuple[LabelKeys, tuple[str, ...]]:
@@ -131,13 +135,15 @@ def _plain(row: Mapping[str, Any]) -> _Structure:
     cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
     pbc = _periodic(row[names[3]]) if names[3] else np.full(3, cell.any())
     positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)
+    if isinstance(row[names[1]], str):
+        raise DataError(f"its {names[1]} are the text {row[names[1]]!r:.40}; write a list, with one for each atom")
     return _numbers(row[names[1]]), positions, cell, np.broadcast_to(pbc, 3).copy(), set(names)
 
 
 def _periodic(value: Any) -> NDArray[np.bool_]:
     """Return in which directions a structure is periodic; a text is not true because it is not empty."""
     words = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(np.asarray(value)).tolist()
-    known = [TRUTH.get(word.strip("[]() ").lower()) if isinstance(word, str) else bool(word) for word in words]
+    known = [TRUTHS.get(str(word).strip("[]() ").lower()) for word in words]
     if len(known) not in (1, 3) or None in known:
         raise DataError(f"its periodicity, {value!r:.80}, is not understood; write three times true or false")
     return np.array(known, dtype=bool)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from ase.units import Hartree
 
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import Record
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-UNCONVERGED = "electronic steps that did not converge"
 _NUMBER = re.compile(r"-?\d+\.\d+(?:[DdEe][-+]?\d+)?")
 _NOTE = re.compile(r"\((?:SCF|Wavefunction) not fully converged!\)")
 """What ORCA writes beside an energy, where ASE expects the number."""

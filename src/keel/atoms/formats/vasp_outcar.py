@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 from keel.atoms.formats.ase_files import broken_frame, guarded
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.formats.vasp_settings import of_outcar
 from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame, Record
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from keel.atoms.elements import atomic_number
 from keel.atoms.formats.ase_files import broken_frame
 from keel.atoms.formats.compression import opened
-from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.formats.vasp_settings import stated
 from keel.atoms.frame import Array
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.atoms.units import GPA

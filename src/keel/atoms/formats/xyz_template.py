@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from keel.atoms.formats.columns import fields_of
 from keel.atoms.formats.comment import RESERVED
+from keel.atoms.labelling.convergence import SAYS_CONVERGED
 from keel.atoms.labelling.lookalikes import is_like
 from keel.atoms.labelling.names import (
     CELLS,
+    COMPONENTS,
     ENERGY,
     FORCES,
     FREE_ENERGY,
     LABELS,
+    PERIODIC,
     STRESS,
     UNUSED_COLUMNS,
     VIRIAL,
@@ -26,6 +29,7 @@ from keel.atoms.labelling.names import (
     weight_of,
 )
 from keel.atoms.labelling.search import CP2K_COMMENT
+from keel.atoms.labelling.stated import TOTALLED
 from keel.atoms.labelling.stated_units import states_units
 from keel.errors import DataError
 
@@ -39,6 +43,8 @@ _WITH_A_MEANING = frozenset(
         "masses",
         "mass",
         "velocities",
+        *COMPONENTS,
+        *TOTALLED,
         "occupancy",
         "volume",
         "cell",
@@ -46,6 +52,8 @@ _WITH_A_MEANING = frozenset(
     }
 )
 """Names of columns and keys with a meaning to keel, and names similar to them."""
+_OTHERS = SAYS_CONVERGED | PERIODIC
+"""The same of keys, without separators."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
         return None
     plain = [letters_of(key) for key in keys]
-    if "Lattice" not in keys and not CELLS.isdisjoint(plain):
+    if ("Lattice" not in keys and not CELLS.isdisjoint(plain)) or not _OTHERS.isdisjoint(plain):
         return None
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keel.atoms.elements import MASSES, atomic_number
-from keel.atoms.frame import Array, Frame
+from keel.atoms.elements import atomic_number
+from keel.atoms.frame import Frame
+from keel.atoms.labelling.convergence import unconverged
+from keel.atoms.labelling.motion import HELD_AT_ZERO, held_at_zero, motion_of
 from keel.atoms.labelling.names import UNUSED_COLUMNS, is_global
 from keel.atoms.labelling.search import no_labels, search
-from keel.atoms.labelling.stated import of_parameters
+from keel.atoms.labelling.stated import of_parameters, totals
 from keel.atoms.labelling.stated_units import StatedUnits
-from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NO_MASSES, NOT_KEPT, held_along
+from keel.atoms.motion_columns import HELD_ALONG_LATTICE, NOT_KEPT, held_along
 from keel.atoms.occupancy import refuse_partial_sites
 from keel.atoms.record import USUAL, LabelKeys, Record, label_keys
 from keel.errors import DataError, in_python, naming
@@ -28,9 +30,6 @@ from keel.errors import DataError, in_python, naming
 if TYPE_CHECKING:
     from ase import Atoms
 
-LIGHTEST, HEAVIEST = 0.1, 1000.0
-"""Limits in u of masses: of a muonium, and far beyond all elements."""
-HELD_AT_ZERO = "forces of exactly zero on fixed atoms: these forces are not used"
 OF_OTHERS = "results of its calculator that belong to other"
 """Begins a remark, which says what is other: positions, cell, ..."""
 __all__ = ["LabelKeys", "Record", "frame_from_ase", "frame_from_record", "record_of_ase"]
@@ -65,10 +64,12 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         record = replace(record, numbers=record.types, typed=True)
     if record.typed:
         record = replace(record, numbers=_elements(record, keys.elements), typed=False)
-    motion, used, remarks = _motion(record)
-    if labels and record.unconverged and not keys.unconverged:
+    motion, used, remarks = motion_of(record)
+    if motion["forces_mask"] is not None:
+        record = replace(record, arrays={**record.arrays, "forces_mask": motion["forces_mask"]})
+    if labels and not keys.unconverged and (reason := record.unconverged or unconverged(record.info)):
         labels = False
-        record = replace(record, remarks=(*record.remarks, f"{record.unconverged}: the labels are not used"))
+        record = replace(record, remarks=(*record.remarks, f"{reason}: the labels are not used"))
     with naming(record.source):
         found = search(record, keys, stated) if labels else no_labels(record, stated)
     columns = sorted(found.unused_columns - used)
@@ -90,7 +91,7 @@ def frame_from_record(record: Record, keys: LabelKeys | None = None, *, labels: 
         energy=found.energy,
         forces=found.forces,
         stress=found.stress,
-        info=found.info,
+        info=totals(record.arrays, len(record.numbers)) | found.info,
         source=record.source,
         unused=tuple(columns),
         remarks=(*record.remarks, *remarks, *found.remarks),
@@ -133,55 +134,6 @@ def _elements(record: Record, elements: tuple[str, ...] | None) -> NDArray[np.in
             "Si,O --write OUT`)"
         )
     return np.array([atomic_number(e) for e in elements], dtype=np.int64)[record.numbers - 1]
-
-
-def _motion(record: Record) -> tuple[dict[str, Any], set[str], list[str]]:
-    """Return what the file says of how atoms move, the columns used for it, and remarks.
-
-    That is what is fixed, masses, velocities, and which forces are labels.
-    """
-    from ase import units as ase_units
-
-    n, used = len(record.numbers), set[str]()
-
-    def column(name: str, *shapes: tuple[int, ...]) -> NDArray[Any] | None:
-        values = record.arrays.get(name)
-        if values is None or np.shape(values) not in shapes:
-            return None
-        used.add(name)
-        return np.asarray(values)
-
-    mask, free, momenta = column("forces_mask", (n,)), column("move_mask", (n,), (n, 3)), column("momenta", (n, 3))
-    masses = next((m for m in (column(name, (n,)) for name in ("masses", "mass")) if m is not None), None)
-    remarks = []
-    if masses is not None and not ((masses > LIGHTEST) & (masses < HEAVIEST)).all():
-        remarks.append(f"{NO_MASSES} (from {masses.min():g} to {masses.max():g}): not used")
-        masses = None
-    fixed = record.fixed if free is None else ~np.broadcast_to(free.astype(bool).reshape(n, -1), (n, 3))
-    # What keel wrote itself is known to be in angstrom/fs.
-    velocities = column("velocities", (n, 3)) if {"run", "step", "time_fs"} <= record.info.keys() else None
-    if momenta is not None:
-        weights = MASSES[record.numbers] if masses is None else masses
-        velocities = momenta / weights[:, None] * ase_units.fs
-    motion = {
-        "forces_mask": None if mask is None else mask.astype(bool),
-        "fixed": fixed if fixed is not None and fixed.any() else None,
-        "masses": None if masses is None else masses.astype(np.float64),
-        "velocities": velocities,
-    }
-    return motion, used, remarks
-
-
-def held_at_zero(forces: Array, fixed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """Return which atoms have no forces because a constraint has removed them, shape (N,), or None.
-
-    ASE, VASP and most codes keep the forces on fixed atoms; data stored from ``get_forces()`` have zeros in the fixed
-    components. If every force is zero, symmetry may be the reason, and nothing is removed.
-    """
-    if fixed is None or not forces.any():
-        return None
-    held = np.asarray((fixed & (forces == 0.0)).any(axis=1) & ~(fixed & (forces != 0.0)).any(axis=1))
-    return held if held.any() else None
 
 
 def frame_from_ase(

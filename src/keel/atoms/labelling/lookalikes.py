@@ -16,9 +16,12 @@ from keel.atoms.labelling.names import SET_ASIDE, letters_of
 from keel.atoms.labelling.stated_units import USUAL_UNITS, Statement, opposite, option
 from keel.atoms.record import Record
 
+_OF = "dft|ref|qm|vasp|cp2k|pbe|scf|total|pot|potential|target|true"
+"""What is written before or behind a letter: ``E_dft``, ``ref_F``."""
 _NAMES = {
-    "energy": "e|e0|etot|toten|(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energy",
-    "forces": "f|frcs?|grads?|(?!external|magnetic|constrain)[a-z]*(?:forces?|gradients?)",
+    "energy": f"e|e0|etot|toten|e(?:{_OF})|(?:{_OF})e|"
+    "(?!kinetic|formation|zeropoint|surface|adsorption|cutoff)[a-z]*energ(?:y|ies)",
+    "forces": f"f(?:{_OF})|(?:{_OF})f|f|frcs?|grads?|(?!external|magnetic|constrain)[a-z]*(?:forces?|gradients?)",
     "stress": "sigma|(?!target|external|applied|kinetic)[a-z]*(?:stress(?:es)?|virials?|pressure|pressuretensor)",
 }
 _LIKE = {label: re.compile(names) for label, names in _NAMES.items()}

@@ -24,6 +24,8 @@ def _names(*stems: str) -> frozenset[str]:
 FREE_ENERGY = _names("free_energy")
 ENERGY = _names("energy", "total_energy", "potential_energy", "totalenergy") | {"energy_dft", "energy_ref"}
 FORCES = _names("forces", "force") | {"forces_dft", "forces_ref"}
+COMPONENTS = ("fx", "fy", "fz")
+"""Forces in columns of their own."""
 STRESS = _names("stress", "stresses_total") | {"stress_dft", "stress_ref"}
 VIRIAL = _names("virial", "virials")
 GLOBAL = FREE_ENERGY | ENERGY | STRESS | VIRIAL
@@ -34,6 +36,11 @@ CELLS = frozenset(
     {"cell", "box", "simbox", "simulationbox", "unitcell", "supercell", "cellvectors", "latticevectors", "boxvectors"}
 )
 """Other names of a cell, without separators."""
+PERIODIC = frozenset(
+    {"periodic", "isperiodic", "periodicity", "periodicboundary", "periodicboundaries", "boundaryconditions"}
+    | {"periodicboundaryconditions"}
+)
+"""Other names of ``pbc``, without separators."""
 _WEIGHT = re.compile("(?:config)?(energy|energies|forces?|stress|stresses|virials?)weight|config()weight")
 
 

@@ -17,6 +17,7 @@ FILLERS = UNKNOWN_ENERGIES | {99.0}
 LARGEST_ENERGY = 1e7
 """eV/atom: beyond the total energy of any atom (element 118 has about 1.5e6)."""
 UNKNOWN_WORDS = frozenset({"", "none", "null", "nan", "n/a", "na", "-"})
+TRUTHS = {"t": True, "true": True, "1": True, "1.0": True, "f": False, "false": False, "0": False, "0.0": False}
 COARSEST = 5e-3
 """Half of the last digit that a label is assumed to have at least."""
 
@@ -67,8 +68,28 @@ def _decimals(word: str) -> int:
 
 
 def floats(value: Any, key: str) -> Array:
-    """Return a value as numbers; DataError, with its key, if it is none."""
+    """Return a value as numbers; DataError, with its key, if it is none, as T and F are none."""
     try:
-        return np.array(value, dtype=np.float64)
+        if np.asarray(value).dtype != bool:
+            return np.array(value, dtype=np.float64)
+        raise ValueError
     except (TypeError, ValueError):
         raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None
+
+
+def truths(values: Any, key: str) -> NDArray[np.bool_]:
+    """Return what a file says is true, where it is said with words or numbers: a text is not true for not being empty.
+
+    Raises
+    ------
+    DataError
+        If one of them is neither true nor false.
+    """
+    array = np.asarray(values)
+    if array.dtype == bool:
+        return array
+    words = array.ravel().tolist()
+    known = [TRUTHS.get(str(word).strip().lower()) for word in words]
+    if None in known:
+        raise DataError(f"{key} should be T or F, or 1 or 0, not {words[known.index(None)]!s:.40}")
+    return np.array(known, dtype=bool).reshape(array.shape)

@@ -14,6 +14,7 @@ from keel.atoms.frame import Array
 from keel.atoms.labelling.agreement import Value, agree, without_motion
 from keel.atoms.labelling.lookalikes import hint, quantity_of, unit_in_name
 from keel.atoms.labelling.names import (
+    COMPONENTS,
     ENERGY,
     EXTRAPOLATED_ENERGY,
     FORCES,
@@ -178,9 +179,18 @@ class _Search:
         found = (
             self._named(self.keys.forces, "forces", *places)
             if self.keys.forces
-            else {**self._called(FORCES, places[1]), **self._called(FORCES, places[0])}
+            else {**self._called(FORCES, places[1]), **self._called(FORCES, places[0])} or self._components()
         )
         return self._agreed("forces", self._values("forces", found, convert))
+
+    def _components(self) -> dict[str, Any]:
+        """Return forces whose components are columns of their own."""
+        columns = {key.lower(): key for key in self.record.arrays}
+        if not {*COMPONENTS} <= columns.keys():
+            return {}
+        names = [columns[component] for component in COMPONENTS]
+        self.used.update(names)
+        return {" ".join(names): np.array([self.record.arrays[name] for name in names]).T}
 
     def _stress(self) -> Array | None:
         info = self.record.info

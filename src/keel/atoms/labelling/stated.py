@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 
 from keel.atoms.labelling.names import letters_of
+from keel.atoms.units import spelled
 
 STATES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "charge": frozenset(
-            {"charge", "totalcharge", "totcharge", "netcharge", "cellcharge", "qtot", "systemcharge", "chargemult"}
+            {
+                *("charge", "totalcharge", "totcharge", "netcharge", "cellcharge", "qtot", "systemcharge"),
+                *("chargemult", "totalinitialcharge"),
+            }
         ),
+        "number of electrons": frozenset({"nelect", "nelec", "nelectrons", "nelectron", "numberofelectrons"}),
         "spin": frozenset(
             {
                 *("spin", "totalspin", "spinmultiplicity", "multiplicity", "mult", "unpairedelectrons", "nunpaired"),
@@ -30,7 +35,7 @@ STATES: Mapping[str, frozenset[str]] = MappingProxyType(
                 *("functional", "xc", "xcfunctional", "method", "leveloftheory", "theory", "theorylevel", "dft", "gga"),
                 *("metagga", "runtype", "calctype", "basis", "basisset", "dispersion", "vdw", "hybrid"),
                 *("ldau", "ldauu", "dftu", "dftplusu", "hubbard", "hubbards", "hubbardu", "ishubbard"),
-                *("uvalue", "uvalues", "d3", "dftd3"),
+                *("uvalue", "uvalues", "d3", "dftd3", "vdwcorrection", "dispersioncorrection", "vdwmethod", "ivdw"),
             }
         ),
         "head": frozenset({"head"}),
@@ -41,10 +46,27 @@ STATES: Mapping[str, frozenset[str]] = MappingProxyType(
             }
         ),
         "plane-wave cutoff": frozenset({"encut", "ecutwfc", "ecut", "cutoffenergy", "planewavecutoff"}),
+        "sampling of k points": frozenset({"kspacing", "kpointspacing", "kspace", "kpointdensity", "kdensity"}),
+        "pseudopotentials": frozenset(
+            {"pseudopotential", "pseudopotentials", "pseudo", "pseudos", "potcar", "potcars"}
+        ),
+        "program": frozenset({"code", "program", "software", "dftcode", "simulationcode"}),
         "surrounding": frozenset({"solvent", "solvation", "solventmodel", "efield", "electricfield"}),
     }
 )
 """States that sets of frames may mix, and their names in files, in lower case and without separators."""
+OF_COMPOSITION = frozenset({"number of electrons", "pseudopotentials"})
+"""States that differ between compositions for a good reason, so that only frames of one composition are compared."""
+MOMENTS = frozenset(
+    {
+        *("totalmagmom", "totalmagneticmoment", "totalmagnetization", "totalmagnetisation", "totmag", "magmom"),
+        *("netmagmom", "magneticmoment", "magnetization", "magnetisation", "nupdown", "totalinitialmagmom"),
+    }
+)
+"""Names of the magnetic moment of a structure, which differs between frames of one study for good reasons too."""
+_TOTALS = {"initial_charges": "total_initial_charge", "initial_magmoms": "total_initial_magmom"}
+TOTALLED = frozenset(_TOTALS)
+"""Columns of ASE whose sum over the atoms says which state was asked for."""
 
 CALCULATION = "calc_"
 """Prefix in ``Frame.info`` of what an output states of its own calculation."""
@@ -54,9 +76,28 @@ _PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true
 @lru_cache(maxsize=1024)
 def state_of(key: str) -> str | None:
     """Return which state a key names, if any: ``charge`` for ``total_charge``."""
-    name = letters_of(key)
-    shorter = [name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix)]
-    return next((state for state, names in STATES.items() if any(n in names for n in shorter)), None)
+    return next((state for state, names in STATES.items() if not names.isdisjoint(_shorter(key))), None)
+
+
+def is_moment(key: str) -> bool:
+    """Return whether a key names the magnetic moment of a structure."""
+    return not MOMENTS.isdisjoint(_shorter(key))
+
+
+def _shorter(key: str) -> Iterator[str]:
+    """Yield a name without separators, and without the prefix or the unit of energy that it may have."""
+    head, _, tail = key.rpartition("_")
+    for name in map(letters_of, (key, head) if head and spelled("energy", tail) else (key,)):
+        yield from (name.removeprefix(prefix) for prefix in ("", *_PREFIXES) if name.startswith(prefix))
+
+
+def totals(arrays: Mapping[str, Any], atoms: int) -> dict[str, float]:
+    """Return the charge, if there is any, and the magnetic moment that a calculation began with."""
+    columns = {_TOTALS[name]: np.asarray(arrays[name]) for name in sorted(TOTALLED & arrays.keys())}
+    fit = {k: v for k, v in columns.items() if v.shape == (atoms,) and v.dtype.kind in "if" and np.isfinite(v).all()}
+    sums = {key: round(float(values.sum()), 2) for key, values in fit.items()}
+    # Frames without charges are neutral, too.
+    return {key: total for key, total in sums.items() if total or "charge" not in key}
 
 
 def charge_and_spin(info: Mapping[str, Any]) -> dict[str, float]:
@@ -69,7 +110,9 @@ def charge_and_spin(info: Mapping[str, Any]) -> dict[str, float]:
 def of_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of a calculator's parameters that decide which surface of potential energy it computes."""
     # To a pair potential, sigma is a length.
-    found = {k: v for k, v in _flat(parameters) if v is not None and state_of(k) and k.lower() != "sigma"}
+    found = {
+        k: v for k, v in _flat(parameters) if v is not None and (state_of(k) or is_moment(k)) and k.lower() != "sigma"
+    }
     return {CALCULATION + re.sub(r"\W", "_", key.lower()): _plain(value) for key, value in found.items()}
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from keel.atoms.frame import Frame
 from keel.atoms.labelling.names import EXTRAPOLATED_ENERGY
-from keel.atoms.labelling.stated import CALCULATION, state_of
+from keel.atoms.labelling.stated import CALCULATION, OF_COMPOSITION, is_moment, state_of
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
 
+MOMENT = 0.5
+"""Bohr magnetons by which the moments of a structure in one magnetic state do not differ, roughly."""
 MOST_VALUES = 6
 """Number of values of a key that are named with their counts."""
 
@@ -27,9 +30,12 @@ def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
     for key, state in stated(frames).items():
         # A file that is no output of a calculation may well come from the same.
         some = [f for f in frames if key in f.info] if key.startswith(CALCULATION) else frames
-        counts = Counter(_value(frame.info.get(key, "none stated")) for frame in some)
-        if len(counts) > 1:
-            yield Finding("warn", _mixed(key, state, counts))
+        for alike in _by_composition(some).values() if state in OF_COMPOSITION else [some]:
+            counts = Counter(_value(frame.info.get(key, "none stated")) for frame in alike)
+            if len(counts) > 1:
+                yield Finding("warn", _mixed(key, state, counts))
+                break
+    yield from _moments(frames)
     yield from _energy_kinds(frames)
     yield from _left_handed(frames)
 
@@ -38,6 +44,28 @@ def stated(frames: Sequence[Frame]) -> dict[str, str]:
     """Return the keys in ``info`` that name a state, and which: ``{"total_charge": "charge"}``."""
     keys = sorted({key for frame in frames for key in frame.info})
     return {key: state for key in keys if (state := state_of(key)) is not None}
+
+
+def _by_composition(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
+    found: dict[str, list[Frame]] = {}
+    for frame in frames:
+        found.setdefault(frame.formula, []).append(frame)
+    return found
+
+
+def _moments(frames: Sequence[Frame]) -> Iterator[Finding]:
+    """Yield magnetic moments that differ within one composition, by more than they do within one magnetic state."""
+    for key in sorted({key for frame in frames for key in frame.info if is_moment(key)}):
+        some = [f for f in frames if isinstance(f.info.get(key), Real)]
+        for formula, alike in _by_composition(some).items():
+            low, high = (end(float(f.info[key]) for f in alike) for end in (min, max))
+            if high - low > MOMENT:
+                yield Finding(
+                    "note",
+                    f"{key} is from {low:.4g} to {high:.4g} in {frames_of(len(alike))} of {formula}; keel's networks "
+                    "do not see magnetic states, so several of them on the same positions are learnt as their mean",
+                )
+                break
 
 
 def _value(value: Any) -> str:
