@@ -75,7 +75,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     "only blank lines": ("a.extxyz", "\n\n  \n", "no frames"),
     "binary junk": ("a.extxyz", bytes(range(256)) * 50, "number of atoms"),
     "zeros": ("a.extxyz", bytes(5000), "number of atoms"),
-    "UTF-16": ("a.extxyz", GOOD.encode("utf-16"), "number of atoms"),
+    "UTF-16": ("a.extxyz", GOOD.encode("utf-16"), "convert it to UTF-8 first"),
     "comment not UTF-8": ("a.extxyz", GOOD.encode().replace(b"energy", b"name=\xff\xfe energy"), "UTF-8"),
     "element not UTF-8": ("a.extxyz", GOOD.encode().replace(b"Si", b"\xff\xfe"), "species of atom 0"),
     "one endless line": ("a.extxyz", b"1" * (1 << 24) + b"1", "line of more than"),

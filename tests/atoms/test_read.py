@@ -45,7 +45,10 @@ def frames(draw: st.DrawFn) -> Frame:
         ),
         pbc=np.array(draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))),
         energy=draw(st.none() | LABELS),
-        forces=draw(st.none() | arrays(np.float64, (n, 3), elements=LABELS)),
+        # One number throughout is a placeholder, not a label.
+        forces=draw(
+            st.none() | arrays(np.float64, (n, 3), elements=LABELS).filter(lambda f: not f.any() or np.ptp(f) > 0)
+        ),
         stress=None if stress is None else np.triu(stress) + np.triu(stress, 1).T,
         info=draw(st.dictionaries(KEYS, VALUES, max_size=4)),
     )

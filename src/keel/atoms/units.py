@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keel.atoms.frame import Array
 from keel.errors import ConfigError, DataError
 
 GPA = 1.0 / 160.21766208
@@ -188,7 +188,7 @@ def check_convention(convention: str) -> None:
         _factor(unit, "energy", ENERGIES, "virial hartree")
 
 
-def stress_of(values: Any, convention: str, volume: float) -> Array:
+def stress_of(values: Any, convention: str, volume: float) -> NDArray[np.float64]:
     """Return a stress in eV/angstrom^3 with ASE's sign, shape (3, 3), from what a file gives.
 
     Raises
@@ -207,7 +207,7 @@ def stress_of(values: Any, convention: str, volume: float) -> Array:
     return np.asarray(-sign * factor * matrix_from_voigt(values) / volume)
 
 
-def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
+def matrix_from_voigt(values: Any, order: str = _ASE) -> NDArray[np.float64]:
     """Return a symmetric (3, 3) tensor from 3 x 3, 9 or 6 numbers.
 
     Six numbers are in ASE's order unless another is given (VASP: ``"xx yy zz xy yz xz"``).
@@ -226,7 +226,7 @@ def matrix_from_voigt(values: Any, order: str = _ASE) -> Array:
         return tensor
     if values.size != 9:
         raise DataError(f"it has {values.size} numbers instead of 6 or 9")
-    matrix: Array = values.reshape(3, 3)
+    matrix: NDArray[np.float64] = values.reshape(3, 3)
     if np.abs(matrix - matrix.T).max() > 1e-6 + 1e-2 * np.abs(matrix).max():
         raise DataError("it is not symmetric")
     return matrix
