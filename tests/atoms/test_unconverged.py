@@ -12,6 +12,7 @@ from ase.units import Hartree
 
 import keel
 import outputs
+from keel.atoms.formats.gaussian import ROTATED
 from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.record import LabelKeys
 
@@ -112,6 +113,37 @@ def test_a_step_that_did_not_converge_has_no_labels(tmp_path, program, failed):
     lower = 0.2 * (program == "Gaussian, MP2")
     assert [f.energy for f in taken] == pytest.approx([(e - lower) * Hartree for e in ENERGIES])
     assert all(f.forces is not None for f in taken)
+
+
+STANDARD = "Standard orientation:"
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"Input orientation:": STANDARD}, False),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n #P B3LYP/6-31G(d) force\n"}, False),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n #P B3LYP/6-31G(d) Force NoSymm\n"}, True),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n Symmetry turned off by external request.\n"}, True),
+        ({"Input orientation:": "Z-Matrix orientation:"}, True),
+    ],
+)
+def test_forces_of_gaussian_in_another_orientation_than_the_positions(tmp_path, said, taken):
+    text = gaussian((False, False))
+    for old, new in said.items():
+        text = text.replace(old, new)
+    (tmp_path / "run.log").write_text(text)
+    frames = keel.read(tmp_path / "run.log")
+    assert [f.energy for f in frames] == pytest.approx([e * Hartree for e in ENERGIES])
+    assert [f.forces is not None for f in frames] == [taken] * 2
+    assert [f.remarks for f in frames] == [(ROTATED,) * (not taken)] * 2
+
+
+def test_each_structure_of_gaussian_has_an_orientation_of_its_own(tmp_path):
+    before, words, steps = gaussian((False, False)).partition("Input orientation:")
+    text = before + words + steps.replace(words, STANDARD)
+    (tmp_path / "run.log").write_text(text)
+    assert [f.forces is not None for f in keel.read(tmp_path / "run.log")] == [True, False]
 
 
 @pytest.mark.parametrize(

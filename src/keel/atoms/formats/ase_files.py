@@ -15,6 +15,7 @@ import numpy as np
 from ase.units import Hartree
 
 from keel.atoms.formats.compression import opened, opened_text
+from keel.atoms.formats.gaussian import Positions, in_input_orientation, without_rotated_forces
 from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labelling.labelled import record_of_ase
@@ -50,7 +51,10 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
         with opened_text(path) as stream:
             text = stream.read()
         given = io.StringIO(without_notes(text))
-        record = partial(record_of_scf, program, program.failures(text.splitlines()))
+        lines = text.splitlines()
+        record = partial(record_of_scf, program, program.failures(lines))
+        if kind == "gaussian-out":
+            record = partial(_record_of_gaussian, in_input_orientation(lines), record)
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)
@@ -96,6 +100,13 @@ def _record_of_aenet(energy: float, atoms: Atoms, source: str) -> Record:
     record = record_of_ase(atoms, source)
     arrays = {name: values / Hartree if name == "forces" else values for name, values in record.arrays.items()}
     return replace(record, info={**record.info, "energy": energy}, arrays=arrays)
+
+
+def _record_of_gaussian(
+    given: frozenset[Positions], record: Callable[[Atoms, str], Record], atoms: Atoms, source: str
+) -> Record:
+    """Return what an output of Gaussian says, without forces in another orientation than its positions."""
+    return without_rotated_forces(record(atoms, source), given)
 
 
 def _record_of_crystal(atoms: Atoms, source: str) -> Record:
