@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
-PERIODIC = ("eon", "sys")
-"""Formats of periodic codes (EON, Qb@ll), whose cells ASE 3.29 reads as those of clusters."""
+PERIODIC = ("eon", "sys", "onetep-out", "nwchem-out")
+"""Formats of codes whose cells are periodic (EON, Qb@ll, ONETEP, NWChem), and which ASE 3.29 reads as clusters."""
 
 
 def ase_frames(path: Path) -> Iterator[PendingFrame]:
@@ -45,7 +45,7 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
 
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
-    record: Callable[[Atoms, str], Record] = _record_of_crystal if kind in PERIODIC else record_of_ase
+    record: Callable[[Atoms, str], Record] = record_of_ase
     given: str | io.StringIO = str(path)
     if program := PROGRAMS.get(kind):
         with opened_text(path) as stream:
@@ -55,6 +55,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
         record = partial(record_of_scf, program, program.failures(lines))
         if kind == "gaussian-out":
             record = partial(_record_of_gaussian, in_input_orientation(lines), record)
+    if kind in PERIODIC:
+        record = partial(_record_of_crystal, record)
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)
@@ -109,10 +111,10 @@ def _record_of_gaussian(
     return without_rotated_forces(record(atoms, source), given)
 
 
-def _record_of_crystal(atoms: Atoms, source: str) -> Record:
-    """Return what a file of a periodic code says."""
-    record = record_of_ase(atoms, source)
-    return replace(record, pbc=np.full(3, record.cell.any()))
+def _record_of_crystal(record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:
+    """Return what a file of a code says whose cells, where there are any, are periodic."""
+    found = record(atoms, source)
+    return replace(found, pbc=np.full(3, found.cell.any()))
 
 
 def broken_frame(source: str, reason: str) -> PendingFrame:
