@@ -50,7 +50,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     if program := PROGRAMS.get(kind):
         with opened_text(path) as stream:
             text = stream.read()
-        given = io.StringIO(without_notes(text))
+        if ioformats[kind].acceptsfd:
+            given = io.StringIO(without_notes(text))
         lines = text.splitlines()
         record = partial(record_of_scf, program, program.failures(lines))
         if kind == "gaussian-out":
