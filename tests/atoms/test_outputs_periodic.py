@@ -29,7 +29,7 @@ def nwchem(frame, lattice=True):
     )
     return (
         "          Northwest Computational Chemistry Package (NWChem) 7.0.2\n\n"
-        '                             Geometry "geometry" -> ""\n                             -------------------------\n'
+        '                             Geometry "geometry" -> ""\n                             -----------------------\n'
         "\n Output coordinates in angstroms (scale by  1.889725989 to convert to a.u.)\n\n"
         "  No.       Tag          Charge          X              Y              Z\n"
         " ---- ---------------- ---------- -------------- -------------- --------------\n"

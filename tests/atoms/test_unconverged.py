@@ -107,7 +107,8 @@ def aims(failed: tuple[bool, ...], after: bool = False) -> str:
         text += (
             f"          Begin self-consistency loop: {'Re-i' if k else 'I'}nitialization.\n"
             "Convergence:    q app. |  density  | eigen (eV) | Etot (eV)\n"
-            + warning * (not after)
+            + warning
+            * (not after)
             + f"  | Electronic free energy        : {ENERGIES[k]:20.8f} Ha {ENERGIES[k] * Hartree:20.8f} eV\n"
             f"  | Total energy uncorrected      :         {ENERGIES[k] * Hartree + 0.1:.15E} eV\n"
             f"  | Electronic free energy        :         {ENERGIES[k] * Hartree:.15E} eV\n"

@@ -1,7 +1,7 @@
 """Gaussian's forces, which are in the orientation of the input, beside positions that ASE may read in another one.
 
-Gaussian prints positions in the standard orientation too, which is rotated against that of the input unless the job says
-``nosymm``. Of a job that prints no other, ASE 3.29 returns positions and forces of two orientations, and logs so
+Gaussian prints positions in the standard orientation too, which is rotated against that of the input unless the job
+says ``nosymm``. Of a job that prints no other, ASE 3.29 returns positions and forces of two orientations, and logs so
 (ase/io/gaussian.py). See https://gaussian.com/symmetry.
 """
 

@@ -1,7 +1,8 @@
 """Calculations whose electrons did not converge, in outputs of which ASE reads all numbers alike.
 
-Gaussian, NWChem, ORCA, CASTEP and FHI-aims say so before the energy, beside it or after it, and go on. ASE's readers merge and drop
-structures by rules of their own (ASE 3.29); a structure is therefore known by its energy, as it is printed.
+Gaussian, NWChem, ORCA, CASTEP and FHI-aims say so before the energy, beside it or after it, and go on. ASE's readers
+merge and drop structures by rules of their own (ASE 3.29); a structure is therefore known by its energy, as it is
+printed.
 """
 
 from __future__ import annotations
