@@ -56,6 +56,11 @@ UNREAD: tuple[Unread, ...] = (
         "give the file `gradient` that `xtb --grad` writes, or run the structures through tblite's calculator and "
         "write them as extxyz",
     ),
+    Unread(
+        "an output of ABINIT",
+        rb"(?m)^\.Version\s+\S+\s+of ABINIT",
+        "give the file ..._GSR.nc of the same run, which is read (it needs `pip install netCDF4`)",
+    ),
     _by_calculator("MOPAC", rb"\*\*\s+MOPAC|MOPAC20\d\d|MOPAC v\d"),
     _by_dpdata("DFTB+", rb"\|\s+DFTB\+ release", "dftbplus"),
     _by_dpdata("SIESTA", rb"(?m)WELCOME TO SIESTA|^Siesta Version", "siesta/output"),
