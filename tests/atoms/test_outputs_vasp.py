@@ -8,6 +8,7 @@ import pytest
 
 import keel
 import outputs
+from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
 from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
@@ -113,6 +114,39 @@ def test_steps_without_electrons_are_not_those_of_dft(tmp_path):
     path.write_text(re.sub(r"<scstep>.*</scstep>", "", xml(CONVERGED)))
     (frame,) = keel.read(path)
     assert frame.energy is None and "machine-learned" in frame.remarks[0]
+
+
+def learned(frame, number):
+    """Return a step of VASP's force field, in the form that dpdata and the users of such runs look for."""
+    text = outputs.outcar_step(frame, number).replace("  FREE ENERGIE", "  ML FREE ENERGIE")
+    text = text.replace("free  energy   TOTEN", "free  energy ML TOTEN").replace("(eV/Angst)", "(eV/Angst) (ML)")
+    text = text.replace("energy  without", "ML energy  without").replace("energy(sigma", "ML energy(sigma")
+    return text.partition("EDIFF is reached")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize("first", ["ab initio", "learned"])
+def test_steps_of_vasps_own_force_field_in_an_outcar(tmp_path, first):
+    own, not_own = outputs.outcar_step(TRUE[0], 1), [learned(true, k) for k, true in enumerate(TRUE[1:], 2)]
+    begin = f"{'-' * 39} Ionic step {1:8d}  {'-' * 43}\n"
+    steps = [own, *not_own] if first == "ab initio" else [begin, *not_own, own]
+    (tmp_path / "OUTCAR").write_text(outputs.outcar(steps, TRUE[0]))
+    frames = keel.read(tmp_path / "OUTCAR")
+    assert [f.energy is not None for f in frames] == ([True] + [False] * 3 if own is steps[0] else [False] * 3 + [True])
+    assert [f.remarks for f in frames].count((f"{MACHINE_LEARNED}: the labels are not used",)) == 3
+    taken = keel.read(tmp_path / "OUTCAR", keys=LabelKeys(unconverged=True))
+    for frame, true in zip(taken, TRUE if own is steps[0] else TRUE[1:], strict=False):
+        assert_labels(frame, true)
+
+
+def test_an_outcar_of_the_force_field_only(tmp_path):
+    begin = f"{'-' * 39} Ionic step {1:8d}  {'-' * 43}\n"
+    (tmp_path / "OUTCAR").write_text(outputs.outcar([begin, learned(TRUE[0], 1)], TRUE[0]))
+    (frame,) = keel.read(tmp_path / "OUTCAR")
+    assert frame.energy is None and MACHINE_LEARNED in frame.remarks[0]
+    np.testing.assert_allclose(frame.positions, TRUE[0].positions, atol=1e-6)
+    (tmp_path / "OUTCAR").write_text(outputs.outcar([], TRUE[0]))
+    with pytest.raises(DataError, match="the OUTCAR ends before its first ionic step"):
+        keel.read(tmp_path / "OUTCAR")
 
 
 def test_pstress_is_taken_off(tmp_path):
