@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import keel
 import training_files as files
 from keel.atoms.formats import mtp, runner
-from keel.atoms.formats.unconverged import UNCONVERGED
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.errors import DataError

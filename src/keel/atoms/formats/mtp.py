@@ -17,8 +17,8 @@ import numpy as np
 from keel.atoms.formats.ase_files import ase_frames
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.parts import blocks, table, words_of
-from keel.atoms.formats.unconverged import UNCONVERGED
 from keel.atoms.frame import Array
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError, naming
 
