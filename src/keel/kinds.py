@@ -177,7 +177,12 @@ FRAME_FORMATS: list[FrameFormat] = [
         begins=rb"(?m)^  ___ ___ ___ _ _ _",
     ),
     FrameFormat("trajectories of keel", (".h5", ".hdf5"), "keel.atoms.formats.hdf5.hdf5_frames", in_place=True),
-    FrameFormat("output of CASTEP", (".castep",), "keel.atoms.formats.castep.castep_frames"),
+    FrameFormat(
+        "output of CASTEP",
+        (".castep", ".geom"),
+        "keel.atoms.formats.castep.castep_frames",
+        begins=rb"\A\s*BEGIN header\s",
+    ),
     FrameFormat(
         "dumps of LAMMPS",
         (".lammpstrj", ".dump"),

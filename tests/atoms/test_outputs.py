@@ -177,6 +177,44 @@ class TestCastep:
         assert frame.forces_mask.tolist() == [False, False, True, True] and HELD_AT_ZERO in frame.remarks
 
 
+class TestCastepTrajectory:
+    """Files ``.md`` and ``.geom``."""
+
+    def written(self, path, count):
+        import ase.io
+
+        images = [true.to_ase() for true in TRUE[:count]]
+        for atoms, true in zip(images, TRUE, strict=False):
+            atoms.calc.results["free_energy"] = true.energy
+        ase.io.write(path, images, format="castep-md")
+        return path.read_text()
+
+    @pytest.mark.parametrize("name", ["run.md", "run.geom", "trajectory"])
+    def test_each_step(self, tmp_path, name):
+        text = self.written(tmp_path / name, 3)
+        (tmp_path / name).write_text(text.rstrip())  # The empty line that ends a step got lost.
+        frames = keel.read(tmp_path / name)
+        assert len(frames) == 3
+        for frame, true in zip(frames, TRUE, strict=True):
+            assert_labels(frame, true)
+
+    @pytest.mark.parametrize("count", [1, 3])
+    @pytest.mark.parametrize("tag", ["E", "h", "R", "F"])
+    def test_cut_off_within_the_last_step(self, tmp_path, tag, count):
+        path = tmp_path / "run.md"
+        text = self.written(path, count)
+        path.write_text(text[: text.rindex(f"<-- {tag}") - 30])
+        with pytest.raises(DataError, match=f"frame {count - 1}: the file is cut off within this step"):
+            keel.read(path)
+        if count > 1:
+            assert len(keel.read(path, skip_bad=BadFrames(tmp_path / "bad"))) == count - 1
+
+    def test_without_steps(self, tmp_path):
+        (tmp_path / "run.md").write_text(" BEGIN header\n  \n END header\n  \n")
+        with pytest.raises(DataError, match=r"run\.md: it contains no steps"):
+            keel.read(tmp_path / "run.md")
+
+
 class TestConstraintsInAsesFiles:
     """ASE stores the forces of the calculator; who stored ``get_forces()`` has zeros on atoms held fixed."""
 

@@ -2,18 +2,18 @@
 
 import gzip
 import re
-import warnings
 
 import numpy as np
 import pytest
 
 import keel
 import outputs
+from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
 from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.read import BadFrames, iter_frames
 from keel.atoms.record import LabelKeys
 from keel.atoms.units import GPA
-from keel.errors import DataError, KeelWarning
+from keel.errors import DataError
 
 TRUE = outputs.frames(4)
 CONVERGED, NOT = (5.0, 0.3, 5e-5), (5.0, 0.9, 0.3)
@@ -116,6 +116,39 @@ def test_steps_without_electrons_are_not_those_of_dft(tmp_path):
     assert frame.energy is None and "machine-learned" in frame.remarks[0]
 
 
+def learned(frame, number):
+    """Return a step of VASP's force field, in the form that dpdata and the users of such runs look for."""
+    text = outputs.outcar_step(frame, number).replace("  FREE ENERGIE", "  ML FREE ENERGIE")
+    text = text.replace("free  energy   TOTEN", "free  energy ML TOTEN").replace("(eV/Angst)", "(eV/Angst) (ML)")
+    text = text.replace("energy  without", "ML energy  without").replace("energy(sigma", "ML energy(sigma")
+    return text.partition("EDIFF is reached")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize("first", ["ab initio", "learned"])
+def test_steps_of_vasps_own_force_field_in_an_outcar(tmp_path, first):
+    own, not_own = outputs.outcar_step(TRUE[0], 1), [learned(true, k) for k, true in enumerate(TRUE[1:], 2)]
+    begin = f"{'-' * 39} Ionic step {1:8d}  {'-' * 43}\n"
+    steps = [own, *not_own] if first == "ab initio" else [begin, *not_own, own]
+    (tmp_path / "OUTCAR").write_text(outputs.outcar(steps, TRUE[0]))
+    frames = keel.read(tmp_path / "OUTCAR")
+    assert [f.energy is not None for f in frames] == ([True] + [False] * 3 if own is steps[0] else [False] * 3 + [True])
+    assert [f.remarks for f in frames].count((f"{MACHINE_LEARNED}: the labels are not used",)) == 3
+    taken = keel.read(tmp_path / "OUTCAR", keys=LabelKeys(unconverged=True))
+    for frame, true in zip(taken, TRUE if own is steps[0] else TRUE[1:], strict=False):
+        assert_labels(frame, true)
+
+
+def test_an_outcar_of_the_force_field_only(tmp_path):
+    begin = f"{'-' * 39} Ionic step {1:8d}  {'-' * 43}\n"
+    (tmp_path / "OUTCAR").write_text(outputs.outcar([begin, learned(TRUE[0], 1)], TRUE[0]))
+    (frame,) = keel.read(tmp_path / "OUTCAR")
+    assert frame.energy is None and MACHINE_LEARNED in frame.remarks[0]
+    np.testing.assert_allclose(frame.positions, TRUE[0].positions, atol=1e-6)
+    (tmp_path / "OUTCAR").write_text(outputs.outcar([], TRUE[0]))
+    with pytest.raises(DataError, match="the OUTCAR ends before its first ionic step"):
+        keel.read(tmp_path / "OUTCAR")
+
+
 def test_pstress_is_taken_off(tmp_path):
     path = tmp_path / "vasprun.xml"
     path.write_text(xml(CONVERGED, pressure=200.0))
@@ -214,73 +247,3 @@ class TestSelectiveDynamics:
         assert keel.read(tmp_path / "OUTCAR")[0].fixed is None
         (tmp_path / "CONTCAR").write_text("not finished")
         assert keel.read(tmp_path / "OUTCAR")[0].fixed is None
-
-
-SETTINGS = {"GGA": "--", "ENMAX": "400.0", "ISPIN": "1", "NELECT": "44.0", "LDAU": " F  ", "NELM": "60", "NPAR": "4"}
-
-
-def stating(potential="PAW_PBE Cu 22Jun2005", valence="11.0", **settings):
-    """Return a vasprun.xml that states its settings as VASP 6.3.2 does (tests/files/vasprun.xml.md of pymatgen)."""
-    told = "".join(f'<i name="{name}">{value}</i>' for name, value in (SETTINGS | settings).items())
-    types = f"<rc><c>   4</c><c>Cu</c><c>     63.546</c><c> {valence}</c><c>  {potential}   </c></rc>"
-    text = xml(CONVERGED).replace('<separator name="electronic">', f'{told}<separator name="electronic">')
-    return text.replace("</atominfo>", f'<array name="atomtypes"><set>{types}</set></array></atominfo>')
-
-
-class TestSettings:
-    """What a calculation states of itself: surfaces of potential energy are not mixed without a word."""
-
-    def read(self, tmp_path, *texts):
-        for k, text in enumerate(texts):
-            (tmp_path / f"{k}.vasprun.xml").write_text(text)
-        return keel.read([tmp_path / f"{k}.vasprun.xml" for k in range(len(texts))])
-
-    @pytest.mark.parametrize(
-        ("settings", "words"),
-        [
-            ({"GGA": "PS"}, "calc_functional varies: 1 frame with PBE, 1 frame with PBEsol"),
-            ({"METAGGA": "R2SCAN"}, "1 frame with PBE, 1 frame with R2SCAN"),
-            ({"LDAU": " T  "}, "1 frame with PBE, 1 frame with PBE .U"),
-            ({"IVDW": "12"}, "1 frame with PBE, 1 frame with PBE IVDW=12"),
-            ({"LHFCALC": " T  ", "AEXX": "0.25", "HFSCREEN": "0.2"}, "1 frame with PBE AEXX=0.25 HFSCREEN=0.2"),
-            ({"potential": "PAW Cu"}, "1 frame with PBE, 1 frame with LDA"),
-            ({"ENMAX": "300.0"}, "calc_encut varies: 1 frame with 400, 1 frame with 300"),
-            ({"NELECT": "43.0"}, "calc_charge varies: 1 frame with 0, 1 frame with 1"),
-            ({"ISPIN": "2"}, "calc_ispin varies"),
-        ],
-    )
-    def test_what_decides_the_energy_is_compared(self, tmp_path, settings, words):
-        with pytest.warns(KeelWarning, match=words):
-            self.read(tmp_path, stating(), stating(**settings))
-
-    @pytest.mark.parametrize(
-        "settings",
-        [{"NELM": "200"}, {"NPAR": "1"}, {"GGA": "PE"}, {"NELECT": "44.00000001"}, {"ENMAX": "400"}, {"NSW": "5"}],
-    )
-    def test_what_does_not_raises_no_alarm(self, tmp_path, settings):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            self.read(tmp_path, stating(), stating(**settings), xml(CONVERGED))
-
-    def test_stars_in_place_of_a_number_are_not_stated(self, tmp_path):
-        (frame,) = self.read(tmp_path, stating(NELECT="*****", ENMAX="*****"))
-        assert "calc_charge" not in frame.info and "calc_encut" not in frame.info
-
-    def test_an_outcar_states_the_same(self, tmp_path):
-        # As VASP 5.3.3 prints it (ase/test/testdata/vasp/OUTCAR_example_1).
-        head = (
-            "   ISPIN  =      1    spin polarized calculation?\n"
-            "   METAGGA=      F    non-selfconsistent MetaGGA calc.\n"
-            "   ENCUT  =  400.0 eV  29.40 Ry    5.42 a.u.\n"
-            "   GGA_COMPAT  = T    GGA compatible to vasp.4.4-vasp.4.6\n"
-            "   ZVAL   =  11.00\n   NELECT =      44.0000    total number of electrons\n"
-            "   ISMEAR =     1;   SIGMA  =   0.10  broadening in eV -4-tet -1-fermi 0-gaus\n"
-            "   GGA     =    --    GGA type\n   LHFCALC =     F    Hartree Fock is set to\n"
-        )
-        (tmp_path / "OUTCAR").write_text(re.sub("(ions per type.*\n)", rf"\1{head}", out(True)))
-        (frame,) = keel.read(tmp_path / "OUTCAR")
-        (other,) = self.read(tmp_path, stating(ISMEAR="1", SIGMA="0.10000000"))
-        assert {k: v for k, v in frame.info.items() if k.startswith("calc_")} == {
-            k: v for k, v in other.info.items() if k.startswith("calc_")
-        }
-        assert frame.info["calc_charge"] == 0.0

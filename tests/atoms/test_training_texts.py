@@ -1,5 +1,7 @@
 """DeePMD, MTP, RuNNer and n2p2: what only these formats have, and what happens where they are damaged."""
 
+from dataclasses import replace
+
 import ase.io
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 import keel
 import training_files as files
 from keel.atoms.formats import mtp, runner
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.errors import DataError
@@ -67,6 +70,17 @@ class TestMTP:
         path.write_text(path.read_text().replace("PlusStress:", "Virial:"))
         frame = files.read_as(path, images)[0]
         assert frame.stress is None and frame.remarks == (mtp.VIRIAL,)
+
+    def test_what_vasp_did_not_converge_has_no_labels(self, tmp_path):
+        path = files.mtp(tmp_path / "train.cfg", files.crystals())
+        first, end, others = path.read_text().partition("END_CFG")
+        path.write_text(f"{first} Feature   EFS_by       VASP_not_converged\n{end}{others}")
+        keys = LabelKeys(elements=("Cu", "Au"))
+        frame, *rest = keel.read(path, keys=keys)
+        assert (frame.energy, frame.forces, frame.stress) == (None, None, None)
+        assert frame.remarks == (f"{UNCONVERGED}: the labels are not used",)
+        assert all(f.energy is not None and not f.remarks for f in rest)
+        assert keel.read(path, keys=replace(keys, unconverged=True))[0].energy is not None
 
     def test_fractional_coordinates_and_slabs(self, tmp_path):
         path = tmp_path / "train.cfg"

@@ -1,9 +1,10 @@
-"""Outputs of Gaussian, NWChem, ORCA and CASTEP with a step whose electrons did not converge.
+"""Outputs of Gaussian, NWChem, ORCA, FHI-aims and CASTEP with a step whose electrons did not converge.
 
 The texts are miniatures, with the lines that ASE's readers look for. The words of a failure are those that the programs
 print: Gaussian's in github.com/Trujillo-Group/trujillo_group_resources (gaussian_errors/README.md), NWChem's in
 qcengine/programs/nwchem/harvester.py, ORCA's in sites.google.com/site/orcainputlibrary/scf-convergence-issues and in
-ase/io/orca.py, CASTEP's in ase/calculators/castep.py and aiida-castep.
+ase/io/orca.py, CASTEP's in ase/calculators/castep.py and aiida-castep, FHI-aims' in the parsers of NOMAD (after the
+energy) and of pyfhiaims (before it).
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from ase.units import Hartree
 
 import keel
 import outputs
+from keel.atoms.formats.gaussian import ROTATED
 from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.record import LabelKeys
 
@@ -90,12 +92,45 @@ def orca(failed: tuple[bool, ...], note: str = "", before: bool = False) -> str:
     return text.rpartition("                    ORCA GEOM")[0] + "             ****ORCA TERMINATED NORMALLY****\n"
 
 
+def aims(failed: tuple[bool, ...], after: bool = False) -> str:
+    text = (
+        "          Invoking FHI-aims ...\n  | Number of atoms                   :        3\n"
+        "  | Number of spin channels           :        1\n"
+        "  The structure contains        3 atoms,  and a total of         10.000 electrons.\n"
+        "  Input geometry:\n  | No unit cell requested.\n  | Atomic structure:\n"
+        "  |       Atom                x [A]            y [A]            z [A]\n"
+        + rows(0, "  |    {i}: Species {s} {x[0]:16.8f} {x[1]:16.8f} {x[2]:16.8f}\n")
+        + "  | Number of Kohn-Sham states (occupied + empty):       11\n"
+    )
+    for k, fails in enumerate(failed):
+        warning = "* WARNING! SELF-CONSISTENCY CYCLE DID NOT CONVERGE\n" * fails
+        text += (
+            f"          Begin self-consistency loop: {'Re-i' if k else 'I'}nitialization.\n"
+            "Convergence:    q app. |  density  | eigen (eV) | Etot (eV)\n"
+            + warning
+            * (not after)
+            + f"  | Electronic free energy        : {ENERGIES[k]:20.8f} Ha {ENERGIES[k] * Hartree:20.8f} eV\n"
+            f"  | Total energy uncorrected      :         {ENERGIES[k] * Hartree + 0.1:.15E} eV\n"
+            f"  | Electronic free energy        :         {ENERGIES[k] * Hartree:.15E} eV\n"
+            "  Total atomic forces (unitary forces cleaned) [eV/Ang]:\n"
+            + rows(0, "  |    {i} {f[0]:20.12E} {f[1]:20.12E} {f[2]:20.12E}\n")
+            + "------------------------------------------------------------\n"
+            "  Atomic structure (and velocities) as used in the preceding time step:\n"
+            "                      x [A]             y [A]             z [A]       Atom\n"
+            + rows(k, "   atom {x[0]:16.8f} {x[1]:16.8f} {x[2]:16.8f}  {s}\n     velocity  0.0  0.0  0.0\n")
+            + warning * after
+        )
+    return text + "          Leaving FHI-aims.\n          Have a nice day.\n"
+
+
 PROGRAMS = {
     "Gaussian": gaussian,
     "Gaussian, MP2": moller_plesset,
     "NWChem": nwchem,
     "ORCA": orca,
     "ORCA, near convergence": lambda failed: orca(failed, "(SCF not fully converged!)"),
+    "FHI-aims": aims,
+    "FHI-aims, warning after the energy": lambda failed: aims(failed, after=True),
     "ORCA, as ASE expects it": lambda failed: orca(failed, "(Wavefunction not fully converged!)", before=True),
 }
 
@@ -112,6 +147,37 @@ def test_a_step_that_did_not_converge_has_no_labels(tmp_path, program, failed):
     lower = 0.2 * (program == "Gaussian, MP2")
     assert [f.energy for f in taken] == pytest.approx([(e - lower) * Hartree for e in ENERGIES])
     assert all(f.forces is not None for f in taken)
+
+
+STANDARD = "Standard orientation:"
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"Input orientation:": STANDARD}, False),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n #P B3LYP/6-31G(d) force\n"}, False),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n #P B3LYP/6-31G(d) Force NoSymm\n"}, True),
+        ({"Input orientation:": STANDARD, "g16\n": "g16\n Symmetry turned off by external request.\n"}, True),
+        ({"Input orientation:": "Z-Matrix orientation:"}, True),
+    ],
+)
+def test_forces_of_gaussian_in_another_orientation_than_the_positions(tmp_path, said, taken):
+    text = gaussian((False, False))
+    for old, new in said.items():
+        text = text.replace(old, new)
+    (tmp_path / "run.log").write_text(text)
+    frames = keel.read(tmp_path / "run.log")
+    assert [f.energy for f in frames] == pytest.approx([e * Hartree for e in ENERGIES])
+    assert [f.forces is not None for f in frames] == [taken] * 2
+    assert [f.remarks for f in frames] == [(ROTATED,) * (not taken)] * 2
+
+
+def test_each_structure_of_gaussian_has_an_orientation_of_its_own(tmp_path):
+    before, words, steps = gaussian((False, False)).partition("Input orientation:")
+    text = before + words + steps.replace(words, STANDARD)
+    (tmp_path / "run.log").write_text(text)
+    assert [f.forces is not None for f in keel.read(tmp_path / "run.log")] == [True, False]
 
 
 @pytest.mark.parametrize(

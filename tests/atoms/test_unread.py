@@ -18,6 +18,7 @@ BEGINNINGS = {
     "CP2K": " DBCSR| CPU Multiplication driver            XSMM\n CP2K| version string:        CP2K version 2023.1\n",
     "xtb": "      -----------------------------------------------------------\n"
     "     |                           x T B                           |\n",
+    "ABINIT": "\n.Version 9.6.2 of ABINIT \n.(MPI version, prepared for a x86_64_linux_gnu11.2 computer) \n",
     "MOPAC": " ***********\n **                             MOPAC v22.0.6 Linux                **\n",
     "DFTB+": "|\n|  DFTB+ release 23.1\n|\n",
     "SIESTA": "Siesta Version  : 4.1.5\nArchitecture    : gfortran\n",

@@ -15,6 +15,7 @@ import numpy as np
 from ase.units import Hartree
 
 from keel.atoms.formats.compression import opened, opened_text
+from keel.atoms.formats.gaussian import Positions, in_input_orientation, without_rotated_forces
 from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labelling.labelled import record_of_ase
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
-PERIODIC = ("eon", "sys")
-"""Formats of periodic codes (EON, Qb@ll), whose cells ASE 3.29 reads as those of clusters."""
+PERIODIC = ("eon", "sys", "onetep-out", "nwchem-out")
+"""Formats of codes whose cells are periodic (EON, Qb@ll, ONETEP, NWChem), and which ASE 3.29 reads as clusters."""
 
 
 def ase_frames(path: Path) -> Iterator[PendingFrame]:
@@ -44,13 +45,19 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
 
     refuse_unread(path)
     kind = guarded(lambda: filetype(str(path)), path)
-    record: Callable[[Atoms, str], Record] = _record_of_crystal if kind in PERIODIC else record_of_ase
+    record: Callable[[Atoms, str], Record] = record_of_ase
     given: str | io.StringIO = str(path)
     if program := PROGRAMS.get(kind):
         with opened_text(path) as stream:
             text = stream.read()
-        given = io.StringIO(without_notes(text))
-        record = partial(record_of_scf, program, program.failures(text.splitlines()))
+        if ioformats[kind].acceptsfd:
+            given = io.StringIO(without_notes(text))
+        lines = text.splitlines()
+        record = partial(record_of_scf, program, program.failures(lines))
+        if kind == "gaussian-out":
+            record = partial(_record_of_gaussian, in_input_orientation(lines), record)
+    if kind in PERIODIC:
+        record = partial(_record_of_crystal, record)
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)
@@ -98,10 +105,17 @@ def _record_of_aenet(energy: float, atoms: Atoms, source: str) -> Record:
     return replace(record, info={**record.info, "energy": energy}, arrays=arrays)
 
 
-def _record_of_crystal(atoms: Atoms, source: str) -> Record:
-    """Return what a file of a periodic code says."""
-    record = record_of_ase(atoms, source)
-    return replace(record, pbc=np.full(3, record.cell.any()))
+def _record_of_gaussian(
+    given: frozenset[Positions], record: Callable[[Atoms, str], Record], atoms: Atoms, source: str
+) -> Record:
+    """Return what an output of Gaussian says, without forces in another orientation than its positions."""
+    return without_rotated_forces(record(atoms, source), given)
+
+
+def _record_of_crystal(record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:
+    """Return what a file of a code says whose cells, where there are any, are periodic."""
+    found = record(atoms, source)
+    return replace(found, pbc=np.full(3, found.cell.any()))
 
 
 def broken_frame(source: str, reason: str) -> PendingFrame:

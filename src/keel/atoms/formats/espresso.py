@@ -8,7 +8,6 @@ energy nor forces, and stops ASE's reader. See https://www.quantum-espresso.org/
 from __future__ import annotations
 
 import io
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from keel.atoms.formats.ase_files import broken_frame, guarded, pending_images
 from keel.atoms.formats.compression import opened_text
-from keel.atoms.labelling.stated import CALCULATION
+from keel.atoms.formats.espresso_settings import of_head
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError
 
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
 ENERGY, SETTLED, EXCHANGE = "!    total energy", "!!   total energy", "EXX-fraction"
 PROGRAM = "Program PWSCF"
-STATED = {
-    "functional": re.compile(r"\s*Exchange-correlation\s*=\s*([^(\n]+)"),
-    "ecutwfc": re.compile(r"\s*kinetic-energy cutoff\s*=\s*(.+)"),
-}
-"""What pw.x prints of its calculation before the first step; a functional may be followed by its numbers."""
 RESULTS = (
     ENERGY,
     "Forces acting on atoms",
@@ -79,15 +73,11 @@ def pw_frames(path: Path) -> Iterator[PendingFrame]:
 
 
 def _stated(lines: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield for each step what the run that it belongs to states of its functional and cutoff."""
+    """Yield for each step what the run that it belongs to states of itself."""
     run: dict[str, Any] = {}
     for step in _steps(lines):
         if PROGRAM in step[0]:
-            run = {}
-        for line in step:
-            for name, pattern in STATED.items():
-                if CALCULATION + name not in run and (found := pattern.match(line)):
-                    run[CALCULATION + name] = " ".join(found[1].split())
+            run = of_head("".join(step))
         yield dict(run)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keel.atoms.formats.foreign import in_hdf5
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError, UnavailableError
 
@@ -69,7 +70,16 @@ def hdf5_frames(path: Path) -> Iterator[PendingFrame]:
             source = f"{path}, frame {RUN}{run}/{k}"
             yield PendingFrame(source, partial(_record, run, columns, k, source))
     if not found:
-        raise DataError(f"{path}: {NOT_OURS.format(f'group {RUN}0')}")
+        with h5py(path).File(path, "r") as file:
+            whose = in_hdf5(_names(file))
+        raise DataError(f"{path}: {whose or NOT_OURS.format(f'group {RUN}0')}")
+
+
+def _names(group: Any) -> Iterator[list[str]]:
+    """Yield what is in a group, in the first of its groups, in the first of that, ..."""
+    while group is not None:
+        yield list(group)
+        group = next((member for member in group.values() if hasattr(member, "values")), None)
 
 
 def _record(run: int, columns: dict[str, Any], k: int, source: str) -> Record:

@@ -42,7 +42,7 @@ def _rows(text: JsonText, path: Path) -> Iterator[tuple[str, Row]]:
         if name.isdecimal() or not _begins_record(name, value):
             yield from _nested({}, name, value, path)
         else:
-            yield "", dict(chain([(name, value)], members))
+            yield from _each("", dict(chain([(name, value)], members)))
 
 
 def _nested(above: Row, name: str, value: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Row]]:
@@ -54,10 +54,22 @@ def _nested(above: Row, name: str, value: Any, path: Path, depth: int = 0) -> It
         for number, inner in enumerate(value):
             yield from _nested(above, str(number), inner, path, depth + 1)
     elif any(_begins_record(key, inner) for key, inner in value.items()):
-        yield own, {**above, **value}
+        yield from _each(own, {**above, **value})
     else:
         for key, inner in value.items():
             yield from _nested({"mp_id": own} if own else {}, key, inner, path, depth + 1)
+
+
+def _each(name: str, row: Row) -> Iterator[tuple[str, Row]]:
+    """Yield a record, or those of columns: M3GNet's sets have a list of structures and one of each label."""
+    structures = row.get("structure")
+    if not isinstance(structures, list):
+        yield name, row
+        return
+    count = len(structures)
+    for k in range(count):
+        of_all = {key: value for key, value in row.items() if not isinstance(value, list) or len(value) != count}
+        yield f"{name}/{k}" if name else "", {**of_all, **{key: row[key][k] for key in row.keys() - of_all.keys()}}
 
 
 def _begins_record(key: str, value: Any) -> bool:

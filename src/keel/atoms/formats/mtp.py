@@ -18,6 +18,7 @@ from keel.atoms.formats.ase_files import ase_frames
 from keel.atoms.formats.compression import opened
 from keel.atoms.formats.parts import blocks, table, words_of
 from keel.atoms.frame import Array
+from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.record import PendingFrame, Record
 from keel.errors import DataError, naming
 
@@ -25,6 +26,8 @@ BEGIN = rb"\s*BEGIN_CFG\b"
 SIGNS = {"plusstress:": 1.0, "stress:": -1.0}
 HEADS = frozenset({"begin_cfg", "size", "supercell", "atomdata:", "energy", "virial:", "features:", *SIGNS})
 VIRIAL = "a block 'Virial', which MLIP divides by the volume: not used as stress"
+NOT_CONVERGED = "not_converged"
+"""In the feature ``EFS_by``, where MLIP took energy, forces and stress from an OUTCAR at the last of NELM steps."""
 Sections = dict[str, tuple[list[str], list[list[str]]]]
 
 
@@ -64,6 +67,7 @@ def _understood(rows: list[list[str]], source: str) -> Record:
         source=source,
         typed=True,
         remarks=(VIRIAL,) if "virial:" in sections else (),
+        unconverged=UNCONVERGED if NOT_CONVERGED in features.get("EFS_by", "").lower() else None,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from keel.atoms.formats.foreign import in_archive
 from keel.atoms.frame import Frame
 from keel.atoms.labelling.names import CELLS, FORCES, letters_of
 from keel.atoms.mobility import columns_of_motion, marks_of_motion
@@ -176,12 +177,8 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
 
 def _check_shapes(data: dict[str, Any], path: Path) -> None:
     absent = [name for name in ("n_atoms", "numbers", "positions") if name not in data]
-    if absent and {"R", "z"} <= data.keys():
-        units = ", ".join(f"{name}={data[name]}" for name in ("e_unit", "r_unit") if name in data) or "no units"
-        raise DataError(
-            f"{path}: this is an archive of sGDML (MD17), with {units}, which keel does not read; write each R[k], "
-            "E[k] and F[k] with the elements z as extended XYZ, and read that with --energy-unit and --forces-unit"
-        )
+    if absent and (whose := in_archive(data)):
+        raise DataError(f"{path}: {whose}")
     if absent:
         raise DataError(
             f"{path}: the archive has no {', '.join(absent)}; it needs n_atoms, numbers, positions, and usually cell, "

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keel.atoms.elements import MASSES, atomic_number
+from keel.atoms.formats.foreign import in_rows
 from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
 from keel.atoms.labelling.names import is_global
@@ -57,10 +58,18 @@ UNSTATED = "a stress_tensor whose unit LeMaterial does not state: read as VASP's
 NOT_DIVIDED = "a cauchy_stress that is not divided by the volume: not used"
 
 
+NOT_UNDERSTOOD = (
+    "its structure is not understood; it should be a Structure or Molecule of pymatgen as an object (as_dict()) or its "
+    f"text, or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}, as numbers"
+)
+
+
 def unknown_layout(columns: Iterable[str]) -> str:
     """Say that rows with these columns are not understood."""
     if {"keel_format", "potential"} <= set(columns):
         return "this is a potential of keel, not structures; perhaps two arguments are in the wrong order"
+    if whose := in_rows(columns):
+        return whose
     return (
         f"its columns are {', '.join(sorted(columns))}, in which keel finds no structure: it looks for 'structure' "
         f"(pymatgen), or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}; rename them"
@@ -85,7 +94,7 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
         held = None if free is None else ~truths(free, "selective_dynamics").reshape(-1, 3)
         fixed, lost = fixed_along(held, cell)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = str(error) if isinstance(error, DataError) else f"its structure is not understood ({error!r:.80})"
+        reason = str(error) if isinstance(error, DataError) else NOT_UNDERSTOOD
         raise DataError(f"{source}: {reason}") from None
     usual, remarks = _labels(row)
     for key, value in row.items():

@@ -1,15 +1,17 @@
 """Calculations whose electrons did not converge, in outputs of which ASE reads all numbers alike.
 
-Gaussian, NWChem, ORCA and CASTEP say so before the energy, or beside it, and go on. ASE's readers merge and drop
-structures by rules of their own (ASE 3.29); a structure is therefore known by its energy, as it is printed.
+Gaussian, NWChem, ORCA, CASTEP and FHI-aims say so before the energy, beside it or after it, and go on. ASE's readers
+merge and drop structures by rules of their own (ASE 3.29); a structure is therefore known by its energy, as it is
+printed.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,18 +31,22 @@ _NOTE = re.compile(r"\((?:SCF|Wavefunction) not fully converged!\)")
 
 @dataclass(frozen=True)
 class Program:
-    """What a program prints: where an SCF fails, its energy, and energies computed from it; its unit in eV."""
+    """What a program prints: where an SCF fails, its energy, and energies computed from it; its unit in eV.
+
+    ``late``: it may say only after the energy that the SCF failed; ``energy`` is then a line that begins each SCF.
+    """
 
     failed: tuple[str, ...]
     energy: tuple[str, ...]
     derived: tuple[str, ...] = ()
     unit: float = Hartree
+    late: bool = False
 
     def failures(self, lines: Iterable[str]) -> frozenset[float]:
         """Return the energies of calculations that did not converge, as they are printed."""
         found, failed, next_fails = set[float](), False, False
-        for line in lines:
-            next_fails |= any(words in line for words in self.failed)
+        for line in self._failure_first(lines) if self.late else lines:
+            next_fails |= self._fails(line)
             if any(words in line for words in self.energy):
                 failed, next_fails = next_fails, False
             elif not any(words in line for words in self.derived):
@@ -48,6 +54,18 @@ class Program:
             if failed:
                 found.update(float(re.sub("[Dd]", "e", number)) for number in _NUMBER.findall(line))
         return frozenset(found)
+
+    def _fails(self, line: str) -> bool:
+        return any(words in line for words in self.failed)
+
+    def _failure_first(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yield the lines of each SCF, those first that say that it failed."""
+        scf: list[str] = []
+        for line in chain(lines, self.energy):
+            if any(words in line for words in self.energy):
+                yield from sorted(scf, key=self._fails, reverse=True)
+                scf = []
+            scf.append(line)
 
     def holds(self, failures: frozenset[float], atoms: Atoms) -> bool:
         """Return whether the energy of a structure is that of a calculation that did not converge."""
@@ -77,6 +95,13 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
             ("Final energy",),
             ("Final free energy", "NB est. 0K energy", "Dispersion corrected final", "NB dispersion corrected"),
             unit=1.0,
+        ),
+        "aims-output": Program(
+            ("SELF-CONSISTENCY CYCLE DID NOT CONVERGE",),
+            ("Begin self-consistency loop",),
+            ("| Electronic free energy",),
+            unit=1.0,
+            late=True,
         ),
     }
 )

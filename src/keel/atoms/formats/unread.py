@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keel.atoms.formats.compression import opened
 from keel.errors import DataError
+from keel.kinds import PICKLED_SUFFIXES
 
 BEGINNING = 50_000
 """Number of bytes from which a file is recognised."""
@@ -56,6 +57,11 @@ UNREAD: tuple[Unread, ...] = (
         "give the file `gradient` that `xtb --grad` writes, or run the structures through tblite's calculator and "
         "write them as extxyz",
     ),
+    Unread(
+        "an output of ABINIT",
+        rb"(?m)^\.Version\s+\S+\s+of ABINIT",
+        "give the file ..._GSR.nc of the same run, which is read (it needs `pip install netCDF4`)",
+    ),
     _by_calculator("MOPAC", rb"\*\*\s+MOPAC|MOPAC20\d\d|MOPAC v\d"),
     _by_dpdata("DFTB+", rb"\|\s+DFTB\+ release", "dftbplus"),
     _by_dpdata("SIESTA", rb"(?m)WELCOME TO SIESTA|^Siesta Version", "siesta/output"),
@@ -89,6 +95,14 @@ BINARY_DUMP = (
 )
 
 
+PICKLE = re.compile(rb"\x80[\x02-\x05]")
+"""Beginning of what pickle's protocols 2 to 5 write."""
+OF_PYTHON = (
+    "this is a pickle, which runs code when it is opened, so keel does not open it; open it where it was made and "
+    "write the structures as .traj or extended XYZ"
+)
+
+
 def refuse_unread(path: Path) -> None:
     """Refuse a file whose kind is known but not read.
 
@@ -101,6 +115,8 @@ def refuse_unread(path: Path) -> None:
         raise DataError(f"{path}: {BINARY_DUMP}")
     with opened(path) as stream:
         start = stream.read(BEGINNING)
+    if PICKLE.match(start) and path.suffix not in PICKLED_SUFFIXES:
+        raise DataError(f"{path}: {OF_PYTHON}")
     for kind in UNREAD:
         if re.search(kind.begins, start):
             raise DataError(f"{path}: this is {kind.name}, which keel does not read; {kind.instead}")

@@ -5,6 +5,7 @@ See https://www.vasp.at/wiki/OUTCAR.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
@@ -18,9 +19,14 @@ from keel.atoms.formats.vasp_xml import MACHINE_LEARNED
 from keel.atoms.labelling.convergence import UNCONVERGED
 from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import PendingFrame, Record
+from keel.errors import DataError
 
 END_OF_STEP, LINES_AFTER = "FREE ENERGIE OF THE ION-ELECTRON SYSTEM", 4
 ELECTRONIC, CONVERGED = "Iteration", "aborting loop because EDIFF is reached"
+BEGINS = re.compile(r"\bIteration\b|- Ionic step\b")
+"""Begins the first step: VASP's machine-learned forces have no electronic iterations."""
+LEARNED = {"energy ML TOTEN": "energy   TOTEN", "ML energy": "energy"}
+"""What VASP prints for energies of its machine-learned force field, and for its own."""
 END_OF_RUN = "General timing and accounting"
 
 
@@ -35,7 +41,7 @@ def outcar_frames(path: Path) -> Iterator[PendingFrame]:
     from ase.io.vasp_parsers import vasp_outcar_parsers as parsers
 
     with opened_text(path) as stream:
-        lines = guarded(lambda: parsers.build_header(stream), path)
+        lines = _head(stream, path)
         # Eigenvalues are not needed, and reading them fails most often.
         reader = parsers.OutcarHeaderParser([parsers.SpeciesTypes(), parsers.IonsPerSpecies()])
         header = guarded(lambda: reader.build(lines), path)
@@ -49,6 +55,16 @@ def outcar_frames(path: Path) -> Iterator[PendingFrame]:
                 yield broken_frame(source, "the file is cut off within this ionic step")
 
 
+def _head(stream: TextIO, path: Path) -> list[str]:
+    """Return the lines up to the one that begins the first step."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if BEGINS.search(line):
+            return lines
+    raise DataError(f"{path}: the OUTCAR ends before its first ionic step")
+
+
 def _steps(step: list[str], stream: TextIO) -> Iterator[tuple[list[str], bool]]:
     """Yield the lines of each ionic step, and whether it was written to its end."""
     for line in stream:
@@ -57,7 +73,7 @@ def _steps(step: list[str], stream: TextIO) -> Iterator[tuple[list[str], bool]]:
             step += [stream.readline() for _ in range(LINES_AFTER)]
             yield step, bool(step[-1])
             step = []
-    if any(ELECTRONIC in line for line in step) and not any(END_OF_RUN in line for line in step):
+    if any(BEGINS.search(line) for line in step) and not any(END_OF_RUN in line for line in step):
         yield step, False
 
 
@@ -66,10 +82,16 @@ def _record(step: list[str], header: dict[str, Any], source: str) -> Record:
 
     wanted = (parsers.Cell, parsers.PositionsAndForces, parsers.Stress, parsers.Energy, parsers.Magmoms, parsers.Magmom)
     reader = parsers.OutcarChunkParser(header, [parser() for parser in wanted])
-    record = record_of_ase(guarded(lambda: reader.build(step), source), source)
+    end = step[-LINES_AFTER:]
+    for learned, own in LEARNED.items():
+        end = [line.replace(learned, own) for line in end]
+    by_vasp = step[:-LINES_AFTER] + end
+    record = record_of_ase(guarded(lambda: reader.build(by_vasp), source), source)
     record.info |= header["stated"]
-    if not any(CONVERGED in line for line in step):
-        record.unconverged = UNCONVERGED if any(ELECTRONIC in line for line in step) else MACHINE_LEARNED
+    if by_vasp != step or not any(ELECTRONIC in line for line in step):
+        record.unconverged = MACHINE_LEARNED
+    elif not any(CONVERGED in line for line in step):
+        record.unconverged = UNCONVERGED
     return record
 
 

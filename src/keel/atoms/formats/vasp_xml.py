@@ -46,7 +46,7 @@ class _Run:
     numbers: NDArray[np.int64] | None = None
     held: NDArray[np.bool_] | None = None
     parameters: dict[str, str] = field(default_factory=dict)
-    potential: str = ""
+    potentials: list[str] = field(default_factory=list)
     valence: float | None = None
     stated: dict[str, Any] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ def vasprun_frames(path: Path) -> Iterator[PendingFrame]:
                         index += 1
                 elif event == "end":
                     _take(run, element)
-                    run.stated = stated(run.parameters, run.potential, run.valence)
+                    run.stated = stated(run.parameters, run.potentials, run.valence)
         except ElementTree.ParseError as error:
             if open_step:
                 yield broken_frame(f"{path}, frame {index}", "the file is cut off or damaged within this ionic step")
@@ -102,14 +102,15 @@ def _elements(stream: IO[bytes]) -> Iterator[tuple[str, Element]]:
 
 def _take(run: _Run, element: Element) -> None:
     if element.tag in ("incar", "parameters"):
-        found = {i.get("name", "").upper(): (i.text or "").strip() for i in element.iter("i")}
+        found = {i.get("name", "").upper(): (i.text or "").strip() for tag in ("i", "v") for i in element.iter(tag)}
         run.parameters |= {name: value for name, value in found.items() if value}
     elif element.tag == "atominfo":
         symbols = [(rc[0].text or "").strip() for rc in element.findall("array[@name='atoms']/set/rc")]
         run.numbers = np.array([atomic_number(symbol) for symbol in symbols], dtype=np.int64)
         types = [[(c.text or "").strip() for c in rc] for rc in element.findall("array[@name='atomtypes']/set/rc")]
         if types and all(len(row) >= 5 for row in types):
-            run.valence, run.potential = sum(float(row[0]) * float(row[3]) for row in types), types[0][4]
+            run.valence = sum(float(row[0]) * float(row[3]) for row in types)
+            run.potentials = [" ".join(row[4].split()) for row in types]
     elif element.tag == "structure" and element.get("name") == "initialpos":
         flags = [(v.text or "").split() for v in element.findall("varray[@name='selective']/v")]
         run.held = np.array([[flag == "F" for flag in row] for row in flags], dtype=bool) if flags else None

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from keel.atoms.elements import symbol
 from keel.atoms.frame import Frame
 from keel.atoms.labelling.names import EXTRAPOLATED_ENERGY
 from keel.atoms.labelling.stated import CALCULATION, OF_COMPOSITION, is_moment, state_of
 from keel.atoms.remarks import frames_of
 from keel.atoms.soundness.finding import Finding
 
+SYMBOLS = frozenset(map(symbol, range(1, 119)))
 MOMENT = 0.5
 """Bohr magnetons by which the moments of a structure in one magnetic state do not differ, roughly."""
 MOST_VALUES = 6
@@ -28,12 +30,10 @@ MOST_VALUES = 6
 def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
     """Yield signs that the frames belong to several states, and how many cells are left-handed."""
     for key, state in stated(frames).items():
-        # A file that is no output of a calculation may well come from the same.
-        some = [f for f in frames if key in f.info] if key.startswith(CALCULATION) else frames
-        for alike in _by_composition(some).values() if state in OF_COMPOSITION else [some]:
-            counts = Counter(_value(frame.info.get(key, "none stated")) for frame in alike)
+        for name, values in _compared(key, state, frames):
+            counts = Counter(map(_value, values))
             if len(counts) > 1:
-                yield Finding("warn", _mixed(key, state, counts))
+                yield Finding("warn", _mixed(name, state, counts))
                 break
     yield from _moments(frames)
     yield from _energy_kinds(frames)
@@ -44,6 +44,26 @@ def stated(frames: Sequence[Frame]) -> dict[str, str]:
     """Return the keys in ``info`` that name a state, and which: ``{"total_charge": "charge"}``."""
     keys = sorted({key for frame in frames for key in frame.info})
     return {key: state for key in keys if (state := state_of(key)) is not None}
+
+
+def _compared(key: str, state: str, frames: Sequence[Frame]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield values that should be the same, and what they are called.
+
+    Of an output that states a value for each element these are the values of each element, of others those of all
+    frames, or of those of one composition.
+    """
+    # A file that is no output of a calculation may well come from the same.
+    some = [f for f in frames if key in f.info] if key.startswith(CALCULATION) else frames
+    values = [frame.info.get(key, "none stated") for frame in some]
+    elements = {e for value in values for e in value} if all(isinstance(v, Mapping) for v in values) else set()
+    if elements and elements <= SYMBOLS and key.startswith(CALCULATION):
+        for element in sorted(elements):
+            yield f"{key} of {element}", [value[element] for value in values if element in value]
+    elif state in OF_COMPOSITION:
+        for alike in _by_composition(some).values():
+            yield key, [frame.info.get(key, "none stated") for frame in alike]
+    else:
+        yield key, values
 
 
 def _by_composition(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
