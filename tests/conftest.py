@@ -63,6 +63,12 @@ def avx2() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=[False, True], ids=["careful", "quick"])
+def each_xyz_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extended XYZ is read by the careful reader, then by the one in machine code, which is for large files."""
+    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder with real DFT data: $KEEL_DATA or ../shared/data; skipped where absent, an error on CI."""

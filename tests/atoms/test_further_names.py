@@ -11,9 +11,7 @@ COMMENTS = (
 )
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 def read(tmp_path, comment, columns="", rows=("", ""), **options):

@@ -19,9 +19,7 @@ ROW = {
 MOMENTA = [[1.0, 0, 0], [-1.0, 0, 0]]
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 def of_json(tmp_path, **said):

@@ -23,11 +23,7 @@ from keel.atoms.soundness.unknown import CONSTANT_ENERGY, without_placeholders
 from keel.cli import app
 from keel.errors import ConfigError, DataError
 
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    """Large files are read by machine code."""
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 CELL = 'Lattice="5 0 0 0 5 0 0 0 5"'

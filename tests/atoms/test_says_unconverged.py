@@ -13,9 +13,7 @@ FORCES = [[0.1, 0, 0], [-0.1, 0, 0]]
 ELECTRONS = "scf_converged", "electronic_converged", "SCF_Converged", "converged_electronic"
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 def of_xyz(tmp_path, comment, **options):

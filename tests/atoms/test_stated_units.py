@@ -20,10 +20,7 @@ FORCES = np.array([[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]])
 STRESS = '"0.01 0.001 0 0.001 0.02 0 0 0 0.03"'
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    """Large files are read by machine code."""
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 def written(path, comment, forces="forces"):

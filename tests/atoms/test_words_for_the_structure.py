@@ -7,10 +7,7 @@ import pytest
 import keel
 from keel.errors import DataError
 
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["careful", "quick"])
-def quick(request, monkeypatch):
-    monkeypatch.setattr("keel.atoms.formats.xyz_files.PAYS_FROM", 0 if request.param else 1 << 40)
+pytestmark = pytest.mark.usefixtures("each_xyz_reader")
 
 
 def of_xyz(tmp_path, element="species:S:1", words=("Si", "O"), comment=""):

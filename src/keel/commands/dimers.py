@@ -71,6 +71,7 @@ def dimers(
     curves = all_dimers(model, chosen)
     differences, landmarks = _beside(model, curves, given)
     judged = {name: judged_dimer(model, *curve.numbers) for name, curve in curves.items()}
+    faults = _faults(judged, landmarks)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_curves(curves, out / "dimers.csv")
@@ -88,8 +89,8 @@ def dimers(
         _show(curves, differences, judged)
         if given:
             _show_landmarks(landmarks, [name for name in given if name not in curves])
-        _conclude(judged, landmarks, out)
-    leave(bad=bool(_faults(judged, landmarks)), strict=strict)
+        _conclude(judged, landmarks, faults, out)
+    leave(bad=bool(faults), strict=strict)
 
 
 def _faults(judged: dict[str, CheckResult], landmarks: dict[str, Marked]) -> dict[str, list[str]]:
@@ -101,12 +102,14 @@ def _faults(judged: dict[str, CheckResult], landmarks: dict[str, Marked]) -> dic
     return {name: faults[name] for name in judged if name in faults}
 
 
-def _conclude(judged: dict[str, CheckResult], landmarks: dict[str, Marked], out: Path | None) -> None:
+def _conclude(
+    judged: dict[str, CheckResult], landmarks: dict[str, Marked], faults: dict[str, list[str]], out: Path | None
+) -> None:
     """Print which pairs are sound, what is wrong with the others, what to do, and where the curves are."""
     from keel.evaluation.clusters.landmarks import TOO_DEEP, WALL_APART
     from keel.reporting.assessment.advice import MEND
 
-    faults, n = _faults(judged, landmarks), len(judged)
+    n = len(judged)
     for sentence in [sentence for found in list(faults.values())[:WORST] for sentence in found]:
         say(typeset(sentence))
     passed = f"{n - len(faults)} of {n} pairs passed"

@@ -76,7 +76,8 @@ _PREFIXES = ("ref", "dft", "qm", "vasp", "cp2k", "orca", "mace", "target", "true
 @lru_cache(maxsize=1024)
 def state_of(key: str) -> str | None:
     """Return which state a key names, if any: ``charge`` for ``total_charge``."""
-    return next((state for state, names in STATES.items() if not names.isdisjoint(_shorter(key))), None)
+    shorter = frozenset(_shorter(key))
+    return next((state for state, names in STATES.items() if not names.isdisjoint(shorter)), None)
 
 
 def is_moment(key: str) -> bool:

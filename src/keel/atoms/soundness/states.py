@@ -75,7 +75,7 @@ def _by_composition(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
 
 def _moments(frames: Sequence[Frame]) -> Iterator[Finding]:
     """Yield magnetic moments that differ within one composition, by more than they do within one magnetic state."""
-    for key in sorted({key for frame in frames for key in frame.info if is_moment(key)}):
+    for key in sorted(filter(is_moment, {key for frame in frames for key in frame.info})):
         some = [f for f in frames if isinstance(f.info.get(key), Real)]
         for formula, alike in _by_composition(some).items():
             low, high = (end(float(f.info[key]) for f in alike) for end in (min, max))
