@@ -17,7 +17,7 @@ import keel
 from keel.commands.md import md as command
 from keel.dynamics.settings import LENGTH_FS, RECORD_EVERY
 from keel.errors import ConfigError, DataError
-from keel.potentials.external import ASEPotential, as_potential
+from keel.potentials.external import ASEPotential
 from small_training import ARGON, SHORT, argon, network
 
 FRAMES = argon(6)
@@ -115,9 +115,9 @@ def test_a_potential_makes_a_batch_of_its_own_cutoff_precision_and_list():
 def test_potentials_are_taken_as_they_are_had(tmp_path):
     fit, trained = keel.fit_eam(FRAMES, 5.0), keel.train(network(), FRAMES, settings=SHORT)
     trained.potential.save(str(tmp_path / "net.safetensors"))
-    assert as_potential(fit) is fit.potential and as_potential(trained) is trained.potential
-    assert as_potential(keel.KeelCalculator(fit)).cutoff == fit.potential.cutoff
-    assert isinstance(as_potential(ASELennardJones()), ASEPotential)
+    assert keel.open_potential(fit) is fit.potential and keel.open_potential(trained) is trained.potential
+    assert keel.open_potential(keel.KeelCalculator(fit)).cutoff == fit.potential.cutoff
+    assert isinstance(keel.open_potential(ASELennardJones()), ASEPotential)
     for given in (tmp_path / "net.safetensors", str(tmp_path / "net.safetensors"), trained, trained.potential):
         assert keel.evaluate(given, ATOMS).forces.mae == pytest.approx(keel.evaluate(trained, FRAMES).forces.mae)
         atoms = ATOMS[0].copy()

@@ -33,7 +33,7 @@ ALSO = {
         *("ase.KeelCalculator", "lammps.attach", "lammps.start", "lammps.Attached", "metatomic.write_metatomic"),
         *("torchsim.torch_sim_model", "openmm.openmm_force", "setfl.write_setfl", "moving.Moving", "moving.Moved"),
     ),
-    "keel.potentials": ("networks.network.Network", "external.as_potential"),
+    "keel.potentials": ("networks.network.Network",),
     "keel.reporting": ("keel.results.run.TrialResults", "keel.results.run.Record"),
     "keel.training": ("known.KnownStrategy",),
     "keel.workflow": (

@@ -20,7 +20,7 @@ from keel.atoms.frame import Array, Frame
 from keel.errors import DataError
 from keel.potentials.base import Potential
 from keel.potentials.batches import known_by, predictions
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 
 COLUMN = "force_disagreement"
 """Its name in files and among the results of a calculator."""
@@ -42,7 +42,7 @@ def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames
         The one in use.
     beside
         One other or several: potentials, or what has or names them
-        (:func:`keel.potentials.external.as_potential`).
+        (:func:`keel.open_potential`).
     frames
         Structures: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
 
@@ -70,13 +70,13 @@ def force_disagreement(potential: Given, beside: Given | Sequence[Given], frames
     if not others:
         raise DataError("no potential is given to compare with; give at least one beside")
     check_beside(others, frames)
-    own, theirs = forces_of(as_potential(potential), frames), [forces_of(other, frames) for other in others]
+    own, theirs = forces_of(open_potential(potential), frames), [forces_of(other, frames) for other in others]
     return [disagreement(forces, found) for forces, *found in zip(own, *theirs, strict=True)]
 
 
 def potentials_beside(given: Given | Sequence[Given]) -> list[Potential]:
-    """Return the potentials that one thing, or each in a list, is, has or names (:func:`as_potential`)."""
-    return [as_potential(one) for one in (given if isinstance(given, list | tuple) else [given])]
+    """Return the potentials that one thing, or each in a list, is, has or names (:func:`open_potential`)."""
+    return [open_potential(one) for one in (given if isinstance(given, list | tuple) else [given])]
 
 
 def check_beside(others: Sequence[Potential], frames: Sequence[Frame]) -> None:

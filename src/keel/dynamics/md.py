@@ -10,7 +10,7 @@ from keel.atoms.conversion import Structures
 from keel.disagreement import potentials_beside
 from keel.dynamics.settings import HERE, LENGTH_FS, RECORD_EVERY, ComputeSettings, MDSettings
 from keel.dynamics.stability import StabilityResult, stability
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 
 
 def md(
@@ -31,7 +31,7 @@ def md(
     Parameters
     ----------
     potential
-        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+        A potential, or what has or names one (:func:`keel.open_potential`).
     starts
         Structures to start from: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`).
     temperature, length_fs
@@ -72,4 +72,4 @@ def md(
     else:
         chosen = MDSettings.given(settings).replace(**given)
     others = potentials_beside(beside)
-    return stability(as_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, beside=others)
+    return stability(open_potential(potential), starts, chosen, n_runs=runs, compute=compute, out=out, beside=others)

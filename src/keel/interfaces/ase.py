@@ -16,7 +16,7 @@ from keel.disagreement import COLUMN, disagreement
 from keel.errors import ConfigError, DataError
 from keel.interfaces.moving import Moving, opened
 from keel.potentials.convert import floating
-from keel.potentials.external.given import Given
+from keel.potentials.external.opening import Given
 from keel.showing import Facts, Shown
 
 

@@ -33,7 +33,7 @@ from keel.interfaces.moving import Moved, Moving, opened
 from keel.interfaces.setfl import Functions, SetflGrid, choose_grid, write_setfl
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional
-from keel.potentials.external.given import Given
+from keel.potentials.external.opening import Given
 from keel.showing import Facts, Shown
 
 __all__ = ["Attached", "Functions", "SetflGrid", "attach", "choose_grid", "start", "write_setfl"]

@@ -21,8 +21,8 @@ from keel.interfaces.moving import opened
 from keel.interfaces.torchscript import scripted
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional, quiet
-from keel.potentials.external.given import Given
 from keel.potentials.external.network import ForeignNetwork
+from keel.potentials.external.opening import Given
 from keel.potentials.networks.clamped import ClampedNetwork
 from keel.potentials.networks.network import Edges, Network
 from keel.potentials.sum import SumPotential

@@ -19,8 +19,7 @@ from keel.potentials.base import Potential
 from keel.potentials.classical.along import Along, AlongLists, follows_lists
 from keel.potentials.compiling.compiled import compiling
 from keel.potentials.convert import converted
-from keel.potentials.external.given import Given
-from keel.potentials.external.opening import open_potential
+from keel.potentials.external.opening import Given, open_potential
 from keel.process import keep_freed_memory
 
 

@@ -21,7 +21,7 @@ from keel.atoms.elements import atomic_number
 from keel.interfaces.moving import Moving, opened
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional
-from keel.potentials.external.given import Given
+from keel.potentials.external.opening import Given
 
 NM = 10.0
 """Angstrom in a nanometre."""

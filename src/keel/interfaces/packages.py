@@ -24,9 +24,9 @@ from keel.potentials.base import Potential
 from keel.potentials.convert import floating
 from keel.potentials.external.back import to_matgl, to_torchmdnet
 from keel.potentials.external.extras import optional, quiet
-from keel.potentials.external.given import Given
 from keel.potentials.external.mace import MACE
 from keel.potentials.external.matgl import MatglPotential
+from keel.potentials.external.opening import Given
 from keel.potentials.external.torchmdnet import TorchMDNetPotential
 from keel.potentials.networks.clamped import Learner
 from keel.potentials.networks.m3gnet import M3GNet

@@ -24,7 +24,7 @@ from keel.atoms.verlet import VerletList
 from keel.interfaces.moving import opened
 from keel.potentials.base import Potential
 from keel.potentials.external.extras import optional
-from keel.potentials.external.given import Given
+from keel.potentials.external.opening import Given
 
 
 def torch_sim_model(

@@ -17,7 +17,7 @@ from keel.perturbation.parents import prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.perturbation.stream import check_parents
 from keel.potentials.classical.along import follows_lists
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 from keel.ranges import Seed, checked
 
 
@@ -55,7 +55,7 @@ def perturb(
     frames, seed = each_frame(frames, labels=False), checked(Seed, seed, "seed")
     settings = PerturbationSettings.given(settings)
     counts = Counts.zero(settings.rounds) if counts is None else counts
-    teacher = as_potential(teacher)
+    teacher = open_potential(teacher)
     labeller = Labeller(teacher, torch.float64 if follows_lists(teacher) else torch.float32)
     for number, frame in enumerate(frames):
         check_parents([frame], teacher)

@@ -25,7 +25,7 @@ from keel.perturbation.parents import Parent, ParentCache, prepare
 from keel.perturbation.settings import PerturbationSettings
 from keel.potentials.base import Potential
 from keel.potentials.batches import known_by
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 
 MAX_ATTEMPTS = 20
 
@@ -90,7 +90,7 @@ class PerturbationStream:
     ) -> None:
         if (batch_size is None) == (batch_atoms is None) or (batch_size or batch_atoms or 0) < 1:
             raise ConfigError("give either batch_size or batch_atoms, at least 1")
-        parents, teacher = as_frames(parents), as_potential(teacher)
+        parents, teacher = as_frames(parents), open_potential(teacher)
         check_parents(parents, teacher)
         self.settings = PerturbationSettings.given(settings)
         self._labeller = Labeller(teacher, dtype)

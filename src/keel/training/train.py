@@ -17,7 +17,7 @@ from keel.identity import as_before, of_training, stated
 from keel.launch import launched, size_of_job
 from keel.perturbation import PerturbationSettings
 from keel.potentials.compiling.compiled import compiling
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 from keel.potentials.networks.clamped import network_in
 from keel.potentials.networks.network import Network
 from keel.process import give_back_freed_memory, keep_freed_memory
@@ -134,9 +134,9 @@ def train(
     devices, nodes = size_of_job(settings.devices, settings.nodes)
     settings = settings.model_copy(update={"devices": devices, "nodes": nodes})
     strategy = strategy_of(strategy)
-    learner, base = taken_apart(as_potential(potential))
+    learner, base = taken_apart(open_potential(potential))
     network = network_in(learner)
-    teacher = None if teacher is None else as_potential(teacher)
+    teacher = None if teacher is None else open_potential(teacher)
     check_strategy(strategy, network, teacher)
     stages = stages_of(strategy, settings)
     seed = checked(Seed, seed, "seed")

@@ -11,8 +11,7 @@ from typing import Any
 from keel.atoms.conversion import Structures, as_frames
 from keel.atoms.write import write
 from keel.config import AssessmentSettings
-from keel.potentials.external.given import Given, as_potential
-from keel.potentials.external.opening import Opening
+from keel.potentials.external.opening import Given, Opening, open_potential
 from keel.results.assessment import Assessment, read_assessments, unique
 from keel.showing import Facts, Shown
 from keel.workflow.assess import Material
@@ -72,7 +71,7 @@ def assess(
     Parameters
     ----------
     potentials
-        One or several: potentials, or what has or names one (:func:`keel.potentials.external.as_potential`).
+        One or several: potentials, or what has or names one (:func:`keel.open_potential`).
     structures
         Of the material, with labels or without: frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`). None:
         crystals of the elements that the potential knows.
@@ -115,7 +114,7 @@ def assess(
 
 def _opened(potentials: Sequence[Given | Opening], folder: Path) -> list[Opening]:
     """Return how each potential is opened, after saving those without a name."""
-    in_memory = {k: as_potential(p) for k, p in enumerate(potentials) if not isinstance(p, str | PathLike | Opening)}
+    in_memory = {k: open_potential(p) for k, p in enumerate(potentials) if not isinstance(p, str | PathLike | Opening)}
     names = unique(Path(p.source).stem if p.source else type(p).__name__ for p in in_memory.values())
     files = dict(zip(in_memory, (folder / f"{name}.safetensors" for name in names), strict=True))
     for k, file in files.items():

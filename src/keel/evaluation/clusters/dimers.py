@@ -17,7 +17,7 @@ from keel.errors import ConfigError, DataError
 from keel.evaluation.clusters import dimer_metrics as metric
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 from keel.records import write_csv
 from keel.showing import Facts, Shown, line
 
@@ -144,7 +144,7 @@ def dimers(
     Parameters
     ----------
     potential
-        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+        A potential, or what has or names one (:func:`keel.open_potential`).
     elements
         All pairs of these; None: of all that the potential knows.
     pairs
@@ -159,7 +159,7 @@ def dimers(
     DataError
         If no elements are given and the potential knows all, or it does not know one of them.
     """
-    potential = as_potential(potential)
+    potential = open_potential(potential)
     if pairs is None:
         if elements is None and potential.elements is None:
             raise DataError(f"a {type(potential).__name__} takes every element; name the elements of the dimers")

@@ -18,7 +18,7 @@ from keel.evaluation.labels.skill import WORTH, left
 from keel.identity import of_geometry
 from keel.potentials.accuracy import MILLI, Accuracy, accuracy
 from keel.potentials.base import Potential
-from keel.potentials.external.given import Given, as_potential
+from keel.potentials.external.opening import Given, open_potential
 
 FORCES, ENERGY = "MAE of forces", "MAE of energy"
 """Names of metrics, and of the samples behind them."""
@@ -38,7 +38,7 @@ def evaluate(
     Parameters
     ----------
     potential
-        A potential, or what has or names one (:func:`keel.potentials.external.as_potential`).
+        A potential, or what has or names one (:func:`keel.open_potential`).
     frames
         Labelled frames, ``ase.Atoms`` or files (:func:`keel.atoms.as_frames`); a file is read as a stream.
     max_atoms, device
@@ -56,7 +56,7 @@ def evaluate(
     >>> round(keel.evaluate(keel.fit_eam(frames[:4]), frames).forces.mae, 1)
     0.3
     """
-    return accuracy(as_potential(potential), frames, max_atoms=max_atoms, device=device)
+    return accuracy(open_potential(potential), frames, max_atoms=max_atoms, device=device)
 
 
 def errors(potential: Potential, frames: Structures) -> CheckResult:

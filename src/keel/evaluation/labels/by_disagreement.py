@@ -25,7 +25,7 @@ from keel.comparison.statistics import Interval, clustered_mean
 from keel.disagreement import check_beside, disagreement, forces_of, potentials_beside
 from keel.errors import DataError
 from keel.potentials.accuracy import Accuracy
-from keel.potentials.external.given import Given
+from keel.potentials.external.opening import Given
 from keel.showing import Facts, Shown
 from keel.wording import number
 
