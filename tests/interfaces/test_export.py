@@ -33,6 +33,7 @@ POTENTIALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POTENTIALS)
 def test_a_script_gives_the_numbers_of_the_potential_for_other_sizes(name):
     potential = POTENTIALS[name]()

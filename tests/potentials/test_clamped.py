@@ -149,6 +149,7 @@ def test_angles_with_a_third_atom_still_act():
         assert (float(forces.abs().max()) < 1e-12) == none
 
 
+@pytest.mark.slow
 def test_compiled_it_gives_the_same():
     clamped = ClampedNetwork(network().float(), CONTACTS)
     plain = clamped(crowded())

@@ -55,6 +55,7 @@ class TestOpening:
         with pytest.raises((DataError, UnavailableError), match=r"can be read|needs mace-torch"):
             open_potential(str(tmp_path / "mace.model"), trust=True)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(find_spec("mace") is None, reason="needs mace-torch")
     def test_mace_models_are_read_in_a_process_that_knows_nothing_of_mace(self, tmp_path):
         torch.save(MACE(["P"], preset="small").model, tmp_path / "my.model")

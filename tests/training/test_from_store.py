@@ -104,6 +104,7 @@ print([killed(work, moments.randint(1, 4)) for _ in range(2)])
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):
     store = stored(argon(8), tmp_path / "a.keel", 4)
     whole = keel.train(network(), store, settings=SHORT, folder=tmp_path / "whole")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 import keel
@@ -47,6 +48,7 @@ def curves(ranks):
     return found
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one():
     """Also with labels that are missing or a teacher's, in sharpness-aware steps, on top of a base, accumulating.
 

@@ -72,6 +72,7 @@ def one_worker(tmp_path_factory) -> Iterator[Path]:
         yield file
 
 
+@pytest.mark.slow
 def test_workers_do_tasks_in_the_folder_of_who_asks_and_are_heard_there(one_worker, capfd):
     with Cluster(scheduler=str(one_worker)) as cluster:
         assert cluster.workers == 1

@@ -64,6 +64,7 @@ with Cluster() as cluster: print(len(list(cluster.each(Maker(Path(sys.argv[1]), 
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_tasks_and_do_none_twice(tmp_path: Path):
     command = [sys.executable, "-c", SHARE, str(tmp_path), str(Path(__file__).parent)]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -102,6 +103,7 @@ def test_a_task_that_another_process_has_stopped_is_done_by_who_waited(tmp_path:
     assert {path.name for path in folder.iterdir()} == {"done.json", "made"}
 
 
+@pytest.mark.slow
 def test_two_runs_train_each_network_once(tmp_path: Path):
     config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump({**TINY, "seeds": [0, 1]}))
@@ -146,6 +148,7 @@ def test_who_shares_a_folder_says_so_and_who_is_alone_does_not(tmp_path: Path, c
         assert capfd.readouterr().err.split() == f"continuing in {tmp_path}; finished tasks are kept".split()
 
 
+@pytest.mark.slow
 def test_two_assessments_share_their_groups(tmp_path: Path):
     keel.EAM.from_elements(["Mo"], cutoff=5.0).save(str(tmp_path / "mo.json"))
     command = [sys.executable, "-m", "keel", "assess", str(tmp_path / "mo.json"), "--probes", "compression,contacts"]
@@ -177,6 +180,7 @@ def test_workers_stay_for_all_tasks(tmp_path: Path):
     assert os.getpid() not in first
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are no copies elsewhere")
 def test_what_all_workers_need_is_imported_once_for_all():
     """Workers are copies of a process that has it, so that it is there before anything is done."""

@@ -182,6 +182,7 @@ def test_repair_goes_on_from_vanilla(repaired, finished):
     assert first.scale == second.scale  # the scale is set once, from the DFT forces
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_numbers(finished, repaired, tmp_path):
     """Two at a time, and one that waits for the network from which it goes on."""
     config = parse(RunSettings, yaml.safe_load((repaired / "config.yaml").read_text()), "test")
