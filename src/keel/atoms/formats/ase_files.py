@@ -150,8 +150,8 @@ def guarded(call: Callable[[], Any], source: Path | str) -> Any:
     except Exception as error:
         if Path(source).suffix in (".yaml", ".yml"):
             said = (
-                "this is YAML, in which keel finds no structures; a configuration of keel is for `keel run`, structures "
-                "of other programs need to be converted to extxyz"
+                "this is YAML, in which keel finds no structures; a configuration of keel is for `keel run`, "
+                "structures of other programs need to be converted to extxyz"
             )
             raise DataError(f"{source}: {said}") from None
         if Path(source).suffix in (KEEL_SUFFIXES[0], *PICKLED_SUFFIXES):
