@@ -104,6 +104,11 @@ def _load_safetensors(path: Path) -> Potential:
         potential.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(f"{path}: its weights do not fit its configuration ({' '.join(str(error).split())})") from None
+    if broken := [key for key, tensor in tensors.items() if tensor.is_floating_point() and tensor.isnan().any()]:
+        raise DataError(
+            f"{path}: its weights are NaN (not a number) in {len(broken)} of {len(tensors)} arrays, the first {broken[0]}; "
+            "it is damaged, or its training diverged"
+        )
     return potential
 
 
@@ -114,7 +119,7 @@ def _build_described(path: Path, content: Any) -> Potential:
     _check_modules(path, content.get("modules", {}))
     try:
         potential = build(content["potential"], content["config"])
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         raise DataError(f"{path}: {error}") from None
     potential.trained_by = str(content.get("trained_by", ""))
     try:
