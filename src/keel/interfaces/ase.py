@@ -19,8 +19,10 @@ from keel.potentials.convert import floating
 from keel.potentials.external.given import Given
 from keel.showing import Facts, Shown
 
-
-NOT_FINITE = "the energy or the forces are not finite (NaN or infinity); atoms may lie on each other, or the potential is damaged"
+NOT_FINITE = (
+    "the energy or the forces are not finite (NaN or infinity); atoms may lie on each other, or the potential is "
+    "damaged"
+)
 
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
