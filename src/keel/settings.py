@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -177,11 +177,6 @@ _WHOLE = "tag:yaml.org,2002:int"
 class _Loader(yaml.SafeLoader):
     """YAML without repeated names, of which PyYAML would use the last, and with 010 and 1:30 as YAML 1.2 means them."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, pattern) for tag, pattern in known if tag != _WHOLE]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
@@ -192,8 +187,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _WHOLE]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(_WHOLE, re.compile(r"[-+]?[0-9][0-9_]*$"), list("-+0123456789"))
-_Loader.add_constructor(_WHOLE, lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor(_WHOLE, _whole)
 
 
 def read_yaml(path: Path) -> Any:
