@@ -119,7 +119,7 @@ def _build_described(path: Path, content: Any) -> Potential:
     _check_modules(path, content.get("modules", {}))
     try:
         potential = build(content["potential"], content["config"])
-    except (ConfigError, DataError) as error:
+    except DataError as error:
         raise DataError(f"{path}: {error}") from None
     potential.trained_by = str(content.get("trained_by", ""))
     try:
