@@ -18,7 +18,7 @@ from keel.mistakes import instead, mistakes
 from keel.perturbation import PerturbationSettings
 from keel.plugins import discover, load_plugins, load_plugins_of
 from keel.ranges import Count, Cutoff, Duration, Runs, Seed, Temperature
-from keel.settings import Listed, OrName, Settings, parse
+from keel.settings import Listed, OrName, Settings, parse, read_yaml
 from keel.training import STRATEGIES, Strategy, TrainingSettings
 from keel.training.known import COMPARED
 
@@ -254,38 +254,12 @@ def _content(path: Path, extending: tuple[Path, ...]) -> Any:
     """Return the content of a file, merged into what it extends."""
     if path.resolve() in extending:
         raise ConfigError(f"{path}: it extends itself")
-    content = _yaml(path)
+    content = read_yaml(path)
     if not isinstance(content, dict) or "extends" not in content:
         return content
     if not isinstance(other := content.pop("extends"), str):
         raise ConfigError(f"{path}: extends should be a file such as other.yaml, not {other!r}")
     return _merged(_content(path.parent / other, (*extending, path.resolve())), content)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated names; PyYAML would use the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[str, int] = {}
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise ConfigError(f"{key.value} is given twice, in lines {lines[key.value]} and {line}")
-            lines[key.value] = line
-        return super().construct_mapping(node, deep)
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(), Loader=_Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else path
-        raise ConfigError(f"{place}: this is not YAML; check indentation, colons, brackets and quotes") from None
 
 
 def _merged(base: Any, changes: Any) -> Any:

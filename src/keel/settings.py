@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
@@ -101,7 +104,9 @@ class Settings(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the settings that differ from their defaults: a notebook prints these."""
         fields = type(self).model_fields
-        yield from ((n, v) for n, v in self if v != fields[n].get_default(call_default_factory=True))
+        # What a network takes besides has no default here.
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+        yield from ((n, v) for n, v in self if n not in defaults or v != defaults[n])
 
     def __str__(self) -> str:
         return repr(self)
@@ -164,3 +169,54 @@ def mistake(error: ValidationError, settings: type[BaseModel], options: Mapping[
     """Return all that is wrong: one sentence, or a line for each of several; see :func:`keel.mistakes.mistakes`."""
     found = mistakes(error, settings, options)
     return found[0] if len(found) == 1 else "\n  ".join([f"{len(found)} settings are wrong", *found])
+
+
+_WHOLE = "tag:yaml.org,2002:int"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without repeated names, of which PyYAML would use the last, and with 010 and 1:30 as YAML 1.2 means them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ConfigError(f"{key.value} is given twice, in lines {lines[key.value]} and {line}")
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _WHOLE]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_WHOLE, re.compile(r"[-+]?[0-9][0-9_]*$"), list("-+0123456789"))
+_Loader.add_constructor(_WHOLE, _whole)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or is not YAML, or a name is given twice.
+    """
+    try:
+        return yaml.load(path.read_text("utf-8-sig"), Loader=_Loader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: this is not UTF-8 text; save it in this encoding") from None
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        said = f" ({problem})" if problem else ""
+        raise ConfigError(f"{place}: this is not YAML{said}; check indentation, colons, brackets and quotes") from None

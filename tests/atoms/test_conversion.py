@@ -172,6 +172,8 @@ class Foreign:
         ),
         (keel.batch(argon(1), 4.0), "a batch with its neighbour list cannot be split into structures"),
         ("absent.extxyz", "absent.extxyz: there is no such file"),
+        ("absent-*.extxyz", r"there is no such file; keel does not expand \* and \?, list the files"),
+        ("~/absent.extxyz", r"there is no such file; keel does not expand ~ and \$, write the folder out"),
     ],
 )
 def test_a_wrong_thing_gets_one_sentence(given, words):

@@ -96,7 +96,7 @@ DAMAGE: dict[str, tuple[str, str | bytes, str]] = {
     "Fortran overflow": ("a.extxyz", GOOD.replace("0.2", "********", 1), "forces of atom 0"),
     "comma for a point": ("a.extxyz", GOOD.replace("1.6", "1,6"), "not a number"),
     "unknown element": ("a.extxyz", GOOD.replace("Si", "Xx"), "not a chemical element"),
-    "element in the wrong case": ("a.extxyz", GOOD.replace("Si", "SI"), "'SI'"),
+    "element with a number": ("a.extxyz", GOOD.replace("Si", "Si1"), "write symbols alone (Si?)"),
     "dummy atom": ("a.extxyz", GOOD.replace("Si", "X"), "not a chemical element"),
     "impossible atomic number": (
         "a.extxyz",

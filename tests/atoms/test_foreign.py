@@ -78,6 +78,24 @@ def test_hdf5(tmp_path, whose):
         assert f"of {whose.partition(',')[0]}" in message.replace("what MACE", "of MACE") and way in message
 
 
+@pytest.mark.parametrize("name", ["a.extxyz", "a.json", "a.traj", "a.db", "a.h5", "a.npz", "a.parquet", "a"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n",
+            "a pointer of Git LFS.*git lfs pull",
+        ),
+        ("/annex/objects/MD5E-s123--abc\n", "a pointer of git-annex.*git annex get"),
+        ("<!DOCTYPE html>\n<html>404</html>\n", "this is a web page, perhaps the error of a download"),
+    ],
+)
+def test_what_is_not_the_file_itself(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"{name}: this is {said}" if "web" not in said else said):
+        keel.read(tmp_path / name)
+
+
 ROWS = {
     "jarvis": (
         {"jid": "JVASP-0", "atoms": {"lattice_mat": np.eye(3).tolist(), "elements": ["Cu"]}, "total_energy": 0.1},

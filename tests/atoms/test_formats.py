@@ -54,7 +54,9 @@ class TestANewFormat:
         with pytest.raises(DataError, match=r"frames are written as .* or \.dots$"):
             keel.write(tmp_path / "a.dots.gz", keel.read(FEW)[:1])
         (tmp_path / "a.unheard").write_text("of")
-        with pytest.raises(DataError, match=r"its format is unknown; keel reads .*dots \(\.dots\), or any other"):
+        with pytest.raises(
+            DataError, match=r"its format is unknown; convert it to extxyz; keel reads .*dots \(\.dots\), or any other"
+        ):
             keel.read(tmp_path / "a.unheard")
 
 

@@ -66,5 +66,42 @@ def test_an_energy_in_the_text_of_a_comment(comment, tmp_path):
     assert used.energy == pytest.approx(-5.070544440612 * 27.211386246)
 
 
-def test_another_text_is_a_text(tmp_path):
-    assert read(tmp_path, "the energy: -5.07 gnorm: 1").info == {"comment": "the energy: -5.07 gnorm: 1"}
+@pytest.mark.parametrize(
+    ("comment", "key", "unit"),
+    [
+        ("the energy: -5.07 gnorm: 1", "comment_energy", ""),
+        ("frame 3 total energy (Ha): -0.507E1", "comment_energy_Ha", " --energy-unit hartree"),
+        ("Energy -5.07D0 kcal/mol", "comment_energy_kcal/mol", " --energy-unit kcal/mol"),
+        ("-5.07", "comment_energy", ""),
+        ("energy: -5.07 eV name=a", "comment_energy_eV", ""),
+    ],
+)
+def test_an_energy_in_any_text_is_named(comment, key, unit, tmp_path):
+    frame = read(tmp_path, comment)
+    assert (frame.energy, frame.info[key]) == (None, -5.07)
+    assert frame.remarks == (f"no energy under a usual name, but {key} (`--energy-key {key}{unit}`)",)
+
+
+@pytest.mark.parametrize("comment", ["energy", "the energy of a", "energy levels 3", "5.07", "water 1.5"])
+def test_another_text_is_a_text(comment, tmp_path):
+    frame = read(tmp_path, comment)
+    assert frame.info == {"comment": comment} and frame.remarks == ()
+
+
+@pytest.mark.parametrize("key", ["energy_corrected", "energy_sigma0", "energy_pbe", "dft_energy_total"])
+def test_energies_with_words_behind(key, tmp_path):
+    assert read(tmp_path, f"{key}=-1.5").remarks == (f"no energy under a usual name, but {key} (`--energy-key {key}`)",)
+
+
+@pytest.mark.parametrize("key", ["energy_std", "energy_cutoff", "energy_above_hull", "energy_change", "energy_key"])
+def test_words_that_make_something_else_of_it(key, tmp_path):
+    assert read(tmp_path, f"{key}=-1.5").remarks == ()
+
+
+def test_forces_and_stress_with_words_behind(tmp_path):
+    comment = 'energy=-1 pbc="T T T" Lattice="5 0 0 0 5 0 0 0 5" stress_voigt="0.1 0.2 0.3 0 0 0"'
+    frame = read(tmp_path, comment, ":forces_pbe:R:3", ("0.1 0 0", "-0.1 0 0"))
+    assert frame.remarks == (
+        "no forces under a usual name, but forces_pbe (`--forces-key forces_pbe`)",
+        "no stress under a usual name, but stress_voigt (`--stress-key stress_voigt`)",
+    )

@@ -90,7 +90,7 @@ def labelled(n: int = 4) -> list[Frame]:
         atoms.rattle(0.1, rng=rng)
         atoms.calc = EMT()
         atoms.get_potential_energy(), atoms.get_stress()
-        atoms.info = {"run": f"r{k // 2}", "step": k, "weight": 0.1 * k, "name": "with space, and 1.5", "flag": True}
+        atoms.info = {"run": f"r{k // 2}", "step": k, "share": 0.1 * k, "name": "with space, and 1.5", "flag": True}
         members.append(keel.atoms.labelling.labelled.frame_from_ase(atoms))
     return members
 

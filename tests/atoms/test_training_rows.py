@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import keel
 import training_files as files
 from keel.atoms.formats import rows
+from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
 from keel.cli import app
 from keel.errors import DataError
@@ -232,3 +233,67 @@ def test_what_pymatgen_knows_of_sites_and_charges(tmp_path):
     (tmp_path / "b.json").write_text(json.dumps([{"structure": structure, "energy": -3.5}]))
     with pytest.raises(DataError, match=r"b\.json, frame 0: its structure is not understood"):
         keel.read(tmp_path / "b.json")
+
+
+class TestOtherEnvelopes:
+    """Records of further programs: read where nothing is guessed, else named with the way out."""
+
+    def test_an_answer_of_optimade(self, tmp_path):
+        attributes = {
+            "lattice_vectors": [[3, 0, 0], [0, 3, 0], [0, 0, 3]],
+            "cartesian_site_positions": [[0, 0, 0], [1.5, 1.5, 1.5]],
+            "species_at_sites": ["Na", "Cl"],
+            "dimension_types": [1, 1, 1],
+        }
+        answer = {"data": [{"id": "1", "type": "structures", "attributes": attributes}], "meta": {"api_version": "1.1"}}
+        (tmp_path / "a.json").write_text(json.dumps(answer))
+        (frame,) = keel.read(tmp_path / "a.json")
+        assert frame.formula == "ClNa" and frame.pbc.all() and frame.cell[0, 0] == 3.0
+        attributes["species"] = [{"name": "Na", "chemical_symbols": ["Na", "vacancy"], "concentration": [0.5, 0.5]}]
+        (tmp_path / "a.json").write_text(json.dumps(answer))
+        with pytest.raises(DataError, match="it has partly occupied sites"):
+            keel.read(tmp_path / "a.json")
+
+    def test_the_only_object_with_a_structure_is_the_rows_own(self, tmp_path):
+        atoms = {"numbers": [29], "positions": [[0, 0, 0]], "cell": np.eye(3).tolist(), "pbc": [True] * 3}
+        (tmp_path / "a.json").write_text(json.dumps([{"atoms": atoms, "energy": -3.5}]))
+        (frame,) = keel.read(tmp_path / "a.json")
+        assert (frame.energy, frame.numbers.tolist()) == (-3.5, [29])
+
+    def test_lists_of_each_quantity(self, tmp_path):
+        lists = {
+            "positions": [[[0, 0, 0]], [[0, 0, 0], [0, 0, 2.2]]],
+            "numbers": [[29], [29, 29]],
+            "energy": [-3.5, -7.5],
+            "forces": [[[0, 0, 0]], [[0, 0, 0.5], [0, 0, -0.5]]],
+        }
+        (tmp_path / "a.json").write_text(json.dumps(lists))
+        frames = keel.read(tmp_path / "a.json")
+        assert [frame.energy for frame in frames] == [-3.5, -7.5]
+        assert frames[1].forces[0, 2] == 0.5
+
+    def test_what_parameters_say_is_compared(self, tmp_path):
+        def row(run_type, energy):
+            own = {"positions": [[0, 0, 0]], "numbers": [29], "cell": (5 * np.eye(3)).tolist()}
+            return {**own, "energy": energy, "parameters": {"run_type": run_type}}
+
+        (tmp_path / "a.json").write_text(json.dumps([row("GGA", -3.5), row("GGA+U", -3.4)]))
+        assert [f.info["calc_run_type"] for f in iter_frames(tmp_path / "a.json")] == ["GGA", "GGA+U"]
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ('{"Dataset": {"Data": [], "AtomTypeStyle": "chemicalsymbol"}}', "a data set of FitSNAP"),
+            ('# FitSNAP\n{"Dataset": {"Data": [], "AtomTypeStyle": "chemicalsymbol"}}', "a data set of FitSNAP"),
+            (
+                '{"schema_name": "qcschema_output", "molecule": {"symbols": ["H"]}, "driver": "gradient"}',
+                "a result of QCEngine",
+            ),
+            ('{"energy": {"0": -3.5}, "positions": {"0": [[0, 0, 0]]}}', "this is a table written by columns"),
+            ('{"archive": {"run": [{"calculation": [{"energy": 1}]}]}}', "write other JSON as extended XYZ"),
+        ],
+    )
+    def test_others_are_named(self, tmp_path, content, said):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(DataError, match=said):
+            keel.read(tmp_path / "a.json")

@@ -82,6 +82,13 @@ def test_energies_that_have_nothing_to_do_with_the_forces_are_a_finding(run: lis
     assert "are inconsistent with" in str(check_forces(shuffled))
 
 
+def test_a_jump_of_the_zero_that_drowns_the_rest_is_named(run: list[Frame]) -> None:
+    check = check_forces([*run[:20], *(f.replace(energy=f.energy + 30.0) for f in run[20:])])
+    assert not check.conclusive
+    assert check.warning is not None and check.warning.startswith("between 1 of 39 neighbouring frames")
+    assert "first between run.extxyz, frame 19 and run.extxyz, frame 20; check the labels there" in check.warning
+
+
 def test_frames_of_wrong_forces_are_named(run: list[Frame]) -> None:
     wrong = [f.replace(forces=5.0 * f.forces) if k % 8 == 1 else f for k, f in enumerate(run)]
     check = check_forces(wrong)

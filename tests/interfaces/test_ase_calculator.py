@@ -228,3 +228,22 @@ def test_what_was_returned_is_not_overwritten():
     atoms.rattle(0.1, seed=1)
     assert not np.allclose(atoms.get_forces(), copy)
     np.testing.assert_array_equal(forces, copy)
+
+
+def test_what_is_not_finite_is_refused():
+    atoms = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 0]])
+    atoms.calc = KeelCalculator(LennardJones())
+    with pytest.raises(DataError, match=r"not finite \(NaN or infinity\); atoms may lie on each other"):
+        atoms.get_potential_energy()
+
+
+def test_ghosts_are_refused():
+    atoms = Atoms("ArX", positions=[[0, 0, 0], [0, 0, 3]])
+    atoms.calc = KeelCalculator(LennardJones())
+    with pytest.raises(DataError, match="atom 1 is X, a dummy or ghost atom; remove it"):
+        atoms.get_forces()
+
+
+def test_a_device_that_is_none_is_told_what_there_is():
+    with pytest.raises(ConfigError, match=r"the device 'gpu' cannot be used here \(PyTorch knows cpu, cuda and mps"):
+        KeelCalculator(LennardJones(), device="gpu")

@@ -72,11 +72,39 @@ def test_unreadable(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(tmp_path / "absent.yaml")
     (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="this is not UTF-8 text; save it in this encoding"):
         read_config(tmp_path / "binary.yaml")
     (tmp_path / "broken.yaml").write_text("a: [1, 2\nb: }")
-    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not YAML; check indentation"):
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not YAML .*; check indentation"):
         read_config(tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a:\n\tb: 1\n", r"line 2: this is not YAML \(found character '\\t' that cannot start any token\)"),
+        ("a: *b\n", r"line 1: this is not YAML \(found undefined alias"),
+        ("a: !!python/name:os.system x\n", r"line 1: this is not YAML \(could not determine a constructor for the tag"),
+    ],
+)
+def test_what_is_wrong_with_yaml_is_said(content, said, tmp_path):
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=said):
+        read_config(tmp_path / "a.yaml")
+
+
+def test_numbers_are_what_they_look_like(tmp_path):
+    text = yaml.safe_dump(changed()) + "seeds: [010, 1_000]\n"
+    (tmp_path / "a.yaml").write_text("\ufeff" + text, encoding="utf-8")
+    assert read_config(tmp_path / "a.yaml").seeds == [10, 1000]
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(changed()) + "training: {steps: 1:30}\n")
+    with pytest.raises(ConfigError, match=r"training\.steps must be a whole number"):
+        read_config(tmp_path / "b.yaml")
+
+
+def test_settings_of_a_network_of_ones_own_are_shown():
+    settings = parse(RunSettings, changed(networks=[{"architecture": "CGCNN", "features": 16}]), "test")
+    assert "features=16" in str(settings)
 
 
 def test_network_arguments_pass_through():

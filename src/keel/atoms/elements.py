@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -34,6 +35,20 @@ def atomic_number(element: int | str) -> int:
     if number is None or not 0 < number < len(chemical_symbols):
         raise DataError(f"{element!r} is not a chemical element")
     return int(number)
+
+
+def no_element(word: str) -> str:
+    """Say of a word that it is no symbol of an element, and what to write instead."""
+    said = f"{word!r}, which is not a chemical element"
+    begins = re.match("[A-Z][a-z]?", word)
+    if word in ("D", "T"):
+        return f"{said}; write H, with the mass of each atom in a column masses:R:1 (the labels are those of hydrogen)"
+    if word.lower() in ("x", "xx", "bq", "gh", "du", "q"):
+        return f"{said} but a dummy or ghost atom; remove it"
+    if word.isdecimal():
+        return f"{said}; write symbols of elements instead of numbers (in LAMMPS: dump_modify element)"
+    named = next((s for s in (begins[0], begins[0][0]) if s in atomic_numbers), None) if begins else None
+    return f"{said}; write symbols alone ({named}?)" if named else f"{said}; write its symbol"
 
 
 def atomic_numbers_of(elements: Iterable[int | str]) -> list[int]:

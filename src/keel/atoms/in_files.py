@@ -212,13 +212,20 @@ def _as_text(frame: Frame | None, error: DataError) -> bytes:
     return (f"# {error}\n" if frame is None else format_frame(frame)).encode()
 
 
+def _unexpanded(path: str) -> str:
+    """Say what a shell would have expanded in the name of a file that is not there."""
+    if any(sign in path for sign in "*?"):
+        return "; keel does not expand * and ?, list the files"
+    return "; keel does not expand ~ and $, write the folder out" if path.startswith("~") or "$" in path else ""
+
+
 def _check_is_there(path: Path) -> None:
     try:
         if not path.exists():
             # A path has one slash of the two.
             if ADDRESS.match(str(path)):
                 raise DataError(f"{path}: files are not fetched from the internet; download it first")
-            raise DataError(f"{path}: there is no such file")
+            raise DataError(f"{path}: there is no such file{_unexpanded(str(path))}")
         if is_store(path):
             return
         if path.is_dir():

@@ -19,6 +19,11 @@ from keel.potentials.convert import floating
 from keel.potentials.external.opening import Given
 from keel.showing import Facts, Shown
 
+NOT_FINITE = (
+    "the energy or the forces are not finite (NaN or infinity); atoms may lie on each other, or the potential is "
+    "damaged"
+)
+
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
     """ASE calculator around a potential.
@@ -122,7 +127,8 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         Raises
         ------
         DataError
-            If there are no atoms, the potential does not know an element, or atoms have too many neighbours.
+            If there are no atoms, the potential does not know an element, atoms have too many neighbours, or energy or
+            forces are not finite.
         PropertyNotImplementedError
             If the stress is requested and there is none.
         """
@@ -130,12 +136,16 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         assert self.atoms is not None
         if not len(self.atoms):
             raise DataError("the structure has no atoms")
+        if (ghosts := np.flatnonzero(self.atoms.numbers < 1)).size:
+            raise DataError(f"atom {ghosts[0]} is X, a dummy or ghost atom; remove it")
         if "stress" in (properties or ()):
             check_stress(self.atoms)
         cell, pbc = self.atoms.cell.array, self.atoms.pbc
         system = self.atoms.numbers, self.atoms.positions, cell, pbc, self.atoms.info
         found = self.moving.evaluate(*system)
         energy = float(found.energies.sum())
+        if not (np.isfinite(energy) and np.isfinite(found.forces).all()):
+            raise DataError(NOT_FINITE)
         self.results = {
             "energy": energy,
             "free_energy": energy,

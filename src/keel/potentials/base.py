@@ -27,6 +27,7 @@ from keel.atoms.stressed import have_stress
 from keel.counting import count
 from keel.potentials.registry import enter
 from keel.potentials.saving import save
+from keel.ranges import Reach, checked
 from keel.showing import Facts, Shown
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Potential(Shown, nn.Module, ABC):
 
     def __init__(self, cutoff: float, elements: Iterable[int] | None = None) -> None:
         super().__init__()
-        self.cutoff = float(cutoff)
+        self.cutoff = checked(Reach, float(cutoff), "the cutoff")
         self.elements: tuple[int, ...] | None = None if elements is None else tuple(sorted(set(elements)))
         species = torch.arange(MAX_ATOMIC_NUMBER + 1)
         if self.elements is not None:

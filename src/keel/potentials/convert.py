@@ -63,4 +63,7 @@ def _device(device: torch.device | str) -> torch.device:
         # An allocation shows the index that "cuda" leaves open, and fails where there is no such device.
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"the device {str(device)!r} cannot be used here ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        if "device type at start" in reason:
+            reason = "PyTorch knows cpu, cuda and mps, with a number behind as in cuda:0"
+        raise ConfigError(f"the device {str(device)!r} cannot be used here ({reason})") from None

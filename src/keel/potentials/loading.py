@@ -104,6 +104,11 @@ def _load_safetensors(path: Path) -> Potential:
         potential.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(f"{path}: its weights do not fit its configuration ({' '.join(str(error).split())})") from None
+    if broken := [key for key, tensor in tensors.items() if tensor.is_floating_point() and tensor.isnan().any()]:
+        raise DataError(
+            f"{path}: its weights are NaN (not a number) in {len(broken)} of {len(tensors)} arrays, the first "
+            f"{broken[0]}; it is damaged, or its training diverged"
+        )
     return potential
 
 

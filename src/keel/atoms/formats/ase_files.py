@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
+ENTHALPY = "an enthalpy under pressure, as AIRSS writes it: not used as energy"
 PERIODIC = ("eon", "sys", "onetep-out", "nwchem-out")
 """Formats of codes whose cells are periodic (EON, Qb@ll, ONETEP, NWChem), and which ASE 3.29 reads as clusters."""
 
@@ -56,6 +57,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
         record = partial(record_of_scf, program, program.failures(lines))
         if kind == "gaussian-out":
             record = partial(_record_of_gaussian, in_input_orientation(lines), record)
+    if kind == "res":
+        record = _record_of_airss
     if kind in PERIODIC:
         record = partial(_record_of_crystal, record)
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
@@ -112,6 +115,15 @@ def _record_of_gaussian(
     return without_rotated_forces(record(atoms, source), given)
 
 
+def _record_of_airss(atoms: Atoms, source: str) -> Record:
+    """Return what a file of AIRSS says: the number that ASE takes for its energy is the enthalpy."""
+    record = record_of_ase(atoms, source)
+    if not record.info.get("pressure"):
+        return record
+    info = {key: value for key, value in record.info.items() if key != "energy"}
+    return replace(record, info=info, remarks=(*record.remarks, ENTHALPY))
+
+
 def _record_of_crystal(record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:
     """Return what a file of a code says whose cells, where there are any, are periodic."""
     found = record(atoms, source)
@@ -137,13 +149,16 @@ def guarded(call: Callable[[], Any], source: Path | str) -> Any:
         raise
     except Exception as error:
         if Path(source).suffix in (".yaml", ".yml"):
-            said = "this is a configuration, not structures; use it with `keel run`"
+            said = (
+                "this is YAML, in which keel finds no structures; a configuration of keel is for `keel run`, "
+                "structures of other programs need to be converted to extxyz"
+            )
             raise DataError(f"{source}: {said}") from None
         if Path(source).suffix in (KEEL_SUFFIXES[0], *PICKLED_SUFFIXES):
             said = "this is a potential, not structures; perhaps two arguments are in the wrong order"
             raise DataError(f"{source}: {said}") from None
         if type(error).__name__ == "UnknownFileTypeError":
-            raise DataError(f"{source}: its format is unknown; keel reads {readable()}") from None
+            raise DataError(f"{source}: its format is unknown; convert it to extxyz; keel reads {readable()}") from None
         reason = (str(error).strip().splitlines() or [""])[0][:100]
         detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         raise DataError(f"{source}: ASE cannot read it ({detail}); check the file or convert it to extxyz") from None

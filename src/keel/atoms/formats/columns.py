@@ -15,6 +15,8 @@ from keel.errors import DataError
 # Names may hold colons, as those of metatensor do (mtt::aux::charge), but no triplet of their own.
 _TRIPLET = re.compile(r"((?:(?!:[A-Za-z]:\d).)+):([RISL]):([1-9]\d{0,2})(?::(?!$)|$)")
 _FLAGS = {word.encode(): value for word, value in TRUTH.items()} | {b"1": True, b"0": False}
+_GLUED = re.compile(rb"[+-]?\d+\.\d+(?:[+-]\d*\.\d+)+")
+"""Numbers without a blank between them, as Fortran's formats print them."""
 Rows = Sequence[Sequence[bytes]]
 
 
@@ -32,7 +34,8 @@ def parse_columns(properties: str, rows: Rows) -> dict[str, Any]:
     total = sum(width for _, _, width in fields)
     if set(map(len, rows)) != {total}:
         atom, row = next((i, r) for i, r in enumerate(rows) if len(r) != total)
-        raise DataError(f"atom {atom} has {len(row)} columns but Properties promises {total}")
+        glued = next((f"; {shown(word)} is several numbers in one" for word in row if _GLUED.fullmatch(word)), "")
+        raise DataError(f"atom {atom} has {len(row)} columns but Properties promises {total}{glued}")
     columns, arrays, start = list(zip(*rows, strict=True)), {}, 0
     for name, kind, width in fields:
         arrays[name] = _array(name, kind, columns[start : start + width])
@@ -92,7 +95,8 @@ def _culprit(name: str, kind: str, rows: Rows) -> str:
         try:
             convert(word)
         except (KeyError, ValueError):
-            return f"the {name} of atom {atom} is {shown(word)}, which is not {_WANTED[kind]}"
+            stars = " (Fortran prints stars for a number that is too long)" if set(word) == {ord("*")} else ""
+            return f"the {name} of atom {atom} is {shown(word)}, which is not {_WANTED[kind]}{stars}"
     return f"the column {name} is out of range"
 
 

@@ -75,6 +75,8 @@ def typed(text: str) -> Any:
             return json.loads(text[6:])
         except ValueError:
             return text
+    if text.startswith("[[") and isinstance(nested := _array(text), np.ndarray):
+        return nested
     values = _values(text.replace(",", " ").strip())
     if values is None:
         return text

@@ -40,8 +40,18 @@ _PACKED: tuple[tuple[bytes, int, str], ...] = (
 """What is not unpacked: bytes, where they stand, what such a file is and what to do."""
 
 
+_WEB_PAGE = "this is a web page, perhaps the error of a download; fetch the file itself"
+_ELSEWHERE: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "this is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`"),
+    (b"/annex/objects/", "this is a pointer of git-annex, not the file itself; fetch that with `git annex get`"),
+    (b"<!doctype html", _WEB_PAGE),
+    (b"<html", _WEB_PAGE),
+)
+"""What stands where the file should be: its beginning in lower case, what it is and what to do."""
+
+
 def refuse_packed(path: Path, *, in_place: bool) -> None:
-    """Refuse a file that must be unpacked or converted first.
+    """Refuse a file that must be unpacked, converted or fetched first.
 
     Parameters
     ----------
@@ -56,7 +66,11 @@ def refuse_packed(path: Path, *, in_place: bool) -> None:
         If it is one.
     """
     with open(path, "rb") as file:
-        compressed = any(map(file.read(6).startswith, _READERS))
+        begins = file.read(30)
+    for magic, what in _ELSEWHERE:
+        if begins.lower().startswith(magic):
+            raise DataError(f"{path}: {what}")
+    compressed = any(map(begins.startswith, _READERS))
     if in_place:
         if compressed:
             raise DataError(f"{path}: such files are not read compressed; unpack it first")

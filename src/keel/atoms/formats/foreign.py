@@ -40,6 +40,18 @@ IN_ROWS: tuple[tuple[str, frozenset[str], str], ...] = (
         "energies for ALIGNN-FF are those of one atom (`--energy-unit eV/atom`)",
     ),
     (
+        "a data set of FitSNAP",
+        frozenset({"AtomTypeStyle", "Data"}),
+        "write each Positions, AtomTypes, Lattice, Energy and Forces of its Data as extended XYZ; the unit of Stress "
+        "is its StressStyle, the sign that of a pressure",
+    ),
+    (
+        "a result of QCEngine (QCSchema), in hartree and bohr",
+        frozenset({"molecule", "driver"}),
+        'write ase.Atoms(molecule["symbols"], molecule["geometry"]) with its energy and gradient as extended XYZ, and '
+        "read that with `--length-unit bohr --energy-unit hartree --forces-unit=-hartree/bohr`",
+    ),
+    (
         "a Trajectory of pymatgen",
         frozenset({"base_positions", "coords_are_displacement"}),
         'convert it with pymatgen: Trajectory.from_file(FILE).to_ase(ase_traj_file="train.traj")',

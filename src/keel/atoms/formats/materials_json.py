@@ -10,12 +10,16 @@ from typing import Any
 
 from keel.atoms.formats.ase_files import ase_frames
 from keel.atoms.formats.compression import opened
+from keel.atoms.formats.foreign import in_rows
 from keel.atoms.formats.json_stream import JsonText
+from keel.atoms.formats.nested import POSITIONS
 from keel.atoms.formats.rows import COLUMNS, record_of_row
 from keel.atoms.record import PendingFrame
 from keel.errors import DataError
 
 Row = dict[str, Any]
+ENVELOPE = frozenset({"meta", "links", "jsonapi"})
+"""Members beside the records in an answer of an OPTIMADE server."""
 DEEPEST = 3
 """Nesting depth of objects and lists around a record."""
 
@@ -27,6 +31,8 @@ def json_frames(path: Path) -> Iterator[PendingFrame]:
     if any(key in start for key in (b'"unique_id"', b'"ctime"', b"__ndarray__")):
         yield from ase_frames(path)
         return
+    if start.lstrip().startswith(b"#") and b'"Dataset"' in start:
+        raise DataError(f"{path}: {in_rows(('AtomTypeStyle', 'Data'))}")
     with opened(path) as stream:
         text, numbers = JsonText(stream, path), count()
         while not text.ended():
@@ -39,6 +45,8 @@ def _rows(text: JsonText, path: Path) -> Iterator[tuple[str, Row]]:
     """Yield the records of an object or list with their names, empty where the file gives none."""
     members = text.members()
     for name, value in members:
+        if name in ENVELOPE:
+            continue
         if name.isdecimal() or not _begins_record(name, value):
             yield from _nested({}, name, value, path)
         else:
@@ -48,7 +56,10 @@ def _rows(text: JsonText, path: Path) -> Iterator[tuple[str, Row]]:
 def _nested(above: Row, name: str, value: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, Row]]:
     """Yield the records in a value: itself, or those of the objects and lists in it."""
     if not isinstance(value, dict | list) or depth == DEEPEST:
-        raise DataError(f"{path}: {name!r} should be an object of frames, as in MPtrj, or a list of them")
+        raise DataError(
+            f"{path}: {name!r} should be an object of frames, as in MPtrj, or a list of them; write other JSON as "
+            "extended XYZ"
+        )
     own = "" if name.isdecimal() else name
     if isinstance(value, list):
         for number, inner in enumerate(value):
@@ -62,14 +73,24 @@ def _nested(above: Row, name: str, value: Any, path: Path, depth: int = 0) -> It
 
 def _each(name: str, row: Row) -> Iterator[tuple[str, Row]]:
     """Yield a record, or those of columns: M3GNet's sets have a list of structures and one of each label."""
-    structures = row.get("structure")
-    if not isinstance(structures, list):
+    count = _structures_in(row)
+    if count is None:
         yield name, row
         return
-    count = len(structures)
     for k in range(count):
         of_all = {key: value for key, value in row.items() if not isinstance(value, list) or len(value) != count}
         yield f"{name}/{k}" if name else "", {**of_all, **{key: row[key][k] for key in row.keys() - of_all.keys()}}
+
+
+def _structures_in(row: Row) -> int | None:
+    """Return how many structures a record of columns has; None if it is one structure."""
+    if isinstance(structures := row.get("structure"), list):
+        return len(structures)
+    positions = next((row[key] for key in POSITIONS if key in row), None)
+    try:
+        return len(positions) if isinstance(positions[0][0][0], list | float | int) else None  # type: ignore[index,arg-type]
+    except (TypeError, IndexError, KeyError):
+        return None
 
 
 def _begins_record(key: str, value: Any) -> bool:

@@ -34,7 +34,8 @@ def is_row(columns: Iterable[str]) -> bool:
 def flattened(row: Row) -> tuple[Row, tuple[str, ...]]:
     """Return a row with the members of its objects, and remarks.
 
-    Members of an object with results count as the row's own. Those that the row has already, or two objects, or an
+    Members of an object with results count as the row's own, and so do those of the only one with a structure
+    (``attributes`` of OPTIMADE, ``atoms``). Those that the row has already, or two objects, or an
     object of another name (``prediction``, ``uncertainty``) are called ``object.member``, and are labels only if the
     user names them so.
     """
@@ -45,10 +46,12 @@ def flattened(row: Row) -> tuple[Row, tuple[str, ...]]:
         return row, ()
     flat = {key: value for key, value in row.items() if key not in holders}
     members = [(key, name, value) for key in holders for name, value in inner[key].items() if value is not None]
-    times = Counter(name for key, name, _ in members if letters_of(key) in RESULTS)
+    alone = [key for key in holders if _only_structure(row, inner[key])]
+    own = {key for key in holders if letters_of(key) in RESULTS or [key] == alone}
+    times = Counter(name for key, name, _ in members if key in own)
     aside = []
     for key, name, value in members:
-        if letters_of(key) in RESULTS and times[name] == 1 and row.get(name) is None:
+        if key in own and times[name] == 1 and row.get(name) is None:
             flat[name] = value
         elif row.get(name) != value:
             flat[f"{key}.{name}"] = value

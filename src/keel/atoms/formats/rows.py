@@ -20,6 +20,7 @@ from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
 from keel.atoms.labelling.names import is_global
 from keel.atoms.labelling.numbers import TRUTHS, truths
+from keel.atoms.labelling.stated import of_parameters
 from keel.atoms.motion_columns import fixed_along
 from keel.atoms.record import LabelKeys, Record
 from keel.errors import DataError
@@ -51,6 +52,8 @@ LAYOUTS: tuple[tuple[str, LabelKeys], ...] = (
 )
 """A column that identifies a layout, and its labels; without any: names and units as in extended XYZ."""
 COLUMNS = STRUCTURAL.union(CELLS, ELEMENTS, PERIODIC, (column for column, _ in LAYOUTS))
+PARAMETERS = frozenset({"parameters", "input", "inputs", "incar", "calculator_parameters", "input_parameters"})
+"""Objects that say how a row was computed."""
 ORDER = "a stress of six numbers with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
 IN_KBAR = "a stress with a pymatgen structure, whose unit is not stated: read as VASP's, in kbar"
 MLEARN = "a virial_stress with a pymatgen structure: read as VASP's, in kbar, xx yy zz xy yz zx"
@@ -70,6 +73,8 @@ def unknown_layout(columns: Iterable[str]) -> str:
         return "this is a potential of keel, not structures; perhaps two arguments are in the wrong order"
     if whose := in_rows(columns):
         return whose
+    if columns and all(map(str.isdecimal, columns)):
+        return "this is a table written by columns; write it by rows (pandas: to_json(..., orient='records'))"
     return (
         f"its columns are {', '.join(sorted(columns))}, in which keel finds no structure: it looks for 'structure' "
         f"(pymatgen), or one of {', '.join(POSITIONS)} with {', '.join(ELEMENTS)} and {', '.join(CELLS)}; rename them"
@@ -96,6 +101,9 @@ def record_of_row(row: Mapping[str, Any], source: str) -> Record:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = str(error) if isinstance(error, DataError) else NOT_UNDERSTOOD
         raise DataError(f"{source}: {reason}") from None
+    for key in PARAMETERS.intersection(row):
+        if isinstance(row[key], Mapping):
+            info |= of_parameters(row[key])
     usual, remarks = _labels(row)
     for key, value in row.items():
         if value is not None and key not in used:
@@ -141,6 +149,9 @@ def _plain(row: Mapping[str, Any]) -> _Structure:
     names = [next((n for n in known if row.get(n) is not None), "") for known in (POSITIONS, ELEMENTS, CELLS, PERIODIC)]
     if not names[1]:
         raise DataError(unknown_layout(row))
+    if names[1] == "species_at_sites" and any(len(kind["chemical_symbols"]) > 1 for kind in row.get("species") or ()):
+        # OPTIMADE says there what may be at a site.
+        raise DataError("it has partly occupied sites, which cannot be simulated")
     cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
     pbc = _periodic(row[names[3]]) if names[3] else np.full(3, cell.any())
     positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)

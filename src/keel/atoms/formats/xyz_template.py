@@ -24,6 +24,7 @@ from keel.atoms.labelling.names import (
     STRESS,
     UNUSED_COLUMNS,
     VIRIAL,
+    cell_in_parts,
     is_label_name,
     letters_of,
     weight_of,
@@ -124,7 +125,9 @@ def _template(pairs: tuple[tuple[str, str], ...], properties: str) -> Template |
     if len(energies) > 1 or len(stresses) > 1 or not strange.isdisjoint(lower) or columns is None:
         return None
     plain = [letters_of(key) for key in keys]
-    if ("Lattice" not in keys and not CELLS.isdisjoint(plain)) or not _OTHERS.isdisjoint(plain):
+    if ("Lattice" not in keys and (cell_in_parts(keys) or not CELLS.isdisjoint(plain))) or not _OTHERS.isdisjoint(
+        plain
+    ):
         return None
     if any(states_units(key) or weight_of(key) is not None for key in keys):
         return None

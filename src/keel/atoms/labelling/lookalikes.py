@@ -25,13 +25,22 @@ _NAMES = {
     "stress": "sigma|(?!target|external|applied|kinetic)[a-z]*(?:stress(?:es)?|virials?|pressure|pressuretensor)",
 }
 _LIKE = {label: re.compile(names) for label, names in _NAMES.items()}
+_WORDS = {"energy": "energ(?:y|ies)", "forces": "forces?", "stress": "(?:stress(?:es)?|virials?)"}
+_NOT_BEHIND = "unit|weight|mask|cut|std|err|unc|var|mse|mae|tol|thresh|conv|chang|diff|delta|above|gap|fermi|per|key"
+_NOT_BEFORE = "kinetic|formation|zeropoint|surface|adsorption|target|external|applied|magnetic|constrain"
+_LONGER = {
+    label: re.compile(rf"(?!{_NOT_BEFORE})[a-z]*{word}(?!.*(?:{_NOT_BEHIND}))[a-z0-9]+")
+    for label, word in _WORDS.items()
+}
+"""Names with words behind: ``energy_corrected``, ``forces_pbe``, ``stress_voigt``."""
 _OPPOSITE = re.compile("grad|pressure")
 """What has the opposite sign of a force or stress."""
 
 
 def is_like(label: str, key: str) -> bool:
     """Return whether a key may be another name of a label."""
-    return not key.startswith(SET_ASIDE) and _parts(label, letters_of(key)) is not None
+    letters = letters_of(key)
+    return not key.startswith(SET_ASIDE) and (_parts(label, letters) or _LONGER[label].fullmatch(letters)) is not None
 
 
 @lru_cache(1024)

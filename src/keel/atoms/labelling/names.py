@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 LABELS = ("energy", "forces", "stress")
@@ -36,12 +37,30 @@ CELLS = frozenset(
     {"cell", "box", "simbox", "simulationbox", "unitcell", "supercell", "cellvectors", "latticevectors", "boxvectors"}
 )
 """Other names of a cell, without separators."""
+_PART_OF_CELL = re.compile(
+    "(?:unitcell|cell|box|lattice|latt|lat)(?:vectors?|vec|lengths?|parameters?|params?)?(?:[abcxyz123]|alpha|beta|gamma)"
+    "|tv[123]|l[xyz]|[xyz](?:lo|hi)"
+)
+_LENGTHS_AND_ANGLES = ("a", "b", "c", "alpha", "beta", "gamma")
+
+
+def cell_in_parts(keys: Iterable[str]) -> list[str]:
+    """Return the keys, at least three, that state a cell by lengths, angles or vectors, else none."""
+    plain = {letters_of(key): key for key in keys}
+    parts = [key for letters, key in plain.items() if _PART_OF_CELL.fullmatch(letters)]
+    if {*_LENGTHS_AND_ANGLES} <= plain.keys():
+        return [plain[name] for name in _LENGTHS_AND_ANGLES]
+    return parts if len(parts) >= 3 else []
+
+
 PERIODIC = frozenset(
     {"periodic", "isperiodic", "periodicity", "periodicboundary", "periodicboundaries", "boundaryconditions"}
     | {"periodicboundaryconditions"}
 )
 """Other names of ``pbc``, without separators."""
-_WEIGHT = re.compile("(?:config)?(energy|energies|forces?|stress|stresses|virials?)weight|config()weight")
+_WEIGHT = re.compile(
+    "(?:config|loss)?(energy|energies|e|forces?|f|stress|stresses|virials?|v)weight|(?:config|sample|structure|loss)?()weight"
+)
 
 
 def letters_of(key: str) -> str:
@@ -63,10 +82,11 @@ def is_global(key: str) -> bool:
 def weight_of(key: str) -> str | None:
     """Return the label whose weight in a loss a key of this name is, empty for all labels, None if it is no weight.
 
-    The names are those of MACE: ``config_weight``, ``config_energy_weight``, ...
+    The names are those of MACE (``config_weight``, ``config_energy_weight``, ...), of GPUMD (``weight``) and of FitSNAP
+    (``eweight``, ``fweight``, ``vweight``).
     """
     found = _WEIGHT.fullmatch(letters_of(key))
     if found is None:
         return None
     word = found[1] or ""
-    return next((label for label in (*LABELS, "virial") if word and word[:4] == label[:4]), "")
+    return next((label for label in (*LABELS, "virial") if word and word[:4] == label[: len(word)][:4]), "")

@@ -74,7 +74,8 @@ def floats(value: Any, key: str) -> Array:
             return np.array(value, dtype=np.float64)
         raise ValueError
     except (TypeError, ValueError):
-        raise DataError(f"{key} is not numeric ({str(value)[:40]!r})") from None
+        stars = "; Fortran prints stars for a number that is too long" if set(str(value)) == {"*"} else ""
+        raise DataError(f"{key} is not numeric ({str(value)[:40]!r}){stars}") from None
 
 
 def truths(values: Any, key: str) -> NDArray[np.bool_]:

@@ -91,6 +91,11 @@ class StatedUnits:
         self.keys: set[str] = set()
         self._found: dict[str, Statement] = {}
         self._foreign: dict[str, Statement] = {}
+        for key in (key for key, value in info.items() if value is True):
+            # As in "energy=-1.1 (Hartree)".
+            if said := dict(_bare(key)):
+                self.keys.add(key)
+                self._found |= said
         stating = [key for key in info if states_units(key)]
         # What is said of one quantity counts more than what is said of all.
         for key in sorted(stating, key=lambda key: any(_quantities_in(key))):
@@ -151,6 +156,19 @@ def _quantities_in(key: str) -> Iterator[str]:
     """Yield the quantity whose unit a key states, if it names one."""
     found = _KEY.fullmatch(letters_of(key))
     yield from (_QUANTITIES[word] for word in (found.groups() if found else ()) if word)
+
+
+def _bare(word: str) -> Iterator[tuple[str, Statement]]:
+    """Yield the quantity whose unit a word without a value is.
+
+    Words that may be anything else are not: ``A``, ``Au``, ``atom``.
+    """
+    if letters_of(word) in ("atom", "peratom") or word.lower() == "au":
+        return
+    for quantity in ("energy", "forces", "stress", "length"):
+        if (unit := units.spelled(quantity, word)) and (quantity != "length" or len(word) > 2):
+            yield quantity, Statement(unit, word)
+            return
 
 
 def _statements(key: str, value: Any) -> Iterator[tuple[str, Statement]]:
