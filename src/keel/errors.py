@@ -25,6 +25,10 @@ class RefusedError(DataError):
     """A foreign model refuses a structure or fails on it."""
 
 
+class NotFiniteError(DataError):
+    """A potential returns an energy or forces that are not finite."""
+
+
 class ConfigError(KeelError, ValueError):
     """A setting is unknown, impossible, or contradicts another."""
 

@@ -13,16 +13,11 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from keel.atoms.frame import VOIGT
 from keel.atoms.stressed import stress_volumes
 from keel.disagreement import COLUMN, disagreement
-from keel.errors import ConfigError, DataError
+from keel.errors import ConfigError, DataError, NotFiniteError
 from keel.interfaces.moving import Moving, opened
 from keel.potentials.convert import floating
 from keel.potentials.external.opening import Given
 from keel.showing import Facts, Shown
-
-NOT_FINITE = (
-    "the energy or the forces are not finite (NaN or infinity); atoms may lie on each other, or the potential is "
-    "damaged"
-)
 
 
 class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -127,8 +122,9 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         Raises
         ------
         DataError
-            If there are no atoms, the potential does not know an element, atoms have too many neighbours, or energy or
-            forces are not finite.
+            If there are no atoms, the potential does not know an element, or atoms have too many neighbours.
+        NotFiniteError
+            If the energy or forces are not finite.
         PropertyNotImplementedError
             If the stress is requested and there is none.
         """
@@ -145,7 +141,10 @@ class KeelCalculator(Shown, Calculator):  # type: ignore[misc]  # ASE is not typ
         found = self.moving.evaluate(*system)
         energy = float(found.energies.sum())
         if not (np.isfinite(energy) and np.isfinite(found.forces).all()):
-            raise DataError(NOT_FINITE)
+            raise NotFiniteError(
+                "the energy or the forces are not finite (NaN or infinity); atoms may lie on each other, or the "
+                "potential is damaged"
+            )
         self.results = {
             "energy": energy,
             "free_energy": energy,

@@ -16,7 +16,7 @@ from keel.atoms.conversion import Structure, as_frame
 from keel.atoms.frame import Frame
 from keel.atoms.mobility import freed
 from keel.atoms.neighbours import graph_of
-from keel.errors import DataError
+from keel.errors import DataError, NotFiniteError
 from keel.evaluation.check import CheckResult, Film, Metric, judged
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
@@ -83,11 +83,14 @@ def relaxed(
     atoms.calc = KeelCalculator(potential, dtype=torch.float64)
     target = FrechetCellFilter(atoms) if cell else atoms
     # Matrices of a cell are tiny: threads that share them wait for each other, up to tens of times as long.
-    with threadpool_limits(1, "blas"):
-        for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
-            converged = False
-            for converged in method(target, logfile=None).irun(fmax=goal, steps=max_steps):  # noqa: B007
-                _refuse_runaway(atoms, frame)
+    try:
+        with threadpool_limits(1, "blas"):
+            for method, goal in ((FIRE, max(ROUGH, fmax)), (LBFGS, fmax)):
+                converged = False
+                for converged in method(target, logfile=None).irun(fmax=goal, steps=max_steps):  # noqa: B007
+                    _refuse_runaway(atoms, frame)
+    except NotFiniteError:
+        raise NotRelaxedError("its energy or forces are not finite while it relaxes") from None
     if not converged:
         left = np.linalg.norm(atoms.get_forces(), axis=1).max()
         raise NotRelaxedError(f"after {max_steps} steps it is not at rest, the largest force is {left:.2g} eV/angstrom")
@@ -220,8 +223,6 @@ def _without_stress(frame: Frame) -> bool:
 
 
 def _refuse_runaway(atoms: Atoms, start: Frame) -> None:
-    if not np.isfinite(atoms.get_forces()).all():
-        raise NotRelaxedError("its forces are not finite while it relaxes")
     change = atoms.get_volume() / start.volume
     if start.pbc.all() and not 1.0 / RUNAWAY < change < RUNAWAY:
         raise NotRelaxedError(f"while it relaxes its volume changes by a factor of {change:.2g}")
