@@ -109,6 +109,13 @@ def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
         raise ConfigError(f"{out}: it would replace its own input file; choose another name")
 
 
+def named_twice(files: Iterable[str | Path]) -> str | None:
+    """Return the name of a file that is among others twice, however it is written; None if there is none."""
+    names = list(map(str, files))
+    places = [Path(name).resolve() for name in names]
+    return next((name for k, name in enumerate(names) if places[k] in places[:k]), None)
+
+
 def by_number(name: str) -> list[tuple[int, str]]:
     """Return what to sort names by: ``silica``, ``silica-20``, ``silica-160``."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -200,3 +200,13 @@ def test_a_frame_does_not_change_with_the_atoms_it_came_from():
     atoms.numbers[:], atoms.positions[:] = 2, 0.0
     atoms.calc.results["forces"][:] = 7.0
     assert same(Frames([frame]), argon(1)) and set(frame.numbers) == {18}
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.npz", "a.db"])
+@pytest.mark.parametrize("part", ["positions", "cell"])
+def test_what_no_reader_takes_is_not_written(part, name, tmp_path):
+    atoms = bulk("Cu")
+    getattr(atoms, part)[0] = np.nan
+    with pytest.raises(DataError, match="in memory: its positions or cell are not finite"):
+        keel.write(tmp_path / name, atoms)
+    assert not list(tmp_path.iterdir())

@@ -144,3 +144,15 @@ def test_weights_of_gpumd_and_fitsnap(key, lost, tmp_path):
     assert [label for label in ("energy", "forces") if getattr(frame, label) is None] == lost.split()
     assert all(remark.endswith(f"with a weight of zero ({key}): not used") for remark in frame.remarks)
     assert read(tmp_path, f"energy=-1.5 {key}=2").remarks == (f"weights other than 0 and 1 ({key}): not used",)
+
+
+@pytest.mark.parametrize(
+    "comment", ["Atoms. Timestep: 100", " i =       10, time =        5.000, E =       -31.2000000000"]
+)
+def test_trajectories_without_their_cell_are_told(comment, tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text(f"2\n{comment}\nSi 0 0 0\nSi 2.4 0 0\n")
+    (remark,) = (remark for remark in keel.read(path)[0].remarks if "hold no cell" in remark)
+    assert "read as molecules" in remark
+    path.write_text(f"2\n{comment} {CELL}\nSi 0 0 0\nSi 2.4 0 0\n".replace("Timestep: 100", "step=1"))
+    assert not any("hold no cell" in remark for remark in keel.read(path)[0].remarks)

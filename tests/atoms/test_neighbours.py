@@ -266,3 +266,17 @@ def test_no_structure_is_divided_into_less_than_one_cell(width, thin):
     cells = np.maximum(np.trunc(sides / reach), 1.0)
     if cells.prod() > neighbours.MOST_CELLS:
         assert cells.min() * np.cbrt(neighbours.MOST_CELLS / cells.prod()) >= 2.0
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, False, True), (False, False, False)])
+def test_far_from_the_origin_edge_vectors_keep_their_digits(pbc: tuple[bool, bool, bool]) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.cell[1, 0] = 0.4
+    atoms.pbc = pbc
+    atoms.rattle(0.1, seed=0)
+    near = keel.batch(atoms, 5.0, dtype=torch.float32)
+    atoms.positions += 2e5
+    atoms.positions[1] += 3000 * atoms.cell[0] * pbc[0]
+    far = keel.batch(atoms, 5.0, dtype=torch.float32)
+    lengths = (graph.edge_vectors().norm(dim=1).sort().values for graph in (near, far))
+    torch.testing.assert_close(*lengths, rtol=0, atol=1e-5)

@@ -135,3 +135,11 @@ def test_frames_at_rest_are_not_too_small() -> None:
 )
 def test_real_sets_are_not_accused(name: str, data_dir: Path) -> None:
     assert "fitted to the other frames" not in messages(judge(list(iter_frames(data_dir / f"{name}.extxyz"))))
+
+
+@pytest.mark.parametrize("elements", SETS)
+def test_forces_of_another_frame_are_named(elements: tuple[str, ...]) -> None:
+    frames = list(crystals(elements))
+    frames[7], frames[30] = (frames[k].replace(forces=frames[m].forces) for k, m in ((7, 30), (30, 7)))
+    said = messages(judge(frames))
+    assert "2 of 48 frames (such as set.extxyz, frame 7) have forces that are unrelated to those of an EAM" in said

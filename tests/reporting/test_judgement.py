@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from test_report_verdict import EARLY, LATE, result, several
 
-from keel.reporting.run.judgement import Judgement, judgements, nothing_learnt, short_table
+from keel.reporting.run.judgement import (
+    BASELINE_ALONE,
+    NO_BASELINE,
+    Judgement,
+    judgements,
+    nothing_learnt,
+    short_table,
+)
 from keel.reporting.run.skill import REMEDY, Skill
 from keel.reporting.run.winner import RULE, exportable, uses, winners
 from keel.reporting.strategies import StrategyResult, verdicts
@@ -85,6 +92,13 @@ def test_the_table_has_a_row_for_each_strategy_and_only_what_was_measured():
     assert "Contacts per 1000" not in heads
     counted = StrategyResult("CGCNN", "sam", tuple(replace(r, close_contacts_per_1000_atoms=2.5) for r in sam.records))
     assert short_table([judged(counted)]).rows[0][-2] == "2.5"
+
+
+def test_plain_training_alone_is_not_called_absent():
+    alone = judged(result("vanilla", []))
+    assert [f.sentence for f in alone.findings] == [BASELINE_ALONE]
+    assert alone.next_step == "Add walls-delta or pretrain to strategies to see what they gain."
+    assert [f.sentence for f in judged(result("pretrain", [])).findings] == [NO_BASELINE]
 
 
 def test_strategies_without_runs_have_dashes():

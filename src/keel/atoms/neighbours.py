@@ -25,6 +25,9 @@ MOST_CELLS = 1e5
 larger by the same factor in each direction, and divides by zero where fewer than one is left across a flat structure.
 """
 
+FAR = 1000.0
+"""Angstrom; of longer coordinates float32 keeps less than four decimals."""
+
 List = tuple[NDArray[np.int64], NDArray[np.int32]]
 """Both ends of each pair (2, E), and whole cell shifts (E, 3)."""
 
@@ -151,6 +154,8 @@ def _joined(
     frames: Sequence[Frame], lists: Sequence[List], cutoff: float, half_list: bool, dtype: torch.dtype, labels: bool
 ) -> AtomGraph:
     sizes = np.array([len(f) for f in frames])
+    if dtype != torch.float64:
+        frames, lists = zip(*map(_near, frames, lists), strict=True)
     start = np.repeat(np.cumsum(sizes) - sizes, [len(shift) for _, shift in lists])
     # Joined as arrays, and then converted once: a tensor for each frame takes as long as its neighbour list.
     return AtomGraph(
@@ -166,6 +171,17 @@ def _joined(
         labels=_labels(frames, dtype) if labels else None,
         states=states_of(frames),
     )
+
+
+def _near(frame: Frame, found: List) -> tuple[Frame, List]:
+    """Return a frame with atoms far from the origin wrapped and moved there, and its list: the same edge vectors."""
+    if np.abs(frame.positions).max(initial=0.0) < FAR:
+        return frame, found
+    periodic, ((i, j), shifts) = frame.cell[frame.pbc], found
+    whole = np.zeros((len(frame), 3), dtype=np.int32)
+    whole[:, frame.pbc] = np.floor(frame.positions @ np.linalg.pinv(periodic))
+    positions = frame.positions - whole @ frame.cell
+    return frame.replace(positions=positions - positions.mean(axis=0)), (found[0], shifts + whole[j] - whole[i])
 
 
 def states_of(frames: Sequence[Frame]) -> tuple[Mapping[str, float], ...]:

@@ -25,6 +25,7 @@ from keel.atoms.selecting import MOST
 from keel.atoms.soundness.unknown import without_placeholders
 from keel.atoms.store.frames import StoredFrames, contents_of, is_store, open_store
 from keel.errors import ConfigError, DataError, KeelWarning
+from keel.files import named_twice
 
 __all__ = ["BadFrames", "believed", "iter_frames", "read", "stored_frames", "warn_of_stores"]
 Paths = str | Path | Sequence[str | Path]
@@ -97,11 +98,14 @@ def read(
 
 
 def files_of(paths: Paths) -> list[Path]:
-    """Return the paths of one file or of several; DataError if they are something else."""
+    """Return the paths of one file or of several; DataError if they are something else, or one is named twice."""
     try:
-        return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+        files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     except TypeError:
         raise DataError(f"{paths!r:.80} is not the path of a file, nor a list of paths") from None
+    if twice := named_twice(files):
+        raise DataError(f"{twice} is named twice; name each file once")
+    return files
 
 
 def believed(frames: Sequence[Frame]) -> Frames:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from keel.atoms.splits import PARTS, Size
+from keel.files import named_twice
 from keel.mistakes import mistakes
 from keel.ranges import Count, CountOrNone, Seed
 from keel.settings import Listed, Settings
@@ -101,8 +102,8 @@ class PartFiles(Settings):
     @model_validator(mode="after")
     def _apart(self) -> PartFiles:
         names = [*self.train, *self.validation, *self.test]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]} is named twice; a file belongs to one part")
+        if twice := named_twice(names):
+            raise ValueError(f"{twice} is named twice; a file belongs to one part")
         return self
 
 
@@ -114,7 +115,11 @@ def _files(given: Any) -> Any:
         except ValidationError as error:
             raise ValueError("; ".join(mistakes(error, PartFiles))) from None
     names = [given] if isinstance(given, str) else given
-    if isinstance(names, PartFiles) or (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+    if isinstance(names, PartFiles):
+        return names
+    if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
+        if twice := named_twice(names):
+            raise ValueError(f"{twice} is named twice; name each file once")
         return names
     raise ValueError("it must list files, or contain train, validation and test with the files of each")
 

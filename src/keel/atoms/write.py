@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.frame import Frame
 from keel.errors import DataError
@@ -28,7 +30,7 @@ def write(path: str | Path, frames: Structures) -> int:
     ------
     DataError
         If the suffix is another, there are no frames, the place cannot be written to, a key of ``info`` would be
-        read back as a label, or a store would hold a frame that cannot be used.
+        read back as a label, positions or a cell are not finite, or a store would hold a frame that cannot be used.
 
     Examples
     --------
@@ -37,7 +39,7 @@ def write(path: str | Path, frames: Structures) -> int:
     100
     """
     path = Path(path)
-    members = each_frame(frames)
+    members = _finite(each_frame(frames))
     form, count = _format(path), 0
     writer: Callable[[Path, Iterator[Frame]], int] = imported(str(form.writer))
 
@@ -55,6 +57,13 @@ def write(path: str | Path, frames: Structures) -> int:
     except OSError as error:
         raise DataError(f"{path}: it cannot be written ({error.strerror or error})") from None
     return count
+
+
+def _finite(frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
+            raise DataError(f"{frame.source}: its positions or cell are not finite (NaN or infinite); leave it out")
+        yield frame
 
 
 def _format(path: Path) -> FrameFormat:

@@ -85,7 +85,7 @@ def census(
     """
     from keel.atoms.census import take_census
     from keel.atoms.in_files import check_keys_of_store
-    from keel.atoms.read import BadFrames, iter_frames, stored_frames
+    from keel.atoms.read import BadFrames, files_of, iter_frames, stored_frames
     from keel.atoms.record import LabelKeys
     from keel.atoms.store.frames import is_store
     from keel.atoms.store.stretches import stretches
@@ -114,7 +114,7 @@ def census(
     bad = BadFrames(skip_bad) if skip_bad else None
     everything: list[Frame] = []
     reports: list[Report] = []
-    for file in files:
+    for file in files_of(files):
         before = len(bad.reasons) if bad else 0
         if (stored := stored_frames(file)) is not None:
             check_keys_of_store(file, keys)

@@ -155,14 +155,16 @@ def not_taken(frames: Sequence[Frame]) -> list[str]:
     )
 
 
-def parts_in_sentences(frames: Sequence[Frame], parts: Split, by: str) -> list[str]:
-    """Return sentences that state which groups are in which part, and which in none."""
+def parts_in_sentences(frames: Sequence[Frame], parts: Split, by: str | None) -> list[str]:
+    """Return sentences that state which groups are in which part, and which in none; what is in two parts."""
     from keel.atoms.leaks import shared_runs, shared_structures
     from keel.atoms.named_parts import NOUNS
     from keel.atoms.selecting import left_out
     from keel.atoms.splits import PARTS, group_members
     from keel.wording import counted
 
+    if by is None:
+        return [*not_taken(frames), *shared_structures(parts)]
     where = {NOUNS[part]: getattr(parts, part) for part in PARTS}
     where["not used"] = left_out(frames, list(parts.divided.values()))
     numbers = {what: {name: len(k) for name, k in group_members(own, by).items()} for what, own in where.items()}

@@ -18,7 +18,6 @@ from keel.commands.split_options import (
     check_validation,
     held_out,
     needs_key,
-    not_taken,
     parts_in_sentences,
     to_train,
 )
@@ -142,7 +141,7 @@ def train(
     check_cutoff(frames, model.cutoff, "--cutoff")
     if is_first():
         wrong = faults(frames)
-        for note in (*material.notes, *wrong, *(parts_in_sentences(frames, parts, by) if by else not_taken(frames))):
+        for note in (*material.notes, *wrong, *parts_in_sentences(frames, parts, by)):
             console.print(f"     note  {note}", soft_wrap=True)
     warnings: tuple[str, ...] = ()
     if chosen.needs_teacher and labels is None:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keel.atoms.frame import VOIGT, Array, Frame
 from keel.atoms.remarks import file_of, frames_of
@@ -40,7 +41,12 @@ times too large say enough in one frame.
 WORSE, NEARLY = 3.0, 0.02
 """How far from one the cosine may be: this many times as far as that of a quarter of the frames, or this far."""
 
+STRANGE, WELL = 0.3, 0.9
+"""Cosine below which forces are of another structure, where nine tenths of all frames have this one at least and the
+sizes of forces are within a factor of three of those predicted."""
+
 OPPOSITE, SMALL, LARGE = "of the opposite sign", "many times too small", "several times too large"
+UNRELATED = "unrelated to their structures"
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,11 @@ class Unlike:
     first: Frame
 
     def __str__(self) -> str:
+        if self.kind == UNRELATED:
+            return (
+                f"{len(self.frames)} of {frames_of(len(self.of))}{self._where()} have forces that are unrelated to "
+                "those of an EAM fitted to the other frames; check that they belong to these structures"
+            )
         by = "" if self.kind == OPPOSITE else f" ({self.factor:.2g} times as large)"
         if self.label == "forces":
             likely = unit_of_forces(1.0 / self.factor)
@@ -118,7 +129,8 @@ def fitted_to_most(frames: Sequence[Frame]) -> tuple[Fitted | None, list[Unlike]
     found = _fitted(frames, frames)
     if found is None:
         return None, []
-    _, doubtful = _apart(found, 1.0)
+    compared, free = _forces(found)
+    doubtful = np.flatnonzero(compared.apart(1.0) & free).tolist()
     if len(doubtful) >= SEVERAL:
         out = {id(found.frames[k]) for k in doubtful}
         again = _fitted([f for f in frames if id(f) not in out], frames)
@@ -148,16 +160,17 @@ def _fitted(members: Sequence[Frame], frames: Sequence[Frame]) -> Fitted | None:
 
 
 def _unlike_forces(found: Fitted) -> Iterator[Unlike]:
-    factors, apart = _apart(found, OFF)
-    yield from _of_kinds("forces", found.frames, apart, factors)
+    compared, free = _forces(found)
+    yield from _of_kinds("forces", found.frames, np.flatnonzero(compared.apart(OFF) & free).tolist(), compared.factors)
+    if members := [found.frames[k] for k in np.flatnonzero(compared.strange(OFF) & free).tolist()]:
+        yield Unlike("forces", UNRELATED, members, found.frames, 1.0, members[0])
 
 
-def _apart(found: Fitted, least: float) -> tuple[Array, list[int]]:
-    """Return the factors of the forces of all frames, and the numbers of the frames that a factor sets apart."""
+def _forces(found: Fitted) -> tuple[_Compared, NDArray[np.bool_]]:
+    """Return all forces compared with their predictions, and which of these symmetry leaves free."""
     given = [f.forces.ravel() for f in found.frames if f.forces is not None]
     expected = [p.forces.ravel() for p in found.predictions]
-    compared, free = _compared(given, expected), np.array([_free(values) >= FREE for values in expected])
-    return compared.factors, np.flatnonzero(compared.apart(least) & free).tolist()
+    return _compared(given, expected), np.array([_free(values) >= FREE for values in expected])
 
 
 def _free(values: Array) -> int:
@@ -195,11 +208,12 @@ def _shifted(given: Array, expected: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Compared:
-    """Of each label and its prediction: cosine, slope, and root mean square difference."""
+    """Of each label and its prediction: cosine, slope, root mean square difference, and ratio of sizes."""
 
     cosines: Array
     slopes: Array
     errors: Array
+    sizes: Array
 
     @property
     def factors(self) -> Array:
@@ -207,7 +221,7 @@ class _Compared:
         alike = self.slopes[self.cosines > ALIKE]
         return self.slopes / (float(np.median(alike)) if len(alike) else np.nan)
 
-    def apart(self, least: float) -> Array:
+    def apart(self, least: float) -> NDArray[np.bool_]:
         """Return which differ from the others by a factor, and by more than ``least`` usual errors."""
         close, factors = np.abs(self.cosines), self.factors
         usual = self.cosines > ALIKE
@@ -219,6 +233,12 @@ class _Compared:
         far = negative | ((factors > SMALLEST) & (factors < 1.0 / limit)) | (factors > limit)
         return np.asarray(alike & far & (self.errors > least * np.median(self.errors)))
 
+    def strange(self, least: float) -> NDArray[np.bool_]:
+        """Return which are as large as predicted and unrelated to it, where nearly all others are alike."""
+        off = (np.abs(self.cosines) < STRANGE) & (self.errors > least * np.median(self.errors))
+        off &= np.abs(np.log(np.maximum(self.sizes, 1e-300))) < np.log(FACTOR)
+        return np.asarray(off & (np.quantile(self.cosines, 0.1) > WELL))
+
 
 def _compared(given: Sequence[Array], expected: Sequence[Array]) -> _Compared:
     pairs = list(zip(given, expected, strict=True))
@@ -226,6 +246,7 @@ def _compared(given: Sequence[Array], expected: Sequence[Array]) -> _Compared:
         np.array([correlation(e, g) for g, e in pairs]),
         np.array([float(g @ e) / max(float(e @ e), 1e-300) for g, e in pairs]),
         np.array([_rms(g - e) for g, e in pairs]),
+        np.array([_rms(g) / max(_rms(e), 1e-300) for g, e in pairs]),
     )
 
 

@@ -31,6 +31,9 @@ NUMBERS = "a comment of nothing but {0} numbers: not used (if they are the cell,
 NAMELESS = "unnamed columns after the position: they are not read"
 OPENMX = re.compile(r"time=.*\(fs\)\s+Energy=.*\(Hartree\)")
 ANY_CASE = "symbols of elements in another case than usual, read as elements"
+CELLESS = re.compile(r"Atoms\. Timestep: \d|i = +\d+, time = ")
+"""Comments of LAMMPS' dump xyz and of CP2K's trajectories, which simulate crystals too and write no cell."""
+NO_CELL = "files of this kind (LAMMPS' dump xyz, CP2K's PROJECT-pos-1.xyz) hold no cell: read as molecules"
 TRANSPOSED = "a Lattice in nested brackets: its rows are taken as lattice vectors, as in the specification"
 
 
@@ -63,6 +66,8 @@ def xyz_record(comment: bytes, rows: list[list[bytes]], source: str) -> Record:
         remarks.append(TRANSPOSED)
     if "=" not in text and len(words := text.split()) in (3, 6, 9) and all(map(NUMBER.fullmatch, words)):
         remarks.append(NUMBERS.format(len(words)))
+    if not cell.any() and CELLESS.match(text):
+        remarks.append(NO_CELL)
     pbc = _pbc(info, default=bool(cell.any()))
     if "=" not in text and any(len(row) > 4 for row in rows):
         rows = [row[:4] for row in rows]

@@ -12,10 +12,11 @@ from keel.reporting.run.tables import Table
 from keel.reporting.strategies import StrategyResult, Verdict, compare, number, verdicts
 from keel.results.made import RungChoice
 from keel.results.run import RunResults
-from keel.training.known import BASELINE, STRATEGIES, subject_of
+from keel.training.known import BASELINE, COMPARED, STRATEGIES, subject_of
 from keel.wording import capitalised
 
 NO_BASELINE = f"There is no {BASELINE} training in this run, so nothing can be compared; the tables show each strategy."
+BASELINE_ALONE = f"There is only {BASELINE} training in this run, so nothing can be compared."
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,12 @@ class Judgement:
         if self.verdicts:
             return found
         if self.given is None:
-            return [*found, Finding("untested", "Not compared", NO_BASELINE)]
+            return [*found, Finding("untested", "Not compared", BASELINE_ALONE if self._alone else NO_BASELINE)]
         return [*found, Finding("untested", "Beside the network as given", _beside_given(self.given, self.strategies))]
+
+    @property
+    def _alone(self) -> bool:
+        return [s.strategy for s in self.strategies] == [BASELINE]
 
     @property
     def next_step(self) -> str:
@@ -72,6 +77,8 @@ class Judgement:
                 "`keel assess GIVEN REPAIRED --data FRAMES` subjects both to the same probes, on the same structures."
             )
         if not self.verdicts:
+            if self._alone:
+                return f"Add {' or '.join(COMPARED[-2:])} to strategies to see what they gain."
             return f"Add {BASELINE} to strategies to see what the others gain."
         by_name = {s.strategy: s for s in self.strategies}
         return _next_step(self.verdicts[0], by_name[BASELINE], by_name[self.verdicts[0].strategy])

@@ -10,6 +10,7 @@ import torch
 
 from keel.config import NetworkSettings, RunSettings
 from keel.progress import console
+from keel.showing import number_of
 from keel.training.known import BASELINE, subject_of
 from keel.wording import duration, listed
 from keel.workflow.data import everything
@@ -104,7 +105,7 @@ def _work(pipeline: Pipeline) -> list[str]:
     training = f"{listed(networks)} trained with {listed(strategies)}"
     training += f" from {len(seeds)} seed{'s' * (len(seeds) != 1)}, {_steps(pipeline)} each"
     md = config.md
-    simulations = f"MD: {md.runs} runs of {md.length_fs / 1000:g} ps with each network, at"
+    simulations = f"MD: {number_of(md.runs, 'run')} of {md.length_fs / 1000:g} ps with each network, at"
     lowest, highest = min(md.temperatures), max(md.temperatures)
     if lowest == highest:
         return [training, f"{simulations} {lowest:g} K"]
