@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import units
 from ase.units import Hartree
 
 from keel.atoms.formats.compression import opened, opened_text
@@ -19,7 +20,7 @@ from keel.atoms.formats.gaussian import Positions, in_input_orientation, without
 from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
 from keel.atoms.labelling.labelled import record_of_ase
-from keel.atoms.record import PendingFrame, Record
+from keel.atoms.record import LabelKeys, PendingFrame, Record
 from keel.errors import DataError
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, readable
 
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
 ENTHALPY = "an enthalpy under pressure, as AIRSS writes it: not used as energy"
+OF_DL_POLY = ("dlp4", "dlp-history")
+"""ASE's names of files of DL_POLY, whose forces and velocities ASE 3.29 returns in atomic units."""
+ATOMIC = LabelKeys(energy_unit="hartree", forces_unit="hartree/bohr", length_unit="bohr")
+SEVERAL_OF_GAMESS = (
+    "this output of GAMESS has several structures, of which ASE combines the positions of the first with the results "
+    "of the last; give outputs of single structures"
+)
+OF_QBOX = "an output of Qbox, read in hartree and bohr; its stress and velocities are not used"
 PERIODIC = ("eon", "sys", "onetep-out", "nwchem-out")
 """Formats of codes whose cells are periodic (EON, Qb@ll, ONETEP, NWChem), and which ASE 3.29 reads as clusters."""
 
@@ -55,10 +64,16 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
             given = io.StringIO(without_notes(text))
         lines = text.splitlines()
         record = partial(record_of_scf, program, program.failures(lines))
+        if kind == "gamess-us-out" and sum(map(program.is_energy, lines)) > 1:
+            raise DataError(f"{path}: {SEVERAL_OF_GAMESS}")
         if kind == "gaussian-out":
             record = partial(_record_of_gaussian, in_input_orientation(lines), record)
     if kind == "res":
         record = _record_of_airss
+    if kind in OF_DL_POLY:
+        record = _record_of_dl_poly
+    if kind == "qbox":
+        record = _record_of_qbox
     if kind in PERIODIC:
         record = partial(_record_of_crystal, record)
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
@@ -122,6 +137,21 @@ def _record_of_airss(atoms: Atoms, source: str) -> Record:
         return record
     info = {key: value for key, value in record.info.items() if key != "energy"}
     return replace(record, info=info, remarks=(*record.remarks, ENTHALPY))
+
+
+def _record_of_dl_poly(atoms: Atoms, source: str) -> Record:
+    """Return what a file of DL_POLY says, in ASE's units."""
+    record = record_of_ase(atoms, source)
+    factors = {"forces": units.Hartree / units.Bohr, "momenta": units._auv * units.m / units.s}
+    return replace(record, arrays={name: values * factors[name] if name in factors else values for name, values in record.arrays.items()})
+
+
+def _record_of_qbox(atoms: Atoms, source: str) -> Record:
+    """Return what an output of Qbox says, which is in atomic units, of which ASE 3.29 converts none."""
+    record = record_of_ase(atoms, source)
+    info = {name: value for name, value in record.info.items() if name != "stress"}
+    arrays = {name: values for name, values in record.arrays.items() if name != "momenta"}
+    return replace(record, info=info, arrays=arrays, usual=ATOMIC, remarks=(*record.remarks, OF_QBOX))
 
 
 def _record_of_crystal(record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:

@@ -47,13 +47,17 @@ class Program:
         found, failed, next_fails = set[float](), False, False
         for line in self._failure_first(lines) if self.late else lines:
             next_fails |= self._fails(line)
-            if any(words in line for words in self.energy):
+            if self.is_energy(line):
                 failed, next_fails = next_fails, False
             elif not any(words in line for words in self.derived):
                 continue
             if failed:
                 found.update(float(re.sub("[Dd]", "e", number)) for number in _NUMBER.findall(line))
         return frozenset(found)
+
+    def is_energy(self, line: str) -> bool:
+        """Return whether a line has the energy of a structure."""
+        return any(words in line for words in self.energy)
 
     def _fails(self, line: str) -> bool:
         return any(words in line for words in self.failed)
@@ -62,7 +66,7 @@ class Program:
         """Yield the lines of each SCF, those first that say that it failed."""
         scf: list[str] = []
         for line in chain(lines, self.energy):
-            if any(words in line for words in self.energy):
+            if self.is_energy(line):
                 yield from sorted(scf, key=self._fails, reverse=True)
                 scf = []
             scf.append(line)
@@ -96,6 +100,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
             ("Final free energy", "NB est. 0K energy", "Dispersion corrected final", "NB dispersion corrected"),
             unit=1.0,
         ),
+        "gamess-us-out": Program(("SCF IS UNCONVERGED",), (" ENERGY IS ",), ("E(MP2)=",)),
         "aims-output": Program(
             ("SELF-CONSISTENCY CYCLE DID NOT CONVERGE",),
             ("Begin self-consistency loop",),
