@@ -6,6 +6,7 @@ import pytest
 import keel
 import outputs
 from keel.atoms.units import BOHR, HARTREE
+from keel.errors import DataError
 
 (TRUE,) = outputs.frames(1)
 CELL = TRUE.cell
@@ -90,3 +91,27 @@ def test_without_a_cell_it_is_a_molecule(tmp_path):
     (tmp_path / "run.out").write_text(nwchem(TRUE, lattice=False))
     (frame,) = keel.read(tmp_path / "run.out")
     assert not frame.pbc.any() and not frame.cell.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "coord",
+            "$coord\n 0 0 0 si\n 2.5 2.5 2.5 si\n$periodic 3\n$lattice\n 10 0 0\n 0 10 0\n 0 0 10\n$end\n",
+            "periodic 3",
+        ),
+        (
+            "a.restart",
+            " &FORCE_EVAL\n  &SUBSYS\n   &CELL\n    A 5 0 0\n    B 0 5 0\n    C 0 0 9\n    PERIODIC XY\n   &END CELL\n"
+            "   &COORD\nSi 0 0 0\nSi 1.3 1.3 1.3\n   &END COORD\n  &END SUBSYS\n &END FORCE_EVAL\n",
+            "PERIODIC XY",
+        ),
+    ],
+)
+def test_what_ase_takes_for_a_cluster_or_a_crystal_whatever_it_says(name, text, said, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=f"{said}', which ASE does not read"):
+        keel.read(tmp_path / name)
+    (tmp_path / name).write_text(text.replace("$periodic 3\n", "").replace("XY", "XYZ"))
+    assert keel.read(tmp_path / name)[0].pbc.all() == (name != "coord")

@@ -9,6 +9,7 @@ from ase.units import Hartree
 
 import keel
 from keel.atoms.formats.unread import UNREAD
+from keel.atoms.formats.xyz_record import NO_CELL
 from keel.atoms.labelling.search import CP2K_ENERGY, CP2K_EXTENDED
 from keel.atoms.read import iter_frames
 from keel.atoms.record import LabelKeys
@@ -247,7 +248,7 @@ class TestCp2kTrajectory:
     def test_without_a_key_the_energy_is_named(self, tmp_path):
         (tmp_path / "md-pos-1.xyz").write_text(self.TEXT)
         (frame,) = keel.read(tmp_path / "md-pos-1.xyz")
-        assert frame.energy is None and frame.remarks == (CP2K_ENERGY,)
+        assert frame.energy is None and frame.remarks == (NO_CELL, CP2K_ENERGY)
 
     def test_with_a_key_a_unit_is_asked_for(self, tmp_path):
         path = tmp_path / "md-pos-1.xyz"
@@ -255,7 +256,7 @@ class TestCp2kTrajectory:
         with pytest.raises(DataError, match=r"frame 0: CP2K writes this E in hartree; add .* `--energy-unit hartree`$"):
             next(iter_frames(path, keys=LabelKeys(energy="E")))
         (frame,) = iter_frames(path, keys=LabelKeys(energy="E", energy_unit="hartree"))
-        assert frame.energy == pytest.approx(-31.0531669172 * 27.21138602) and not frame.remarks
+        assert frame.energy == pytest.approx(-31.0531669172 * 27.21138602) and frame.remarks == (NO_CELL,)
 
 
 @pytest.mark.parametrize(("form", "name"), [("eon", "a.con"), ("sys", "a.sys")])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
 ENTHALPY = "an enthalpy under pressure, as AIRSS writes it: not used as energy"
-OF_DL_POLY = ("dlp4", "dlp-history")
-"""ASE's names of files of DL_POLY, whose forces and velocities ASE 3.29 returns in atomic units."""
+NOT_PERIODIC = {"turbomole": r"(?mi)^\$periodic\s+[123]", "cp2k-restart": r"(?mi)^\s*PERIODIC\s+(?!XYZ\b)\w+"}
+"""What files state of their periodicity in formats of which ASE 3.29 does not read it: clusters and crystals only."""
 ATOMIC = LabelKeys(energy_unit="hartree", forces_unit="hartree/bohr", length_unit="bohr")
 SEVERAL_OF_GAMESS = (
     "this output of GAMESS has several structures, of which ASE combines the positions of the first with the results "
@@ -68,14 +69,14 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
             raise DataError(f"{path}: {SEVERAL_OF_GAMESS}")
         if kind == "gaussian-out":
             record = partial(_record_of_gaussian, in_input_orientation(lines), record)
-    if kind == "res":
-        record = _record_of_airss
-    if kind in OF_DL_POLY:
-        record = _record_of_dl_poly
-    if kind == "qbox":
-        record = _record_of_qbox
+    record = OTHERWISE.get(kind, record)
     if kind in PERIODIC:
         record = partial(_record_of_crystal, record)
+    if kind in NOT_PERIODIC:
+        with opened_text(path) as stream:
+            if stated := re.search(NOT_PERIODIC[kind], stream.read()):
+                said = " ".join(stated[0].split())
+                raise DataError(f"{path}: it says {said!r}, which ASE does not read; convert it to extxyz with pbc")
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)
@@ -140,10 +141,11 @@ def _record_of_airss(atoms: Atoms, source: str) -> Record:
 
 
 def _record_of_dl_poly(atoms: Atoms, source: str) -> Record:
-    """Return what a file of DL_POLY says, in ASE's units."""
+    """Return what a file of DL_POLY says: ASE 3.29 returns its forces and velocities in atomic units."""
     record = record_of_ase(atoms, source)
     factors = {"forces": units.Hartree / units.Bohr, "momenta": units._auv * units.m / units.s}
-    return replace(record, arrays={name: values * factors[name] if name in factors else values for name, values in record.arrays.items()})
+    moved = {name: record.arrays[name] * factor for name, factor in factors.items() if name in record.arrays}
+    return replace(record, arrays={**record.arrays, **moved})
 
 
 def _record_of_qbox(atoms: Atoms, source: str) -> Record:
@@ -152,6 +154,17 @@ def _record_of_qbox(atoms: Atoms, source: str) -> Record:
     info = {name: value for name, value in record.info.items() if name != "stress"}
     arrays = {name: values for name, values in record.arrays.items() if name != "momenta"}
     return replace(record, info=info, arrays=arrays, usual=ATOMIC, remarks=(*record.remarks, OF_QBOX))
+
+
+OTHERWISE: Mapping[str, Callable[[Atoms, str], Record]] = MappingProxyType(
+    {
+        "res": _record_of_airss,
+        "dlp4": _record_of_dl_poly,
+        "dlp-history": _record_of_dl_poly,
+        "qbox": _record_of_qbox,
+    }
+)
+"""What files say, by ASE's names of their formats, where its readers say something else."""
 
 
 def _record_of_crystal(record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:
