@@ -16,7 +16,7 @@ from ase.io.trajectory import Trajectory
 import keel
 from keel.atoms.conversion import as_frame, as_frames, each_frame
 from keel.atoms.frames import Frames
-from keel.errors import DataError, KeelWarning
+from keel.errors import ConfigError, DataError, KeelWarning
 from small_training import argon
 
 
@@ -210,3 +210,10 @@ def test_what_no_reader_takes_is_not_written(part, name, tmp_path):
     with pytest.raises(DataError, match="in memory: its positions or cell are not finite"):
         keel.write(tmp_path / name, atoms)
     assert not list(tmp_path.iterdir())
+
+
+def test_arguments_in_another_order_or_of_another_type_get_one_sentence(tmp_path):
+    with pytest.raises(DataError, match=r"a Frames is not the path of a file; write as keel\.write\(PATH, frames\)"):
+        keel.write(Frames(argon(1)), tmp_path / "a.extxyz")
+    with pytest.raises(ConfigError, match=r"cutoff must be a number \(Å\), not 'x'"):
+        keel.batch(argon(1), "x")

@@ -7,6 +7,7 @@ import torch
 from keel.atoms.conversion import Structures, each_frame
 from keel.atoms.graph import AtomGraph
 from keel.atoms.neighbours import graphs_of
+from keel.ranges import Cutoff, checked
 
 
 def batch(frames: Structures, cutoff: float, *, half_list: bool = False, dtype: torch.dtype | None = None) -> AtomGraph:
@@ -25,6 +26,8 @@ def batch(frames: Structures, cutoff: float, *, half_list: bool = False, dtype: 
 
     Raises
     ------
+    ConfigError
+        If the cutoff cannot be one.
     DataError
         If there is no structure, or one cannot have a neighbour list (says which and why).
 
@@ -34,4 +37,5 @@ def batch(frames: Structures, cutoff: float, *, half_list: bool = False, dtype: 
     >>> keel.batch(keel.datasets.phosphorus()[:2], cutoff=5.0)
     AtomGraph(structures 2; atoms 64; edges 1,290; within 5 angstrom)
     """
+    cutoff = checked(Cutoff, cutoff, "cutoff")
     return graphs_of(list(each_frame(frames)), cutoff, half_list=half_list, dtype=dtype)

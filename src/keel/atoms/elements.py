@@ -33,7 +33,8 @@ def atomic_number(element: int | str) -> int:
     """
     number = atomic_numbers.get(element) if isinstance(element, str) else int(element)
     if number is None or not 0 < number < len(chemical_symbols):
-        raise DataError(f"{element!r} is not a chemical element")
+        shown = element if number is None else number
+        raise DataError(f"{shown!r} is not a chemical element")
     return int(number)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from keel.atoms.frame import Frame
 from keel.errors import DataError
 from keel.files import replace_file
 from keel.kinds import COMPRESSED, FrameFormat, format_of, imported, writable
+from keel.wording import a
 
 
 def write(path: str | Path, frames: Structures) -> int:
@@ -38,6 +40,8 @@ def write(path: str | Path, frames: Structures) -> int:
     >>> keel.write("first.extxyz.xz", keel.datasets.phosphorus()[:100])  # doctest: +SKIP
     100
     """
+    if not isinstance(path, str | PathLike):
+        raise DataError(f"{a(type(path).__name__)} is not the path of a file; write as keel.write(PATH, frames)")
     path = Path(path)
     members = _finite(each_frame(frames))
     form, count = _format(path), 0
