@@ -73,6 +73,12 @@ class TestOpening:
         with pytest.raises(ConfigError, match="keel import"):
             open_potential("model.ckpt")
 
+    def test_the_folder_of_a_run_is_answered_with_a_network_in_it(self, tmp_path):
+        (tmp_path / "potentials").mkdir()
+        (tmp_path / "potentials" / "CGCNN-vanilla-seed0.safetensors").touch()
+        with pytest.raises(DataError, match=r"name .*/potentials/CGCNN-vanilla-seed0\.safetensors$"):
+            open_potential(tmp_path)
+
     @pytest.mark.parametrize(
         ("name", "sentence"),
         [

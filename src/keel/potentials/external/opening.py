@@ -203,9 +203,10 @@ def _matgl(path: Path) -> Potential:
 
     if not (path / "model.json").exists():
         refuse_recognised(path)
-        # A folder of `keel train` holds a checkpoint too.
+        # A folder of `keel train` holds a checkpoint too; that of a run has its networks in another.
+        there = (*path.iterdir(), *path.glob("potentials/*"))
         inside = sorted(
-            (p for p in path.iterdir() if p.suffix in KEEL_SUFFIXES[:1]), key=lambda p: (p.stem != "potential", p.name)
+            (p for p in there if p.suffix in KEEL_SUFFIXES[:1]), key=lambda p: (p.stem != "potential", p.name)
         )
         raise DataError(f"{path}: this folder is not a matgl model; name {inside[0] if inside else POTENTIALS}")
     return from_matgl(path)
