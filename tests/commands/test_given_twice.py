@@ -29,9 +29,7 @@ def test_what_may_be_repeated_may():
     assert "none_a.py: there is no such file" in str(found.exception)
 
 
-@pytest.mark.parametrize(
-    ("command", "out"), [("census", ""), ("fit", "a.json"), ("train", "a"), ("pack", "a.keel"), ("run", "a")]
-)
+@pytest.mark.parametrize(("command", "out"), [("census", ""), ("fit", "a.json"), ("train", "a"), ("run", "a")])
 def test_a_file_that_is_named_twice(command, out, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keel.write("a.extxyz", keel.datasets.phosphorus()[:20])

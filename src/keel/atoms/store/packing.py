@@ -24,7 +24,7 @@ from keel.atoms.store.finishing import finish, judged_together, tidy
 from keel.atoms.store.frames import CONTENTS, StoredFrames, contents_of, open_store
 from keel.atoms.store.shards import SHARD_FRAMES, write_shard
 from keel.errors import ConfigError, DataError, KeelError
-from keel.files import named_twice, replace_file, replace_folder
+from keel.files import replace_file, replace_folder
 from keel.launch import end_with_parent
 from keel.locks import locked
 from keel.plugins import in_use, take_over
@@ -136,8 +136,6 @@ def pack(
     >>> frames = keel.atoms.pack(["mptrj.json"], "mptrj.keel", workers=2)  # doctest: +SKIP
     """
     paths, folder = [Path(file) for file in files], Path(out)
-    if twice := named_twice(paths):
-        raise DataError(f"{twice} is named twice; name each file once")
     if not paths:
         raise DataError("no file to pack was given")
     bad, workers = set_aside_into(skip_bad, paths), checked(Processes, workers, "workers")
