@@ -42,7 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_store_is_read_as_the_files_are(file, small, tmp_path):
     stored = pack([file, file], tmp_path / "p.keel")
     assert len(stored.store.shards) == 18
-    assert all_same(keel.read([file, file]), keel.read(tmp_path / "p.keel"))
+    assert all_same([*keel.read(file), *keel.read(file)], keel.read(tmp_path / "p.keel"))
     assert all_same(keel.read(file, index="5:40:3"), keel.read(tmp_path / "p.keel", index="5:40:3"))
     assert all_same(keel.read(file, labels=False), keel.read(tmp_path / "p.keel", labels=False)[:60])
     assert all_same(
@@ -143,7 +143,7 @@ def test_the_command(arguments, file, small, tmp_path):
     done = CliRunner().invoke(app, ["pack", str(file), str(file), "--out", str(tmp_path / "a.keel"), *arguments])
     assert done.exit_code == 0, done.output
     assert "frames  120" in done.output and "labels  energy, forces" in done.output
-    assert all_same(keel.read([file, file]), keel.read(tmp_path / "a.keel"))
+    assert all_same([*keel.read(file), *keel.read(file)], keel.read(tmp_path / "a.keel"))
 
 
 def test_mistakes_are_told_in_one_sentence(file, tmp_path):
