@@ -36,7 +36,7 @@ lint: $(VENV)/.installed
 
 oracles: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable ".[oracles]"
-	$(BIN)/pytest -m "oracle or slow"
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "oracle or slow" -n 2 --dist loadgroup
 
 # What a release uploads: a source archive and a wheel, made from what git holds, and checked.
 package: $(VENV)/.installed
