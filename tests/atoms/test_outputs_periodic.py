@@ -101,6 +101,7 @@ def test_without_a_cell_it_is_a_molecule(tmp_path):
             "$coord\n 0 0 0 si\n 2.5 2.5 2.5 si\n$periodic 3\n$lattice\n 10 0 0\n 0 10 0\n 0 0 10\n$end\n",
             "periodic 3",
         ),
+        ("coord", "$coord angs\n 0 0 0 h\n 0 0 0.74 h\n$end\n", "coord angs"),
         (
             "a.restart",
             " &FORCE_EVAL\n  &SUBSYS\n   &CELL\n    A 5 0 0\n    B 0 5 0\n    C 0 0 9\n    PERIODIC XY\n   &END CELL\n"
@@ -113,5 +114,5 @@ def test_what_ase_takes_for_a_cluster_or_a_crystal_whatever_it_says(name, text, 
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=f"{said}', which ASE does not read"):
         keel.read(tmp_path / name)
-    (tmp_path / name).write_text(text.replace("$periodic 3\n", "").replace("XY", "XYZ"))
+    (tmp_path / name).write_text(text.replace("$periodic 3\n", "").replace(" angs", "").replace("XY", "XYZ"))
     assert keel.read(tmp_path / name)[0].pbc.all() == (name != "coord")

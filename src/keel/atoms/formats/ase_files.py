@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 AENET = re.compile(rb"\s*#\s*total energy\s*=\s*([-+0-9.eEdD]+)\s*eV", re.IGNORECASE)
 """The first line of an XSF file for training aenet, whose energies are in eV and forces in eV/angstrom."""
 ENTHALPY = "an enthalpy under pressure, as AIRSS writes it: not used as energy"
-NOT_PERIODIC = {"turbomole": r"(?mi)^\$periodic\s+[123]", "cp2k-restart": r"(?mi)^\s*PERIODIC\s+(?!XYZ\b)\w+"}
-"""What files state of their periodicity in formats of which ASE 3.29 does not read it: clusters and crystals only."""
+NOT_READ = {
+    "turbomole": r"(?mi)^\$periodic\s+[123]|^\$coord\s+(?:angs|frac)",
+    "cp2k-restart": r"(?mi)^\s*PERIODIC\s+(?!XYZ\b)\w+",
+}
+"""What files state of their periodicity and their unit that ASE 3.29 does not read: clusters in bohr, and crystals."""
 ATOMIC = LabelKeys(energy_unit="hartree", forces_unit="hartree/bohr", length_unit="bohr")
 SEVERAL_OF_GAMESS = (
     "this output of GAMESS has several structures, of which ASE combines the positions of the first with the results "
@@ -72,11 +75,11 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     record = OTHERWISE.get(kind, record)
     if kind in PERIODIC:
         record = partial(_record_of_crystal, record)
-    if kind in NOT_PERIODIC:
+    if kind in NOT_READ:
         with opened_text(path) as stream:
-            if stated := re.search(NOT_PERIODIC[kind], stream.read()):
+            if stated := re.search(NOT_READ[kind], stream.read()):
                 said = " ".join(stated[0].split())
-                raise DataError(f"{path}: it says {said!r}, which ASE does not read; convert it to extxyz with pbc")
+                raise DataError(f"{path}: it says {said!r}, which ASE does not read; convert it to extxyz, with pbc")
     images = guarded(lambda: ase.io.iread(given, index=":", format=kind), path)
     if kind == "xsf" and (energy := guarded(lambda: _energy_of_aenet(path), path)) is not None:
         record = partial(_record_of_aenet, energy)

@@ -35,9 +35,9 @@ def _by_dpdata(code: str, pattern: bytes, kind: str) -> Unread:
     )
 
 
-def _by_calculator(code: str, pattern: bytes) -> Unread:
+def _by_calculator(code: str, pattern: bytes, what: str = "an output of") -> Unread:
     return Unread(
-        f"an output of {code}",
+        f"{what} {code}",
         pattern,
         "run the structures through a calculator of ASE for this program and write them as extxyz or .traj",
     )
@@ -88,12 +88,7 @@ UNREAD: tuple[Unread, ...] = (
         rb"(?m)^Number of atoms +I +\d+\s*$",
         "give the output (.log) of the same run, which is read",
     ),
-    Unread(
-        "results of DFTB+",
-        rb"(?m)^mermin_energy +:real:0:|^Total Mermin free energy:",
-        'convert the folder with dpdata: dpdata.LabeledSystem(("dftb_in.hsd", "detailed.out"), fmt="dftbplus")'
-        '.to("quip/gap/xyz", "train.extxyz")',
-    ),
+    _by_calculator("DFTB+", rb"(?m)^mermin_energy +:real:0:|^Total Mermin free energy:", "results of"),
     _by_dpdata("OpenMX", rb"calculation was performed by OpenMX", "openmx/md"),
     *(
         _by_calculator(code, pattern)
@@ -112,8 +107,14 @@ UNREAD: tuple[Unread, ...] = (
         )
     ),
     _by_calculator("MOPAC", rb"\*\*\s+MOPAC|MOPAC20\d\d|MOPAC v\d"),
-    _by_dpdata("DFTB+", rb"\|\s+DFTB\+ release", "dftbplus"),
-    _by_dpdata("SIESTA", rb"(?m)WELCOME TO SIESTA|^Siesta Version", "siesta/output"),
+    _by_calculator("DFTB+", rb"\|\s+DFTB\+ release"),
+    Unread(
+        "an output of SIESTA",
+        rb"(?m)WELCOME TO SIESTA|^Siesta Version",
+        "if it ran with `WriteForces T`, without which dpdata takes numbers of atoms for forces, convert it with "
+        'dpdata.LabeledSystem(FILE, fmt="siesta/output").to("quip/gap/xyz", "train.extxyz") and read that with '
+        "--stress-key stress --stress-convention=-ase",
+    ),
     _by_dpdata("Psi4", rb"Psi4: An Open-Source Ab Initio", "psi4/out"),
     _by_dpdata("ABACUS", rb"WELCOME TO ABACUS|Atomic-orbital Based Ab-initio", "abacus/scf"),
     _by_calculator("Q-Chem", rb"Welcome to Q-Chem"),
