@@ -20,7 +20,7 @@ class TestCells:
             (lambda c: {"unit_cell": c}, "unit_cell"),
             (lambda c: {"Cell": c}, "Cell"),
             (lambda c: {"a1": c[0], "a2": c[1], "a3": c[2]}, "a1, a2, a3"),
-            (lambda c: {n: 3.6 for n in ("a", "b", "c", "alpha", "beta", "gamma")}, "a, b, c, alpha, beta, gamma"),
+            (lambda c: dict.fromkeys(("a", "b", "c", "alpha", "beta", "gamma"), 3.6), "a, b, c, alpha, beta, gamma"),
             (lambda c: {f"lattice_{n}": 3.6 for n in "abc"}, "lattice_a, lattice_b, lattice_c"),
         ],
     )
@@ -32,7 +32,9 @@ class TestCells:
     @pytest.mark.parametrize("cell", [[3.6, 3.6, 3.6], [3.6, 3.6, 3.6, 90, 90, 90], {"a": [1, 0, 0]}])
     def test_what_is_no_cell_is_named(self, cell, tmp_path):
         self.write(tmp_path / "a.json", lambda c: {"cell": cell})
-        with pytest.raises(DataError, match=r"frame 0: its cell, .* is not understood; write it as three rows of three"):
+        with pytest.raises(
+            DataError, match=r"frame 0: its cell, .* is not understood; write it as three rows of three"
+        ):
             keel.read(tmp_path / "a.json")
 
     def test_another_name_of_its_periodicity_is_refused(self, tmp_path):

@@ -21,18 +21,17 @@ def aims(cell=True):
     sites = "".join(
         f"  |    {k + 1}: Species Cu {' '.join(f'{x:16.8f}' for x in p)}\n" for k, p in enumerate(first.positions)
     )
+    lattice = f"  | Unit cell:\n{vectors}" if cell else "  | No unit cell requested.\n"
     text = (
         f"          Invoking FHI-aims ...\n  | Number of atoms                   :        {n}\n"
         "  | Number of spin channels           :        1\n"
         f"  The structure contains        {n} atoms,  and a total of        116.000 electrons.\n"
-        f"  Input geometry:\n{'  | Unit cell:' + chr(10) + vectors if cell else '  | No unit cell requested.' + chr(10)}"
+        f"  Input geometry:\n{lattice}"
         "  | Atomic structure:\n  |       Atom                x [A]            y [A]            z [A]\n"
         f"{sites}  | Number of Kohn-Sham states (occupied + empty):       80\n"
     )
     for k, step in enumerate(STEPS):
-        forces = "".join(
-            f"  |    {i + 1} {' '.join(f'{x:25.15E}' for x in f)}\n" for i, f in enumerate(step.forces)
-        )
+        forces = "".join(f"  |    {i + 1} {' '.join(f'{x:25.15E}' for x in f)}\n" for i, f in enumerate(step.forces))
         moved = "".join(
             f"            atom {' '.join(f'{x:16.8f}' for x in p)}  Cu\n"
             f"        velocity {' '.join(f'{x:16.8f}' for x in VELOCITY)}\n"
@@ -91,7 +90,8 @@ def orca(step, numerical=False, forces=True):
     """Return what ORCA prints of one structure; before a numerical gradient there is no blank line."""
     sites = "".join(f"  Cu {' '.join(f'{x:11.6f}' for x in p)}\n" for p in step.positions)
     gradient = "".join(
-        f"   {k + 1}   Cu  :   {' '.join(f'{-x / HARTREE * BOHR:14.9f}' for x in f)}\n" for k, f in enumerate(step.forces)
+        f"   {k + 1}   Cu  :   {' '.join(f'{-x / HARTREE * BOHR:14.9f}' for x in f)}\n"
+        for k, f in enumerate(step.forces)
     )
     title = f"CARTESIAN GRADIENT{' (NUMERICAL)' * numerical}"
     rule = "-" * len(title)

@@ -12,8 +12,8 @@ GRADIENT, POSITIONS = "CARTESIAN GRADIENT", "CARTESIAN COORDINATES (ANGSTROEM)"
 _NUMERICAL = re.compile(r"(CARTESIAN GRADIENT \(NUMERICAL\)\s*\n[^\S\n]*-+[^\S\n]*\n)(?=[^\n]*\d)")
 """A gradient without the blank line before its first atom that ASE skips."""
 SEVERAL = (
-    "this output of ORCA has several structures in one part (several jobs, or molecular dynamics), of which ASE combines "
-    "the forces of the first with the positions of the last; give outputs of single jobs"
+    "this output of ORCA has several structures in one part (several jobs, or molecular dynamics), of which ASE "
+    "combines the forces of the first with the positions of the last; give outputs of single jobs"
 )
 
 

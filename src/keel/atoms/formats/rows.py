@@ -168,7 +168,9 @@ def _refuse_other_names(row: Mapping[str, Any], names: Sequence[str]) -> None:
     given = [key for key, value in row.items() if value is not None and key not in names]
     cells = [key for key in given if letters_of(key) in OTHER_CELLS] or cell_in_parts(given)
     if cells and not names[2]:
-        raise DataError(f"the cell under {', '.join(cells)} is not understood; name it cell, with three rows of numbers")
+        raise DataError(
+            f"the cell under {', '.join(cells)} is not understood; name it cell, with three rows of numbers"
+        )
     if periodic := [key for key in given if letters_of(key) in OTHER_PERIODIC and not names[3]]:
         raise DataError(f"the column {periodic[0]!r} is not understood; name it pbc, with three times true or false")
 
@@ -177,7 +179,9 @@ def _cell(value: Any) -> Array:
     try:
         return np.array(value, dtype=np.float64).reshape(3, 3)
     except (TypeError, ValueError):
-        raise DataError(f"its cell, {value!r:.80}, is not understood; write it as three rows of three numbers") from None
+        raise DataError(
+            f"its cell, {value!r:.80}, is not understood; write it as three rows of three numbers"
+        ) from None
 
 
 def _periodic(value: Any) -> NDArray[np.bool_]:
