@@ -73,7 +73,7 @@ def warn_of_memory(frames: Sequence[Frame], validation: Sequence[Frame]) -> None
             f"{same} of {number_of(len(validation), 'validation frame')} {'is' if same == 1 else 'are'} also trained "
             "on: errors on them measure memory, and choose weights that remember; give other frames as validation",
             KeelWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
