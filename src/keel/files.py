@@ -124,8 +124,11 @@ def by_number(name: str) -> list[tuple[int, str]]:
 def sentence(error: OSError) -> str:
     """Return one sentence that says what the system refused and what to do."""
     # The temporary name means nothing to the user.
-    place = str(error.filename or "a file")
+    place = str(error.filename or "")
     place = str(Path(place).parent) if Path(place).name.startswith(WRITING) else place
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({place}); free some space and run the same command again: finished work is kept"
-    return f"{place}: {error.strerror or error}; correct this, or choose another place"
+        where = f" ({place})" if place else ""
+        return f"the disk is full{where}; free some space and run the same command again: finished work is kept"
+    if error.errno == errno.EFBIG:
+        return "a file would be larger than allowed here (ulimit -f); raise the limit and run the same command again"
+    return f"{place or 'a file'}: {error.strerror or error}; correct this, or choose another place"

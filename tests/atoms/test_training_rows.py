@@ -199,6 +199,14 @@ class TestLMDB:
         with pytest.raises(DataError, match=r"8,192 bytes of .*; the file is cut off"):
             keel.read(path)
 
+    def test_a_file_of_another_program_is_named(self, tmp_path):
+        lmdb_package = pytest.importorskip("lmdb")
+        pytest.importorskip("ase_db_backends")
+        with lmdb_package.open(str(tmp_path / "a.lmdb"), subdir=False) as database, database.begin(write=True) as write:
+            write.put(b"0", b"a pickle")
+        with pytest.raises(DataError, match=r"a\.lmdb: this LMDB file was not written by ASE; one of pickled"):
+            keel.read(tmp_path / "a.lmdb")
+
     def test_reading_leaves_the_file_as_it_is(self, tmp_path):
         path = lmdb(tmp_path / "data", files.crystals())
         for beside in (p for p in path.parent.iterdir() if p != path):

@@ -6,8 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from ase import units
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,6 +185,19 @@ def test_stiffness_tells_sign_size_and_order_without_energies(run: list[Frame]) 
     ):
         wrong = [f.replace(forces=change(f.forces, k)) for k, f in enumerate(bare)]
         assert words in str(doubtful_forces(wrong))
+
+
+def test_forces_of_the_next_atom_in_a_crystal_are_not_named_as_turned_alone(run: list[Frame]) -> None:
+    """In fcc the force on one atom in the file is nearly opposite to that on the one before it."""
+    start = run[0].to_ase()
+    start.calc, frames = EMT(), []
+    MaxwellBoltzmannDistribution(start, temperature_K=600, rng=np.random.default_rng(0))
+    for _ in range(20):
+        VelocityVerlet(start, 5 * units.fs).run(3)
+        frames.append(frame_from_ase(start))
+    assert doubtful_forces(frames) is None
+    said = str(doubtful_forces([f.replace(forces=np.roll(f.forces, 1, axis=0)) for f in frames]))
+    assert "stand at other atoms" in said or "do not match the atoms" in said
 
 
 def test_stiffness_of_a_strain_tells_sign_size_and_order_of_the_stress(strained: list[Frame]) -> None:

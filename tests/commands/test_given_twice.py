@@ -24,6 +24,29 @@ def test_once_is_enough(arguments):
     assert str(found.exception).endswith("is given twice; it takes one value")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["md", "a.json", "b.extxyz", "-T", "300K"], "--temperature must be a number, not '300K'"),
+        (["md", "a.json", "b.extxyz", "-T", "300,600"], "--temperature must be a number, not '300,600'"),
+        (["train", "b.extxyz", "--out", "m", "--steps", "4.5"], "--steps must be a whole number, not '4.5'"),
+    ],
+)
+def test_what_is_no_number_is_repeated(arguments, said):
+    found = CliRunner().invoke(app, arguments)
+    assert isinstance(found.exception, ConfigError)
+    assert str(found.exception) == said
+
+
+def test_the_folder_of_a_run_is_no_data(tmp_path):
+    (tmp_path / "config.yaml").write_text("name: a\n")
+    found = CliRunner().invoke(app, ["run", str(tmp_path)])
+    assert isinstance(found.exception, ConfigError)
+    assert "this is the folder of a run; to continue it, give its configuration or data files again with --out" in str(
+        found.exception
+    )
+
+
 def test_what_may_be_repeated_may():
     found = CliRunner().invoke(app, ["run", "--plugin", "none_a.py", "--plugin", "none_b.py", "c.yaml"])
     assert "none_a.py: there is no such file" in str(found.exception)

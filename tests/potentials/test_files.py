@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import keel
 from keel.cli import main
 from keel.errors import DataError
-from keel.files import replace_file
+from keel.files import replace_file, sentence
 from keel.potentials.base import Potential
 from keel.potentials.convert import converted
 from keel.potentials.saving import FORMAT
@@ -279,6 +279,11 @@ class TestWhatTheSystemRefuses:
         sentence = self.run(monkeypatch, capsys, "fit", tmp_path / "p.extxyz", "--out", tmp_path / "eam.json")
         assert "the disk is full (eam.json); free some space" in sentence
         assert [p.name for p in tmp_path.iterdir()] == ["p.extxyz"]
+
+    def test_what_the_system_refuses_without_a_name(self):
+        full, large = (OSError(number, os.strerror(number)) for number in (errno.ENOSPC, errno.EFBIG))
+        assert sentence(full).startswith("the disk is full; free some space")
+        assert "larger than allowed here (ulimit -f)" in sentence(large)
 
     def test_a_potential_is_not_replaced_by_its_export(self, tmp_path, monkeypatch, capsys):
         path = tmp_path / "cu.json"

@@ -156,11 +156,12 @@ def advised(path: Path) -> tuple[str, dict]:
     return calculator, json.loads(arguments)
 
 
-def test_the_advice_for_a_table_of_an_eam_is_right(tmp_path):
+@pytest.mark.parametrize("name", ["p.eam.alloy", "p.setfl"])
+def test_the_advice_for_a_table_of_an_eam_is_right(name, tmp_path):
     frames = keel.read(Path(__file__).parents[1] / "files" / "phosphorus.extxyz.xz")[:6]
     eam = keel.fit_eam(frames, 5.0, contacts=False).potential
-    write_setfl(eam, tmp_path / "p.eam.alloy")
-    calculator, arguments = advised(tmp_path / "p.eam.alloy")
+    write_setfl(eam, tmp_path / name)
+    calculator, arguments = advised(tmp_path / name)
     graph = keel.batch(frames[0], 5.0)
     theirs = open_potential(calculator, arguments)(graph).forces
     torch.testing.assert_close(theirs, eam(graph).forces, rtol=0, atol=0.02)

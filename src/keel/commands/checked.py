@@ -22,18 +22,39 @@ from keel.errors import ConfigError
 from keel.files import Output
 from keel.ranges import Range
 
+NUMBERS = {"integer": "a whole number", "number": "a number", "float": "a number"}
+"""What an option takes, by a word of the message about a text that is none."""
+
 
 class Command(TyperCommand):
-    """A command that refuses an option that is given twice: the first value would be lost."""
+    """A command that refuses an option that is given twice, of which the first value would be lost, and no numbers."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Check the options, then read them."""
-        order = self.make_parser(ctx).parse_args(args=list(args))[2]
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for option in order:
             single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag or option.count)
             if single and order.count(option) > 1:
                 raise ConfigError(f"{max(option.opts, key=len)} is given twice; it takes one value")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            given = None if error.param is None else values.get(str(error.param.name))
+            kind = next((said for word, said in NUMBERS.items() if word in error.message), None)
+            if error.param is None or kind is None:
+                raise
+            texts = given if isinstance(given, list | tuple) else [given]
+            bad = next((text for text in texts if not _is(kind, text)), given)
+            raise ConfigError(f"{max(error.param.opts, key=len)} must be {kind}, not {bad!r}") from None
+
+
+def _is(kind: str, text: Any) -> bool:
+    """Whether a text is a number of this kind."""
+    try:
+        int(text) if kind == NUMBERS["integer"] else float(text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def checked(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from keel.config import RunSettings
 
 CONFIGS = (".yaml", ".yml")
+RECORDED = "config.yaml"
+"""In the folder of a run: its configuration, with paths as they were given."""
 
 Networks = Annotated[
     list[str] | None,
@@ -86,6 +88,12 @@ def _configuration(files: Sequence[str], data: Sequence[str], networks: Sequence
     from keel.progress import console
     from keel.workflow.planning.proposal import propose, read_files
 
+    for name in files:
+        if (Path(name) / RECORDED).is_file():
+            raise ConfigError(
+                f"{name}: this is the folder of a run; to continue it, give its configuration or data files again with "
+                f"--out {name}; its report is written again by keel report {name}"
+            )
     if not any(Path(name).suffix in CONFIGS for name in files):
         if data:
             raise ConfigError("--data replaces a configuration's files; name data files without it")

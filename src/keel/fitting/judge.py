@@ -19,6 +19,8 @@ from keel.atoms.soundness.frames import composition, energy_levels
 from keel.atoms.soundness.invariance import forces_against_symmetry, stress_against_symmetry
 from keel.atoms.soundness.readings import likely_forces, likely_stress
 from keel.atoms.soundness.stiffness import (
+    OPPOSITE_OR_MIXED,
+    SIGN_OR_ORDER,
     UNRELATED,
     another_order,
     contact_cosines,
@@ -129,8 +131,8 @@ def _against_contacts(frames: Sequence[Frame]) -> str | None:
     if mean > min(-0.1, -4.0 * error):
         return None
     return (
-        f"the forces have the opposite sign: in {int(np.sum(cosines < 0))} of {len(cosines)} frames they pull the "
-        "shortest contacts together (--forces-unit=-eV/angstrom)"
+        f"the forces have {OPPOSITE_OR_MIXED}: in {int(np.sum(cosines < 0))} of {len(cosines)} frames they pull the "
+        f"shortest contacts together {SIGN_OR_ORDER}"
     )
 
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keel.atoms.elements import check_known
 from keel.atoms.frame import Array, Frame
 from keel.atoms.neighbours import graph_of, labelled_atoms
-from keel.atoms.selecting import elements_in, have
+from keel.atoms.selecting import any_stay, elements_in, have
+from keel.atoms.soundness.repeats import hashes
 from keel.errors import ConfigError, DataError, KeelWarning
 from keel.fitting.offsets import fit_offsets
 from keel.perturbation import PerturbationSettings, PerturbationStream
@@ -18,6 +20,7 @@ from keel.potentials.base import Potential
 from keel.potentials.batches import known_by, predictions
 from keel.potentials.networks.clamped import ClampedNetwork, Learner, network_in
 from keel.potentials.networks.network import Network
+from keel.showing import number_of
 from keel.training.batches import FrameBatches, Sources
 from keel.training.settings import LossSettings, TrainingSettings
 from keel.training.strategies import Strategy
@@ -49,6 +52,29 @@ def check_elements(network: Network, frames: Sequence[Frame]) -> None:
             known_by(network, frame)
     except DataError as error:
         raise DataError(f"{error}; name all elements of the data when building it") from None
+
+
+def check_teacher(teacher: Potential | None, frames: Sequence[Frame]) -> None:
+    """Raise a DataError if a frame contains an element that the teacher does not know."""
+    if teacher is None or teacher.elements is None or set(teacher.elements).issuperset(elements_in(frames)):
+        return
+    frame = next(f for f in frames if not set(teacher.elements).issuperset(f.numbers.tolist()))
+    check_known(frame.numbers.tolist(), teacher.elements, f"{frame.source}: the teacher")
+
+
+def warn_of_memory(frames: Sequence[Frame], validation: Sequence[Frame]) -> None:
+    """Warn if most frames that choose the weights are trained on too; for frames of a store runs and commands do."""
+    if not len(validation) or any_stay([frames, validation]):
+        return
+    seen = [set(column) for column in zip(*hashes(frames), strict=True)]
+    same = sum(any(h in known for h, known in zip(pair, seen, strict=False)) for pair in hashes(validation))
+    if 2 * same > len(validation):
+        warnings.warn(
+            f"{same} of {number_of(len(validation), 'validation frame')} {'is' if same == 1 else 'are'} also trained "
+            "on: errors on them measure memory, and choose weights that remember; give other frames as validation",
+            KeelWarning,
+            stacklevel=4,
+        )
 
 
 def check_validation(validation: Sequence[Frame], settings: TrainingSettings) -> None:

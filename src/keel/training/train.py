@@ -37,11 +37,13 @@ from keel.training.preparation import (
     check_contacts,
     check_elements,
     check_strategy,
+    check_teacher,
     check_validation,
     known_atoms,
     prepare,
     sources_of,
     stress_scale,
+    warn_of_memory,
 )
 from keel.training.result import TrainingResult, result_of
 from keel.training.settings import TrainingSettings
@@ -144,6 +146,9 @@ def train(
     validation = in_memory(validation, "the weights are chosen by", MOST_VALIDATED, seed)
     check_elements(network, frames)
     check_elements(network, validation)
+    if strategy.needs_teacher:
+        check_teacher(teacher, frames)
+    warn_of_memory(frames, validation)
     check_validation(validation, settings)
     check_cutoff(frames, network.cutoff)
     base = base_of(strategy, network, teacher, base)

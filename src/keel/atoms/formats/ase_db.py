@@ -51,14 +51,23 @@ def _data(frame: Frame) -> dict[str, Any]:
 
 
 def _check_whole(lmdb: Any, file: Path) -> None:
-    """Refuse a file that ends before its last page: reading a missing page kills the process."""
+    """Refuse a file that is not ASE's, or ends before its last page: reading a missing page kills the process."""
     try:
         with lmdb.open(str(file), subdir=False, readonly=True, lock=False) as database:
             needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+            entries = database.stat()["entries"] if file.stat().st_size >= needed else 0
+            if entries:
+                with database.begin() as transaction:
+                    others = transaction.get(b"nextid") is None  # has the number of the next row in ASE's
     except lmdb.Error as error:
         raise DataError(f"{file}: it is damaged or not an LMDB file ({error})") from None
     if file.stat().st_size < needed:
         raise DataError(f"{file}: it has {file.stat().st_size:,} bytes of {needed:,}; the file is cut off")
+    if entries and others:
+        raise DataError(
+            f"{file}: this LMDB file was not written by ASE; one of pickled structures, as ocpmodels wrote them (S2EF, "
+            "IS2RE), is not opened because that could run any code: write its structures as extxyz or .aselmdb"
+        )
 
 
 def _frames(database: Any, path: Path, where: str) -> Iterator[PendingFrame]:

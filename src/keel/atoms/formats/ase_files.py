@@ -16,13 +16,16 @@ import numpy as np
 from ase import units
 from ase.units import Hartree
 
+from keel.atoms.formats.aims import first_cell, of_dynamics
 from keel.atoms.formats.compression import opened, opened_text
 from keel.atoms.formats.gaussian import Positions, in_input_orientation, without_rotated_forces
+from keel.atoms.formats.orca import as_ase_reads
 from keel.atoms.formats.unconverged import PROGRAMS, record_of_scf, without_notes
 from keel.atoms.formats.unread import refuse_unread
+from keel.atoms.frame import Array
 from keel.atoms.labelling.labelled import record_of_ase
 from keel.atoms.record import LabelKeys, PendingFrame, Record
-from keel.errors import DataError
+from keel.errors import DataError, naming
 from keel.kinds import KEEL_SUFFIXES, PICKLED_SUFFIXES, readable
 
 if TYPE_CHECKING:
@@ -64,6 +67,9 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
     if program := PROGRAMS.get(kind):
         with opened_text(path) as stream:
             text = stream.read()
+        if kind == "orca-output":
+            with naming(str(path)):
+                text = as_ase_reads(text)
         if ioformats[kind].acceptsfd:
             given = io.StringIO(without_notes(text))
         lines = text.splitlines()
@@ -72,6 +78,8 @@ def ase_frames(path: Path) -> Iterator[PendingFrame]:
             raise DataError(f"{path}: {SEVERAL_OF_GAMESS}")
         if kind == "gaussian-out":
             record = partial(_record_of_gaussian, in_input_orientation(lines), record)
+        if kind == "aims-output":
+            record = partial(_record_of_aims, first_cell(text), record)
     record = OTHERWISE.get(kind, record)
     if kind in PERIODIC:
         record = partial(_record_of_crystal, record)
@@ -132,6 +140,11 @@ def _record_of_gaussian(
 ) -> Record:
     """Return what an output of Gaussian says, without forces in another orientation than its positions."""
     return without_rotated_forces(record(atoms, source), given)
+
+
+def _record_of_aims(cell: Array, record: Callable[[Atoms, str], Record], atoms: Atoms, source: str) -> Record:
+    """Return what an output of FHI-aims says, see :mod:`keel.atoms.formats.aims`."""
+    return of_dynamics(record(atoms, source), cell)
 
 
 def _record_of_airss(atoms: Atoms, source: str) -> Record:

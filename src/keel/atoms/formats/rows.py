@@ -18,7 +18,9 @@ from keel.atoms.elements import MASSES, atomic_number
 from keel.atoms.formats.foreign import in_rows
 from keel.atoms.formats.nested import POSITIONS, STRUCTURAL, flattened, is_row
 from keel.atoms.frame import Array
-from keel.atoms.labelling.names import is_global
+from keel.atoms.labelling.names import CELLS as OTHER_CELLS
+from keel.atoms.labelling.names import PERIODIC as OTHER_PERIODIC
+from keel.atoms.labelling.names import cell_in_parts, is_global, letters_of
 from keel.atoms.labelling.numbers import TRUTHS, truths
 from keel.atoms.labelling.stated import of_parameters
 from keel.atoms.motion_columns import fixed_along
@@ -152,12 +154,34 @@ def _plain(row: Mapping[str, Any]) -> _Structure:
     if names[1] == "species_at_sites" and any(len(kind["chemical_symbols"]) > 1 for kind in row.get("species") or ()):
         # OPTIMADE says there what may be at a site.
         raise DataError("it has partly occupied sites, which cannot be simulated")
-    cell = np.array(row[names[2]], dtype=np.float64).reshape(3, 3) if names[2] else np.zeros((3, 3))
+    _refuse_other_names(row, names)
+    cell = _cell(row[names[2]]) if names[2] else np.zeros((3, 3))
     pbc = _periodic(row[names[3]]) if names[3] else np.full(3, cell.any())
     positions = np.array(row[names[0]], dtype=np.float64).reshape(-1, 3)
     if isinstance(row[names[1]], str):
         raise DataError(f"its {names[1]} are the text {row[names[1]]!r:.40}; write a list, with one for each atom")
     return _numbers(row[names[1]]), positions, cell, np.broadcast_to(pbc, 3).copy(), set(names)
+
+
+def _refuse_other_names(row: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise a DataError if a cell or its periodicity is under a name that is not read."""
+    given = [key for key, value in row.items() if value is not None and key not in names]
+    cells = [key for key in given if letters_of(key) in OTHER_CELLS] or cell_in_parts(given)
+    if cells and not names[2]:
+        raise DataError(
+            f"the cell under {', '.join(cells)} is not understood; name it cell, with three rows of numbers"
+        )
+    if periodic := [key for key in given if letters_of(key) in OTHER_PERIODIC and not names[3]]:
+        raise DataError(f"the column {periodic[0]!r} is not understood; name it pbc, with three times true or false")
+
+
+def _cell(value: Any) -> Array:
+    try:
+        return np.array(value, dtype=np.float64).reshape(3, 3)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"its cell, {value!r:.80}, is not understood; write it as three rows of three numbers"
+        ) from None
 
 
 def _periodic(value: Any) -> NDArray[np.bool_]:

@@ -39,7 +39,7 @@ CELLS = frozenset(
 """Other names of a cell, without separators."""
 _PART_OF_CELL = re.compile(
     "(?:unitcell|cell|box|lattice|latt|lat)(?:vectors?|vec|lengths?|parameters?|params?)?(?:[abcxyz123]|alpha|beta|gamma)"
-    "|tv[123]|l[xyz]|[xyz](?:lo|hi)"
+    "|tv[123]|a[123]|l[xyz]|[xyz](?:lo|hi)"
 )
 _LENGTHS_AND_ANGLES = ("a", "b", "c", "alpha", "beta", "gamma")
 

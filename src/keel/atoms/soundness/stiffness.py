@@ -27,6 +27,9 @@ MOST_STIFF, LEAST_STIFF = 0.75, 0.25
 """Shares of pairs with a positive stiffness: of sound forces more, of forces with the opposite sign fewer."""
 FEWEST_MOVED = 2.5
 """Least number of atoms in a displacement; a single bond that is pulled apart is soft beyond its inflection."""
+OPPOSITE_OR_MIXED = "the opposite sign or stand at other atoms"
+"""Newton's third law: in a crystal the force on one atom is often opposite to that on the next in the file."""
+SIGN_OR_ORDER = "(--forces-unit=-eV/angstrom; or check that forces and positions list the atoms in the same order)"
 UNRELATED = 0.15
 """Mean cosine between forces and the push of the shortest contacts: of sound forces it is larger."""
 SURE = 4.0
@@ -46,8 +49,8 @@ def doubtful_forces(frames: Sequence[Frame]) -> str | None:
     pushed = most_pushed(labelled) if share < MOST_STIFF else 1.0
     if share < LEAST_STIFF and pushed < 0.0:
         return (
-            "the forces have the opposite sign: they push atoms further along their displacement "
-            f"in {1 - share:.0%} of {len(found)} neighbouring frames (--forces-unit=-eV/angstrom)"
+            f"the forces have {OPPOSITE_OR_MIXED}: they push atoms further along their displacement in "
+            f"{1 - share:.0%} of {len(found)} neighbouring frames {SIGN_OR_ORDER}"
         )
     if LEAST_STIFF < share < MOST_STIFF and pushed < UNRELATED:
         return (

@@ -150,7 +150,14 @@ MODELS: tuple[Recognised, ...] = (
     Recognised(
         "a table of an EAM for LAMMPS",
         _calculator("ase.calculators.eam.EAM", "potential", "of ASE itself"),
-        names=("*.eam", "*.alloy", "*.fs", "*.adp", "*.setfl"),
+        names=("*.eam", "*.alloy", "*.fs", "*.adp"),
+    ),
+    Recognised(
+        "a table of an EAM for LAMMPS",
+        # ASE knows the form by the suffix, and not this one.
+        _calculator("ase.calculators.eam.EAM", "potential", "of ASE itself", ', "form": "alloy"')
+        + ' (or "fs", as its pair style says)',
+        names=("*.setfl",),
     ),
     Recognised(
         "a potential file for LAMMPS",
