@@ -40,7 +40,7 @@ TITLE = """# Judged by DFT where the data end
 
 Errors of the study's networks divided by the mean label (1: the error of predicting zero), by closest contact in
 units of the covalent radii; [how to read them](../../assessment.md#errors-as-atoms-come-close). In brackets 95 %
-intervals of the errors, divided by the same label, where there are several formulas or frames.
+intervals of the errors, divided by the same label, where they are known, which takes several formulas or frames.
 
 """
 WALLS = """## Walls of dimers
